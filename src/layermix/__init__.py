@@ -1,0 +1,28 @@
+"""Mixup at any layer of any PyTorch model.
+
+The public names of the core, which needs torch and numpy alone; experiments are in
+`layermix.lab`.
+"""
+
+from layermix.attach import Mixer, MixPoint, Points, activations, points
+from layermix.errors import InputError, LayermixError, RunError
+from layermix.geometry import snnl
+from layermix.mixing import MixedTarget, MixLayer, Plan, mix
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "LayermixError",
+    "MixLayer",
+    "MixPoint",
+    "MixedTarget",
+    "Mixer",
+    "Plan",
+    "Points",
+    "RunError",
+    "activations",
+    "mix",
+    "points",
+    "snnl",
+]

@@ -1,0 +1,11 @@
+"""Attach: a plan meets a model.
+
+`Mixer` mixes in a model's own forward pass; `points` lists where a model can be mixed;
+`activations` reads what flows there.
+"""
+
+from layermix.attach.mixer import Mixer
+from layermix.attach.observe import activations
+from layermix.attach.points import MixPoint, Points, points
+
+__all__ = ["MixPoint", "Mixer", "Points", "activations", "points"]

@@ -1,0 +1,87 @@
+"""The permanent hooks of a mixer: pure functions of (plan, activation).
+
+They are installed once, when the mixer is built, and do nothing while no plan is set. The plan is
+drawn before the forward pass, so that a forward that runs twice (activation checkpointing) mixes
+the same way twice. Copies of a model (EMA, deepcopy, pickles) get hooks that do nothing.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.attach.site import Site
+from layermix.attach.structure import edit_inputs, edit_output
+from layermix.errors import InputError
+from layermix.mixing import Plan, mix
+
+
+class Switch:
+    """The plan that all hooks of one mixer look at."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None  # set during a mixed forward
+        self.replay: Plan | None = None  # the last one set: what a recomputation must repeat
+        self.fired = False  # did a hook mix during the present forward?
+
+    def current(self) -> Plan | None:
+        """Return the plan to carry out now.
+
+        Activation checkpointing runs a forward again inside the backward pass, after the plan was
+        taken off; there the last plan still holds.
+        """
+        if self.plan is None and not torch.compiler.is_compiling() and _in_backward():
+            return self.replay
+        return self.plan
+
+
+class Hook:
+    """Mix one site when the plan names it."""
+
+    def __init__(self, switch: Switch, point: str) -> None:
+        self.switch = switch
+        self.point = point
+
+    def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        """Forward hook: mix what the module returned."""
+        plan = self.switch.current()
+        if plan is None or plan.point != self.point:
+            return None
+        return edit_output(output, lambda tensor: self._mix(tensor, plan))
+
+    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Forward pre-hook: mix what the module is called with."""
+        plan = self.switch.current()
+        if plan is None or plan.point != self.point:
+            return None
+        return edit_inputs(args, kwargs, lambda tensor: self._mix(tensor, plan))
+
+    def _mix(self, tensor: Tensor, plan: Plan) -> Tensor:
+        try:
+            mixed = mix(tensor, plan)
+        except InputError as error:
+            raise InputError(f"at mix point {self.point!r}: {error}") from None
+        self.switch.fired = True
+        return mixed
+
+    def __deepcopy__(self, memo: dict) -> "Hook":
+        return Hook(Switch(), self.point)
+
+    def __reduce__(self) -> tuple:
+        return _inert, (self.point,)
+
+
+def install(site: Site, switch: Switch) -> torch.utils.hooks.RemovableHandle:
+    """Put the hook of one site into the model, for good."""
+    hook = Hook(switch, site.name)
+    if site.side == "before":
+        return site.module.register_forward_pre_hook(hook.before, with_kwargs=True)
+    return site.module.register_forward_hook(hook.after)
+
+
+def _inert(point: str) -> Hook:
+    return Hook(Switch(), point)
+
+
+def _in_backward() -> bool:
+    return torch._C._current_graph_task_id() != -1

@@ -1,0 +1,100 @@
+"""Read what flows through a model, and change nothing: no mode, no statistics, no random state."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.attach.site import Site, find, unwrap
+from layermix.attach.structure import edit_inputs, edit_output
+from layermix.errors import InputError
+
+See = Callable[[str, Any], None]
+
+
+def activations(model: nn.Module, x: Tensor, points: Iterable[str]) -> dict[str, Tensor]:
+    """Return the activations of a batch at mix points, from one forward pass in eval mode.
+
+    Parameters
+    ----------
+    model
+        Any model; it is left as it was, mode and random state included.
+    x
+        A batch, shape (B, ...).
+    points
+        Names of mix points.
+
+    Returns
+    -------
+    dict
+        For each point a detached tensor of shape (B, ...).
+    """
+    model = unwrap(model)
+    seen: dict[str, Tensor] = {}
+    sites = [find(model, point) for point in points]
+    observe(model, sites, x, lambda name, value: seen.update({name: main_tensor(value)}))
+    missing = [site.name for site in sites if site.name not in seen]
+    if missing:
+        raise InputError(f"mix point {missing[0]!r} was not called in a forward pass of the model")
+    return seen
+
+
+def observe(model: nn.Module, sites: Iterable[Site], x: Tensor, see: See) -> Any:
+    """Run one silent forward pass and call ``see(point, value)`` whenever a site is passed.
+
+    The value is what the module returned, or for a site before a module its first argument.
+    """
+    with ExitStack() as stack:
+        for site in sites:
+            stack.callback(_watch(site, see).remove)
+        stack.enter_context(silent(model))
+        return model(x)
+
+
+def main_tensor(value: Any) -> Tensor:
+    """Return the tensor that a mix at this output would change."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    edit_output(value, keep)
+    return found[0]
+
+
+@contextmanager
+def silent(model: nn.Module) -> Iterator[None]:
+    """Evaluate a model without a trace: eval mode, no gradient, eager; all restored at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    parameter = next(model.parameters(), None)
+    cuda = [parameter.device] if parameter is not None and parameter.is_cuda else []
+    model.eval()
+    try:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices=cuda),
+            torch.compiler.set_stance("force_eager"),
+        ):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _watch(site: Site, see: See) -> torch.utils.hooks.RemovableHandle:
+    def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        def keep(tensor: Tensor) -> Tensor:
+            see(site.name, tensor)
+            return tensor
+
+        edit_inputs(args, kwargs, keep)
+
+    def after(module: nn.Module, args: tuple, output: Any) -> None:
+        see(site.name, output)
+
+    if site.side == "before":
+        return site.module.register_forward_pre_hook(before, with_kwargs=True)
+    return site.module.register_forward_hook(after)

@@ -1,0 +1,78 @@
+"""Look once whether a mix point can be mixed: calls per forward, output type, batch dimension.
+
+The model runs twice, silently, on three and on two of the examples (one and two of a smaller
+batch), so that a first dimension which only happens to equal the batch size is told apart from
+the batch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from layermix.attach.observe import main_tensor, observe
+from layermix.attach.site import Site
+from layermix.errors import InputError
+
+
+class Probe:
+    """What two silent forward passes showed about some sites of a model."""
+
+    def __init__(self, model: nn.Module, sites: Sequence[Site], x: Tensor) -> None:
+        sizes = [3, 2] if len(x) >= 3 else [2, 1] if len(x) == 2 else [1]
+        self._batches = sizes
+        self._shapes: list[dict[str, list[tuple[int, ...] | str]]] = []
+        self.logits_shape: tuple[int, ...] = ()
+        for size in sizes:
+            seen: dict[str, list[tuple[int, ...] | str]] = {site.name: [] for site in sites}
+            output = observe(
+                model, sites, x[:size], lambda name, value, s=seen: s[name].append(_shape(value))
+            )
+            self._shapes.append(seen)
+            shape = _shape(output)
+            self.logits_shape = shape if isinstance(shape, tuple) else ()
+
+    def calls(self, name: str) -> int:
+        """Return how often the site was passed in one forward."""
+        return len(self._shapes[0][name])
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape of one example's activation at a site, if it is a single tensor."""
+        first = self._shapes[0][name]
+        return first[0][1:] if len(first) == 1 and isinstance(first[0], tuple) else None
+
+    def obstacle(self, name: str) -> str | None:
+        """Return why the site cannot be mixed, or None when it can."""
+        calls = self.calls(name)
+        if calls == 0:
+            return (
+                "it is never called in a forward pass (0 calls), although it is part of the model"
+            )
+        if calls > 1:
+            return f"it is called {calls} times in one forward pass, but a mix happens once"
+        seen = [shapes[name][0] for shapes in self._shapes]
+        if isinstance(seen[0], str):
+            return f"its output is of type {seen[0]}, without a tensor to mix"
+        for batch, shape in zip(self._batches, seen, strict=True):
+            if not shape or shape[0] != batch:
+                return (
+                    f"its output has shape {shape} for a batch of {batch}, so its first dimension "
+                    "is not the batch"
+                )
+        return None
+
+    def require(self, name: str) -> None:
+        """Raise an `InputError` with the reason when a site cannot be mixed."""
+        obstacle = self.obstacle(name)
+        if obstacle:
+            raise InputError(
+                f"mix point {name!r} cannot be mixed: {obstacle}. "
+                "layermix.points(model, x) lists the points that can"
+            )
+
+
+def _shape(value: Any) -> tuple[int, ...] | str:
+    try:
+        return tuple(main_tensor(value).shape)
+    except InputError:
+        return type(value).__name__

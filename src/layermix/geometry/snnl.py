@@ -1,0 +1,189 @@
+"""Soft nearest neighbor loss: how entangled are the classes in a representation?
+
+Frosst, Papernot, Hinton (2019), "Analyzing and Improving Representations with the Soft Nearest
+Neighbor Loss", equation 1: the mean over examples i of
+
+    -log( sum over j != i with y_j = y_i of exp(-|x_i - x_j|^2 / T)
+        / sum over k != i               of exp(-|x_i - x_k|^2 / T) )
+
+Low: neighbours share the class. At chance level, log((N-1) / (n_c-1)) averaged over the examples
+(n_c members of the own class), the classes lie over one another. The value depends on N, so that
+layers are compared at equal N only.
+
+Shapes: N examples, d features, t temperatures, r rows of a block.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+
+# A block of rows of the distance matrix takes about this many float64 numbers (16 MiB).
+_BLOCK_NUMBERS = 1 << 21
+
+# The minimum over T is searched between these multiples of the median squared distance: first on
+# a grid, then on ever finer grids around the best point.
+_T_RANGE = (1e-4, 1e4)
+_T_GRID = 33
+_T_REFINEMENTS = 3
+
+
+class _ValueAtTemperature(NamedTuple):
+    value: float
+    temperature: float
+
+
+class SNNL(_ValueAtTemperature):
+    """The pair (value, temperature), and what one must know to read it.
+
+    Attributes
+    ----------
+    value
+        The loss in nats, over the examples that have a companion of their class.
+    temperature
+        The temperature T it was taken at, in squared units of the features.
+    chance
+        The value that classes lying over one another have.
+    n
+        Number of examples that counted.
+    classes
+        Number of classes that counted.
+    singletons
+        Number of examples left out because theirs is the only one of its class.
+    """
+
+    chance: float
+    n: int
+    classes: int
+    singletons: int
+
+
+def snnl(features: Tensor, labels: Tensor, temperature: float | None = None) -> SNNL:
+    """Measure the soft nearest neighbor loss, exactly, in float64, block by block.
+
+    Parameters
+    ----------
+    features
+        Floating-point tensor of shape (N, ...), flattened to (N, d).
+    labels
+        Integer classes, shape (N,). Classes with a single member are left out and counted.
+    temperature
+        T > 0, in squared units of the features. Left out: the minimum over T, which makes the
+        value independent of the features' scale.
+
+    Returns
+    -------
+    SNNL
+        Unpacks as ``value, temperature``; also has chance level, n, classes and singletons.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit, features that are not finite, T <= 0, or no class with two
+        members.
+    """
+    _check(features, labels, temperature)
+    device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
+    x = features.detach().to(device).flatten(1).to(torch.float64)  # (N, d)
+    _, y, counts = labels.to(device).unique(return_inverse=True, return_counts=True)
+    x, y, singletons = _without_singletons(x, y, counts)
+    x = x - x.mean(0)  # centred, distances lose fewer digits
+    counts = counts[counts > 1].to(torch.float64)
+    n = len(x)
+    chance = float((counts * torch.log((n - 1) / (counts - 1))).sum() / n)
+
+    def loss(temperatures: Tensor) -> Tensor:
+        return _losses(x, y, temperatures)
+
+    if temperature is None:
+        value, temperature = _minimum(loss, _median_distance(x))
+    else:
+        value = float(loss(x.new_tensor([temperature])))
+    result = SNNL(value, float(temperature))
+    result.chance, result.n = chance, n
+    result.classes, result.singletons = len(counts), singletons
+    return result
+
+
+def _losses(x: Tensor, y: Tensor, temperatures: Tensor) -> Tensor:
+    """Return the loss at each temperature, shape (t,)."""
+    n, norms = len(x), x.square().sum(1)
+    total = x.new_zeros(len(temperatures))
+    for start in range(0, n, max(1, _BLOCK_NUMBERS // n)):
+        rows = slice(start, start + max(1, _BLOCK_NUMBERS // n))
+        distance = _squared_distances(x, norms, rows)  # (r, N), own entry infinite
+        other = y[rows, None] != y  # (r, N)
+        same_class = distance.masked_fill(other, math.inf)
+        for index, temperature in enumerate(temperatures):
+            # logsumexp shifts each row by its own maximum, so that nothing underflows.
+            among_all = torch.logsumexp(-distance / temperature, 1)
+            among_class = torch.logsumexp(-same_class / temperature, 1)
+            total[index] += (among_all - among_class).sum()
+    return total / n
+
+
+def _squared_distances(x: Tensor, norms: Tensor, rows: slice) -> Tensor:
+    """Return |x_i - x_j|^2 for the rows i, shape (r, N), infinite where j = i."""
+    distance = (norms[rows, None] + norms - 2 * x[rows] @ x.T).clamp_min_(0)
+    index = torch.arange(len(distance), device=x.device)
+    distance[index, index + rows.start] = math.inf
+    return distance
+
+
+def _minimum(loss: Callable[[Tensor], Tensor], scale: float) -> tuple[float, float]:
+    """Return the least loss over T and its T: a grid in log T, refined around its best point."""
+    low, high = (math.log(scale * factor) for factor in _T_RANGE)
+    grid = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
+    values = loss(grid.exp())
+    for _ in range(_T_REFINEMENTS):
+        best = int(values.argmin())
+        low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
+        grid = torch.linspace(low, high, 9, dtype=torch.float64)
+        values = loss(grid.exp())
+    best = int(values.argmin())
+    return float(values[best]), math.exp(float(grid[best]))
+
+
+def _median_distance(x: Tensor) -> float:
+    """Return the median squared distance between (at most 1,000 evenly chosen) examples."""
+    some = x[:: max(1, len(x) // 1000)]
+    median = float(torch.pdist(some).square().median())
+    return median if median > 0 else 1.0  # more than half of all pairs are equal
+
+
+def _without_singletons(x: Tensor, y: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, int]:
+    keep = counts[y] > 1
+    if not keep.any():
+        raise InputError(
+            f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
+            "example has a companion: measure more examples"
+        )
+    return x[keep], y[keep], int((~keep).sum())
+
+
+def _check(features: Tensor, labels: Tensor, temperature: float | None) -> None:
+    if not features.is_floating_point():
+        raise InputError(f"features must be floating point, but are {features.dtype}")
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise InputError(
+            f"labels must be integer classes of shape (N,), but are {labels.dtype} of shape "
+            f"{tuple(labels.shape)}"
+        )
+    if features.ndim < 2 or len(features) != len(labels):
+        raise InputError(
+            f"features must have shape (N, ...) with N = {len(labels)} as the labels, but have "
+            f"{tuple(features.shape)}"
+        )
+    bad = ~features.isfinite().flatten(1).all(1)
+    if bad.any():
+        first = int(bad.nonzero()[0])
+        raise InputError(
+            f"{int(bad.sum())} of {len(bad)} examples have features that are NaN or infinite, "
+            f"the first at row {first}: leave them out, or look for the layer that made them"
+        )
+    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+        raise InputError(f"the temperature is {temperature!r}, but must be finite and > 0")
