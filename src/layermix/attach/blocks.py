@@ -1,9 +1,9 @@
 """Find the repeated blocks or stages of a model: where mixing is worth trying by default.
 
 Networks are built by repetition. The highest level of the module tree on which at least two
-siblings of one kind stand, each with two or more layers that have parameters, gives the candidates: the
-four stages of a ResNet or a ConvNeXt, the twelve blocks of a ViT, the layers of a BERT. A mix after
-such a module never lands inside a residual branch.
+siblings of one kind stand, each with two or more layers that have parameters, gives the candidates:
+the four stages of a ResNet or a ConvNeXt, the twelve blocks of a ViT, the layers of a BERT. A mix
+after such a module never lands inside a residual branch.
 """
 
 from collections import defaultdict

@@ -21,17 +21,20 @@ class Switch:
 
     def __init__(self) -> None:
         self.plan: Plan | None = None  # set during a mixed forward
-        self.replay: Plan | None = None  # the last one set: what a recomputation must repeat
+        self.replay: Plan | None = None  # of the last forward: what a recomputation must repeat
         self.fired = False  # did a hook mix during the present forward?
 
-    def current(self) -> Plan | None:
-        """Return the plan to carry out now.
+    def current(self, module: nn.Module) -> Plan | None:
+        """Return the plan to carry out now, as `module` is passed.
 
         Activation checkpointing runs a forward again inside the backward pass, after the plan was
-        taken off; there the last plan still holds.
+        taken off; there the plan of the last forward still holds, which had none if it was plain.
         """
-        if self.plan is None and not torch.compiler.is_compiling() and _in_backward():
-            return self.replay
+        if self.plan is None and not torch.compiler.is_compiling():
+            if _in_backward():
+                return self.replay
+            if module.training or torch.is_grad_enabled():  # not an evaluation on the way
+                self.replay = None
         return self.plan
 
 
@@ -44,14 +47,14 @@ class Hook:
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
-        plan = self.switch.current()
+        plan = self.switch.current(module)
         if plan is None or plan.point != self.point:
             return None
         return edit_output(output, lambda tensor: self._mix(tensor, plan))
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
-        plan = self.switch.current()
+        plan = self.switch.current(module)
         if plan is None or plan.point != self.point:
             return None
         return edit_inputs(args, kwargs, lambda tensor: self._mix(tensor, plan))

@@ -112,7 +112,7 @@ class Mixer:
             What the model returned, in its own type, and the labels under the same plan.
         """
         if not self.model.training:
-            return self.model(x), MixedTarget(y, y, torch.ones((), device=y.device))
+            return self.model(x), MixedTarget.clean(y)
         if not self._probed:
             self.check(x)
         plan = self.draw(len(x))

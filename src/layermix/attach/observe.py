@@ -1,5 +1,6 @@
 """Read what flows through a model, and change nothing: no mode, no statistics, no random state."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -77,7 +78,10 @@ def silent(model: nn.Module) -> Iterator[None]:
             torch.no_grad(),
             torch.random.fork_rng(devices=cuda),
             torch.compiler.set_stance("force_eager"),
+            warnings.catch_warnings(),
         ):
+            # Reentrant activation checkpointing complains of a forward without gradients.
+            warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
             yield
     finally:
         for module, mode in modes:

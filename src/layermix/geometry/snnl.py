@@ -14,7 +14,7 @@ Shapes: N examples, d features, t temperatures, r rows of a block.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -22,14 +22,16 @@ from torch import Tensor
 
 from layermix.errors import InputError
 
-# A block of rows of the distance matrix takes about this many float64 numbers (16 MiB).
+# A block of distances, and the largest intermediate tensor of t temperatures by r rows by N
+# columns, have about this many float64 numbers (16 MiB). Up to twice as many distances are kept
+# for all passes over the temperatures; more are computed anew in each pass.
 _BLOCK_NUMBERS = 1 << 21
 
-# The minimum over T is searched between these multiples of the median squared distance: first on
-# a grid, then on ever finer grids around the best point.
+# The minimum over T is searched between these multiples of the median squared distance, first on
+# a grid, then around its best point with steps that shrink to a third each time.
 _T_RANGE = (1e-4, 1e4)
-_T_GRID = 33
-_T_REFINEMENTS = 3
+_T_GRID = 17
+_T_REFINEMENTS = 4
 
 
 class _ValueAtTemperature(NamedTuple):
@@ -90,40 +92,56 @@ def snnl(features: Tensor, labels: Tensor, temperature: float | None = None) -> 
     device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
     x = features.detach().to(device).flatten(1).to(torch.float64)  # (N, d)
     _, y, counts = labels.to(device).unique(return_inverse=True, return_counts=True)
-    x, y, singletons = _without_singletons(x, y, counts)
+    keep = counts[y] > 1
+    if not keep.any():
+        raise InputError(
+            f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
+            "example has a companion: measure more examples"
+        )
+    x = x[keep][y[keep].argsort(stable=True)]  # class by class
     x = x - x.mean(0)  # centred, distances lose fewer digits
-    counts = counts[counts > 1].to(torch.float64)
+    counts = counts[counts > 1]
     n = len(x)
-    chance = float((counts * torch.log((n - 1) / (counts - 1))).sum() / n)
+    chance = float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+
+    kept = list(_blocks(x, counts)) if n * n <= 2 * _BLOCK_NUMBERS else None
 
     def loss(temperatures: Tensor) -> Tensor:
-        return _losses(x, y, temperatures)
+        blocks = _blocks(x, counts) if kept is None else kept
+        total = sum(_row_losses(*block, temperatures.to(x.device)).sum(1) for block in blocks)
+        return torch.as_tensor(total / n).cpu()
 
     if temperature is None:
         value, temperature = _minimum(loss, _median_distance(x))
     else:
-        value = float(loss(x.new_tensor([temperature])))
+        value = float(loss(torch.tensor([temperature], dtype=torch.float64)))
     result = SNNL(value, float(temperature))
     result.chance, result.n = chance, n
-    result.classes, result.singletons = len(counts), singletons
+    result.classes, result.singletons = len(counts), int((~keep).sum())
     return result
 
 
-def _losses(x: Tensor, y: Tensor, temperatures: Tensor) -> Tensor:
-    """Return the loss at each temperature, shape (t,)."""
-    n, norms = len(x), x.square().sum(1)
-    total = x.new_zeros(len(temperatures))
-    for start in range(0, n, max(1, _BLOCK_NUMBERS // n)):
-        rows = slice(start, start + max(1, _BLOCK_NUMBERS // n))
-        distance = _squared_distances(x, norms, rows)  # (r, N), own entry infinite
-        other = y[rows, None] != y  # (r, N)
-        same_class = distance.masked_fill(other, math.inf)
-        for index, temperature in enumerate(temperatures):
-            # logsumexp shifts each row by its own maximum, so that nothing underflows.
-            among_all = torch.logsumexp(-distance / temperature, 1)
-            among_class = torch.logsumexp(-same_class / temperature, 1)
-            total[index] += (among_all - among_class).sum()
-    return total / n
+def _blocks(x: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, slice]]:
+    """Yield squared distances of some rows to all, (r, N), with the columns of the rows' class.
+
+    `x` is sorted by class. The distance of a row to itself is infinite.
+    """
+    norms, step, end = x.square().sum(1), max(1, _BLOCK_NUMBERS // len(x)), 0
+    for size in counts.tolist():
+        start, end = end, end + size
+        for row in range(start, end, step):
+            rows = slice(row, min(row + step, end))
+            yield _squared_distances(x, norms, rows), slice(start, end)
+
+
+def _row_losses(distance: Tensor, own_class: slice, temperatures: Tensor) -> Tensor:
+    """Return each row's loss at each temperature, shape (t, r)."""
+    step = max(1, _BLOCK_NUMBERS // distance.shape[1] // len(temperatures))
+    parts = [
+        _log_sum_exp(rows, temperatures) - _log_sum_exp(rows[:, own_class], temperatures)
+        for rows in distance.split(step)
+    ]
+    return torch.cat(parts, 1)
 
 
 def _squared_distances(x: Tensor, norms: Tensor, rows: slice) -> Tensor:
@@ -134,35 +152,38 @@ def _squared_distances(x: Tensor, norms: Tensor, rows: slice) -> Tensor:
     return distance
 
 
+def _log_sum_exp(distance: Tensor, temperatures: Tensor) -> Tensor:
+    """Return log sum over j of exp(-distance[:, j] / T) for every T, shape (t, r).
+
+    Each row is shifted by its own smallest distance, so that nothing underflows.
+    """
+    nearest = distance.min(1).values
+    inverse = 1 / temperatures[:, None]  # (t, 1)
+    exponents = (nearest[:, None] - distance) * inverse[..., None]  # (t, r, N)
+    return exponents.exp_().sum(2).log() - nearest * inverse
+
+
 def _minimum(loss: Callable[[Tensor], Tensor], scale: float) -> tuple[float, float]:
     """Return the least loss over T and its T: a grid in log T, refined around its best point."""
     low, high = (math.log(scale * factor) for factor in _T_RANGE)
-    grid = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
-    values = loss(grid.exp())
+    tried = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
+    values = loss(tried.exp())
+    width = (high - low) / (_T_GRID - 1)
     for _ in range(_T_REFINEMENTS):
-        best = int(values.argmin())
-        low, high = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
-        grid = torch.linspace(low, high, 9, dtype=torch.float64)
-        values = loss(grid.exp())
+        width /= 3
+        steps = width * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
+        near = tried[values.argmin()] + steps
+        tried, values = torch.cat([tried, near]), torch.cat([values, loss(near.exp())])
     best = int(values.argmin())
-    return float(values[best]), math.exp(float(grid[best]))
+    return float(values[best]), math.exp(float(tried[best]))
 
 
 def _median_distance(x: Tensor) -> float:
     """Return the median squared distance between (at most 1,000 evenly chosen) examples."""
-    some = x[:: max(1, len(x) // 1000)]
-    median = float(torch.pdist(some).square().median())
+    some = x[:: -(-len(x) // 1000)]
+    distance = _squared_distances(some, some.square().sum(1), slice(0, len(some)))
+    median = float(distance[distance.isfinite()].median())
     return median if median > 0 else 1.0  # more than half of all pairs are equal
-
-
-def _without_singletons(x: Tensor, y: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, int]:
-    keep = counts[y] > 1
-    if not keep.any():
-        raise InputError(
-            f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
-            "example has a companion: measure more examples"
-        )
-    return x[keep], y[keep], int((~keep).sum())
 
 
 def _check(features: Tensor, labels: Tensor, temperature: float | None) -> None:

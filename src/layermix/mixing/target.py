@@ -39,6 +39,11 @@ class MixedTarget:
     partner_labels: Tensor
     ratio: Tensor
 
+    @classmethod
+    def clean(cls, labels: Tensor) -> "MixedTarget":
+        """Return the target of a batch that was not mixed."""
+        return cls(labels, labels, torch.ones((), device=labels.device))
+
     def loss(self, output: Any, criterion: Criterion | None = None) -> Tensor:
         """Return ``ratio * criterion(output, labels) + (1-ratio) * criterion(output, partner's)``.
 
@@ -73,14 +78,15 @@ class MixedTarget:
                     'for the batch: build it with reduction="none"'
                 )
             return self.ratio * first.mean() + (1 - self.ratio) * second.mean()
-        ratio = self.ratio.view(-1, *[1] * (first.ndim - 1))
+        ratio = self._ratio_like(first)
         return (ratio * first + (1 - ratio) * second).mean()
 
     def accuracy(self, output: Any) -> Tensor:
         """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1]."""
-        guess = _logits(output).argmax(dim=1)
+        guess = _logits(output).argmax(dim=1)  # (B, ...)
         hit, partner_hit = guess == self.labels, guess == self.partner_labels
-        return (self.ratio * hit + (1 - self.ratio) * partner_hit).mean()
+        ratio = self._ratio_like(hit)
+        return (ratio * hit + (1 - ratio) * partner_hit).mean()
 
     def dense(self, num_classes: int) -> Tensor:
         """Return the soft labels: shape (B, `num_classes`), the ratio's dtype, rows sum to 1."""
@@ -89,6 +95,10 @@ class MixedTarget:
         soft = ratio.new_zeros(len(self.labels), num_classes)
         soft.scatter_(1, self.labels.unsqueeze(1), ratio)
         return soft.scatter_add_(1, self.partner_labels.unsqueeze(1), 1 - ratio)
+
+    def _ratio_like(self, values: Tensor) -> Tensor:
+        """Return the ratio in a shape that multiplies values of shape (B, ...)."""
+        return self.ratio.view(-1, *[1] * (values.ndim - 1)) if self.ratio.ndim else self.ratio
 
     def _check_classes(self, num_classes: int) -> None:
         """Refuse labels that are not classes; values are looked at only where that is free."""

@@ -1,0 +1,73 @@
+"""Data: `digits`, any image data set of the hub's layout, or a local folder of one.
+
+A new source is a file with a function that returns `Images`, and a line in `SOURCES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from layermix.errors import unknown
+from layermix.lab.data.augment import Normalise, crop_and_flip
+from layermix.lab.data.cache import cached, folder_state
+from layermix.lab.data.dataset import Dataset, Images, Split
+from layermix.lab.data.digits import digits
+from layermix.lab.data.hub import hub
+from layermix.lab.data.split import balanced, three_way, watch_batch
+
+__all__ = [
+    "DataConfig",
+    "Dataset",
+    "Images",
+    "Normalise",
+    "Split",
+    "balanced",
+    "crop_and_flip",
+    "default_augmentation",
+    "load",
+    "watch_batch",
+]
+
+SOURCES: dict[str, Callable[[], Images]] = {"digits": digits}
+
+# Sources whose images must not be mirrored, and how far they may be shifted.
+_AUGMENTATION = {"digits": (1, False)}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images to train on."""
+
+    data: str = "digits"
+    """`digits`, a hub id such as `uoft-cs/cifar10`, or a folder of parquet files or images."""
+    train_size: int | None = None
+    """Class-balanced number of training images; all when left out."""
+    image_size: int | None = None
+    """Resize every image to this height and width in pixels."""
+    image_column: str | None = None
+    """Column of the images, where it cannot be told."""
+    label_column: str | None = None
+    """Column of the labels, where it cannot be told."""
+
+
+def load(config: DataConfig) -> Dataset:
+    """Load a data set, decoded at most once on this machine, and split it three ways."""
+    return three_way(_images(config), config.train_size)
+
+
+def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
+    """Return (crop, flip) that suit a source: an eighth of the width, mirrored unless digits."""
+    return _AUGMENTATION.get(config.data, (width // 8, True))
+
+
+def _images(config: DataConfig) -> Images:
+    if config.data in SOURCES:
+        return SOURCES[config.data]()
+    folder = Path(config.data)
+    if not folder.exists() and "/" not in config.data:
+        raise unknown("data set", config.data, [*SOURCES, "a hub id", "a folder"])
+    key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
+    if folder.is_dir():
+        key |= {"data": str(folder.resolve()), "files": folder_state(folder)}
+    columns = (config.image_column, config.label_column)
+    return cached(key, lambda: hub(config.data, *columns, config.image_size))

@@ -1,0 +1,63 @@
+"""Decode a data set once, keep it on disk as safetensors, read it in every worker.
+
+The cache lies in ``$LAYERMIX_CACHE``, else in ``$XDG_CACHE_HOME/layermix`` or
+``~/.cache/layermix``, one file for each source; it may be deleted at any time.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from layermix.lab.data.dataset import Images, Split
+
+_FORMAT = 1  # raise it when the meaning of a file changes
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache, which need not exist."""
+    if own := os.environ.get("LAYERMIX_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layermix"
+
+
+def cached(key: dict, load: Callable[[], Images]) -> Images:
+    """Return what `load` returns, from disk if it was loaded under the same key before."""
+    digest = hashlib.sha256(json.dumps([_FORMAT, key], sort_keys=True).encode()).hexdigest()
+    path = cache_folder() / f"{digest[:24]}.safetensors"
+    if path.exists():
+        return _read(path)
+    images = load()
+    _write(images, path)
+    return images
+
+
+def folder_state(folder: Path) -> list[tuple[str, int, int]]:
+    """Return names, sizes and times of all files below a folder: what a change would change."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    stats = [(path, path.stat()) for path in files]
+    return [(str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in stats]
+
+
+def _write(images: Images, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for name, split in images.splits.items():
+        tensors |= {f"{name}.images": split.images, f"{name}.labels": split.labels}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    save_file(tensors, unfinished, {"classes": json.dumps(images.classes)})
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> Images:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        classes = tuple(json.loads(file.metadata()["classes"]))
+    names = sorted({name.rpartition(".")[0] for name in tensors})
+    splits = {name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names}
+    return Images(splits, classes)

@@ -1,0 +1,93 @@
+"""What a data set is here: uint8 images and integer labels, split three ways.
+
+Shapes: N images, C channels, H height, W width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images, uint8 (N, C, H, W), and their classes, int64 (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise InputError(
+                "images must be uint8 of shape (N, C, H, W), but are "
+                f"{self.images.dtype} of shape {tuple(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise InputError(
+                f"{len(self.images)} images need int64 labels of shape ({len(self.images)},), but "
+                f"these are {self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor) -> "Split":
+        return Split(self.images[index], self.labels[index])
+
+    def to(self, device: torch.device) -> "Split":
+        """Return the split on `device`."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A whole data set as its source delivers it: named splits and class names.
+
+    Attributes
+    ----------
+    splits
+        By the source's own names, such as ``"train"`` and ``"test"``.
+    classes
+        Names of the classes; label k is ``classes[k]``.
+    """
+
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name, split in self.splits.items():
+            if not len(split):
+                raise InputError(f"the split {name!r} has no images")
+            low, high = int(split.labels.min()), int(split.labels.max())
+            if low < 0 or high >= len(self.classes):
+                raise InputError(
+                    f"the split {name!r} has the label {low if low < 0 else high}, outside the "
+                    f"{len(self.classes)} classes 0 to {len(self.classes) - 1}"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What a run trains, watches and is judged on.
+
+    The test split is for the one look after the last epoch; everything that is chosen is chosen
+    on the validation split.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the data on `device`."""
+        train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
+        return Dataset(train, val, test, self.classes)

@@ -1,0 +1,96 @@
+"""Nets: our own residual networks and an MLP, any timm model, any factory of one's own.
+
+A new net is a file with a class, and a line in `NETS`. A factory is called with those of
+`num_classes`, `in_channels` and `image_size` that it takes.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from layermix.errors import InputError, unknown
+from layermix.lab.nets.mlp import MLP
+from layermix.lab.nets.resnet import PreActResNet18, ResNet18
+from layermix.lab.nets.small import SmallResNet
+
+__all__ = ["NETS", "build"]
+
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "resnet18": ResNet18,
+    "preactresnet18": PreActResNet18,
+    "resnet-small": SmallResNet,
+    "mlp": MLP,
+}
+
+
+def build(name: str, num_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
+    """Build a net, its weights drawn from torch's global generator.
+
+    Parameters
+    ----------
+    name
+        A name in `NETS`, ``timm:NAME``, or ``package.module:factory``.
+    num_classes
+        Number of logits.
+    image_shape
+        Channels, height and width of the images, in pixels.
+
+    Raises
+    ------
+    InputError
+        When there is no such net, or it cannot be built for these images.
+    """
+    factory = _factory(name)
+    channels, height, width = image_shape
+    offered = {"num_classes": num_classes, "in_channels": channels, "image_size": height}
+    if "image_size" in inspect.signature(factory).parameters and height != width:
+        raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
+    try:
+        model = factory(**_accepted(factory, offered))
+    except Exception as error:
+        raise InputError(f"cannot build the net {name!r} with {offered}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    if name in NETS:
+        return NETS[name]
+    prefix, colon, rest = name.partition(":")
+    if not colon:
+        raise unknown("net", name, [*NETS, "timm:NAME", "package.module:factory"])
+    if prefix == "timm":
+        return _timm(rest)
+    try:
+        return getattr(importlib.import_module(prefix), rest)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"cannot find the net {name!r}: {error}") from error
+
+
+def _timm(name: str) -> Callable[..., nn.Module]:
+    try:
+        import timm
+    except ImportError as error:
+        raise InputError(f"timm:{name} needs timm: pip install timm") from error
+    if not timm.is_model(name):
+        raise unknown("timm model", name, timm.list_models())
+
+    def factory(num_classes: int, in_channels: int, image_size: int) -> nn.Module:
+        options: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_channels}
+        try:
+            return timm.create_model(name, img_size=image_size, **options)
+        except TypeError:  # a net for images of any size
+            return timm.create_model(name, **options)
+
+    return factory
+
+
+def _accepted(factory: Callable[..., Any], offered: dict[str, int]) -> dict[str, int]:
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return offered
+    return {name: value for name, value in offered.items() if name in parameters}

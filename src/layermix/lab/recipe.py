@@ -1,0 +1,96 @@
+"""The recipe: how a net is trained. One dataclass, whose fields are flags on the command line."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from layermix.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: SGD with Nesterov momentum, linear warm-up, decay to zero."""
+
+    epochs: int = 20
+    """Passes over the training images."""
+    batch_size: int = 64
+    """Images in a step."""
+    lr: float = 0.1
+    """Highest learning rate."""
+    warmup: float = 0.2
+    """Share of the steps over which the learning rate rises from zero."""
+    decay: Literal["cosine", "linear"] = "cosine"
+    """How the learning rate falls to zero after that."""
+    momentum: float = 0.9
+    """Nesterov momentum."""
+    weight_decay: float = 5e-4
+    """Weight decay, on every parameter."""
+    label_smoothing: float = 0.0
+    """Label smoothing; mixing is compared best without."""
+    crop: int | None = None
+    """Largest random shift in pixels; when left out, what suits the data."""
+    flip: bool | None = None
+    """Mirror half of the images; when left out, what suits the data."""
+    alpha: float | None = None
+    """Ratios come from Beta(alpha, alpha); when left out, 1 at the input and 2 elsewhere."""
+    per: Literal["batch", "sample", "epoch"] = "batch"
+    """Draw a ratio per batch, per sample or per epoch."""
+    watch: int = 10
+    """How often in a run validation accuracy and SNNL are measured (0: only at the end)."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
+    amp: bool = True
+    """Train in bfloat16 where a GPU can."""
+    channels_last: bool = True
+    """Keep images with channels last in memory."""
+    compile: bool = False
+    """Compile the net with torch.compile."""
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", self.epochs, "must be 1 or more")
+        _require(
+            self.batch_size >= 2, "batch_size", self.batch_size, "must be 2 or more to mix pairs"
+        )
+        for name in ("lr", "alpha"):
+            value = getattr(self, name)
+            good = value is None or (math.isfinite(value) and value > 0)
+            _require(good, name, value, "must be finite and above 0")
+        for name in ("warmup", "momentum", "label_smoothing"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, value, "must lie in [0, 1)")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must be 0 or more")
+        _require(self.crop is None or self.crop >= 0, "crop", self.crop, "must be 0 or more")
+        _require(self.watch >= 0, "watch", self.watch, "must be 0 or more")
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """Return the share of `lr` at a step of `steps`: rises over `warmup`, falls to zero."""
+        rise = self.warmup * steps
+        if step < rise:
+            return (step + 1) / (rise + 1)
+        progress = (step - rise) / max(1, steps - rise)
+        return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+
+    def watched(self, epoch: int) -> bool:
+        """Tell whether validation accuracy and SNNL are measured after an epoch (1, 2, ...)."""
+        if not self.watch:
+            return epoch == self.epochs
+        return (epoch * self.watch) // self.epochs > ((epoch - 1) * self.watch) // self.epochs
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` takes a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used: {error}. Try --device auto") from error
+    return device
+
+
+def _require(good: bool, name: str, value: object, rule: str) -> None:
+    if not good:
+        raise InputError(f"{name} is {value!r}, but {rule}")

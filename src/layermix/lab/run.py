@@ -1,0 +1,124 @@
+"""One run: a variant at a seed, from its configuration to its folder."""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from layermix.attach import Points, points
+from layermix.lab import data as lab_data
+from layermix.lab.data import DataConfig, Dataset, Normalise
+from layermix.lab.nets import build
+from layermix.lab.recipe import Recipe, pick_device
+from layermix.lab.store import RunFolder
+from layermix.lab.streams import Streams, torch_seed
+from layermix.lab.train import Record, Trainer
+from layermix.lab.variants import mix_points
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run."""
+
+    data: DataConfig
+    net: str
+    recipe: Recipe
+    variant: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the run, and of its folder."""
+        return f"{self.variant}-seed{self.seed}"
+
+
+def run(
+    config: RunConfig,
+    folder: Path,
+    on_epoch: Callable[[Record], None] | None = None,
+    *,
+    threads: int | None = None,
+    keep_features: bool = False,
+) -> dict:
+    """Train a net and write its folder; return the content of its ``result.json``.
+
+    Parameters
+    ----------
+    config
+        What to train.
+    folder
+        Where to write; it must not exist, and exists once the run is finished.
+    on_epoch
+        Called with the record of each epoch.
+    threads
+        Number of CPU threads; torch's own choice when left out.
+    keep_features
+        Also keep the activations of the watched batch before and after training.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # tiny weights and moments slow CPUs down manifold
+    device = pick_device(config.recipe.device)
+    data = _data(config.data)
+    model = fresh_net(config.net, data, config.seed)
+    found = mix_points_of(model, data)
+    crop, flip = lab_data.default_augmentation(config.data, data.image_shape[2])
+    recipe = replace(
+        config.recipe,
+        crop=crop if config.recipe.crop is None else config.recipe.crop,
+        flip=flip if config.recipe.flip is None else config.recipe.flip,
+    )
+    trainer = Trainer(
+        model.to(device),
+        data.to(device),
+        recipe,
+        mix_points(config.variant, found),
+        tuple(row.name for row in found if row.kind in ("input", "block", "final")),
+        config.seed,
+    )
+    started = time.perf_counter()
+    with RunFolder(folder) as written:
+        written.write_json("config.json", asdict(replace(config, recipe=recipe)))
+
+        def record(epoch: Record) -> None:
+            written.append(epoch)
+            if on_epoch:
+                on_epoch(epoch)
+
+        trained = trainer.train(record, keep_features)
+        result = {
+            "test": trained.measures,
+            "val": trained.val,
+            "timings": {
+                "seconds": trained.seconds,
+                "images_per_second": trained.images_per_second,
+                "total_seconds": time.perf_counter() - started,
+            },
+        }
+        written.write_json("result.json", result)
+        written.write_weights(trained.model)
+        if keep_features:
+            labels = {"labels": trainer.watched.labels.cpu()}
+            written.write_tensors("features", trained.features | labels)
+    return result
+
+
+def fresh_net(name: str, data: Dataset, seed: int) -> nn.Module:
+    """Build a net for the data, with the initial weights of a seed."""
+    with torch_seed(Streams.of(seed).init):
+        return build(name, len(data.classes), data.image_shape)
+
+
+def mix_points_of(model: nn.Module, data: Dataset) -> Points:
+    """List the mix points of a net on the data's images."""
+    return points(model, Normalise.of(data.train)(data.train.images[:3]))
+
+
+@functools.lru_cache(maxsize=1)
+def _data(config: DataConfig) -> Dataset:
+    """Load data once in each process."""
+    return lab_data.load(config)

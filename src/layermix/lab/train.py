@@ -1,0 +1,226 @@
+"""Train one net once: the loop, from the first step to the one look at the test data.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layermix.attach import Mixer, activations
+from layermix.errors import RunError
+from layermix.geometry import snnl
+from layermix.lab.data import Dataset, Normalise, crop_and_flip, watch_batch
+from layermix.lab.evaluate import measures, predict
+from layermix.lab.recipe import Recipe
+from layermix.lab.streams import Streams, torch_seed
+from layermix.mixing import MixedTarget
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Trained:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    measures
+        Final measures on the test data.
+    val
+        The same on the validation data.
+    seconds
+        Training time without measuring, in seconds.
+    images_per_second
+        Training images seen per second of that time.
+    model
+        The trained net.
+    features
+        Activations of the watched batch before and after training, by mix point; when kept.
+    """
+
+    measures: dict[str, float]
+    val: dict[str, float]
+    seconds: float
+    images_per_second: float
+    model: nn.Module
+    features: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """One net, its data and its optimiser, between the first step and the last.
+
+    Parameters
+    ----------
+    model
+        The net, on its device.
+    data
+        Training, validation and test images, on the same device.
+    recipe
+        How to train; crop and flip must be given.
+    mix_at
+        Mix points, of which each step takes one; none to train without mixing.
+    watch_at
+        Mix points whose SNNL is measured over training.
+    seed
+        Seed of the run.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        recipe: Recipe,
+        mix_at: tuple[str, ...],
+        watch_at: tuple[str, ...],
+        seed: int,
+    ) -> None:
+        streams = Streams.of(seed)
+        self.data, self.recipe, self.watch_at, self.streams = data, recipe, watch_at, streams
+        self.device = data.train.images.device
+        if recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.net = model
+        self.model: Any = torch.compile(model) if recipe.compile else model
+        self.mixer = None
+        if mix_at:
+            self.mixer = Mixer(
+                self.model, mix_at, recipe.alpha, per=recipe.per, seed=streams.mix, rank=0
+            )
+        self.normalise = Normalise.of(data.train)
+        self.watched = watch_batch(data.val, len(data.classes))
+        self.order = np.random.default_rng(streams.order)
+        self.augment = torch.Generator(self.device).manual_seed(streams.augment)
+        self.batch_size = min(recipe.batch_size, len(data.train))
+        self.steps = recipe.epochs * (len(data.train) // self.batch_size)
+        self.step = 0
+        self.optimiser = torch.optim.SGD(
+            model.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.momentum > 0,
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: recipe.lr_factor(step, self.steps)
+        )
+        smoothing = recipe.label_smoothing
+        self.criterion = None
+        if smoothing:
+            self.criterion = functools.partial(
+                F.cross_entropy, label_smoothing=smoothing, reduction="none"
+            )
+
+    def train(self, on_epoch: Callable[[Record], None], keep_features: bool = False) -> Trained:
+        """Run all epochs, call `on_epoch` with the record of each, then measure on test data."""
+        features = self._features("start") if keep_features else {}
+        on_epoch({"epoch": 0, **self.watch()})
+        seconds = 0.0
+        for epoch in range(1, self.recipe.epochs + 1):
+            started = time.perf_counter()
+            record = self.run_epoch(epoch)
+            spent = time.perf_counter() - started
+            seconds += spent
+            if self.recipe.watched(epoch) or epoch == self.recipe.epochs:
+                record |= self.watch()
+            on_epoch({"epoch": epoch, **record, "seconds": spent})
+        if keep_features:
+            features |= self._features("end")
+        return Trained(
+            measures=self._measure("test"),
+            val=self._measure("val"),
+            seconds=seconds,
+            images_per_second=self.steps * self.batch_size / seconds,
+            model=self.net,
+            features=features,
+        )
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Train on every training image once; return mean loss and accuracy on mixed labels."""
+        self.model.train()
+        if self.mixer and self.recipe.per == "epoch":
+            self.mixer.next_epoch()
+        losses, hits = [], []
+        lr = self.optimiser.param_groups[0]["lr"]
+        with torch_seed(self.streams.model + epoch):
+            for index in self._batches():
+                loss, accuracy = self.run_step(index)
+                losses.append(loss)
+                hits.append(accuracy)
+        loss = torch.stack(losses)  # the one look of an epoch at what the device computed
+        self._require_finite(loss)
+        return {
+            "lr": lr,
+            "train_loss": float(loss.mean()),
+            "train_accuracy": float(torch.stack(hits).mean()),
+        }
+
+    def run_step(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Train on the images of these indices; return loss and accuracy, both shape ()."""
+        images, labels = self.data.train.images[index], self.data.train.labels[index]
+        crop, flip = self.recipe.crop or 0, bool(self.recipe.flip)
+        x = self.normalise(crop_and_flip(images, crop, flip, self.augment))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
+            if self.mixer:
+                output, target = self.mixer(x, labels)
+            else:
+                output, target = self.model(x), MixedTarget.clean(labels)
+            loss = target.loss(output, self.criterion)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        return loss.detach(), target.accuracy(output).detach()
+
+    def watch(self) -> Record:
+        """Measure validation accuracy, and the SNNL at every watched point on the fixed batch."""
+        val = self._measure("val")
+        record: Record = {"val_accuracy": val["accuracy"], "val_nll": val["nll"], "snnl": {}}
+        for point, features in self._activations().items():
+            found = snnl(features.float(), self.watched.labels)
+            record["snnl"][point] = {
+                "value": found.value,
+                "temperature": found.temperature,
+                "chance": found.chance,
+                "n": found.n,
+            }
+        return record
+
+    def _batches(self) -> list[Tensor]:
+        """Return the index batches of an epoch, shuffled, without the incomplete last one."""
+        order = torch.from_numpy(self.order.permutation(len(self.data.train))).to(self.device)
+        full = len(order) // self.batch_size * self.batch_size
+        return list(order[:full].split(self.batch_size))
+
+    def _activations(self) -> dict[str, Tensor]:
+        return activations(self.net, self.normalise(self.watched.images), self.watch_at)
+
+    def _features(self, when: str) -> dict[str, Tensor]:
+        found = self._activations().items()
+        return {f"{when}.{point}": features.flatten(1).float().cpu() for point, features in found}
+
+    def _measure(self, split: str) -> dict[str, float]:
+        part = getattr(self.data, split)
+        return measures(predict(self.model, part, self.normalise), part.labels)
+
+    def _require_finite(self, losses: Tensor) -> None:
+        bad = (~losses.isfinite()).nonzero().flatten()
+        if len(bad):
+            step = self.step - len(losses) + int(bad[0]) + 1
+            raise RunError(
+                f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
+                f"lower --lr (it is {self.recipe.lr}) or a longer --warmup "
+                f"(it is {self.recipe.warmup}), and look for images or layers that give NaN"
+            )
+
+    @property
+    def _amp(self) -> bool:
+        return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
