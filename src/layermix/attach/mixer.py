@@ -138,7 +138,7 @@ class Mixer:
             When the forward pass did not come by the mix point, so that nothing was mixed.
         """
         if plan.point not in self._sites:
-            raise unknown(f"mix point of a mixer built for {self.points}", plan.point, self.points)
+            raise unknown("mix point of this mixer", plan.point, self.points)
         self._switch.plan = self._switch.replay = plan
         self._switch.fired = False
         try:

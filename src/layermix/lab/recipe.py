@@ -21,11 +21,11 @@ class Recipe:
     """Highest learning rate."""
     warmup: float = 0.2
     """Share of the steps over which the learning rate rises from zero."""
-    decay: Literal["cosine", "linear"] = "cosine"
+    decay: Literal["linear", "cosine"] = "linear"
     """How the learning rate falls to zero after that."""
     momentum: float = 0.9
     """Nesterov momentum."""
-    weight_decay: float = 5e-4
+    weight_decay: float = 2e-3
     """Weight decay, on every parameter."""
     label_smoothing: float = 0.0
     """Label smoothing; mixing is compared best without."""

@@ -49,7 +49,10 @@ class PreActBlock(nn.Module):
         self.relu = nn.ReLU()
         self.shortcut = None
         if stride != 1 or in_channels != channels:
-            self.shortcut = nn.Conv2d(in_channels, channels, 1, stride, bias=False)
+            self.shortcut = self._shortcut(in_channels, channels, stride)
+
+    def _shortcut(self, in_channels: int, channels: int, stride: int) -> nn.Module:
+        return nn.Conv2d(in_channels, channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, channels, H/stride, W/stride)."""

@@ -1,0 +1,9 @@
+"""The lab: train one net, compare mix points over seeds, report what was found."""
+
+from layermix.lab.compare import compare
+from layermix.lab.data import DataConfig
+from layermix.lab.recipe import Recipe
+from layermix.lab.run import RunConfig, run
+from layermix.lab.study import Study, StudyConfig, plan
+
+__all__ = ["DataConfig", "Recipe", "RunConfig", "Study", "StudyConfig", "compare", "plan", "run"]

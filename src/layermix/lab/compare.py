@@ -1,0 +1,52 @@
+"""Compare mix points: train what is missing of a study."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from layermix.errors import RunError
+from layermix.lab.progress import StudyView
+from layermix.lab.study import Study, StudyConfig
+from layermix.lab.workers import default_workers, run_missing
+
+
+def compare(
+    config: StudyConfig,
+    folder: Path | str,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Study:
+    """Train every run of a study that is not in its folder yet.
+
+    Parameters
+    ----------
+    config
+        What to compare; `plan` completes and checks it.
+    folder
+        The study's folder; an interrupted study continues there.
+    workers
+        Number of processes; one for each core when left out, one on a GPU.
+    console
+        Where to show progress; nowhere when left out.
+
+    Raises
+    ------
+    InputError
+        When the folder belongs to another study.
+    RunError
+        When runs failed or a worker was killed; what was finished stays on disk.
+    """
+    study = Study(config, Path(folder))
+    workers = workers or default_workers(config.recipe.device)
+    problems = []
+    with StudyView(console or Console(quiet=True), study) as view:
+        for cell, problem in run_missing(study, workers):
+            view.finished(cell, problem)
+            if problem:
+                problems.append(f"{cell.name}: {problem}")
+    if problems:
+        raise RunError(
+            f"{len(problems)} of {view.total} runs failed, the others are in {study.folder}. "
+            f"First {problems[0]}"
+        )
+    return study

@@ -1,0 +1,33 @@
+"""Under which conditions numbers were measured: versions and hardware."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from layermix.lab.recipe import pick_device
+
+_PACKAGES = ("layermix", "torch", "numpy", "scipy", "torchmetrics", "datasets")
+
+
+def conditions(device: str) -> dict[str, str]:
+    """Return versions, processor, cores and the device that runs use, by name."""
+    found = {"python": platform.python_version(), "system": platform.system()}
+    for package in _PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    found |= {"processor": _processor(), "cores": str(os.cpu_count())}
+    picked = pick_device(device)
+    cuda = picked.type == "cuda"
+    found["device"] = torch.cuda.get_device_name(picked) if cuda else picked.type
+    return found
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

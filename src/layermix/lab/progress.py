@@ -1,0 +1,141 @@
+"""Show how a run or a study goes: live on a terminal, in plain lines elsewhere."""
+
+import time
+from collections import defaultdict
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from layermix.lab.run import RunConfig
+from layermix.lab.stats import Estimate, estimate
+from layermix.lab.store import read_epochs, read_json, unfinished_runs
+from layermix.lab.study import Study
+from layermix.lab.train import Record
+
+
+class RunView:
+    """Progress of one run: a bar on a terminal, a line for each epoch elsewhere."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self.console, self.epochs = console, epochs
+        columns = ("epoch", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=console)
+        self.task = self.bar.add_task("", total=epochs, note="")
+
+    def __enter__(self) -> "RunView":
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, record: Record) -> None:
+        """Show the record of an epoch."""
+        loss, val = record.get("train_loss"), record.get("val_accuracy")
+        note = "" if loss is None else f"loss {loss:.3f}"
+        note += "" if val is None else f"  validation accuracy {val:.1%}"
+        if self.console.is_terminal:
+            self.bar.update(self.task, completed=record["epoch"], note=note)
+        else:
+            self.console.print(f"epoch {record['epoch']}/{self.epochs}  {note.strip()}")
+
+
+class StudyView:
+    """Progress of a study: a live table on a terminal, a line for each run elsewhere.
+
+    Shows validation accuracy: the test data are for the report alone.
+    """
+
+    def __init__(self, console: Console, study: Study) -> None:
+        self.console, self.study = console, study
+        self.started = time.monotonic()
+        self.values: defaultdict[str, list[float]] = defaultdict(list)
+        self.total = len(list(study.cells()))
+        for cell in study.finished():
+            self._count(cell)
+        self.before = self.done
+        self.live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
+
+    def __enter__(self) -> "StudyView":
+        if self.before:
+            self.console.print(f"{self.before} of {self.total} runs are finished, continuing.")
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.live.stop()
+
+    @property
+    def done(self) -> int:
+        """The number of finished runs."""
+        return sum(len(values) for values in self.values.values())
+
+    def finished(self, cell: RunConfig, problem: str | None) -> None:
+        """Take note of a finished run, or of one that failed."""
+        if problem:
+            self.console.print(f"{cell.name} failed: {problem}", markup=False, highlight=False)
+            return
+        value = self._count(cell)
+        if not self.console.is_terminal:
+            self.console.print(
+                f"{self.done}/{self.total}  {cell.variant} seed {cell.seed}: validation accuracy "
+                f"{value:.1%}, {self._time_left()}",
+                highlight=False,
+            )
+
+    def _count(self, cell: RunConfig) -> float:
+        value = read_json(self.study.path(cell) / "result.json")["val"]["accuracy"]
+        self.values[cell.variant].append(value)
+        return value
+
+    def _table(self) -> Table:
+        table = Table(caption=f"{self.done} of {self.total} runs, {self._time_left()}")
+        for name in ("variant", "seeds", "validation accuracy", "95% interval"):
+            table.add_column(name, justify="left" if name == "variant" else "right")
+        for variant in self.study.config.variants:
+            values = self.values[variant]
+            found = estimate(values) if values else None
+            seeds = f"{len(values)}/{len(self.study.config.seeds)}"
+            mean = f"{found.mean:.2%}" if found else ""
+            table.add_row(variant, seeds, mean, _interval(found))
+        return table
+
+    def _time_left(self) -> str:
+        """Estimate the time left from the runs of this session, those under way included."""
+        work = self.done - self.before + self._under_way()
+        if not work:
+            return "time left unknown yet"
+        seconds = (time.monotonic() - self.started) / work * (self.total - self.before - work)
+        return f"about {_duration(max(0.0, seconds))} left"
+
+    def _under_way(self) -> float:
+        """Return how many runs' worth of epochs is done in the runs under way."""
+        epochs = 0
+        for _, path in unfinished_runs(self.study.runs):
+            if (path / "epochs.jsonl").exists():
+                epochs += len(read_epochs(path)) - 1
+        return max(0, epochs) / self.study.config.recipe.epochs
+
+
+def _interval(found: Estimate | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{found.low:.2%} to {found.high:.2%}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
