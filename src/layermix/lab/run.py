@@ -93,6 +93,13 @@ def run(
         result = {
             "test": trained.measures,
             "val": trained.val,
+            "sizes": {
+                "train": len(data.train),
+                "val": len(data.val),
+                "test": len(data.test),
+                "watched": len(trainer.watched),
+                "classes": len(data.classes),
+            },
             "timings": {
                 "seconds": trained.seconds,
                 "images_per_second": trained.images_per_second,

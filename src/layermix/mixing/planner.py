@@ -84,9 +84,10 @@ class Planner:
         return plan if torch.device(device).type == "cpu" else plan.to(device)
 
     def next_epoch(self) -> None:
-        """Draw the ratios of a new epoch, used when `per` is ``"epoch"``."""
-        stream = self._streams["ratio"]
-        self._epoch_ratios = [float(law.sample(stream, 1)[0]) for law in self.laws]
+        """Draw the ratios of a new epoch; nothing happens unless `per` is ``"epoch"``."""
+        if self.per == "epoch":
+            stream = self._streams["ratio"]
+            self._epoch_ratios = [float(law.sample(stream, 1)[0]) for law in self.laws]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of every stream, made of numbers, strings, lists and dicts (JSON)."""

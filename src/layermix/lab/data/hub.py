@@ -57,7 +57,9 @@ def hub(
 
 def _load(source: str) -> dict[str, Any]:
     import datasets
+    import huggingface_hub
 
+    huggingface_hub.utils.logging.set_verbosity_error()
     datasets.utils.logging.set_verbosity_error()
     datasets.utils.logging.disable_progress_bar()
     if Path(source).exists() and not Path(source).is_dir():
