@@ -2,26 +2,34 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import torch
 import tyro
 from rich.console import Console
 from tyro.conf import OmitArgPrefixes, Positional
 
 from layermix import lab
-from layermix.errors import InputError, LayermixError, unknown
-from layermix.lab import DataConfig, Recipe
+from layermix.attach import points as list_points
+from layermix.errors import InputError, LayermixError
+from layermix.lab import DataConfig, Recipe, RunConfig, Study
 from layermix.lab.command import DEFAULT_NET
+from layermix.lab.nets import build
+from layermix.lab.progress import RunView
+from layermix.lab.report import terminal, write_report
 
 app = tyro.extras.SubcommandApp()
 
-Flags = OmitArgPrefixes
+_DESCRIPTION = """layermix compare --data digits --out runs/digits
+
+Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
+shows its traceback."""
 
 
 @app.command
 def compare(
-    data: Annotated[DataConfig, Flags] = DataConfig(),
-    recipe: Annotated[Recipe, Flags] = Recipe(),
+    data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
+    recipe: Annotated[Recipe, OmitArgPrefixes] = Recipe(),
     net: str = DEFAULT_NET,
     variants: tuple[str, ...] = (),
     seeds: int = 8,
@@ -44,12 +52,134 @@ def compare(
         workers: Runs side by side; when left out one for each core, one on a GPU.
         threads: CPU threads of each run.
     """
-    console = Console()
+    console = _console()
     config = lab.plan(data, net, recipe, variants, seeds, threads)
-    folder = out or Path("runs") / Path(data.data).name
-    study = lab.compare(config, folder, workers, console)
+    study = lab.compare(config, out or Path("runs") / _short(data), workers, console)
+    _answer(study, console)
+
+
+@app.command
+def train(
+    data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
+    recipe: Annotated[Recipe, OmitArgPrefixes] = Recipe(),
+    net: str = DEFAULT_NET,
+    variant: str = "final",
+    seed: int = 0,
+    out: Path | None = None,
+    threads: int | None = None,
+) -> None:
+    """layermix train --data digits --variant final --out runs/one
+
+    Train one net once and leave its records, measures and weights.
+
+    Args:
+        data: Which images to train on.
+        recipe: How to train.
+        net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
+        variant: Where to mix: none, random, input, final, logits or a module path.
+        seed: Seed of the run.
+        out: Folder of the run, a new one. When left out, runs/DATA-VARIANT-seedSEED.
+        threads: CPU threads; torch's own choice when left out.
+    """
+    console = _console()
+    config = RunConfig(data, net, recipe, variant, seed)
+    folder = out or Path("runs") / f"{_short(data)}-{config.name}"
+    with RunView(console, recipe.epochs) as view:
+        result = lab.run(config, folder, view, threads=threads)
+    test = result["test"]
+    _say(
+        console,
+        f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
+        f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
+        f"{result['timings']['seconds']:.1f} s of training at "
+        f"{result['timings']['images_per_second']:,.0f} images per second.",
+    )
+    _say(console, f"Run: {folder}")
+
+
+@app.command
+def points(
+    net: str = DEFAULT_NET,
+    image_size: int = 32,
+    channels: int = 3,
+    classes: int = 10,
+    all: bool = False,
+) -> None:
+    """layermix points --net resnet18
+
+    List the mix points of a net: the names that --variant and --variants take.
+
+    Args:
+        net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
+        image_size: Height and width of the images in pixels.
+        channels: Channels of the images.
+        classes: Number of classes.
+        all: Every module, those too that cannot be mixed, with the reason.
+    """
+    for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
+        if value < 1:
+            raise InputError(f"{name} is {value}, but must be 1 or more")
+    model = build(net, classes, (channels, image_size, image_size))
+    x = torch.zeros(3, channels, image_size, image_size)
+    _say(_console(), str(list_points(model, x, all=all)))
+
+
+@app.command
+def report(folder: Positional[Path]) -> None:
+    """layermix report runs/digits
+
+    Build the report of a study anew from its folder, also of one that is not finished.
+
+    Args:
+        folder: Folder of the study.
+    """
+    _answer(Study.open(folder), _console())
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit code 2 for usage, 1 for failure."""
-    app.cli(prog="layermix", args=arguments)
+    """Run the command line: exit code 2 for what cannot be done as asked, 1 for a failure."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        app.cli(
+            prog="layermix",
+            description=_DESCRIPTION,
+            args=[word for word in words if word != "--debug"],
+        )
+    except KeyboardInterrupt:
+        sys.exit(_fail("stopped. What was finished is kept: the same command continues", 1))
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, LayermixError):
+            sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
+        kind = type(error).__name__
+        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
+
+
+def _answer(study: Study, console: Console) -> None:
+    """Write a study's report, and show the answer, the table and where the report lies."""
+    summary, path = write_report(study)
+    console.print()
+    _say(console, str(summary.verdict))
+    console.print()
+    console.print(terminal.table(summary))
+    _say(console, f"Report: {path}")
+
+
+def _short(data: DataConfig) -> str:
+    return Path(data.data).name or "study"
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=110)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"layermix: {message}", file=sys.stderr)
+    return code

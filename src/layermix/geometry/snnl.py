@@ -28,9 +28,11 @@ from layermix.errors import InputError
 _BLOCK_NUMBERS = 1 << 21
 
 # The minimum over T is searched between these multiples of the median squared distance, first on
-# a grid, then around its best point with steps that shrink to a third each time.
+# a grid, then around its lowest valleys (data of several scales have more than one) with steps
+# that shrink to a third each time.
 _T_RANGE = (1e-4, 1e4)
 _T_GRID = 17
+_T_VALLEYS = 3
 _T_REFINEMENTS = 4
 
 
@@ -164,11 +166,25 @@ def _log_sum_exp(distance: Tensor, temperatures: Tensor) -> Tensor:
 
 
 def _minimum(loss: Callable[[Tensor], Tensor], scale: float) -> tuple[float, float]:
-    """Return the least loss over T and its T: a grid in log T, refined around its best point."""
+    """Return the least loss over T and its T: a grid in log T, refined in its lowest valleys."""
     low, high = (math.log(scale * factor) for factor in _T_RANGE)
-    tried = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
-    values = loss(tried.exp())
+    grid = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
+    values = loss(grid.exp())
     width = (high - low) / (_T_GRID - 1)
+    return min(_refined(loss, grid[i : i + 1], values[i : i + 1], width) for i in _valleys(values))
+
+
+def _valleys(values: Tensor) -> list[int]:
+    """Return the indices of the lowest local minima, the lowest first."""
+    padded = [math.inf, *values.tolist(), math.inf]
+    found = [i for i in range(len(values)) if padded[i] > padded[i + 1] <= padded[i + 2]]
+    return sorted(found, key=lambda i: padded[i + 1])[:_T_VALLEYS]
+
+
+def _refined(
+    loss: Callable[[Tensor], Tensor], tried: Tensor, values: Tensor, width: float
+) -> tuple[float, float]:
+    """Return the least loss within `width` of the one log T tried so far, and its T."""
     for _ in range(_T_REFINEMENTS):
         width /= 3
         steps = width * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)

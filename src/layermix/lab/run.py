@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from layermix.attach import Points, points
+from layermix.errors import InputError
 from layermix.lab import data as lab_data
 from layermix.lab.data import DataConfig, Dataset, Normalise
 from layermix.lab.nets import build
@@ -58,7 +59,16 @@ def run(
         Number of CPU threads; torch's own choice when left out.
     keep_features
         Also keep the activations of the watched batch before and after training.
+
+    Raises
+    ------
+    InputError
+        When the folder exists, or data, net, variant or device cannot be had.
+    RunError
+        When the loss becomes NaN or infinite.
     """
+    if folder.exists():
+        raise InputError(f"the output folder {folder} exists already: name another --out")
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # tiny weights and moments slow CPUs down manifold

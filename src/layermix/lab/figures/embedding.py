@@ -1,0 +1,117 @@
+"""The embedding: a block's features as points in two dimensions, before and after training.
+
+Computed from the activations that one run of a study keeps of its watched batch
+(``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008), which shows who
+is near whom; the SNNL beside it is measured on the full features.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from safetensors.torch import load_file
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from layermix.geometry import SNNL, snnl
+from layermix.lab.figures.labels import plain, shorten
+from layermix.lab.figures.style import TITLE, WIDTH, Figure, canvas, colour, finish, look, marker
+from layermix.lab.study import Study
+
+_COLUMNS = 5
+
+
+@look()
+def embedding(study: Study, classes: Sequence[str] | None = None) -> list[Figure]:
+    """Draw the last block's features before and after training; nothing without its run.
+
+    Parameters
+    ----------
+    study
+        The study; of its runs the first variant's first seed keeps features.
+    classes
+        Names of the classes; their numbers when left out.
+    """
+    cell = next(cell for cell in study.cells() if study.keeps_features(cell))
+    path = study.path(cell) / "features.safetensors"
+    if not path.exists():
+        return []
+    tensors = load_file(path)
+    labels, block = tensors["labels"], last_block(tensors)
+    names = [str(c) for c in range(int(labels.max()) + 1)] if classes is None else list(classes)
+    run = f"{cell.variant!r}, seed {cell.seed}"
+    return [
+        _draw(tensors[f"{when}.{block}"], labels, names, f"embedding-{when}", title, run)
+        for when, title in (
+            ("start", f"{block}, before training"),
+            ("end", f"{block}, after training"),
+        )
+    ]
+
+
+def last_block(tensors: dict[str, Tensor]) -> str:
+    """Return the last block whose features are kept; the final layer where there is none.
+
+    Tensors come back sorted by name, so that blocks are told apart by the numbers in their names.
+    """
+    names = [key.removeprefix("end.") for key in tensors if key.startswith("end.")]
+    blocks = [name for name in names if name not in ("input", "final", "logits")]
+    return max(blocks or names, key=_natural)
+
+
+def project(features: Tensor) -> np.ndarray:
+    """Return a t-SNE of features (N, d) in two dimensions, the same each time on a machine."""
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", method="exact", max_iter=500, random_state=0)
+    with threadpool_limits(1):  # the order of sums, and with it the map, depends on the threads
+        return tsne.fit_transform(features.flatten(1).double().numpy())
+
+
+def _draw(
+    features: Tensor, labels: Tensor, names: list[str], name: str, title: str, run: str
+) -> Figure:
+    found = snnl(features, labels)
+    legend_rows = math.ceil(len(names) / _COLUMNS)
+    bottom = 8 + 16 * legend_rows
+    drawing, axes = canvas(WIDTH + bottom - 60, left=8, right=8, top=44, bottom=bottom)
+    value = f"SNNL {found.value:.3f} (chance {found.chance:.2f})"
+    axes.set_title(f"{plain(shorten(title, WIDTH - 30, TITLE))}\n{value}", linespacing=1.5)
+    _scatter(axes, project(features), labels.numpy(), names)
+    alt = f"{title}: {found.n} examples of {len(names)} classes as points. {value}."
+    return finish(drawing, name, alt, f"{title} (run {run}). {_about(found, features)}")
+
+
+def _scatter(axes: Axes, places: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        style = {"color": colour(index), "alpha": 0.9, "markersize": 5, "mew": 0}
+        label = plain(shorten(name, 48))
+        axes.plot(*places[labels == index].T, marker(index), ls="", label=label, **style)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.margins(0.04)
+    axes.spines[:].set_visible(False)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=_COLUMNS,
+        columnspacing=1.4,
+        handletextpad=0.2,
+        borderaxespad=0.2,
+    )
+
+
+def _about(found: SNNL, features: Tensor) -> str:
+    return (
+        f"SNNL {found.value:.3f} at T = {found.temperature:.3g}, where it is least; chance level "
+        f"{found.chance:.2f}; N = {found.n}, d = {features.flatten(1).shape[1]:,}. "
+        "The SNNL is that of the full features; the points are their t-SNE, in which distances "
+        "are not distances between features."
+    )
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort ``block10`` after ``block9``."""
+    parts = "".join(c if c.isdigit() else f"\0{c}\0" for c in name).split("\0")
+    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in parts if p)

@@ -1,0 +1,94 @@
+"""The command line: examples that work, exit codes, and messages without tracebacks."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from layermix.cli import main
+
+FEW = "--train-size 60 --net mlp --epochs 1 --watch 1"
+
+
+def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(words))
+    return stop.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "compare", "train", "points", "report"])
+def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), "--help"])
+    usage, example = capsys.readouterr().out.split("\n\n")[:2]
+    assert stop.value.code == 0
+    assert usage.startswith(f"usage: layermix {command}".strip())
+    assert re.match(rf"layermix {command or 'compare'}\b", example)
+
+
+def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    main(shlex.split("points --net resnet18"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["mix", "point", "kind", "module", "shape", "of", "one", "example"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "input",
+        *(f"layer{k}" for k in range(1, 5)),
+        "final",
+        "logits",
+    ]
+
+
+def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
+    out = capsys.readouterr().out
+    assert "epoch 1/1" in out
+    assert "Test accuracy" in out
+    assert (tmp_path / "one/weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (f"train {FEW} --variant blok2", "unknown variant 'blok2': did you mean 'block2'"),
+        ("train --net resnet19", "unknown net 'resnet19': did you mean 'resnet18'"),
+        ("train --data nothere", "unknown data set 'nothere'"),
+        ("train --data ./nothere", "cannot load the data set './nothere'"),
+        ("train --train-size 7", "7 examples cannot cover 10 classes"),
+        ("train --alpha 0", "alpha is 0.0, but must be finite and above 0"),
+        ("train --batch-size 1", "batch_size is 1, but must be 2 or more to mix pairs"),
+        ("train --device gpu", "device 'gpu' cannot be used"),
+        ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
+        ("compare --crop 8", "crop is 8, but the images are (8, 8) pixels"),
+        ("points --classes 0", "classes is 0, but must be 1 or more"),
+        ("report nowhere", "there is no study in nowhere"),
+    ],
+)
+def test_what_cannot_be_done_as_asked_ends_with_2_and_the_remedy(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, err = ends(words, capsys)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends("compare --sedes 3", capsys)[0] == 2
+
+
+def test_a_failure_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = ends(f"train {FEW} --lr 1e30 --epochs 9 --out {tmp_path}/x", capsys)
+    assert code == 1
+    assert re.search(r"the loss became \w+ at step \d+ of \d+", err)
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    with pytest.raises(ValueError, match="unknown net"):
+        main(["train", "--net", "resnet19", "--debug"])
