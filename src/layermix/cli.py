@@ -140,6 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for what cannot be done as asked, 1 for a failure."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
     try:
         app.cli(
             prog="layermix",
@@ -153,6 +154,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         if isinstance(error, LayermixError):
             sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
+        if isinstance(error, OSError):
+            sys.exit(_fail(str(error), 1))
         kind = type(error).__name__
         sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
 

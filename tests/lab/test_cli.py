@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,14 @@ def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("train --data ./nothere", "cannot load the data set './nothere'"),
         ("train --train-size 7", "7 examples cannot cover 10 classes"),
         ("train --alpha 0", "alpha is 0.0, but must be finite and above 0"),
+        ("train --crop 9", "crop is 9, but must be below the images' size of 8 pixels"),
         ("train --batch-size 1", "batch_size is 1, but must be 2 or more to mix pairs"),
         ("train --device gpu", "device 'gpu' cannot be used"),
+        ("compare --seeds 1 --workers 0", "workers is 0, but must be 1 or more"),
+        ("points --net resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
+        ("points --net timm:vgg11 --image-size 9", "VGG failed on a batch of shape (3, 3, 9, 9)"),
         ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
-        ("compare --crop 8", "crop is 8, but the images are (8, 8) pixels"),
+        ("compare --crop 8", "crop is 8, but must be below the images' size of 8 pixels"),
         ("points --classes 0", "classes is 0, but must be 1 or more"),
         ("report nowhere", "there is no study in nowhere"),
     ],
@@ -77,6 +82,17 @@ def test_what_cannot_be_done_as_asked_ends_with_2_and_the_remedy(
     assert message in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_factory_in_the_working_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "from torch import nn\ndef net(num_classes): return nn.Linear(8, num_classes)\n"
+    (tmp_path / "own_net.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    main(shlex.split("points --net own_net:net --image-size 8"))
+    assert "final" in capsys.readouterr().out
 
 
 def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,8 @@ def test_digits_keep_every_image_once() -> None:
     together = torch.cat([data.train.images, data.val.images, data.test.images]).flatten(1)
     from sklearn.datasets import load_digits
 
-    original = torch.from_numpy(load_digits().data).mul(255 / 16).round().to(torch.uint8)
+    pixels, _ = load_digits(return_X_y=True)
+    original = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8)
     assert sorted(together.tolist()) == sorted(original.tolist())
 
 

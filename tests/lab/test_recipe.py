@@ -45,7 +45,7 @@ def test_watching_is_spread_evenly_and_ends_with_the_last_epoch(epochs: int, wat
 )
 def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        Recipe(**settings)
+        Recipe(**settings).check()
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from layermix.attach.site import Site, find, unwrap
 from layermix.attach.structure import edit_inputs, edit_output
-from layermix.errors import InputError
+from layermix.errors import InputError, LayermixError
 
 See = Callable[[str, Any], None]
 
@@ -45,13 +45,21 @@ def activations(model: nn.Module, x: Tensor, points: Iterable[str]) -> dict[str,
 def observe(model: nn.Module, sites: Iterable[Site], x: Tensor, see: See) -> Any:
     """Run one silent forward pass and call ``see(point, value)`` whenever a site is passed.
 
-    The value is what the module returned, or for a site before a module its first argument.
+    The value is what the module returned, or for a site before a module its first argument. An
+    error of the model becomes an `InputError` that names the batch.
     """
     with ExitStack() as stack:
         for site in sites:
             stack.callback(_watch(site, see).remove)
         stack.enter_context(silent(model))
-        return model(x)
+        try:
+            return model(x)
+        except LayermixError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{type(model).__name__} failed on a batch of shape {tuple(x.shape)}: {error}"
+            ) from error
 
 
 def main_tensor(value: Any) -> Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from layermix.errors import RunError
+from layermix.errors import InputError, RunError
 from layermix.lab.progress import StudyView
 from layermix.lab.study import Study, StudyConfig
 from layermix.lab.workers import default_workers, run_missing
@@ -32,12 +32,15 @@ def compare(
     Raises
     ------
     InputError
-        When the folder belongs to another study.
+        When the folder belongs to another study, or workers < 1.
     RunError
         When runs failed or a worker was killed; what was finished stays on disk.
     """
+    if workers is None:
+        workers = default_workers(config.recipe.device)
+    if workers < 1:
+        raise InputError(f"workers is {workers}, but must be 1 or more")
     study = Study(config, Path(folder))
-    workers = workers or default_workers(config.recipe.device)
     problems = []
     with StudyView(console or Console(quiet=True), study) as view:
         for cell, problem in run_missing(study, workers):

@@ -48,7 +48,8 @@ class Recipe:
     compile: bool = False
     """Compile the net with torch.compile."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise an `InputError` that names the first setting with a value that makes no sense."""
         _require(self.epochs >= 1, "epochs", self.epochs, "must be 1 or more")
         _require(
             self.batch_size >= 2, "batch_size", self.batch_size, "must be 2 or more to mix pairs"

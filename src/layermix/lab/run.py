@@ -76,12 +76,7 @@ def run(
     data = _data(config.data)
     model = fresh_net(config.net, data, config.seed)
     found = mix_points_of(model, data)
-    crop, flip = lab_data.default_augmentation(config.data, data.image_shape[2])
-    recipe = replace(
-        config.recipe,
-        crop=crop if config.recipe.crop is None else config.recipe.crop,
-        flip=flip if config.recipe.flip is None else config.recipe.flip,
-    )
+    recipe = complete(config.recipe, config.data, data)
     trainer = Trainer(
         model.to(device),
         data.to(device),
@@ -122,6 +117,17 @@ def run(
             labels = {"labels": trainer.watched.labels.cpu()}
             written.write_tensors("features", trained.features | labels)
     return result
+
+
+def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
+    """Return a checked recipe, with the crop and flip that suit the data where it has none."""
+    recipe.check()
+    size = min(data.image_shape[1:])
+    crop, flip = lab_data.default_augmentation(source, size)
+    crop = crop if recipe.crop is None else recipe.crop
+    if crop >= size:
+        raise InputError(f"crop is {crop}, but must be below the images' size of {size} pixels")
+    return replace(recipe, crop=crop, flip=flip if recipe.flip is None else recipe.flip)
 
 
 def fresh_net(name: str, data: Dataset, seed: int) -> nn.Module:

@@ -4,19 +4,17 @@ A study that was interrupted continues with the runs that are missing; a folder 
 another study is refused.
 """
 
-import functools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from layermix.attach import Points
 from layermix.errors import InputError
 from layermix.lab import data as lab_data
 from layermix.lab.conditions import conditions
 from layermix.lab.data import DataConfig, watch_batch
 from layermix.lab.recipe import Recipe, pick_device
-from layermix.lab.run import RunConfig, fresh_net, mix_points_of
+from layermix.lab.run import RunConfig, complete, fresh_net, mix_points_of
 from layermix.lab.store import read_json, remove_unfinished, write_json
 from layermix.lab.variants import check_variants
 
@@ -155,19 +153,13 @@ def plan(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
     pick_device(recipe.device)
-    points, image_shape = _examine(data, net)
-    if recipe.crop is not None and recipe.crop >= min(image_shape[1:]):
-        raise InputError(f"crop is {recipe.crop}, but the images are {image_shape[1:]} pixels")
+    loaded = lab_data.load(data)
+    complete(recipe, data, loaded)
+    watch_batch(loaded.val, len(loaded.classes))
+    points = mix_points_of(fresh_net(net, loaded, seed=0), loaded)
     return StudyConfig(
         data, net, recipe, check_variants(variants, points), tuple(range(seeds)), threads
     )
-
-
-@functools.lru_cache(maxsize=1)
-def _examine(data: DataConfig, net: str) -> tuple[Points, tuple[int, int, int]]:
-    loaded = lab_data.load(data)
-    watch_batch(loaded.val, len(loaded.classes))
-    return mix_points_of(fresh_net(net, loaded, seed=0), loaded), loaded.image_shape
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Test accuracy for each mix layer: every seed a dot, with mean and 95% interval.
 
-Computed from the test accuracy of every finished run. The axis covers the bulk of the seeds and
-all means; a seed or interval that reaches beyond is drawn at the edge, pointing outwards.
+Computed from the test accuracy of every finished run. The axis covers the bulk of the seeds:
+one that collapsed must not hide the rest. What lies beyond is drawn at the edge, pointing outwards.
 """
 
 import numpy as np
@@ -38,20 +38,27 @@ def accuracy(summary: Summary) -> list[Figure]:
     if "none" in names:
         mean = 100 * summary.variant("none").test["accuracy"].mean
         axes.axvline(mean, color=INK, alpha=0.55, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-        side = "left" if mean < (low + high) / 2 else "right"
-        axes.text(mean, -0.62, " mean of none ", va="bottom", ha=side, clip_on=False)
+        axes.text(
+            mean,
+            1.0,
+            " mean of none ",
+            transform=axes.get_xaxis_transform(),
+            va="bottom",
+            ha="left" if mean < (low + high) / 2 else "right",
+        )
     for place, row in enumerate(rows):
         _row(axes, place, row, (low, high))
     return [finish(drawing, "accuracy", _alt(rows), _caption(rows, (low, high)))]
 
 
 def limits(rows: list[VariantSummary]) -> tuple[float, float]:
-    """Return the ends of the axis in %: all means and the bulk of the seeds, with some air."""
+    """Return the ends of the axis in %: seeds and means that are not far out, with some air."""
     seeds = 100 * np.concatenate([row.test["accuracy"].values for row in rows])
-    means = 100 * np.array([row.test["accuracy"].mean for row in rows])
+    means = [100 * row.test["accuracy"].mean for row in rows]
     first, third = np.percentile(seeds, [25, 75])
     reach = 3 * (third - first)
-    bulk = np.append(seeds[(seeds >= first - reach) & (seeds <= third + reach)], means)
+    shown = np.append(seeds, means)
+    bulk = shown[(shown >= first - reach) & (shown <= third + reach)]
     low, high = float(bulk.min()), float(bulk.max())
     air = max(0.08 * (high - low), 0.05)
     return low - air, min(high + air, 100.4)
@@ -63,7 +70,7 @@ def _row(axes: Axes, place: int, row: VariantSummary, ends: tuple[float, float])
     offsets = (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
     values = 100 * np.array(found.values)
     inside = (values >= low) & (values <= high)
-    style = {"color": tint, "alpha": 0.7, "mew": 0, "ls": "", "clip_on": False}
+    style = {"color": tint, "alpha": 0.85, "mew": 0, "ls": "", "clip_on": False}
     axes.plot(values[inside], place + offsets[inside], "o", markersize=4.2, **style)
     for beyond, edge, arrow in ((values < low, low, "<"), (values > high, high, ">")):
         count = int(beyond.sum())
@@ -82,7 +89,8 @@ def _interval(
     axes: Axes, place: float, row: VariantSummary, ends: tuple[float, float], tint: str
 ) -> None:
     found = row.test["accuracy"]
-    axes.plot(100 * found.mean, place, "D", color=tint, markersize=6, mew=0, clip_on=False)
+    middle = min(max(100 * found.mean, ends[0]), ends[1])
+    axes.plot(middle, place, "D", color=tint, markersize=6, mew=0, clip_on=False)
     if found.low is None or found.high is None:
         return
     span = [min(max(100 * end, ends[0]), ends[1]) for end in (found.low, found.high)]
@@ -111,7 +119,9 @@ def _caption(rows: list[VariantSummary], ends: tuple[float, float]) -> str:
     if any(_beyond(end, ends) for each in found for end in (each.low, each.high)):
         text += " A bar that ends in an arrow reaches beyond the axis."
     if beyond := sum(_beyond(value, ends) for each in found for value in each.values):
-        text += f" {beyond} of the seeds lie beyond the axis: triangles at its edge."
+        text += f" Seeds beyond the axis: {beyond}, drawn as triangles at its edge."
+    if any(_beyond(each.mean, ends) for each in found):
+        text += " A diamond at the very edge stands for a mean beyond it."
     return text
 
 

@@ -76,7 +76,7 @@ def _draw(
     legend_rows = math.ceil(len(names) / _COLUMNS)
     bottom = 8 + 16 * legend_rows
     drawing, axes = canvas(WIDTH + bottom - 60, left=8, right=8, top=44, bottom=bottom)
-    value = f"SNNL {found.value:.3f} (chance {found.chance:.2f})"
+    value = f"SNNL {max(found.value, 0):.3f} (chance {found.chance:.2f})"
     axes.set_title(f"{plain(shorten(title, WIDTH - 30, TITLE))}\n{value}", linespacing=1.5)
     _scatter(axes, project(features), labels.numpy(), names)
     alt = f"{title}: {found.n} examples of {len(names)} classes as points. {value}."
@@ -104,8 +104,8 @@ def _scatter(axes: Axes, places: np.ndarray, labels: np.ndarray, names: list[str
 
 def _about(found: SNNL, features: Tensor) -> str:
     return (
-        f"SNNL {found.value:.3f} at T = {found.temperature:.3g}, where it is least; chance level "
-        f"{found.chance:.2f}; N = {found.n}, d = {features.flatten(1).shape[1]:,}. "
+        f"SNNL {max(found.value, 0):.3f} at T = {found.temperature:.3g}, where it is least; "
+        f"chance level {found.chance:.2f}; N = {found.n}, d = {features.flatten(1).shape[1]:,}. "
         "The SNNL is that of the full features; the points are their t-SNE, in which distances "
         "are not distances between features."
     )

@@ -1,9 +1,10 @@
 """Labels that do not overlap: names shortened to a width, and lines labelled at their end."""
 
+import functools
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import fontManager, get_font
 
 from layermix.lab.figures.style import SMALL, colour
 
@@ -12,7 +13,17 @@ _PITCH = 13.5  # points from one label to the next
 
 def text_width(text: str, size: float = SMALL) -> float:
     """Return the width of a text in points, in a font wider than most."""
-    return TextPath((0, 0), text.replace("$", "S"), size=size).get_extents().x1 if text else 0.0
+    return size * sum(map(_advance, text))
+
+
+@functools.cache
+def _advance(character: str) -> float:
+    """Return the width of a character as a share of the text's size."""
+    font = get_font(fontManager.findfont("DejaVu Sans"))
+    if not font.get_char_index(ord(character)):
+        return 1.0  # another script: about as wide as high
+    font.set_size(100, 72)
+    return font.load_char(ord(character)).linearHoriAdvance / 65536 / 100
 
 
 def shorten(text: str, width: float, size: float = SMALL) -> str:

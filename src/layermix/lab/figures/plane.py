@@ -6,6 +6,7 @@ itself mixes the same pairs by the same ratios at both, and `intruders` counts t
 whose nearest real point is of neither parent's class.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +51,14 @@ class Layer:
     bad: Tensor
 
 
-@look()
 def plane() -> list[Figure]:
     """Draw mixed points at the input and in the hidden layer, the bad ones marked and counted."""
+    return list(_plane())
+
+
+@functools.cache  # it is the same in every report
+@look()
+def _plane() -> tuple[Figure, ...]:
     x, y = rings()
     model, accuracy = _trained(x, y, norm=True)
     plain_model, plain_accuracy = _trained(x, y, norm=False)
@@ -65,10 +71,10 @@ def plane() -> list[Figure]:
         f"right) puts the rings nearly on a line, and {plain_bad:,} of the {POINTS:,} land in "
         "another class."
     )
-    return [
+    return (
         _draw(at_input, "plane-input", "Mixed at the input", _NOTE),
         _draw(at_hidden, "plane-hidden", "Mixed in a hidden layer", about_net),
-    ]
+    )
 
 
 def rings() -> tuple[Tensor, Tensor]:

@@ -76,14 +76,14 @@ def _at_end(summary: Summary) -> Figure:
     rows = [row for row in summary.variants if row.snnl]
     blocks = list(rows[0].snnl)
     room = widest(blocks, _LABELS_MOST)
-    band = max(20.0, 6.5 * len(rows) + 9)
+    pitch = 6.5 if len(rows) <= 8 else 5.0
+    band = max(20.0, pitch * len(rows) + 9)
     legend_rows = math.ceil(len(rows) / 4)
     top, bottom = 32 + 15 * legend_rows, 40
     height = band * len(blocks) + top + bottom
     drawing, axes = canvas(height, left=room + 14, right=14, top=top, bottom=bottom)
-    step = 6.5 / band
     for index, row in enumerate(rows):
-        shift = (index - (len(rows) - 1) / 2) * step
+        shift = (index - (len(rows) - 1) / 2) * pitch / band
         _dots(axes, row, blocks, shift, index)
     for border in range(1, len(blocks)):
         axes.axhline(border - 0.5, color=INK, alpha=0.16, linewidth=0.8)

@@ -6,6 +6,7 @@ contrast of at least 3 on both, and never stand alone: markers, dashes or labels
 All lengths are in points; a picture is as wide as a phone, so that its text stays readable there.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,7 +105,8 @@ class Figure:
 @contextmanager
 def look() -> Iterator[None]:
     """Set the shared look inside the block, or as a decorator; the caller's own comes back."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the reader's own font has what ours lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         yield

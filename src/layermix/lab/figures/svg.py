@@ -6,6 +6,7 @@ reader's own font; coordinates are rounded and repeated styles written once, whi
 """
 
 import re
+from collections.abc import Callable
 from html import escape
 
 INK = "#010203"  # drawn with this, shown in the text colour of the page
@@ -36,10 +37,7 @@ def tidy(svg: str, name: str, alt: str) -> str:
     assert head is not None
     viewbox = re.search(r'viewBox="[^"]*"', head[0])
     assert viewbox is not None
-    body = body[head.end() :]
-    body = _identifiers(body, name).replace(INK, "currentColor")
-    body = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", _FONTS, body)
-    body = re.sub(r"-?\d+\.\d{3,}", _rounded, body)
+    body = _in_tags(body[head.end() :], _identifiers(body, name), _ink, _font, _rounded)
     body = re.sub(r"\s*\n\s*", "\n", _shared_styles(body))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -56,12 +54,38 @@ def as_file(svg: str) -> str:
     return f"{head}>\n<style>{_STYLE}</style>{rest}\n"
 
 
-def _identifiers(body: str, name: str) -> str:
+def _in_tags(body: str, *edits: Callable[[str], str]) -> str:
+    """Apply edits to each tag, and to nothing that is shown as text."""
+
+    def edited(found: re.Match[str]) -> str:
+        tag = found[0]
+        for edit in edits:
+            tag = edit(tag)
+        return tag
+
+    return re.sub(r"<[^>]*>", edited, body)
+
+
+def _identifiers(body: str, name: str) -> Callable[[str], str]:
     """Keep the identifiers that are referred to, short and with the figure's name."""
     used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     short = {old: f"{name}-{index}" for index, old in enumerate(used)}
-    body = re.sub(r' id="([^"]*)"', lambda m: f' id="{short[m[1]]}"' if m[1] in short else "", body)
-    return re.sub(r'((?:href="#|url\(#))([^")]+)', lambda m: m[1] + short[m[2]], body)
+
+    def edit(tag: str) -> str:
+        tag = re.sub(
+            r' id="([^"]*)"', lambda m: f' id="{short[m[1]]}"' if m[1] in short else "", tag
+        )
+        return re.sub(r'((?:href="#|url\(#))([^")]+)', lambda m: m[1] + short[m[2]], tag)
+
+    return edit
+
+
+def _ink(tag: str) -> str:
+    return tag.replace(INK, "currentColor")
+
+
+def _font(tag: str) -> str:
+    return re.sub(r"'DejaVu Sans'(, [^;\"]*)?", _FONTS, tag)
 
 
 def _shared_styles(body: str) -> str:
@@ -75,5 +99,7 @@ def _shared_styles(body: str) -> str:
     return run.sub(group, body)
 
 
-def _rounded(found: re.Match[str]) -> str:
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+def _rounded(tag: str) -> str:
+    return re.sub(
+        r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), tag
+    )

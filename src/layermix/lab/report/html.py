@@ -4,11 +4,12 @@ The words and the layout are in ``templates/``; here everything is put into the 
 in which the template shows it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import layermix
 from layermix.lab.figures import Figure
@@ -61,6 +62,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     found.filters["svg"] = lambda figure: Markup(figure.svg)
+    found.filters["breakable"] = _breakable
     found.globals["css"] = Markup(_read(found, "report.css"))
     return found
 
@@ -68,6 +70,13 @@ def _environment() -> Environment:
 def _read(environment: Environment, name: str) -> str:
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name break after a dot or an underscore."""
+    if len(name) <= 14:
+        return escape(name)
+    return Markup("<wbr>").join(re.findall(r"[^._]+[._]*|[._]+", name))
 
 
 def _measures(summary: Summary) -> Iterable[dict[str, Any]]:

@@ -1,0 +1,91 @@
+"""A step that cannot be carried out is refused, in words that show what was wrong."""
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_nets import Mlp, batch
+from torch import Tensor, nn
+
+import layermix as lm
+
+
+class Float(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float()
+
+
+def test_token_ids_are_refused_at_the_input_and_mixed_after_their_embedding() -> None:
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 5))
+    x = torch.randint(10, (6, 3))
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(net, at="input")(x, torch.zeros(6, dtype=torch.int64))
+    assert str(error.value) == (
+        "at mix point 'input': cannot mix a tensor of dtype torch.int64 and shape (6, 3): mixing "
+        "needs floating point. Convert images with .float(); mix token ids after their embedding"
+    )
+    assert lm.Mixer(net, at="0")(x, torch.zeros(6, dtype=torch.int64))[0].shape == (6, 5)
+
+
+def test_byte_images_are_refused_at_the_input() -> None:
+    net = nn.Sequential(Float(), nn.Flatten(), nn.Linear(12, 5))
+    x = torch.randint(256, (6, 3, 2, 2), dtype=torch.uint8)
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(net, at="input")(x, torch.zeros(6, dtype=torch.int64))
+    assert str(error.value).startswith(
+        "at mix point 'input': cannot mix a tensor of dtype torch.uint8 and shape (6, 3, 2, 2): "
+        "mixing needs floating point. Convert images with .float()"
+    )
+
+
+def test_a_plan_for_another_batch_size_is_refused() -> None:
+    mixer, (x, _) = lm.Mixer(Mlp(), at="blocks.0"), batch("mlp", 6)
+    with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(5)):
+        mixer.model(x)
+    assert str(error.value) == (
+        "at mix point 'blocks.0': cannot mix a tensor of shape (6, 8) by a plan drawn for a batch "
+        "of 5: the first dimension must be the batch"
+    )
+
+
+def test_a_plan_for_a_point_the_mixer_was_not_built_for_is_refused() -> None:
+    mixer = lm.Mixer(Mlp(), at=["input", "final"])
+    plan = lm.Plan("blocks.0", torch.tensor(0.5), torch.tensor([0, 1]))
+    with pytest.raises(lm.InputError) as error, mixer.apply(plan):
+        pytest.fail("the block was entered")
+    assert str(error.value) == (
+        "unknown mix point of this mixer 'blocks.0': known are 'input', 'final'"
+    )
+
+
+def test_a_block_without_a_forward_is_an_error() -> None:
+    mixer = lm.Mixer(Mlp(), at="final")
+    with pytest.raises(lm.RunError) as error, mixer.apply(mixer.draw(2)):
+        pass
+    assert str(error.value) == (
+        "nothing was mixed: no forward pass came by mix point 'final'. Call the model inside the "
+        "block, and build the mixer before the first call of a compiled model"
+    )
+
+
+def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
+    mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
+    with pytest.raises(lm.InputError, match=r"^the labels have shape \(4,\), but the plan was"):
+        mixer(x, y[:4])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"alpha": 0.0}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0"),
+        ({"ratio": 1.5}, "the ratio is 1.5, but it must lie in [0, 1]"),
+        ({"weights": [1.0, 2.0]}, "weights are [1.0, 2.0], but 1 mix points need 1 numbers >= 0"),
+        ({"per": "step"}, "unknown value of per 'step': did you mean 'epoch' or 'sample'?"),
+    ],
+)
+def test_wrong_settings_are_refused_when_the_mixer_is_built(
+    options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(Mlp(), **options)
+    assert str(error.value).startswith(text)

@@ -1,0 +1,21 @@
+"""What every test gets: one thread, a seed, and no compiled code left over from other tests."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def same_start() -> None:
+    """Start every test from the same global random state, on one thread."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    """Give a test a compiler that has compiled nothing yet."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()

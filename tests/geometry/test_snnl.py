@@ -1,0 +1,163 @@
+"""The soft nearest neighbor loss equals its definition, at every temperature and size."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import layermix as lm
+
+
+def clusters(n: int, d: int, classes: int, apart: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return features around one centre for each class, float64 (n, d), and labels."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) % classes)
+    x = rng.normal(size=(n, d)) + apart * rng.normal(size=(classes, d))[y]
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def by_definition(x: Tensor, y: Tensor, temperature: float) -> float:
+    """Return the loss, example by example, in float64 and shifted against underflow."""
+    features, labels, losses = x.double().flatten(1).numpy(), y.numpy(), []
+    for i in range(len(labels)):
+        others = np.arange(len(labels)) != i
+        exponents = -((features - features[i]) ** 2).sum(1) / temperature
+        same = others & (labels == labels[i])
+        if same.any():
+            among_class = np.logaddexp.reduce(exponents[same])
+            losses.append(np.logaddexp.reduce(exponents[others]) - among_class)
+    return float(np.mean(losses))
+
+
+def median_distance(x: Tensor) -> float:
+    return float(torch.pdist(x.double()).square().median())
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("factor", [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3])
+@pytest.mark.parametrize("d", [2, 64, 4096])
+def test_the_value_is_that_of_the_definition(d: int, factor: float, apart: float) -> None:
+    x, y = clusters(48, d, 4, apart)
+    temperature = factor * median_distance(x)
+    value, returned = lm.snnl(x, y, temperature)
+    assert returned == temperature
+    assert value == pytest.approx(by_definition(x, y, temperature), rel=1e-6, abs=1e-10)
+
+
+def test_classes_of_different_sizes_count_by_their_members() -> None:
+    x, _ = clusters(30, 5, 3, 1.0)
+    y = torch.tensor([0] * 20 + [1] * 7 + [2] * 3)[torch.randperm(30)]
+    assert lm.snnl(x, y, 3.0).value == pytest.approx(by_definition(x, y, 3.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("labels", [torch.int64, torch.int32, torch.uint8])
+def test_labels_are_names_of_any_integer_type(labels: torch.dtype) -> None:
+    x, y = clusters(30, 5, 3, 1.0)
+    renamed = torch.tensor([7, 200, 42])[y].to(labels)
+    assert lm.snnl(x, renamed, 3.0) == lm.snnl(x, renamed.long(), 3.0)
+    assert lm.snnl(x, renamed, 3.0).value == pytest.approx(lm.snnl(x, y, 3.0).value, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (48,), (12, 4)])
+def test_features_of_any_shape_are_flattened(shape: tuple[int, ...]) -> None:
+    x, y = clusters(20, 48, 3, 1.0)
+    assert lm.snnl(x.reshape(20, *shape), y, 50.0) == lm.snnl(x, y, 50.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_features_of_lower_precision_are_measured_in_float64(dtype: torch.dtype) -> None:
+    x, y = clusters(30, 16, 3, 1.0)
+    low = x.to(dtype)
+    assert lm.snnl(low, y, 10.0) == lm.snnl(low.double(), y, 10.0)
+    assert lm.snnl(low, y, 10.0).value == pytest.approx(by_definition(low, y, 10.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-2, 1.0, None])
+def test_near_duplicates_far_from_the_origin_keep_their_digits(temperature: float | None) -> None:
+    x, y = clusters(40, 8, 4, 0.0)
+    x = (1000 + torch.cat([x[:20], x[:20]]) + 1e-3 * x).float()
+    value, at = lm.snnl(x, y, temperature)
+    assert value == pytest.approx(by_definition(x, y, at), rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1.0, 1e6, None])
+def test_exact_duplicates_give_a_finite_value(temperature: float | None) -> None:
+    x, y = clusters(40, 8, 4, 0.0)
+    x = torch.cat([x[:20], x[:20]])
+    value, at = lm.snnl(x, y, temperature)
+    assert math.isfinite(value)
+    assert value == pytest.approx(by_definition(x, y, at), rel=1e-6)
+
+
+def test_features_that_are_all_equal_are_at_chance() -> None:
+    _, y = clusters(40, 8, 4, 0.0)
+    found = lm.snnl(torch.ones(40, 8), y)
+    assert found.value == pytest.approx(found.chance)
+
+
+def test_a_shift_of_the_features_changes_nothing() -> None:
+    x, y = clusters(40, 16, 4, 1.0)
+    assert lm.snnl(x + 1e6, y, 20.0).value == pytest.approx(lm.snnl(x, y, 20.0).value, rel=1e-6)
+    assert lm.snnl(x + 1e6, y).value == pytest.approx(lm.snnl(x, y).value, rel=1e-6)
+
+
+def test_the_order_of_the_examples_changes_nothing() -> None:
+    x, y = clusters(40, 16, 4, 1.0)
+    order = torch.randperm(40)
+    assert lm.snnl(x[order], y[order], 20.0).value == pytest.approx(lm.snnl(x, y, 20.0).value)
+
+
+def test_the_features_are_not_changed_and_need_no_gradient() -> None:
+    x, y = clusters(40, 16, 4, 1.0)
+    before = x.clone()
+    lm.snnl(x.requires_grad_(), y)
+    assert x.detach().equal(before)
+    assert x.grad is None
+
+
+def test_the_result_unpacks_into_value_and_temperature() -> None:
+    x, y = clusters(40, 16, 4, 1.0)
+    found = lm.snnl(x, y, 20.0)
+    value, temperature = found
+    assert (found.value, found.temperature) == (value, temperature)
+    assert (temperature, found.n, found.classes, found.singletons) == (20.0, 40, 4, 0)
+
+
+def test_chance_level_follows_from_the_class_sizes() -> None:
+    x, _ = clusters(12, 4, 3, 1.0)
+    y = torch.tensor([0] * 6 + [1] * 4 + [2] * 2)
+    expected = (6 * math.log(11 / 5) + 4 * math.log(11 / 3) + 2 * math.log(11 / 1)) / 12
+    assert lm.snnl(x, y).chance == pytest.approx(expected, rel=1e-12)
+
+
+def test_chance_level_of_equal_classes_has_one_term() -> None:
+    found = lm.snnl(*clusters(40, 4, 4, 1.0))
+    assert found.chance == pytest.approx(math.log(39 / 9), rel=1e-12)
+
+
+@pytest.mark.parametrize("apart", [0.0, 3.0])
+def test_at_a_very_high_temperature_everything_is_at_chance(apart: float) -> None:
+    x, y = clusters(60, 8, 4, apart)
+    found = lm.snnl(x, y, 1e9)
+    assert found.value == pytest.approx(found.chance, rel=1e-6)
+
+
+def test_shuffled_labels_stay_near_chance_at_their_best_temperature() -> None:
+    x, y = clusters(400, 8, 4, 3.0)
+    shuffled = y[torch.randperm(400)]
+    found = lm.snnl(x, shuffled)
+    assert 0.95 * found.chance < found.value <= found.chance * (1 + 1e-6)
+    assert lm.snnl(x, y).value < 0.2 * found.chance
+
+
+def test_singletons_are_left_out_and_counted() -> None:
+    x, y = clusters(30, 5, 3, 1.0)
+    y = torch.cat([y, torch.tensor([7, 8])])
+    with_singletons = lm.snnl(torch.cat([x, 100 + x[:2]]), y, 3.0)
+    without = lm.snnl(x, y[:30], 3.0)
+    assert with_singletons.singletons == 2
+    assert (with_singletons.n, with_singletons.classes) == (30, 3)
+    assert with_singletons.value == pytest.approx(without.value, rel=1e-9)
+    assert with_singletons.chance == without.chance

@@ -1,0 +1,141 @@
+"""The minimum over the temperature, the blocks, and what is refused."""
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import layermix as lm
+
+snnl_module = importlib.import_module("layermix.geometry.snnl")
+Data = tuple[Tensor, Tensor]
+
+
+def separated() -> Data:
+    x, y = overlapping()
+    return x + 20 * torch.randn(4, 6, dtype=torch.float64)[y], y
+
+
+def overlapping() -> Data:
+    y = torch.arange(60) % 4
+    x = torch.randn(60, 6, dtype=torch.float64)
+    return x + torch.randn(4, 6, dtype=torch.float64)[y], y
+
+
+def shuffled() -> Data:
+    x, y = separated()
+    return x, y[torch.randperm(60)]
+
+
+def pairs() -> Data:
+    x = torch.randn(20, 3, dtype=torch.float64).repeat_interleave(3, 0)
+    return x + 0.01 * torch.randn_like(x), torch.arange(60) % 4
+
+
+def of_many_scales() -> Data:
+    scale = 10 ** (6 * torch.rand(24, 1, dtype=torch.float64) - 3)
+    return scale * torch.randn(24, 64, dtype=torch.float64), torch.arange(24) % 3
+
+
+DATA = [separated, overlapping, shuffled, pairs, of_many_scales]
+
+
+def on_a_dense_grid(x: Tensor, y: Tensor) -> float:
+    """Return the least loss over 2,000 temperatures, by the definition."""
+    distance = torch.cdist(x, x).square().numpy()
+    scale = np.median(distance[~np.eye(len(x), dtype=bool)])
+    np.fill_diagonal(distance, np.inf)
+    same = np.where(y.numpy()[:, None] == y.numpy(), distance, np.inf)
+    return min(
+        float((np.logaddexp.reduce(-distance / t, 1) - np.logaddexp.reduce(-same / t, 1)).mean())
+        for t in scale * np.geomspace(1e-4, 1e4, 2000)
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("make", DATA)
+def test_the_minimum_over_temperature_is_that_of_a_dense_grid(make: Any, seed: int) -> None:
+    torch.manual_seed(seed)
+    x, y = make()
+    expected = on_a_dense_grid(x, y)
+    assert lm.snnl(x, y).value == pytest.approx(expected, rel=1e-3, abs=1e-9)
+
+
+def test_the_lower_of_two_valleys_is_found() -> None:
+    rng = np.random.default_rng(14)
+    x = rng.normal(size=(24, 64)) * 10 ** rng.uniform(-3, 3, size=(24, 1))
+    data = torch.from_numpy(x), torch.arange(24) % 3
+    assert lm.snnl(*data).value == pytest.approx(on_a_dense_grid(*data), rel=1e-3)
+
+
+@pytest.mark.parametrize("make", DATA)
+def test_the_value_is_the_loss_at_the_returned_temperature(make: Any) -> None:
+    x, y = make()
+    value, temperature = lm.snnl(x, y)
+    assert lm.snnl(x, y, temperature).value == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("make", DATA)
+@pytest.mark.parametrize("scale", [1e-6, 0.1, 1e5])
+def test_the_minimum_does_not_depend_on_the_scale(make: Any, scale: float) -> None:
+    x, y = make()
+    one, other = lm.snnl(x, y), lm.snnl(scale * x, y)
+    assert other.value == pytest.approx(one.value, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.1, 1e5])
+def test_the_best_temperature_grows_with_the_squared_scale(scale: float) -> None:
+    x, y = overlapping()
+    expected = scale**2 * lm.snnl(x, y).temperature
+    assert lm.snnl(scale * x, y).temperature == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [None, 0.5])
+@pytest.mark.parametrize("make", DATA)
+@pytest.mark.parametrize("numbers", [1, 61, 700, 5000])
+def test_blocks_of_any_size_give_the_same_value(
+    make: Any, numbers: int, temperature: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = make()
+    whole = lm.snnl(x, y, temperature)
+    monkeypatch.setattr(snnl_module, "_BLOCK_NUMBERS", numbers)
+    blockwise = lm.snnl(x, y, temperature)
+    assert blockwise.value == pytest.approx(whole.value, rel=1e-9, abs=1e-12)
+
+
+X, Y = torch.arange(12.0).reshape(6, 2), torch.tensor([0, 0, 1, 1, 2, 2])
+REFUSED: list[tuple[tuple[Any, ...], str]] = [
+    ((X.long(), Y), "features must be floating point, but are torch.int64"),
+    ((X, Y.float()), "labels must be integer classes of shape (N,), but are torch.float32 of "),
+    ((X, Y[:, None]), "labels must be integer classes of shape (N,), but are torch.int64 of "),
+    ((X, Y[:5]), "features must have shape (N, ...) with N = 5 as the labels, but have (6, 2)"),
+    ((X[:, 0], Y), "features must have shape (N, ...) with N = 6 as the labels, but have (6,)"),
+    ((X, torch.arange(6)), "none of the 6 classes has two members among 6 examples, so no "),
+    *(
+        ((X, Y, t), f"the temperature is {t!r}, but must be finite and > 0")
+        for t in (0.0, -1.0, math.nan, math.inf)
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED)
+def test_what_cannot_be_measured_is_refused(arguments: tuple[Any, ...], text: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.snnl(*arguments)
+    assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_features_that_are_not_finite_are_refused_with_their_row(bad: float) -> None:
+    x = X.clone()
+    x[3, 0] = x[5, 1] = bad
+    with pytest.raises(lm.InputError) as error:
+        lm.snnl(x, Y)
+    assert str(error.value) == (
+        "2 of 6 examples have features that are NaN or infinite, the first at row 3: leave them "
+        "out, or look for the layer that made them"
+    )

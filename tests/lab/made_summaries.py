@@ -1,0 +1,84 @@
+"""Summaries made by hand: random but repeatable numbers, no training."""
+
+import numpy as np
+
+from layermix.lab.stats import differences, estimate
+from layermix.lab.summary import (
+    BASELINES,
+    MEASURES,
+    Curve,
+    CurvePoint,
+    Summary,
+    VariantSummary,
+)
+from layermix.lab.verdict import judge
+
+USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
+HOSTILE = """<script>alert("1")</script>&'$x_1$"""
+_CHANCE = 2.31
+
+
+def made_summary(
+    variants: tuple[str, ...] = USUAL,
+    seeds: int = 8,
+    blocks: tuple[str, ...] = ("input", "block1", "block2", "block3", "final"),
+    data: str = "digits",
+    collapsed: bool = False,
+) -> Summary:
+    """Make the summary of a study; with `collapsed`, one seed of the last variant failed."""
+    rng = np.random.default_rng(0)
+    rows = [_variant(rng, name, place, seeds, blocks) for place, name in enumerate(variants)]
+    if collapsed:
+        values = [*rows[-1].test["accuracy"].values[:-1], 0.1]
+        rows[-1].test["accuracy"] = estimate(values)
+    sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "watched": 256}
+    sizes["seeds"] = seeds
+    accuracy = {
+        row.name: dict(zip(row.seeds, row.test["accuracy"].values, strict=True)) for row in rows
+    }
+    return Summary(
+        data=data,
+        net="resnet-small",
+        sizes=sizes,
+        verdict=judge(data, "resnet-small", sizes, {r.name: r.val for r in rows}, accuracy),
+        variants=rows,
+        differences={b: differences(accuracy, b) for b in BASELINES if b in accuracy},
+        chance=_CHANCE,
+        command=f"layermix compare --data {data} --seeds {seeds}",
+        config={"data": {"data": data, "train_size": None}, "seeds": list(range(seeds))},
+        conditions={"torch": "2.11", "processor": "one <of> a kind"},
+    )
+
+
+def _variant(
+    rng: np.random.Generator, name: str, place: int, seeds: int, blocks: tuple[str, ...]
+) -> VariantSummary:
+    def draw(mean: float, spread: float) -> list[float]:
+        return [float(v) for v in rng.normal(mean, spread, seeds)]
+
+    means = {"accuracy": 0.94 + 0.003 * place, "nll": 0.2, "brier": 0.1, "ece": 0.03}
+    measures = [{m: estimate(draw(means[m], 0.004)) for m in MEASURES} for _ in range(2)]
+    epochs = range(0, 21, 2)
+    snnl = {
+        block: _curve(rng, epochs, lambda e, b=b: _CHANCE * (0.9 - 0.04 * e * b / len(blocks)))
+        for b, block in enumerate(blocks)
+    }
+    return VariantSummary(
+        name=name,
+        seeds=list(range(seeds)),
+        test=measures[0],
+        val=measures[1],
+        train_loss=_curve(rng, range(1, 21), lambda e: 2.3 * float(np.exp(-e / (4 + place)))),
+        val_accuracy=_curve(rng, epochs, lambda e: 0.95 - 0.85 * float(np.exp(-e / 4))),
+        snnl=snnl,
+        timings={
+            "seconds": estimate(draw(20, 1)),
+            "images_per_second": estimate(draw(1500, 50)),
+        },
+    )
+
+
+def _curve(rng: np.random.Generator, epochs: range, mean) -> Curve:
+    return [
+        CurvePoint(e, m := float(mean(e) + rng.normal(0, 0.01)), m - 0.05, m + 0.05) for e in epochs
+    ]

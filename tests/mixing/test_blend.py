@@ -1,0 +1,145 @@
+"""Two activations become one: the right numbers, in the dtype and memory format they had."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import layermix as lm
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+SHAPES = [(), (3,), (2, 5), (3, 4, 4), (2, 3, 2, 2)]
+EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Tensor, lm.Plan]:
+    """Draw a tensor of any shape and dtype, batch 1 to 17, and a plan that fits it."""
+    size, seed = draw(st.integers(1, 17)), draw(st.integers(0, 2**31))
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(size, *draw(st.sampled_from(SHAPES)), generator=generator, dtype=torch.float64)
+    if x.ndim in (4, 5) and draw(st.booleans()):
+        x = x.contiguous(memory_format=CHANNELS_LAST[x.ndim])
+    ratio = torch.rand(draw(st.sampled_from([(), (size,)])), generator=generator)
+    partner = torch.randperm(size, generator=generator)
+    return x.to(draw(st.sampled_from(DTYPES))), lm.Plan("input", ratio, partner)
+
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def exact(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix in float64, by the definition."""
+    ratio = plan.ratio.double().reshape(-1, *[1] * (x.ndim - 1))
+    return ratio * x.double() + (1 - ratio) * x.double()[plan.partner]
+
+
+@EXAMPLES
+@given(cases())
+def test_a_mix_is_the_convex_combination(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    size = x.double().abs().max() * torch.finfo(x.dtype).eps
+    assert (lm.mix(x, plan).double() - exact(x, plan)).abs().max() <= 4 * size
+
+
+@EXAMPLES
+@given(cases())
+def test_a_mix_keeps_shape_dtype_and_memory_format(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    mixed = lm.mix(x, plan)
+    assert (mixed.shape, mixed.dtype, mixed.stride()) == (x.shape, x.dtype, x.stride())
+
+
+@EXAMPLES
+@given(cases())
+def test_a_mix_lies_between_the_two(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    mixed, other = lm.mix(x, plan).double(), x[plan.partner].double()
+    slack = 2 * torch.finfo(x.dtype).eps * x.double().abs().max()
+    assert (mixed >= torch.minimum(x.double(), other) - slack).all()
+    assert (mixed <= torch.maximum(x.double(), other) + slack).all()
+
+
+@EXAMPLES
+@given(cases())
+def test_a_mix_does_not_change_its_input(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    before = x.clone()
+    assert lm.mix(x, plan) is not x
+    assert x.equal(before)
+
+
+@EXAMPLES
+@given(cases())
+def test_ratio_one_is_the_identity(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    assert lm.mix(x, lm.Plan("input", torch.ones_like(plan.ratio), plan.partner)).equal(x)
+
+
+@EXAMPLES
+@given(cases())
+def test_ratio_zero_is_the_partner(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    mixed = lm.mix(x, lm.Plan("input", torch.zeros_like(plan.ratio), plan.partner))
+    assert mixed.equal(x[plan.partner])
+
+
+@EXAMPLES
+@given(cases())
+def test_the_layer_mixes_two_tensors_as_a_plan_mixes_one(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    assert lm.MixLayer()(x, x[plan.partner], plan.ratio).equal(lm.mix(x, plan))
+
+
+@pytest.mark.parametrize("ratio", [0.25, torch.tensor(0.25), torch.tensor([0.25, 0.25])])
+def test_the_layer_takes_numbers_and_tensors(ratio: Tensor | float) -> None:
+    mixed = lm.MixLayer()(torch.ones(2, 3), torch.zeros(2, 3), ratio)
+    assert mixed.equal(torch.full((2, 3), 0.25))
+
+
+def test_the_layer_passes_its_gradient_by_ratio() -> None:
+    one, other = (torch.ones(2, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    lm.MixLayer()(one, other, torch.tensor([0.25, 1.0])).sum().backward()
+    assert one.grad is not None
+    assert other.grad is not None
+    assert one.grad[:, 0].tolist() == [0.25, 1.0]
+    assert other.grad[:, 0].tolist() == [0.75, 0.0]
+
+
+def test_the_partners_weight_keeps_its_digits_in_half_precision() -> None:
+    ratio = torch.tensor(1 - 2.0**-12)  # in bfloat16 this is 1
+    x = torch.tensor([0.0, 4096.0], dtype=torch.bfloat16)
+    assert lm.mix(x, lm.Plan("input", ratio, torch.tensor([1, 0])))[0] == 1.0
+
+
+def test_different_shapes_are_refused_by_the_layer() -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.MixLayer()(torch.ones(2, 3), torch.ones(2, 4), 0.5)
+    assert str(error.value) == ("x1 and x2 must have the same shape, but have (2, 3) and (2, 4)")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_only_floating_point_is_mixed(dtype: torch.dtype) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.mix(torch.ones(2, 3, dtype=dtype), lm.Plan("input", torch.tensor(0.5), torch.arange(2)))
+    assert str(error.value) == (
+        f"cannot mix a tensor of dtype {dtype} and shape (2, 3): mixing needs floating point. "
+        "Convert images with .float(); mix token ids after their embedding"
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (1,), ()])
+def test_a_plan_for_another_batch_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.mix(torch.ones(shape), lm.Plan("input", torch.tensor(0.5), torch.arange(2)))
+    assert str(error.value) == (
+        f"cannot mix a tensor of shape {shape} by a plan drawn for a batch of 2: the first "
+        "dimension must be the batch"
+    )
+
+
+def test_an_unknown_blend_is_refused() -> None:
+    plan = lm.Plan("input", torch.tensor(0.5), torch.arange(2), blend="linaer")
+    with pytest.raises(lm.InputError, match=r"^unknown blend 'linaer': did you mean 'linear'\?$"):
+        lm.mix(torch.ones(2, 3), plan)

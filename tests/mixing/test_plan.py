@@ -1,0 +1,79 @@
+"""A plan is one immutable, consistent draw; its labels are mixed as its activations are."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+
+import layermix as lm
+
+RATIO, PARTNER = torch.tensor([0.25, 0.5, 1.0]), torch.tensor([2, 0, 1])
+
+
+def test_a_plan_knows_its_batch_size_and_blends_linearly_by_default() -> None:
+    plan = lm.Plan("final", RATIO, PARTNER)
+    assert plan.batch_size == 3
+    assert plan.blend == "linear"
+
+
+@pytest.mark.parametrize("field", ["point", "ratio", "partner", "blend"])
+def test_a_plan_cannot_be_changed(field: str) -> None:
+    plan = lm.Plan("final", RATIO, PARTNER)
+    with pytest.raises(FrozenInstanceError):
+        setattr(plan, field, getattr(plan, field))
+
+
+def test_the_target_of_a_plan_takes_its_partners_and_ratio() -> None:
+    target = lm.Plan("final", RATIO, PARTNER).target(torch.tensor([7, 8, 9]))
+    assert target.labels.tolist() == [7, 8, 9]
+    assert target.partner_labels.tolist() == [9, 7, 8]
+    assert target.ratio.equal(RATIO)
+
+
+def test_a_plan_moves_to_another_device() -> None:
+    plan = lm.Plan("final", RATIO, PARTNER, "linear").to("meta")
+    assert (plan.point, plan.blend) == ("final", "linear")
+    assert {plan.ratio.device.type, plan.partner.device.type} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("partner", "seen"),
+    [
+        (torch.tensor([0, 1], dtype=torch.int32), "torch.int32 of shape (2,)"),
+        (torch.tensor([0.0, 1.0]), "torch.float32 of shape (2,)"),
+        (torch.tensor([[0, 1]]), "torch.int64 of shape (1, 2)"),
+        (torch.tensor(0), "torch.int64 of shape ()"),
+    ],
+)
+def test_a_wrong_partner_is_refused(partner: torch.Tensor, seen: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Plan("final", torch.tensor(0.5), partner)
+    expected = f"partner must be an int64 tensor of shape (B,), but it is {seen}"
+    assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("ratio", "seen"),
+    [
+        (torch.tensor(1), "torch.int64 of shape ()"),
+        (torch.tensor([0.5, 0.5]), "torch.float32 of shape (2,)"),
+        (torch.tensor([0.5]), "torch.float32 of shape (1,)"),
+        (torch.full((3, 1), 0.5), "torch.float32 of shape (3, 1)"),
+    ],
+)
+def test_a_wrong_ratio_is_refused(ratio: torch.Tensor, seen: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Plan("final", ratio, PARTNER)
+    assert str(error.value) == (
+        f"ratio must be a float tensor of shape () or (3,), but it is {seen}"
+    )
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(4), torch.zeros(2, 3), torch.tensor(1)])
+def test_labels_of_another_batch_are_refused(labels: torch.Tensor) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Plan("final", RATIO, PARTNER).target(labels)
+    assert str(error.value) == (
+        f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a batch of 3: "
+        "draw a plan for each batch"
+    )

@@ -1,0 +1,154 @@
+"""Randomness is explicit: streams of the planner's own, saved and restored, shared by ranks."""
+
+import io
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import layermix as lm
+from layermix.mixing import Planner
+
+SETTINGS: list[dict[str, Any]] = [
+    {"points": ["final"], "per": "batch"},
+    {"points": ["final"], "per": "sample"},
+    {"points": ["final"], "per": "epoch"},
+    {"points": ["input", "layer1", "final"], "per": "batch", "weights": [1, 2, 3]},
+    {"points": ["input", "layer1", "final"], "per": "sample", "weights": [0.5, 0.5, 0]},
+    {"points": ["input", "layer1", "final"], "per": "epoch", "weights": [3, 2, 1]},
+]
+EVERY_SETTING = pytest.mark.parametrize("settings", SETTINGS)
+
+
+def draws(planner: Planner, epochs: int = 3) -> list[tuple[str, list[float], list[int]]]:
+    """Return three plans, of changing batch size, for each of some epochs."""
+    found = []
+    for _ in range(epochs):
+        for size in (4, 5, 3):
+            plan = planner.draw(size)
+            found.append((plan.point, plan.ratio.reshape(-1).tolist(), plan.partner.tolist()))
+        planner.next_epoch()
+    return found
+
+
+def through_json(state: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(state))
+
+
+def through_torch(state: dict[str, Any]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+@EVERY_SETTING
+def test_the_same_seed_gives_the_same_draws(settings: dict[str, Any]) -> None:
+    assert draws(Planner(**settings, seed=3)) == draws(Planner(**settings, seed=3))
+
+
+@EVERY_SETTING
+def test_another_seed_gives_other_draws(settings: dict[str, Any]) -> None:
+    for one, other in zip(*(draws(Planner(**settings, seed=s)) for s in (3, 4)), strict=True):
+        assert one != other
+
+
+def test_a_generator_can_give_the_seed() -> None:
+    one, other = (draws(Planner(["final"], seed=np.random.default_rng(5))) for _ in range(2))
+    assert one == other
+    rng = np.random.default_rng(5)
+    assert draws(Planner(["final"], seed=rng)) != draws(Planner(["final"], seed=rng))
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("saved", [through_json, through_torch])
+@EVERY_SETTING
+def test_a_resumed_planner_draws_what_an_uninterrupted_one_would_have(
+    settings: dict[str, Any], saved: Callable[[dict[str, Any]], dict[str, Any]], after: int
+) -> None:
+    planner, resumed = Planner(**settings, seed=3), Planner(**settings, seed=99)
+    draws(planner, after)
+    planner.draw(4)  # in the middle of an epoch
+    resumed.load_state_dict(saved(planner.state_dict()))
+    assert draws(resumed) == draws(planner)
+
+
+def test_a_saved_state_does_not_move_on_with_its_planner() -> None:
+    planner = Planner(["input", "final"], per="epoch")
+    state = planner.state_dict()
+    before = through_json(state)
+    draws(planner)
+    assert state == before
+
+
+@pytest.mark.parametrize("state", [{}, {"streams": {}}, {"streams": {}, "epoch_ratios": []}])
+def test_what_is_not_a_state_is_refused(state: dict[str, Any]) -> None:
+    with pytest.raises(lm.InputError) as error:
+        Planner(["final"]).load_state_dict(state)
+    assert str(error.value) == (
+        f"this is not the state of a planner: it has the keys {sorted(state)}. Load what "
+        "state_dict() returned"
+    )
+
+
+def test_the_choice_of_the_points_does_not_shift_partners_or_ratios() -> None:
+    one, many = Planner(["layer1"], seed=3), Planner(["layer1", "layer2", "layer3"], seed=3)
+    assert [draw[1:] for draw in draws(one)] == [draw[1:] for draw in draws(many)]
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_a_new_epoch_draws_nothing_unless_ratios_are_per_epoch(per: Any) -> None:
+    planner = Planner(["input", "final"], per=per)
+    before = planner.state_dict()
+    planner.next_epoch()
+    assert planner.state_dict() == before
+
+
+def test_the_law_of_the_ratios_does_not_shift_partners() -> None:
+    settings: list[dict[str, Any]] = [{"alpha": 0.2}, {"per": "sample"}, {"ratio": 0.5}]
+    partners = [[draw[2] for draw in draws(Planner(["final"], **s))] for s in settings]
+    assert partners[0] == partners[1] == partners[2]
+
+
+@pytest.mark.parametrize("per", ["batch", "epoch"])
+def test_ranks_share_points_and_ratios_but_not_partners(per: Any) -> None:
+    points = ["input", "layer1", "final"]
+    ranks = [draws(Planner(points, per=per, rank=rank)) for rank in (0, 1, 2)]
+    for one, two, three in zip(*ranks, strict=True):
+        assert one[:2] == two[:2] == three[:2]
+    assert len({str([draw[2] for draw in rank]) for rank in ranks}) == 3
+
+
+def test_ranks_have_ratios_per_sample_of_their_own() -> None:
+    points = ["input", "layer1", "final"]
+    ranks = [draws(Planner(points, per="sample", rank=rank)) for rank in (0, 1)]
+    for one, other in zip(*ranks, strict=True):
+        assert one[0] == other[0]
+        assert one[1] != other[1]
+
+
+@EVERY_SETTING
+def test_no_global_generator_is_advanced(settings: dict[str, Any]) -> None:
+    before = global_states()
+    draws(Planner(**settings))
+    assert global_states() == before
+
+
+@EVERY_SETTING
+def test_no_global_generator_is_read(settings: dict[str, Any]) -> None:
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        found.append(draws(Planner(**settings)))
+    assert found[0] == found[1]
+
+
+def global_states() -> tuple[Any, ...]:
+    """Return the states of torch's, numpy's and Python's global generators."""
+    return torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate()

@@ -1,0 +1,129 @@
+"""The mixed target: loss, accuracy and soft labels under the plan's ratio."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import layermix as lm
+
+EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Tensor, lm.MixedTarget]:
+    """Draw logits of 1 to 7 classes, batch 1 to 17, and a target that fits them."""
+    size, classes = draw(st.integers(1, 17)), draw(st.integers(1, 7))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    logits = 3 * torch.randn(size, classes, generator=generator, dtype=torch.float64)
+    labels, partners = (torch.randint(classes, (size,), generator=generator) for _ in range(2))
+    shape = draw(st.sampled_from([(), (size,)]))
+    ratio = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return logits, lm.MixedTarget(labels, partners, ratio)
+
+
+@EXAMPLES
+@given(cases())
+def test_soft_labels_are_distributions(case: tuple[Tensor, lm.MixedTarget]) -> None:
+    logits, target = case
+    soft = target.dense(logits.shape[1])
+    assert soft.shape == logits.shape
+    assert (soft >= 0).all()
+    torch.testing.assert_close(soft.sum(1), torch.ones(len(soft), dtype=soft.dtype))
+
+
+@EXAMPLES
+@given(cases())
+def test_cross_entropy_equals_that_of_the_soft_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
+    logits, target = case
+    soft = F.cross_entropy(logits, target.dense(logits.shape[1]))
+    torch.testing.assert_close(target.loss(logits), soft)
+
+
+@EXAMPLES
+@given(cases())
+def test_accuracy_weighs_both_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
+    logits, target = case
+    guess = F.one_hot(logits.argmax(1), logits.shape[1])
+    expected = (guess * target.dense(logits.shape[1])).sum(1).mean()
+    torch.testing.assert_close(target.accuracy(logits), expected)
+
+
+def focal(logits: Tensor, labels: Tensor) -> Tensor:
+    """Focal loss of each example (Lin et al., 2017), gamma = 2."""
+    loss = F.cross_entropy(logits, labels, reduction="none")
+    return (1 - torch.exp(-loss)) ** 2 * loss
+
+
+def distance(outputs: Tensor, values: Tensor) -> Tensor:
+    """L1 loss of each example against its label taken as a number."""
+    return (outputs[:, 0] - values).abs()
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.multi_margin_loss(logits, labels, reduction="none")
+
+
+@pytest.mark.parametrize("criterion", [focal, distance, margin])
+@pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])])
+def test_any_criterion_is_taken_in_the_two_loss_form(
+    criterion: Callable[[Tensor, Tensor], Tensor], ratio: Tensor
+) -> None:
+    logits = torch.randn(4, 3)
+    target = lm.MixedTarget(torch.tensor([0, 1, 2, 0]), torch.tensor([2, 1, 0, 1]), ratio)
+    ratios = ratio.expand(4).tolist()
+    by_hand = [
+        lam * criterion(logits[i : i + 1], target.labels[i : i + 1])
+        + (1 - lam) * criterion(logits[i : i + 1], target.partner_labels[i : i + 1])
+        for i, lam in enumerate(ratios)
+    ]
+    torch.testing.assert_close(target.loss(logits, criterion), torch.cat(by_hand).mean())
+
+
+def test_a_regression_mixes_losses_and_not_values() -> None:
+    target = lm.MixedTarget(torch.tensor([0.0]), torch.tensor([4.0]), torch.tensor(0.5))
+    loss = target.loss(torch.tensor([[2.0]]), distance)
+    assert loss == 2.0  # the distance to the mixed value 2.0 would be 0
+
+
+def test_a_criterion_that_takes_the_mean_will_do_for_one_ratio() -> None:
+    logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    target = lm.MixedTarget(y, y.flip(0), torch.tensor(0.3))
+    mean = target.loss(logits, torch.nn.CrossEntropyLoss())
+    torch.testing.assert_close(mean, target.loss(logits))
+
+
+def test_a_criterion_that_takes_the_mean_is_refused_for_a_ratio_per_example() -> None:
+    y = torch.tensor([0, 1])
+    target = lm.MixedTarget(y, y, torch.tensor([0.3, 0.4]))
+    with pytest.raises(lm.InputError) as error:
+        target.loss(torch.randn(2, 3), torch.nn.CrossEntropyLoss())
+    assert str(error.value) == (
+        "each example has a ratio of its own, but the criterion returned one mean for the batch: "
+        'build it with reduction="none"'
+    )
+
+
+@pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])])
+def test_dense_predictions_are_weighed_by_example(ratio: Tensor) -> None:
+    logits, y = torch.randn(4, 3, 4, 4), torch.randint(3, (4, 4, 4))
+    target = lm.MixedTarget(y, y.flip(0), ratio)
+    loss, hits = torch.zeros(()), torch.zeros(())
+    for i, lam in enumerate(ratio.expand(4)):
+        one = logits[i : i + 1]
+        for weight, labels in ((lam, y[i : i + 1]), (1 - lam, y[3 - i : 4 - i])):
+            loss += weight * F.cross_entropy(one, labels) / 4
+            hits += weight * (one.argmax(1) == labels).float().mean() / 4
+    per_pixel = torch.nn.CrossEntropyLoss(reduction="none")
+    torch.testing.assert_close(target.loss(logits, per_pixel), loss)
+    torch.testing.assert_close(target.accuracy(logits), hits)
+
+
+def test_the_loss_of_half_precision_logits_is_finite() -> None:
+    y = torch.tensor([0, 1])
+    target = lm.MixedTarget(y, y.flip(0), torch.tensor([0.3, 0.4]))
+    assert target.loss(torch.randn(2, 3, dtype=torch.bfloat16)).isfinite()

@@ -1,0 +1,56 @@
+"""Labels and outputs that cannot be used are refused by name."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import layermix as lm
+
+
+def target(labels: Tensor) -> lm.MixedTarget:
+    return lm.MixedTarget(labels, labels, torch.tensor(0.5))
+
+
+@pytest.mark.parametrize(("label", "shown"), [(3, "3"), (-1, "-1"), (-100, "-100")])
+def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None:
+    wrong = target(torch.tensor([0, label, 2]))
+    expected = f"label {shown} is outside the 3 classes 0 to 2 of the output"
+    for use in (lambda: wrong.loss(torch.randn(3, 3)), lambda: wrong.dense(3)):
+        with pytest.raises(lm.InputError) as error:
+            use()
+        assert str(error.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "seen"),
+    [
+        (torch.tensor([0.0, 1.0]), "torch.float32 of shape (2,)"),
+        (torch.tensor([0, 1], dtype=torch.int32), "torch.int32 of shape (2,)"),
+        (torch.tensor([[0, 1], [1, 0]]), "torch.int64 of shape (2, 2)"),
+    ],
+)
+def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: str) -> None:
+    expected = (
+        "the default loss needs integer class labels (int64) of shape (B,), but the labels are "
+        f"{seen}: convert them with .long(), or pass a criterion of your own"
+    )
+    for use in (lambda: target(labels).loss(torch.randn(2, 3)), lambda: target(labels).dense(3)):
+        with pytest.raises(lm.InputError) as error:
+            use()
+        assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("output", [(torch.randn(2, 3),), {"logits": torch.randn(2, 3)}])
+def test_an_output_that_is_not_logits_is_refused(output: object) -> None:
+    with pytest.raises(lm.InputError) as error:
+        target(torch.tensor([0, 1])).loss(output)
+    assert str(error.value) == (
+        "expected logits, or an output with .logits, but the model returned a "
+        f"{type(output).__name__}: hand over the logits"
+    )
+
+
+def test_labels_of_any_kind_go_to_a_criterion_of_ones_own() -> None:
+    values = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    loss = target(values).loss(torch.zeros(2, 2), torch.nn.MSELoss(reduction="none"))
+    assert loss == 0.5
