@@ -33,7 +33,7 @@ class Site:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Return the model inside `torch.compile`, data parallel and averaging wrappers."""
+    """Return the model inside `torch.compile` and data parallel wrappers."""
     while True:
         inner = getattr(model, "_orig_mod", None)  # torch.compile
         if inner is None and type(model).__name__ in _WRAPPERS:

@@ -37,7 +37,7 @@ class Recipe:
     """Ratios come from Beta(alpha, alpha); when left out, 1 at the input and 2 elsewhere."""
     per: Literal["batch", "sample", "epoch"] = "batch"
     """Draw a ratio per batch, per sample or per epoch."""
-    watch: int = 10
+    watch: int = 6
     """How often in a run validation accuracy and SNNL are measured (0: only at the end)."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
