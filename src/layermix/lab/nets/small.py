@@ -22,15 +22,22 @@ class PooledBlock(PreActBlock):
 class SmallResNet(nn.Module):
     """Stem and three blocks of `width`, 2 and 4 times `width` channels; `block1` to `block3`.
 
-    Images of 16 pixels and more are halved once before the first block.
+    Images of 16 pixels and more are halved once before the first block; for smaller ones the net
+    is half as wide, unless a width is given.
     """
 
     def __init__(
-        self, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int = 32
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        image_size: int = 32,
+        width: int | None = None,
     ) -> None:
         super().__init__()
+        large = image_size >= 16
+        width = width or (32 if large else 16)
         self.stem = conv3x3(in_channels, width)
-        self.stem_pool = nn.MaxPool2d(2) if image_size >= 16 else nn.Identity()
+        self.stem_pool = nn.MaxPool2d(2) if large else nn.Identity()
         self.block1 = PooledBlock(width, width, stride=1)
         self.block2 = PooledBlock(width, 2 * width, stride=2)
         self.block3 = PooledBlock(2 * width, 4 * width, stride=2)
