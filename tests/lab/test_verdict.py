@@ -22,7 +22,7 @@ def spread(mean: float) -> list[float]:
 def test_the_claim_holds_where_final_is_clearly_above_input() -> None:
     found = verdict({"none": spread(0.90), "input": spread(0.91), "final": spread(0.95)})
     assert (found.winner, found.claim) == ("final", "holds")
-    assert "mixing at the final layer did best" in str(found)
+    assert "mixing at the final layer won: best on validation data, it has" in str(found)
     assert "+5.00 points (95% interval +5.00 to +5.00) against no mixing" in str(found)
     assert "beats mixing at the input holds here: final minus input is +4.00 points" in str(found)
     assert "exact p = 0.00781" in str(found)
@@ -59,14 +59,20 @@ def test_the_claim_is_not_tested_without_both_places() -> None:
 def test_the_winner_is_chosen_on_validation_data() -> None:
     found = verdict({"none": spread(0.8), "block1": spread(0.9)}, val={"none": 0.99})
     assert found.winner == "none"
-    assert "no mixing did best" in str(found)
+    assert "no mixing is best on validation data, with 80.09% test accuracy" in str(found)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.0001])
 def test_a_lead_that_noise_could_make_is_called_so(margin: float) -> None:
     wobble = [0.9 + margin + 0.02 * (-1) ** k for k in range(8)]
     found = verdict({"none": [0.9] * 8, "final": wobble}, val={"final": 0.99})
-    assert "which noise alone could make" in str(found)
+    assert "no winner is shown. Best on validation data is mixing at the final" in str(found)
+    assert "a difference that noise alone could make" in str(found)
+
+
+def test_a_winner_on_validation_data_that_loses_on_test_data_is_called_so() -> None:
+    found = verdict({"none": spread(0.95), "block1": spread(0.9)}, val={"block1": 0.99})
+    assert "mixing after block1 is best on validation data, but not on test data" in str(found)
 
 
 def test_an_unfinished_study_says_what_is_missing() -> None:

@@ -100,14 +100,20 @@ def point_interval(found: Estimate) -> str:
 
 def _win(winner: str, accuracy: Accuracy) -> str:
     values = list(accuracy[winner].values())
-    mean = sum(values) / len(values)
-    found = f"{place(winner)} did best: chosen on validation data, it has {mean:.2%} test accuracy"
+    found = f"{sum(values) / len(values):.2%} test accuracy"
     rival = "none" if winner != "none" else "input"
     gap = _difference(accuracy, winner, rival)
     if gap is None:
-        return f"{found}."
-    doubt = "" if _status(gap) in ("holds", "fails") else ", which noise alone could make"
-    return f"{found}, {point_interval(gap.estimate)} against {place(rival)}{doubt}."
+        return f"{place(winner)} is best on validation data, with {found}."
+    found = f"{found}, {point_interval(gap.estimate)} against {place(rival)}"
+    return {
+        "holds": f"{place(winner)} won: best on validation data, it has {found}.",
+        "fails": f"{place(winner)} is best on validation data, but not on test data: {found}.",
+        "undecided": (
+            f"no winner is shown. Best on validation data is {place(winner)}, with {found}, a "
+            "difference that noise alone could make."
+        ),
+    }[_status(gap)]
 
 
 def _claim(accuracy: Accuracy) -> tuple[Status, str]:
