@@ -139,3 +139,10 @@ def test_features_that_are_not_finite_are_refused_with_their_row(bad: float) -> 
         "2 of 6 examples have features that are NaN or infinite, the first at row 3: leave them "
         "out, or look for the layer that made them"
     )
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_the_minimum_is_scale_free_where_most_examples_coincide(scale: float) -> None:
+    x, y = torch.randn(200, 16), torch.arange(200) % 4
+    x[:160] = x[0]
+    assert lm.snnl(scale * x, y).value == pytest.approx(lm.snnl(x, y).value, rel=1e-3)

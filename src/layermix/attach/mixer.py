@@ -24,8 +24,8 @@ class Mixer:
     """Mix training examples inside a model's own forward pass.
 
     Build it before the first call of a compiled model: hooks that come later are ignored by
-    torch. With activation checkpointing, run the backward pass before the next mixed forward, and
-    compile the whole model rather than a checkpointed block of it.
+    torch. With activation checkpointing, run the backward pass before any other forward of the
+    model in training mode, and compile the whole model rather than a checkpointed block of it.
 
     Parameters
     ----------

@@ -195,11 +195,15 @@ def _refined(
 
 
 def _median_distance(x: Tensor) -> float:
-    """Return the median squared distance between (at most 1,000 evenly chosen) examples."""
+    """Return the median squared distance between (at most 1,000 evenly chosen) examples.
+
+    Pairs that coincide, up to rounding, have no scale and do not count.
+    """
     some = x[:: -(-len(x) // 1000)]
     distance = _squared_distances(some, some.square().sum(1), slice(0, len(some)))
-    median = float(distance[distance.isfinite()].median())
-    return median if median > 0 else 1.0  # more than half of all pairs are equal
+    distance = distance[distance.isfinite()]
+    apart = distance[distance > 1e-12 * distance.max()]
+    return float(apart.median()) if len(apart) else 1.0
 
 
 def _check(features: Tensor, labels: Tensor, temperature: float | None) -> None:

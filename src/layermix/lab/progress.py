@@ -1,5 +1,6 @@
 """Show how a run or a study goes: live on a terminal, in plain lines elsewhere."""
 
+import contextlib
 import time
 from collections import defaultdict
 from types import TracebackType
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from layermix.lab.run import RunConfig
 from layermix.lab.stats import Estimate, estimate
-from layermix.lab.store import read_epochs, read_json, unfinished_runs
+from layermix.lab.store import read_json, unfinished_runs
 from layermix.lab.study import Study
 from layermix.lab.train import Record
 
@@ -122,8 +123,8 @@ class StudyView:
         """Return how many runs' worth of epochs is done in the runs under way."""
         epochs = 0
         for _, path in unfinished_runs(self.study.runs):
-            if (path / "epochs.jsonl").exists():
-                epochs += len(read_epochs(path)) - 1
+            with contextlib.suppress(OSError):  # not begun yet, or finished and renamed just now
+                epochs += (path / "epochs.jsonl").read_text().count("\n") - 1
         return max(0, epochs) / self.study.config.recipe.epochs
 
 

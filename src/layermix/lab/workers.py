@@ -72,4 +72,6 @@ def _work(
         run(config, folder, stop_if_orphaned, threads=threads, keep_features=keep_features)
     except LayermixError as error:
         return config, str(error)
+    except Exception as error:  # of the net, the device or the disk: the other runs go on
+        return config, f"{type(error).__name__}: {error}"
     return config, None
