@@ -24,6 +24,16 @@ def test_activations_are_those_of_the_written_out_forward(net: str) -> None:
         torch.testing.assert_close(found[name], expected[name].detach())
 
 
+def test_points_are_named_by_a_string_a_row_or_the_whole_table() -> None:
+    net, (x, _) = Mlp(), batch("mlp", 4)
+    table = lm.points(net, x)
+    assert list(lm.activations(net, x, "final")) == ["final"]
+    assert list(lm.activations(net, x, table[1])) == ["blocks.0"]
+    assert list(lm.activations(net, x, table)) == table.names
+    assert lm.Mixer(net, at=table).points == tuple(table.names)
+    assert lm.Mixer(net, at=[table[0], "final"]).points == ("input", "final")
+
+
 def test_activations_are_detached_and_come_from_eval_mode() -> None:
     net, (x, _) = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 5)), batch("mlp", 4)
     found = lm.activations(net, x, ["0", "logits"])

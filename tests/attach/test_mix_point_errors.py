@@ -183,7 +183,7 @@ def test_a_timm_model_without_classifier_has_no_final_layer() -> None:
 def test_a_linear_layer_that_is_not_the_last_is_not_the_head() -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 1), nn.Flatten())
     assert refused(net, "final", torch.randn(3, 4)) == (
-        "mix point 'final' was taken to be the input of Linear(in_features=4, out_features=6, "
-        "bias=True), but that layer returns (6,) for each example and the model (12,): name the "
-        "module to mix after instead"
+        "mix point 'final' cannot be mixed: it was taken to be the input of "
+        "Linear(in_features=4, out_features=6, bias=True), but that layer returns (6,) for each "
+        "example and the model (12,). layermix.points(model, x) lists the points that can"
     )

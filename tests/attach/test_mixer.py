@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.mixing import Per
+from layermix.mixing.blend import BLENDS
 
 POINTS = ["input", "blocks.0", "blocks.1", "final", "logits"]
 
@@ -173,3 +174,13 @@ def test_checking_keeps_the_mode_of_every_module() -> None:
     net.bn.eval()  # a frozen batch norm
     lm.Mixer(net, at="stage1").check(x)
     assert [name for name, module in net.named_modules() if not module.training] == ["bn"]
+
+
+def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BLENDS, "swap", lambda x, plan: x[plan.partner])
+    mixer = lm.Mixer(one_hot_net(5), at="final", blend="swap")
+    plan = mixer.draw(5)
+    with mixer.apply(plan):
+        output = mixer.model(torch.eye(5))
+    assert plan.blend == "swap"
+    assert output.equal(torch.eye(5)[plan.partner])

@@ -68,6 +68,28 @@ def test_a_block_without_a_forward_is_an_error() -> None:
     )
 
 
+def test_a_model_that_is_no_module_is_refused() -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(torch.relu, at="input")
+    assert str(error.value) == (
+        "the model is a builtin_function_or_method, but must be a torch.nn.Module, compiled or not"
+    )
+
+
+def test_labels_that_are_no_tensor_are_refused() -> None:
+    mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
+    with pytest.raises(lm.InputError, match=r"^the labels are a list, but must be a tensor: torch"):
+        mixer(x, y.tolist())  # pyright: ignore[reportArgumentType]
+
+
+def test_a_batch_the_model_cannot_take_is_told_from_the_examples_that_were_probed() -> None:
+    net = nn.Sequential(nn.Linear(4, 5))
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(net, at="final")(torch.randn(16, 7), torch.zeros(16, dtype=torch.int64))
+    assert str(error.value).startswith("Sequential failed on a batch of shape (3, 7): ")
+    assert str(error.value).endswith("(mix points are probed on 3 of your 16 examples)")
+
+
 def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
     mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
     with pytest.raises(lm.InputError, match=r"^the labels have shape \(4,\), but the plan was"):
@@ -78,7 +100,15 @@ def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
     ("options", "text"),
     [
         ({"alpha": 0.0}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0"),
-        ({"ratio": 1.5}, "the ratio is 1.5, but it must lie in [0, 1]"),
+        ({"ratio": 1.5}, "the ratio is 1.5, but it must be a number in [0, 1]"),
+        ({"alpha": "1"}, "alpha is '1', but Beta(alpha, alpha) needs a finite alpha > 0"),
+        ({"blend": "linar"}, "unknown blend 'linar': did you mean 'linear'?"),
+        (
+            {"at": ["final", "input", "final"]},
+            "mix point 'final' is given 2 times: name it once, and give weights where one point",
+        ),
+        ({"at": None}, "None is a NoneType, but a mix point is a name such as 'input'"),
+        ({"at": ["final", 3]}, "3 is a int, but a mix point is a name such as 'input'"),
         ({"weights": [1.0, 2.0]}, "weights are [1.0, 2.0], but 1 mix points need 1 numbers >= 0"),
         ({"per": "step"}, "unknown value of per 'step': did you mean 'epoch' or 'sample'?"),
     ],

@@ -54,6 +54,21 @@ def test_a_model_without_linear_layer_has_no_final_point() -> None:
     assert lm.points(net, IMAGES).names == ["input", "logits"]
 
 
+def test_a_final_layer_that_is_no_head_is_not_listed() -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 1), nn.Flatten())
+    x = torch.zeros(3, 4)
+    assert lm.points(net, x).names == ["input", "logits"]
+    (final,) = (row for row in lm.points(net, x, all=True) if row.kind == "final")
+    assert str(final.obstacle).startswith("it was taken to be the input of Linear(in_features=4")
+
+
+def test_the_table_says_why_there_is_no_hidden_candidate() -> None:
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
+    words = "Nothing in this model repeats"
+    assert words in str(lm.points(net, torch.zeros(2, 4)))
+    assert words not in str(lm.points(net, torch.zeros(2, 4), all=True))
+
+
 def test_a_candidate_that_cannot_be_mixed_is_not_listed() -> None:
     class Shared(Mlp):
         """Its second block is called twice."""

@@ -152,7 +152,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         for alpha in (0, 0.0, -1.0, math.nan, math.inf)
     ),
     *(
-        ({"ratio": ratio}, f"the ratio is {ratio!r}, but it must lie in [0, 1]")
+        ({"ratio": ratio}, f"the ratio is {ratio!r}, but it must be a number in [0, 1]")
         for ratio in (-0.1, 1.1, math.nan, 2)
     ),
     ({"ratio": "unifrom"}, "unknown ratio 'unifrom': did you mean 'uniform'?"),

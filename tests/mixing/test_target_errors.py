@@ -15,7 +15,12 @@ def target(labels: Tensor) -> lm.MixedTarget:
 def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None:
     wrong = target(torch.tensor([0, label, 2]))
     expected = f"label {shown} is outside the 3 classes 0 to 2 of the output"
-    for use in (lambda: wrong.loss(torch.randn(3, 3)), lambda: wrong.dense(3)):
+    logits = torch.randn(3, 3)
+    for use in (
+        lambda: wrong.loss(logits),
+        lambda: wrong.dense(3),
+        lambda: wrong.accuracy(logits),
+    ):
         with pytest.raises(lm.InputError) as error:
             use()
         assert str(error.value) == expected
@@ -24,20 +29,35 @@ def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None
 @pytest.mark.parametrize(
     ("labels", "seen"),
     [
-        (torch.tensor([0.0, 1.0]), "torch.float32 of shape (2,)"),
-        (torch.tensor([0, 1], dtype=torch.int32), "torch.int32 of shape (2,)"),
-        (torch.tensor([[0, 1], [1, 0]]), "torch.int64 of shape (2, 2)"),
+        (torch.tensor([0.0, 1.0]), "torch.float32 of shape (2,): convert them with .long()"),
+        (
+            torch.tensor([0, 1], dtype=torch.int32),
+            "torch.int32 of shape (2,): convert them with .long()",
+        ),
+        (
+            torch.tensor([[0, 1], [1, 0]]),
+            "torch.int64 of shape (2, 2): one-hot labels become classes by .argmax(dim=1)",
+        ),
+        (torch.tensor([[0], [1]]), "torch.int64 of shape (2, 1): one class for each example"),
     ],
 )
 def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: str) -> None:
     expected = (
         "the default loss needs integer class labels (int64) of shape (B,), but the labels are "
-        f"{seen}: convert them with .long(), or pass a criterion of your own"
+        f"{seen}, or pass a criterion of your own"
     )
     for use in (lambda: target(labels).loss(torch.randn(2, 3)), lambda: target(labels).dense(3)):
         with pytest.raises(lm.InputError) as error:
             use()
         assert str(error.value) == expected
+
+
+@pytest.mark.parametrize("labels", [torch.eye(3), torch.tensor([0.0, 1.0, 2.0])])
+def test_accuracy_needs_classes(labels: Tensor) -> None:
+    with pytest.raises(
+        lm.InputError, match=r"^accuracy needs integer class labels of shape \(3,\)"
+    ):
+        target(labels).accuracy(torch.randn(3, 3))
 
 
 @pytest.mark.parametrize("output", [(torch.randn(2, 3),), {"logits": torch.randn(2, 3)}])

@@ -5,7 +5,8 @@
 """
 
 from layermix.attach.mixer import Mixer
+from layermix.attach.mixpoint import MixPoint, Points
 from layermix.attach.observe import activations
-from layermix.attach.points import MixPoint, Points, points
+from layermix.attach.points import points
 
 __all__ = ["MixPoint", "Mixer", "Points", "activations", "points"]

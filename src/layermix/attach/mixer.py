@@ -4,8 +4,7 @@ mixup (Zhang et al., 2018) at the input, Manifold Mixup (Verma et al., 2019) in 
 mixing at the final layer are the same object with another `at`.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from layermix.attach.hooks import Switch, install
+from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.probe import Probe
-from layermix.attach.site import Site, find, unwrap
+from layermix.attach.site import find, unwrap
 from layermix.errors import InputError, RunError, unknown
 from layermix.mixing import MixedTarget, Per, Plan, Planner
 
@@ -33,7 +33,8 @@ class Mixer:
         Any model; `torch.compile` and data parallel wrappers are seen through.
     at
         A mix point, or several of which each step takes one: ``"input"``, ``"final"`` (the input
-        of the last linear classifier), ``"logits"``, or a module's path (its output).
+        of the last linear classifier), ``"logits"``, or a module's path (its output); also rows
+        of `points`, and that whole table.
     alpha
         Ratios come from Beta(alpha, alpha). Left out: 1 at the input, 2 elsewhere.
     ratio
@@ -43,6 +44,8 @@ class Mixer:
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"``; for the last call
         `next_epoch` at each epoch's start.
+    blend
+        How two activations become one: the name of a blend.
     seed
         Seed of the mixer's own random streams, or a numpy generator to take one from. Global
         generators are neither read nor advanced.
@@ -52,7 +55,8 @@ class Mixer:
     Raises
     ------
     InputError
-        For an unknown mix point, alpha <= 0, a ratio outside [0, 1] or weights that do not fit.
+        For an unknown or repeated mix point, an unknown blend, alpha <= 0, a ratio outside
+        [0, 1] or weights that do not fit.
 
     Examples
     --------
@@ -66,17 +70,23 @@ class Mixer:
 
     def __init__(
         self,
-        model: nn.Module,
-        at: str | Sequence[str] = "final",
+        model: nn.Module | Callable[..., Any],
+        at: str | MixPoint | Iterable[str | MixPoint] = "final",
         alpha: float | None = None,
         *,
         ratio: float | Literal["uniform"] | None = None,
         weights: Sequence[float] | None = None,
         per: Per = "batch",
+        blend: str = "linear",
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
     ) -> None:
-        names = (at,) if isinstance(at, str) else tuple(at)
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"the model is a {type(model).__name__}, but must be a torch.nn.Module, compiled "
+                "or not"
+            )
+        names = names_of(at)
         self.model = model
         self._planner = Planner(
             names,
@@ -84,6 +94,7 @@ class Mixer:
             alpha=alpha,
             ratio=ratio,
             per=per,
+            blend=blend,
             seed=seed,
             rank=_rank() if rank is None else rank,
         )
@@ -169,14 +180,9 @@ class Mixer:
             For a module that a forward never calls or calls several times, an output without
             batch first or without a tensor, or a classifier head that is not the model's last.
         """
-        sites = list(self._sites.values())
-        if "final" in self._sites:
-            sites.append(Site(_HEAD, self._sites["final"].module, "after"))
-        probe = Probe(unwrap(self.model), sites, x)
+        probe = Probe(unwrap(self.model), list(self._sites.values()), x)
         for name in self._sites:
             probe.require(name)
-        if "final" in self._sites:
-            _require_head(probe, self._sites["final"].module)
         self._probed = True
 
     def next_epoch(self) -> None:
@@ -195,19 +201,6 @@ class Mixer:
         """Take the mixer's hooks out of the model."""
         for handle in self._handles:
             handle.remove()
-
-
-_HEAD = "output of the head"
-
-
-def _require_head(probe: Probe, head: nn.Module) -> None:
-    """Refuse a head that does not return as many numbers an example as the model."""
-    own, whole = probe.shape(_HEAD), probe.logits_shape[1:]
-    if own is None or math.prod(own) != math.prod(whole):
-        raise InputError(
-            f"mix point 'final' was taken to be the input of {head}, but that layer returns "
-            f"{own} for each example and the model {whole}: name the module to mix after instead"
-        )
 
 
 def _rank() -> int:

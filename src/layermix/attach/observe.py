@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.site import Site, find, unwrap
 from layermix.attach.structure import edit_inputs, edit_output
 from layermix.errors import InputError, LayermixError
@@ -15,7 +16,9 @@ from layermix.errors import InputError, LayermixError
 See = Callable[[str, Any], None]
 
 
-def activations(model: nn.Module, x: Tensor, points: Iterable[str]) -> dict[str, Tensor]:
+def activations(
+    model: nn.Module, x: Tensor, points: str | MixPoint | Iterable[str | MixPoint]
+) -> dict[str, Tensor]:
     """Return the activations of a batch at mix points, from one forward pass in eval mode.
 
     Parameters
@@ -25,16 +28,16 @@ def activations(model: nn.Module, x: Tensor, points: Iterable[str]) -> dict[str,
     x
         A batch, shape (B, ...).
     points
-        Names of mix points.
+        One mix point or several: names, or rows of `points`.
 
     Returns
     -------
     dict
-        For each point a detached tensor of shape (B, ...).
+        For each point, by name, a detached tensor of shape (B, ...).
     """
     model = unwrap(model)
     seen: dict[str, Tensor] = {}
-    sites = [find(model, point) for point in points]
+    sites = [find(model, point) for point in names_of(points)]
     observe(model, sites, x, lambda name, value: seen.update({name: main_tensor(value)}))
     missing = [site.name for site in sites if site.name not in seen]
     if missing:

@@ -2,9 +2,10 @@
 
 The model runs twice, silently, on three and on two of the examples (one and two of a smaller
 batch), so that a first dimension which only happens to equal the batch size is told apart from
-the batch.
+the batch. For ``"final"`` the head is looked at too: it must return as many numbers as the model.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from layermix.attach.observe import main_tensor, observe
 from layermix.attach.site import Site
 from layermix.errors import InputError
 
+_HEAD = "output of the head"
+
 
 class Probe:
     """What two silent forward passes showed about some sites of a model."""
@@ -22,15 +25,27 @@ class Probe:
         sizes = [3, 2] if len(x) >= 3 else [2, 1] if len(x) == 2 else [1]
         self._batches = sizes
         self._shapes: list[dict[str, list[tuple[int, ...] | str]]] = []
-        self.logits_shape: tuple[int, ...] = ()
+        self._head = next((site.module for site in sites if site.name == "final"), None)
+        self._whole: tuple[int, ...] | str = ()
+        extra = [Site(_HEAD, self._head, "after")] if self._head else []
         for size in sizes:
-            seen: dict[str, list[tuple[int, ...] | str]] = {site.name: [] for site in sites}
+            self._look(model, [*sites, *extra], x, size)
+
+    def _look(self, model: nn.Module, sites: Sequence[Site], x: Tensor, size: int) -> None:
+        """Run the model on the first `size` examples and keep the shapes that were seen."""
+        seen: dict[str, list[tuple[int, ...] | str]] = {site.name: [] for site in sites}
+        try:
             output = observe(
-                model, sites, x[:size], lambda name, value, s=seen: s[name].append(_shape(value))
+                model, sites, x[:size], lambda name, value: seen[name].append(_shape(value))
             )
-            self._shapes.append(seen)
-            shape = _shape(output)
-            self.logits_shape = shape if isinstance(shape, tuple) else ()
+        except InputError as error:
+            if size == len(x):
+                raise
+            raise InputError(
+                f"{error} (mix points are probed on {size} of your {len(x)} examples)"
+            ) from error
+        self._shapes.append(seen)
+        self._whole = _shape(output)
 
     def calls(self, name: str) -> int:
         """Return how often the site was passed in one forward."""
@@ -59,7 +74,7 @@ class Probe:
                     f"its output has shape {shape} for a batch of {batch}, so its first dimension "
                     "is not the batch"
                 )
-        return None
+        return self._wrong_head() if name == "final" else None
 
     def require(self, name: str) -> None:
         """Raise an `InputError` with the reason when a site cannot be mixed."""
@@ -69,6 +84,16 @@ class Probe:
                 f"mix point {name!r} cannot be mixed: {obstacle}. "
                 "layermix.points(model, x) lists the points that can"
             )
+
+    def _wrong_head(self) -> str | None:
+        """Return why the layer taken for the head is none, or None when it is."""
+        own, whole = self.shape(_HEAD), self._whole[1:]
+        if own is not None and isinstance(whole, tuple) and math.prod(own) == math.prod(whole):
+            return None
+        return (
+            f"it was taken to be the input of {self._head}, but that layer returns {own} for each "
+            f"example and the model {whole}"
+        )
 
 
 def _shape(value: Any) -> tuple[int, ...] | str:

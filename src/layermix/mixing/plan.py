@@ -56,6 +56,11 @@ class Plan:
 
     def target(self, labels: Tensor) -> MixedTarget:
         """Mix labels, a tensor of shape (B, ...), by this plan."""
+        if not isinstance(labels, Tensor):
+            raise InputError(
+                f"the labels are a {type(labels).__name__}, but must be a tensor: "
+                "torch.as_tensor(labels)"
+            )
         if labels.ndim == 0 or labels.shape[0] != self.batch_size:
             raise InputError(
                 f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "

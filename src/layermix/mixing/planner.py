@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.blend import BLENDS
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Beta, Fixed, RatioLaw
 
@@ -39,6 +40,8 @@ class Planner:
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"`` (see `next_epoch`).
+    blend
+        How two activations become one: a name in `BLENDS`.
     seed
         Seed, or a generator from which a seed is taken.
     rank
@@ -53,14 +56,16 @@ class Planner:
         alpha: float | None = None,
         ratio: float | Literal["uniform"] | None = None,
         per: Per = "batch",
+        blend: str = "linear",
         seed: int | np.random.Generator = 0,
         rank: int = 0,
     ) -> None:
-        if not points:
-            raise InputError("no mix point was given: name at least one, for example 'final'")
+        self.points = _distinct(points)
         if per not in get_args(Per):
             raise unknown("value of per", per, get_args(Per))
-        self.points = tuple(points)
+        if blend not in BLENDS:
+            raise unknown("blend", blend, BLENDS)
+        self.blend = blend
         self.probabilities = _normalised(weights, len(self.points))
         self.laws = tuple(_law(point, alpha, ratio) for point in self.points)
         self.per: Per = per
@@ -80,7 +85,7 @@ class Planner:
         choice = self._choose_point()
         ratio = torch.as_tensor(self._draw_ratio(choice, batch_size), dtype=torch.float32)
         partner = torch.from_numpy(self._streams["partner"].permutation(batch_size))
-        plan = Plan(self.points[choice], ratio, partner.to(torch.int64))
+        plan = Plan(self.points[choice], ratio, partner.to(torch.int64), self.blend)
         return plan if torch.device(device).type == "cpu" else plan.to(device)
 
     def next_epoch(self) -> None:
@@ -125,6 +130,18 @@ class Planner:
 def _stream(*key: int) -> np.random.Generator:
     seed, *spawn = key
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=spawn)))
+
+
+def _distinct(points: Sequence[str]) -> tuple[str, ...]:
+    if not points:
+        raise InputError("no mix point was given: name at least one, for example 'final'")
+    for point in points:
+        if (count := list(points).count(point)) > 1:
+            raise InputError(
+                f"mix point {point!r} is given {count} times: name it once, and give weights where "
+                "one point shall be drawn more often than another"
+            )
+    return tuple(points)
 
 
 def _law(point: str, alpha: float | None, ratio: float | Literal["uniform"] | None) -> RatioLaw:

@@ -5,6 +5,7 @@ below 1 most draws are close to 0 or 1 (little mixing), above 1 close to one hal
 """
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +29,7 @@ class Beta:
     alpha: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha > 0):
+        if not (_is_number(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0):
             raise InputError(
                 f"alpha is {self.alpha!r}, but Beta(alpha, alpha) needs a finite alpha > 0: "
                 "use 1.0 for uniform ratios, or leave mixing out for none"
@@ -46,9 +47,13 @@ class Fixed:
     value: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value <= 1:
-            raise InputError(f"the ratio is {self.value!r}, but it must lie in [0, 1]")
+        if not (_is_number(self.value) and 0 <= self.value <= 1):
+            raise InputError(f"the ratio is {self.value!r}, but it must be a number in [0, 1]")
 
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return the value `size` times, float64; nothing is drawn."""
         return np.full(size, self.value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

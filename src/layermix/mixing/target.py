@@ -82,8 +82,21 @@ class MixedTarget:
         return (ratio * first + (1 - ratio) * second).mean()
 
     def accuracy(self, output: Any) -> Tensor:
-        """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1]."""
-        guess = _logits(output).argmax(dim=1)  # (B, ...)
+        """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1].
+
+        Raises
+        ------
+        InputError
+            When the labels are not integer classes of the output.
+        """
+        logits = _logits(output)
+        guess = logits.argmax(dim=1)  # (B, ...)
+        if self.labels.is_floating_point() or self.labels.shape != guess.shape:
+            raise InputError(
+                f"accuracy needs integer class labels of shape {tuple(guess.shape)}, but the "
+                f"labels are {self._kind}{_remedy(self.labels)}"
+            )
+        self._check_range(logits.shape[1])
         hit, partner_hit = guess == self.labels, guess == self.partner_labels
         ratio = self._ratio_like(hit)
         return (ratio * hit + (1 - ratio) * partner_hit).mean()
@@ -100,15 +113,22 @@ class MixedTarget:
         """Return the ratio in a shape that multiplies values of shape (B, ...)."""
         return self.ratio.view(-1, *[1] * (values.ndim - 1)) if self.ratio.ndim else self.ratio
 
+    @property
+    def _kind(self) -> str:
+        return f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
+
     def _check_classes(self, num_classes: int) -> None:
-        """Refuse labels that are not classes; values are looked at only where that is free."""
+        """Refuse labels that are not one class for each example."""
         if self.labels.ndim != 1 or self.labels.dtype != torch.int64:
             raise InputError(
                 "the default loss needs integer class labels (int64) of shape (B,), but the "
-                f"labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}: convert "
-                "them with .long(), or pass a criterion of your own"
+                f"labels are {self._kind}{_remedy(self.labels)}, or pass a criterion of your own"
             )
-        if self.labels.device.type != "cpu" or not len(self.labels):
+        self._check_range(num_classes)
+
+    def _check_range(self, num_classes: int) -> None:
+        """Refuse labels outside the classes; values are looked at only where that is free."""
+        if self.labels.device.type != "cpu" or not self.labels.numel():
             return  # reading values would stall the accelerator
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= num_classes:
@@ -116,6 +136,13 @@ class MixedTarget:
                 f"label {low if low < 0 else high} is outside the {num_classes} classes "
                 f"0 to {num_classes - 1} of the output"
             )
+
+
+def _remedy(labels: Tensor) -> str:
+    """Say how labels of another kind become classes."""
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return ": one-hot labels become classes by .argmax(dim=1)"
+    return ": convert them with .long()" if labels.ndim == 1 else ": one class for each example"
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
