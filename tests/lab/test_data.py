@@ -1,25 +1,36 @@
-"""Splits, augmentation and the digits."""
+"""The digits, normalisation and augmentation."""
+
+import hashlib
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from layermix import InputError
+from layermix.lab import Recipe
 from layermix.lab.data import (
     DataConfig,
+    Dataset,
     Images,
     Normalise,
     Split,
-    balanced,
     crop_and_flip,
     load,
-    watch_batch,
 )
-from layermix.lab.data.split import three_way
+from layermix.lab.evaluate import predict
+from layermix.lab.train import Trainer
+
+ABC = ("a", "b", "c")
+CPU = [torch.profiler.ProfilerActivity.CPU]
 
 
 def make(count: int, classes: int, size: int = 8) -> Split:
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
     return Split(images, torch.arange(count) % classes)
+
+
+def digest(split: Split) -> str:
+    return hashlib.sha256(split.images.numpy().tobytes()).hexdigest()[:16]
 
 
 def test_digits_are_300_to_train_300_to_validate_and_1197_to_test() -> None:
@@ -28,6 +39,14 @@ def test_digits_are_300_to_train_300_to_validate_and_1197_to_test() -> None:
     assert data.train.labels.bincount().tolist() == [30] * 10
     assert data.image_shape == (1, 8, 8)
     assert int(data.train.images.max()) == 255
+
+
+def test_digits_are_split_as_in_the_published_results() -> None:
+    data = load(DataConfig())
+    assert digest(data.train) == "bc2a4a8764e4f4a8"
+    assert digest(data.val) == "1588239cd74b2b9d"
+    assert digest(data.test) == "301f832c93b2f24b"
+    assert digest(load(DataConfig(train_size=60)).train) == "eaa666bfc61bbe25"
 
 
 def test_digits_keep_every_image_once() -> None:
@@ -40,39 +59,30 @@ def test_digits_keep_every_image_once() -> None:
     assert sorted(together.tolist()) == sorted(original.tolist())
 
 
-def test_train_size_takes_a_class_balanced_subset() -> None:
-    data = load(DataConfig(train_size=53))
-    counts = data.train.labels.bincount()
-    assert int(counts.sum()) == 53
-    assert counts.max() - counts.min() == 1
+def test_digits_can_be_enlarged() -> None:
+    large, small = load(DataConfig(image_size=32)), load(DataConfig())
+    assert large.image_shape == (1, 32, 32)
+    assert torch.equal(large.test.labels, small.test.labels)
+    shrunk = torch.nn.functional.avg_pool2d(large.test.images.float(), 4)
+    assert (shrunk - small.test.images).abs().mean() < 12
 
 
-def test_balanced_subset_is_the_same_every_time() -> None:
-    labels = torch.arange(100) % 7
-    assert torch.equal(balanced(labels, 30, 7), balanced(labels, 30, 7))
+@pytest.mark.parametrize("size", [0, -4])
+def test_an_image_size_below_1_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match=f"image_size is {size}, but must be 1 or more"):
+        load(DataConfig(image_size=size))
 
 
-def test_fewer_examples_than_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="5 examples cannot cover 10 classes: ask for 10 or more"):
-        load(DataConfig(train_size=5))
-
-
-def test_a_class_with_too_few_examples_is_named() -> None:
-    labels = torch.tensor([0] * 9 + [1] * 3)
-    with pytest.raises(InputError, match="needs 5 examples of class 1, but there are 3: ask for 6"):
-        balanced(labels, 10, 2)
-
-
-def test_missing_splits_are_cut_from_the_training_images() -> None:
-    data = three_way(Images({"train": make(300, 3)}, ("a", "b", "c")), None)
-    assert (len(data.test), len(data.val), len(data.train)) == (100, 20, 180)
-
-
-def test_a_test_split_of_the_source_is_used_whole() -> None:
-    images = Images({"train": make(300, 3), "test": make(60, 3)}, ("a", "b", "c"))
-    data = three_way(images, None)
-    assert torch.equal(data.test.images, images.splits["test"].images)
-    assert len(data.train) + len(data.val) == 300
+@pytest.mark.parametrize(
+    ("flag", "config"),
+    [
+        ("image_column", DataConfig(image_column="x")),
+        ("label_column", DataConfig(label_column="x")),
+    ],
+)
+def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
+    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' is built in .* leave out"):
+        load(config)
 
 
 def test_labels_outside_the_classes_are_refused() -> None:
@@ -85,9 +95,9 @@ def test_float_images_are_refused() -> None:
         Split(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
 
 
-def test_watched_batch_has_every_class_equally() -> None:
-    chosen = watch_batch(make(1000, 8), 8)
-    assert chosen.labels.bincount().tolist() == [32] * 8
+def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: resize all with --image-size"):
+        Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
 
 
 def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
@@ -95,6 +105,61 @@ def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
     x = Normalise.of(split)(split.images)
     assert torch.allclose(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(x.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+
+
+def test_normalisation_is_the_mean_and_sample_deviation_to_the_bit() -> None:
+    for images in (make(50, 2).images, load(DataConfig()).train.images):
+        pixels = images.transpose(0, 1).flatten(1).double()
+        found = Normalise.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
+        assert torch.equal(found.mean, pixels.mean(1).float())
+        assert torch.equal(found.std, pixels.std(1).float())
+
+
+def test_normalisation_makes_no_float_copy_of_the_images() -> None:
+    split = Split(
+        torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64), make(1000, 2).labels
+    )
+    with torch.profiler.profile(activities=CPU, profile_memory=True) as seen:
+        Normalise.of(split)
+    largest = max(event.cpu_memory_usage for event in seen.events() or [])
+    assert largest <= 1000 * 64 * 64  # one channel, one byte for each pixel
+
+
+def test_a_constant_channel_stays_constant() -> None:
+    split = Split(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(Normalise.of(split)(split.images), torch.zeros(4, 2, 3, 3))
+
+
+class Layouts(nn.Module):
+    """A net that notes whether its inputs lie with channels last in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3 * 8 * 8, 4)
+        self.seen: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        assert last or x.is_contiguous()
+        self.seen.append(last)
+        return self.fc(x.flatten(1))
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_training_inputs_have_the_memory_format_of_the_recipe(channels_last: bool) -> None:
+    net, part = Layouts(), make(16, 4)
+    recipe = Recipe(epochs=1, batch_size=8, crop=1, flip=True, channels_last=channels_last)
+    Trainer(net, Dataset(part, part, part, tuple("abcd")), recipe, (), (), 0).run_epoch(1)
+    assert net.seen == [channels_last] * 2
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_predicting_keeps_the_memory_format_of_the_data(channels_last: bool) -> None:
+    net, part = Layouts(), make(16, 4)
+    if channels_last:
+        part = Split(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+    predict(net, part, Normalise.of(part))
+    assert net.seen == [channels_last]
 
 
 def test_crop_is_a_window_of_the_reflected_image() -> None:

@@ -44,7 +44,7 @@ def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
         (Brier, 1950); ``ece``, expected calibration error over 15 equal bins, in [0, 1] (Guo et
         al., 2017, by torchmetrics).
     """
-    logits, labels = logits.double().cpu(), labels.cpu()
+    logits, labels = logits.cpu().double(), labels.cpu()
     probabilities = logits.softmax(1)
     classes = logits.shape[1]
     return {

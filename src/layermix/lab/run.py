@@ -138,7 +138,8 @@ def fresh_net(name: str, data: Dataset, seed: int) -> nn.Module:
 
 def mix_points_of(model: nn.Module, data: Dataset) -> Points:
     """List the mix points of a net on the data's images."""
-    return points(model, Normalise.of(data.train)(data.train.images[:3]))
+    few = data.train[torch.arange(min(3, len(data.train)))]
+    return points(model, Normalise.of(few)(few.images))
 
 
 @functools.lru_cache(maxsize=1)

@@ -155,7 +155,7 @@ def plan(
     pick_device(recipe.device)
     loaded = lab_data.load(data)
     complete(recipe, data, loaded)
-    watch_batch(loaded.val, len(loaded.classes))
+    watch_batch(loaded)
     points = mix_points_of(fresh_net(net, loaded, seed=0), loaded)
     return StudyConfig(
         data, net, recipe, check_variants(variants, points), tuple(range(seeds)), threads

@@ -95,7 +95,7 @@ class Trainer:
                 self.model, mix_at, recipe.alpha, per=recipe.per, seed=streams.mix, rank=0
             )
         self.normalise = Normalise.of(data.train)
-        self.watched = watch_batch(data.val, len(data.classes))
+        self.watched = watch_batch(data)
         self.order = np.random.default_rng(streams.order)
         self.augment = torch.Generator(self.device).manual_seed(streams.augment)
         self.batch_size = min(recipe.batch_size, len(data.train))
@@ -166,7 +166,10 @@ class Trainer:
         """Train on the images of these indices; return loss and accuracy, both shape ()."""
         images, labels = self.data.train.images[index], self.data.train.labels[index]
         crop, flip = self.recipe.crop or 0, bool(self.recipe.flip)
-        x = self.normalise(crop_and_flip(images, crop, flip, self.augment))
+        images = crop_and_flip(images, crop, flip, self.augment)  # channels last in memory
+        if not self.recipe.channels_last:
+            images = images.clone(memory_format=torch.contiguous_format)
+        x = self.normalise(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
             if self.mixer:
                 output, target = self.mixer(x, labels)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from layermix.errors import unknown
+from layermix.errors import InputError, unknown
 from layermix.lab.data.augment import Normalise, crop_and_flip
 from layermix.lab.data.cache import cached, folder_state
 from layermix.lab.data.dataset import Dataset, Images, Split
@@ -30,8 +30,7 @@ __all__ = [
 
 SOURCES: dict[str, Callable[[], Images]] = {"digits": digits}
 
-# Sources whose images must not be mirrored, and how far they may be shifted.
-_AUGMENTATION = {"digits": (1, False)}
+_NOT_MIRRORED = {"digits"}
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,28 @@ class DataConfig:
 
 
 def load(config: DataConfig) -> Dataset:
-    """Load a data set, decoded at most once on this machine, and split it three ways."""
+    """Load a data set, decoded at most once on this machine, and split it three ways.
+
+    Raises
+    ------
+    InputError
+        For a source, column or size that cannot be had, and what `three_way` refuses.
+    RunError
+        For an image that cannot be read.
+    """
+    if config.image_size is not None and config.image_size < 1:
+        raise InputError(f"image_size is {config.image_size}, but must be 1 or more")
     return three_way(_images(config), config.train_size)
 
 
 def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
     """Return (crop, flip) that suit a source: an eighth of the width, mirrored unless digits."""
-    return _AUGMENTATION.get(config.data, (width // 8, True))
+    return width // 8, config.data not in _NOT_MIRRORED
 
 
 def _images(config: DataConfig) -> Images:
     if config.data in SOURCES:
-        return SOURCES[config.data]()
+        return _built_in(config)
     folder = Path(config.data)
     if not folder.exists() and "/" not in config.data:
         raise unknown("data set", config.data, [*SOURCES, "a hub id", "a folder"])
@@ -71,3 +80,14 @@ def _images(config: DataConfig) -> Images:
         key |= {"data": str(folder.resolve()), "files": folder_state(folder)}
     columns = (config.image_column, config.label_column)
     return cached(key, lambda: hub(config.data, *columns, config.image_size))
+
+
+def _built_in(config: DataConfig) -> Images:
+    for flag in ("image_column", "label_column"):
+        if value := getattr(config, flag):
+            raise InputError(
+                f"{flag} is {value!r}, but {config.data!r} is built in and has no columns: leave "
+                f"out --{flag.replace('_', '-')}, or name another --data"
+            )
+    images = SOURCES[config.data]()
+    return images if config.image_size is None else images.resized(config.image_size)

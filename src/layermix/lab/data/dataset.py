@@ -6,6 +6,7 @@ Shapes: N images, C channels, H height, W width.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
@@ -66,6 +67,19 @@ class Images:
                     f"the split {name!r} has the label {low if low < 0 else high}, outside the "
                     f"{len(self.classes)} classes 0 to {len(self.classes) - 1}"
                 )
+        shapes = {name: tuple(split.images.shape[1:]) for name, split in self.splits.items()}
+        if len(set(shapes.values())) > 1:
+            raise InputError(f"images differ in shape, {shapes}: resize all with --image-size")
+
+    def resized(self, size: int) -> "Images":
+        """Return the data set with images of `size` by `size` pixels, bicubic and antialiased."""
+        splits = {}
+        for name, split in self.splits.items():
+            images = F.interpolate(
+                split.images.float(), (size, size), mode="bicubic", antialias=True
+            )
+            splits[name] = Split(images.round().clamp(0, 255).to(torch.uint8), split.labels)
+        return Images(splits, self.classes)
 
 
 @dataclass(frozen=True, eq=False)

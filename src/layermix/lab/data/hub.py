@@ -3,15 +3,16 @@
 A hub id, a folder of parquet files, or a folder of images with one sub-folder for each class.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from layermix.errors import InputError, RunError, unknown
+from layermix.errors import InputError, unknown
 from layermix.lab.data.dataset import Images, Split
+from layermix.lab.data.decode import decode
 
 _IMAGE_NAMES = ("img", "image")
 _LABEL_NAMES = ("label", "labels", "fine_label")
@@ -37,7 +38,8 @@ def hub(
     Raises
     ------
     InputError
-        For a source or column that does not exist, or images of different sizes.
+        For a source or column that does not exist, images of different sizes, or pixels whose
+        range cannot be told.
     RunError
         For an image that cannot be read.
     """
@@ -48,8 +50,9 @@ def hub(
     for column in (image_column, label_column):
         if column not in first.features:
             raise unknown("column", column, first.features)
+    images = decode(tables, image_column, image_size)
     splits = {
-        name: _decode(table, name, image_column, label_column, image_size)
+        name: Split(images[name], _labels(table, name, label_column))
         for name, table in tables.items()
     }
     return Images(splits, _classes(first.features[label_column], splits))
@@ -62,16 +65,24 @@ def _load(source: str) -> dict[str, Any]:
     huggingface_hub.utils.logging.set_verbosity_error()
     datasets.utils.logging.set_verbosity_error()
     datasets.utils.logging.disable_progress_bar()
-    if Path(source).exists() and not Path(source).is_dir():
+    folder = Path(source)
+    if folder.exists() and not folder.is_dir():
         raise InputError(f"{source} is a file: name the folder that holds the data set")
+    if not folder.exists() and (folder.is_absolute() or source.startswith((".", "~"))):
+        raise _cannot_load(source, "there is no such folder")
     try:
         tables = datasets.load_dataset(source)
     except Exception as error:  # datasets raises a dozen kinds
-        raise InputError(
-            f"cannot load the data set {source!r}: {error}. Give 'digits', the id of a hub data "
-            "set, a folder of parquet files, or a folder of images with a sub-folder per class"
-        ) from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _cannot_load(source, lines[0].rstrip(" .:")) from error
     return {str(name): table for name, table in tables.items()}
+
+
+def _cannot_load(source: str, reason: str) -> InputError:
+    return InputError(
+        f"cannot load the data set {source!r}: {reason}. Give 'digits', the id of a hub data set, "
+        "a folder of parquet files, or a folder of images with a sub-folder for each class"
+    )
 
 
 def _image_column(features: Any) -> str:
@@ -103,28 +114,7 @@ def _classes(kind: Any, splits: dict[str, Split]) -> tuple[str, ...]:
     return tuple(str(label) for label in range(highest + 1))
 
 
-def _decode(
-    table: Any, split: str, image_column: str, label_column: str, image_size: int | None
-) -> Split:
-    from datasets import Image
-
-    raw = table.select_columns([image_column])
-    if type(table.features[image_column]).__name__ == "Image":
-        raw = raw.cast_column(image_column, Image(decode=False))
-    images = []
-    for row, example in enumerate(raw):
-        image = _image(example[image_column], f"row {row} of split {split!r}", image_size)
-        if images and image.shape != images[0].shape:
-            raise InputError(
-                f"row {row} of split {split!r} has shape {image.shape}, but the rows before it "
-                f"{images[0].shape}: resize all with --image-size"
-            )
-        images.append(image)
-    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (N, H, W, C) -> (N, C, H, W)
-    return Split(stacked.contiguous(), _labels(table, split, label_column))
-
-
-def _labels(table: Any, split: str, column: str) -> torch.Tensor:
+def _labels(table: Any, split: str, column: str) -> Tensor:
     labels = np.asarray(table[column][:])
     if labels.dtype.kind not in "iu":
         raise InputError(
@@ -132,27 +122,3 @@ def _labels(table: Any, split: str, column: str) -> torch.Tensor:
             "be integer classes: name another with --label-column"
         )
     return torch.from_numpy(labels.astype(np.int64))
-
-
-def _image(value: Any, where: str, image_size: int | None) -> np.ndarray:
-    """Return one image as uint8 (H, W, C), C = 1 for grey images and 3 otherwise."""
-    from PIL import Image, UnidentifiedImageError
-
-    if not isinstance(value, dict) or not {"bytes", "path"} & set(value):
-        kind = np.asarray(value).dtype
-        raise InputError(
-            f"{where} holds {kind} values, but encoded images (uint8) are expected: name another "
-            "column with --image-column"
-        )
-    try:
-        image = Image.open(io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
-        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-        if image_size is not None:
-            image = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
-        pixels = np.asarray(image, dtype=np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        name = value.get("path") or "embedded in the table"
-        raise RunError(
-            f"cannot read the image at {where} ({name}): {error}. Repair it or take it out"
-        ) from error
-    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,7 +1,11 @@
-"""Cut the splits a run needs out of those a source has: class-balanced, and the same every time.
+"""Cut the splits a run needs out of those a source has, the same way every time.
 
-The cut does not depend on a run's seed, so that all runs of a study see the same images.
+What a source lacks is cut in proportion to how frequent each class is; what is asked for by size
+holds every class equally often. No cut depends on a run's seed, so that all runs of a study see
+the same images.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,13 +17,16 @@ from layermix.lab.data.dataset import Dataset, Images, Split
 _SEED = 20190601
 _VAL_SHARE, _VAL_MOST = 0.1, 2000
 _TEST_SHARE = 1 / 3
+_WATCHED, _WATCHED_OF_CLASS = 256, 4
 
 
 def three_way(images: Images, train_size: int | None) -> Dataset:
     """Return training, validation and test data.
 
     A split that the source names so is used; a missing test split is a third of the training
-    images, a missing validation split a tenth of them (at most 2,000), each class in equal parts.
+    images, a missing validation split a tenth of them (at most 2,000), both `stratified`. Where
+    a class has so few members that its share is none, a test split still takes one of them, a
+    validation split two if one remains to train on.
 
     Parameters
     ----------
@@ -27,23 +34,68 @@ def three_way(images: Images, train_size: int | None) -> Dataset:
         The data set as its source delivers it.
     train_size
         Number of training images, class-balanced; all that are left over when None.
+
+    Raises
+    ------
+    InputError
+        When there is no training split, a class has too few images to be in every split, or
+        `train_size` images cannot be class-balanced.
     """
     splits = dict(images.splits)
     if "train" not in splits:
         raise InputError(f"there is no split 'train' among {sorted(splits)}")
-    train = splits["train"]
-    val, test = splits.get("validation"), splits.get("test")
-    count = len(images.classes)
-    if test is None:
-        test, train = cut(train, round(len(train) * _TEST_SHARE), count)
-    if val is None:
-        val, train = cut(train, min(_VAL_MOST, round(len(train) * _VAL_SHARE)), count)
+    train, classes = splits["train"], images.classes
+    missing = [name for name in ("test", "validation") if name not in splits]
+    _require_members(train.labels, missing, classes)
+    if "test" in missing:
+        size = round(len(train) * _TEST_SHARE)
+        keep = 3 if "validation" in missing else 1
+        part = stratified(train.labels, size, len(classes), least=1, keep=keep)
+        splits["test"], train = _divide(train, part)
+    if "validation" in missing:
+        size = min(_VAL_MOST, round(len(train) * _VAL_SHARE))
+        part = stratified(train.labels, size, len(classes), least=2)
+        splits["validation"], train = _divide(train, part)
     if train_size is not None:
-        train, _ = cut(train, train_size, count)
-    return Dataset(train, val, test, images.classes)
+        train = train[balanced(train.labels, train_size, len(classes), classes)]
+    return Dataset(train, splits["validation"], splits["test"], classes)
 
 
-def balanced(labels: Tensor, size: int, num_classes: int) -> Tensor:
+def stratified(
+    labels: Tensor, size: int, num_classes: int, *, least: int = 1, keep: int = 1
+) -> Tensor:
+    """Choose about `size` examples, of each class in proportion to its frequency.
+
+    Shares are rounded by the largest remainder; classes that differ by one example at most count
+    as equally frequent and are chosen as `balanced` does. The bounds for rare classes come on
+    top, so that the number chosen may differ from `size`.
+
+    Parameters
+    ----------
+    labels
+        Classes, int64 (N,), in [0, `num_classes`), each at least twice.
+    size
+        About how many to choose.
+    num_classes
+        Number of classes.
+    least
+        Take this many of each class at least, as long as one of it remains.
+    keep
+        Leave this many of each class, as long as that lets `least` be taken.
+
+    Returns
+    -------
+    Tensor
+        Sorted indices, int64; the same for the same arguments.
+    """
+    rng = np.random.default_rng(_SEED)
+    counts = _counts(labels, num_classes)
+    wanted = _proportional(counts, size, rng.permutation(num_classes))
+    low = np.minimum(least, counts - 1)
+    return _choose(labels, wanted.clip(low, np.maximum(low, counts - keep)), rng)
+
+
+def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] = ()) -> Tensor:
     """Choose `size` examples, each class as often as any other (or once more or less).
 
     Parameters
@@ -54,6 +106,8 @@ def balanced(labels: Tensor, size: int, num_classes: int) -> Tensor:
         How many to choose.
     num_classes
         Number of classes.
+    names
+        Names of the classes, for the error.
 
     Returns
     -------
@@ -70,30 +124,86 @@ def balanced(labels: Tensor, size: int, num_classes: int) -> Tensor:
             f"{size} examples cannot cover {num_classes} classes: ask for {num_classes} or more"
         )
     rng = np.random.default_rng(_SEED)
-    wanted = np.full(num_classes, size // num_classes)
-    wanted[rng.permutation(num_classes)[: size % num_classes]] += 1
-    chosen = []
-    for label, count in enumerate(wanted):
-        members = rng.permutation((labels == label).nonzero().flatten().cpu().numpy())
-        if len(members) < count:
-            raise InputError(
-                f"a balanced subset of {size} needs {count} examples of class {label}, but there "
-                f"are {len(members)}: ask for {len(members) * num_classes} or fewer"
-            )
-        chosen.append(members[:count])
-    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+    wanted = _proportional(np.ones(num_classes, np.int64), size, rng.permutation(num_classes))
+    counts = _counts(labels, num_classes)
+    if (counts < wanted).any():
+        rarest = int(np.where(counts < wanted, counts, len(labels)).argmin())
+        have = int(counts[rarest])
+        remedy = f"ask for {have * num_classes} or fewer" if have else "add some, or drop the class"
+        raise InputError(
+            f"a balanced subset of {size} needs {wanted[rarest]} examples of class "
+            f"{repr(names[rarest]) if names else rarest}, but there are {have}: {remedy}"
+        )
+    return _choose(labels, wanted, rng)
 
 
 def cut(split: Split, size: int, num_classes: int) -> tuple[Split, Split]:
     """Return a balanced part of `size` images and the rest."""
-    part = balanced(split.labels, size, num_classes)
+    return _divide(split, balanced(split.labels, size, num_classes))
+
+
+def watch_batch(data: Dataset) -> Split:
+    """Choose the fixed batch of validation images on which geometry is watched.
+
+    Each class as often as any other (or once more or less): 256 images in all, or 4 of each of
+    more than 64 classes, but of no class more than the rarest has.
+
+    Raises
+    ------
+    InputError
+        When a class has fewer than 2 validation images: SNNL compares pairs of a class.
+    """
+    count = len(data.classes)
+    of_class = _counts(data.val.labels, count)
+    rarest = int(of_class.argmin())
+    if of_class[rarest] < 2:
+        raise InputError(
+            f"the validation split has {of_class[rarest]} of class {data.classes[rarest]!r}, but "
+            "SNNL compares pairs and needs 2 or more of each class: give a larger validation "
+            "split, or more images of that class"
+        )
+    size = min(int(of_class[rarest]) * count, max(_WATCHED, _WATCHED_OF_CLASS * count))
+    return data.val[balanced(data.val.labels, size, count)]
+
+
+def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...]) -> None:
+    """Refuse to cut the missing splits where a class cannot be in all of them and in training."""
+    counts, needed = _counts(labels, len(classes)), 1 + len(missing)
+    rarest = int(counts.argmin())
+    if missing and counts[rarest] < needed:
+        raise InputError(
+            f"there is no {' and no '.join(missing)} split, and to cut one takes {needed} or more "
+            f"training images of each class, but there are {counts[rarest]} of class "
+            f"{classes[rarest]!r}: add images of it, take the class out, or give the data set a "
+            f"{' and a '.join(missing)} split"
+        )
+
+
+def _counts(labels: Tensor, num_classes: int) -> np.ndarray:
+    return labels.cpu().bincount(minlength=num_classes).numpy()
+
+
+def _proportional(counts: np.ndarray, size: int, order: np.ndarray) -> np.ndarray:
+    """Divide `size` in proportion to `counts`, int64 (K,); equal remainders rank by `order`."""
+    if np.ptp(counts) <= 1:
+        counts = np.ones_like(counts)
+    shares, remainders = np.divmod(size * counts, counts.sum())
+    ranked = order[np.argsort(-remainders[order], kind="stable")]
+    shares[ranked[: size - shares.sum()]] += 1
+    return shares
+
+
+def _choose(labels: Tensor, wanted: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Draw `wanted[k]` examples of each class k; return their indices, sorted."""
+    chosen = []
+    for label, count in enumerate(wanted):
+        members = rng.permutation((labels == label).nonzero().flatten().cpu().numpy())
+        chosen.append(members[:count])
+    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def _divide(split: Split, part: Tensor) -> tuple[Split, Split]:
+    """Return the images of these indices, and the others."""
     rest = torch.ones(len(split), dtype=torch.bool)
     rest[part] = False
     return split[part], split[rest]
-
-
-def watch_batch(split: Split, num_classes: int) -> Split:
-    """Choose the fixed batch on which geometry is watched: at least 4 of a class, 256 in all."""
-    most = int(split.labels.bincount(minlength=num_classes).min()) * num_classes
-    size = min(most, max(256, 4 * num_classes))
-    return split[balanced(split.labels, size, num_classes)]
