@@ -7,11 +7,12 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
 
+import layermix
 from layermix import lab
 from layermix.attach import points as list_points
-from layermix.errors import InputError, LayermixError
+from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig, Study
 from layermix.lab.command import DEFAULT_NET
 from layermix.lab.nets import build
@@ -23,7 +24,7 @@ app = tyro.extras.SubcommandApp()
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
-shows its traceback."""
+shows its traceback; --version alone prints the version."""
 
 
 @app.command
@@ -31,7 +32,7 @@ def compare(
     data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
     recipe: Annotated[Recipe, OmitArgPrefixes] = Recipe(),
     net: str = DEFAULT_NET,
-    variants: tuple[str, ...] = (),
+    variants: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     seeds: int = 8,
     out: Path | None = None,
     workers: int | None = None,
@@ -84,8 +85,13 @@ def train(
     console = _console()
     config = RunConfig(data, net, recipe, variant, seed)
     folder = out or Path("runs") / f"{_short(data)}-{config.name}"
-    with RunView(console, recipe.epochs) as view:
-        result = lab.run(config, folder, view, threads=threads)
+    try:
+        with RunView(console, recipe.epochs) as view:
+            result = lab.run(config, folder, view, threads=threads)
+    except KeyboardInterrupt:
+        raise RunError(
+            f"stopped. What was recorded is in {folder}-unfinished; the same command starts anew"
+        ) from None
     test = result["test"]
     _say(
         console,
@@ -114,7 +120,8 @@ def points(
         image_size: Height and width of the images in pixels.
         channels: Channels of the images.
         classes: Number of classes.
-        all: Every module, those too that cannot be mixed, with the reason.
+        all: Every module, those too that cannot be mixed, with the reason. Otherwise of the
+            modules only the outermost repeated blocks or stages of two layers or more.
     """
     for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
         if value < 1:
@@ -139,6 +146,9 @@ def report(folder: Positional[Path]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for what cannot be done as asked, 1 for a failure."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["--version"]:
+        print(f"layermix {layermix.__version__}")
+        return
     debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
     try:
@@ -146,6 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
             prog="layermix",
             description=_DESCRIPTION,
             args=[word for word in words if word != "--debug"],
+            config=(DisallowNone,),
         )
     except KeyboardInterrupt:
         sys.exit(_fail("stopped. What was finished is kept: the same command continues", 1))
@@ -162,7 +173,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _answer(study: Study, console: Console) -> None:
     """Write a study's report, and show the answer, the table and where the report lies."""
-    summary, path = write_report(study)
+    with console.status("building the report"):
+        summary, path = write_report(study)
     console.print()
     _say(console, str(summary.verdict))
     console.print()

@@ -2,11 +2,15 @@
 
 import re
 import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import layermix
 from layermix.cli import main
 
 FEW = "--train-size 60 --net mlp --epochs 1 --watch 1"
@@ -66,7 +70,11 @@ def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
         ("compare --crop 8", "crop is 8, but must be below the images' size of 8 pixels"),
         ("points --classes 0", "classes is 0, but must be 1 or more"),
-        ("report nowhere", "there is no study in nowhere"),
+        ("report nowhere", "there is no study in nowhere: a study's folder holds study.json"),
+        (
+            "train --net timm:vgg11",
+            "The images are 1 × 8 × 8: --image-size resizes them, where that is why",
+        ),
     ],
 )
 def test_what_cannot_be_done_as_asked_ends_with_2_and_the_remedy(
@@ -99,10 +107,34 @@ def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
     assert ends("compare --sedes 3", capsys)[0] == 2
 
 
-def test_a_failure_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_ends_with_1_and_keeps_its_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, err = ends(f"train {FEW} --lr 1e30 --epochs 9 --out {tmp_path}/x", capsys)
     assert code == 1
     assert re.search(r"the loss became \w+ at step \d+ of \d+", err)
+    assert f"Its records are in {tmp_path}/x-unfinished" in err
+    assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
+
+
+def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -> None:
+    words = f"train {FEW} --epochs 10000 --out {tmp_path}/x".split()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layermix", *words], stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob(".x.*/epochs.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert err.startswith(f"layermix: stopped. What was recorded is in {tmp_path}/x-unfinished;")
+    assert (tmp_path / "x-unfinished/epochs.jsonl").exists()
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"layermix {layermix.__version__}\n"
 
 
 def test_debug_shows_where_an_error_came_from() -> None:

@@ -1,5 +1,7 @@
 """Nets: shapes, mix points, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -50,6 +52,7 @@ def test_a_factory_of_ones_own_gets_what_it_takes() -> None:
         ("nowhere.module:f", "cannot find the net 'nowhere.module:f'"),
         ("layermix.lab.nets.mlp:Mlp", "cannot find the net"),
         ("collections:Counter", "returned a Counter, not a torch.nn.Module"),
+        ("math:pi", "math:pi is a float, which cannot be called"),
     ],
 )
 def test_what_is_no_net_is_refused(name: str, message: str) -> None:
@@ -60,3 +63,17 @@ def test_what_is_no_net_is_refused(name: str, message: str) -> None:
 def test_mlp_refuses_images_that_are_not_square() -> None:
     with pytest.raises(lm.InputError, match="needs square images, but these are 8 × 6 pixels"):
         build("mlp", 10, (1, 8, 6))
+
+
+def test_a_factory_that_hands_its_keywords_on_gets_those_that_are_known_there() -> None:
+    net = build("torchvision.models:resnet18", 7, (3, 32, 32))
+    assert net(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_a_module_of_ones_own_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_net.py").write_text("def net(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(lm.InputError, match=r"cannot find the net 'broken_net:net': SyntaxError: "):
+        build("broken_net:net", 10, (3, 32, 32))

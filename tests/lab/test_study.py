@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from layermix import InputError, RunError
 from layermix.lab import DataConfig, Recipe, Study, compare, plan
@@ -128,7 +130,8 @@ def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
     config = plan(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
         compare(config, tmp_path / "study", workers=1)
-    assert list((tmp_path / "study/runs").iterdir()) == []
+    left = sorted(path.name for path in (tmp_path / "study/runs").iterdir())
+    assert left == ["none-seed0-unfinished", "none-seed1-unfinished"]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,7 @@ def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
     [
         (("none", "blok1"), "unknown variant 'blok1': did you mean 'block1'"),
         (("none", "none"), "the variant 'none' is given 2 times"),
+        (("none", "flatten.1"), "unknown variant 'flatten.1': did you mean 'flatten'"),
     ],
 )
 def test_variants_are_checked_before_anything_is_trained(
@@ -160,3 +164,26 @@ def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
         "layermix compare --train-size 100 --net mlp --variants none input final --seeds 2 "
         "--epochs 3 --batch-size 20 --watch 1"
     )
+
+
+def test_a_variant_may_be_any_module_that_can_be_mixed(tmp_path: Path) -> None:
+    config = plan(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
+    summary, _ = write_report(compare(config, tmp_path / "study", workers=1))
+    assert [row.name for row in summary.variants] == ["none", "block1.0"]
+
+
+def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
+    with pytest.raises(InputError) as error:
+        plan(FEW, "resnet-small", SHORT, ("none", "block1.relu"))
+    assert str(error.value) == (
+        "variant 'block1.relu' cannot be mixed: it is called 2 times in one forward pass, but a "
+        "mix happens once"
+    )
+
+
+def test_runs_in_the_callers_own_process_leave_its_settings_alone(tmp_path: Path) -> None:
+    torch.set_flush_denormal(False)
+    before = torch.get_num_threads(), warnings.filters[:]
+    compare(plan(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)
+    assert (torch.get_num_threads(), warnings.filters[:]) == before
+    assert torch.tensor(1e-310, dtype=torch.float64) + 0.0 > 0

@@ -49,7 +49,7 @@ def compare(
                 problems.append(f"{cell.name}: {problem}")
     if problems:
         raise RunError(
-            f"{len(problems)} of {view.total} runs failed, the others are in {study.folder}. "
-            f"First {problems[0]}"
+            f"{len(problems)} of {view.total} runs failed. Of those that are finished "
+            f"`layermix report {study.folder}` makes a report. First {problems[0]}"
         )
     return study

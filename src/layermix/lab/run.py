@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from layermix.attach import Points, points
-from layermix.errors import InputError
+from layermix.errors import InputError, RunError
 from layermix.lab import data as lab_data
+from layermix.lab.cpu import cpu_settings
 from layermix.lab.data import DataConfig, Dataset, Normalise
 from layermix.lab.nets import build
 from layermix.lab.recipe import Recipe, pick_device
 from layermix.lab.store import RunFolder
 from layermix.lab.streams import Streams, torch_seed
 from layermix.lab.train import Record, Trainer
-from layermix.lab.variants import mix_points
+from layermix.lab.variants import candidates, mix_points
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,20 @@ def run(
     InputError
         When the folder exists, or data, net, variant or device cannot be had.
     RunError
-        When the loss becomes NaN or infinite.
+        When the loss becomes NaN or infinite; what was written stays as ``FOLDER-unfinished``.
     """
     if folder.exists():
         raise InputError(f"the output folder {folder} exists already: name another --out")
-    if threads:
-        torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # tiny weights and moments slow CPUs down manifold
+    with cpu_settings(threads):
+        return _run(config, folder, on_epoch, keep_features)
+
+
+def _run(
+    config: RunConfig,
+    folder: Path,
+    on_epoch: Callable[[Record], None] | None,
+    keep_features: bool,
+) -> dict:
     device = pick_device(config.recipe.device)
     data = _data(config.data)
     model = fresh_net(config.net, data, config.seed)
@@ -82,7 +90,7 @@ def run(
         data.to(device),
         recipe,
         mix_points(config.variant, found),
-        tuple(row.name for row in found if row.kind in ("input", "block", "final")),
+        candidates(found),
         config.seed,
     )
     started = time.perf_counter()
@@ -94,7 +102,10 @@ def run(
             if on_epoch:
                 on_epoch(epoch)
 
-        trained = trainer.train(record, keep_features)
+        try:
+            trained = trainer.train(record, keep_features)
+        except RunError as error:
+            raise RunError(f"{error}. Its records are in {written.left}") from error
         result = {
             "test": trained.measures,
             "val": trained.val,
@@ -105,6 +116,7 @@ def run(
                 "watched": len(trainer.watched),
                 "classes": len(data.classes),
             },
+            "classes": list(data.classes),
             "timings": {
                 "seconds": trained.seconds,
                 "images_per_second": trained.images_per_second,
@@ -137,9 +149,15 @@ def fresh_net(name: str, data: Dataset, seed: int) -> nn.Module:
 
 
 def mix_points_of(model: nn.Module, data: Dataset) -> Points:
-    """List the mix points of a net on the data's images."""
+    """List all mix points of a net on the data's images."""
     few = data.train[torch.arange(min(3, len(data.train)))]
-    return points(model, Normalise.of(few)(few.images))
+    try:
+        return points(model, Normalise.of(few)(few.images), all=True)
+    except InputError as error:
+        size = " × ".join(map(str, data.image_shape))
+        raise InputError(
+            f"{error}. The images are {size}: --image-size resizes them, where that is why"
+        ) from error
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,8 +8,9 @@
         weights.safetensors            final weights
         features.safetensors           activations before and after training (one run of a study)
 
-A run is written under another name and renamed when it is complete: a run folder that exists is
-a finished run, whatever was killed.
+A run is written as ``.NAME.PID`` and renamed when it is complete: a run folder that exists is a
+finished run, whatever was killed. What a run that failed or was stopped had written stays as
+``NAME-unfinished`` until the run is repeated.
 """
 
 import json
@@ -34,15 +35,18 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        self.left = path.with_name(f"{path.name}-unfinished")  # when it fails
 
     def __enter__(self) -> "RunFolder":
+        remove_unfinished(self.path.parent, self.path.name)
         shutil.rmtree(self.unfinished, ignore_errors=True)
         self.unfinished.mkdir(parents=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        shutil.rmtree(self.left, ignore_errors=True)
         if kind is not None:
-            shutil.rmtree(self.unfinished, ignore_errors=True)
+            self.unfinished.rename(self.left)
             return
         try:
             self.unfinished.rename(self.path)
@@ -101,11 +105,11 @@ def unfinished_runs(runs: Path) -> Iterator[tuple[str, Path]]:
             yield found["name"], path
 
 
-def remove_unfinished(runs: Path) -> None:
-    """Remove what killed runs left; folders of living processes stay."""
-    for _, path in unfinished_runs(runs):
+def remove_unfinished(runs: Path, name: str | None = None) -> None:
+    """Remove what killed runs (those of a name) left; folders of living processes stay."""
+    for found, path in unfinished_runs(runs):
         pid = int(path.name.rpartition(".")[2])
-        if not _alive(pid):
+        if name in (None, found) and not _alive(pid):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -79,7 +79,9 @@ class Study:
         """Open the study that lies in a folder."""
         path = folder / "study.json"
         if not path.exists():
-            raise InputError(f"there is no study in {folder}: {path} does not exist")
+            one = (folder / "result.json").exists()
+            hint = "it is the folder of one run; a study's" if one else "a study's"
+            raise InputError(f"there is no study in {folder}: {hint} folder holds study.json")
         return cls(_from_json(read_json(path)["config"]), folder)
 
     @property
@@ -117,8 +119,8 @@ class Study:
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
 
     def _require_same(self, found: dict, wanted: dict) -> None:
-        for name, value in _flat(wanted).items():
-            other = _flat(found).get(name)
+        for name, value in flat(wanted).items():
+            other = flat(found).get(name)
             if other != value:
                 raise InputError(
                     f"the output folder {self.folder} belongs to another study: its {name} is "
@@ -173,9 +175,9 @@ def _from_json(found: dict[str, Any]) -> StudyConfig:
     return StudyConfig(**{**found, **parts, **lists})
 
 
-def _flat(config: dict[str, Any]) -> dict[str, Any]:
+def flat(config: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of all levels, by the names they have on the command line."""
-    flat = {}
+    settings = {}
     for name, value in config.items():
-        flat |= value if isinstance(value, dict) else {name: value}
-    return flat
+        settings |= value if isinstance(value, dict) else {name: value}
+    return settings

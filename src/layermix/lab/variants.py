@@ -12,8 +12,13 @@ from layermix.errors import InputError, unknown
 
 def default_variants(points: Points) -> tuple[str, ...]:
     """Return none, input, each block, final and random for a model's mix points."""
-    final = [row.name for row in points if row.kind == "final"]
-    return ("none", "input", *points.blocks, *final, "random")
+    return ("none", *candidates(points), "random")
+
+
+def candidates(points: Points) -> tuple[str, ...]:
+    """Return input, each block and final: where mixing is compared and geometry is watched."""
+    kinds = ("input", "block", "final")
+    return tuple(row.name for row in points if row.kind in kinds and row.obstacle is None)
 
 
 def mix_points(variant: str, points: Points) -> tuple[str, ...]:
@@ -22,8 +27,13 @@ def mix_points(variant: str, points: Points) -> tuple[str, ...]:
         return ()
     if variant == "random":
         return ("input", *points.blocks)
-    if variant not in points.names:
-        raise unknown("variant", variant, ["none", "random", *points.names])
+    row = next((row for row in points if row.name == variant), None)
+    if row is None:
+        likely = [row.name for row in points if row.kind != "module"]
+        modules = [row.name for row in points if row.kind == "module" and row.obstacle is None]
+        raise unknown("variant", variant, ["none", "random", *likely, *modules])
+    if row.obstacle:
+        raise InputError(f"variant {variant!r} cannot be mixed: {row.obstacle}")
     return (variant,)
 
 

@@ -67,9 +67,10 @@ def _work(
         if os.getpid() != parent and os.getppid() != parent:
             raise SystemExit("the process that led this study is gone")
 
-    warnings.simplefilter("ignore")  # what a data library warns of was said by the leader
     try:
-        run(config, folder, stop_if_orphaned, threads=threads, keep_features=keep_features)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a data library warns of was said by the leader
+            run(config, folder, stop_if_orphaned, threads=threads, keep_features=keep_features)
     except LayermixError as error:
         return config, str(error)
     except Exception as error:  # of the net, the device or the disk: the other runs go on

@@ -1,7 +1,7 @@
 """Nets: our own residual networks and an MLP, any timm model, any factory of one's own.
 
 A new net is a file with a class, and a line in `NETS`. A factory is called with those of
-`num_classes`, `in_channels` and `image_size` that it takes.
+`num_classes`, `in_channels` and `image_size` (height and width in pixels) that it takes.
 """
 
 import importlib
@@ -46,12 +46,15 @@ def build(name: str, num_classes: int, image_shape: tuple[int, int, int]) -> nn.
     factory = _factory(name)
     channels, height, width = image_shape
     offered = {"num_classes": num_classes, "in_channels": channels, "image_size": height}
-    if "image_size" in inspect.signature(factory).parameters and height != width:
+    named = _parameters(name, factory)
+    if "image_size" in named and height != width:
         raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
+    takes_any = inspect.Parameter.VAR_KEYWORD in named.values()
+    taken = {key: value for key, value in offered.items() if takes_any or key in named}
     try:
-        model = factory(**_accepted(factory, offered))
+        model = _call(factory, taken)
     except Exception as error:
-        raise InputError(f"cannot build the net {name!r} with {offered}: {error}") from error
+        raise InputError(f"cannot build the net {name!r} with {taken}: {error}") from error
     if not isinstance(model, nn.Module):
         raise InputError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
     return model
@@ -67,8 +70,8 @@ def _factory(name: str) -> Callable[..., Any]:
         return _timm(rest)
     try:
         return getattr(importlib.import_module(prefix), rest)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"cannot find the net {name!r}: {error}") from error
+    except Exception as error:  # a module of one's own may fail in any way
+        raise InputError(f"cannot find the net {name!r}: {_words(error)}") from error
 
 
 def _timm(name: str) -> Callable[..., nn.Module]:
@@ -89,8 +92,24 @@ def _timm(name: str) -> Callable[..., nn.Module]:
     return factory
 
 
-def _accepted(factory: Callable[..., Any], offered: dict[str, int]) -> dict[str, int]:
-    parameters = inspect.signature(factory).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return offered
-    return {name: value for name, value in offered.items() if name in parameters}
+def _parameters(name: str, factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return name and kind of what a factory takes."""
+    if not callable(factory):
+        raise InputError(f"{name} is a {type(factory).__name__}, which cannot be called")
+    return {key: p.kind for key, p in inspect.signature(factory).parameters.items()}
+
+
+def _call(factory: Callable[..., Any], offered: dict[str, int]) -> Any:
+    """Call a factory that hands its keywords on, without those that are refused further down."""
+    try:
+        return factory(**offered)
+    except TypeError as error:
+        refused = [key for key in offered if f"unexpected keyword argument '{key}'" in str(error)]
+        if not refused:
+            raise
+        return _call(factory, {key: offered[key] for key in offered if key not in refused})
+
+
+def _words(error: Exception) -> str:
+    kind = type(error).__name__
+    return str(error) if isinstance(error, ImportError | AttributeError) else f"{kind}: {error}"
