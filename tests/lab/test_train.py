@@ -116,7 +116,8 @@ def test_nan_from_a_layer_is_found_in_the_first_step(tmp_path: Path) -> None:
     config = RunConfig(FEW, f"{__name__}:Poisoned", SHORT, "none", 0)
     with pytest.raises(lm.RunError, match="the loss became nan at step 1 of 6"):
         run(config, tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["run-unfinished"]
+    assert (tmp_path / "run-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
 def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
