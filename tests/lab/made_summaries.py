@@ -2,16 +2,10 @@
 
 import numpy as np
 
-from layermix.lab.stats import differences, estimate
-from layermix.lab.summary import (
-    BASELINES,
-    MEASURES,
-    Curve,
-    CurvePoint,
-    Summary,
-    VariantSummary,
-)
+from layermix.lab.stats import estimate
+from layermix.lab.summary import Curve, CurvePoint, Summary, VariantSummary, compared
 from layermix.lab.verdict import judge
+from layermix.lab.words import MEASURES
 
 USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
 HOSTILE = """<script>alert("1")</script>&'$x_1$"""
@@ -24,30 +18,46 @@ def made_summary(
     blocks: tuple[str, ...] = ("input", "block1", "block2", "block3", "final"),
     data: str = "digits",
     collapsed: bool = False,
+    waiting: tuple[str, ...] = (),
+    planned_seeds: int | None = None,
 ) -> Summary:
-    """Make the summary of a study; with `collapsed`, one seed of the last variant failed."""
+    """Make the summary of a study.
+
+    With `collapsed` one seed of the last variant failed; variants that are `waiting` have no
+    finished run, and of `planned_seeds` only `seeds` are finished.
+    """
     rng = np.random.default_rng(0)
     rows = [_variant(rng, name, place, seeds, blocks) for place, name in enumerate(variants)]
     if collapsed:
         values = [*rows[-1].test["accuracy"].values[:-1], 0.1]
         rows[-1].test["accuracy"] = estimate(values)
     sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "watched": 256}
-    sizes["seeds"] = seeds
-    accuracy = {
-        row.name: dict(zip(row.seeds, row.test["accuracy"].values, strict=True)) for row in rows
-    }
+    sizes["seeds"] = planned_seeds or seeds
+    results = {row.name: _results(row) for row in rows} | {name: {} for name in waiting}
     return Summary(
         data=data,
         net="resnet-small",
         sizes=sizes,
-        verdict=judge(data, "resnet-small", sizes, {r.name: r.val for r in rows}, accuracy),
+        classes=[str(label) for label in range(10)],
+        verdict=judge(data, "resnet-small", sizes, results),
+        planned=list(results),
         variants=rows,
-        differences={b: differences(accuracy, b) for b in BASELINES if b in accuracy},
+        differences=compared(results),
         chance=_CHANCE,
         command=f"layermix compare --data {data} --seeds {seeds}",
-        config={"data": {"data": data, "train_size": None}, "seeds": list(range(seeds))},
+        config={"asked": {"data": {"data": data}}, "used": {"data": data, "flip": True}},
         conditions={"torch": "2.11", "processor": "one <of> a kind"},
     )
+
+
+def _results(row: VariantSummary) -> dict:
+    def measures(found, place: int) -> dict[str, float]:
+        return {name: found[name].values[place] for name in MEASURES}
+
+    return {
+        seed: {"test": measures(row.test, place), "val": measures(row.val, place)}
+        for place, seed in enumerate(row.seeds)
+    }
 
 
 def _variant(

@@ -9,9 +9,9 @@ from made_summaries import HOSTILE, USUAL, made_summary
 
 import layermix
 from layermix.lab import figures
-from layermix.lab.report.format import percent
 from layermix.lab.report.html import html
 from layermix.lab.summary import Summary
+from layermix.lab.words import percent
 
 LONG = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
 VOID = {"meta", "br", "wbr", "img"}
@@ -139,6 +139,8 @@ def test_hostile_names_are_shown_and_not_run():
         ({"variants": ("block1",)}, "not tested", 1),
         ({"variants": ("none", "input", *LONG), "blocks": LONG}, "not tested", 3),
         ({"collapsed": True}, "holds", 3),
+        ({"variants": ("none", "input"), "waiting": ("final",)}, "not tested", 3),
+        ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 1),
     ],
 )
 def test_every_kind_of_study_has_a_report(settings, claim, tables):
@@ -152,6 +154,23 @@ def test_every_kind_of_study_has_a_report(settings, claim, tables):
     assert sum(tag == "circle" for tag, _ in found.tags) == sum(
         len(row.seeds) for row in summary.variants
     )
+
+
+def test_a_study_that_is_not_finished_says_so_and_lists_what_is_missing():
+    summary = made_summary(variants=("none", "input"), waiting=("final",), planned_seeds=12)
+    page = html(summary, [])
+    words = Page(page).words
+    assert "This study is not finished: 16 of 36 runs are done." in words
+    assert "3 variants × 12 seeds" in words
+    assert re.search(r'final</th>\s*<td>0/12</td>\s*<td>–</td>\s*<td class="dots">–</td>', page)
+    assert page.count("<td>8/12</td>") == 2
+
+
+def test_p_values_of_many_seeds_are_not_called_exact():
+    few, many = (Page(html(made_summary(seeds=seeds), [])).words for seeds in (20, 21))
+    assert "exact p" in few
+    assert "exact" not in many
+    assert "p (100,000 random sign flips) =" in many
 
 
 def test_missing_pictures_are_told_of(usual, page):

@@ -37,6 +37,13 @@ def test_unanimous_seeds_give_the_least_p() -> None:
     assert sign_flip_p([0.1, 0.2, 0.1, 0.3, 0.2, 0.1, 0.4, 0.2]) == least_p(8) == 2 / 256
 
 
+def test_above_twenty_seeds_random_patterns_stand_in_for_all() -> None:
+    ahead = [0.1 + 0.01 * k for k in range(21)]
+    assert sign_flip_p(ahead[:20]) == least_p(20) == 2**-19
+    assert least_p(21) == 2 / 100_001
+    assert least_p(21) <= sign_flip_p(ahead) < 1e-4
+
+
 def test_one_seed_proves_nothing() -> None:
     assert sign_flip_p([0.3]) == 1.0
 

@@ -2,17 +2,25 @@
 
 import pytest
 
-from layermix.lab.stats import estimate
 from layermix.lab.verdict import judge
 
 SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10, "seeds": 8}
 
 
-def verdict(accuracy: dict[str, list[float]], val: dict[str, float] | None = None):
-    seeds = {name: dict(enumerate(values)) for name, values in accuracy.items()}
-    means = {name: estimate(values).mean for name, values in accuracy.items()} | (val or {})
-    measured = {n: {"accuracy": estimate([means[n]]), "nll": estimate([1.0])} for n in accuracy}
-    return judge("digits", "mlp", SIZES, measured, seeds)
+def verdict(accuracy: dict[str, list[float]], val: dict[str, float] | None = None, **test: float):
+    """Judge a study of as many seeds as the variant with the most; `test` sets other measures."""
+    seeds = max(map(len, accuracy.values()))
+    results = {
+        name: {
+            seed: {
+                "test": {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
+                "val": {"accuracy": (val or {}).get(name, value), "nll": 1.0},
+            }
+            for seed, value in enumerate(values)
+        }
+        for name, values in accuracy.items()
+    }
+    return judge("digits", "mlp", SIZES | {"seeds": seeds}, results)
 
 
 def spread(mean: float) -> list[float]:
@@ -75,6 +83,86 @@ def test_a_winner_on_validation_data_that_loses_on_test_data_is_called_so() -> N
     assert "mixing after block1 is best on validation data, but not on test data" in str(found)
 
 
+@pytest.mark.parametrize("level", [0.9, 0.0])
+def test_a_tie_on_every_seed_is_not_called_noise(level: float) -> None:
+    found = verdict({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
+    assert "the same as no mixing on every seed" in str(found)
+    assert "final and input have the same test accuracy on every seed" in str(found)
+    assert "noise" not in str(found)
+    assert found.claim == "undecided"
+
+
+def test_above_twenty_seeds_p_is_not_called_exact() -> None:
+    few, many = (
+        verdict({"input": [0.9] * seeds, "final": [0.91 + 0.001 * k for k in range(seeds)]})
+        for seeds in (20, 21)
+    )
+    assert "exact p = " in str(few)
+    assert "exact" not in str(many)
+    assert "p (100,000 random sign flips) = 2e-05" in str(many)
+
+
 def test_an_unfinished_study_says_what_is_missing() -> None:
     found = verdict({"none": [0.8] * 8, "final": [0.9] * 2})
-    assert any("not finished; seeds done: none 8/8, final 2/8" in note for note in found.notes)
+    assert found.sentences[0] == "This study is not finished: 10 of 16 runs are done."
+    assert "So far, on digits with mlp" in found.sentences[1]
+    assert "2 of 8 seeds" in found.sentences[1]
+    assert "not finished; seeds done: none 8/8, final 2/8" in found.notes[0]
+
+
+def test_a_lead_in_an_unfinished_study_is_provisional() -> None:
+    runs = {"none": spread(0.80), "input": spread(0.85), "final": spread(0.95)}
+    found = verdict({**runs, "random": []})
+    assert "mixing at the final layer leads" in str(found)
+    assert "beats mixing at the input holds so far" in str(found)
+    assert "won" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ({"none": [0.8], "input": [0.8], "final": []}, "not tested yet: final has no finished run"),
+        ({"none": [0.8], "input": [], "final": []}, "final and input have no finished run"),
+        ({"none": [0.8], "final": []}, "it needs both, and input is not a variant of this study"),
+        ({"none": [0.8]}, "it needs both, and final and input are not a variant of this study"),
+    ],
+)
+def test_a_claim_that_was_not_tested_says_why(runs: dict[str, list[float]], words: str) -> None:
+    found = verdict(runs)
+    assert found.claim == "not tested"
+    assert words in found.sentences[-1]
+
+
+def test_two_places_without_a_common_seed_are_not_compared() -> None:
+    run = {"test": {"accuracy": 0.8, "nll": 1, "brier": 0.2, "ece": 0.1}}
+    run["val"] = run["test"]
+    found = judge("digits", "mlp", SIZES, {"input": {0: run}, "final": {1: run}})
+    assert "not tested yet: the two share no finished seed" in str(found)
+
+
+def test_runs_that_are_worse_than_guessing_are_named() -> None:
+    accuracy = {"none": [0.1, 0.1], "input": [0.1, 0.1]}
+    (note,) = [n for n in verdict(accuracy, nll=2.4).notes if "Worse than guessing" in n]
+    assert "above ln(10) = 2.30" in note
+    assert "in none-seed0, none-seed1, input-seed0 and input-seed1. They count as they" in note
+    assert not any("Worse than" in n for n in verdict(accuracy, nll=2.3).notes)
+
+
+def test_intervals_beyond_what_is_possible_are_explained() -> None:
+    found = verdict({"none": [0.97, 1.0], "input": [0.5, 0.51], "final": [0.0, 0.04]})
+    (note,) = [n for n in found.notes if "property of the method" in n]
+    assert "accuracy (none and final) and NLL (none)" in note
+    assert not any("property" in n for n in verdict({"none": [0.5, 0.51]}).notes)
+
+
+def test_variants_that_mix_at_the_same_place_are_told_of() -> None:
+    runs = {"none": [0.8, 0.8], "block3": [0.9, 0.8], "final": [0.9, 0.8], "input": [0.9, 0.81]}
+    twins = "block3 and final gave the same to the last digit on every seed: they mix at the same"
+    (note,) = [n for n in verdict(runs).notes if "last digit" in n]
+    assert note == f"{twins} place, and count twice in Holm's correction."
+    runs |= {"logits": [0.9, 0.8]}
+    (note,) = [n for n in verdict(runs).notes if "last digit" in n]
+    assert "block3, final and logits gave" in note
+    assert "count 3 times" in note
+    alone = {name: runs[name] for name in ("block3", "final")}
+    assert any(note == f"{twins} place." for note in verdict(alone).notes)

@@ -12,6 +12,9 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+BASELINES = ("none", "input")  # the variants that all others are compared with
+EXACT_SEEDS = 20  # up to which the sign-flip test takes every pattern of signs
+RANDOM_FLIPS = 100_000  # patterns drawn at random above that
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference between two variants, with its exact test.
+    """A paired difference between two variants, with its sign-flip test.
 
     Attributes
     ----------
@@ -48,7 +51,7 @@ class Difference:
     estimate
         Mean and interval of the differences.
     p
-        Two-sided p-value of the exact sign-flip test.
+        Two-sided p-value of the sign-flip test.
     p_holm
         The same after Holm's correction over the comparisons with this baseline.
     """
@@ -71,11 +74,11 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Return the exact two-sided p-value of the paired sign-flip (permutation) test.
+    """Return the two-sided p-value of the paired sign-flip (permutation) test.
 
     If neither variant were better, each difference would be as likely with the other sign. Of all
-    2^n sign patterns, p is the share whose mean is at least as far from zero (Fisher, 1935).
-    Above 20 seeds, 100,000 random patterns stand in for all.
+    2^n sign patterns, p is the share whose mean is at least as far from zero (Fisher, 1935): the
+    exact test. Above `EXACT_SEEDS` seeds, `RANDOM_FLIPS` random patterns stand in for all.
     """
     n = len(differences)
     if n == 1:
@@ -84,7 +87,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
         (np.asarray(differences, dtype=float),),
         np.mean,
         permutation_type="samples",
-        n_resamples=2**n if n <= 20 else 100_000,
+        n_resamples=2**n if n <= EXACT_SEEDS else RANDOM_FLIPS,
         batch=10_000,
         rng=np.random.default_rng(0),
     )
@@ -93,7 +96,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 def least_p(n: int) -> float:
     """Return the least p-value that the sign-flip test can give with n seeds."""
-    return 2.0 ** (1 - n)
+    return 2.0 ** (1 - n) if n <= EXACT_SEEDS else 2 / (RANDOM_FLIPS + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,14 +9,13 @@ from typing import Any
 
 from layermix.errors import InputError
 from layermix.lab.command import compare_command
-from layermix.lab.run import RunConfig
-from layermix.lab.stats import Difference, Estimate, differences, estimate
+from layermix.lab.notes import Results
+from layermix.lab.settings import used_settings
+from layermix.lab.stats import BASELINES, Difference, Estimate, differences, estimate
 from layermix.lab.store import read_epochs, read_json
 from layermix.lab.study import Study, as_json
-from layermix.lab.verdict import Verdict, judge
-
-MEASURES = ("accuracy", "nll", "brier", "ece")
-BASELINES = ("none", "input")
+from layermix.lab.verdict import Verdict, accuracy_by_seed, judge
+from layermix.lab.words import MEASURES
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class VariantSummary:
     name
         The variant.
     seeds
-        The seeds that are finished.
+        The seeds that are finished, one at least.
     test, val
         Each of `MEASURES` on test and on validation data.
     train_loss, val_accuracy
@@ -74,10 +73,14 @@ class Summary:
     sizes
         Number of ``train``, ``val`` and ``test`` images, of ``classes``, of planned ``seeds``,
         and of examples in the ``watched`` batch.
+    classes
+        Names of the classes; their numbers where the runs hold no names.
     verdict
         The answer in words.
+    planned
+        Names of all variants, in the order of the study.
     variants
-        In the order of the study.
+        Those of them that have a finished run.
     differences
         Test accuracy compared pairwise with each baseline, as shares (0.01 is one point).
     chance
@@ -85,7 +88,7 @@ class Summary:
     command
         The command line that repeats the study.
     config
-        The whole configuration.
+        The configuration: as it was ``asked`` for, by level, and each setting as it was ``used``.
     conditions
         Versions and hardware.
     """
@@ -93,7 +96,9 @@ class Summary:
     data: str
     net: str
     sizes: dict[str, int]
+    classes: list[str]
     verdict: Verdict
+    planned: list[str]
     variants: list[VariantSummary]
     differences: dict[str, list[Difference]]
     chance: float
@@ -102,8 +107,23 @@ class Summary:
     conditions: dict[str, str]
 
     def variant(self, name: str) -> VariantSummary:
-        """Return the summary of one variant."""
+        """Return the summary of a variant that has a finished run."""
         return next(row for row in self.variants if row.name == name)
+
+    def rows(self) -> list[tuple[str, str, VariantSummary | None]]:
+        """Return name, seeds and summary of all planned variants, as tables list them.
+
+        Seeds are a number, or ``2/8`` in a study that is not finished; a variant without a
+        finished run has no summary.
+        """
+        found = {row.name: row for row in self.variants}
+        counts = {name: len(found[name].seeds) if name in found else 0 for name in self.planned}
+        planned = self.sizes["seeds"]
+        finished = all(count == planned for count in counts.values())
+        return [
+            (name, str(count) if finished else f"{count}/{planned}", found.get(name))
+            for name, count in counts.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON has it, timings apart under one key of their own."""
@@ -123,51 +143,53 @@ def summarise(study: Study) -> Summary:
     finished = study.finished()
     if not finished:
         raise InputError(f"no run of the study in {study.folder} is finished yet")
-    results = {cell: read_json(study.path(cell) / "result.json") for cell in finished}
-    epochs = {cell: read_epochs(study.path(cell)) for cell in finished}
-    rows = []
-    for name in study.config.variants:
-        cells = [cell for cell in finished if cell.variant == name]
-        if cells:
-            rows.append(_variant(name, cells, results, epochs))
-    accuracy = {
-        row.name: dict(zip(row.seeds, row.test["accuracy"].values, strict=True)) for row in rows
-    }
-    compared = {
-        baseline: differences(accuracy, baseline) for baseline in BASELINES if baseline in accuracy
-    }
+    runs: Results = {name: {} for name in study.config.variants}
+    epochs: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in runs}
+    for cell in finished:
+        runs[cell.variant][cell.seed] = read_json(study.path(cell) / "result.json")
+        epochs[cell.variant].append(read_epochs(study.path(cell)))
+    first = runs[finished[0].variant][finished[0].seed]
+    sizes = {**first["sizes"], "seeds": len(study.config.seeds)}
     data, net = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.net
-    sizes = {**results[finished[0]]["sizes"], "seeds": len(study.config.seeds)}
     return Summary(
         data=data,
         net=net,
         sizes=sizes,
-        verdict=judge(data, net, sizes, {row.name: row.val for row in rows}, accuracy),
-        variants=rows,
-        differences=compared,
-        chance=_chance(epochs[finished[0]]),
+        classes=first.get("classes") or [str(label) for label in range(sizes["classes"])],
+        verdict=judge(data, net, sizes, runs),
+        planned=list(runs),
+        variants=[_variant(name, own, epochs[name]) for name, own in runs.items() if own],
+        differences=compared(runs),
+        chance=_chance(epochs[finished[0].variant][0]),
         command=compare_command(study.config),
-        config=as_json(study.config),
+        config={
+            "asked": as_json(study.config),
+            "used": used_settings(study, read_json(study.path(finished[0]) / "config.json")),
+        },
         conditions=study.conditions,
     )
 
 
+def compared(runs: Results) -> dict[str, list[Difference]]:
+    """Return the paired differences of test accuracy from each baseline that has runs."""
+    accuracy = accuracy_by_seed(runs)
+    return {name: differences(accuracy, name) for name in BASELINES if name in accuracy}
+
+
 def _variant(
-    name: str, cells: list[RunConfig], results: dict[RunConfig, Any], epochs: dict[RunConfig, Any]
+    name: str, runs: dict[int, dict[str, Any]], epochs: list[list[dict[str, Any]]]
 ) -> VariantSummary:
-    own = [results[cell] for cell in cells]
-    records = [epochs[cell] for cell in cells]
-    points = records[0][0]["snnl"]
+    own = list(runs.values())
     return VariantSummary(
         name=name,
-        seeds=[cell.seed for cell in cells],
+        seeds=list(runs),
         test={m: estimate([result["test"][m] for result in own]) for m in MEASURES},
         val={m: estimate([result["val"][m] for result in own]) for m in MEASURES},
-        train_loss=_curve(records, lambda record: record.get("train_loss")),
-        val_accuracy=_curve(records, lambda record: record.get("val_accuracy")),
+        train_loss=_curve(epochs, lambda record: record.get("train_loss")),
+        val_accuracy=_curve(epochs, lambda record: record.get("val_accuracy")),
         snnl={
-            p: _curve(records, lambda r, p=p: r["snnl"][p]["value"] if "snnl" in r else None)
-            for p in points
+            p: _curve(epochs, lambda r, p=p: r["snnl"][p]["value"] if "snnl" in r else None)
+            for p in epochs[0][0]["snnl"]
         },
         timings={
             t: estimate([result["timings"][t] for result in own])

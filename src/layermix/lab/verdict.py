@@ -2,17 +2,19 @@
 
 The winner is chosen on validation data and judged on test data. The claim is one question asked
 beforehand, so its p-value is not corrected: it holds (or fails) where the 95% interval of the
-paired test difference lies above (or below) zero and the exact test gives p < 0.05.
+paired test difference lies above (or below) zero and the sign-flip test gives p < 0.05.
 """
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-from layermix.lab.stats import Difference, Estimate, differences, least_p
+from layermix.lab.notes import LEVEL, Results, notes, runs_done
+from layermix.lab.stats import Difference, Estimate, differences
+from layermix.lab.words import interval, listed, p_name, percentage_points, place, seeds_word
 
 Status = Literal["holds", "fails", "undecided", "not tested"]
 Accuracy = dict[str, dict[int, float]]
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Verdict:
         The variant that is best on validation data.
     claim
         Whether final beats input here: ``"holds"``, ``"fails"``, ``"undecided"``, or
-        ``"not tested"`` when one of the two was not trained.
+        ``"not tested"`` where one of the two was not trained, or not yet.
     sentences
         The answer, to be read in this order.
     notes
@@ -41,13 +43,7 @@ class Verdict:
         return " ".join(self.sentences)
 
 
-def judge(
-    data: str,
-    net: str,
-    sizes: dict[str, int],
-    val: dict[str, dict[str, Estimate]],
-    accuracy: Accuracy,
-) -> Verdict:
+def judge(data: str, net: str, sizes: dict[str, int], results: Results) -> Verdict:
     """Answer a study's question.
 
     Parameters
@@ -55,59 +51,67 @@ def judge(
     data, net
         Names of the data set and the net.
     sizes
-        Number of images and seeds.
-    val
-        For each variant its measures on validation data.
-    accuracy
-        For each variant its test accuracy by seed.
+        Number of images, classes and planned seeds.
+    results
+        For each planned variant what its finished seeds gave; one run at least is finished.
     """
-    winner = max(val, key=lambda name: (val[name]["accuracy"].mean, -val[name]["nll"].mean))
-    claim, about_claim = _claim(accuracy)
-    seeds = len(accuracy[winner])
-    setting = f"On {data} with {net}, {sizes['train']:,} training images and {_seeds(seeds)}"
+    done, planned = runs_done(results), len(results) * sizes["seeds"]
+    finished = done == planned
+    winner = max((name for name in results if results[name]), key=lambda n: _merit(results, n))
+    accuracy = accuracy_by_seed(results)
+    setting = (
+        f"{'On' if finished else 'So far, on'} {data} with {net}, {sizes['train']:,} training "
+        f"images and {seeds_word(len(results[winner]), sizes['seeds'])}"
+    )
+    first = [] if finished else [f"This study is not finished: {done} of {planned} runs are done."]
+    claim, about_claim = _claim(accuracy, list(results), finished)
     return Verdict(
         winner=winner,
         claim=claim,
-        sentences=[f"{setting}, {_win(winner, accuracy)}", about_claim],
-        notes=_notes(sizes, accuracy),
+        sentences=[*first, f"{setting}, {_win(winner, accuracy, finished)}", about_claim],
+        notes=notes(sizes, results),
     )
 
 
-def place(variant: str) -> str:
-    """Return what a variant does, in words."""
-    words = {
-        "none": "no mixing",
-        "input": "mixing at the input",
-        "final": "mixing at the final layer",
-        "logits": "mixing the logits",
-        "random": "mixing at a place drawn anew each step",
+def accuracy_by_seed(results: Results) -> Accuracy:
+    """Return the test accuracy of every finished run: by variant, then by seed."""
+    return {
+        name: {seed: run["test"]["accuracy"] for seed, run in runs.items()}
+        for name, runs in results.items()
+        if runs
     }
-    return words.get(variant, f"mixing after {variant}")
-
-
-def points(share: float) -> str:
-    """Return a difference of accuracies in percentage points, with its sign."""
-    return f"{100 * share:+.2f}".replace("-", "−")
 
 
 def point_interval(found: Estimate) -> str:
-    """Return a difference in points with its interval."""
-    if found.low is None or found.high is None:
-        return f"{points(found.mean)} points (one seed, no interval)"
-    low, high = points(found.low), points(found.high)
-    return f"{points(found.mean)} points (95% interval {low} to {high})"
+    """Return a difference in percentage points with its interval."""
+    mean = f"{percentage_points(found.mean)} points"
+    if found.low is None:
+        return f"{mean} (one seed, no interval)"
+    return f"{mean} (95% interval {interval(found, percentage_points)})"
 
 
-def _win(winner: str, accuracy: Accuracy) -> str:
-    values = list(accuracy[winner].values())
-    found = f"{sum(values) / len(values):.2%} test accuracy"
+def _merit(results: Results, name: str) -> tuple[float, float]:
+    val = [run["val"] for run in results[name].values()]
+    return fmean(run["accuracy"] for run in val), -fmean(run["nll"] for run in val)
+
+
+def _win(winner: str, accuracy: Accuracy, finished: bool) -> str:
+    found = f"{fmean(accuracy[winner].values()):.2%} test accuracy"
     rival = "none" if winner != "none" else "input"
     gap = _difference(accuracy, winner, rival)
     if gap is None:
         return f"{place(winner)} is best on validation data, with {found}."
+    if _same(gap):
+        return (
+            f"no winner is shown. Best on validation data is {place(winner)}, with {found}, the "
+            f"same as {place(rival)} on every seed."
+        )
     found = f"{found}, {point_interval(gap.estimate)} against {place(rival)}"
     return {
-        "holds": f"{place(winner)} won: best on validation data, it has {found}.",
+        "holds": (
+            f"{place(winner)} {'won' if finished else 'leads'}: best on validation data, it has "
+            f"{found}."
+        ),
         "fails": f"{place(winner)} is best on validation data, but not on test data: {found}.",
         "undecided": (
             f"no winner is shown. Best on validation data is {place(winner)}, with {found}, a "
@@ -116,20 +120,40 @@ def _win(winner: str, accuracy: Accuracy) -> str:
     }[_status(gap)]
 
 
-def _claim(accuracy: Accuracy) -> tuple[Status, str]:
+def _claim(accuracy: Accuracy, planned: list[str], finished: bool) -> tuple[Status, str]:
     gap = _difference(accuracy, "final", "input")
     if gap is None:
-        return "not tested", "The claim that final beats input was not tested: it needs both."
-    status = _status(gap)
+        return "not tested", f"The claim that final beats input {_untested(accuracy, planned)}."
+    status, here = _status(gap), "here" if finished else "so far"
     verb = {
-        "holds": "holds here",
-        "fails": "fails here: the input is better",
-        "undecided": "is undecided here",
+        "holds": f"holds {here}",
+        "fails": f"fails {here}: the input is better",
+        "undecided": f"is undecided {here}",
     }[status]
+    claim = f"The claim that mixing at the final layer beats mixing at the input {verb}:"
+    if _same(gap):
+        return status, f"{claim} final and input have the same test accuracy on every seed."
     return status, (
-        f"The claim that mixing at the final layer beats mixing at the input {verb}: final minus "
-        f"input is {point_interval(gap.estimate)}, exact p = {gap.p:.3g}."
+        f"{claim} final minus input is {point_interval(gap.estimate)}, {p_name(gap.estimate.n)} = "
+        f"{gap.p:.3g}."
     )
+
+
+def _untested(accuracy: Accuracy, planned: list[str]) -> str:
+    """Return why there is no difference between final and input."""
+    if absent := [name for name in ("final", "input") if name not in planned]:
+        return f"was not tested: it needs both, and {_are(absent)} not a variant of this study"
+    if waiting := [name for name in ("final", "input") if name not in accuracy]:
+        return f"is not tested yet: {_have(waiting)} no finished run"
+    return "is not tested yet: the two share no finished seed"
+
+
+def _are(names: list[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _have(names: list[str]) -> str:
+    return f"{listed(names)} {'has' if len(names) == 1 else 'have'}"
 
 
 def _difference(accuracy: Accuracy, variant: str, baseline: str) -> Difference | None:
@@ -139,40 +163,15 @@ def _difference(accuracy: Accuracy, variant: str, baseline: str) -> Difference |
     return next(iter(differences(pair, baseline)), None)
 
 
+def _same(gap: Difference) -> bool:
+    return not any(gap.estimate.values)
+
+
 def _status(gap: Difference) -> Literal["holds", "fails", "undecided"]:
     low, high = gap.estimate.low, gap.estimate.high
-    if gap.p < _LEVEL and low is not None and high is not None:
+    if gap.p < LEVEL and low is not None and high is not None:
         if low > 0:
             return "holds"
         if high < 0:
             return "fails"
     return "undecided"
-
-
-def _notes(sizes: dict[str, int], accuracy: Accuracy) -> list[str]:
-    counts = {name: len(values) for name, values in accuracy.items()}
-    least, compared = min(counts.values()), len(accuracy) - 1
-    notes = [
-        "Intervals are 95% Student-t over seeds. They cover initialisation, data order, "
-        "augmentation and mixing, but not the choice of training and test images, which is the "
-        "same for every run.",
-        f"One test image is {points(1 / sizes['test'])[1:]} points of accuracy.",
-    ]
-    if least_p(least) >= _LEVEL:
-        notes.append(
-            f"With {_seeds(least)} the exact test cannot give less than p = {least_p(least):.3g}, "
-            "so nothing can be shown at the 0.05 level; it takes 6 seeds or more."
-        )
-    elif compared * least_p(least) >= _LEVEL:
-        notes.append(
-            f"With {_seeds(least)} and {compared} comparisons no corrected p-value can fall below "
-            f"{compared * least_p(least):.3g}; more seeds would help."
-        )
-    if least < sizes["seeds"]:
-        missing = ", ".join(f"{n} {c}/{sizes['seeds']}" for n, c in counts.items())
-        notes.append(f"The study is not finished; seeds done: {missing}.")
-    return notes
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' * (count != 1)}"

@@ -14,13 +14,27 @@ from markupsafe import Markup, escape
 import layermix
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
-from layermix.lab.report.format import interval, number, p_value, percent
 from layermix.lab.report.strip import strip
+from layermix.lab.settings import in_words
 from layermix.lab.stats import Difference, Estimate
 from layermix.lab.summary import Summary, VariantSummary
-from layermix.lab.verdict import place, points
+from layermix.lab.words import (
+    ABSENT,
+    MEASURES,
+    decimals,
+    flip_test,
+    in_percent,
+    interval,
+    number,
+    p_name,
+    p_value,
+    percent,
+    percentage_points,
+    place,
+)
 
-_MEASURES = ("nll", "brier", "ece")
+_OTHERS = [name for name in MEASURES if name != "accuracy"]
+_CELLS = 1 + len(_OTHERS) + 2  # accuracy, the other measures, two timings
 
 
 def html(summary: Summary, figures: Sequence[Figure]) -> str:
@@ -40,13 +54,10 @@ def html(summary: Summary, figures: Sequence[Figure]) -> str:
     return page.render(
         summary=summary,
         pictures=pictures,
+        others=[MEASURES[name] for name in _OTHERS],
         measures=list(_measures(summary)),
-        differences=[
-            (place(baseline), baseline, [_difference(gap) for gap in gaps])
-            for baseline, gaps in summary.differences.items()
-            if gaps
-        ],
-        configuration=list(_flat(summary.config)),
+        differences=list(_differences(summary)),
+        configuration=in_words(summary.config["used"]),
         winner=place(summary.verdict.winner),
         version=layermix.__version__,
     )
@@ -81,62 +92,56 @@ def _breakable(name: str) -> Markup:
 
 def _measures(summary: Summary) -> Iterable[dict[str, Any]]:
     ends = limits(summary.variants)
-    for row in summary.variants:
-        accuracy = row.test["accuracy"]
+    for name, seeds, row in summary.rows():
         yield {
-            "name": row.name,
-            "place": place(row.name),
-            "best": row.name == summary.verdict.winner,
-            "seeds": len(row.seeds),
-            "strip": Markup(strip(row.seeds, accuracy.values, ends)),
-            "accuracy": (percent(accuracy.mean), interval(accuracy, 100, 2)),
-            "others": [_cell(row.test[name], 4) for name in _MEASURES],
-            "timings": _timings(row),
+            "name": name,
+            "place": place(name),
+            "best": name == summary.verdict.winner,
+            "seeds": seeds,
+            "strip": _strip(row, ends) if row else ABSENT,
+            "cells": _cells(row) if row else [(ABSENT, ABSENT)] * _CELLS,
         }
 
 
-def _timings(row: VariantSummary) -> list[tuple[str, str]]:
-    return [_cell(row.timings["seconds"], 1), _cell(row.timings["images_per_second"], 0)]
+def _strip(row: VariantSummary, ends: tuple[float, float]) -> Markup:
+    return Markup(strip(row.seeds, row.test["accuracy"].values, ends))
+
+
+def _cells(row: VariantSummary) -> list[tuple[str, str]]:
+    """Return each mean and its interval as they stand in the table."""
+    accuracy, seconds = row.test["accuracy"], row.timings["seconds"]
+    return [
+        (percent(accuracy.mean), interval(accuracy, in_percent)),
+        *(_cell(row.test[name], 4) for name in _OTHERS),
+        _cell(seconds, decimals(seconds.mean)),
+        _cell(row.timings["images_per_second"], 0),
+    ]
 
 
 def _cell(found: Estimate, digits: int) -> tuple[str, str]:
-    """Return a mean and its interval as they stand in a table."""
-    return number(found.mean, digits), interval(found, 1, digits)
+    return number(found.mean, digits), interval(found, lambda end: number(end, digits))
+
+
+def _differences(summary: Summary) -> Iterable[dict[str, Any]]:
+    for baseline, gaps in summary.differences.items():
+        if gaps:
+            seeds = max(gap.estimate.n for gap in gaps)
+            yield {
+                "place": place(baseline),
+                "baseline": baseline,
+                "test": flip_test(seeds),
+                "p": p_name(seeds),
+                "rows": [_difference(gap) for gap in gaps],
+            }
 
 
 def _difference(gap: Difference) -> dict[str, str]:
     return {
         "name": gap.variant,
         "place": place(gap.variant),
-        "mean": points(gap.estimate.mean),
-        "interval": _signed(gap.estimate),
+        "mean": percentage_points(gap.estimate.mean),
+        "interval": interval(gap.estimate, percentage_points),
         "seeds": str(gap.estimate.n),
         "p": p_value(gap.p),
         "p_holm": p_value(gap.p_holm),
     }
-
-
-def _signed(found: Estimate) -> str:
-    """Return the interval of a difference, its ends with their signs as the difference has."""
-    if found.low is None or found.high is None:
-        return "–"
-    return f"{points(found.low)} to {points(found.high)}"
-
-
-def _flat(config: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Yield the settings of all levels, by the names they have on the command line."""
-    for name, value in config.items():
-        if isinstance(value, dict):
-            yield from _flat(value)
-        else:
-            yield name.replace("_", " "), _words(value)
-
-
-def _words(value: Any) -> str:
-    if value is None:
-        return "left out: the default"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value)

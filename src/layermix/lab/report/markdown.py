@@ -3,10 +3,22 @@
 from collections.abc import Iterable, Sequence
 
 from layermix.lab.figures import Figure
-from layermix.lab.report.format import interval, number, p_value, percent
+from layermix.lab.settings import in_words
 from layermix.lab.stats import Difference
 from layermix.lab.summary import Summary, VariantSummary
-from layermix.lab.verdict import place, points
+from layermix.lab.words import (
+    ABSENT,
+    MEASURES,
+    decimals,
+    flip_test,
+    in_percent,
+    interval,
+    number,
+    p_value,
+    percent,
+    percentage_points,
+    place,
+)
 
 
 def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
@@ -16,7 +28,7 @@ def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
         " ".join(summary.verdict.sentences),
         "## Measures on test data",
         "Mean over seeds, with the 95% Student-t interval.",
-        _measures(summary.variants),
+        _measures(summary),
         *_differences(summary),
         "## Pictures",
         *(f"![{figure.alt}](figures/{figure.name}.svg)\n\n{figure.caption}" for figure in figures),
@@ -29,43 +41,50 @@ def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _measures(variants: Iterable[VariantSummary]) -> str:
-    rows = []
-    for row in variants:
-        measures = [
-            f"{number(row.test[name].mean, 4)} ({interval(row.test[name])})"
-            for name in ("nll", "brier", "ece")
-        ]
-        accuracy = row.test["accuracy"]
-        rows.append(
-            [
-                row.name,
-                str(len(row.seeds)),
-                f"{percent(accuracy.mean)} ({interval(accuracy, 100, 2)})",
-                *measures,
-                number(row.timings["seconds"].mean, 1),
-                number(row.timings["images_per_second"].mean, 0),
-                ", ".join(f"{100 * value:.2f}" for value in accuracy.values),
-            ]
-        )
-    header = ["variant", "seeds", "accuracy", "NLL", "Brier", "ECE", "seconds", "images/s"]
-    return _table([*header, "accuracy of each seed, %"], rows)
+def _measures(summary: Summary) -> str:
+    headings = [measure.heading for measure in MEASURES.values()]
+    header = ["variant", "seeds", *headings, "seconds", "images/s", "accuracy of each seed, %"]
+    return _table(
+        header,
+        (
+            [name, seeds, *(_cells(row) if row else [ABSENT] * (len(header) - 2))]
+            for name, seeds, row in summary.rows()
+        ),
+    )
+
+
+def _cells(row: VariantSummary) -> list[str]:
+    accuracy, seconds = row.test["accuracy"], row.timings["seconds"].mean
+    others = [row.test[name] for name in MEASURES if name != "accuracy"]
+    return [
+        f"{percent(accuracy.mean)} ({interval(accuracy, in_percent)})",
+        *(f"{_precise(found.mean)} ({interval(found, _precise)})" for found in others),
+        number(seconds, decimals(seconds)),
+        number(row.timings["images_per_second"].mean, 0),
+        ", ".join(map(in_percent, accuracy.values)),
+    ]
+
+
+def _precise(value: float) -> str:
+    return number(value, 4)
 
 
 def _differences(summary: Summary) -> Iterable[str]:
     for baseline, gaps in summary.differences.items():
-        yield f"## Test accuracy against {place(baseline)}"
-        yield "Paired by seed; p from the exact sign-flip test, corrected by Holm's method."
-        header = ["variant", "difference in points", "95% interval", "seeds", "p", "p (Holm)"]
-        yield _table(header, [_difference(gap) for gap in gaps])
+        if gaps:
+            yield f"## Test accuracy against {place(baseline)}"
+            test = flip_test(max(gap.estimate.n for gap in gaps))
+            yield f"Paired by seed; p from {test}, corrected by Holm's method."
+            header = ["variant", "difference in points", "95% interval", "seeds", "p", "p (Holm)"]
+            yield _table(header, [_difference(gap) for gap in gaps])
 
 
 def _difference(gap: Difference) -> list[str]:
     found = gap.estimate
     return [
         gap.variant,
-        points(found.mean),
-        interval(found, 100, 2),
+        percentage_points(found.mean),
+        interval(found, percentage_points),
         str(found.n),
         p_value(gap.p),
         p_value(gap.p_holm),
@@ -75,7 +94,8 @@ def _difference(gap: Difference) -> list[str]:
 def _conditions(summary: Summary) -> str:
     lines = [f"- {name}: {value}" for name, value in summary.conditions.items()]
     sizes = ", ".join(f"{value:,} {name}" for name, value in summary.sizes.items())
-    return "\n".join([*lines, f"- sizes: {sizes}"])
+    settings = "; ".join(f"{name}: {value}" for name, value in in_words(summary.config["used"]))
+    return "\n".join([*lines, f"- sizes: {sizes}", f"- settings: {settings}"])
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

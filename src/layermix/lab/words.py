@@ -1,0 +1,108 @@
+"""How values, places and tests are put into words: the same in every form of the answer."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from layermix.lab.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
+
+ABSENT = "–"
+_WIDEST = 9  # characters of a number in a table; what is longer is written with an exponent
+
+
+class Measure(NamedTuple):
+    """A measure's heading, what that stands for, and between what its values lie."""
+
+    heading: str
+    meaning: str
+    low: float
+    high: float
+
+
+MEASURES = {
+    "accuracy": Measure("accuracy", "share of images that are classified rightly", 0, 1),
+    "nll": Measure("NLL", "negative log-likelihood", 0, math.inf),
+    "brier": Measure("Brier", "squared distance between probabilities and one-hot label", 0, 2),
+    "ece": Measure("ECE", "expected calibration error", 0, 1),
+}
+
+
+def place(variant: str) -> str:
+    """Return what a variant does."""
+    words = {
+        "none": "no mixing",
+        "input": "mixing at the input",
+        "final": "mixing at the final layer",
+        "logits": "mixing the logits",
+        "random": "mixing at a place drawn anew each step",
+    }
+    return words.get(variant, f"mixing after {variant}")
+
+
+def percent(share: float) -> str:
+    """Return a share as percent: 0.97321 is ``97.32%``."""
+    return f"{in_percent(share)}%"
+
+
+def in_percent(share: float) -> str:
+    """Return a share in percent without the sign, where a heading has it."""
+    return number(100 * share, 2)
+
+
+def percentage_points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number with fixed digits and a true minus sign; ``1.2e+06`` where that is long."""
+    text = f"{value:,.{digits}f}"
+    if len(text) > _WIDEST:
+        text = f"{value:.1e}"
+    return text.replace("-", "−")
+
+
+def decimals(value: float) -> int:
+    """Return how many decimals show two significant digits, or one below 100."""
+    if not 0 < value < 100:
+        return 0
+    return max(1, 1 - math.floor(math.log10(value)))
+
+
+def interval(found: Estimate | None, show: Callable[[float], str]) -> str:
+    """Return the ends of an interval, as ``96.91 to 97.73``; a dash where there is none."""
+    if found is None or found.low is None or found.high is None:
+        return ABSENT
+    return f"{show(found.low)} to {show(found.high)}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three significant digits."""
+    return "< 0.001" if p < 0.001 else f"{p:.3g}"
+
+
+def p_name(seeds: int) -> str:
+    """Return what the p-value of the sign-flip test is called: exact where it took every flip."""
+    return "exact p" if seeds <= EXACT_SEEDS else f"p ({RANDOM_FLIPS:,} random sign flips)"
+
+
+def flip_test(seeds: int) -> str:
+    """Return the name of the sign-flip test with that many seeds."""
+    if seeds <= EXACT_SEEDS:
+        return "the exact sign-flip test"
+    return f"the sign-flip test, with {RANDOM_FLIPS:,} random sign flips instead of all"
+
+
+def seeds_word(count: int, planned: int | None = None) -> str:
+    """Return ``8 seeds``, or ``2 of 8 seeds`` where more are planned."""
+    most = count if planned is None else planned
+    some = f"{count} of " if most != count else ""
+    return f"{some}{most} seed{'s' * (most != 1)}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names as ``a, b and c``; after `most` of them only how many more there are."""
+    shown = list(names[:most])
+    if more := len(names) - len(shown):
+        shown.append(f"{more} more")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
