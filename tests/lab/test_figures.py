@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
 from made_summaries import HOSTILE, USUAL, made_summary
@@ -14,10 +15,11 @@ from safetensors.torch import save_file
 from layermix.lab import DataConfig, Recipe, Study, StudyConfig, figures
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
-from layermix.lab.figures.embedding import last_block
+from layermix.lab.figures.embedding import last_block, project
 from layermix.lab.figures.labels import plain, shorten, spread, text_width
 from layermix.lab.figures.plane import HIDDEN, POINTS, layers, rings
 from layermix.lab.figures.style import COLOURS, WARNING, WIDTH
+from layermix.lab.summary import CurvePoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 MANY = tuple(f"encoder.layers.{index}" for index in range(12))
@@ -138,6 +140,7 @@ def test_a_collapsed_seed_does_not_hide_the_others_and_is_told_of():
         {"variants": ("none",)},
         {"variants": (*USUAL, *MANY), "blocks": MANY},
         {"variants": (HOSTILE, "none"), "blocks": (HOSTILE, "final")},
+        {"variants": ("none", "input"), "waiting": ("final",), "planned_seeds": 12},
     ],
 )
 def test_every_variant_is_named_whatever_the_study(settings):
@@ -158,7 +161,7 @@ def test_plane_counts_what_a_plain_loop_counts():
             distance[i] = distance[layer.partner[i]] = torch.inf
             own = {int(y[i]), int(y[layer.partner[i]])}
             count += int(y[distance.argmin()]) not in own
-        assert count == int(layer.bad[::10].sum())
+        assert count == int(layer.intruders[::10].sum())
 
 
 class _StandIn(torch.nn.Module):
@@ -199,7 +202,55 @@ def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
 
 def test_embedding_is_left_out_where_the_features_are_missing(tmp_path):
     study = Study(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
-    assert figures.embedding(study) == []
+    assert figures.embedding(study, ["0", "1"]) == []
+
+
+def test_many_classes_share_one_line_of_the_legend(tmp_path):
+    _, end = figures.embedding(study_with_features(tmp_path), [f"class{k}" for k in range(100)])
+    shown = texts(end)
+    assert [name for name in shown if name.startswith("class")] == [f"class{k}" for k in range(20)]
+    assert "80 others" in shown
+    assert "The first 20 of the 100 classes have colours" in end.caption
+    assert float(ElementTree.fromstring(end.svg).attrib["viewBox"].split()[3]) < 1.3 * WIDTH
+
+
+def test_long_class_names_stay_in_the_picture(tmp_path):
+    names = ["automobile", "a rather long name of a class", "cat"]
+    _, end = figures.embedding(study_with_features(tmp_path), names)
+    assert {"automobile", "cat"} <= set(texts(end))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 2.0**40, 1e37, 0.0])
+def test_the_map_of_features_suits_every_scale(scale):
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    found = project(x * scale)
+    assert np.isfinite(found).all()
+    if scale == 2.0**40:  # a power of two, which leaves the digits alone
+        assert (found == project(x)).all()
+
+
+def test_a_single_feature_has_a_map_too():
+    assert np.isfinite(project(torch.arange(30.0)[:, None])).all()
+
+
+@pytest.mark.parametrize("level", [0.0, -1e-17])
+def test_blocks_that_separate_the_classes_wholly_have_a_picture(level):
+    summary = made_summary(seeds=1)
+    for row in summary.variants:
+        for curve in row.snnl.values():
+            curve[:] = [CurvePoint(point.epoch, level, None, None) for point in curve]
+    training, end = figures.snnl(summary)
+    assert "final 0.000" in training.alt.replace("-0.000", "0.000")
+    assert "1.0" in texts(end)
+
+
+def test_curves_of_a_net_that_diverged_have_a_picture():
+    summary = made_summary()
+    for row in summary.variants:
+        row.train_loss[:] = [CurvePoint(p.epoch, 1e30 * p.mean, None, None) for p in row.train_loss]
+    loss, _ = figures.curves(summary)
+    assert any("e+30" in text for text in texts(loss))
+    assert "1e30" not in texts(loss)  # a factor above the axis, where the title is
 
 
 def test_the_last_block_is_found_by_number():

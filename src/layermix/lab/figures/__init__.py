@@ -1,7 +1,5 @@
 """The pictures of a report, each computed when it is drawn; one file for each."""
 
-from collections.abc import Sequence
-
 from layermix.lab.figures.accuracy import accuracy
 from layermix.lab.figures.curves import curves
 from layermix.lab.figures.embedding import embedding
@@ -14,20 +12,12 @@ from layermix.lab.summary import Summary
 __all__ = ["Figure", "accuracy", "curves", "draw_all", "embedding", "plane", "snnl"]
 
 
-def draw_all(study: Study, summary: Summary, classes: Sequence[str] | None = None) -> list[Figure]:
-    """Draw all pictures of a study, in the order of a report.
-
-    Parameters
-    ----------
-    study, summary
-        The study and what it says.
-    classes
-        Names of the classes; their numbers when left out.
-    """
+def draw_all(study: Study, summary: Summary) -> list[Figure]:
+    """Draw all pictures of a study, in the order of a report."""
     return [
         *accuracy(summary),
         *curves(summary),
         *plane(),
-        *embedding(study, classes),
+        *embedding(study, summary.classes),
         *snnl(summary),
     ]

@@ -6,13 +6,14 @@ another; the spread over seeds is in the accuracy picture and in the tables.
 
 from collections.abc import Callable
 
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from layermix.lab.figures.labels import label_ends, widest
 from layermix.lab.figures.style import Figure, canvas, colour, dash, finish, look
 from layermix.lab.summary import Curve, Summary, VariantSummary
 
 _LABELS_MOST = 104
+_LARGE = 1000  # numbers from there on are written with an exponent
 _ABOUT = "Mean over seeds, without bands, which would hide one another."
 _MIXED = (
     " Where a variant mixes, its loss is on mixed examples and labels, so that losses of different "
@@ -43,8 +44,11 @@ def _draw(
 ) -> Figure:
     rows = [row for row in summary.variants if read(row)]
     room = widest([row.name for row in rows], _LABELS_MOST)
-    height = max(250, 14 * len(rows) + 70)
-    drawing, axes = canvas(height, left=38, right=room + 24)
+    large = max(scale * point.mean for row in rows for point in read(row)) >= _LARGE
+    left = 60 if large else 38
+    drawing, axes = canvas(max(250, 14 * len(rows) + 70), left=left, right=room + 24)
+    if large:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     ends = []
     for index, row in enumerate(rows):
         epochs = [point.epoch for point in read(row)]

@@ -92,7 +92,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], width: floa
     width
         Room for a name, in points.
     """
-    axes.autoscale_view()  # limits are found late otherwise, and labels go astray
+    axes.autoscale_view()  # limits are found late otherwise, and labels miss their lines
     box = axes.get_window_extent()
     scale = 72 / axes.figure.dpi  # pixels to points
     pixels = axes.transData.transform([(x, y) for _, x, y in ends])

@@ -23,7 +23,7 @@ from layermix.mixing import Planner, mix
 POINTS, CLASSES, HIDDEN = 1000, 3, "hidden"
 _STEPS, _SEED = 200, 0
 _NOTE = (
-    "A mixed point has gone astray (red cross) when its nearest real point, the two parents aside, "
+    "A mixed point is an intruder (red cross) when its nearest real point, the two parents aside, "
     "is of a class that neither parent has; pairs of one class are mixed too."
 )
 
@@ -40,19 +40,19 @@ class Layer:
         Classes of the real points, shape (N,).
     partner
         Partner of each point, shape (N,).
-    bad
-        Which mixed points land in another class, shape (N,).
+    intruders
+        Which mixed points are intruders, shape (N,).
     """
 
     real: Tensor
     mixed: Tensor
     labels: Tensor
     partner: Tensor
-    bad: Tensor
+    intruders: Tensor
 
 
 def plane() -> list[Figure]:
-    """Draw mixed points at the input and in the hidden layer, the bad ones marked and counted."""
+    """Draw mixed points at the input and in the hidden layer, intruders marked and counted."""
     return list(_plane())
 
 
@@ -63,13 +63,13 @@ def _plane() -> tuple[Figure, ...]:
     model, accuracy = _trained(x, y, norm=True)
     plain_model, plain_accuracy = _trained(x, y, norm=False)
     at_input, at_hidden = layers(model, x, y)
-    plain_bad = int(layers(plain_model, x, y)[1].bad.sum())
+    plain_intruders = int(layers(plain_model, x, y)[1].intruders.sum())
     about_net = (
         f"The hidden layer (two numbers after a batch norm) of a net trained on these points for "
         f"{_STEPS} steps; it classifies {accuracy:.1%} of them rightly. "
         f"An illustration, not a proof: without the batch norm the same net ({plain_accuracy:.1%} "
-        f"right) puts the rings nearly on a line, and {plain_bad:,} of the {POINTS:,} land in "
-        "another class."
+        f"right) puts the rings nearly on a line, and {plain_intruders:,} of the {POINTS:,} are "
+        "intruders."
     )
     return (
         _draw(at_input, "plane-input", "Mixed at the input", _NOTE),
@@ -94,8 +94,8 @@ def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
     for point in ("input", HIDDEN):
         plan = Planner([point], ratio="uniform", per="sample", seed=_SEED).draw(len(x))
         mixed = mix(real[point], plan)
-        bad = intruders(mixed, real[point], y, plan.partner)
-        found.append(Layer(real[point], mixed, y, plan.partner, bad))
+        intruding = intruders(mixed, real[point], y, plan.partner)
+        found.append(Layer(real[point], mixed, y, plan.partner, intruding))
     return found[0], found[1]
 
 
@@ -137,8 +137,8 @@ def _trained(x: Tensor, y: Tensor, norm: bool) -> tuple[nn.Module, float]:
 
 def _draw(layer: Layer, name: str, title: str, caption: str) -> Figure:
     drawing, axes = canvas(WIDTH, left=8, right=8, top=48, bottom=30)
-    bad = int(layer.bad.sum())
-    count = f"{bad:,} of {POINTS:,} mixed points ({bad / POINTS:.1%}) land in another class"
+    found = int(layer.intruders.sum())
+    count = f"{found:,} of {POINTS:,} mixed points ({found / POINTS:.1%}) are intruders"
     axes.set_title(f"{title}\n{count}", linespacing=1.5)
     _scatter(axes, layer)
     axes.set_xticks([])
@@ -158,11 +158,11 @@ def _draw(layer: Layer, name: str, title: str, caption: str) -> Figure:
 
 
 def _scatter(axes: Axes, layer: Layer) -> None:
-    good = layer.mixed[~layer.bad]
-    axes.plot(*good.T.numpy(), "o", color="#888888", markersize=2, mew=0, label="mixed")
+    others = layer.mixed[~layer.intruders]
+    axes.plot(*others.T.numpy(), "o", color="#888888", markersize=2, mew=0, label="mixed")
     for ring in range(CLASSES):
         own = layer.real[layer.labels == ring]
         style = {"color": colour((0, 2, 4)[ring]), "markersize": 3.6, "mew": 0}
         axes.plot(*own.T.numpy(), marker(ring), ls="", label=f"class {ring + 1}", **style)
-    crosses = layer.mixed[layer.bad]
-    axes.plot(*crosses.T.numpy(), "x", color=WARNING, markersize=4, mew=1.1, label="astray")
+    crosses = layer.mixed[layer.intruders]
+    axes.plot(*crosses.T.numpy(), "x", color=WARNING, markersize=4, mew=1.1, label="intruder")

@@ -25,6 +25,7 @@ from layermix.lab.figures.style import (
 from layermix.lab.summary import CurvePoint, Summary, VariantSummary
 
 _LABELS_MOST = 104
+_NONE = 1e-9  # below it all classes are apart, and the chance level gives the axis its length
 _LOG_BELOW = 1 / 3  # share of the chance level below which a linear axis would show nothing
 
 
@@ -33,8 +34,7 @@ def snnl(summary: Summary) -> list[Figure]:
     """Draw SNNL over training without mixing, and at the end of training for each variant."""
     names = [row.name for row in summary.variants]
     first = summary.variant("none" if "none" in names else names[0])
-    found = [_over_training(summary, first)] if first.snnl else []
-    return [*found, _at_end(summary)] if first.snnl else []
+    return [_over_training(summary, first), _at_end(summary)]
 
 
 def _over_training(summary: Summary, row: VariantSummary) -> Figure:
@@ -73,7 +73,7 @@ def _over_training(summary: Summary, row: VariantSummary) -> Figure:
 
 
 def _at_end(summary: Summary) -> Figure:
-    rows = [row for row in summary.variants if row.snnl]
+    rows = summary.variants
     blocks = list(rows[0].snnl)
     room = widest(blocks, _LABELS_MOST)
     pitch = 6.5 if len(rows) <= 8 else 5.0
@@ -92,7 +92,8 @@ def _at_end(summary: Summary) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     ends = [row.snnl[block][-1] for row in rows for block in blocks]
-    axes.set_xlim(0, 1.08 * max(min(_interval(p)[1], 1.6 * p.mean) for p in ends))
+    reach = max(min(_interval(p)[1], 1.6 * p.mean) for p in ends)
+    axes.set_xlim(0, 1.08 * reach if reach > _NONE else summary.chance)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
