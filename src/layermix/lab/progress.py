@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from layermix.lab.run import RunConfig
-from layermix.lab.stats import Estimate, estimate
-from layermix.lab.store import read_json, unfinished_runs
+from layermix.lab.stats import estimate
+from layermix.lab.store import read_json, remove_unfinished, unfinished_runs
 from layermix.lab.study import Study
 from layermix.lab.train import Record
+from layermix.lab.words import ABSENT, interval, percent
 
 
 class RunView:
@@ -32,7 +33,8 @@ class RunView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.console.is_terminal:
+            self.bar.stop()
 
     def __call__(self, record: Record) -> None:
         """Show the record of an epoch."""
@@ -53,16 +55,19 @@ class StudyView:
 
     def __init__(self, console: Console, study: Study) -> None:
         self.console, self.study = console, study
-        self.started = time.monotonic()
+        self.began: float | None = None  # when the first run was under way: workers start slowly
         self.values: defaultdict[str, list[float]] = defaultdict(list)
         self.total = len(list(study.cells()))
+        remove_unfinished(study.runs)  # what killed processes left is not under way
         for cell in study.finished():
             self._count(cell)
         self.before = self.done
         self.live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
 
     def __enter__(self) -> "StudyView":
-        if self.before:
+        if self.before == self.total:
+            self.console.print(f"All {self.total} runs are finished.")
+        elif self.before:
             self.console.print(f"{self.before} of {self.total} runs are finished, continuing.")
         if self.console.is_terminal:
             self.live.start()
@@ -87,6 +92,8 @@ class StudyView:
             self.console.print(f"{cell.name} failed: {problem}", markup=False, highlight=False)
             return
         value = self._count(cell)
+        if self.began is None:
+            self.began = time.monotonic() - self._seconds(cell)
         if not self.console.is_terminal:
             self.console.print(
                 f"{self.done}/{self.total}  {cell.variant} seed {cell.seed}: validation accuracy "
@@ -95,9 +102,15 @@ class StudyView:
             )
 
     def _count(self, cell: RunConfig) -> float:
-        value = read_json(self.study.path(cell) / "result.json")["val"]["accuracy"]
+        value = self._result(cell)["val"]["accuracy"]
         self.values[cell.variant].append(value)
         return value
+
+    def _seconds(self, cell: RunConfig) -> float:
+        return self._result(cell)["timings"]["total_seconds"]
+
+    def _result(self, cell: RunConfig) -> dict:
+        return read_json(self.study.path(cell) / "result.json")
 
     def _table(self) -> Table:
         table = Table(caption=f"{self.done} of {self.total} runs, {self._time_left()}")
@@ -107,31 +120,27 @@ class StudyView:
             values = self.values[variant]
             found = estimate(values) if values else None
             seeds = f"{len(values)}/{len(self.study.config.seeds)}"
-            mean = f"{found.mean:.2%}" if found else ""
-            table.add_row(variant, seeds, mean, _interval(found))
+            mean = percent(found.mean) if found else ABSENT
+            table.add_row(variant, seeds, mean, interval(found, percent))
         return table
 
     def _time_left(self) -> str:
-        """Estimate the time left from the runs of this session, those under way included."""
+        """Estimate the time left from the runs that this process began, finished or under way."""
         work = self.done - self.before + self._under_way()
-        if not work:
+        if self.began is None or not work:
             return "time left unknown yet"
-        seconds = (time.monotonic() - self.started) / work * (self.total - self.before - work)
+        seconds = (time.monotonic() - self.began) / work * (self.total - self.before - work)
         return f"about {_duration(max(0.0, seconds))} left"
 
     def _under_way(self) -> float:
         """Return how many runs' worth of epochs is done in the runs under way."""
         epochs = 0
         for _, path in unfinished_runs(self.study.runs):
+            if self.began is None:
+                self.began = time.monotonic()
             with contextlib.suppress(OSError):  # not begun yet, or finished and renamed just now
-                epochs += (path / "epochs.jsonl").read_text().count("\n") - 1
-        return max(0, epochs) / self.study.config.recipe.epochs
-
-
-def _interval(found: Estimate | None) -> str:
-    if found is None or found.low is None or found.high is None:
-        return ""
-    return f"{found.low:.2%} to {found.high:.2%}"
+                epochs += max(0, (path / "epochs.jsonl").read_text().count("\n") - 1)
+        return epochs / self.study.config.recipe.epochs
 
 
 def _duration(seconds: float) -> str:
