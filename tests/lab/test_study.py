@@ -92,6 +92,19 @@ def test_a_study_killed_half_way_and_resumed_is_the_same_to_the_last_digit(
     assert results(tmp_path / "study") == results(whole)
 
 
+def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
+    while len(list((tmp_path / "study").glob("runs/.*/epochs.jsonl"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    workers = workers_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    while any(Path(f"/proc/{pid}/task").exists() for pid in workers):
+        time.sleep(0.01)
+    assert list((tmp_path / "study/runs").glob("[!.]*")) == []
+
+
 def test_a_killed_worker_ends_in_a_message_and_keeps_what_was_finished(
     whole: Path, tmp_path: Path
 ) -> None:

@@ -65,7 +65,7 @@ def _work(
 
     def stop_if_orphaned(_: object) -> None:
         if os.getpid() != parent and os.getppid() != parent:
-            raise SystemExit("the process that led this study is gone")
+            os._exit(1)  # the process that led this study is gone, and with it all that waits
 
     try:
         with warnings.catch_warnings():
