@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -14,6 +14,7 @@ from layermix import lab
 from layermix.attach import points as list_points
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig, Study
+from layermix.lab.bench import run_bench
 from layermix.lab.command import DEFAULT_NET
 from layermix.lab.nets import build
 from layermix.lab.progress import RunView
@@ -141,6 +142,24 @@ def report(folder: Positional[Path]) -> None:
         folder: Folder of the study.
     """
     _answer(Study.open(folder), _console())
+
+
+@app.command
+def bench(what: Positional[Literal["snnl"]], out: Path | None = None) -> None:
+    """layermix bench snnl
+
+    Measure speed and memory, each as a ratio to a floor and to peers in the same run.
+
+    Args:
+        what: What to measure.
+        out: Also write the table there, as NAME.json or NAME.csv.
+    """
+    found = run_bench(what, out)
+    console = _console()
+    console.print(found.to_rich())
+    for note in found.notes:
+        _say(console, note)
+    _say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,11 +1,15 @@
 """A mixed point intrudes where its nearest real neighbour is of a class of neither parent."""
 
+import numpy as np
 import pytest
 import torch
+from known import CLASSES, EACH, gaussians, rings
 from torch import Tensor
 
 import layermix as lm
 from layermix.geometry import intruders
+from layermix.geometry.intrusion import RATIOS, derangement, intrusion
+from layermix.geometry.layer import Layer
 
 
 def by_definition(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[bool]:
@@ -43,3 +47,42 @@ def test_a_mix_that_lands_on_either_parents_class_does_not_intrude() -> None:
     for ratio in (0.1, 0.4, 0.6, 0.9):
         mixed = lm.mix(x, lm.Plan("input", torch.tensor(ratio), partner))
         assert not intruders(mixed, x, y, partner).any()
+
+
+def brute_force(x: Tensor, y: Tensor, partner: Tensor, ratio: float) -> list[bool]:
+    mixed = ratio * x + (1 - ratio) * x[partner]
+    return by_definition(mixed, x, y, partner)
+
+
+@pytest.mark.parametrize("data", [rings(), gaussians(1.0), gaussians(4.0)])
+def test_shares_by_ratio_agree_with_brute_force(data: tuple[Tensor, Tensor]) -> None:
+    x, y = data
+    found = intrusion(Layer(x, y), seed=3)
+    rng = np.random.default_rng(3)
+    hits: dict[float, list[tuple[bool, bool]]] = {ratio: [] for ratio in RATIOS}
+    for partner in [torch.from_numpy(derangement(rng, len(x))) for _ in range(4)]:
+        assert sorted(partner.tolist()) == list(range(len(x)))
+        assert not partner.eq(torch.arange(len(x))).any()
+        same = (y == y[partner]).tolist()
+        for ratio, so_far in hits.items():
+            so_far += zip(same, brute_force(x, y, partner, ratio), strict=True)
+    for ratio, so_far in hits.items():
+        for pair_is_same, share in zip((False, True), found.by_ratio[ratio], strict=True):
+            counted = [bad for same, bad in so_far if same == pair_is_same]
+            assert share == pytest.approx(np.mean(counted))
+
+
+def test_chance_is_the_share_of_other_classes_among_the_others() -> None:
+    found = intrusion(Layer(*gaussians(0.0)))
+    n = CLASSES * EACH
+    assert found.chance_different == pytest.approx((n - 2 * EACH) / (n - 2))
+    assert found.chance_same == pytest.approx((n - EACH) / (n - 2))
+
+
+def test_pairs_of_classes_are_told_apart() -> None:
+    x = torch.tensor([[-1.0], [1.0], [0.0]]).repeat(20, 1) + 0.01 * torch.randn(60, 1)
+    y = torch.arange(3).repeat(20)  # the third class lies between the others
+    table = intrusion(Layer(x, y)).by_pair
+    assert table[0, 1] > 0.1
+    assert table[0, 2] == table[1, 2] == 0
+    assert table.equal(table.T)

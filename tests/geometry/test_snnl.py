@@ -31,6 +31,18 @@ def by_definition(x: Tensor, y: Tensor, temperature: float) -> float:
     return float(np.mean(losses))
 
 
+def all_at_once(x: Tensor, y: Tensor, temperature: float) -> float:
+    """Return the same with all distances in memory, from differences and not from products."""
+    distance = torch.cdist(x.double(), x.double(), compute_mode=WITHOUT_PRODUCTS).square()
+    exponents = -distance.fill_diagonal_(math.inf) / temperature
+    same = exponents.masked_fill(y[:, None] != y, -math.inf)
+    other = exponents.masked_fill(y[:, None] == y, -math.inf)
+    return float(torch.nn.functional.softplus(other.logsumexp(1) - same.logsumexp(1)).mean())
+
+
+WITHOUT_PRODUCTS = "donot_use_mm_for_euclid_dist"
+
+
 def median_distance(x: Tensor) -> float:
     return float(torch.pdist(x.double()).square().median())
 
@@ -67,7 +79,7 @@ def test_features_of_any_shape_are_flattened(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_features_of_lower_precision_are_measured_in_float64(dtype: torch.dtype) -> None:
+def test_few_features_of_lower_precision_are_measured_in_float64(dtype: torch.dtype) -> None:
     x, y = clusters(30, 16, 3, 1.0)
     low = x.to(dtype)
     assert lm.snnl(low, y, 10.0) == lm.snnl(low.double(), y, 10.0)
@@ -161,3 +173,59 @@ def test_singletons_are_left_out_and_counted() -> None:
     assert (with_singletons.n, with_singletons.classes) == (30, 3)
     assert with_singletons.value == pytest.approx(without.value, rel=1e-9)
     assert with_singletons.chance == without.chance
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("factor", [1e-3, 3e-2, 1.0, 1e3])
+@pytest.mark.parametrize("d", [2, 64, 1024])
+def test_many_examples_are_measured_in_float32_to_five_digits(
+    d: int, factor: float, apart: float
+) -> None:
+    x, y = clusters(1500, d, 5, apart)
+    temperature = factor * median_distance(x[:300])
+    found = lm.snnl(x.float(), y, temperature)
+    assert found.value == pytest.approx(
+        by_definition(x.float(), y, temperature), rel=1e-5, abs=1e-9
+    )
+
+
+def test_bfloat16_features_are_measured_to_one_percent() -> None:
+    x, y = clusters(1600, 64, 5, 0.5)
+    assert lm.snnl(x.bfloat16(), y).value == pytest.approx(lm.snnl(x, y).value, rel=1e-2)
+
+
+def test_cosine_is_one_minus_the_cosine() -> None:
+    x, y = clusters(60, 16, 4, 1.0)
+    unit = torch.nn.functional.normalize(x, dim=1)
+    found = lm.snnl(x, y, 0.3, distance="cosine")
+    assert found.value == pytest.approx(by_definition(unit, y, 0.6), rel=1e-9)
+    lengths = torch.rand(60, 1, dtype=torch.float64) + 0.1
+    assert lm.snnl(lengths * x, y, 0.3, distance="cosine").value == pytest.approx(found.value)
+
+
+def test_the_standard_error_is_that_of_the_mean_over_examples() -> None:
+    x, y = clusters(40, 16, 4, 1.0)
+    rows = []
+    for i in range(40):
+        distance = (x - x[i]).square().sum(1)
+        distance[i] = math.inf
+        near, far = distance[y == y[i]], distance[y != y[i]]
+        rows.append(float(torch.log1p((-far / 20).exp().sum() / (-near / 20).exp().sum())))
+    expected = float(np.std(rows, ddof=1)) / math.sqrt(40)
+    assert lm.snnl(x, y, 20.0).standard_error == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_normalised_value_is_one_at_chance_and_zero_apart() -> None:
+    x, y = clusters(60, 8, 4, 0.0)
+    assert lm.snnl(x, y, 1e9).normalised == pytest.approx(1.0)
+    assert lm.snnl(x + 100 * torch.eye(8, dtype=torch.float64)[y], y).normalised < 1e-6
+
+
+def test_a_sampled_estimate_lies_near_the_exact_value_at_its_n() -> None:
+    x, y = clusters(4000, 8, 4, 1.0)
+    sampled = lm.snnl(x, y, sample=500, samples=10, seed=1)
+    others = [lm.snnl(x[k::8], y[k::8]).value for k in range(8)]  # 500 examples each
+    assert sampled.n == 500
+    assert sampled.value == pytest.approx(np.mean(others), abs=5 * sampled.standard_error)
+    assert 0 < sampled.standard_error < 0.05 * sampled.value
+    assert lm.snnl(x, y, sample=500, samples=10, seed=1) == sampled

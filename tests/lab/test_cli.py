@@ -22,7 +22,7 @@ def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | No
     return stop.value.code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "compare", "train", "points", "report"])
+@pytest.mark.parametrize("command", ["", "compare", "train", "points", "report", "bench"])
 def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])

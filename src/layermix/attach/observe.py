@@ -1,7 +1,7 @@
 """Read what flows through a model, and change nothing: no mode, no statistics, no random state."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -13,11 +13,14 @@ from layermix.attach.site import Site, find, unwrap
 from layermix.attach.structure import edit_inputs, edit_output
 from layermix.errors import InputError, LayermixError
 
+Batch = Tensor | Mapping[str, Any]
+"""A batch of examples: what a model is called with, or its inputs by name."""
+
 See = Callable[[str, Any], None]
 
 
 def activations(
-    model: nn.Module, x: Tensor, points: str | MixPoint | Iterable[str | MixPoint]
+    model: nn.Module, x: Batch, points: str | MixPoint | Iterable[str | MixPoint]
 ) -> dict[str, Tensor]:
     """Return the activations of a batch at mix points, from one forward pass in eval mode.
 
@@ -26,7 +29,7 @@ def activations(
     model
         Any model; it is left as it was, mode and random state included.
     x
-        A batch, shape (B, ...).
+        A batch, shape (B, ...), or a mapping of named inputs for ``model(**x)``.
     points
         One mix point or several: names, or rows of `points`.
 
@@ -45,7 +48,7 @@ def activations(
     return seen
 
 
-def observe(model: nn.Module, sites: Iterable[Site], x: Tensor, see: See) -> Any:
+def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
     """Run one silent forward pass and call ``see(point, value)`` whenever a site is passed.
 
     The value is what the module returned, or for a site before a module its first argument. An
@@ -56,13 +59,38 @@ def observe(model: nn.Module, sites: Iterable[Site], x: Tensor, see: See) -> Any
             stack.callback(_watch(site, see).remove)
         stack.enter_context(silent(model))
         try:
-            return model(x)
+            return call(model, x)
         except LayermixError:
             raise
         except Exception as error:
             raise InputError(
-                f"{type(model).__name__} failed on a batch of shape {tuple(x.shape)}: {error}"
+                f"{type(model).__name__} failed on a batch of {_described(x)}: {error}"
             ) from error
+
+
+def call(model: nn.Module, x: Batch) -> Any:
+    """Call a model on a batch: ``model(x)``, or ``model(**x)`` for a mapping of named inputs."""
+    return model(**x) if isinstance(x, Mapping) else model(x)
+
+
+def first(x: Batch, size: int) -> Batch:
+    """Return the first examples of a batch."""
+    if isinstance(x, Mapping):
+        return {k: v[:size] if isinstance(v, Tensor) else v for k, v in x.items()}
+    return x[:size]
+
+
+def batch_size(x: Batch) -> int:
+    """Return the number of examples in a batch."""
+    if isinstance(x, Mapping):
+        return next(len(v) for v in x.values() if isinstance(v, Tensor) and v.ndim)
+    return len(x)
+
+
+def _described(x: Batch) -> str:
+    if isinstance(x, Mapping):
+        return ", ".join(f"{k} {tuple(getattr(v, 'shape', ()))}" for k, v in x.items())
+    return f"shape {tuple(x.shape)}"
 
 
 def main_tensor(value: Any) -> Tensor:

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.attach.blocks import repeated_blocks
 from layermix.attach.mixpoint import Kind, MixPoint, Points
+from layermix.attach.observe import Batch
 from layermix.attach.probe import Probe
 from layermix.attach.site import Site, find, find_head, unwrap
 from layermix.errors import InputError
 
 
-def points(model: nn.Module, x: Tensor, *, all: bool = False) -> Points:
+def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
     """List the mix points of a model.
 
     Parameters
@@ -19,7 +20,8 @@ def points(model: nn.Module, x: Tensor, *, all: bool = False) -> Points:
     model
         Any model; it is left as it was.
     x
-        A batch, shape (B, ...), of which at most three examples are used.
+        A batch, shape (B, ...), of which at most three examples are used; or a mapping of named
+        inputs for ``model(**x)``.
     all
         List every module, those too that cannot be mixed, with the reason. Otherwise the input,
         the repeated blocks or stages (the outermost siblings of one kind, each with two or more

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from layermix.attach.observe import main_tensor, observe
+from layermix.attach.observe import Batch, batch_size, first, main_tensor, observe
 from layermix.attach.site import Site
 from layermix.errors import InputError
 
@@ -21,8 +21,9 @@ _HEAD = "output of the head"
 class Probe:
     """What two silent forward passes showed about some sites of a model."""
 
-    def __init__(self, model: nn.Module, sites: Sequence[Site], x: Tensor) -> None:
-        sizes = [3, 2] if len(x) >= 3 else [2, 1] if len(x) == 2 else [1]
+    def __init__(self, model: nn.Module, sites: Sequence[Site], x: Batch) -> None:
+        count = batch_size(x)
+        sizes = [3, 2] if count >= 3 else [2, 1] if count == 2 else [1]
         self._batches = sizes
         self._shapes: list[dict[str, list[tuple[int, ...] | str]]] = []
         self._head = next((site.module for site in sites if site.name == "final"), None)
@@ -31,18 +32,18 @@ class Probe:
         for size in sizes:
             self._look(model, [*sites, *extra], x, size)
 
-    def _look(self, model: nn.Module, sites: Sequence[Site], x: Tensor, size: int) -> None:
+    def _look(self, model: nn.Module, sites: Sequence[Site], x: Batch, size: int) -> None:
         """Run the model on the first `size` examples and keep the shapes that were seen."""
         seen: dict[str, list[tuple[int, ...] | str]] = {site.name: [] for site in sites}
         try:
             output = observe(
-                model, sites, x[:size], lambda name, value: seen[name].append(_shape(value))
+                model, sites, first(x, size), lambda name, value: seen[name].append(_shape(value))
             )
         except InputError as error:
-            if size == len(x):
+            if size == batch_size(x):
                 raise
             raise InputError(
-                f"{error} (mix points are probed on {size} of your {len(x)} examples)"
+                f"{error} (mix points are probed on {size} of your {batch_size(x)} examples)"
             ) from error
         self._shapes.append(seen)
         self._whole = _shape(output)

@@ -1,6 +1,22 @@
 """Geometry: how entangled are the classes at a layer, and is it safe to mix there?"""
 
-from layermix.geometry.intrusion import intruders
+from layermix.geometry.criterion import SoftNearestNeighborLoss
+from layermix.geometry.gap import Gap, interpolation_gap
+from layermix.geometry.intrusion import Intrusion, intruders, intrusion
+from layermix.geometry.layer import Layer
+from layermix.geometry.measures import MEASURES, Measure
 from layermix.geometry.snnl import SNNL, snnl
 
-__all__ = ["SNNL", "intruders", "snnl"]
+__all__ = [
+    "MEASURES",
+    "SNNL",
+    "Gap",
+    "Intrusion",
+    "Layer",
+    "Measure",
+    "SoftNearestNeighborLoss",
+    "interpolation_gap",
+    "intruders",
+    "intrusion",
+    "snnl",
+]

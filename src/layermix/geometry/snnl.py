@@ -10,30 +10,21 @@ Low: neighbours share the class. At chance level, log((N-1) / (n_c-1)) averaged 
 (n_c members of the own class), the classes lie over one another. The value depends on N, so that
 layers are compared at equal N only.
 
-Shapes: N examples, d features, t temperatures, r rows of a block.
+Shapes: N examples, d features, t temperatures.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, unknown
+from layermix.geometry.minimum import minimise
+from layermix.geometry.pairs import SMALL, Pairs
 
-# A block of distances, and the largest intermediate tensor of t temperatures by r rows by N
-# columns, have about this many float64 numbers (16 MiB). Up to twice as many distances are kept
-# for all passes over the temperatures; more are computed anew in each pass.
-_BLOCK_NUMBERS = 1 << 21
-
-# The minimum over T is searched between these multiples of the median squared distance, first on
-# a grid, then around its lowest valleys (data of several scales have more than one) with steps
-# that shrink to a third each time.
-_T_RANGE = (1e-4, 1e4)
-_T_GRID = 17
-_T_VALLEYS = 3
-_T_REFINEMENTS = 4
+Distance = Literal["euclidean", "cosine"]
 
 
 class _ValueAtTemperature(NamedTuple):
@@ -52,6 +43,8 @@ class SNNL(_ValueAtTemperature):
         The temperature T it was taken at, in squared units of the features.
     chance
         The value that classes lying over one another have.
+    standard_error
+        Of the value, in nats: over the examples, or over the samples where it was sampled.
     n
         Number of examples that counted.
     classes
@@ -61,13 +54,31 @@ class SNNL(_ValueAtTemperature):
     """
 
     chance: float
+    standard_error: float
     n: int
     classes: int
     singletons: int
 
+    @property
+    def normalised(self) -> float:
+        """Value over chance: near 1 where classes lie over one another, 0 where they are apart."""
+        return self.value / self.chance if self.chance else 0.0
 
-def snnl(features: Tensor, labels: Tensor, temperature: float | None = None) -> SNNL:
-    """Measure the soft nearest neighbor loss, exactly, in float64, block by block.
+
+def snnl(
+    features: Tensor,
+    labels: Tensor,
+    temperature: float | None = None,
+    *,
+    distance: Distance = "euclidean",
+    sample: int | None = None,
+    samples: int = 8,
+    seed: int = 0,
+) -> SNNL:
+    """Measure the soft nearest neighbor loss, exactly, without ever holding all distances.
+
+    Time grows with N^2 d, memory with N d. Up to N = 1,448, and for float64 features, everything is
+    float64; beyond, distances are float32 and sums float64.
 
     Parameters
     ----------
@@ -78,132 +89,99 @@ def snnl(features: Tensor, labels: Tensor, temperature: float | None = None) -> 
     temperature
         T > 0, in squared units of the features. Left out: the minimum over T, which makes the
         value independent of the features' scale.
+    distance
+        ``"euclidean"``: the squared distance; ``"cosine"``: one minus the cosine.
+    sample
+        Where N is beyond reach: measure random samples of that many examples instead. The value is
+        then their mean, the temperature their median, n the size of a sample.
+    samples, seed
+        How many samples, and the seed they are drawn from.
 
     Returns
     -------
     SNNL
-        Unpacks as ``value, temperature``; also has chance level, n, classes and singletons.
+        Unpacks as ``value, temperature``; also has chance level, normalised value, standard error,
+        n, classes and singletons.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, features that are not finite, T <= 0, or no class with two
-        members.
+        For shapes that do not fit, features that are not finite, T <= 0, an unknown distance, a
+        sample larger than N, or no class with two members.
     """
     _check(features, labels, temperature)
+    if distance not in get_args(Distance):
+        raise unknown("distance", distance, get_args(Distance))
     device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
-    x = features.detach().to(device).flatten(1).to(torch.float64)  # (N, d)
-    _, y, counts = labels.to(device).unique(return_inverse=True, return_counts=True)
-    keep = counts[y] > 1
-    if not keep.any():
+    x, y = features.detach().to(device).flatten(1), labels.to(device)
+    if distance == "cosine":
+        x = F.normalize(x.to(_dtype(x)), dim=1) / math.sqrt(2)
+    if sample is None:
+        return _exact(x, y, temperature, distance == "euclidean")
+    if not 2 <= sample <= len(x) or samples < 2:
+        raise InputError(
+            f"{samples} samples of {sample} examples cannot be drawn from {len(x)}: give a sample "
+            f"from 2 to {len(x)}, and 2 samples or more"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    draws = [
+        torch.randperm(len(x), generator=generator)[:sample].to(device) for _ in range(samples)
+    ]
+    return _mean([_exact(x[d], y[d], temperature, distance == "euclidean") for d in draws])
+
+
+def _exact(x: Tensor, labels: Tensor, temperature: float | None, centre: bool) -> SNNL:
+    """Measure all examples, (N, d)."""
+    _, y, counts = labels.unique(return_inverse=True, return_counts=True)
+    order = y.argsort(stable=True)
+    order = order[counts[y[order]] > 1]
+    n = len(order)
+    if not n:
         raise InputError(
             f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
             "example has a companion: measure more examples"
         )
-    x = x[keep][y[keep].argsort(stable=True)]  # class by class
-    x = x - x.mean(0)  # centred, distances lose fewer digits
     counts = counts[counts > 1]
-    n = len(x)
-    chance = float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+    dtype = torch.float64 if n * n <= SMALL else _dtype(x)
+    pairs = Pairs(x, order, counts, dtype, centre)
 
-    kept = list(_blocks(x, counts)) if n * n <= 2 * _BLOCK_NUMBERS else None
+    measured: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
 
     def loss(temperatures: Tensor) -> Tensor:
-        blocks = _blocks(x, counts) if kept is None else kept
-        total = sum(_row_losses(*block, temperatures.to(x.device)).sum(1) for block in blocks)
-        return torch.as_tensor(total / n).cpu()
+        own, other = pairs.log_sums(temperatures)
+        rows = F.softplus(other - own)  # -log(own / (own + other)), (t, N)
+        means, spreads = rows.mean(1).cpu(), rows.std(1).cpu()
+        pairs_of = zip(means.tolist(), spreads.tolist(), strict=True)
+        measured.update(zip(temperatures.tolist(), pairs_of, strict=True))
+        return means
 
     if temperature is None:
-        value, temperature = _minimum(loss, _median_distance(x))
+        temperature = minimise(loss, pairs.scale())
     else:
-        value = float(loss(torch.tensor([temperature], dtype=torch.float64)))
-    result = SNNL(value, float(temperature))
-    result.chance, result.n = chance, n
-    result.classes, result.singletons = len(counts), int((~keep).sum())
-    return result
+        loss(torch.tensor([temperature], dtype=torch.float64))
+    value, spread = measured[temperature]
+    found = SNNL(value, temperature)
+    found.chance = float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+    found.standard_error = spread / math.sqrt(n)
+    found.n, found.classes, found.singletons = n, len(counts), len(x) - n
+    return found
 
 
-def _blocks(x: Tensor, counts: Tensor) -> Iterator[tuple[Tensor, slice]]:
-    """Yield squared distances of some rows to all, (r, N), with the columns of the rows' class.
-
-    `x` is sorted by class. The distance of a row to itself is infinite.
-    """
-    norms, step, end = x.square().sum(1), max(1, _BLOCK_NUMBERS // len(x)), 0
-    for size in counts.tolist():
-        start, end = end, end + size
-        for row in range(start, end, step):
-            rows = slice(row, min(row + step, end))
-            yield _squared_distances(x, norms, rows), slice(start, end)
-
-
-def _row_losses(distance: Tensor, own_class: slice, temperatures: Tensor) -> Tensor:
-    """Return each row's loss at each temperature, shape (t, r)."""
-    step = max(1, _BLOCK_NUMBERS // distance.shape[1] // len(temperatures))
-    parts = [
-        _log_sum_exp(rows, temperatures) - _log_sum_exp(rows[:, own_class], temperatures)
-        for rows in distance.split(step)
-    ]
-    return torch.cat(parts, 1)
+def _mean(found: list[SNNL]) -> SNNL:
+    """Return the mean over samples of equal size, with its error over them."""
+    values = torch.tensor([each.value for each in found], dtype=torch.float64)
+    temperatures = torch.tensor([each.temperature for each in found], dtype=torch.float64)
+    mean = SNNL(float(values.mean()), float(temperatures.median()))
+    mean.chance = sum(each.chance for each in found) / len(found)
+    mean.standard_error = float(values.std()) / math.sqrt(len(found))
+    mean.n = round(sum(each.n for each in found) / len(found))
+    mean.classes = min(each.classes for each in found)
+    mean.singletons = max(each.singletons for each in found)
+    return mean
 
 
-def _squared_distances(x: Tensor, norms: Tensor, rows: slice) -> Tensor:
-    """Return |x_i - x_j|^2 for the rows i, shape (r, N), infinite where j = i."""
-    distance = (norms[rows, None] + norms - 2 * x[rows] @ x.T).clamp_min_(0)
-    index = torch.arange(len(distance), device=x.device)
-    distance[index, index + rows.start] = math.inf
-    return distance
-
-
-def _log_sum_exp(distance: Tensor, temperatures: Tensor) -> Tensor:
-    """Return log sum over j of exp(-distance[:, j] / T) for every T, shape (t, r).
-
-    Each row is shifted by its own smallest distance, so that nothing underflows.
-    """
-    nearest = distance.min(1).values
-    inverse = 1 / temperatures[:, None]  # (t, 1)
-    exponents = (nearest[:, None] - distance) * inverse[..., None]  # (t, r, N)
-    return exponents.exp_().sum(2).log() - nearest * inverse
-
-
-def _minimum(loss: Callable[[Tensor], Tensor], scale: float) -> tuple[float, float]:
-    """Return the least loss over T and its T: a grid in log T, refined in its lowest valleys."""
-    low, high = (math.log(scale * factor) for factor in _T_RANGE)
-    grid = torch.linspace(low, high, _T_GRID, dtype=torch.float64)
-    values = loss(grid.exp())
-    width = (high - low) / (_T_GRID - 1)
-    return min(_refined(loss, grid[i : i + 1], values[i : i + 1], width) for i in _valleys(values))
-
-
-def _valleys(values: Tensor) -> list[int]:
-    """Return the indices of the lowest local minima, the lowest first."""
-    padded = [math.inf, *values.tolist(), math.inf]
-    found = [i for i in range(len(values)) if padded[i] > padded[i + 1] <= padded[i + 2]]
-    return sorted(found, key=lambda i: padded[i + 1])[:_T_VALLEYS]
-
-
-def _refined(
-    loss: Callable[[Tensor], Tensor], tried: Tensor, values: Tensor, width: float
-) -> tuple[float, float]:
-    """Return the least loss within `width` of the one log T tried so far, and its T."""
-    for _ in range(_T_REFINEMENTS):
-        width /= 3
-        steps = width * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
-        near = tried[values.argmin()] + steps
-        tried, values = torch.cat([tried, near]), torch.cat([values, loss(near.exp())])
-    best = int(values.argmin())
-    return float(values[best]), math.exp(float(tried[best]))
-
-
-def _median_distance(x: Tensor) -> float:
-    """Return the median squared distance between (at most 1,000 evenly chosen) examples.
-
-    Pairs that coincide, up to rounding, have no scale and do not count.
-    """
-    some = x[:: -(-len(x) // 1000)]
-    distance = _squared_distances(some, some.square().sum(1), slice(0, len(some)))
-    distance = distance[distance.isfinite()]
-    apart = distance[distance > 1e-12 * distance.max()]
-    return float(apart.median()) if len(apart) else 1.0
+def _dtype(features: Tensor) -> torch.dtype:
+    return torch.float64 if features.dtype == torch.float64 else torch.float32
 
 
 def _check(features: Tensor, labels: Tensor, temperature: float | None) -> None:

@@ -1,0 +1,117 @@
+"""The soft nearest neighbor loss as a criterion to train with (Frosst, Papernot, Hinton, 2019).
+
+Added to the loss of a classifier it shapes the features of a layer: with a positive weight it pulls
+the members of a class together, with a negative one it entangles the classes.
+
+Shapes: B batch, d features.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layermix.errors import InputError, unknown
+from layermix.geometry.minimum import minimise
+
+Sense = Literal["disentangle", "entangle"]
+_SIGNS = {"disentangle": 1.0, "entangle": -1.0}
+
+
+class SoftNearestNeighborLoss(nn.Module):
+    """The soft nearest neighbor loss of a batch, differentiable in its features.
+
+    Parameters
+    ----------
+    temperature
+        A fixed T > 0, in squared units of the features; left out, each batch is taken at the T
+        where its loss is least. The gradient is exact there too: at a minimum over T the derivative
+        with respect to T is zero.
+    sense
+        ``"disentangle"``: small where the classes are apart, ``"entangle"``: its negative.
+
+    Raises
+    ------
+    InputError
+        For T that is not finite and above 0, or an unknown sense.
+
+    Examples
+    --------
+    >>> features = torch.tensor([[0.0], [0.1], [5.0], [5.1]], requires_grad=True)
+    >>> loss = SoftNearestNeighborLoss(temperature=1.0)(features, torch.tensor([0, 0, 1, 1]))
+    >>> bool(loss < 1e-9)
+    True
+    """
+
+    def __init__(self, temperature: float | None = None, sense: Sense = "disentangle") -> None:
+        super().__init__()
+        if sense not in _SIGNS:
+            raise unknown("sense", sense, _SIGNS)
+        if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+            raise InputError(f"the temperature is {temperature!r}, but must be finite and > 0")
+        self.temperature, self.sense = temperature, sense
+
+    def forward(
+        self, features: Tensor, labels: Tensor, temperature: Tensor | float | None = None
+    ) -> Tensor:
+        """Return the loss, shape (), in float32 or better.
+
+        Parameters
+        ----------
+        features
+            Floating point, shape (B, ...), flattened to (B, d).
+        labels
+            Integer classes, shape (B,). Examples alone in their class do not count; a batch of
+            none but such has loss 0.
+        temperature
+            T for this call, also a tensor () that is trained itself.
+        """
+        x = features.flatten(1)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        same = labels[:, None] == labels
+        alone = torch.eye(len(x), dtype=torch.bool, device=x.device)
+        own, other = same & ~alone, ~same
+        counted = own.any(1)
+        if not counted.any():
+            return 0.0 * x.sum()
+        energies = -_squared_distances(x)
+        if temperature is None:
+            temperature = self.temperature
+        if temperature is None:
+            temperature = _best(energies.detach(), own, other, counted)
+        loss = _rows(energies / temperature, own, other)[counted].mean()
+        return _SIGNS[self.sense] * loss
+
+    def extra_repr(self) -> str:
+        """Show the configuration."""
+        return f"temperature={self.temperature}, sense={self.sense!r}"
+
+
+def _squared_distances(x: Tensor) -> Tensor:
+    """Return |x_i - x_j|^2, (B, B); centred first, so that it loses fewer digits."""
+    x = x - x.mean(0).detach()
+    norms = x.square().sum(1)
+    return (norms[:, None] + norms - 2 * x @ x.T).clamp_min(0)
+
+
+def _rows(logits: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """Return log(1 + sum of the others' weights / sum of the own class's), (B,)."""
+    # A masked row of nothing but -inf would have no gradient: the least number stands in.
+    least = torch.finfo(logits.dtype).min
+    near = logits.masked_fill(~own, least).logsumexp(1)
+    far = logits.masked_fill(~other, least).logsumexp(1)
+    return F.softplus(far - near)
+
+
+def _best(energies: Tensor, own: Tensor, other: Tensor, counted: Tensor) -> float:
+    """Return the T at which the loss is least."""
+    energies = energies.double()
+
+    def loss(temperatures: Tensor) -> Tensor:
+        values = [_rows(energies / t, own, other)[counted].mean() for t in temperatures.tolist()]
+        return torch.stack(values).cpu()
+
+    apart = -energies[energies < 0]
+    return minimise(loss, float(apart.median()) if len(apart) else 1.0)

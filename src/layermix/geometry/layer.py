@@ -1,0 +1,91 @@
+"""One layer's features as its measures see them: through the inner products of examples.
+
+Distances, centres, probes, variances: all of them depend on the features only through the N x N
+matrix of inner products (the Gram matrix), so that it is computed once and serves every measure,
+whatever the width of the layer.
+
+Shapes: N examples, d features, K classes.
+"""
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+
+_EXACT = 1 << 30  # N * N * d up to which inner products are computed in float64
+_CHUNK = 1024  # features multiplied at a time beyond: sums over chunks are float64
+
+
+class Layer:
+    """Features of N examples at one layer, with their classes.
+
+    Parameters
+    ----------
+    features
+        Floating point, shape (N, ...), flattened to (N, d).
+    labels
+        Integer classes, shape (N,); at least two classes, each with two members or more.
+
+    Attributes
+    ----------
+    features, labels
+        As given, flattened; labels are 0 to K-1.
+    counts
+        Members of each class, int64 (K,).
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor) -> None:
+        device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
+        self.features = features.detach().flatten(1).to(device)
+        _, self.labels, self.counts = labels.to(device).unique(
+            return_inverse=True, return_counts=True
+        )
+        if len(self.counts) < 2 or int(self.counts.min()) < 2:
+            raise InputError(
+                f"{len(labels)} examples of {len(self.counts)} classes, the smallest with "
+                f"{int(self.counts.min())}: geometry needs two classes or more, and two examples "
+                "or more of each"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @functools.cached_property
+    def mean(self) -> Tensor:
+        """The mean of all examples, float64 (d,)."""
+        parts = self.features.split(_CHUNK, 1)
+        return torch.cat([part.double().mean(0) for part in parts])
+
+    @functools.cached_property
+    def gram(self) -> Tensor:
+        """Inner products of the centred examples, float64 (N, N)."""
+        n, d = self.features.shape
+        exact = n * n * d <= _EXACT or self.features.dtype == torch.float64
+        dtype = torch.float64 if exact else torch.float32
+        found = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
+        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
+            x = part.to(dtype) - mean.to(dtype)
+            found += x @ x.T
+        return found
+
+    @functools.cached_property
+    def raw_gram(self) -> Tensor:
+        """Inner products of the examples as they are, float64 (N, N)."""
+        along = torch.zeros(len(self), dtype=torch.float64, device=self.features.device)
+        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
+            along += (part.double() - mean) @ mean
+        return self.gram + along[:, None] + along + self.mean.square().sum()
+
+    @functools.cached_property
+    def distances(self) -> Tensor:
+        """Squared distances, float64 (N, N), infinite from an example to itself."""
+        norms = self.gram.diagonal()
+        return (norms[:, None] + norms - 2 * self.gram).clamp_min(0).fill_diagonal_(math.inf)
+
+    @functools.cached_property
+    def members(self) -> Tensor:
+        """One-hot classes, float64 (N, K)."""
+        return torch.nn.functional.one_hot(self.labels, len(self.counts)).double()

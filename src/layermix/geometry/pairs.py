@@ -1,0 +1,248 @@
+"""All pairs of examples, tile by tile: what each weighs for the other at many temperatures.
+
+For the soft nearest neighbor loss each example i needs two sums over the others,
+
+    own_i   = sum over j != i of its class     of exp(-|x_i - x_j|^2 / T)
+    other_i = sum over k      of other classes of exp(-|x_i - x_k|^2 / T)
+
+at many temperatures T. The N x N matrix is never there: distances come from matrix products of some
+rows with all, and the exponentials of 1/T squared are those of 2/T, one multiplication instead of
+an exponential. Two ways lead to the sums:
+
+- `_symmetric` takes every pair once, adds what it weighs to both its rows and its columns, and
+  takes half the work. All weights are lifted by a power of two as large as float32 can hold; where
+  those of an example underflow all the same, it cannot tell;
+- `_shifted` divides each row by its own largest weight first, so that nothing underflows.
+
+Both keep `own` and `other` apart, so that a loss near zero keeps its digits.
+
+Shapes: N examples, d features, t temperatures, r rows and c columns of a tile.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+SMALL = 1 << 21  # distances that are kept, in float64, where there are no more in all
+_PANEL = 1 << 24  # most distances of a panel of rows: 64 MB in float32
+_ROWS = 256  # most rows of a panel
+_COLUMNS = 512  # of a tile: its weights stay in a processor's fast memory
+_SQUARINGS = 5  # in a row, each of which doubles the rounding error
+_LIFT = 96.0  # log2 of what weights are multiplied by, where no row has a shift of its own
+_LEAST = -90.0  # log2 of a lifted sum below which weights may have underflowed in float32
+_NOTHING = -60.0  # log2 of other / own below which a loss is zero in any sense
+
+
+class Pairs:
+    """All pairs of examples.
+
+    Parameters
+    ----------
+    features
+        Shape (N', d), floating point; left as they are.
+    order
+        Indices of the N examples that count, the members of a class one after another.
+    counts
+        Number of examples of each class, in that order; their sum is N.
+    dtype
+        float32 or float64: of distances and weights; sums are float64.
+    centre
+        Take the mean off first: differences stay what they are, and lose fewer digits.
+    """
+
+    def __init__(
+        self, features: Tensor, order: Tensor, counts: Tensor, dtype: torch.dtype, centre: bool
+    ) -> None:
+        n = len(order)
+        self.size, self.borders = n, [0, *counts.cumsum(0).tolist()]
+        self._rows = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
+        self._right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
+        x, blocks = self._right[:, :-2], range(0, n, _ROWS)
+        mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+        for start in blocks:
+            x[start : start + _ROWS] = features[order[start : start + _ROWS]]
+            if centre:
+                mean += x[start : start + _ROWS].sum(0, dtype=torch.float64) / n
+        x -= mean.to(dtype)
+        for start in blocks:
+            self._right[start : start + _ROWS, -2] = -x[start : start + _ROWS].square().sum(1)
+        self._room = self._right.new_empty(self._rows * n)  # for a panel
+        self._kept: Tensor | None = None
+
+    def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logarithms of `own` and `other` for every temperature, float64 (t, N)."""
+        chains = _chains(temperatures)
+        if self._right.dtype == torch.float64 or self.size <= self._rows:
+            return self._shifted(chains)
+        own, other, bad = self._symmetric(chains)
+        if bad.any():
+            again = temperatures[bad.cpu()]
+            own[bad], other[bad] = self._shifted(_chains(again))
+        return own, other
+
+    def scale(self) -> float:
+        """Return the median squared distance between (at most 1,000 evenly chosen) examples.
+
+        Pairs that coincide, up to rounding, have no scale and do not count.
+        """
+        some = self._right[:: -(-self.size // 1000), :-2].double()
+        distance = torch.cdist(some, some).square()[*torch.triu_indices(len(some), len(some), 1)]
+        apart = distance[distance > 1e-12 * distance.max()]
+        return float(apart.median()) if len(apart) else 1.0
+
+    def _symmetric(self, chains: "list[_Chain]") -> tuple[Tensor, Tensor, Tensor]:
+        """Return `own`, `other`, and at which temperatures they cannot be trusted."""
+        own, other = self._zeros(chains), self._zeros(chains)
+        for rows in self._panels():
+            panel = self._energies(rows, slice(rows.start, self.size))
+            edges = [rows.start, *range(rows.stop, self.size, _COLUMNS), self.size]
+            for start, stop in pairwise(edges):
+                columns = slice(start, stop)
+                tile = panel[:, start - rows.start : stop - rows.start]
+                once = start == rows.start  # the square that holds each pair twice
+                for part in self._own(rows, columns):
+                    inside = tile[_local(part, rows.start, start)]
+                    _add(own, inside.clone(), part, chains, once, lifted=True)
+                    inside.fill_(-math.inf)
+                _add(other, tile, (rows, columns), chains, once, lifted=True)
+        own, other = own.log_(), other.log_()
+        bad = _underflowed(own, other)
+        for chain in chains:
+            for k, place in enumerate(chain.places):
+                lift = chain.lift * 2**k * math.log(2)
+                own[place] -= lift
+                other[place] -= lift
+        return own, other, bad
+
+    def _shifted(self, chains: "list[_Chain]") -> tuple[Tensor, Tensor]:
+        own, other = self._zeros(chains), self._zeros(chains)
+        everything = slice(0, self.size)
+        for rows in self._panels():
+            panel = self._energies(rows, everything)
+            for part in self._own(rows, everything):
+                inside = panel[_local(part, rows.start, 0)]
+                _add_shifted(own, inside.clone(), part[0], chains)
+                inside.fill_(-math.inf)
+            _add_shifted(other, panel, rows, chains)
+        return own, other
+
+    def _panels(self) -> Iterator[slice]:
+        for start in range(0, self.size, self._rows):
+            yield slice(start, min(start + self._rows, self.size))
+
+    def _energies(self, rows: slice, columns: slice) -> Tensor:
+        """Return -|x_i - x_j|^2, shape (r, c), minus infinity where i = j."""
+        if self._kept is not None:
+            return self._kept.clone()
+        left = self._right[rows].clone()
+        left[:, :-2] *= 2
+        left[:, -2:] = left[:, [-1, -2]]
+        right = self._right[columns]
+        panel = self._room[: len(left) * len(right)].view(len(left), len(right))
+        torch.mm(left, right.T, out=panel).clamp_max_(0)
+        panel.diagonal(rows.start - columns.start).fill_(-math.inf)
+        if self.size <= self._rows:
+            self._kept = panel.clone()
+        return panel
+
+    def _own(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
+        """Yield the rectangles of pairs of one class among some rows and columns."""
+        for low, high in pairwise(self.borders):
+            down, across = (slice(max(s.start, low), min(s.stop, high)) for s in (rows, columns))
+            if down.start < down.stop and across.start < across.stop:
+                yield down, across
+
+    def _zeros(self, chains: "list[_Chain]") -> Tensor:
+        count = sum(len(chain.places) for chain in chains)
+        return self._right.new_zeros(count, self.size, dtype=torch.float64)
+
+
+class _Chain(NamedTuple):
+    """Temperatures each half of the one before."""
+
+    scale: float  # log2(e) / T of the first
+    places: list[int]  # where they stand among all
+
+    @property
+    def lift(self) -> float:
+        """The power of two for the first: it doubles with each squaring, up to `_LIFT`."""
+        return _LIFT / 2 ** (len(self.places) - 1)
+
+
+def _chains(temperatures: Tensor) -> list[_Chain]:
+    values, chains = temperatures.tolist(), []
+    for place in sorted(range(len(values)), key=lambda i: -values[i]):
+        for chain in chains:
+            last = values[chain.places[-1]]
+            if len(chain.places) <= _SQUARINGS and math.isclose(last, 2 * values[place]):
+                chain.places.append(place)
+                break
+        else:
+            chains.append(_Chain(math.log2(math.e) / values[place], [place]))
+    return chains
+
+
+def _weigh(energies: Tensor, chain: _Chain, lifted: bool, out: Tensor) -> Iterator[int]:
+    """Put exp(energies / T) into `out` for one temperature of a chain after another; yield each."""
+    lift = energies.new_tensor(chain.lift if lifted else 0.0)
+    # exp2 stays quick where exp underflows.
+    torch.add(lift, energies, alpha=chain.scale, out=out).exp2_()
+    for place in chain.places:
+        if place != chain.places[0]:
+            out.mul_(out)
+        yield place
+
+
+def _add(
+    sums: Tensor,
+    tile: Tensor,
+    where: tuple[slice, slice],
+    chains: list[_Chain],
+    once: bool,
+    lifted: bool,
+) -> None:
+    """Add the weights of a tile to the sums of its rows, and of its columns too unless `once`."""
+    rows, columns = where
+    by_row, by_column = (tile.new_zeros(len(sums), size) for size in tile.shape)
+    down, across = (tile.new_ones(size) for size in tile.shape)
+    weights = torch.empty_like(tile, memory_format=torch.contiguous_format)
+    turned, row_sums, column_sums = weights.T, by_row.unbind(), by_column.unbind()
+    for chain in chains:
+        for place in _weigh(tile, chain, lifted, weights):
+            torch.mv(weights, across, out=row_sums[place])  # quicker than sum()
+            if not once:
+                torch.mv(turned, down, out=column_sums[place])
+    sums[:, rows] += by_row
+    if not once:
+        sums[:, columns] += by_column
+
+
+def _add_shifted(sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain]) -> None:
+    """Set the logarithms of the weights' sums of some rows, each shifted by its largest."""
+    top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
+    for start in range(0, panel.shape[1], _COLUMNS):
+        part = panel[:, start : start + _COLUMNS]
+        _add(sums, part.sub_(top), (rows, slice(0, 0)), chains, once=True, lifted=False)
+    for chain in chains:
+        scales = [chain.scale * math.log(2) * 2.0**k for k in range(len(chain.places))]
+        for place, scale in zip(chain.places, scales, strict=True):
+            sums[place, rows] = sums[place, rows].log() + top[:, 0].double() * scale
+
+
+def _underflowed(own: Tensor, other: Tensor) -> Tensor:
+    """Tell the temperatures at which some example's sums cannot be trusted, shape (t,)."""
+    least = _LEAST * math.log(2)
+    nothing = other < own + _NOTHING * math.log(2)
+    return ((own < least) | ((other < least) & ~nothing)).any(1)
+
+
+def _local(part: tuple[slice, slice], row: int, column: int) -> tuple[slice, slice]:
+    rows, columns = part
+    return (
+        slice(rows.start - row, rows.stop - row),
+        slice(columns.start - column, columns.stop - column),
+    )

@@ -1,0 +1,53 @@
+"""What a benchmark found: rows of numbers with the conditions they were measured under."""
+
+import csv
+import io
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.table import Table as RichTable
+
+Row = dict[str, str | float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The result of a benchmark.
+
+    Attributes
+    ----------
+    title
+        What was measured.
+    rows
+        One dict for each line, all with the same keys; times in seconds, memory in MB (10^6 bytes).
+    notes
+        What one must know to read it, a sentence each.
+    conditions
+        Command, hardware and versions.
+    """
+
+    title: str
+    rows: list[Row]
+    notes: list[str]
+    conditions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return asdict(self)
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV, with a header."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def to_rich(self) -> RichTable:
+        """Return a table for a terminal."""
+        found = RichTable(title=self.title)
+        for name in self.rows[0]:
+            found.add_column(name, justify="left" if name == "what" else "right")
+        for row in self.rows:
+            found.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+        return found

@@ -1,0 +1,72 @@
+"""The interpolation gap: zero where the rest of the network is affine, else the formula's."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import layermix as lm
+from layermix.geometry import interpolation_gap
+from layermix.geometry.intrusion import derangement
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 3)).double()
+
+
+X, Y = torch.randn(20, 6, dtype=torch.float64), torch.arange(20) % 3
+
+
+@pytest.mark.parametrize("point", ["1", "2", "final", "logits"])
+def test_the_gap_is_zero_where_the_rest_is_affine(point: str) -> None:
+    assert interpolation_gap(net(), X, Y, point)[point].kl == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("point", "before", "after"),
+    [("input", lambda m: lambda x: x, lambda m: m), ("0", lambda m: m[0], lambda m: m[1:])],
+)
+def test_gap_and_cross_entropy_are_those_of_the_formula(
+    point: str, before: Callable, after: Callable
+) -> None:
+    model = net()
+    h, g = before(model), after(model)
+    partner = torch.from_numpy(derangement(np.random.default_rng(5), 20))
+    found = interpolation_gap(model, X, Y, [point], ratios=(0.2, 0.5), seed=5)[point]
+    with torch.no_grad():
+        for ratio, (kl, cross_entropy) in found.by_ratio.items():
+            mixed = g(ratio * h(X) + (1 - ratio) * h(X)[partner])
+            logits = ratio * model(X) + (1 - ratio) * model(X)[partner]
+            p, q = mixed.softmax(1), logits.softmax(1)
+            assert kl == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-4)
+            soft = ratio * torch.eye(3)[Y] + (1 - ratio) * torch.eye(3)[Y[partner]]
+            expected = float(-(soft * mixed.log_softmax(1)).sum(1).mean())
+            assert cross_entropy == pytest.approx(expected, rel=1e-5)
+    assert found.kl == pytest.approx(np.mean([kl for kl, _ in found.by_ratio.values()]))
+    assert found.kl > 1e-4
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = net()
+    interpolation_gap(model, X, Y, "0")
+    assert model.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_named_inputs_are_handed_over_by_name() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.head = nn.Linear(6, 4), nn.Linear(4, 3)
+
+        def forward(self, *, a: Tensor, b: Tensor) -> Tensor:
+            return self.head(torch.relu(self.left(a) + b))
+
+    x = {"a": torch.randn(8, 6), "b": torch.randn(8, 4)}
+    found = interpolation_gap(Pair(), x, torch.arange(8) % 3, ["left", "final"])
+    assert found["final"].kl == pytest.approx(0, abs=1e-6)
+    assert found["left"].kl > 0
+    assert lm.points(Pair(), x).names[-2:] == ["final", "logits"]

@@ -1,0 +1,207 @@
+"""Every measure goes where theory says on data whose geometry is known."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from known import CLASSES, EACH, D, collapsed, gaussians, layer, rings, shuffled
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import NearestCentroid, NearestNeighbors
+from torch import Tensor
+
+from layermix.geometry.layer import Layer
+from layermix.geometry.measures import MEASURES
+
+N = CLASSES * EACH
+
+
+def value(name: str, data: tuple[Tensor, Tensor]) -> float:
+    return MEASURES[name].compute(layer(data))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_classes_that_move_apart_move_every_measure_its_way(name: str) -> None:
+    values = [value(name, gaussians(apart)) for apart in (0.0, 2.0, 4.0, 20.0)]
+    if name == "spectrum":  # knows no distance between classes
+        assert values == pytest.approx([values[0]] * 4, rel=1e-6)
+        return
+    signs = 1 if MEASURES[name].apart == "high" else -1
+    steps = [signs * (b - a) for a, b in pairwise(values)]
+    assert all(step >= 0 for step in steps)
+    assert steps[0] + steps[1] > 0
+
+
+COLLAPSED = {name: 0.0 if m.apart == "low" else 1.0 for name, m in MEASURES.items()}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_classes_that_are_points_reach_the_end_of_every_scale(name: str) -> None:
+    assert value(name, collapsed()) == pytest.approx(COLLAPSED[name], abs=1e-6)
+
+
+CHANCE = {
+    "snnl": (1.0, 0.05),
+    "intrusion": (1.0, 0.1),
+    "intrusion_same": (1.0, 0.1),
+    "knn": (1 / CLASSES, 0.09),
+    "centres": (1 / CLASSES, 0.09),
+    "probe": (1 / CLASSES, 0.09),
+    "separation": (0.0, 0.03),
+    "cka": (0.0, 0.05),
+}
+
+
+@pytest.mark.parametrize("name", CHANCE)
+def test_shuffled_labels_are_at_chance(name: str) -> None:
+    wanted, tolerance = CHANCE[name]
+    assert value(name, shuffled()) == pytest.approx(wanted, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("change", ["scaled", "turned", "shuffled rows", "renamed classes"])
+def test_what_carries_no_geometry_changes_no_measure(name: str, change: str) -> None:
+    x, y = gaussians(2.0)
+    before = value(name, (x, y))
+    turn = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64)).Q
+    after = {
+        "scaled": lambda: (1e3 * x, y),
+        "turned": lambda: (x @ turn, y),
+        "shuffled rows": lambda: (x, y),
+        "renamed classes": lambda: (x, 10 + 3 * y),
+    }[change]()
+    assert value(name, after) == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in MEASURES if n != "separation"])
+def test_a_shift_of_all_features_changes_no_measure_of_distances(name: str) -> None:
+    x, y = gaussians(2.0)
+    assert value(name, (x + 100, y)) == pytest.approx(value(name, (x, y)), rel=1e-6)
+
+
+def test_rings_are_apart_for_neighbours_but_not_for_lines_and_centres() -> None:
+    assert value("knn", rings()) > 0.85
+    assert value("snnl", rings()) < 0.3
+    for name in ("centres", "probe"):
+        assert value(name, rings()) < 0.5
+    assert value("separation", rings()) < 0.1
+    assert value("intrusion", rings()) > 0.5  # chords cross the rings between
+
+
+def by_sklearn_neighbours(x: np.ndarray, y: np.ndarray) -> float:
+    hits = 0
+    for i in range(len(y)):
+        rest = np.arange(len(y)) != i
+        near = NearestNeighbors(n_neighbors=5).fit(x[rest]).kneighbors(x[i : i + 1])[1][0]
+        votes = np.bincount(y[rest][near], minlength=CLASSES).astype(float)
+        np.add.at(votes, y[rest][near], [0.05, 0.04, 0.03, 0.02, 0.01])  # ties: the nearer win
+        hits += votes.argmax() == y[i]
+    return hits / len(y)
+
+
+def by_sklearn_centres(x: np.ndarray, y: np.ndarray) -> float:
+    rest = [np.arange(len(y)) != i for i in range(len(y))]
+    hits = [NearestCentroid().fit(x[r], y[r]).predict(x[~r])[0] == y[~r][0] for r in rest]
+    return float(np.mean(hits))
+
+
+def by_sklearn_ridge(x: np.ndarray, y: np.ndarray) -> float:
+    half, hits = np.empty(len(y), int), 0
+    half[np.argsort(y, kind="stable")] = np.arange(len(y)) % 2
+    for k in (0, 1):
+        train, test = half == k, half != k
+        centred = x[train] - x[train].mean(0)
+        ridge = 1e-3 * (centred**2).sum(1).mean()
+        found = Ridge(ridge).fit(x[train], np.eye(CLASSES)[y[train]])
+        hits += (found.predict(x[test]).argmax(1) == y[test]).sum()
+    return hits / len(y)
+
+
+def by_pairs(x: np.ndarray, y: np.ndarray) -> float:
+    """Return class separation by its double sums over pairs of classes and of examples."""
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    means = [
+        [float((1 - unit[y == a] @ unit[y == b].T).mean()) for b in range(CLASSES)]
+        for a in range(CLASSES)
+    ]
+    return 1 - float(np.trace(means)) / CLASSES / float(np.mean(means))
+
+
+def by_pseudo_inverse(weighted: bool) -> Callable[[np.ndarray, np.ndarray], float]:
+    def measure(x: np.ndarray, y: np.ndarray) -> float:
+        counts, centre = np.bincount(y), x.mean(0)
+        means = np.stack([x[y == k].mean(0) for k in range(CLASSES)])
+        within = (x - means[y]).T @ (x - means[y]) / len(y)
+        shares = counts / len(y) if weighted else np.full(CLASSES, 1 / CLASSES)
+        between = (means - centre).T @ (shares[:, None] * (means - centre))
+        trace = float(np.trace(within @ np.linalg.pinv(between, rcond=1e-9, hermitian=True)))
+        return trace if weighted else trace / CLASSES
+
+    return measure
+
+
+def by_features(x: np.ndarray, y: np.ndarray) -> float:
+    """Return linear CKA by its feature form, |Y^T X|^2 / (|X^T X| |Y^T Y|)."""
+    a, b = x - x.mean(0), np.eye(CLASSES)[y] - np.bincount(y) / len(y)
+    return float(np.linalg.norm(b.T @ a) ** 2 / np.linalg.norm(a.T @ a) / np.linalg.norm(b.T @ b))
+
+
+def by_singular_values(x: np.ndarray, y: np.ndarray) -> float:
+    shares = []
+    for k in range(CLASSES):
+        values = np.linalg.svd(x[y == k] - x[y == k].mean(0), compute_uv=False) ** 2
+        shares.append(1 - values[0] / values.sum())
+    return float(np.mean(shares))
+
+
+REFERENCES = {
+    "knn": by_sklearn_neighbours,
+    "centres": by_sklearn_centres,
+    "probe": by_sklearn_ridge,
+    "separation": by_pairs,
+    "nc1": by_pseudo_inverse(weighted=False),
+    "fuzziness": by_pseudo_inverse(weighted=True),
+    "cka": by_features,
+    "spectrum": by_singular_values,
+}
+
+
+@pytest.mark.parametrize("unbalanced", [False, True])
+@pytest.mark.parametrize("apart", [0.5, 2.0])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_measures_equal_independent_implementations(
+    name: str, apart: float, unbalanced: bool
+) -> None:
+    x, y = gaussians(apart)
+    if unbalanced:
+        keep = (y > 0) | (torch.arange(N) % 3 == 0)
+        x, y = x[keep], y[keep]
+    expected = REFERENCES[name](x.numpy(), y.numpy())
+    assert value(name, (x, y)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_wide_float32_features_give_what_float64_gives(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = gaussians(2.0)
+    wide = torch.cat([x, 0.01 * torch.randn(N, 3000, dtype=torch.float64)], 1).float()
+    expected = value(name, (wide.double(), y))
+    monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
+    assert value(name, (wide, y)) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_distances_are_squared_and_infinite_to_oneself() -> None:
+    x, y = gaussians(1.0)
+    expected = torch.cdist(x, x).square().fill_diagonal_(math.inf)
+    torch.testing.assert_close(Layer(x, y).distances, expected)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, 1, 2]])
+def test_too_few_of_a_class_are_refused(labels: list[int]) -> None:
+    from layermix import InputError
+
+    with pytest.raises(InputError, match="geometry needs two classes or more, and two examples"):
+        Layer(torch.randn(4, 2), torch.tensor(labels))

@@ -1,0 +1,57 @@
+"""Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from layermix import InputError
+from layermix.lab.bench import BENCHES, Table, run_bench
+from layermix.lab.bench.snnl import _data, _dense, _tiled
+from layermix.lab.bench.timing import alternate, peak_memory, ratio
+
+
+def test_things_are_timed_in_turn_after_one_turn_that_does_not_count() -> None:
+    calls: list[str] = []
+    seconds = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert calls == ["a", "b"] * 4
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_taken_repetition_by_repetition() -> None:
+    assert ratio({"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}, "a", "b") == (2.0, 1.0, 3.0)
+
+
+def test_peak_memory_sees_what_was_given_back() -> None:
+    grown = peak_memory(lambda: torch.ones(10_000_000).sum())
+    assert math.isnan(grown) or 38 < grown < 80
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_a_benchmark_writes_its_table(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"what": "nothing", "seconds": 0.5}
+    monkeypatch.setitem(BENCHES, "nothing", lambda: Table("Nothing", [row], ["It is quick."]))
+    path = tmp_path / f"deep/nothing.{suffix}"
+    found = run_bench("nothing", path)
+    assert found.conditions["command"] == "layermix bench nothing"
+    assert torch.__version__.startswith(found.conditions["torch"])
+    if suffix == "json":
+        assert json.loads(path.read_text()) == found.to_json()
+    else:
+        assert path.read_text() == "what,seconds\nnothing,0.5\n"
+
+
+def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown benchmark 'snml': did you mean 'snnl'"):
+        run_bench("snml")
+    with pytest.raises(InputError, match=r"name a file that ends in .json or .csv"):
+        run_bench("snnl", tmp_path / "table.txt")
+
+
+def test_the_timed_ways_to_snnl_agree() -> None:
+    x, y = _data(1500)
+    torch.testing.assert_close(_tiled(x, y).float(), _dense(x, y), rtol=1e-3, atol=1e-4)
