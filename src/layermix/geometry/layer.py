@@ -9,6 +9,7 @@ Shapes: N examples, d features, K classes.
 
 import functools
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -66,8 +67,7 @@ class Layer:
         exact = n * n * d <= _EXACT or self.features.dtype == torch.float64
         dtype = torch.float64 if exact else torch.float32
         found = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
-        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
-            x = part.to(dtype) - mean.to(dtype)
+        for x, _ in self._centred(dtype):
             found += x @ x.T
         return found
 
@@ -75,8 +75,8 @@ class Layer:
     def raw_gram(self) -> Tensor:
         """Inner products of the examples as they are, float64 (N, N)."""
         along = torch.zeros(len(self), dtype=torch.float64, device=self.features.device)
-        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
-            along += (part.double() - mean) @ mean
+        for x, mean in self._centred(torch.float64):
+            along += x @ mean
         return self.gram + along[:, None] + along + self.mean.square().sum()
 
     @functools.cached_property
@@ -89,3 +89,8 @@ class Layer:
     def members(self) -> Tensor:
         """One-hot classes, float64 (N, K)."""
         return torch.nn.functional.one_hot(self.labels, len(self.counts)).double()
+
+    def _centred(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the centred examples, (N, c), and their mean, (c,), some features at a time."""
+        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
+            yield part.to(dtype) - mean.to(dtype), mean.to(dtype)

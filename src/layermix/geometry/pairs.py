@@ -75,13 +75,11 @@ class Pairs:
 
     def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithms of `own` and `other` for every temperature, float64 (t, N)."""
-        chains = _chains(temperatures)
         if self._right.dtype == torch.float64 or self.size <= self._rows:
-            return self._shifted(chains)
-        own, other, bad = self._symmetric(chains)
+            return self._shifted(temperatures)
+        own, other, bad = self._symmetric(temperatures)
         if bad.any():
-            again = temperatures[bad.cpu()]
-            own[bad], other[bad] = self._shifted(_chains(again))
+            own[bad], other[bad] = self._shifted(temperatures[bad.cpu()])
         return own, other
 
     def scale(self) -> float:
@@ -94,21 +92,22 @@ class Pairs:
         apart = distance[distance > 1e-12 * distance.max()]
         return float(apart.median()) if len(apart) else 1.0
 
-    def _symmetric(self, chains: "list[_Chain]") -> tuple[Tensor, Tensor, Tensor]:
+    def _symmetric(self, temperatures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `own`, `other`, and at which temperatures they cannot be trusted."""
-        own, other = self._zeros(chains), self._zeros(chains)
+        chains = _chains(temperatures, lift=_LIFT)
+        own, other = self._zeros(temperatures), self._zeros(temperatures)
         for rows in self._panels():
             panel = self._energies(rows, slice(rows.start, self.size))
             edges = [rows.start, *range(rows.stop, self.size, _COLUMNS), self.size]
             for start, stop in pairwise(edges):
                 columns = slice(start, stop)
                 tile = panel[:, start - rows.start : stop - rows.start]
-                once = start == rows.start  # the square that holds each pair twice
-                for part in self._own(rows, columns):
-                    inside = tile[_local(part, rows.start, start)]
-                    _add(own, inside.clone(), part, chains, once, lifted=True)
+                twice = start == rows.start  # the square holds each pair twice
+                for down, across in self._own(rows, columns):
+                    inside = tile[_local(down, rows), _local(across, columns)]
+                    _add(own, inside.clone(), chains, down, None if twice else across)
                     inside.fill_(-math.inf)
-                _add(other, tile, (rows, columns), chains, once, lifted=True)
+                _add(other, tile, chains, rows, None if twice else columns)
         own, other = own.log_(), other.log_()
         bad = _underflowed(own, other)
         for chain in chains:
@@ -118,14 +117,15 @@ class Pairs:
                 other[place] -= lift
         return own, other, bad
 
-    def _shifted(self, chains: "list[_Chain]") -> tuple[Tensor, Tensor]:
-        own, other = self._zeros(chains), self._zeros(chains)
+    def _shifted(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+        chains = _chains(temperatures)
+        own, other = self._zeros(temperatures), self._zeros(temperatures)
         everything = slice(0, self.size)
         for rows in self._panels():
             panel = self._energies(rows, everything)
-            for part in self._own(rows, everything):
-                inside = panel[_local(part, rows.start, 0)]
-                _add_shifted(own, inside.clone(), part[0], chains)
+            for down, across in self._own(rows, everything):
+                inside = panel[_local(down, rows), across]
+                _add_shifted(own, inside.clone(), down, chains)
                 inside.fill_(-math.inf)
             _add_shifted(other, panel, rows, chains)
         return own, other
@@ -156,9 +156,8 @@ class Pairs:
             if down.start < down.stop and across.start < across.stop:
                 yield down, across
 
-    def _zeros(self, chains: "list[_Chain]") -> Tensor:
-        count = sum(len(chain.places) for chain in chains)
-        return self._right.new_zeros(count, self.size, dtype=torch.float64)
+    def _zeros(self, temperatures: Tensor) -> Tensor:
+        return self._right.new_zeros(len(temperatures), self.size, dtype=torch.float64)
 
 
 class _Chain(NamedTuple):
@@ -166,14 +165,15 @@ class _Chain(NamedTuple):
 
     scale: float  # log2(e) / T of the first
     places: list[int]  # where they stand among all
+    most: float  # log2 of what the weights of the last are multiplied by
 
     @property
     def lift(self) -> float:
-        """The power of two for the first: it doubles with each squaring, up to `_LIFT`."""
-        return _LIFT / 2 ** (len(self.places) - 1)
+        """The same of the first: it doubles with each squaring."""
+        return self.most / 2 ** (len(self.places) - 1)
 
 
-def _chains(temperatures: Tensor) -> list[_Chain]:
+def _chains(temperatures: Tensor, lift: float = 0.0) -> list[_Chain]:
     values, chains = temperatures.tolist(), []
     for place in sorted(range(len(values)), key=lambda i: -values[i]):
         for chain in chains:
@@ -182,15 +182,14 @@ def _chains(temperatures: Tensor) -> list[_Chain]:
                 chain.places.append(place)
                 break
         else:
-            chains.append(_Chain(math.log2(math.e) / values[place], [place]))
+            chains.append(_Chain(math.log2(math.e) / values[place], [place], lift))
     return chains
 
 
-def _weigh(energies: Tensor, chain: _Chain, lifted: bool, out: Tensor) -> Iterator[int]:
+def _weigh(energies: Tensor, chain: _Chain, out: Tensor) -> Iterator[int]:
     """Put exp(energies / T) into `out` for one temperature of a chain after another; yield each."""
-    lift = energies.new_tensor(chain.lift if lifted else 0.0)
     # exp2 stays quick where exp underflows.
-    torch.add(lift, energies, alpha=chain.scale, out=out).exp2_()
+    torch.add(energies.new_tensor(chain.lift), energies, alpha=chain.scale, out=out).exp2_()
     for place in chain.places:
         if place != chain.places[0]:
             out.mul_(out)
@@ -198,26 +197,20 @@ def _weigh(energies: Tensor, chain: _Chain, lifted: bool, out: Tensor) -> Iterat
 
 
 def _add(
-    sums: Tensor,
-    tile: Tensor,
-    where: tuple[slice, slice],
-    chains: list[_Chain],
-    once: bool,
-    lifted: bool,
+    sums: Tensor, tile: Tensor, chains: list[_Chain], rows: slice, columns: slice | None
 ) -> None:
-    """Add the weights of a tile to the sums of its rows, and of its columns too unless `once`."""
-    rows, columns = where
+    """Add the weights of a tile to the sums of its rows, and of its columns where given."""
     by_row, by_column = (tile.new_zeros(len(sums), size) for size in tile.shape)
     down, across = (tile.new_ones(size) for size in tile.shape)
     weights = torch.empty_like(tile, memory_format=torch.contiguous_format)
     turned, row_sums, column_sums = weights.T, by_row.unbind(), by_column.unbind()
     for chain in chains:
-        for place in _weigh(tile, chain, lifted, weights):
+        for place in _weigh(tile, chain, weights):
             torch.mv(weights, across, out=row_sums[place])  # quicker than sum()
-            if not once:
+            if columns is not None:
                 torch.mv(turned, down, out=column_sums[place])
     sums[:, rows] += by_row
-    if not once:
+    if columns is not None:
         sums[:, columns] += by_column
 
 
@@ -226,7 +219,7 @@ def _add_shifted(sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain])
     top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
     for start in range(0, panel.shape[1], _COLUMNS):
         part = panel[:, start : start + _COLUMNS]
-        _add(sums, part.sub_(top), (rows, slice(0, 0)), chains, once=True, lifted=False)
+        _add(sums, part.sub_(top), chains, rows, None)
     for chain in chains:
         scales = [chain.scale * math.log(2) * 2.0**k for k in range(len(chain.places))]
         for place, scale in zip(chain.places, scales, strict=True):
@@ -240,9 +233,6 @@ def _underflowed(own: Tensor, other: Tensor) -> Tensor:
     return ((own < least) | ((other < least) & ~nothing)).any(1)
 
 
-def _local(part: tuple[slice, slice], row: int, column: int) -> tuple[slice, slice]:
-    rows, columns = part
-    return (
-        slice(rows.start - row, rows.stop - row),
-        slice(columns.start - column, columns.stop - column),
-    )
+def _local(part: slice, whole: slice) -> slice:
+    """Return where a part lies within a whole."""
+    return slice(part.start - whole.start, part.stop - whole.start)
