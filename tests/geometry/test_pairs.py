@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.geometry import pairs as module
+from layermix.geometry import distances as module
+from layermix.geometry import pairs as tiles
 from layermix.geometry.pairs import Pairs
 
 TEMPERATURES = torch.tensor([4096.0, 64.0, 32.0, 16.0, 5.0, 2.5, 1.0], dtype=torch.float64)
@@ -33,7 +34,8 @@ def by_definition(x: Tensor, y: Tensor, temperatures: Tensor) -> tuple[Tensor, T
 
 def sums(x: Tensor, y: Tensor, temperatures: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     order = torch.arange(len(x))
-    return Pairs(x, order, y.bincount(), dtype, centre=True).log_sums(temperatures)
+    distances = module.Computed(x, order, dtype)
+    return Pairs(distances, y.bincount()).log_sums(temperatures)
 
 
 COUNTS = [[40, 40, 40], [90, 2, 28], [2] * 60, [119, 1], [120]]
@@ -52,7 +54,7 @@ def test_sums_are_those_of_the_definition_whatever_the_tiles(
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0 if rows < 120 else 120 * 120)
     monkeypatch.setattr(module, "_ROWS", rows)
-    monkeypatch.setattr(module, "_COLUMNS", columns)
+    monkeypatch.setattr(tiles, "_COLUMNS", columns)
     x, y = data(counts)
     for found, expected in zip(
         sums(x, y, TEMPERATURES, dtype), by_definition(x, y, TEMPERATURES), strict=True
@@ -78,9 +80,25 @@ def test_nothing_is_lost_where_all_weights_underflow(
 
 def test_halved_temperatures_share_an_exponential_at_most_six_times() -> None:
     octaves = torch.tensor([3.0 * 2.0**-k for k in range(9)], dtype=torch.float64)
-    assert [len(chain.places) for chain in module._chains(octaves)] == [6, 3]
+    assert [len(chain.places) for chain in tiles._chains(octaves)] == [6, 3]
     mixed = torch.tensor([8.0, 6.0, 4.0, 3.0, 1.0], dtype=torch.float64)
-    assert [chain.places for chain in module._chains(mixed)] == [[0, 2], [1, 3], [4]]
+    assert [chain.places for chain in tiles._chains(mixed)] == [[0, 2], [1, 3], [4]]
+
+
+@pytest.mark.parametrize("small", [0, 1 << 21])
+def test_distances_that_are_there_give_the_same_sums(
+    small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", small)
+    monkeypatch.setattr(module, "_ROWS", 17)
+    x, y = data([90, 2, 28])
+    kept = module.Kept(torch.cdist(x.double(), x.double()).square().float())
+    found, expected = (
+        Pairs(kept, y.bincount()).log_sums(TEMPERATURES),
+        by_definition(x, y, TEMPERATURES),
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
 
 
 def test_the_mean_is_taken_off_where_it_would_cost_digits() -> None:

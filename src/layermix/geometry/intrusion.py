@@ -8,19 +8,15 @@ Shapes: N examples, K classes, r ratios.
 
 import math
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.geometry.layer import Layer
+from layermix.geometry.layer import Layer, once
 
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)  # a pair in its other order has the ratio 1 - lambda
 _PARTNERS = 4  # partners of each example
-
-# Several measures of a layer ask for the same intrusion.
-_known: "WeakKeyDictionary[Layer, dict[int, Intrusion]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +68,8 @@ def intruders(mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor) 
     return _foreign(distance, labels, partner)
 
 
-def intrusion(layer: Layer, seed: int = 0) -> Intrusion:
+@once
+def intrusion(layer: Layer, *, seed: int = 0, ratios: tuple[float, ...] = RATIOS) -> Intrusion:
     """Mix pairs of a layer's examples, and count where they land.
 
     Each example is mixed with four partners, the same for every layer of as many examples, at a
@@ -84,17 +81,12 @@ def intrusion(layer: Layer, seed: int = 0) -> Intrusion:
         Features and classes; three examples or more.
     seed
         Seed of partners and of uniform ratios.
+    ratios
+        The grid; the shares over all, and by chance, are those of the uniform draws.
     """
-    known = _known.setdefault(layer, {})
-    if seed not in known:
-        known[seed] = _measured(layer, seed)
-    return known[seed]
-
-
-def _measured(layer: Layer, seed: int) -> Intrusion:
     rng, n = np.random.default_rng(seed), len(layer)
     device = layer.gram.device
-    bad: dict[float | str, list[Tensor]] = {key: [] for key in (*RATIOS, "beta")}
+    bad: dict[float | str, list[Tensor]] = {key: [] for key in (*ratios, "beta")}
     partners = [torch.from_numpy(derangement(rng, n)).to(device) for _ in range(_PARTNERS)]
     for partner in partners:
         drawn = torch.from_numpy(rng.uniform(size=n)).to(device)

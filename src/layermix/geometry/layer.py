@@ -9,7 +9,8 @@ Shapes: N examples, d features, K classes.
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -50,6 +51,8 @@ class Layer:
                 f"{int(self.counts.min())}: geometry needs two classes or more, and two examples "
                 "or more of each"
             )
+
+        self._found: dict[object, Any] = {}  # what `once` keeps
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -94,3 +97,20 @@ class Layer:
         """Yield the centred examples, (N, c), and their mean, (c,), some features at a time."""
         for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
             yield part.to(dtype) - mean.to(dtype), mean.to(dtype)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def once(compute: Callable[Concatenate[Layer, P], R]) -> Callable[Concatenate[Layer, P], R]:
+    """Compute something of a layer once, whichever of its measures ask for it."""
+
+    @functools.wraps(compute)
+    def recalled(layer: Layer, *args: P.args, **options: P.kwargs) -> R:
+        key = (compute, args, *options.items())
+        if key not in layer._found:
+            layer._found[key] = compute(layer, *args, **options)
+        return layer._found[key]
+
+    return recalled

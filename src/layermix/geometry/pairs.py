@@ -27,9 +27,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SMALL = 1 << 21  # distances that are kept, in float64, where there are no more in all
-_PANEL = 1 << 24  # most distances of a panel of rows: 64 MB in float32
-_ROWS = 256  # most rows of a panel
+from layermix.geometry.distances import Distances
+
 _COLUMNS = 512  # of a tile: its weights stay in a processor's fast memory
 _SQUARINGS = 5  # in a row, each of which doubles the rounding error
 _LIFT = 96.0  # log2 of what weights are multiplied by, where no row has a shift of its own
@@ -42,40 +41,20 @@ class Pairs:
 
     Parameters
     ----------
-    features
-        Shape (N', d), floating point; left as they are.
-    order
-        Indices of the N examples that count, the members of a class one after another.
+    distances
+        Between N examples, the members of a class one after another, float32 or float64 as the
+        weights will be; sums are float64.
     counts
         Number of examples of each class, in that order; their sum is N.
-    dtype
-        float32 or float64: of distances and weights; sums are float64.
-    centre
-        Take the mean off first: differences stay what they are, and lose fewer digits.
     """
 
-    def __init__(
-        self, features: Tensor, order: Tensor, counts: Tensor, dtype: torch.dtype, centre: bool
-    ) -> None:
-        n = len(order)
-        self.size, self.borders = n, [0, *counts.cumsum(0).tolist()]
-        self._rows = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
-        self._right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
-        x, blocks = self._right[:, :-2], range(0, n, _ROWS)
-        mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-        for start in blocks:
-            x[start : start + _ROWS] = features[order[start : start + _ROWS]]
-            if centre:
-                mean += x[start : start + _ROWS].sum(0, dtype=torch.float64) / n
-        x -= mean.to(dtype)
-        for start in blocks:
-            self._right[start : start + _ROWS, -2] = -x[start : start + _ROWS].square().sum(1)
-        self._room = self._right.new_empty(self._rows * n)  # for a panel
-        self._kept: Tensor | None = None
+    def __init__(self, distances: Distances, counts: Tensor) -> None:
+        self._distances, self.size = distances, distances.size
+        self.borders = [0, *counts.cumsum(0).tolist()]
 
     def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithms of `own` and `other` for every temperature, float64 (t, N)."""
-        if self._right.dtype == torch.float64 or self.size <= self._rows:
+        if self._distances.dtype == torch.float64 or self.size <= self._distances.rows:
             return self._shifted(temperatures)
         own, other, bad = self._symmetric(temperatures)
         if bad.any():
@@ -87,8 +66,8 @@ class Pairs:
 
         Pairs that coincide, up to rounding, have no scale and do not count.
         """
-        some = self._right[:: -(-self.size // 1000), :-2].double()
-        distance = torch.cdist(some, some).square()[*torch.triu_indices(len(some), len(some), 1)]
+        distance = self._distances.few()
+        distance = distance[*torch.triu_indices(*distance.shape, 1)]
         apart = distance[distance > 1e-12 * distance.max()]
         return float(apart.median()) if len(apart) else 1.0
 
@@ -97,7 +76,7 @@ class Pairs:
         chains = _chains(temperatures, lift=_LIFT)
         own, other = self._zeros(temperatures), self._zeros(temperatures)
         for rows in self._panels():
-            panel = self._energies(rows, slice(rows.start, self.size))
+            panel = self._distances.negative(rows, slice(rows.start, self.size))
             edges = [rows.start, *range(rows.stop, self.size, _COLUMNS), self.size]
             for start, stop in pairwise(edges):
                 columns = slice(start, stop)
@@ -122,7 +101,7 @@ class Pairs:
         own, other = self._zeros(temperatures), self._zeros(temperatures)
         everything = slice(0, self.size)
         for rows in self._panels():
-            panel = self._energies(rows, everything)
+            panel = self._distances.negative(rows, everything)
             for down, across in self._own(rows, everything):
                 inside = panel[_local(down, rows), across]
                 _add_shifted(own, inside.clone(), down, chains)
@@ -131,23 +110,9 @@ class Pairs:
         return own, other
 
     def _panels(self) -> Iterator[slice]:
-        for start in range(0, self.size, self._rows):
-            yield slice(start, min(start + self._rows, self.size))
-
-    def _energies(self, rows: slice, columns: slice) -> Tensor:
-        """Return -|x_i - x_j|^2, shape (r, c), minus infinity where i = j."""
-        if self._kept is not None:
-            return self._kept.clone()
-        left = self._right[rows].clone()
-        left[:, :-2] *= 2
-        left[:, -2:] = left[:, [-1, -2]]
-        right = self._right[columns]
-        panel = self._room[: len(left) * len(right)].view(len(left), len(right))
-        torch.mm(left, right.T, out=panel).clamp_max_(0)
-        panel.diagonal(rows.start - columns.start).fill_(-math.inf)
-        if self.size <= self._rows:
-            self._kept = panel.clone()
-        return panel
+        step = self._distances.rows
+        for start in range(0, self.size, step):
+            yield slice(start, min(start + step, self.size))
 
     def _own(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
         """Yield the rectangles of pairs of one class among some rows and columns."""
@@ -157,7 +122,8 @@ class Pairs:
                 yield down, across
 
     def _zeros(self, temperatures: Tensor) -> Tensor:
-        return self._right.new_zeros(len(temperatures), self.size, dtype=torch.float64)
+        shape = (len(temperatures), self.size)
+        return torch.zeros(shape, dtype=torch.float64, device=self._distances.device)
 
 
 class _Chain(NamedTuple):

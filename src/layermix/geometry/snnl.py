@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
+from layermix.geometry.distances import SMALL, Kept, all_distances
+from layermix.geometry.layer import Layer, once
 from layermix.geometry.minimum import minimise
-from layermix.geometry.pairs import SMALL, Pairs
+from layermix.geometry.pairs import Pairs
 
 Distance = Literal["euclidean", "cosine"]
 
@@ -130,21 +132,32 @@ def snnl(
     return _mean([_exact(x[d], y[d], temperature, distance == "euclidean") for d in draws])
 
 
+@once
+def layer_snnl(layer: Layer) -> SNNL:
+    """Return the exact SNNL of a layer at its best temperature, from distances already there."""
+    order = layer.labels.argsort(stable=True)
+    dtype = torch.float64 if len(order) ** 2 <= SMALL else torch.float32
+    squared = layer.distances[order][:, order].to(dtype)
+    return _measured(Pairs(Kept(squared), layer.counts), layer.counts, None, 0)
+
+
 def _exact(x: Tensor, labels: Tensor, temperature: float | None, centre: bool) -> SNNL:
     """Measure all examples, (N, d)."""
     _, y, counts = labels.unique(return_inverse=True, return_counts=True)
     order = y.argsort(stable=True)
     order = order[counts[y[order]] > 1]
-    n = len(order)
-    if not n:
+    if not len(order):
         raise InputError(
             f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
             "example has a companion: measure more examples"
         )
     counts = counts[counts > 1]
-    dtype = torch.float64 if n * n <= SMALL else _dtype(x)
-    pairs = Pairs(x, order, counts, dtype, centre)
+    pairs = Pairs(all_distances(x, order, _dtype(x), centre), counts)
+    return _measured(pairs, counts, temperature, len(x) - len(order))
 
+
+def _measured(pairs: Pairs, counts: Tensor, temperature: float | None, singletons: int) -> SNNL:
+    n = pairs.size
     measured: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
 
     def loss(temperatures: Tensor) -> Tensor:
@@ -163,7 +176,7 @@ def _exact(x: Tensor, labels: Tensor, temperature: float | None, centre: bool) -
     found = SNNL(value, temperature)
     found.chance = float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
     found.standard_error = spread / math.sqrt(n)
-    found.n, found.classes, found.singletons = n, len(counts), len(x) - n
+    found.n, found.classes, found.singletons = n, len(counts), singletons
     return found
 
 

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from layermix.geometry.distances import Computed
 from layermix.geometry.pairs import Pairs
 from layermix.lab.bench.table import Row, Table
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
@@ -93,7 +94,8 @@ def _temperatures() -> Tensor:
 
 
 def _tiled(x: Tensor, y: Tensor) -> Tensor:
-    pairs = Pairs(x, y.argsort(stable=True), y.bincount(), torch.float32, centre=True)
+    distances = Computed(x, y.argsort(stable=True), torch.float32)
+    pairs = Pairs(distances, y.bincount())
     own, other = pairs.log_sums(_temperatures())
     return torch.nn.functional.softplus(other - own).mean(1)
 
