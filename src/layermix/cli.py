@@ -14,8 +14,8 @@ from layermix import lab
 from layermix.attach import points as list_points
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig, Study
+from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench
-from layermix.lab.command import DEFAULT_NET
 from layermix.lab.nets import build
 from layermix.lab.progress import RunView
 from layermix.lab.report import terminal, write_report

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from layermix.lab.stats import estimate
-from layermix.lab.summary import Curve, CurvePoint, Summary, VariantSummary, compared
-from layermix.lab.verdict import judge
-from layermix.lab.words import MEASURES
+from layermix.lab.answer.stats import estimate
+from layermix.lab.answer.summary import Curve, CurvePoint, Summary, VariantSummary, compared
+from layermix.lab.answer.verdict import judge
+from layermix.lab.answer.words import MEASURES
 
 USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
 HOSTILE = """<script>alert("1")</script>&'$x_1$"""

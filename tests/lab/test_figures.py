@@ -13,13 +13,13 @@ from made_summaries import HOSTILE, USUAL, made_summary
 from safetensors.torch import save_file
 
 from layermix.lab import DataConfig, Recipe, Study, StudyConfig, figures
+from layermix.lab.answer.summary import CurvePoint
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
 from layermix.lab.figures.embedding import last_block, project
 from layermix.lab.figures.labels import plain, shorten, spread, text_width
 from layermix.lab.figures.plane import HIDDEN, POINTS, layers, rings
 from layermix.lab.figures.style import COLOURS, WARNING, WIDTH
-from layermix.lab.summary import CurvePoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 MANY = tuple(f"encoder.layers.{index}" for index in range(12))

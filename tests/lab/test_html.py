@@ -9,9 +9,9 @@ from made_summaries import HOSTILE, USUAL, made_summary
 
 import layermix
 from layermix.lab import figures
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.words import percent
 from layermix.lab.report.html import html
-from layermix.lab.summary import Summary
-from layermix.lab.words import percent
 
 LONG = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
 VOID = {"meta", "br", "wbr", "img"}

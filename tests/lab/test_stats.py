@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from layermix.lab.stats import differences, estimate, holm, least_p, sign_flip_p
+from layermix.lab.answer.stats import differences, estimate, holm, least_p, sign_flip_p
 
 
 def test_interval_is_student_t() -> None:

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from layermix.lab import DataConfig, Recipe, Study, compare, plan
+from layermix.lab.answer.summary import summarise
 from layermix.lab.report import terminal, write_report
-from layermix.lab.summary import summarise
 
 VARIANTS = ("none", "input", "final")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layermix.lab.verdict import judge
+from layermix.lab.answer.verdict import judge
 
 SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10, "seeds": 8}
 

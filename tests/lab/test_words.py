@@ -2,8 +2,8 @@
 
 import pytest
 
-from layermix.lab import words
-from layermix.lab.stats import estimate
+from layermix.lab.answer import words
+from layermix.lab.answer.stats import estimate
 
 
 @pytest.mark.parametrize(

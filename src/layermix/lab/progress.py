@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from layermix.lab.answer.stats import estimate
+from layermix.lab.answer.words import ABSENT, interval, percent
 from layermix.lab.run import RunConfig
-from layermix.lab.stats import estimate
 from layermix.lab.store import read_json, remove_unfinished, unfinished_runs
 from layermix.lab.study import Study
 from layermix.lab.train import Record
-from layermix.lab.words import ABSENT, interval, percent
 
 
 class RunView:

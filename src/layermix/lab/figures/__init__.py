@@ -1,5 +1,6 @@
 """The pictures of a report, each computed when it is drawn; one file for each."""
 
+from layermix.lab.answer.summary import Summary
 from layermix.lab.figures.accuracy import accuracy
 from layermix.lab.figures.curves import curves
 from layermix.lab.figures.embedding import embedding
@@ -7,7 +8,6 @@ from layermix.lab.figures.plane import plane
 from layermix.lab.figures.snnl import snnl
 from layermix.lab.figures.style import Figure
 from layermix.lab.study import Study
-from layermix.lab.summary import Summary
 
 __all__ = ["Figure", "accuracy", "curves", "draw_all", "embedding", "plane", "snnl"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from layermix.lab.answer.summary import Summary, VariantSummary
 from layermix.lab.figures.labels import plain, shorten, widest
 from layermix.lab.figures.style import INK, Figure, canvas, colour, finish, look
-from layermix.lab.summary import Summary, VariantSummary
 
 _ROW, _LEFT_MOST = 28, 110
 _GOLDEN = 0.6180339887

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from layermix.lab.answer.summary import Curve, Summary, VariantSummary
 from layermix.lab.figures.labels import label_ends, widest
 from layermix.lab.figures.style import Figure, canvas, colour, dash, finish, look
-from layermix.lab.summary import Curve, Summary, VariantSummary
 
 _LABELS_MOST = 104
 _LARGE = 1000  # numbers from there on are written with an exponent

@@ -9,6 +9,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from layermix.lab.answer.summary import CurvePoint, Summary, VariantSummary
 from layermix.lab.figures.labels import label_ends, plain, shorten, widest
 from layermix.lab.figures.style import (
     INK,
@@ -22,7 +23,6 @@ from layermix.lab.figures.style import (
     look,
     marker,
 )
-from layermix.lab.summary import CurvePoint, Summary, VariantSummary
 
 _LABELS_MOST = 104
 _NONE = 1e-9  # below it all classes are apart, and the chance level gives the axis its length

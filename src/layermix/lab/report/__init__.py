@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from layermix.lab.answer.summary import Summary, summarise
 from layermix.lab.figures import draw_all
 from layermix.lab.report.html import html
 from layermix.lab.report.markdown import markdown
 from layermix.lab.store import write_json
 from layermix.lab.study import Study
-from layermix.lab.summary import Summary, summarise
 
 __all__ = ["write_report"]
 

@@ -12,13 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import layermix
-from layermix.lab.figures import Figure
-from layermix.lab.figures.accuracy import limits
-from layermix.lab.report.strip import strip
-from layermix.lab.settings import in_words
-from layermix.lab.stats import Difference, Estimate
-from layermix.lab.summary import Summary, VariantSummary
-from layermix.lab.words import (
+from layermix.lab.answer.settings import in_words
+from layermix.lab.answer.stats import Difference, Estimate
+from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.words import (
     ABSENT,
     MEASURES,
     decimals,
@@ -32,6 +29,9 @@ from layermix.lab.words import (
     percentage_points,
     place,
 )
+from layermix.lab.figures import Figure
+from layermix.lab.figures.accuracy import limits
+from layermix.lab.report.strip import strip
 
 _OTHERS = [name for name in MEASURES if name != "accuracy"]
 _CELLS = 1 + len(_OTHERS) + 2  # accuracy, the other measures, two timings

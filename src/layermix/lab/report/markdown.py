@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from layermix.lab.figures import Figure
-from layermix.lab.settings import in_words
-from layermix.lab.stats import Difference
-from layermix.lab.summary import Summary, VariantSummary
-from layermix.lab.words import (
+from layermix.lab.answer.settings import in_words
+from layermix.lab.answer.stats import Difference
+from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.words import (
     ABSENT,
     MEASURES,
     decimals,
@@ -19,6 +18,7 @@ from layermix.lab.words import (
     percentage_points,
     place,
 )
+from layermix.lab.figures import Figure
 
 
 def markdown(summary: Summary, figures: Sequence[Figure]) -> str:

@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-from layermix.lab.summary import Summary, VariantSummary
-from layermix.lab.words import (
+from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.words import (
     ABSENT,
     decimals,
     in_percent,

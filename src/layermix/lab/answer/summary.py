@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from layermix.errors import InputError
-from layermix.lab.command import compare_command
-from layermix.lab.notes import Results
-from layermix.lab.settings import used_settings
-from layermix.lab.stats import BASELINES, Difference, Estimate, differences, estimate
+from layermix.lab.answer.command import compare_command
+from layermix.lab.answer.notes import Results
+from layermix.lab.answer.settings import used_settings
+from layermix.lab.answer.stats import BASELINES, Difference, Estimate, differences, estimate
+from layermix.lab.answer.verdict import Verdict, accuracy_by_seed, judge
+from layermix.lab.answer.words import MEASURES
 from layermix.lab.store import read_epochs, read_json
 from layermix.lab.study import Study, as_json
-from layermix.lab.verdict import Verdict, accuracy_by_seed, judge
-from layermix.lab.words import MEASURES
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from layermix.lab.stats import BASELINES, estimate, least_p
-from layermix.lab.words import MEASURES, listed, percentage_points, seeds_word
+from layermix.lab.answer.stats import BASELINES, estimate, least_p
+from layermix.lab.answer.words import MEASURES, listed, percentage_points, seeds_word
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """For each planned variant, in order, the ``result.json`` of each finished seed."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from layermix.lab.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
+from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
 
 ABSENT = "–"
 _WIDEST = 9  # characters of a number in a table; what is longer is written with an exponent
