@@ -4,16 +4,19 @@ from layermix.geometry.criterion import SoftNearestNeighborLoss
 from layermix.geometry.gap import Gap, interpolation_gap
 from layermix.geometry.intrusion import Intrusion, intruders, intrusion
 from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES, Measure
+from layermix.geometry.measures import MEASURES, Measure, Quantity
+from layermix.geometry.quantities import QUANTITIES
 from layermix.geometry.snnl import SNNL, snnl
 
 __all__ = [
     "MEASURES",
+    "QUANTITIES",
     "SNNL",
     "Gap",
     "Intrusion",
     "Layer",
     "Measure",
+    "Quantity",
     "SoftNearestNeighborLoss",
     "interpolation_gap",
     "intruders",

@@ -4,70 +4,59 @@ A new measure is a file with a function and a line in `MEASURES`; profiles, repo
 it up by themselves.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
-from layermix.geometry.layer import Layer
 from layermix.geometry.measures.alignment import cka
 from layermix.geometry.measures.centres import centres
 from layermix.geometry.measures.collapse import fuzziness, nc1
 from layermix.geometry.measures.entanglement import entanglement
 from layermix.geometry.measures.intruders import different_class, same_class
+from layermix.geometry.measures.measure import Measure, Quantity
 from layermix.geometry.measures.neighbours import neighbours
 from layermix.geometry.measures.probe import linear_probe
 from layermix.geometry.measures.separation import separation
 from layermix.geometry.measures.spectrum import spectrum
 
-__all__ = ["MEASURES", "Measure"]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure and how to read it.
-
-    Attributes
-    ----------
-    compute
-        The value of a layer.
-    heading
-        Its name in tables and pictures.
-    meaning
-        What it says, with its limits.
-    apart
-        Whether classes that are apart make it ``"low"`` or ``"high"``.
-    """
-
-    compute: Callable[[Layer], float]
-    heading: str
-    meaning: str
-    apart: Literal["low", "high"]
-
+__all__ = ["MEASURES", "Measure", "Quantity"]
 
 MEASURES: dict[str, Measure] = {
     "snnl": Measure(
-        entanglement, "SNNL / chance", "soft nearest neighbor loss over chance: 1 entangled", "low"
+        "SNNL / chance",
+        "SNNL",
+        "soft nearest neighbor loss over chance: 1 entangled, 0 apart",
+        "low",
+        entanglement,
     ),
     "intrusion": Measure(
-        different_class,
         "intrusion",
+        "intr ≠",
         "mixes of two classes whose nearest neighbour is of a third, over chance",
         "low",
+        different_class,
     ),
     "intrusion_same": Measure(
-        same_class,
         "intrusion, same class",
+        "intr =",
         "mixes within a class whose nearest neighbour is of another, over chance",
         "low",
+        same_class,
     ),
-    "knn": Measure(neighbours, "kNN accuracy", "leave-one-out, 5 neighbours", "high"),
-    "centres": Measure(centres, "centre accuracy", "nearest class centre, leave-one-out", "high"),
-    "probe": Measure(linear_probe, "linear probe", "accuracy on held-out rows", "high"),
-    "separation": Measure(separation, "separation R²", "of cosine distances; 1 apart", "high"),
-    "nc1": Measure(nc1, "NC1", "within-class over between-class variability", "low"),
-    "fuzziness": Measure(fuzziness, "Tr(Sw Sb⁺)", "separation fuzziness", "low"),
-    "cka": Measure(cka, "CKA with labels", "linear, 0 to 1", "high"),
+    "knn": Measure("kNN accuracy", "kNN", "leave-one-out, 5 neighbours", "high", neighbours),
+    "centres": Measure(
+        "centre accuracy", "centre", "nearest class centre, leave-one-out", "high", centres
+    ),
+    "probe": Measure("linear probe", "probe", "accuracy on held-out rows", "high", linear_probe),
+    "separation": Measure(
+        "separation R²", "R²", "of cosine distances; 1 apart", "high", separation
+    ),
+    "nc1": Measure("NC1", "NC1", "within-class over between-class variability", "low", nc1),
+    "fuzziness": Measure(
+        "Tr(Sw Sb⁺)", "Tr", "separation fuzziness, each class by its size", "low", fuzziness
+    ),
+    "cka": Measure("CKA with labels", "CKA", "linear, 0 to 1", "high", cka),
     "spectrum": Measure(
-        spectrum, "variance off the leading direction", "within classes; low where flat", "low"
+        "variance off the leading direction",
+        "off 1st",
+        "share of a class's variance, low where classes are flat",
+        "low",
+        spectrum,
     ),
 }
