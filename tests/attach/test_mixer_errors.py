@@ -21,8 +21,9 @@ def test_token_ids_are_refused_at_the_input_and_mixed_after_their_embedding() ->
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="input")(x, torch.zeros(6, dtype=torch.int64))
     assert str(error.value) == (
-        "at mix point 'input': cannot mix a tensor of dtype torch.int64 and shape (6, 3): mixing "
-        "needs floating point. Convert images with .float(); mix token ids after their embedding"
+        "mix point 'input' cannot be mixed: its values are integers (torch.int64) such as token "
+        "ids, which cannot be mixed: mix after the embedding or a block instead. "
+        "layermix.points(model, x) lists the points that can"
     )
     assert lm.Mixer(net, at="0")(x, torch.zeros(6, dtype=torch.int64))[0].shape == (6, 5)
 
@@ -32,9 +33,21 @@ def test_byte_images_are_refused_at_the_input() -> None:
     x = torch.randint(256, (6, 3, 2, 2), dtype=torch.uint8)
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="input")(x, torch.zeros(6, dtype=torch.int64))
-    assert str(error.value).startswith(
-        "at mix point 'input': cannot mix a tensor of dtype torch.uint8 and shape (6, 3, 2, 2): "
-        "mixing needs floating point. Convert images with .float()"
+    assert str(error.value) == (
+        "mix point 'input' cannot be mixed: its values are integers (torch.uint8) such as the "
+        "bytes of images, which cannot be mixed: convert them with .float() first. "
+        "layermix.points(model, x) lists the points that can"
+    )
+
+
+def test_token_ids_are_refused_by_a_plan_that_was_drawn_by_hand_too() -> None:
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 5))
+    mixer = lm.Mixer(net, at="input")
+    with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(6)):
+        net(torch.randint(10, (6, 3)))
+    assert str(error.value) == (
+        "at mix point 'input': cannot mix a tensor of dtype torch.int64 and shape (6, 3): mixing "
+        "needs floating point. Convert images with .float(); mix token ids after their embedding"
     )
 
 

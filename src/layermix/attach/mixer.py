@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from layermix.attach.hooks import Switch, install
 from layermix.attach.mixpoint import MixPoint, names_of
+from layermix.attach.observe import Batch, batch_size, call
 from layermix.attach.probe import Probe
 from layermix.attach.site import find, unwrap
 from layermix.errors import InputError, RunError, unknown
@@ -108,13 +109,14 @@ class Mixer:
         """The mix points, one of which each plan takes."""
         return self._planner.points
 
-    def __call__(self, x: Tensor, y: Tensor) -> tuple[Any, MixedTarget]:
+    def __call__(self, x: Batch, y: Tensor) -> tuple[Any, MixedTarget]:
         """Run one forward pass with a freshly drawn plan; in eval mode nothing is mixed.
 
         Parameters
         ----------
         x
-            Batch of inputs, shape (B, ...), floating point; not changed.
+            Batch of inputs, shape (B, ...), or a mapping of named inputs for ``model(**x)``; not
+            changed.
         y
             Labels, shape (B, ...).
 
@@ -124,13 +126,13 @@ class Mixer:
             What the model returned, in its own type, and the labels under the same plan.
         """
         if not self.model.training:
-            return self.model(x), MixedTarget.clean(y)
+            return call(self.model, x), MixedTarget.clean(y)
         if not self._probed:
             self.check(x)
-        plan = self.draw(len(x))
+        plan = self.draw(batch_size(x))
         target = plan.target(y)
         with self.apply(plan):
-            output = self.model(x)
+            output = call(self.model, x)
         return output, target
 
     def draw(self, batch_size: int) -> Plan:
@@ -164,7 +166,7 @@ class Mixer:
                 "of a compiled model"
             )
 
-    def check(self, x: Tensor) -> None:
+    def check(self, x: Batch) -> None:
         """Look, in two silent forward passes, whether every point can be mixed.
 
         The first mixed step does this by itself. Call it in a loop that uses `draw` and `apply`.
@@ -172,13 +174,14 @@ class Mixer:
         Parameters
         ----------
         x
-            A batch, shape (B, ...), of which at most three examples are used.
+            A batch as in a call of the mixer; at most three examples of it are used.
 
         Raises
         ------
         InputError
-            For a module that a forward never calls or calls several times, an output without
-            batch first or without a tensor, or a classifier head that is not the model's last.
+            For a module that a forward never calls or calls several times, integers such as token
+            ids, an output without batch first or without a tensor, or a classifier head that is
+            not the model's last.
         """
         probe = Probe(unwrap(self.model), list(self._sites.values()), x)
         for name in self._sites:

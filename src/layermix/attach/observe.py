@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.site import Site, find, unwrap
-from layermix.attach.structure import edit_inputs, edit_output
+from layermix.attach.structure import main_input, main_tensor
 from layermix.errors import InputError, LayermixError
 
 Batch = Tensor | Mapping[str, Any]
@@ -82,27 +82,21 @@ def first(x: Batch, size: int) -> Batch:
 
 def batch_size(x: Batch) -> int:
     """Return the number of examples in a batch."""
-    if isinstance(x, Mapping):
-        return next(len(v) for v in x.values() if isinstance(v, Tensor) and v.ndim)
-    return len(x)
+    if not isinstance(x, Mapping):
+        return len(x)
+    sizes = [len(v) for v in x.values() if isinstance(v, Tensor) and v.ndim]
+    if not sizes:
+        raise InputError(
+            f"the batch has the entries {sorted(x)}, none of which is a tensor: it needs at least "
+            "one with the examples along its first dimension"
+        )
+    return sizes[0]
 
 
 def _described(x: Batch) -> str:
     if isinstance(x, Mapping):
         return ", ".join(f"{k} {tuple(getattr(v, 'shape', ()))}" for k, v in x.items())
     return f"shape {tuple(x.shape)}"
-
-
-def main_tensor(value: Any) -> Tensor:
-    """Return the tensor that a mix at this output would change."""
-    found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    edit_output(value, keep)
-    return found[0]
 
 
 @contextmanager
@@ -129,11 +123,7 @@ def silent(model: nn.Module) -> Iterator[None]:
 
 def _watch(site: Site, see: See) -> torch.utils.hooks.RemovableHandle:
     def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        def keep(tensor: Tensor) -> Tensor:
-            see(site.name, tensor)
-            return tensor
-
-        edit_inputs(args, kwargs, keep)
+        see(site.name, main_input(args, kwargs))
 
     def after(module: nn.Module, args: tuple, output: Any) -> None:
         see(site.name, output)

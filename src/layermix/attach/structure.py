@@ -15,7 +15,27 @@ from layermix.errors import InputError
 Edit = Callable[[Tensor], Tensor]
 
 # Which entry of a mapping is the activation, in the order in which they are tried.
-_MAIN_KEYS = ("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values")
+# Token ids cannot be mixed; they are named so that no mask beside them is taken for the activation.
+_MAIN_KEYS = (
+    *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
+    "input_ids",
+)
+
+
+def main_tensor(output: Any) -> Tensor:
+    """Return the main tensor of what a module returned, the one that `edit_output` edits."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        return output[_main_key(output)]
+    if isinstance(output, tuple | list) and output:
+        return main_tensor(output[0])
+    raise InputError(f"there is no tensor to mix in an output of type {type(output).__name__}")
+
+
+def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """Return the main tensor of what a module was called with, the one that `edit_inputs` edits."""
+    return main_tensor(args or kwargs)
 
 
 def edit_output(output: Any, edit: Edit) -> Any:
