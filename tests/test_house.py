@@ -20,7 +20,7 @@ MODULES = {
 }
 # The floors from the ground up; the public names of the core lie between geometry and lab.
 FLOORS = ["errors", "mixing", "attach", "geometry", "", "lab", "cli", "__main__"]
-HEAVY = "scipy sklearn matplotlib datasets timm torchvision transformers torchmetrics jinja2 rich"
+HEAVY = "scipy sklearn matplotlib pandas datasets timm torchvision transformers torchmetrics jinja2 rich"
 
 
 def imported(path: Path) -> list[str]:
@@ -47,9 +47,17 @@ def test_a_floor_imports_only_from_itself_and_the_floors_below(module: str) -> N
     assert [name for name in own if floor(name) > floor(module)] == []
 
 
+# What a profile can be turned into where a library is installed, imported when it is asked for.
+OPTIONAL = {
+    "layermix.geometry.profiles.profile": {"matplotlib", "pandas"},
+    "layermix.geometry.profiles.export": {"pandas"},
+    "layermix.geometry.profiles.draw": {"matplotlib"},
+}
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if floor(name) < FLOORS.index("lab")])
 def test_the_core_needs_torch_and_numpy_alone(module: str) -> None:
-    allowed = {"layermix", "torch", "numpy", *sys.stdlib_module_names}
+    allowed = {"layermix", "torch", "numpy", *sys.stdlib_module_names, *OPTIONAL.get(module, ())}
     assert {name.split(".")[0] for name in imported(MODULES[module])} <= allowed
 
 

@@ -6,7 +6,7 @@ The public names of the core, which needs torch and numpy alone; experiments are
 
 from layermix.attach import Mixer, MixPoint, Points, activations, points
 from layermix.errors import InputError, LayermixError, RunError
-from layermix.geometry import SoftNearestNeighborLoss, snnl
+from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
 from layermix.mixing import MixedTarget, MixLayer, Plan, mix
 
 __version__ = "0.1.0"
@@ -20,10 +20,12 @@ __all__ = [
     "Mixer",
     "Plan",
     "Points",
+    "Profile",
     "RunError",
     "SoftNearestNeighborLoss",
     "activations",
     "mix",
     "points",
+    "profile",
     "snnl",
 ]

@@ -5,6 +5,7 @@ from layermix.geometry.gap import Gap, interpolation_gap
 from layermix.geometry.intrusion import Intrusion, intruders, intrusion
 from layermix.geometry.layer import Layer
 from layermix.geometry.measures import MEASURES, Measure, Quantity
+from layermix.geometry.profiles import LayerProfile, Profile, profile
 from layermix.geometry.quantities import QUANTITIES
 from layermix.geometry.snnl import SNNL, snnl
 
@@ -15,11 +16,14 @@ __all__ = [
     "Gap",
     "Intrusion",
     "Layer",
+    "LayerProfile",
     "Measure",
+    "Profile",
     "Quantity",
     "SoftNearestNeighborLoss",
     "interpolation_gap",
     "intruders",
     "intrusion",
+    "profile",
     "snnl",
 ]

@@ -174,10 +174,16 @@ def _measured(pairs: Pairs, counts: Tensor, temperature: float | None, singleton
         loss(torch.tensor([temperature], dtype=torch.float64))
     value, spread = measured[temperature]
     found = SNNL(value, temperature)
-    found.chance = float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+    found.chance = chance_level(counts)
     found.standard_error = spread / math.sqrt(n)
     found.n, found.classes, found.singletons = n, len(counts), singletons
     return found
+
+
+def chance_level(counts: Tensor) -> float:
+    """Return log((N-1) / (n_c-1)), the mean over examples; members n_c of each class, (K,)."""
+    n = int(counts.sum())
+    return float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
 
 
 def _mean(found: list[SNNL]) -> SNNL:

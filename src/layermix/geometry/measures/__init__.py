@@ -27,14 +27,14 @@ MEASURES: dict[str, Measure] = {
     ),
     "intrusion": Measure(
         "intrusion",
-        "intr ≠",
+        "intr≠",
         "mixes of two classes whose nearest neighbour is of a third, over chance",
         "low",
         different_class,
     ),
     "intrusion_same": Measure(
         "intrusion, same class",
-        "intr =",
+        "intr=",
         "mixes within a class whose nearest neighbour is of another, over chance",
         "low",
         same_class,
@@ -54,7 +54,7 @@ MEASURES: dict[str, Measure] = {
     "cka": Measure("CKA with labels", "CKA", "linear, 0 to 1", "high", cka),
     "spectrum": Measure(
         "variance off the leading direction",
-        "off 1st",
+        "off1st",
         "share of a class's variance, low where classes are flat",
         "low",
         spectrum,

@@ -1,0 +1,133 @@
+"""One pass over the examples: the features of every layer, in memory or, where large, on disk.
+
+Shapes: N examples, d features of a layer.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layermix.attach.observe import Batch, batch_size, main_tensor, observe
+from layermix.attach.site import find, unwrap
+from layermix.errors import InputError
+from layermix.geometry.profiles.pooling import Pooling
+
+_BYTES = 4  # of a float32
+_FEWEST = 32  # examples below which a profile would say nothing
+
+
+@contextmanager
+def gathered(
+    model: nn.Module,
+    x: Batch,
+    layers: Mapping[str, Pooling],
+    batch: int,
+    memory: int,
+    step: Callable[[int], None],
+) -> Iterator[dict[str, Tensor]]:
+    """Run a model over all examples in eval mode and hand out each layer's features, (N, d).
+
+    Parameters
+    ----------
+    model
+        Any model; it is left as it was.
+    x
+        The N examples.
+    layers
+        For each mix point how its activations become vectors.
+    batch
+        Examples in a forward pass.
+    memory
+        Bytes that the features of all layers may take together in memory; where they are more they
+        go to a temporary file for each layer, which is gone at the end of the block.
+    step
+        Called with the number of examples done.
+    """
+    n = batch_size(x)
+    on_disk = n * _BYTES * sum(layer.features for layer in layers.values()) > memory
+    with tempfile.TemporaryDirectory(prefix="layermix-") as folder:
+        found = {
+            name: _room(n, layer.features, Path(folder) / str(k) if on_disk else None)
+            for k, (name, layer) in enumerate(layers.items())
+        }
+        _fill(model, x, layers, batch, found, step)
+        yield found
+
+
+def examples_that_fit(layers: Mapping[str, Pooling], n: int, memory: int) -> int:
+    """Return how many of n examples can be measured, the same number at every layer.
+
+    A layer's features must fit into memory, those of all layers on the disk.
+
+    Raises
+    ------
+    InputError
+        Where these are too few to measure anything.
+    """
+    widest = max(layers, key=lambda name: layers[name].features)
+    of_one = _BYTES * layers[widest].features
+    of_all = _BYTES * sum(layer.features for layer in layers.values())
+    free = shutil.disk_usage(tempfile.gettempdir()).free // 2
+    fit = min(n, memory // of_one, max(memory, free) // of_all)
+    if fit < min(n, _FEWEST):
+        raise InputError(
+            f"only {fit} examples of the {layers[widest].features:,} features of {widest!r} fit "
+            f"into {memory:,} bytes of memory and {free:,} of disk: give more memory, pool='mean', "
+            "or fewer points"
+        )
+    return fit
+
+
+def on_device(x: Batch, device: torch.device) -> Any:
+    """Return a batch on a device."""
+    if isinstance(x, Mapping):
+        return {k: v.to(device) if isinstance(v, Tensor) else v for k, v in x.items()}
+    return x.to(device)
+
+
+def rows_of(x: Batch, rows: slice) -> Batch:
+    """Return some consecutive examples."""
+    if isinstance(x, Mapping):
+        return {k: v[rows] if isinstance(v, Tensor) else v for k, v in x.items()}
+    return x[rows]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU where it has none."""
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _room(n: int, d: int, path: Path | None) -> Tensor:
+    if path is None:
+        return torch.empty(n, d)
+    return torch.from_numpy(np.memmap(path, np.float32, "w+", shape=(n, d)))
+
+
+def _fill(
+    model: nn.Module,
+    x: Batch,
+    layers: Mapping[str, Pooling],
+    batch: int,
+    found: dict[str, Tensor],
+    step: Callable[[int], None],
+) -> None:
+    model, device, n = unwrap(model), device_of(model), batch_size(x)
+    sites = [find(model, name) for name in layers]
+    for start in range(0, n, batch):
+        rows = slice(start, min(start + batch, n))
+        part = on_device(rows_of(x, rows), device)
+        mask = part.get("attention_mask") if isinstance(part, Mapping) else None
+
+        def see(name: str, value: Any, rows: slice = rows, mask: Tensor | None = mask) -> None:
+            found[name][rows] = layers[name](main_tensor(value), mask).cpu()
+
+        observe(model, sites, part, see)
+        step(rows.stop)

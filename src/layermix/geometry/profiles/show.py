@@ -1,0 +1,94 @@
+"""A profile as a table: in plain text, and for a notebook."""
+
+import math
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from layermix.geometry.measures import Quantity
+from layermix.geometry.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from layermix.geometry.profiles.profile import LayerProfile, Profile
+
+_NAME = 28  # characters of a mix point's name that are shown
+_ARROWS = {"low": "↓", "high": "↑"}
+_APART = "↓ low, ↑ high where the classes are apart or mixing is safe; – not measured."
+_NOTHING = 1e-12  # shown as zero: rounding
+
+
+def as_text(profile: "Profile") -> str:
+    """Return a table with a row for each layer, and below it how its features came about."""
+    header = ["mix point", "features", *map(_heading, QUANTITIES.values())]
+    rows = [header, *(_row(layer) for layer in profile)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, "", *about(profile), *profile.notices, _APART])
+
+
+def as_html(profile: "Profile") -> str:
+    """Return the same as HTML, for a notebook."""
+    heads = "".join(
+        f'<th title="{escape(q.meaning)}">{escape(q.heading)}</th>' for q in QUANTITIES.values()
+    )
+    rows = "".join(_html_row(layer) for layer in profile)
+    notes = "<br>".join(escape(line) for line in [*about(profile), *profile.notices])
+    return (
+        f"<table><thead><tr><th>mix point</th><th>features</th>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table><p>{notes}</p>"
+    )
+
+
+def about(profile: "Profile") -> list[str]:
+    """Return what was measured, on how many examples, and from which positions."""
+    pooled = "; ".join(
+        f"{_span([layer.point for layer in same])} {how}"
+        for how, same in groupby(profile, lambda layer: layer.pooled)
+    )
+    mixed = f"; {profile.mixed} of them mixed for gap and loss" if profile.mixed else ""
+    return [
+        f"{profile.model}: N = {profile.n:,} examples of {profile.classes} classes, the same at "
+        f"every layer{mixed}; SNNL at chance is {profile.chance:.3f} nats.",
+        f"Features: {pooled}.",
+    ]
+
+
+def legend() -> str:
+    """Return what each column is, a line for each."""
+    return "\n".join(f"{q.short:>8}  {q.heading}: {q.meaning}" for q in QUANTITIES.values())
+
+
+def number(value: float) -> str:
+    """Return a value with three significant digits, in seven characters at most."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if abs(value) >= _NOTHING and not 1e-3 <= abs(value) < 1e4:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
+    digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _heading(quantity: Quantity) -> str:
+    return f"{quantity.short} {_ARROWS[quantity.apart]}"
+
+
+def _row(layer: "LayerProfile") -> list[str]:
+    name = layer.point if len(layer.point) <= _NAME else f"…{layer.point[1 - _NAME :]}"
+    return [name, f"{layer.features:,}", *(number(layer.values[q]) for q in QUANTITIES)]
+
+
+def _html_row(layer: "LayerProfile") -> str:
+    cells = "".join(f"<td>{number(layer.values[q])}</td>" for q in QUANTITIES)
+    return (
+        f'<tr><th title="{escape(layer.module)}, {escape(layer.pooled)}">{escape(layer.point)}</th>'
+        f"<td>{layer.features:,}</td>{cells}</tr>"
+    )
+
+
+def _span(points: list[str]) -> str:
+    return points[0] if len(points) == 1 else f"{points[0]} to {points[-1]}"
