@@ -76,7 +76,7 @@ def test_training_leaves_torchs_global_generator_alone() -> None:
 
 def test_watching_does_not_change_training() -> None:
     watched, plain = trainer(("final",)), trainer(("final",))
-    watched.watch()
+    watched.measure(last=True)
     assert watched.run_epoch(1) == plain.run_epoch(1)
 
 

@@ -97,16 +97,16 @@ class Pairs:
         return own, other, bad
 
     def _shifted(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
-        chains = _chains(temperatures)
+        chains, at = _chains(temperatures), temperatures.to(self._distances.device)
         own, other = self._zeros(temperatures), self._zeros(temperatures)
         everything = slice(0, self.size)
         for rows in self._panels():
             panel = self._distances.negative(rows, everything)
             for down, across in self._own(rows, everything):
                 inside = panel[_local(down, rows), across]
-                _add_shifted(own, inside.clone(), down, chains)
+                _add_shifted(own, inside.clone(), down, chains, at)
                 inside.fill_(-math.inf)
-            _add_shifted(other, panel, rows, chains)
+            _add_shifted(other, panel, rows, chains, at)
         return own, other
 
     def _panels(self) -> Iterator[slice]:
@@ -180,16 +180,15 @@ def _add(
         sums[:, columns] += by_column
 
 
-def _add_shifted(sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain]) -> None:
+def _add_shifted(
+    sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain], temperatures: Tensor
+) -> None:
     """Set the logarithms of the weights' sums of some rows, each shifted by its largest."""
     top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
     for start in range(0, panel.shape[1], _COLUMNS):
         part = panel[:, start : start + _COLUMNS]
         _add(sums, part.sub_(top), chains, rows, None)
-    for chain in chains:
-        scales = [chain.scale * math.log(2) * 2.0**k for k in range(len(chain.places))]
-        for place, scale in zip(chain.places, scales, strict=True):
-            sums[place, rows] = sums[place, rows].log() + top[:, 0].double() * scale
+    sums[:, rows] = sums[:, rows].log() + top.T.double() / temperatures[:, None]
 
 
 def _underflowed(own: Tensor, other: Tensor) -> Tensor:

@@ -38,7 +38,9 @@ class Recipe:
     per: Literal["batch", "sample", "epoch"] = "batch"
     """Draw a ratio per batch, per sample or per epoch."""
     watch: int = 6
-    """How often in a run validation accuracy and SNNL are measured (0: only at the end)."""
+    """How often in a run validation accuracy and geometry are measured (0: only at the end)."""
+    geometry: bool = True
+    """Measure every quantity of every layer: unmixed runs all along, others at the end."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
     amp: bool = True
@@ -74,7 +76,7 @@ class Recipe:
         return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
     def watched(self, epoch: int) -> bool:
-        """Tell whether validation accuracy and SNNL are measured after an epoch (1, 2, ...)."""
+        """Tell whether validation accuracy and geometry are measured after an epoch (1, 2, ...)."""
         if not self.watch:
             return epoch == self.epochs
         return (epoch * self.watch) // self.epochs > ((epoch - 1) * self.watch) // self.epochs

@@ -113,12 +113,13 @@ def _run(
                 "train": len(data.train),
                 "val": len(data.val),
                 "test": len(data.test),
-                "watched": len(trainer.watched),
+                "watched": len(trainer.watch.batch),
                 "classes": len(data.classes),
             },
             "classes": list(data.classes),
             "timings": {
                 "seconds": trained.seconds,
+                "geometry_seconds": trained.geometry_seconds,
                 "images_per_second": trained.images_per_second,
                 "total_seconds": time.perf_counter() - started,
             },
@@ -126,7 +127,7 @@ def _run(
         written.write_json("result.json", result)
         written.write_weights(trained.model)
         if keep_features:
-            labels = {"labels": trainer.watched.labels.cpu()}
+            labels = {"labels": trainer.watch.batch.labels.cpu()}
             written.write_tensors("features", trained.features | labels)
     return result
 

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layermix.attach import Mixer, activations
+from layermix.attach import Mixer
 from layermix.errors import RunError
-from layermix.geometry import snnl
 from layermix.lab.data import Dataset, Normalise, crop_and_flip, watch_batch
 from layermix.lab.evaluate import measures, predict
 from layermix.lab.recipe import Recipe
 from layermix.lab.streams import Streams, torch_seed
+from layermix.lab.watch import Watch
 from layermix.mixing import MixedTarget
 
 Record = dict[str, Any]
@@ -38,6 +38,8 @@ class Trained:
         The same on the validation data.
     seconds
         Training time without measuring, in seconds.
+    geometry_seconds
+        Time spent on the geometry of the watched batch.
     images_per_second
         Training images seen per second of that time.
     model
@@ -49,6 +51,7 @@ class Trained:
     measures: dict[str, float]
     val: dict[str, float]
     seconds: float
+    geometry_seconds: float
     images_per_second: float
     model: nn.Module
     features: dict[str, Tensor] = field(default_factory=dict)
@@ -68,7 +71,7 @@ class Trainer:
     mix_at
         Mix points, of which each step takes one; none to train without mixing.
     watch_at
-        Mix points whose SNNL is measured over training.
+        Mix points whose geometry is measured over training.
     seed
         Seed of the run.
     """
@@ -83,7 +86,7 @@ class Trainer:
         seed: int,
     ) -> None:
         streams = Streams.of(seed)
-        self.data, self.recipe, self.watch_at, self.streams = data, recipe, watch_at, streams
+        self.data, self.recipe, self.streams = data, recipe, streams
         self.device = data.train.images.device
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -95,7 +98,7 @@ class Trainer:
                 self.model, mix_at, recipe.alpha, per=recipe.per, seed=streams.mix, rank=0
             )
         self.normalise = Normalise.of(data.train)
-        self.watched = watch_batch(data)
+        self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
         self.order = np.random.default_rng(streams.order)
         self.augment = torch.Generator(self.device).manual_seed(streams.augment)
         self.batch_size = min(recipe.batch_size, len(data.train))
@@ -121,15 +124,16 @@ class Trainer:
     def train(self, on_epoch: Callable[[Record], None], keep_features: bool = False) -> Trained:
         """Run all epochs, call `on_epoch` with the record of each, then measure on test data."""
         features = self._features("start") if keep_features else {}
-        on_epoch({"epoch": 0, **self.watch()})
+        on_epoch({"epoch": 0, **self.measure()})
         seconds = 0.0
         for epoch in range(1, self.recipe.epochs + 1):
             started = time.perf_counter()
             record = self.run_epoch(epoch)
             spent = time.perf_counter() - started
             seconds += spent
-            if self.recipe.watched(epoch) or epoch == self.recipe.epochs:
-                record |= self.watch()
+            last = epoch == self.recipe.epochs
+            if last or self.recipe.watched(epoch):
+                record |= self.measure(last)
             on_epoch({"epoch": epoch, **record, "seconds": spent})
         if keep_features:
             features |= self._features("end")
@@ -137,6 +141,7 @@ class Trainer:
             measures=self._measure("test"),
             val=self._measure("val"),
             seconds=seconds,
+            geometry_seconds=self.watch.seconds,
             images_per_second=self.steps * self.batch_size / seconds,
             model=self.net,
             features=features,
@@ -183,19 +188,16 @@ class Trainer:
         self.step += 1
         return loss.detach(), target.accuracy(output).detach()
 
-    def watch(self) -> Record:
-        """Measure validation accuracy, and the SNNL at every watched point on the fixed batch."""
+    def measure(self, last: bool = False) -> Record:
+        """Measure validation data, and the geometry of the watched batch.
+
+        Every quantity of every layer is measured where nothing is mixed, and at the end of every
+        run; else the SNNL alone.
+        """
         val = self._measure("val")
-        record: Record = {"val_accuracy": val["accuracy"], "val_nll": val["nll"], "snnl": {}}
-        for point, features in self._activations().items():
-            found = snnl(features.float(), self.watched.labels)
-            record["snnl"][point] = {
-                "value": found.value,
-                "temperature": found.temperature,
-                "chance": found.chance,
-                "n": found.n,
-            }
-        return record
+        whole = self.recipe.geometry and (last or self.mixer is None)
+        found = self.watch.geometry() if whole else self.watch.snnl()
+        return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
     def _batches(self) -> list[Tensor]:
         """Return the index batches of an epoch, shuffled, without the incomplete last one."""
@@ -203,12 +205,9 @@ class Trainer:
         full = len(order) // self.batch_size * self.batch_size
         return list(order[:full].split(self.batch_size))
 
-    def _activations(self) -> dict[str, Tensor]:
-        return activations(self.net, self.normalise(self.watched.images), self.watch_at)
-
     def _features(self, when: str) -> dict[str, Tensor]:
-        found = self._activations().items()
-        return {f"{when}.{point}": features.flatten(1).float().cpu() for point, features in found}
+        found = self.watch.activations().items()
+        return {f"{when}.{point}": features.flatten(1).cpu() for point, features in found}
 
     def _measure(self, split: str) -> dict[str, float]:
         part = getattr(self.data, split)
