@@ -4,7 +4,7 @@ The public names of the core, which needs torch and numpy alone; experiments are
 `layermix.lab`.
 """
 
-from layermix.attach import Mixer, MixPoint, Points, activations, points
+from layermix.attach import Capture, Mixer, MixPoint, Points, activations, points
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
 from layermix.mixing import MixedTarget, MixLayer, Plan, mix
@@ -12,6 +12,7 @@ from layermix.mixing import MixedTarget, MixLayer, Plan, mix
 __version__ = "0.1.0"
 
 __all__ = [
+    "Capture",
     "InputError",
     "LayermixError",
     "MixLayer",

@@ -1,12 +1,13 @@
 """Attach: a plan meets a model.
 
 `Mixer` mixes in a model's own forward pass; `points` lists where a model can be mixed;
-`activations` reads what flows there.
+`activations` reads what flows there, `Capture` keeps it with its gradient.
 """
 
+from layermix.attach.capture import Capture
 from layermix.attach.mixer import Mixer
 from layermix.attach.mixpoint import MixPoint, Points
 from layermix.attach.observe import activations
 from layermix.attach.points import points
 
-__all__ = ["MixPoint", "Mixer", "Points", "activations", "points"]
+__all__ = ["Capture", "MixPoint", "Mixer", "Points", "activations", "points"]

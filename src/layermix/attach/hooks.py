@@ -31,7 +31,7 @@ class Switch:
         taken off; there the plan of the last forward still holds, which had none if it was plain.
         """
         if self.plan is None and not torch.compiler.is_compiling():
-            if _in_backward():
+            if in_backward():
                 return self.replay
             if module.training or torch.is_grad_enabled():  # not an evaluation on the way
                 self.replay = None
@@ -86,5 +86,6 @@ def _inert(point: str) -> Hook:
     return Hook(Switch(), point)
 
 
-def _in_backward() -> bool:
-    return torch._C._current_graph_task_id() != -1
+def in_backward() -> bool:
+    """Return whether a backward pass is under way, whose forwards are those of checkpointing."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

@@ -16,8 +16,8 @@ from layermix.attach.hooks import Switch, install
 from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.observe import Batch, batch_size, call
 from layermix.attach.probe import Probe
-from layermix.attach.site import find, unwrap
-from layermix.errors import InputError, RunError, unknown
+from layermix.attach.site import as_module, find, unwrap
+from layermix.errors import RunError, unknown
 from layermix.mixing import MixedTarget, Per, Plan, Planner
 
 
@@ -82,13 +82,8 @@ class Mixer:
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise InputError(
-                f"the model is a {type(model).__name__}, but must be a torch.nn.Module, compiled "
-                "or not"
-            )
+        self.model = as_module(model)
         names = names_of(at)
-        self.model = model
         self._planner = Planner(
             names,
             weights=weights,
@@ -99,7 +94,7 @@ class Mixer:
             seed=seed,
             rank=_rank() if rank is None else rank,
         )
-        self._sites = {name: find(unwrap(model), name) for name in names}
+        self._sites = {name: find(unwrap(self.model), name) for name in names}
         self._switch = Switch()
         self._handles = [install(site, self._switch) for site in self._sites.values()]
         self._probed = False

@@ -82,12 +82,12 @@ class Probe:
             return obstacle
         return self._wrong_head()
 
-    def require(self, name: str) -> None:
-        """Raise an `InputError` with the reason when a site cannot be mixed."""
+    def require(self, name: str, done: str = "mixed") -> None:
+        """Raise an `InputError` with the reason when a site cannot be mixed (or what is done)."""
         obstacle = self.obstacle(name)
         if obstacle:
             raise InputError(
-                f"mix point {name!r} cannot be mixed: {obstacle}. "
+                f"mix point {name!r} cannot be {done}: {obstacle}. "
                 "layermix.points(model, x) lists the points that can"
             )
 

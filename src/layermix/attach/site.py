@@ -32,6 +32,15 @@ class Site:
     side: Literal["before", "after"]
 
 
+def as_module(model: object) -> nn.Module:
+    """Return the model, or raise an `InputError` when it is no module."""
+    if isinstance(model, nn.Module):
+        return model
+    raise InputError(
+        f"the model is a {type(model).__name__}, but must be a torch.nn.Module, compiled or not"
+    )
+
+
 def unwrap(model: nn.Module) -> nn.Module:
     """Return the model inside `torch.compile` and data parallel wrappers."""
     while True:
