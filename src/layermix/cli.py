@@ -13,10 +13,12 @@ import layermix
 from layermix import lab
 from layermix.attach import points as list_points
 from layermix.errors import InputError, LayermixError, RunError
+from layermix.geometry.profiles.show import legend
 from layermix.lab import DataConfig, Recipe, RunConfig, Study
 from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench
 from layermix.lab.nets import build
+from layermix.lab.profiling import ProfileConfig, save_profile, take_profile
 from layermix.lab.progress import RunView
 from layermix.lab.report import terminal, write_report
 
@@ -130,6 +132,27 @@ def points(
     model = build(net, classes, (channels, image_size, image_size))
     x = torch.zeros(3, channels, image_size, image_size)
     _say(_console(), str(list_points(model, x, all=all)))
+
+
+@app.command
+def profile(
+    what: Annotated[ProfileConfig, OmitArgPrefixes] = ProfileConfig(), out: Path | None = None
+) -> None:
+    """layermix profile --model timm:resnet18 --weights W.safetensors --data FOLDER
+
+    Measure at every layer how entangled the classes are and what a mix does there.
+
+    Args:
+        what: What to profile.
+        out: Also write it there, as NAME.json, NAME.csv or a picture NAME.svg, .png or .pdf.
+    """
+    console = _console()
+    found = take_profile(what)
+    _say(console, str(found))
+    _say(console, f"\n{legend()}")
+    if out:
+        save_profile(found, out)
+        _say(console, f"Profile: {out}")
 
 
 @app.command

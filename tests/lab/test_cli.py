@@ -22,7 +22,10 @@ def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | No
     return stop.value.code, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "compare", "train", "points", "report", "bench"])
+COMMANDS = ["", "compare", "train", "points", "profile", "report", "bench"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])

@@ -199,6 +199,8 @@ def _layer(
 def _notices(chosen: Examples, wanted: int, fit: int, unmeasured: list[str]) -> list[str]:
     """Return what was left out, and why."""
     n, found = len(chosen.labels), []
+    if isinstance(chosen.x, Mapping) and "attention_mask" in chosen.x:
+        found.append("Positions are those that the attention mask keeps.")
     if chosen.seen > n:
         found.append(f"Measured on {min(n, fit):,} of {chosen.seen:,} examples, chosen at random.")
     if alone := min(wanted, chosen.seen) - n:

@@ -43,22 +43,24 @@ def hub(
     RunError
         For an image that cannot be read.
     """
-    tables = _load(source)
+    tables = load_tables(source)
     first = tables["train"] if "train" in tables else next(iter(tables.values()))
     image_column = image_column or _image_column(first.features)
-    label_column = label_column or _label_column(first.features)
+    label_column = label_column or label_column_of(first.features)
     for column in (image_column, label_column):
         if column not in first.features:
             raise unknown("column", column, first.features)
     images = decode(tables, image_column, image_size)
     splits = {
-        name: Split(images[name], _labels(table, name, label_column))
+        name: Split(images[name], labels_of(table, name, label_column))
         for name, table in tables.items()
     }
-    return Images(splits, _classes(first.features[label_column], splits))
+    labels = [split.labels for split in splits.values()]
+    return Images(splits, classes_of(first.features[label_column], labels))
 
 
-def _load(source: str) -> dict[str, Any]:
+def load_tables(source: str) -> dict[str, Any]:
+    """Return the tables of a data set's splits, by name."""
     import datasets
     import huggingface_hub
 
@@ -85,13 +87,21 @@ def _cannot_load(source: str, reason: str) -> InputError:
     )
 
 
+def holds_images(source: str) -> bool:
+    """Tell whether a data set has a column of images."""
+    features = next(iter(load_tables(source).values())).features
+    kinds = [type(kind).__name__ for kind in features.values()]
+    return "Image" in kinds or any(name in features for name in _IMAGE_NAMES)
+
+
 def _image_column(features: Any) -> str:
     found = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
     named = [name for name in _IMAGE_NAMES if name in features]
     return _only(found or named, features, "image")
 
 
-def _label_column(features: Any) -> str:
+def label_column_of(features: Any) -> str:
+    """Return the column of the labels, by name or by type."""
     named = [name for name in _LABEL_NAMES if name in features]
     found = [name for name, kind in features.items() if type(kind).__name__ == "ClassLabel"]
     return _only(named[:1] or found, features, "label")
@@ -106,15 +116,17 @@ def _only(found: list[str], features: Any, what: str) -> str:
     )
 
 
-def _classes(kind: Any, splits: dict[str, Split]) -> tuple[str, ...]:
+def classes_of(kind: Any, labels: list[Tensor]) -> tuple[str, ...]:
+    """Return the names of the classes, numbers where a column has none."""
     names = getattr(kind, "names", None)
     if names:
         return tuple(names)
-    highest = max(int(split.labels.max()) for split in splits.values())
+    highest = max(int(each.max()) for each in labels)
     return tuple(str(label) for label in range(highest + 1))
 
 
-def _labels(table: Any, split: str, column: str) -> Tensor:
+def labels_of(table: Any, split: str, column: str) -> Tensor:
+    """Return the labels of a split, int64 (N,)."""
     labels = np.asarray(table[column][:])
     if labels.dtype.kind not in "iu":
         raise InputError(

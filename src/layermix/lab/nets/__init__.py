@@ -1,9 +1,10 @@
-"""Nets: our own residual networks and an MLP, any timm model, any factory of one's own.
+"""Nets: our own residual networks and an MLP, any timm or transformers model, any factory.
 
 A new net is a file with a class, and a line in `NETS`. A factory is called with those of
 `num_classes`, `in_channels` and `image_size` (height and width in pixels) that it takes.
 """
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from layermix.errors import InputError, unknown
+from layermix.lab.nets.hugging_face import from_config
 from layermix.lab.nets.mlp import MLP
 from layermix.lab.nets.resnet import PreActResNet18, ResNet18
 from layermix.lab.nets.small import SmallResNet
@@ -26,17 +28,20 @@ NETS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, num_classes: int, image_shape: tuple[int, int, int]) -> nn.Module:
+def build(
+    name: str, num_classes: int, image_shape: tuple[int, int, int] | None = None
+) -> nn.Module:
     """Build a net, its weights drawn from torch's global generator.
 
     Parameters
     ----------
     name
-        A name in `NETS`, ``timm:NAME``, or ``package.module:factory``.
+        A name in `NETS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a ``config.json``,
+        or the hub id of a model), or ``package.module:factory``.
     num_classes
         Number of logits.
     image_shape
-        Channels, height and width of the images, in pixels.
+        Channels, height and width of the images, in pixels; None for a net that reads text.
 
     Raises
     ------
@@ -44,11 +49,13 @@ def build(name: str, num_classes: int, image_shape: tuple[int, int, int]) -> nn.
         When there is no such net, or it cannot be built for these images.
     """
     factory = _factory(name)
-    channels, height, width = image_shape
-    offered = {"num_classes": num_classes, "in_channels": channels, "image_size": height}
+    offered = {"num_classes": num_classes}
     named = _parameters(name, factory)
-    if "image_size" in named and height != width:
-        raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
+    if image_shape:
+        channels, height, width = image_shape
+        offered |= {"in_channels": channels, "image_size": height}
+        if "image_size" in named and height != width:
+            raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
     takes_any = inspect.Parameter.VAR_KEYWORD in named.values()
     taken = {key: value for key, value in offered.items() if takes_any or key in named}
     try:
@@ -65,9 +72,13 @@ def _factory(name: str) -> Callable[..., Any]:
         return NETS[name]
     prefix, colon, rest = name.partition(":")
     if not colon:
-        raise unknown("net", name, [*NETS, "timm:NAME", "package.module:factory"])
+        raise unknown(
+            "net", name, [*NETS, "timm:NAME", "transformers:CONFIG", "package.module:factory"]
+        )
     if prefix == "timm":
         return _timm(rest)
+    if prefix == "transformers":
+        return functools.partial(from_config, rest)
     try:
         return getattr(importlib.import_module(prefix), rest)
     except Exception as error:  # a module of one's own may fail in any way

@@ -1,0 +1,212 @@
+"""`layermix profile`: nets of every family, weights, the runs of a study, and texts."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import layermix as lm
+from layermix.cli import main
+from layermix.lab.data import DataConfig, Normalise, load
+from layermix.lab.data.text import BYTES, load_texts, tokens
+from layermix.lab.nets import build
+from layermix.lab.profiling import ProfileConfig, take_profile
+
+
+def few(model: str, weights: Path | None = None, **settings: Any) -> ProfileConfig:
+    """Return the configuration of a small profile, images of digits enlarged for timm."""
+    size = None if model == "mlp" else 32
+    return ProfileConfig(model, weights, image_size=size, examples=100, mixed=16, **settings)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(autouse=True)
+def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERMIX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+
+
+STAGES = {
+    "mlp": ["block1", "block2", "block3"],
+    "timm:test_resnet": None,
+    "timm:test_vit": ["blocks.0", "blocks.1", "blocks.2", "blocks.3", "blocks.4", "blocks.5"],
+    "timm:test_convnext": ["stages.0", "stages.1", "stages.2", "stages.3"],
+}
+
+
+@pytest.mark.parametrize("net", STAGES)
+def test_nets_of_every_family_are_profiled_without_a_hint(net: str) -> None:
+    found = take_profile(few(net))
+    assert found.points[0] == "input"
+    assert found.points[-2:] == ["final", "logits"]
+    assert STAGES[net] in (None, found.points[1:-2])
+    assert len(found.points) > 4
+    assert found["final"].values["gap"] == pytest.approx(0, abs=1e-5)
+    assert found.notices[0].startswith("Weights: random, of seed 0")
+
+
+def test_weights_are_those_of_the_file_whatever_wrapped_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    model = timm.create_model("test_resnet", num_classes=10, in_chans=1)
+    wrapped = {f"_orig_mod.{name}": value for name, value in model.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in wrapped.items()}, tmp_path / "w.safetensors")
+    found = take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
+    other = take_profile(few("timm:test_resnet"))
+    assert found["final"].snnl != other["final"].snnl
+    assert found["input"].snnl == other["input"].snnl
+    assert not any("random, of seed" in notice for notice in found.notices)
+
+
+@pytest.mark.parametrize("classes", [10, 12])
+def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, classes: int) -> None:
+    model = timm.create_model("test_resnet", num_classes=12, in_chans=1)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
+    if classes == 12:
+        assert "The net has 12 classes, the data 10" in take_profile(config).notices[0]
+    else:
+        with pytest.raises(lm.InputError, match=r"size mismatch for .* --classes sets it"):
+            take_profile(config)
+
+
+def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:
+    main(
+        shlex.split(
+            "train --train-size 60 --net mlp --epochs 2 --variant none --watch 1 "
+            f"--out {tmp_path}/run"
+        )
+    )
+    found = take_profile(ProfileConfig(run=tmp_path / "run"))
+    data = load(DataConfig(train_size=60))
+    net = build("mlp", 10, data.image_shape)
+    net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
+    expected = lm.profile(net, (Normalise.of(data.train)(data.val.images), data.val.labels))
+    assert found.layers == expected.layers
+    with pytest.raises(lm.InputError, match="leave out --model or --run"):
+        take_profile(ProfileConfig("resnet18", run=tmp_path / "run"))
+    with pytest.raises(lm.InputError, match="not the folder of a finished run"):
+        take_profile(ProfileConfig(run=tmp_path))
+
+
+def pictures(folder: Path) -> str:
+    """Make a folder of coloured images, 30 of each of two classes."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for row in range(30):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{row}.png")
+    return str(folder)
+
+
+def test_images_are_normalised_as_a_model_was_trained_when_asked_to(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "pets")
+    own = take_profile(few("timm:test_vit", data=data, split="train"))
+    theirs = take_profile(few("timm:test_vit", data=data, split="train", normalise="model"))
+    assert own["final"].snnl != theirs["final"].snnl
+    assert "mean and deviation of the model" in theirs.notices[1]
+    with pytest.raises(lm.InputError, match="MLP does not say how images of 1 channel were norm"):
+        take_profile(ProfileConfig("mlp", normalise="model"))
+    with pytest.raises(lm.InputError, match="does not say how images of 1 channel were norm"):
+        take_profile(few("timm:test_vit", normalise="model"))
+
+
+def test_the_command_prints_the_table_and_writes_what_the_ending_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending in ("json", "csv", "svg"):
+        main(shlex.split(f"profile --model mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
+    out = capsys.readouterr().out
+    assert "mix point" in out
+    assert "soft nearest neighbor loss over chance" in out
+    assert json.loads((tmp_path / "new/p.json").read_text())["n"] == 100
+    rows = list(csv.DictReader((tmp_path / "new/p.csv").read_text().splitlines()))
+    assert [row["point"] for row in rows][-2:] == ["final", "logits"]
+    assert "<svg" in (tmp_path / "new/p.svg").read_text()
+
+
+def sentences(folder: Path, count: int = 40) -> Path:
+    folder.mkdir()
+    rows = [
+        {"text": f"{'good' if k % 2 else 'bad'} film {'é' * (k % 5)}", "label": k % 2}
+        for k in range(count)
+    ]
+    lines = "\n".join(json.dumps(row) for row in rows)
+    (folder / "train.jsonl").write_text(lines)
+    (folder / "validation.jsonl").write_text(lines)
+    return folder
+
+
+def bert(folder: Path, vocabulary: int = 300) -> Path:
+    folder.mkdir()
+    config = {"model_type": "bert", "vocab_size": vocabulary, "hidden_size": 16}
+    config |= {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 12}))
+    return folder
+
+
+def test_texts_are_read_byte_by_byte_and_cut_at_what_the_net_takes(tmp_path: Path) -> None:
+    model = f"transformers:{bert(tmp_path / 'bert')}"
+    found = take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films")), mixed=8))
+    assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
+    assert found["bert.encoder.layer.0"].pooled == "mean of 12 positions"
+    assert (found.n, found.classes) == (40, 2)
+    assert "read byte by byte; 28 of 40 texts were cut at 12 tokens" in found.notices[1]
+    assert "Positions are those that the attention mask keeps." in found.notices
+
+
+def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
+    model = f"transformers:{bert(tmp_path / 'bert', 90)}"
+    with pytest.raises(lm.InputError, match=f"embedding has 90.*a vocabulary of {BYTES} for bytes"):
+        take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films"))))
+
+
+def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
+    found, cut = tokens(["ab", "é", "a long text"], length=4)
+    assert found["input_ids"].tolist() == [[100, 101, 1, 0], [198, 172, 1, 0], [100, 35, 111, 114]]
+    assert found["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert cut == 1
+    assert found["input_ids"].dtype == torch.int64
+
+
+def test_columns_of_texts_are_found_or_asked_for(tmp_path: Path) -> None:
+    data = load_texts(str(sentences(tmp_path / "films")))
+    assert sorted(data.splits) == ["train", "validation"]
+    assert data.splits["train"].texts[1] == "good film é"
+    assert data.classes == ("0", "1")
+    with pytest.raises(lm.InputError, match="unknown column 'txt'"):
+        load_texts(str(tmp_path / "films"), text_column="txt")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/train.jsonl").write_text('{"a": "x", "b": "y", "label": 0}\n')
+    with pytest.raises(lm.InputError, match="name it with --text-column"):
+        load_texts(str(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--model resnet19", "unknown net 'resnet19'"),
+        ("--weights nowhere.safetensors", "cannot read weights from nowhere.safetensors"),
+        ("--model mlp --out p.pkl", "end it with .json, .csv, .svg"),
+        ("--model transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
+        ("--model mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
+        ("--examples 2", "examples is 2, but must be 4 or more"),
+    ],
+)
+def test_what_cannot_be_profiled_is_said(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(f"profile {words}"))
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
