@@ -5,6 +5,8 @@ drawn before the forward pass, so that a forward that runs twice (activation che
 the same way twice. Copies of a model (EMA, deepcopy, pickles) get hooks that do nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from layermix.attach.site import Site
 from layermix.attach.structure import edit_inputs, edit_output
-from layermix.errors import InputError
+from layermix.errors import InputError, RunError
 from layermix.mixing import Plan, mix
 
 
@@ -23,6 +25,22 @@ class Switch:
         self.plan: Plan | None = None  # set during a mixed forward
         self.replay: Plan | None = None  # of the last forward: what a recomputation must repeat
         self.fired = False  # did a hook mix during the present forward?
+
+    @contextmanager
+    def on(self, plan: Plan) -> Iterator[None]:
+        """Carry out a plan in the forward pass inside the ``with`` block; it must be one."""
+        self.plan = self.replay = plan
+        self.fired = False
+        try:
+            yield
+        finally:
+            self.plan = None
+        if not self.fired:
+            raise RunError(
+                f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
+                "Call the model inside the block, and build the mixer before the first call "
+                "of a compiled model"
+            )
 
     def current(self, module: nn.Module) -> Plan | None:
         """Return the plan to carry out now, as `module` is passed.

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from layermix.attach.candidates import AUTO, resolve
 from layermix.attach.hooks import Switch, install
-from layermix.attach.mixpoint import MixPoint, names_of
+from layermix.attach.mixpoint import MixPoint
 from layermix.attach.observe import Batch, batch_size, call
 from layermix.attach.probe import Probe
 from layermix.attach.site import as_module, find, unwrap
-from layermix.errors import RunError, unknown
+from layermix.errors import InputError, unknown
 from layermix.mixing import MixedTarget, Per, Plan, Planner
 
 
@@ -35,13 +36,16 @@ class Mixer:
     at
         A mix point, or several of which each step takes one: ``"input"``, ``"final"`` (the input
         of the last linear classifier), ``"logits"``, or a module's path (its output); also rows
-        of `points`, and that whole table.
+        of `points`, and that whole table. ``"auto"`` stands for the model's candidates (even where
+        a module has that name): the input, each repeated block and the final layer. All are
+        equally likely until `reweigh` is called, for which ``layermix.geometry.auto_weights``
+        makes weights of a profile; what cannot be mixed is dropped at the first step.
     alpha
         Ratios come from Beta(alpha, alpha). Left out: 1 at the input, 2 elsewhere.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
-        Relative probability of each point of a list; equal when left out.
+        Relative probability of each point of a list; equal when left out. `reweigh` changes it.
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"``; for the last call
         `next_epoch` at each epoch's start.
@@ -57,7 +61,7 @@ class Mixer:
     ------
     InputError
         For an unknown or repeated mix point, an unknown blend, alpha <= 0, a ratio outside
-        [0, 1] or weights that do not fit.
+        [0, 1], or weights that do not fit or come with ``"auto"``.
 
     Examples
     --------
@@ -83,7 +87,14 @@ class Mixer:
         rank: int | None = None,
     ) -> None:
         self.model = as_module(model)
-        names = names_of(at)
+        inner = unwrap(self.model)
+        names = resolve(at, inner)
+        self._auto = at == AUTO
+        if self._auto and weights is not None:
+            raise InputError(
+                f"weights are {weights!r}, but at={AUTO!r} chooses the points itself: call reweigh "
+                "with a weight for each name in mixer.points"
+            )
         self._planner = Planner(
             names,
             weights=weights,
@@ -94,7 +105,7 @@ class Mixer:
             seed=seed,
             rank=_rank() if rank is None else rank,
         )
-        self._sites = {name: find(unwrap(self.model), name) for name in names}
+        self._sites = {name: find(inner, name) for name in names}
         self._switch = Switch()
         self._handles = [install(site, self._switch) for site in self._sites.values()]
         self._probed = False
@@ -103,6 +114,39 @@ class Mixer:
     def points(self) -> tuple[str, ...]:
         """The mix points, one of which each plan takes."""
         return self._planner.points
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How likely each point is now; the probabilities add up to 1."""
+        return dict(self._planner.choice.weights)
+
+    @property
+    def choices(self) -> list[dict[str, float]]:
+        """The weights it began with, then those of every `reweigh`."""
+        return [dict(weights) for weights in self._planner.choice.log]
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """The candidates of ``at="auto"`` that cannot be mixed, and why; known after `check`."""
+        return dict(self._planner.choice.dropped)
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Set how likely each point is from the next draw on.
+
+        No other draw is shifted. In data parallel training all ranks must set the same weights.
+
+        Parameters
+        ----------
+        weights
+            Relative probabilities by name of the point, finite and >= 0; points that are missing
+            get 0.
+
+        Raises
+        ------
+        InputError
+            For a point that is not in `points`, a weight that is none, or nothing but zeros.
+        """
+        self._planner.choice.reweigh(weights)
 
     def __call__(self, x: Batch, y: Tensor) -> tuple[Any, MixedTarget]:
         """Run one forward pass with a freshly drawn plan; in eval mode nothing is mixed.
@@ -146,25 +190,16 @@ class Mixer:
         RunError
             When the forward pass did not come by the mix point, so that nothing was mixed.
         """
-        if plan.point not in self._sites:
+        if plan.point not in self.points:
             raise unknown("mix point of this mixer", plan.point, self.points)
-        self._switch.plan = self._switch.replay = plan
-        self._switch.fired = False
-        try:
+        with self._switch.on(plan):
             yield
-        finally:
-            self._switch.plan = None
-        if not self._switch.fired:
-            raise RunError(
-                f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
-                "Call the model inside the block, and build the mixer before the first call "
-                "of a compiled model"
-            )
 
     def check(self, x: Batch) -> None:
         """Look, in two silent forward passes, whether every point can be mixed.
 
         The first mixed step does this by itself. Call it in a loop that uses `draw` and `apply`.
+        Of ``at="auto"`` the candidates that cannot be mixed are dropped.
 
         Parameters
         ----------
@@ -176,10 +211,13 @@ class Mixer:
         InputError
             For a module that a forward never calls or calls several times, integers such as token
             ids, an output without batch first or without a tensor, or a classifier head that is
-            not the model's last.
+            not the model's last; for ``at="auto"`` only where no candidate is left.
         """
-        probe = Probe(unwrap(self.model), list(self._sites.values()), x)
-        for name in self._sites:
+        probe = Probe(unwrap(self.model), [self._sites[name] for name in self.points], x)
+        if self._auto:
+            obstacles = {name: probe.obstacle(name) for name in self.points}
+            self._planner.choice.drop({name: why for name, why in obstacles.items() if why})
+        for name in self.points:
             probe.require(name)
         self._probed = True
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from torch import nn
 
 from layermix.attach.blocks import repeated_blocks
+from layermix.attach.candidates import has_head
 from layermix.attach.mixpoint import Kind, MixPoint, Points
 from layermix.attach.observe import Batch
 from layermix.attach.probe import Probe
-from layermix.attach.site import Site, find, find_head, unwrap
-from layermix.errors import InputError
+from layermix.attach.site import Site, find, unwrap
 
 
 def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
@@ -39,7 +39,7 @@ def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
     rows: Sequence[tuple[Site, Kind]] = [
         (find(model, "input"), "input"),
         *((find(model, name), kind) for name, kind in kinds),
-        *((find(model, "final"), "final") for _ in range(_has_head(model))),
+        *((find(model, "final"), "final") for _ in range(has_head(model))),
         (find(model, "logits"), "logits"),
     ]
     probe = Probe(model, [site for site, _ in rows], x)
@@ -50,11 +50,3 @@ def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
 def _row(site: Site, kind: Kind, probe: Probe) -> MixPoint:
     module = type(site.module).__name__
     return MixPoint(site.name, kind, module, probe.shape(site.name), probe.obstacle(site.name))
-
-
-def _has_head(model: nn.Module) -> bool:
-    try:
-        find_head(model)
-    except InputError:
-        return False
-    return True

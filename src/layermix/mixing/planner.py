@@ -6,7 +6,6 @@ parallel training all ranks share the stream of points and of ratios per batch o
 each rank has its own of partners and of ratios per sample. No global generator is read.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -15,6 +14,7 @@ import torch
 
 from layermix.errors import InputError, unknown
 from layermix.mixing.blend import BLENDS
+from layermix.mixing.choice import Choice
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Beta, Fixed, RatioLaw
 
@@ -46,6 +46,11 @@ class Planner:
         Seed, or a generator from which a seed is taken.
     rank
         Rank of this process in data parallel training.
+
+    Attributes
+    ----------
+    choice
+        The mix points with their weights, which may be changed on the way.
     """
 
     def __init__(
@@ -60,14 +65,14 @@ class Planner:
         seed: int | np.random.Generator = 0,
         rank: int = 0,
     ) -> None:
-        self.points = _distinct(points)
+        self.choice = Choice(points, weights)
         if per not in get_args(Per):
             raise unknown("value of per", per, get_args(Per))
         if blend not in BLENDS:
             raise unknown("blend", blend, BLENDS)
         self.blend = blend
-        self.probabilities = _normalised(weights, len(self.points))
-        self.laws = tuple(_law(point, alpha, ratio) for point in self.points)
+        # The laws of dropped points too: their ratios of an epoch are drawn, so that none shifts.
+        self._laws = {point: _law(point, alpha, ratio) for point in points}
         self.per: Per = per
         root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
         self._streams = {
@@ -76,72 +81,72 @@ class Planner:
             "sample": _stream(root, 2, rank),
             "partner": _stream(root, 3, rank),
         }
-        self._epoch_ratios: list[float] = []  # one for each point; empty until the first draw
+        self._epoch_ratios: dict[str, float] = {}  # for each point; empty until the first draw
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The mix points that plans can take."""
+        return self.choice.points
 
     def draw(self, batch_size: int, device: torch.device | str = "cpu") -> Plan:
         """Draw a plan for a batch of `batch_size` examples, its tensors on `device`."""
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
-        choice = self._choose_point()
-        ratio = torch.as_tensor(self._draw_ratio(choice, batch_size), dtype=torch.float32)
+        point = self.choice.draw(self._streams["point"])
+        ratio = torch.as_tensor(self._draw_ratio(point, batch_size), dtype=torch.float32)
         partner = torch.from_numpy(self._streams["partner"].permutation(batch_size))
-        plan = Plan(self.points[choice], ratio, partner.to(torch.int64), self.blend)
+        plan = Plan(point, ratio, partner.to(torch.int64), self.blend)
         return plan if torch.device(device).type == "cpu" else plan.to(device)
 
     def next_epoch(self) -> None:
         """Draw the ratios of a new epoch; nothing happens unless `per` is ``"epoch"``."""
         if self.per == "epoch":
             stream = self._streams["ratio"]
-            self._epoch_ratios = [float(law.sample(stream, 1)[0]) for law in self.laws]
+            self._epoch_ratios = {
+                point: float(law.sample(stream, 1)[0]) for point, law in self._laws.items()
+            }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of every stream, made of numbers, strings, lists and dicts (JSON)."""
-        streams = {name: rng.bit_generator.state for name, rng in self._streams.items()}
-        return {"streams": streams, "epoch_ratios": list(self._epoch_ratios)}
+        """Return streams, ratios and weights, as numbers, strings, lists and dicts (JSON)."""
+        return {
+            "streams": {name: rng.bit_generator.state for name, rng in self._streams.items()},
+            "epoch_ratios": dict(self._epoch_ratios),
+            "choice": self.choice.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where the planner that gave `state` had stopped."""
-        missing = {"streams", "epoch_ratios"} - set(state)
+        """Continue exactly where the planner that gave `state` had stopped.
+
+        Raises
+        ------
+        InputError
+            For what is no state of a planner, or that of one with other mix points.
+        """
+        missing = {"streams", "epoch_ratios", "choice"} - set(state)
         if missing or set(state["streams"]) != set(self._streams):
             raise InputError(
                 f"this is not the state of a planner: it has the keys {sorted(state)}. "
                 "Load what state_dict() returned"
             )
+        self.choice.load_state_dict(state["choice"])
         for name, rng in self._streams.items():
             rng.bit_generator.state = state["streams"][name]
-        self._epoch_ratios = list(state["epoch_ratios"])
+        self._epoch_ratios = dict(state["epoch_ratios"])
 
-    def _choose_point(self) -> int:
-        if len(self.points) == 1:
-            return 0
-        return int(self._streams["point"].choice(len(self.points), p=self.probabilities))
-
-    def _draw_ratio(self, choice: int, batch_size: int) -> np.ndarray | float:
-        law = self.laws[choice]
+    def _draw_ratio(self, point: str, batch_size: int) -> np.ndarray | float:
+        law = self._laws[point]
         if self.per == "sample":
             return law.sample(self._streams["sample"], batch_size)
         if self.per == "batch":
             return float(law.sample(self._streams["ratio"], 1)[0])
         if not self._epoch_ratios:
             self.next_epoch()
-        return self._epoch_ratios[choice]
+        return self._epoch_ratios[point]
 
 
 def _stream(*key: int) -> np.random.Generator:
     seed, *spawn = key
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=spawn)))
-
-
-def _distinct(points: Sequence[str]) -> tuple[str, ...]:
-    if not points:
-        raise InputError("no mix point was given: name at least one, for example 'final'")
-    for point in points:
-        if (count := list(points).count(point)) > 1:
-            raise InputError(
-                f"mix point {point!r} is given {count} times: name it once, and give weights where "
-                "one point shall be drawn more often than another"
-            )
-    return tuple(points)
 
 
 def _law(point: str, alpha: float | None, ratio: float | Literal["uniform"] | None) -> RatioLaw:
@@ -155,14 +160,3 @@ def _law(point: str, alpha: float | None, ratio: float | Literal["uniform"] | No
         return Fixed(ratio)
     default = INPUT_ALPHA if point == "input" else HIDDEN_ALPHA
     return Beta(default if alpha is None else alpha)
-
-
-def _normalised(weights: Sequence[float] | None, count: int) -> list[float]:
-    weights = [1.0] * count if weights is None else list(weights)
-    good = len(weights) == count and all(math.isfinite(w) and w >= 0 for w in weights)
-    if not good or not sum(weights):
-        raise InputError(
-            f"weights are {weights!r}, but {count} mix points need {count} numbers >= 0, "
-            "not all of them 0"
-        )
-    return [w / sum(weights) for w in weights]
