@@ -49,8 +49,8 @@ def compare(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
-        variants: Where to mix: none, random, input, final, logits or module paths; when left out
-            none, input, each block, final and random.
+        variants: Where to mix: none, random, auto, input, final, logits or module paths; when left
+            out none, input, each block, final, random and auto.
         seeds: Number of seeds, the same for every variant.
         out: Folder of the study; an interrupted study continues there. When left out, runs/DATA.
         workers: Runs side by side; when left out one for each core, one on a GPU.
@@ -80,7 +80,7 @@ def train(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
-        variant: Where to mix: none, random, input, final, logits or a module path.
+        variant: Where to mix: none, random, auto, input, final, logits or a module path.
         seed: Seed of the run.
         out: Folder of the run, a new one. When left out, runs/DATA-VARIANT-seedSEED.
         threads: CPU threads; torch's own choice when left out.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from layermix.errors import InputError
 
@@ -37,6 +39,13 @@ class Recipe:
     """Ratios come from Beta(alpha, alpha); when left out, 1 at the input and 2 elsewhere."""
     per: Literal["batch", "sample", "epoch"] = "batch"
     """Draw a ratio per batch, per sample or per epoch."""
+    adapt: bool = True
+    """Let the variant auto mix where the classes are found apart; off: equally often everywhere."""
+    snnl_weight: float = 0.0
+    """Weight of the soft nearest neighbor loss in the loss: above 0 classes are driven apart at a
+    layer, below 0 they are entangled."""
+    snnl_at: str = "final"
+    """Mix point of the features for that loss."""
     watch: int = 6
     """How often in a run validation accuracy and geometry are measured (0: only at the end)."""
     geometry: bool = True
@@ -64,8 +73,24 @@ class Recipe:
             value = getattr(self, name)
             _require(0 <= value < 1, name, value, "must lie in [0, 1)")
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "must be 0 or more")
+        finite = math.isfinite(self.snnl_weight)
+        _require(finite, "snnl_weight", self.snnl_weight, "must be finite")
         _require(self.crop is None or self.crop >= 0, "crop", self.crop, "must be 0 or more")
         _require(self.watch >= 0, "watch", self.watch, "must be 0 or more")
+
+    def optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimiser of a net."""
+        return torch.optim.SGD(
+            model.parameters(),
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.momentum > 0,
+        )
+
+    def schedule(self, optimiser: torch.optim.Optimizer, steps: int) -> LambdaLR:
+        """Return the schedule of the learning rate over so many steps."""
+        return LambdaLR(optimiser, lambda step: self.lr_factor(step, steps))
 
     def lr_factor(self, step: int, steps: int) -> float:
         """Return the share of `lr` at a step of `steps`: rises over `warmup`, falls to zero."""

@@ -92,6 +92,7 @@ def _run(
         mix_points(config.variant, found),
         candidates(found),
         config.seed,
+        adapt=config.variant == "auto" and recipe.adapt,
     )
     started = time.perf_counter()
     with RunFolder(folder) as written:

@@ -145,7 +145,7 @@ def plan(
     data, net, recipe
         What to train, and how.
     variants
-        What to compare; none, input, each block, final and random when empty.
+        What to compare; none, input, each block, final, random and auto when empty.
     seeds
         Number of seeds, counted from 0.
     threads

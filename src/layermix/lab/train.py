@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from layermix.attach import Mixer
 from layermix.errors import RunError
+from layermix.geometry import auto_weights
 from layermix.lab.data import Dataset, Normalise, crop_and_flip, watch_batch
 from layermix.lab.evaluate import measures, predict
+from layermix.lab.feature_loss import FeatureLoss
 from layermix.lab.recipe import Recipe
 from layermix.lab.streams import Streams, torch_seed
 from layermix.lab.watch import Watch
@@ -74,6 +76,9 @@ class Trainer:
         Mix points whose geometry is measured over training.
     seed
         Seed of the run.
+    adapt
+        Mix at each point as often as its classes are found apart whenever geometry is measured;
+        the mix points are the watched ones then.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Trainer:
         mix_at: tuple[str, ...],
         watch_at: tuple[str, ...],
         seed: int,
+        adapt: bool = False,
     ) -> None:
         streams = Streams.of(seed)
         self.data, self.recipe, self.streams = data, recipe, streams
@@ -92,28 +98,26 @@ class Trainer:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.net = model
         self.model: Any = torch.compile(model) if recipe.compile else model
-        self.mixer = None
+        self.normalise = Normalise.of(data.train)
+        self.feature_loss = None
+        if recipe.snnl_weight:
+            few = self.normalise(data.train.images[:3])
+            self.feature_loss = FeatureLoss(
+                self.model, recipe.snnl_at, recipe.snnl_weight, few, mix_at
+            )
+        self.mixer, self.adapt = None, adapt
         if mix_at:
             self.mixer = Mixer(
                 self.model, mix_at, recipe.alpha, per=recipe.per, seed=streams.mix, rank=0
             )
-        self.normalise = Normalise.of(data.train)
         self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
         self.order = np.random.default_rng(streams.order)
         self.augment = torch.Generator(self.device).manual_seed(streams.augment)
         self.batch_size = min(recipe.batch_size, len(data.train))
         self.steps = recipe.epochs * (len(data.train) // self.batch_size)
         self.step = 0
-        self.optimiser = torch.optim.SGD(
-            model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: recipe.lr_factor(step, self.steps)
-        )
+        self.optimiser = recipe.optimiser(model)
+        self.schedule = recipe.schedule(self.optimiser, self.steps)
         smoothing = recipe.label_smoothing
         self.criterion = None
         if smoothing:
@@ -176,17 +180,27 @@ class Trainer:
             images = images.clone(memory_format=torch.contiguous_format)
         x = self.normalise(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
-            if self.mixer:
-                output, target = self.mixer(x, labels)
-            else:
-                output, target = self.model(x), MixedTarget.clean(labels)
+            output, target, point = self._forward(x, labels)
             loss = target.loss(output, self.criterion)
+        if self.feature_loss:
+            loss = loss + self.feature_loss(target, point)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
         return loss.detach(), target.accuracy(output).detach()
+
+    def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, MixedTarget, str | None]:
+        """Return output and target of a forward pass, and where it was mixed."""
+        if self.mixer is None:
+            return self.model(x), MixedTarget.clean(labels), None
+        if not self.step:
+            self.mixer.check(x)
+        plan = self.mixer.draw(len(x))
+        with self.mixer.apply(plan):
+            output = self.model(x)
+        return output, plan.target(labels), plan.point
 
     def measure(self, last: bool = False) -> Record:
         """Measure validation data, and the geometry of the watched batch.
@@ -197,6 +211,11 @@ class Trainer:
         val = self._measure("val")
         whole = self.recipe.geometry and (last or self.mixer is None)
         found = self.watch.geometry() if whole else self.watch.snnl()
+        if self.mixer and self.adapt:
+            found["weights"] = auto_weights(
+                {point: each["value"] / each["chance"] for point, each in found["snnl"].items()}
+            )
+            self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
     def _batches(self) -> list[Tensor]:
