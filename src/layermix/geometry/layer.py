@@ -9,7 +9,7 @@ Shapes: N examples, d features, K classes.
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -63,24 +63,30 @@ class Layer:
         parts = self.features.split(_CHUNK, 1)
         return torch.cat([part.double().mean(0) for part in parts])
 
-    @functools.cached_property
+    @property
     def gram(self) -> Tensor:
         """Inner products of the centred examples, float64 (N, N)."""
-        n, d = self.features.shape
-        exact = n * n * d <= _EXACT or self.features.dtype == torch.float64
-        dtype = torch.float64 if exact else torch.float32
-        found = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
-        for x, _ in self._centred(dtype):
-            found += x @ x.T
-        return found
+        return self._products[0]
 
     @functools.cached_property
     def raw_gram(self) -> Tensor:
         """Inner products of the examples as they are, float64 (N, N)."""
-        along = torch.zeros(len(self), dtype=torch.float64, device=self.features.device)
-        for x, mean in self._centred(torch.float64):
-            along += x @ mean
-        return self.gram + along[:, None] + along + self.mean.square().sum()
+        gram, along = self._products
+        return gram + along[:, None] + along + self.mean.square().sum()
+
+    @functools.cached_property
+    def _products(self) -> tuple[Tensor, Tensor]:
+        """Inner products of the centred examples with one another, and with the mean, (N,)."""
+        n, d = self.features.shape
+        exact = n * n * d <= _EXACT or self.features.dtype == torch.float64
+        dtype = torch.float64 if exact else torch.float32
+        gram = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
+        along = torch.zeros_like(gram[0])
+        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
+            x = part.to(dtype) - mean.to(dtype)
+            gram += x @ x.T
+            along += x @ mean.to(dtype)
+        return gram, along
 
     @functools.cached_property
     def distances(self) -> Tensor:
@@ -92,11 +98,6 @@ class Layer:
     def members(self) -> Tensor:
         """One-hot classes, float64 (N, K)."""
         return torch.nn.functional.one_hot(self.labels, len(self.counts)).double()
-
-    def _centred(self, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the centred examples, (N, c), and their mean, (c,), some features at a time."""
-        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
-            yield part.to(dtype) - mean.to(dtype), mean.to(dtype)
 
 
 P = ParamSpec("P")

@@ -99,15 +99,22 @@ class Pairs:
     def _shifted(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
         chains, at = _chains(temperatures), temperatures.to(self._distances.device)
         own, other = self._zeros(temperatures), self._zeros(temperatures)
-        everything = slice(0, self.size)
         for rows in self._panels():
-            panel = self._distances.negative(rows, everything)
-            for down, across in self._own(rows, everything):
-                inside = panel[_local(down, rows), across]
-                _add_shifted(own, inside.clone(), down, chains, at)
-                inside.fill_(-math.inf)
+            panel = self._distances.negative(rows, slice(0, self.size))
+            _add_shifted(own, self._take_own(panel, rows), rows, chains, at)
             _add_shifted(other, panel, rows, chains, at)
         return own, other
+
+    def _take_own(self, panel: Tensor, rows: slice) -> Tensor:
+        """Move each row's pairs of its own class out of a panel: (r, members of the largest)."""
+        parts = list(self._own(rows, slice(0, self.size)))
+        widest = max(across.stop - across.start for _, across in parts)
+        own = panel.new_full((len(panel), widest), -math.inf)
+        for down, across in parts:
+            inside = panel[_local(down, rows), across]
+            own[_local(down, rows), : inside.shape[1]] = inside
+            inside.fill_(-math.inf)
+        return own
 
     def _panels(self) -> Iterator[slice]:
         step = self._distances.rows
