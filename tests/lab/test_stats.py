@@ -37,6 +37,14 @@ def test_unanimous_seeds_give_the_least_p() -> None:
     assert sign_flip_p([0.1, 0.2, 0.1, 0.3, 0.2, 0.1, 0.4, 0.2]) == least_p(8) == 2 / 256
 
 
+def test_sign_flips_are_those_of_scipys_permutation_test() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, 12)
+    found = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=2**12
+    )
+    assert sign_flip_p(list(values)) == pytest.approx(found.pvalue)
+
+
 def test_above_twenty_seeds_random_patterns_stand_in_for_all() -> None:
     ahead = [0.1 + 0.01 * k for k in range(21)]
     assert sign_flip_p(ahead[:20]) == least_p(20) == 2**-19
