@@ -13,7 +13,7 @@ from made_summaries import HOSTILE, USUAL, made_summary
 from safetensors.torch import save_file
 
 from layermix.lab import DataConfig, Recipe, Study, StudyConfig, figures
-from layermix.lab.answer.summary import CurvePoint
+from layermix.lab.answer.variant import CurvePoint
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
 from layermix.lab.figures.embedding import last_block, project

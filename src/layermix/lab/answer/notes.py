@@ -3,13 +3,11 @@
 import math
 from typing import Any
 
-from layermix.lab.answer.stats import BASELINES, estimate, least_p
+from layermix.lab.answer.stats import BASELINES, LEVEL, estimate, least_p
 from layermix.lab.answer.words import MEASURES, listed, percentage_points, seeds_word
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """For each planned variant, in order, the ``result.json`` of each finished seed."""
-
-LEVEL = 0.05
 
 
 def notes(sizes: dict[str, int], results: Results) -> list[str]:

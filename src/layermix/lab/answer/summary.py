@@ -3,63 +3,19 @@
 It holds all that the finished runs of a study say, and nothing of how it is shown.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from layermix.errors import InputError
 from layermix.lab.answer.command import compare_command
 from layermix.lab.answer.notes import Results
+from layermix.lab.answer.prediction import Prediction, predict
 from layermix.lab.answer.settings import used_settings
-from layermix.lab.answer.stats import BASELINES, Difference, Estimate, differences, estimate
+from layermix.lab.answer.stats import BASELINES, Difference, differences
+from layermix.lab.answer.variant import VariantSummary, summarise_variant
 from layermix.lab.answer.verdict import Verdict, accuracy_by_seed, judge
-from layermix.lab.answer.words import MEASURES
 from layermix.lab.store import read_epochs, read_json
 from layermix.lab.study import Study, as_json
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Mean over seeds of something after an epoch, with its interval where there is one."""
-
-    epoch: int
-    mean: float
-    low: float | None
-    high: float | None
-
-
-Curve = list[CurvePoint]
-
-
-@dataclass(frozen=True)
-class VariantSummary:
-    """What the runs of one variant say.
-
-    Attributes
-    ----------
-    name
-        The variant.
-    seeds
-        The seeds that are finished, one at least.
-    test, val
-        Each of `MEASURES` on test and on validation data.
-    train_loss, val_accuracy
-        Curves over epochs.
-    snnl
-        For each mix point the SNNL over epochs, on the fixed held-out batch.
-    timings
-        ``seconds`` of training and ``images_per_second``; the only numbers that differ between
-        two runs of the same study.
-    """
-
-    name: str
-    seeds: list[int]
-    test: dict[str, Estimate]
-    val: dict[str, Estimate]
-    train_loss: Curve
-    val_accuracy: Curve
-    snnl: dict[str, Curve]
-    timings: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -83,6 +39,8 @@ class Summary:
         Those of them that have a finished run.
     differences
         Test accuracy compared pairwise with each baseline, as shares (0.01 is one point).
+    prediction
+        Whether a layer's geometry predicts what mixing there gains.
     chance
         The SNNL that classes lying over one another would have on the watched batch.
     command
@@ -101,6 +59,7 @@ class Summary:
     planned: list[str]
     variants: list[VariantSummary]
     differences: dict[str, list[Difference]]
+    prediction: Prediction
     chance: float
     command: str
     config: dict[str, Any]
@@ -151,6 +110,7 @@ def summarise(study: Study) -> Summary:
     first = runs[finished[0].variant][finished[0].seed]
     sizes = {**first["sizes"], "seeds": len(study.config.seeds)}
     data, net = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.net
+    variants = [summarise_variant(name, own, epochs[name]) for name, own in runs.items() if own]
     return Summary(
         data=data,
         net=net,
@@ -158,8 +118,9 @@ def summarise(study: Study) -> Summary:
         classes=first.get("classes") or [str(label) for label in range(sizes["classes"])],
         verdict=judge(data, net, sizes, runs),
         planned=list(runs),
-        variants=[_variant(name, own, epochs[name]) for name, own in runs.items() if own],
+        variants=variants,
         differences=compared(runs),
+        prediction=foretold(variants, runs),
         chance=_chance(epochs[finished[0].variant][0]),
         command=compare_command(study.config),
         config={
@@ -176,39 +137,11 @@ def compared(runs: Results) -> dict[str, list[Difference]]:
     return {name: differences(accuracy, name) for name in BASELINES if name in accuracy}
 
 
-def _variant(
-    name: str, runs: dict[int, dict[str, Any]], epochs: list[list[dict[str, Any]]]
-) -> VariantSummary:
-    own = list(runs.values())
-    return VariantSummary(
-        name=name,
-        seeds=list(runs),
-        test={m: estimate([result["test"][m] for result in own]) for m in MEASURES},
-        val={m: estimate([result["val"][m] for result in own]) for m in MEASURES},
-        train_loss=_curve(epochs, lambda record: record.get("train_loss")),
-        val_accuracy=_curve(epochs, lambda record: record.get("val_accuracy")),
-        snnl={
-            p: _curve(epochs, lambda r, p=p: r["snnl"][p]["value"] if "snnl" in r else None)
-            for p in epochs[0][0]["snnl"]
-        },
-        timings={
-            t: estimate([result["timings"][t] for result in own])
-            for t in ("seconds", "images_per_second")
-        },
-    )
-
-
-def _curve(
-    runs: Iterable[list[dict[str, Any]]], read: Callable[[dict[str, Any]], float | None]
-) -> Curve:
-    """Return mean and interval over runs of what `read` finds, epoch by epoch."""
-    curve = []
-    for records in zip(*runs, strict=True):
-        values = [value for record in records if (value := read(record)) is not None]
-        if values:
-            found = estimate(values)
-            curve.append(CurvePoint(records[0]["epoch"], found.mean, found.low, found.high))
-    return curve
+def foretold(variants: list[VariantSummary], runs: Results) -> Prediction:
+    """Return how the layers of the net without mixing foretell what mixing there gains."""
+    unmixed = next((row for row in variants if row.name == "none"), None)
+    values = unmixed.geometry_end if unmixed else {}
+    return predict(list(variants[0].snnl), values, accuracy_by_seed(runs))
 
 
 def _chance(records: list[dict[str, Any]]) -> float:

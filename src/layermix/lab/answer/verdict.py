@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from layermix.lab.answer.notes import LEVEL, Results, notes, runs_done
-from layermix.lab.answer.stats import Difference, Estimate, differences
+from layermix.lab.answer.notes import Results, notes, runs_done
+from layermix.lab.answer.stats import LEVEL, Difference, Estimate, differences
 from layermix.lab.answer.words import interval, listed, p_name, percentage_points, place, seeds_word
 
 Status = Literal["holds", "fails", "undecided", "not tested"]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
 
 ABSENT = "–"
@@ -35,6 +36,7 @@ def place(variant: str) -> str:
         "final": "mixing at the final layer",
         "logits": "mixing the logits",
         "random": "mixing at a place drawn anew each step",
+        "auto": "mixing at a place that is chosen while training",
     }
     return words.get(variant, f"mixing after {variant}")
 
@@ -60,6 +62,24 @@ def number(value: float, digits: int) -> str:
     if len(text) > _WIDEST:
         text = f"{value:.1e}"
     return text.replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """Return a number with three significant digits; ``1.2e−07`` where that is long."""
+    size = 0 if value == 0 else math.floor(math.log10(abs(value)))
+    if not -4 <= size < 6:
+        return f"{value:.1e}".replace("-", "−")
+    return number(value, max(0, 2 - size))
+
+
+def correlation(rho: float) -> str:
+    """Return a correlation with its sign, cut at ±1, where the ends of intervals lie beyond."""
+    return f"{min(max(rho, -1.0), 1.0):+.2f}".replace("-", "−")
+
+
+def heading(quantity: str) -> str:
+    """Return what a quantity of a layer is called in reports."""
+    return QUANTITIES[quantity].heading if quantity in QUANTITIES else quantity
 
 
 def decimals(value: float) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from layermix.lab.answer.summary import Curve, Summary, VariantSummary
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import Curve, VariantSummary
 from layermix.lab.figures.labels import label_ends, widest
 from layermix.lab.figures.style import Figure, canvas, colour, dash, finish, look
 

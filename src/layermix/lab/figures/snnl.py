@@ -9,7 +9,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from layermix.lab.answer.summary import CurvePoint, Summary, VariantSummary
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import CurvePoint, VariantSummary
 from layermix.lab.figures.labels import label_ends, plain, shorten, widest
 from layermix.lab.figures.style import (
     INK,
