@@ -1,5 +1,6 @@
 """The soft nearest neighbor loss equals its definition, at every temperature and size."""
 
+import itertools
 import math
 
 import numpy as np
@@ -49,7 +50,7 @@ def median_distance(x: Tensor) -> float:
 
 @pytest.mark.parametrize("apart", [0.0, 0.5, 3.0])
 @pytest.mark.parametrize("factor", [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3])
-@pytest.mark.parametrize("d", [2, 64, 4096])
+@pytest.mark.parametrize("d", [2, 64, 4096, 16_384])
 def test_the_value_is_that_of_the_definition(d: int, factor: float, apart: float) -> None:
     x, y = clusters(48, d, 4, apart)
     temperature = factor * median_distance(x)
@@ -175,23 +176,36 @@ def test_singletons_are_left_out_and_counted() -> None:
     assert with_singletons.chance == without.chance
 
 
-@pytest.mark.parametrize("apart", [0.0, 0.3, 3.0])
-@pytest.mark.parametrize("factor", [1e-3, 3e-2, 1.0, 1e3])
-@pytest.mark.parametrize("d", [2, 64, 1024])
+def by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
+    """Return the losses with all distances in memory, from products in float64."""
+    x = x.double() - x.double().mean(0)
+    norms = x.square().sum(1)
+    distance = (norms[:, None] + norms - 2 * x @ x.T).fill_diagonal_(math.inf)
+    losses = []
+    for temperature in temperatures:
+        exponents = -distance / temperature
+        same = exponents.masked_fill(y[:, None] != y, -math.inf).logsumexp(1)
+        other = exponents.masked_fill(y[:, None] == y, -math.inf).logsumexp(1)
+        losses.append(float(torch.nn.functional.softplus(other - same).mean()))
+    return losses
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize(
+    ("d", "apart"),
+    [*itertools.product([2, 64, 1024], [0.0, 0.3, 3.0]), (16_384, 0.3), (16_384, 3.0)],
+)
 def test_many_examples_are_measured_in_float32_to_five_digits(
-    d: int, factor: float, apart: float
+    d: int, apart: float, dtype: torch.dtype, close: float
 ) -> None:
     x, y = clusters(1500, d, 5, apart)
-    temperature = factor * median_distance(x[:300])
-    found = lm.snnl(x.float(), y, temperature)
-    assert found.value == pytest.approx(
-        by_definition(x.float(), y, temperature), rel=1e-5, abs=1e-9
-    )
-
-
-def test_bfloat16_features_are_measured_to_one_percent() -> None:
-    x, y = clusters(1600, 64, 5, 0.5)
-    assert lm.snnl(x.bfloat16(), y).value == pytest.approx(lm.snnl(x, y).value, rel=1e-2)
+    temperatures = [f * median_distance(x[:300]) for f in (1e-3, 3e-2, 1.0, 1e3)]
+    exact = x.to(dtype) if dtype == torch.float32 else x
+    for temperature, expected in zip(
+        temperatures, by_products(exact, y, temperatures), strict=True
+    ):
+        found = lm.snnl(x.to(dtype), y, temperature).value
+        assert found == pytest.approx(expected, rel=close, abs=1e-9)
 
 
 def test_cosine_is_one_minus_the_cosine() -> None:

@@ -1,0 +1,53 @@
+"""The rule of auto: a point is mixed as often as its classes are apart."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import layermix as lm
+from layermix.geometry import auto_weights
+
+VALUES = st.dictionaries(st.text(min_size=1), st.floats(0, 2), min_size=1, max_size=12)
+
+
+@given(VALUES)
+def test_weights_add_up_to_one_and_follow_how_far_classes_are_apart(snnl: dict) -> None:
+    weights = auto_weights(snnl)
+    assert list(weights) == list(snnl)
+    assert sum(weights.values()) == pytest.approx(1)
+    apart = {name: max(0.0, 1 - value) for name, value in snnl.items()}
+    if total := sum(apart.values()):
+        assert weights == pytest.approx({n: v / total for n, v in apart.items()}, abs=1e-9)
+
+
+def test_where_nothing_is_apart_all_points_are_alike() -> None:
+    assert auto_weights({"input": 1.0, "final": 1.2}) == {"input": 0.5, "final": 0.5}
+
+
+def test_a_point_that_could_not_be_measured_is_not_mixed() -> None:
+    assert auto_weights({"input": math.nan, "final": 0.5}) == {"input": 0.0, "final": 1.0}
+
+
+def test_no_point_is_an_error() -> None:
+    with pytest.raises(lm.InputError, match="no mix point to choose from"):
+        auto_weights({})
+
+
+def test_a_mixer_takes_the_weights_of_a_profile() -> None:
+    torch.manual_seed(0)
+    y = torch.arange(80) % 4
+    x = torch.randn(80, 6) + 3 * torch.eye(4, 6)[y]
+    blocks = [torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.LayerNorm(6)) for _ in range(2)]
+    model = torch.nn.Sequential(*blocks, torch.nn.Linear(6, 4))
+    mixer = lm.Mixer(model, at="auto")
+    assert set(mixer.weights.values()) == {0.25}
+    profile = lm.profile(model, (x, y), mixer.points)
+    mixer.reweigh(auto_weights(profile))
+    snnl = profile.quantity("snnl")
+    apart = {point: 1 - value for point, value in snnl.items()}
+    assert mixer.weights == pytest.approx({p: v / sum(apart.values()) for p, v in apart.items()})
+    output, target = mixer(x, y)
+    target.loss(output).backward()
