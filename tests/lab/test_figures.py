@@ -262,7 +262,8 @@ def test_the_last_block_is_found_by_number():
 def test_draw_all_draws_every_picture(tmp_path):
     drawn = figures.draw_all(study_with_features(tmp_path), made_summary())
     pictures = dict.fromkeys(figure.picture for figure in drawn)
-    assert list(pictures) == ["accuracy", "curves", "plane", "embedding", "snnl"]
+    first = ["accuracy", "curves", "plane", "embedding", "snnl", "geometry", "prediction"]
+    assert list(pictures) == first
 
 
 def test_labels_are_spread_in_order_and_within_the_room():

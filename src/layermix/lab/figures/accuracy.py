@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.figures.labels import plain, shorten, widest
+from layermix.lab.figures.scales import bulk
 from layermix.lab.figures.style import INK, Figure, canvas, colour, finish, look
 
 _ROW, _LEFT_MOST = 28, 110
@@ -55,11 +57,7 @@ def limits(rows: list[VariantSummary]) -> tuple[float, float]:
     """Return the ends of the axis in %: seeds and means that are not far out, with some air."""
     seeds = 100 * np.concatenate([row.test["accuracy"].values for row in rows])
     means = [100 * row.test["accuracy"].mean for row in rows]
-    first, third = np.percentile(seeds, [25, 75])
-    reach = 3 * (third - first)
-    shown = np.append(seeds, means)
-    bulk = shown[(shown >= first - reach) & (shown <= third + reach)]
-    low, high = float(bulk.min()), float(bulk.max())
+    low, high = bulk(list(seeds), means)
     air = max(0.08 * (high - low), 0.05)
     return low - air, min(high + air, 100.4)
 

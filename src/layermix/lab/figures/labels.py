@@ -40,6 +40,17 @@ def shorten(text: str, width: float, size: float = SMALL) -> str:
     return text[:3]
 
 
+def wrapped(text: str, width: float) -> str:
+    """Return a text on lines of whole words, none wider than `width` points."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(shorten(word, width))
+    return "\n".join(lines)
+
+
 def plain(text: str) -> str:
     """Return a text that matplotlib does not take for a formula."""
     return text.replace("$", r"\$")

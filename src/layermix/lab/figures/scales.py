@@ -1,0 +1,56 @@
+"""Scales: which values an axis covers, whether it is logarithmic, and what its ticks say."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+_DECADES = 2  # over which values must spread for a logarithmic axis
+_ZERO = 1e-9  # up to which a value may be rounding
+
+
+def bulk(seeds: Sequence[float], means: Sequence[float]) -> tuple[float, float]:
+    """Return the least and greatest of seeds and means that are not far out.
+
+    Far out is three interquartile ranges of the seeds beyond their quartiles: one seed that
+    collapsed must not hide the rest.
+    """
+    first, third = np.percentile(seeds, [25, 75])
+    reach = 3 * (third - first)
+    shown = np.append(seeds, means)
+    near = shown[(shown >= first - reach) & (shown <= third + reach)]
+    return float(near.min()), float(near.max())
+
+
+def scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float], ticks: int) -> bool:
+    """Set the scale of an axis and its ticks; return whether it is logarithmic.
+
+    Parameters
+    ----------
+    axes, which
+        The axis.
+    values
+        What is shown along it: logarithmic where all are above zero and spread over decades.
+    ticks
+        About how many there are.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = min(values), max(values)
+    logarithmic = low > _ZERO and high >= 10.0**_DECADES * low
+    if logarithmic:
+        axes.set(**{f"{which}scale": "log"})
+        axis.set_major_locator(LogLocator(numticks=ticks))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(ticks, min_n_ticks=2))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    return logarithmic
+
+
+def tick(value: float) -> str:
+    """Return what a tick says: six digits at most, ``1e−5`` where that is shorter."""
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    power = f"e{int(exponent)}" if exponent else ""
+    return f"{mantissa}{power}".replace("-", "−")

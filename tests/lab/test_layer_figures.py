@@ -1,0 +1,161 @@
+"""Pictures of layers: their geometry, what it predicts, and what `auto` chose."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+from made_summaries import HOSTILE, USUAL, made_summary, results_of
+
+from layermix.geometry.quantities import QUANTITIES
+from layermix.lab import figures
+from layermix.lab.answer.summary import Summary, foretold
+from layermix.lab.answer.variant import CurvePoint
+from layermix.lab.answer.words import heading
+from layermix.lab.figures import Figure
+from layermix.lab.figures.labels import text_width, wrapped
+from layermix.lab.figures.scales import bulk, tick
+from layermix.lab.figures.style import COLOURS, WIDTH
+
+SVG = "{http://www.w3.org/2000/svg}"
+GREY = "#888888"
+
+
+def blocks(count: int, name: str = "encoder.layers.encoder_layer_") -> tuple[str, ...]:
+    return tuple(f"{name}{index}" for index in range(count))
+
+
+def study(layers: tuple[str, ...], **settings) -> Summary:
+    return made_summary(variants=("none", *layers, "random", "auto"), blocks=layers, **settings)
+
+
+def drawn(summary: Summary) -> list[Figure]:
+    return [
+        *figures.geometry(summary),
+        *figures.prediction(summary),
+        *figures.weights(summary),
+    ]
+
+
+def words(figure: Figure) -> list[str]:
+    return ["".join(t.itertext()) for t in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")]
+
+
+def test_all_pictures_are_drawn_under_their_names() -> None:
+    names = [figure.name for figure in drawn(made_summary(variants=(*USUAL, "auto")))]
+    assert names == ["geometry-training", "prediction-rho", "prediction-scatter", "weights"]
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+@pytest.mark.parametrize("layers", [blocks(3), blocks(14), blocks(5, "b"), (HOSTILE, "a", "b")])
+def test_every_number_of_layers_and_seeds_has_its_pictures(layers, seeds) -> None:
+    found = drawn(study(layers, seeds=seeds))
+    assert len(found) == 4
+    for figure in found:
+        root = ElementTree.fromstring(figure.svg)
+        assert root.attrib["viewBox"].split()[2] == str(WIDTH)
+        assert root.attrib["aria-label"] == figure.alt
+        assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= {*COLOURS, GREY}
+        assert not re.search(r"(fill|stroke): ?(black|white)", figure.svg)
+    for figure in (found[0], found[2]):
+        assert sum(text.endswith(layers[-1][-4:]) for text in words(figure)) == 1, "the legend"
+
+
+def test_pictures_are_the_same_to_the_byte_each_time() -> None:
+    assert drawn(study(blocks(4))) == drawn(study(blocks(4)))
+
+
+def test_every_quantity_but_snnl_has_a_panel_over_training() -> None:
+    (figure,) = figures.geometry(made_summary())
+    panels = [each.heading for name, each in QUANTITIES.items() if name != "snnl"]
+    assert [text for text in words(figure) if text in panels] == panels
+    assert "mean over 8 seeds, without bands" in figure.caption
+    assert "logarithmic" in figure.caption  # NC1 falls over decades
+
+
+def test_a_quantity_that_stays_at_zero_has_a_linear_axis() -> None:
+    summary = made_summary()
+    for curves in summary.variant("none").geometry.values():
+        for place, curve in enumerate(curves.values()):
+            curve[:] = [CurvePoint(p.epoch, 1e-17 * 10 ** (4 * place), None, None) for p in curve]
+    (figure,) = figures.geometry(summary)
+    assert "logarithmic" not in figure.caption
+
+
+def test_geometry_of_one_watched_epoch_is_drawn_as_points() -> None:
+    summary = made_summary()
+    for curves in summary.variant("none").geometry.values():
+        for curve in curves.values():
+            del curve[:-1]
+    assert "<use" in figures.geometry(summary)[0].svg
+
+
+def test_the_forest_has_a_row_and_a_mean_for_every_quantity_and_for_depth() -> None:
+    summary = made_summary()
+    forest, _ = figures.prediction(summary)
+    text = " ".join(words(forest))
+    for row in summary.prediction.rows():
+        assert heading(row.quantity) in text
+    means = [shown for shown in words(forest) if re.fullmatch(r"[+−]\d\.\d\d", shown)]
+    assert len(means) == len(QUANTITIES) + 1
+    assert "A single seed" not in forest.caption
+    assert "A single seed" in figures.prediction(made_summary(seeds=1))[0].caption
+
+
+def test_every_seed_of_every_layer_is_a_dot_behind_its_rho() -> None:
+    _, scatter = figures.prediction(made_summary(seeds=8))
+    faint = re.findall(r"<g style=\"[^\"]*opacity: 0\.5[^\"]*\">.*?</g>", scatter.svg, re.DOTALL)
+    assert [group.count("<use") for group in faint] == [8] * 5 * len(QUANTITIES)
+    rhos = [text for text in words(scatter) if re.fullmatch(r"rho [+−]\d\.\d\d", text)]
+    assert len(rhos) == len(QUANTITIES)
+
+
+def test_a_collapsed_seed_does_not_flatten_the_gains_and_is_told_of() -> None:
+    summary = made_summary(variants=USUAL[:-1], collapsed=True)
+    _, scatter = figures.prediction(summary)
+    assert "Seeds beyond the axis: 1, drawn at its edge" in scatter.caption
+    assert "Seeds beyond" not in figures.prediction(made_summary())[1].caption
+
+
+def test_a_quantity_without_a_rho_has_a_row_and_no_panel() -> None:
+    summary = made_summary()
+    for values in summary.variant("none").geometry_end["nc1"].values():
+        values.update(dict.fromkeys(values, 1.0))
+    runs = {row.name: results_of(row) for row in summary.variants}
+    undefined = replace(summary, prediction=foretold(summary.variants, runs))
+    forest, scatter = figures.prediction(undefined)
+    assert "NC1" in words(forest)
+    assert "–" in words(forest)
+    assert "NC1" not in words(scatter)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"variants": ("input", "block1", "final")}, {"geometry": False}]
+)
+def test_geometry_that_was_not_measured_has_no_picture(settings) -> None:
+    assert figures.geometry(made_summary(**settings)) == []
+
+
+def test_nothing_is_drawn_where_nothing_is_predicted_or_chosen() -> None:
+    assert figures.prediction(made_summary(variants=("none", "input", "final"))) == []
+    assert figures.weights(made_summary()) == []
+
+
+def test_the_bulk_leaves_out_what_is_far_out() -> None:
+    assert bulk([1, 2, 3, 4, 100], [2.5, 0.5]) == (0.5, 4)
+    assert bulk([1, 1], []) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.25, "0.25"), (-2, "−2"), (1e-5, "1e−5"), (2e30, "2e30"), (1234567, "1.23457e6"), (0, "0")],
+)
+def test_a_tick_says_its_value(value: float, text: str) -> None:
+    assert tick(value) == text
+
+
+def test_a_long_heading_is_broken_between_words() -> None:
+    lines = wrapped("variance off the leading direction", 118).split("\n")
+    assert " ".join(lines) == "variance off the leading direction"
+    assert all(text_width(line) <= 118 for line in lines)
+    assert wrapped("NC1", 118) == "NC1"
