@@ -14,13 +14,13 @@ from layermix import lab
 from layermix.attach import points as list_points
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.geometry.profiles.show import legend
-from layermix.lab import DataConfig, Recipe, RunConfig, Study
+from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench
 from layermix.lab.nets import build
 from layermix.lab.profiling import ProfileConfig, save_profile, take_profile
 from layermix.lab.progress import RunView
-from layermix.lab.report import terminal, write_report
+from layermix.lab.report.show import open_studies, show_several, show_study
 
 app = tyro.extras.SubcommandApp()
 
@@ -59,7 +59,7 @@ def compare(
     console = _console()
     config = lab.plan(data, net, recipe, variants, seeds, threads)
     study = lab.compare(config, out or Path("runs") / _short(data), workers, console)
-    _answer(study, console)
+    show_study(study, console)
 
 
 @app.command
@@ -156,19 +156,28 @@ def profile(
 
 
 @app.command
-def report(folder: Positional[Path]) -> None:
+def report(
+    folder: Positional[Path],
+    more: Annotated[Positional[tuple[Path, ...]], arg(help_behavior_hint="")] = (),
+) -> None:
     """layermix report runs/digits
 
-    Build the report of a study anew from its folder, also of one that is not finished.
+    Build the report of a study anew from its folder, also of one that is not finished. Of several
+    studies, also say whether the geometry of layers predicts over all of them where to mix.
 
     Args:
         folder: Folder of the study.
+        more: Folders of further studies.
     """
-    _answer(Study.open(folder), _console())
+    console, (first, *others) = _console(), open_studies([folder, *more])
+    if others:
+        show_several([first, *others], console)
+    else:
+        show_study(first, console)
 
 
 @app.command
-def bench(what: Positional[Literal["snnl"]], out: Path | None = None) -> None:
+def bench(what: Positional[Literal["snnl", "geometry"]], out: Path | None = None) -> None:
     """layermix bench snnl
 
     Measure speed and memory, each as a ratio to a floor and to peers in the same run.
@@ -211,17 +220,6 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(_fail(str(error), 1))
         kind = type(error).__name__
         sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
-
-
-def _answer(study: Study, console: Console) -> None:
-    """Write a study's report, and show the answer, the table and where the report lies."""
-    with console.status("building the report"):
-        summary, path = write_report(study)
-    console.print()
-    _say(console, str(summary.verdict))
-    console.print()
-    console.print(terminal.table(summary))
-    _say(console, f"Report: {path}")
 
 
 def _short(data: DataConfig) -> str:

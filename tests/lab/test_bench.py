@@ -1,16 +1,21 @@
 """Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
 
+import importlib
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from layermix import InputError
+from layermix.lab import Recipe, plan
 from layermix.lab.bench import BENCHES, Table, run_bench
 from layermix.lab.bench.snnl import _data, _dense, _tiled
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
+
+geometry = importlib.import_module("layermix.lab.bench.geometry")  # its function has its name
 
 
 def test_things_are_timed_in_turn_after_one_turn_that_does_not_count() -> None:
@@ -55,3 +60,23 @@ def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> Non
 def test_the_timed_ways_to_snnl_agree() -> None:
     x, y = _data(1500)
     torch.testing.assert_close(_tiled(x, y).float(), _dense(x, y), rtol=1e-3, atol=1e-4)
+
+
+def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(geometry, "_REPEATS", 1)
+    monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
+    monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=1))
+    rows = {row["what"]: row for row in geometry.geometry().rows}
+    assert list(rows) == [
+        "run, SNNL alone",
+        "run, as in a study",
+        "run, every epoch",
+        "default digits study",
+    ]
+    assert rows["run, SNNL alone"]["ratio"] == 1
+    assert rows["run, SNNL alone"]["of study"] == 0
+    study, every = rows["default digits study"], rows["run, every epoch"]
+    extra = float(every["seconds"]) - float(rows["run, SNNL alone"]["seconds"])
+    assert float(every["of study"]) == pytest.approx(extra / float(study["seconds"]))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from layermix.errors import InputError, unknown
+from layermix.lab.bench.geometry import geometry
 from layermix.lab.bench.snnl import snnl
 from layermix.lab.bench.table import Table
 from layermix.lab.conditions import conditions
@@ -15,7 +16,7 @@ from layermix.lab.store import write_json
 
 __all__ = ["BENCHES", "Table", "run_bench"]
 
-BENCHES: dict[str, Callable[[], Table]] = {"snnl": snnl}
+BENCHES: dict[str, Callable[[], Table]] = {"geometry": geometry, "snnl": snnl}
 
 
 def run_bench(what: str, out: Path | None = None) -> Table:
