@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 import layermix
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference, Estimate
-from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.answer.words import (
     ABSENT,
     MEASURES,
@@ -31,6 +32,7 @@ from layermix.lab.answer.words import (
 )
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
+from layermix.lab.report.layers import ARROWS, layer_table, rank_rows
 from layermix.lab.report.strip import strip
 
 _OTHERS = [name for name in MEASURES if name != "accuracy"]
@@ -57,6 +59,9 @@ def html(summary: Summary, figures: Sequence[Figure]) -> str:
         others=[MEASURES[name] for name in _OTHERS],
         measures=list(_measures(summary)),
         differences=list(_differences(summary)),
+        geometry=layer_table(summary),
+        arrows=ARROWS,
+        ranks=list(rank_rows(summary.prediction.rows())),
         configuration=in_words(summary.config["used"]),
         winner=place(summary.verdict.winner),
         version=layermix.__version__,

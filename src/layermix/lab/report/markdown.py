@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference
-from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.answer.words import (
     ABSENT,
     MEASURES,
@@ -19,6 +20,7 @@ from layermix.lab.answer.words import (
     place,
 )
 from layermix.lab.figures import Figure
+from layermix.lab.report.layers import ARROWS, Cell, layer_table, rank_rows
 
 
 def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
@@ -30,6 +32,10 @@ def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
         "Mean over seeds, with the 95% Student-t interval.",
         _measures(summary),
         *_differences(summary),
+        "## The geometry of every layer",
+        *_geometry(summary),
+        "## Does geometry predict the best layer?",
+        *_prediction(summary),
         "## Pictures",
         *(f"![{figure.alt}](figures/{figure.name}.svg)\n\n{figure.caption}" for figure in figures),
         "## How to read this",
@@ -89,6 +95,39 @@ def _difference(gap: Difference) -> list[str]:
         p_value(gap.p),
         p_value(gap.p_holm),
     ]
+
+
+def _geometry(summary: Summary) -> Iterable[str]:
+    found = layer_table(summary)
+    if found.missing:
+        yield f"This section is left out: {found.missing}."
+        return
+    yield (
+        f"After training without mixing, on {summary.sizes['watched']} held-out examples: mean "
+        "over seeds, with the 95% Student-t interval. An arrow says where a quantity goes as "
+        "classes come apart."
+    )
+    header = ["layer", *(f"{each.heading} {ARROWS[each.apart]}" for each in found.columns)]
+    yield _table(header, [[name, *map(_with_interval, cells)] for name, cells in found.rows])
+
+
+def _prediction(summary: Summary) -> Iterable[str]:
+    found = summary.prediction
+    yield str(found)
+    if not found.ranks:
+        return
+    header = ["quantity", "expected", "rho", "rho of means", "seeds", "p", "p (Holm)"]
+    keys = ("heading", "expected", "rho", "of_means", "seeds", "p", "p_holm")
+    rows = list(rank_rows(found.rows()))
+    for row in rows:
+        row["rho"] = _with_interval(row["rho"])
+    yield _table(header, [[row[key] for key in keys] for row in rows])
+    yield "\n".join(f"- {note}" for note in found.notes)
+
+
+def _with_interval(cell: Cell) -> str:
+    mean, ends = cell
+    return mean if ends == ABSENT else f"{mean} ({ends})"
 
 
 def _conditions(summary: Summary) -> str:

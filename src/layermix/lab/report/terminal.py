@@ -1,8 +1,13 @@
-"""The answer on a terminal: one table."""
+"""The answer on a terminal: a table of a study, and one over several studies."""
+
+from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
-from layermix.lab.answer.summary import Summary, VariantSummary
+from layermix.lab.answer.studies import Across
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.answer.words import (
     ABSENT,
     decimals,
@@ -13,6 +18,7 @@ from layermix.lab.answer.words import (
     percent,
     percentage_points,
 )
+from layermix.lab.report.layers import across_rows
 
 _COLUMNS = ("seeds", "accuracy", "95% interval", "− none", "p", "p Holm", "NLL", "ECE", "s/run")
 
@@ -28,6 +34,19 @@ def table(summary: Summary) -> Table:
         cells = _cells(summary, row) if row else [ABSENT] * (len(_COLUMNS) - 1)
         found.add_row(name, seeds, *cells, style=style)
     return found
+
+
+def studies_table(found: Sequence[Across]) -> Table:
+    """Return a table of rho: rows are quantities, columns the studies and their mean."""
+    table = Table(title="Rank correlation of geometry and gain from mixing, over layers")
+    table.add_column("quantity")
+    table.add_column("sign", justify="right")
+    for name in [*found[0].studies, "mean over studies"]:
+        table.add_column(Text(name), justify="right")
+    for row in across_rows(list(found)):
+        cells = [cell if isinstance(cell, str) else "\n".join(cell) for cell in row]
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def _cells(summary: Summary, row: VariantSummary) -> list[str]:

@@ -1,0 +1,95 @@
+"""What a report shows of layers: their geometry, and how it orders them, as cells of tables."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from layermix.geometry.measures import Quantity
+from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.ranks import Rank
+from layermix.lab.answer.stats import Estimate, estimate
+from layermix.lab.answer.studies import Across
+from layermix.lab.answer.summary import Summary
+from layermix.lab.answer.words import ABSENT, correlation, heading, interval, p_value, significant
+
+Cell = tuple[str, str]  # a mean and its interval
+
+ARROWS = {"low": "↓", "high": "↑"}  # where a quantity goes as classes come apart
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Every quantity of every layer after training without mixing.
+
+    Attributes
+    ----------
+    columns
+        The quantities.
+    rows
+        For each layer its name and a cell for each quantity.
+    missing
+        Why there are no rows, where there are none.
+    """
+
+    columns: list[Quantity]
+    rows: list[tuple[str, list[Cell]]]
+    missing: str
+
+
+def layer_table(summary: Summary) -> LayerTable:
+    """Return the geometry of every layer, or why there is none."""
+    unmixed = next((row for row in summary.variants if row.name == "none"), None)
+    if unmixed is None:
+        return LayerTable([], [], "it takes a finished run without mixing, the variant none")
+    found = unmixed.geometry_end
+    if not found.keys() - {"snnl"}:
+        return LayerTable([], [], "the runs without mixing hold no quantity but SNNL")
+    rows = [(p, [_values(by.get(p, {})) for by in found.values()]) for p in unmixed.snnl]
+    return LayerTable([QUANTITIES[name] for name in found], rows, "")
+
+
+def _values(by_seed: dict[int, float]) -> Cell:
+    if not by_seed:
+        return ABSENT, ABSENT
+    found = estimate(list(by_seed.values()))
+    return significant(found.mean), interval(found, significant)
+
+
+def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:
+    """Yield how each quantity orders the layers, as a table shows it."""
+    for row in ranks:
+        yield {
+            "heading": heading(row.quantity),
+            "meaning": meaning(row.quantity),
+            "expected": sign(row.expected),
+            "rho": rho_cell(row.estimate),
+            "of_means": ABSENT if row.of_means is None else correlation(row.of_means),
+            "seeds": str(len(row.seeds)),
+            "p": ABSENT if row.p is None else p_value(row.p),
+            "p_holm": ABSENT if row.p_holm is None else p_value(row.p_holm),
+        }
+
+
+def across_rows(found: list[Across]) -> Iterator[list[str | Cell]]:
+    """Yield a row for each quantity: heading, expected sign, rho in each study, and over them."""
+    for row in found:
+        cells = [rho_cell(each) for each in row.studies.values()]
+        yield [heading(row.quantity), sign(row.expected), *cells, rho_cell(row.over)]
+
+
+def meaning(quantity: str) -> str:
+    """Return what a quantity says."""
+    known = QUANTITIES.get(quantity)
+    return known.meaning if known else "place in the net, the first layer lowest"
+
+
+def sign(expected: int) -> str:
+    """Return an expected sign as a table shows it."""
+    return "+" if expected > 0 else "−"
+
+
+def rho_cell(found: Estimate | None) -> Cell:
+    """Return a mean rho and its interval, both cut at ±1."""
+    if found is None:
+        return ABSENT, ABSENT
+    return correlation(found.mean), interval(found, correlation)

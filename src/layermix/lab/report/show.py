@@ -1,0 +1,71 @@
+"""The answer of a study on a terminal, and what several studies say together of geometry."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from layermix.errors import InputError
+from layermix.lab.answer.studies import in_words, over_studies
+from layermix.lab.report import terminal, write_report
+from layermix.lab.study import Study
+
+
+def open_studies(folders: Sequence[Path]) -> list[Study]:
+    """Open the studies that lie in some folders.
+
+    Raises
+    ------
+    InputError
+        When a folder holds no study, or is named twice.
+    """
+    studies: list[Study] = []
+    for folder in folders:
+        study = Study.open(folder)
+        if folder.resolve() in [other.folder.resolve() for other in studies]:
+            raise InputError(
+                f"the study in {folder} is named twice and would count twice: name each folder once"
+            )
+        studies.append(study)
+    return studies
+
+
+def show_study(study: Study, console: Console) -> None:
+    """Write a study's report, and show the answer, the table and where the report lies."""
+    with console.status("building the report"):
+        summary, path = write_report(study)
+    console.print()
+    _say(console, str(summary.verdict))
+    console.print()
+    console.print(terminal.table(summary))
+    if summary.prediction.ranks:
+        _say(console, summary.prediction.sentences[0])
+    _say(console, f"Report: {path}")
+
+
+def show_several(studies: Sequence[Study], console: Console) -> None:
+    """Write the report of each study; show how geometry orders the layers over all of them."""
+    predictions = {}
+    for name, study in zip(_names(studies), studies, strict=True):
+        with console.status(f"building the report of {study.folder}"):
+            summary, path = write_report(study)
+        predictions[name] = summary.prediction
+        _say(console, f"{summary.data}, {summary.net}: {path}")
+    console.print()
+    found = over_studies(predictions)
+    if found:
+        console.print(terminal.studies_table(found))
+    for name, prediction in predictions.items():
+        if not prediction.ranks:
+            _say(console, f"{name}: {prediction}")
+    _say(console, in_words(found))
+
+
+def _names(studies: Sequence[Study]) -> list[str]:
+    """Return the names of the studies' folders, whole paths where two have the same name."""
+    short = [study.folder.resolve().name for study in studies]
+    return short if len(set(short)) == len(short) else [str(study.folder) for study in studies]
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
