@@ -14,7 +14,7 @@ COMMANDS = re.findall(r"^    (layermix [^#\n]+)", README, flags=re.MULTILINE)
 
 def test_its_python_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 5
     exec("".join(blocks), {})
     assert "final" in capsys.readouterr().out
 
