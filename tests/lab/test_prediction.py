@@ -69,6 +69,17 @@ def test_with_seeds_enough_both_sides_are_named() -> None:
     assert not any("it takes" in note for note in found.notes)
 
 
+def test_all_quantities_need_no_list() -> None:
+    found = foretold(seeds=10, snnl=FALLING, knn=RISING)
+    assert "of all 2 quantities, corrected for their number, every one is shown to" in str(found)
+
+
+def test_of_many_layers_the_first_and_the_last_are_named() -> None:
+    layers = tuple(f"encoder.layers.{k}" for k in range(12))
+    notes = foretold(layers=layers, snnl=[12.0 - k for k in range(12)]).notes
+    assert "over the 12 layers from encoder.layers.0 to encoder.layers.11, between" in notes[0]
+
+
 def test_few_seeds_show_nothing_and_say_so() -> None:
     found = foretold(seeds=3, snnl=FALLING)
     assert "SNNL is not shown to predict where mixing gains most" in found.sentences[0]

@@ -15,6 +15,8 @@ from layermix.lab.answer.words import (
     seeds_word,
 )
 
+_NAMED = 6  # layers that are named one by one
+
 
 def sentences(ranks: list[Rank], depth: Rank) -> list[str]:
     """Return the answer: SNNL and all quantities in one sentence, then what else one must hear.
@@ -57,13 +59,13 @@ def notes(gains: dict[str, BySeed], ranks: list[Rank], begun: int) -> list[str]:
     layers, seeds = len(gains), len(next(iter(gains.values())))
     holm = f", corrected by Holm’s method over {len(ranks)} quantities" if len(ranks) > 1 else ""
     return [
-        f"Rho is Spearman’s rank correlation, over the {layers} layers {listed(list(gains))}, "
+        f"Rho is Spearman’s rank correlation, over the {layers} layers {_span(list(gains))}, "
         "between a quantity after training without mixing and the gain in test accuracy from "
         "mixing there, seed by seed: +1 is the same order, −1 the reverse. Its mean over "
         f"{seeds_word(seeds)} has a 95% Student-t interval, cut at ±1; p is that of "
         f"{flip_test(seeds)}{holm}. "
         "Whether SNNL predicts the gain was asked beforehand, so there p counts uncorrected.",
-        f"{layers} layers are few: at one seed a perfect order arises by chance with probability "
+        f"Only {layers} layers are put in order: at one seed a perfect order arises by chance with probability "
         f"1/{layers}! = 1/{math.factorial(layers):,}. Nor are the layers of one net independent: "
         "whatever rises or falls from layer to layer has the rho of depth, which is shown to "
         "compare.",
@@ -91,6 +93,8 @@ def _all(ranks: list[Rank]) -> str:
     if len(ranks) == 1:
         return f"{_shown(shown) if shown else 'no quantity is shown'} to predict the gain"
     told = _shown(shown) if shown else "none is shown"
+    if len(shown) == len(ranks):
+        told = "every one is shown"
     return f"of all {len(ranks)} quantities, corrected for their number, {told} to predict the gain"
 
 
@@ -106,13 +110,18 @@ def _mean(found: Estimate) -> str:
     return f"{mean} (95% interval {interval(found, correlation)})"
 
 
+def _span(layers: list[str]) -> str:
+    """Return the names of the layers; of many the first and the last."""
+    return listed(layers) if len(layers) <= _NAMED else f"from {layers[0]} to {layers[-1]}"
+
+
 def _noise(gains: dict[str, BySeed]) -> str:
     clear = []
     for layer, by_seed in gains.items():
         found = estimate(list(by_seed.values()))
         if found.low is not None and found.high is not None and found.low * found.high > 0:
             clear.append(layer)
-    these = f" ({listed(clear)})" if 0 < len(clear) < len(gains) else ""
+    these = f" ({listed(clear, most=_NAMED)})" if 0 < len(clear) < len(gains) else ""
     return (
         f"Of the {len(gains)} gains {len(clear) or 'none'}{these} "
         f"{'has' if len(clear) < 2 else 'have'} a 95% interval that excludes zero. Gains that "
