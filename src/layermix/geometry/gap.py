@@ -27,6 +27,7 @@ from layermix.geometry.intrusion import derangement
 from layermix.mixing import MixedTarget, Plan
 
 RATIOS = (0.1, 0.3, 0.5)
+_ROUNDING = 1e-12  # nats below which a gap is that of logits in float32
 
 
 class Gap(NamedTuple):
@@ -110,4 +111,5 @@ def _gap(
     ours, theirs = mixed.log_softmax(1), wanted.log_softmax(1)
     kl = F.kl_div(theirs, ours, log_target=True, reduction="batchmean")
     target = MixedTarget(labels, labels[partner], lam)
-    return max(0.0, float(kl)), float(target.loss(mixed))
+    nats = float(kl)
+    return nats if nats > _ROUNDING else 0.0, float(target.loss(mixed))
