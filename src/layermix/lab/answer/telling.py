@@ -65,10 +65,10 @@ def notes(gains: dict[str, BySeed], ranks: list[Rank], begun: int) -> list[str]:
         f"{seeds_word(seeds)} has a 95% Student-t interval, cut at ±1; p is that of "
         f"{flip_test(seeds)}{holm}. "
         "Whether SNNL predicts the gain was asked beforehand, so there p counts uncorrected.",
-        f"Only {layers} layers are put in order: at one seed a perfect order arises by chance with probability "
-        f"1/{layers}! = 1/{math.factorial(layers):,}. Nor are the layers of one net independent: "
-        "whatever rises or falls from layer to layer has the rho of depth, which is shown to "
-        "compare.",
+        f"Only {layers} layers are put in order: at one seed a perfect order arises by chance with "
+        f"probability 1/{layers}! = 1/{math.factorial(layers):,}. Nor are the layers of one net "
+        "independent: whatever rises or falls from layer to layer has the rho of depth, which is "
+        "shown to compare.",
         "Intervals and p-values are over seeds of one net on one data set. However narrow, they "
         "say nothing of other nets or other data.",
         _noise(gains),
