@@ -17,8 +17,8 @@ from layermix.lab.data import (
     crop_and_flip,
     load,
 )
-from layermix.lab.evaluate import predict
-from layermix.lab.train import Trainer
+from layermix.lab.training.evaluate import predict
+from layermix.lab.training.train import Trainer
 
 ABC = ("a", "b", "c")
 CPU = [torch.profiler.ProfilerActivity.CPU]

@@ -6,7 +6,7 @@ import pytest
 
 from layermix import InputError
 from layermix.lab import Recipe
-from layermix.lab.recipe import pick_device
+from layermix.lab.training.recipe import pick_device
 
 
 def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:

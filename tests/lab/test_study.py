@@ -162,9 +162,9 @@ def test_variants_are_checked_before_anything_is_trained(
         plan(FEW, "mlp", SHORT, variants)
 
 
-def test_default_variants_are_none_input_each_block_final_and_random() -> None:
+def test_default_variants_are_none_input_each_block_final_random_and_auto() -> None:
     found = plan(FEW, "resnet-small", SHORT).variants
-    assert found == ("none", "input", "block1", "block2", "block3", "final", "random")
+    assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
 
 
 def test_at_least_eight_seeds_are_the_default() -> None:

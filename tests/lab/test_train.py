@@ -13,12 +13,12 @@ import layermix as lm
 from layermix.geometry import MEASURES, QUANTITIES, Layer
 from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import Normalise, crop_and_flip, load, watch_batch
-from layermix.lab.evaluate import measures
-from layermix.lab.feature_loss import FeatureLoss
 from layermix.lab.run import fresh_net
 from layermix.lab.store import read_epochs
-from layermix.lab.streams import Streams
-from layermix.lab.train import Trainer
+from layermix.lab.training.evaluate import measures
+from layermix.lab.training.feature_loss import FeatureLoss
+from layermix.lab.training.streams import Streams
+from layermix.lab.training.train import Trainer
 
 SHORT = Recipe(epochs=2, batch_size=20, watch=1, crop=1, flip=False, channels_last=False)
 FEW = DataConfig(train_size=60)

@@ -2,8 +2,8 @@
 
 from layermix.lab.compare import compare
 from layermix.lab.data import DataConfig
-from layermix.lab.recipe import Recipe
 from layermix.lab.run import RunConfig, run
 from layermix.lab.study import Study, StudyConfig, plan
+from layermix.lab.training.recipe import Recipe
 
 __all__ = ["DataConfig", "Recipe", "RunConfig", "Study", "StudyConfig", "compare", "plan", "run"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from layermix.lab.recipe import pick_device
+from layermix.lab.training.recipe import pick_device
 
 _PACKAGES = ("layermix", "torch", "numpy", "scipy", "torchmetrics", "datasets")
 

@@ -19,9 +19,9 @@ from layermix.lab.data import SOURCES, DataConfig, Normalise
 from layermix.lab.data.hub import holds_images
 from layermix.lab.data.text import BYTES, load_texts, tokens
 from layermix.lab.nets import build
-from layermix.lab.recipe import pick_device
 from layermix.lab.store import read_json
-from layermix.lab.streams import torch_seed
+from layermix.lab.training.recipe import pick_device
+from layermix.lab.training.streams import torch_seed
 
 _LENGTH = 256  # most tokens of a text, where a net sets no limit of its own
 

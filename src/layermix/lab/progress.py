@@ -15,7 +15,7 @@ from layermix.lab.answer.words import ABSENT, interval, percent
 from layermix.lab.run import RunConfig
 from layermix.lab.store import read_json, remove_unfinished, unfinished_runs
 from layermix.lab.study import Study
-from layermix.lab.train import Record
+from layermix.lab.training.train import Record
 
 
 class RunView:

@@ -12,13 +12,13 @@ from torch import nn
 from layermix.attach import Points, points
 from layermix.errors import InputError, RunError
 from layermix.lab import data as lab_data
-from layermix.lab.cpu import cpu_settings
 from layermix.lab.data import DataConfig, Dataset, Normalise
 from layermix.lab.nets import build
-from layermix.lab.recipe import Recipe, pick_device
 from layermix.lab.store import RunFolder
-from layermix.lab.streams import Streams, torch_seed
-from layermix.lab.train import Record, Trainer
+from layermix.lab.training.cpu import cpu_settings
+from layermix.lab.training.recipe import Recipe, pick_device
+from layermix.lab.training.streams import Streams, torch_seed
+from layermix.lab.training.train import Record, Trainer
 from layermix.lab.variants import candidates, mix_points
 
 

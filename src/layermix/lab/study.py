@@ -13,9 +13,9 @@ from layermix.errors import InputError
 from layermix.lab import data as lab_data
 from layermix.lab.conditions import conditions
 from layermix.lab.data import DataConfig, watch_batch
-from layermix.lab.recipe import Recipe, pick_device
 from layermix.lab.run import RunConfig, complete, fresh_net, mix_points_of
 from layermix.lab.store import read_json, remove_unfinished, write_json
+from layermix.lab.training.recipe import Recipe, pick_device
 from layermix.lab.variants import check_variants
 
 

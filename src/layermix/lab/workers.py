@@ -13,9 +13,9 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from layermix.errors import LayermixError, RunError
-from layermix.lab.recipe import pick_device
 from layermix.lab.run import RunConfig, run
 from layermix.lab.study import Study
+from layermix.lab.training.recipe import pick_device
 
 
 def default_workers(device: str) -> int:

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from layermix.lab.data import DataConfig
-from layermix.lab.recipe import Recipe
 from layermix.lab.study import StudyConfig
+from layermix.lab.training.recipe import Recipe
 
 DEFAULT_NET = "resnet-small"
 

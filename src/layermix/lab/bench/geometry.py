@@ -18,9 +18,9 @@ from layermix.lab.bench.table import Row, Table
 from layermix.lab.bench.timing import alternate, ratio
 from layermix.lab.compare import compare
 from layermix.lab.data import DataConfig
-from layermix.lab.recipe import Recipe
 from layermix.lab.run import RunConfig, run
 from layermix.lab.study import plan
+from layermix.lab.training.recipe import Recipe
 
 _REPEATS = 7
 _BASE = "run, SNNL alone"

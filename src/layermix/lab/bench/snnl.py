@@ -17,7 +17,7 @@ from layermix.geometry.distances import Computed
 from layermix.geometry.pairs import Pairs
 from layermix.lab.bench.table import Row, Table
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
-from layermix.lab.cpu import cpu_settings
+from layermix.lab.training.cpu import cpu_settings
 
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12
 _GROWTH = (2_500, 5_000, 10_000, 20_000)

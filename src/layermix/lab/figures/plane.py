@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from layermix.attach import activations
 from layermix.geometry import intruders
 from layermix.lab.figures.style import WARNING, WIDTH, Figure, canvas, colour, finish, look, marker
-from layermix.lab.streams import torch_seed
+from layermix.lab.training.streams import torch_seed
 from layermix.mixing import Planner, mix
 
 POINTS, CLASSES, HIDDEN = 1000, 3, "hidden"

@@ -18,11 +18,11 @@ from layermix.attach import Mixer
 from layermix.errors import RunError
 from layermix.geometry import auto_weights
 from layermix.lab.data import Dataset, Normalise, crop_and_flip, watch_batch
-from layermix.lab.evaluate import measures, predict
-from layermix.lab.feature_loss import FeatureLoss
-from layermix.lab.recipe import Recipe
-from layermix.lab.streams import Streams, torch_seed
-from layermix.lab.watch import Watch
+from layermix.lab.training.evaluate import measures, predict
+from layermix.lab.training.feature_loss import FeatureLoss
+from layermix.lab.training.recipe import Recipe
+from layermix.lab.training.streams import Streams, torch_seed
+from layermix.lab.training.watch import Watch
 from layermix.mixing import MixedTarget
 
 Record = dict[str, Any]
