@@ -182,15 +182,42 @@ def test_measures_equal_independent_implementations(
     assert value(name, (x, y)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+def rectified(offset: float) -> tuple[Tensor, Tensor]:
+    """Return wide features as after a ReLU: far from the origin, classes in a few directions."""
+    x, y = gaussians(2.0)
+    rng = torch.Generator().manual_seed(0)
+    turn = torch.randn(D, 3000, generator=rng, dtype=torch.float64) / 50
+    noise = 0.05 * torch.randn(len(x), 3000, generator=rng, dtype=torch.float64)
+    return (x @ turn + noise + offset * torch.rand(3000, generator=rng).double()).relu(), y
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
 @pytest.mark.parametrize("name", MEASURES)
 def test_wide_float32_features_give_what_float64_gives(
+    name: str, offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rectified(offset)
+    expected = value(name, (x.float().double(), y))
+    monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
+    found = value(name, (x.float(), y))
+    assert found == pytest.approx(expected, rel=2e-3, abs=2e-3 if name == "separation" else 1e-4)
+
+
+@pytest.mark.parametrize("name", ["nc1", "fuzziness", "knn", "cka"])
+def test_what_the_caller_allows_products_to_lose_is_not_lost(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x, y = gaussians(2.0)
-    wide = torch.cat([x, 0.01 * torch.randn(N, 3000, dtype=torch.float64)], 1).float()
-    expected = value(name, (wide.double(), y))
+    x, y = rectified(1.0)
     monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
-    assert value(name, (wide, y)) == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    expected = value(name, (x.float(), y))
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", torch.bfloat16):
+            assert value(name, (x.float(), y)) == expected
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_distances_are_squared_and_infinite_to_oneself() -> None:

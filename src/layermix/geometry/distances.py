@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from layermix.geometry.precision import full_precision
+
 SMALL = 1 << 21  # distances that are kept, in float64, where there are no more in all
 _PANEL = 1 << 24  # most distances of a panel of rows: 64 MB in float32
 _ROWS = 256  # most rows of a panel
@@ -93,7 +95,8 @@ class Computed:
         left[:, -2:] = left[:, [-1, -2]]
         right = self._right[columns]
         panel = self._room[: len(left) * len(right)].view(len(left), len(right))
-        torch.mm(left, right.T, out=panel).clamp_max_(0)
+        with full_precision(self.device):
+            torch.mm(left, right.T, out=panel).clamp_max_(0)
         panel.diagonal(rows.start - columns.start).fill_(-math.inf)
         return panel
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.geometry.precision import full_precision
 
 _EXACT = 1 << 30  # N * N * d up to which inner products are computed in float64
 _CHUNK = 1024  # features multiplied at a time beyond: sums over chunks are float64
@@ -57,6 +58,12 @@ class Layer:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def exact(self) -> bool:
+        """Whether inner products are those of float64, and not sums of float32 products."""
+        n, d = self.features.shape
+        return n * n * d <= _EXACT or self.features.dtype == torch.float64
+
     @functools.cached_property
     def mean(self) -> Tensor:
         """The mean of all examples, float64 (d,)."""
@@ -77,16 +84,21 @@ class Layer:
     @functools.cached_property
     def _products(self) -> tuple[Tensor, Tensor]:
         """Inner products of the centred examples with one another, and with the mean, (N,)."""
-        n, d = self.features.shape
-        exact = n * n * d <= _EXACT or self.features.dtype == torch.float64
-        dtype = torch.float64 if exact else torch.float32
+        n = len(self)
+        dtype = torch.float64 if self.exact else torch.float32
         gram = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
         along = torch.zeros_like(gram[0])
-        for part, mean in zip(self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True):
-            x = part.to(dtype) - mean.to(dtype)
-            gram += x @ x.T
-            along += x @ mean.to(dtype)
-        return gram, along
+        with full_precision(gram.device):
+            for part, mean in zip(
+                self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True
+            ):
+                x = part.to(dtype) - mean.to(dtype)
+                gram += x @ x.T
+                along += x @ mean.to(dtype)
+        # The mean that was taken off is rounded: what is left of it would count as a direction.
+        rest = gram.mean(0)
+        gram -= rest[:, None] + rest - rest.mean()
+        return gram, along - along.mean()
 
     @functools.cached_property
     def distances(self) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from layermix.geometry.layer import Layer
 
-_RANK = 1e-10  # of the largest eigenvalue: smaller ones are rounding
+# Of the largest eigenvalue: smaller ones are rounding, of products in float64 or in float32.
+_RANK, _RANK_32 = 1e-10, 1e-6
 
 
 def nc1(layer: Layer) -> float:
@@ -35,7 +36,8 @@ def _trace(layer: Layer, shares: Tensor) -> float:
     means = averages.T @ inner  # of class means, (K, K)
     roots = shares.sqrt()
     values, vectors = torch.linalg.eigh(roots[:, None] * means * roots)
-    keep = values > _RANK * values.max()
+    values[0] = 0.0  # K means span K - 1 directions; the least eigenvalue comes first
+    keep = values > (_RANK if layer.exact else _RANK_32) * values.max()
     if not keep.any():
         return float("inf")
     residual = (inner - means[layer.labels]) * roots @ vectors[:, keep] / values[keep].sqrt()
