@@ -145,3 +145,18 @@ def test_wrong_settings_are_refused(model: Any, at: Any, text: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Capture(model, at=at)
     assert str(error.value).startswith(text)
+
+
+def test_a_forward_that_failed_counts_for_nothing() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    capture = lm.Capture(net, "0")
+    with pytest.raises(RuntimeError):
+        net(torch.randn(3, 5))
+    net[0](torch.randn(3, 4))
+    net(torch.randn(3, 4))
+    assert capture["0"].shape == (3, 4)
+    with pytest.raises(RuntimeError):
+        net(torch.randn(3, 5))
+    net[0](torch.randn(3, 4))
+    with pytest.raises(lm.InputError):
+        capture["0"]

@@ -44,6 +44,8 @@ def test_a_mixer_takes_the_weights_of_a_profile() -> None:
     model = torch.nn.Sequential(*blocks, torch.nn.Linear(6, 4))
     mixer = lm.Mixer(model, at="auto")
     assert set(mixer.weights.values()) == {0.25}
+    profile = lm.profile(model, (x, y))
+    mixer.reweigh(auto_weights(profile))
     profile = lm.profile(model, (x, y), mixer.points)
     mixer.reweigh(auto_weights(profile))
     snnl = profile.quantity("snnl")

@@ -78,7 +78,7 @@ class Capture:
         self._handles = [
             inner.register_forward_pre_hook(self._tape.begin),
             *(install(site, self._slots[name]) for name, site in self._sites.items()),
-            inner.register_forward_hook(self._tape.end),
+            inner.register_forward_hook(self._tape.end, always_call=True),
         ]
 
     @property

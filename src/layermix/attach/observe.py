@@ -75,9 +75,20 @@ def call(model: nn.Module, x: Batch) -> Any:
 
 def first(x: Batch, size: int) -> Batch:
     """Return the first examples of a batch."""
-    if isinstance(x, Mapping):
-        return {k: v[:size] if isinstance(v, Tensor) else v for k, v in x.items()}
-    return x[:size]
+    return edit_batch(x, lambda tensor: tensor[:size])
+
+
+def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor]) -> Batch:
+    """Return a batch with every tensor edited that holds something for each example."""
+    if not isinstance(x, Mapping):
+        return edit(x)
+    size = batch_size(x)
+
+    def edited(value: Any) -> Any:
+        own = isinstance(value, Tensor) and value.ndim and len(value) == size
+        return edit(value) if own else value
+
+    return {name: edited(value) for name, value in x.items()}
 
 
 def batch_size(x: Batch) -> int:

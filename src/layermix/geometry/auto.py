@@ -20,7 +20,8 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     Parameters
     ----------
     measured
-        A profile, or for each mix point its SNNL over chance; one that is NaN gets no weight.
+        A profile, of which the logits are left out, or for each mix point its SNNL over chance;
+        one that is NaN gets no weight.
 
     Raises
     ------
@@ -32,7 +33,10 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     >>> auto_weights({"input": 0.9, "block": 0.7, "final": 0.4})
     {'input': 0.1, 'block': 0.3, 'final': 0.6}
     """
-    snnl = measured.quantity("snnl") if isinstance(measured, Profile) else measured
+    if isinstance(measured, Profile):
+        rows = [row for row in measured if row.kind != "logits"]
+        measured = {row.point: row.values["snnl"] for row in rows}
+    snnl = measured
     if not snnl:
         raise InputError("there is no mix point to choose from")
     apart = {name: 0.0 if math.isnan(v) else max(0.0, 1.0 - v) for name, v in snnl.items()}

@@ -12,8 +12,10 @@ to learn.
 Shapes: B batch, C classes.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +24,9 @@ from torch import Tensor, nn
 
 from layermix.attach import Mixer, MixPoint
 from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import Batch, call, main_tensor, silent
+from layermix.attach.observe import Batch, call, edit_batch, silent
+from layermix.attach.structure import main_tensor
+from layermix.errors import InputError
 from layermix.geometry.intrusion import derangement
 from layermix.mixing import MixedTarget, Plan
 
@@ -55,61 +59,107 @@ def interpolation_gap(
     points: str | MixPoint | Iterable[str | MixPoint],
     *,
     ratios: tuple[float, ...] = RATIOS,
+    batch_size: int | None = None,
     seed: int = 0,
+    on_forward: Callable[[], None] = lambda: None,
 ) -> dict[str, Gap]:
-    """Measure the interpolation gap of a batch at mix points, in eval mode.
+    """Measure the interpolation gap of examples at mix points, in eval mode.
 
-    Every example is mixed with one other, the same at every point. One forward pass, and one more
-    for each point and ratio.
+    Every example is mixed with one other of its batch, the same at every point. One forward pass
+    of each batch, and one more for each point and ratio.
 
     Parameters
     ----------
     model
-        A classifier; it is left as it was.
+        A classifier with logits (B, C); it is left as it was.
     x
         A batch of two or more, or a mapping of named inputs.
     labels
-        Integer classes, shape (B,).
+        Integer classes, shape (B,). Where they are not classes of the logits there is no
+        cross-entropy with them, and it is NaN.
     points
         Mix points whose activations are floating point.
     ratios
         Weights of the first example, each in [0, 1].
+    batch_size
+        Most examples in a forward pass; all when left out.
     seed
         Seed of the partners.
+    on_forward
+        Called after every forward pass.
+
+    Raises
+    ------
+    InputError
+        For ratios outside [0, 1] or none, fewer than two examples, or logits of another shape.
     """
-    names, size = names_of(points), len(labels)
-    partner = torch.from_numpy(derangement(np.random.default_rng(seed), size)).to(labels.device)
-    found: dict[str, Gap] = {}
+    if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
+        raise InputError(f"ratios are {ratios!r}, but must be one or more numbers in [0, 1]")
+    if len(labels) < 2 or (batch_size is not None and batch_size < 2):
+        raise InputError(
+            f"{len(labels)} examples in batches of {batch_size} cannot be mixed with one another: "
+            "give two or more"
+        )
+    names, rng = names_of(points), np.random.default_rng(seed)
+    sums = {name: {ratio: [0.0, 0.0] for ratio in ratios} for name in names}
     mixer = Mixer(model, at=names)
     try:
         with silent(model):
-            clean = main_tensor(call(model, x)).double()
-            for name in names:
-                rows = {
-                    ratio: _gap(mixer, x, labels, clean, name, ratio, partner) for ratio in ratios
-                }
-                kl, cross_entropy = (sum(v) / len(ratios) for v in zip(*rows.values(), strict=True))
-                found[name] = Gap(kl, cross_entropy, rows)
+            for rows in parts(len(labels), batch_size or len(labels)):
+                batch = _Batch(mixer, edit_batch(x, lambda t, r=rows: t[r]), labels[rows], rng)
+                on_forward()
+                for name, ratio in product(names, ratios):
+                    for k, value in enumerate(batch.gap(name, ratio)):
+                        sums[name][ratio][k] += value * (rows.stop - rows.start) / len(labels)
+                    on_forward()
     finally:
         mixer.remove()
-    return found
+    return {name: _gap(by_ratio) for name, by_ratio in sums.items()}
 
 
-def _gap(
-    mixer: Mixer,
-    x: Any,
-    labels: Tensor,
-    clean: Tensor,
-    name: str,
-    ratio: float,
-    partner: Tensor,
-) -> tuple[float, float]:
-    lam = torch.tensor(ratio, device=labels.device)
-    with mixer.apply(Plan(name, lam, partner)):
-        mixed = main_tensor(call(mixer.model, x)).double()
-    wanted = torch.lerp(clean, clean[partner], 1 - lam)
-    ours, theirs = mixed.log_softmax(1), wanted.log_softmax(1)
-    kl = F.kl_div(theirs, ours, log_target=True, reduction="batchmean")
-    target = MixedTarget(labels, labels[partner], lam)
-    nats = float(kl)
-    return nats if nats > _ROUNDING else 0.0, float(target.loss(mixed))
+class _Batch:
+    """A batch, the partner of each of its examples, and their unmixed logits."""
+
+    def __init__(self, mixer: Mixer, x: Batch, labels: Tensor, rng: np.random.Generator) -> None:
+        self._mixer, self._x, self._labels = mixer, x, labels.cpu()
+        self._device = labels.device
+        self._partner = torch.from_numpy(derangement(rng, len(labels)))
+        self._clean = self._logits()
+
+    def gap(self, name: str, ratio: float) -> tuple[float, float]:
+        """Return KL and cross-entropy at a point and a ratio."""
+        lam = torch.tensor(ratio)
+        plan = Plan(name, lam.to(self._device), self._partner.to(self._device))
+        with self._mixer.apply(plan):
+            mixed = self._logits()
+        wanted = torch.lerp(self._clean, self._clean[self._partner], 1 - lam)
+        ours, theirs = mixed.log_softmax(1), wanted.log_softmax(1)
+        kl = float(F.kl_div(theirs, ours, log_target=True, reduction="batchmean"))
+        inside = int(self._labels.min()) >= 0 and int(self._labels.max()) < mixed.shape[1]
+        target = MixedTarget(self._labels, self._labels[self._partner], lam)
+        loss = float(target.loss(mixed)) if inside else math.nan
+        return (kl if kl > _ROUNDING else 0.0), loss
+
+    def _logits(self) -> Tensor:
+        """Return the logits of a forward pass, float64 (B, C), on the CPU."""
+        found = main_tensor(call(self._mixer.model, self._x))
+        if found.ndim != 2:
+            raise InputError(
+                f"the model returns {tuple(found.shape)} for {len(self._labels)} examples, but the "
+                "interpolation gap needs logits of shape (B, C): leave it out with mixed=0"
+            )
+        return found.cpu().double()
+
+
+def parts(n: int, most: int) -> Iterator[slice]:
+    """Yield consecutive parts of n examples, as even as can be, none larger than `most`."""
+    count = -(-n // most)
+    edges = [n * k // count for k in range(count + 1)]
+    yield from (slice(start, stop) for start, stop in pairwise(edges))
+
+
+def _gap(by_ratio: dict[float, list[float]]) -> Gap:
+    """Return the mean over ratios, and each."""
+    rows = {ratio: (kl, cross_entropy) for ratio, (kl, cross_entropy) in by_ratio.items()}
+    kl, cross_entropy = (sum(v) / len(rows) for v in zip(*rows.values(), strict=True))
+    return Gap(kl, cross_entropy, rows)

@@ -30,6 +30,8 @@ def draw(profile: "Profile", path: str | Path | None = None) -> "Figure":
     except ImportError as error:
         raise InputError("plot needs matplotlib: pip install matplotlib") from error
     shown = [q for q in QUANTITIES if any(math.isfinite(v) for v in profile.quantity(q).values())]
+    if not shown:
+        raise InputError("there is nothing to draw: no quantity of this profile is finite")
     rows = math.ceil(len(shown) / _COLUMNS)
     figure = Figure(figsize=(_COLUMNS * _WIDTH, rows * _HEIGHT + 1), layout="constrained")
     panels = list(figure.subplots(rows, _COLUMNS, sharex=True, squeeze=False).flat)

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader
 
-from layermix.attach.observe import Batch, batch_size
+from layermix.attach.observe import Batch, edit_batch
 from layermix.errors import InputError
+from layermix.geometry.profiles.labels import as_labels, split
 
-_LABEL_KEYS = ("labels", "label", "targets", "target", "y")
-
-Data = tuple[Batch, Tensor] | Mapping[str, Any] | Dataset | Iterable[Any]
+Data = Any
 """Where examples come from; see `collect`."""
+
+_NO_DATA_SET = DataLoader | Mapping | Tensor | list | tuple
 
 
 class Examples(NamedTuple):
@@ -31,36 +32,37 @@ class Examples(NamedTuple):
     seen: int
 
 
-def collect(data: Data, most: int, seed: int) -> Examples:
+def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
     """Return at most so many examples, without those whose class has no second member.
 
     Parameters
     ----------
     data
         A pair (x, labels); a mapping of named inputs with the labels among them; a data set of
-        such pairs or mappings, one for each example; or anything that yields batches of them,
-        such as a `DataLoader`. Sequences of different length are padded with zeros on the right.
+        such pairs or mappings, one for each example; or anything that yields batches or single
+        ones of them, such as a `DataLoader`.
     most
         The largest N.
     seed
         Seed of the choice.
+    padding
+        What ``input_ids`` of different length are padded with on the right, where there is an
+        attention mask; other sequences are padded with 0.
 
     Raises
     ------
     InputError
-        For anything else, labels that are no integer classes (N,), or no class with two members.
+        For anything else, labels that are no classes (N,), or no class with two members.
     """
     rng = np.random.default_rng(seed)
     if isinstance(data, Mapping) or _is_pair(data):
-        x, labels = _split(data)
+        x, labels = split(data)
         found = _part(x, labels, rng.permutation(len(labels))[:most])
-    elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-        size = len(data)  # pyright: ignore[reportArgumentType]
-        chosen = rng.permutation(size)[:most].tolist()
-        x, labels = _split(default_collate([data[index] for index in chosen]))
-        found = Examples(x, labels, size)
-    elif isinstance(data, Iterable):
-        found = _reservoir(data, most, rng)
+    elif _is_data_set(data):
+        chosen = rng.permutation(len(data))[:most].tolist()
+        found = _stacked([_single(data[index]) for index in chosen], len(data), padding)
+    elif isinstance(data, Iterable) and not isinstance(data, str | Tensor):
+        found = _reservoir(data, most, rng, padding)
     else:
         raise InputError(
             f"the data are a {type(data).__name__}, but must be (x, labels), a data set, or "
@@ -76,116 +78,130 @@ def fewer(examples: Examples, most: int) -> Examples:
     return _with_company(_take(examples, torch.arange(most)))
 
 
-def _is_pair(data: object) -> bool:
-    return isinstance(data, tuple | list) and len(data) == 2 and isinstance(data[1], Tensor)
+def _is_pair(data: Any) -> bool:
+    """Tell (x, labels) from a list of batches: labels have as many rows as x."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return False
+    x, labels = data
+    arrays = isinstance(labels, Tensor | np.ndarray) and isinstance(
+        x, Tensor | np.ndarray | Mapping
+    )
+    return arrays and labels.ndim > 0
 
 
-def _split(batch: Any) -> tuple[Batch, Tensor]:
-    """Return inputs and labels of a batch."""
-    if isinstance(batch, Mapping):
-        key = next((key for key in _LABEL_KEYS if key in batch), None)
-        if key is None:
-            raise InputError(
-                f"there are no labels among the entries {sorted(batch)}: call them 'labels'"
-            )
-        x, labels = {k: v for k, v in batch.items() if k != key}, batch[key]
-    elif isinstance(batch, tuple | list) and len(batch) == 2:
-        x, labels = batch
-    else:
-        raise InputError(
-            f"a batch is a {type(batch).__name__}, but must be a pair (x, labels) or a mapping "
-            "with 'labels'"
-        )
-    _check(x, labels)
-    return x, labels
-
-
-def _check(x: Any, labels: Any) -> None:
-    if not isinstance(x, Tensor | Mapping):
-        raise InputError(
-            f"the inputs are a {type(x).__name__}, but must be a tensor (N, ...) or a mapping of "
-            "named tensors"
-        )
-    integer = isinstance(labels, Tensor) and not labels.is_floating_point()
-    if not integer or labels.ndim != 1 or len(labels) != batch_size(x):
-        shape = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else "no"
-        raise InputError(
-            f"{batch_size(x)} examples need integer classes of shape ({batch_size(x)},), but "
-            f"these labels are {shape if integer or shape != 'no' else type(labels).__name__}"
-        )
+def _is_data_set(data: Any) -> bool:
+    map_style = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    return map_style and not isinstance(data, _NO_DATA_SET)
 
 
 def _part(x: Batch, labels: Tensor, index: Any) -> Examples:
     index = torch.as_tensor(index, device="cpu")
-
-    def part(value: Any) -> Any:
-        return value[index.to(value.device)] if isinstance(value, Tensor) else value
-
-    own = {k: part(v) for k, v in x.items()} if isinstance(x, Mapping) else part(x)
-    return Examples(own, part(labels), len(labels))
+    own = edit_batch(x, lambda tensor: tensor[index.to(tensor.device)])
+    return Examples(own, labels[index.to(labels.device)], len(labels))
 
 
-def _reservoir(batches: Iterable[Any], most: int, rng: np.random.Generator) -> Examples:
-    kept: list[tuple[Any, Tensor]] = []
+def _take(examples: Examples, index: Tensor) -> Examples:
+    return _part(examples.x, examples.labels, index)._replace(seen=examples.seen)
+
+
+def _reservoir(
+    batches: Iterable[Any], most: int, rng: np.random.Generator, padding: int
+) -> Examples:
+    kept: list[tuple[Batch, Tensor]] = []
     seen = 0
-    for one in _singly(batches):
+    for batch, row in _rows(batches):
         place = seen if seen < most else int(rng.integers(seen + 1))
         seen += 1
         if place >= most:
             continue
-        own = _apart(one)
+        own = _copied(batch, row)
         if place == len(kept):
             kept.append(own)
         else:
             kept[place] = own
     if not kept:
         raise InputError("the data yield no batch")
-    order = rng.permutation(len(kept))
-    labels = torch.stack([kept[index][1] for index in order])
-    return Examples(_stacked([kept[index][0] for index in order]), labels, seen)
+    return _stacked([kept[index] for index in rng.permutation(len(kept))], seen, padding)
 
 
-def _singly(batches: Iterable[Any]) -> Iterator[tuple[Any, Tensor]]:
+def _rows(batches: Iterable[Any]) -> Iterator[tuple[tuple[Batch, Tensor], int]]:
+    """Yield each example as a batch and its place there."""
     for batch in batches:
-        x, labels = _split(batch)
-        for index, label in enumerate(labels):
-            yield _row(x, index), label
+        x, labels = _single(batch) if _holds_one(batch) else split(batch)
+        for row in range(len(labels)):
+            yield (x, labels), row
 
 
-def _row(x: Batch, index: int) -> Any:
-    if isinstance(x, Mapping):
-        return {k: v[index] if isinstance(v, Tensor) else v for k, v in x.items()}
-    return x[index]
+def _copied(batch: tuple[Batch, Tensor], row: int) -> tuple[Batch, Tensor]:
+    """Copy an example out of its batch, which may then go, as a batch of one."""
+    x, labels = batch
+    one = slice(row, row + 1)
+    return edit_batch(x, lambda tensor: tensor[one].clone()), labels[one].clone()
 
 
-def _apart(one: tuple[Any, Tensor]) -> tuple[Any, Tensor]:
-    """Copy an example out of its batch, which may then go."""
-    x, label = one
-    if isinstance(x, Mapping):
-        x = {k: v.clone() if isinstance(v, Tensor) else v for k, v in x.items()}
-        return x, label.clone()
-    return x.clone(), label.clone()
+def _holds_one(batch: Any) -> bool:
+    """Tell whether what is there is one example, with a label and not a row of them."""
+    try:
+        _, labels = split(batch, check=False)
+    except InputError:
+        return False
+    return as_labels(labels).ndim == 0
 
 
-def _stacked(rows: list[Any]) -> Batch:
-    first = rows[0]
-    if isinstance(first, Mapping):
-        return {
-            k: _padded([row[k] for row in rows]) if isinstance(v, Tensor) else v
-            for k, v in first.items()
-        }
-    if len({row.shape for row in rows}) > 1:
+def _single(example: Any) -> tuple[Batch, Tensor]:
+    """Return one example of a data set as a batch of one."""
+    x, label = split(example, check=False)
+    label = as_labels(label).reshape(-1)
+    if len(label) != 1:
         raise InputError(
-            f"examples differ in shape, as {tuple(first.shape)} and "
-            f"{tuple(next(r.shape for r in rows if r.shape != first.shape))}: resize them all alike"
+            f"an example of the data set has {len(label)} labels, but must have one class"
         )
-    return torch.stack(rows)
+    if isinstance(x, Mapping):
+        return {k: _alone(v) for k, v in x.items() if not isinstance(v, str)}, label
+    return _alone(x), label
 
 
-def _padded(rows: list[Tensor]) -> Tensor:
-    if rows[0].ndim == 0:
-        return torch.stack(rows)
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+def _alone(value: Any) -> Tensor:
+    """Return what an example holds as a batch of one."""
+    try:
+        return torch.as_tensor(value)[None]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"an example of the data set holds a {type(value).__name__}, but must hold tensors: "
+            "convert it in the data set's transform"
+        ) from error
+
+
+def _stacked(rows: list[tuple[Batch, Tensor]], seen: int, padding: int) -> Examples:
+    labels = torch.cat([label for _, label in rows])
+    inputs: list[Any] = [x for x, _ in rows]
+    first = inputs[0]
+    if isinstance(first, Mapping):
+        ragged = "attention_mask" in first
+        x: Batch = {
+            name: _joined([each[name] for each in inputs], name, ragged, padding)
+            if isinstance(value, Tensor) and value.ndim
+            else value
+            for name, value in first.items()
+        }
+        return Examples(x, labels, seen)
+    return Examples(_joined(inputs, "x", False, 0), labels, seen)
+
+
+def _joined(rows: list[Any], name: str, may_pad: bool, padding: int) -> Tensor:
+    """Return rows as one tensor; sequences are padded where an attention mask says so."""
+    shapes = {row.shape for row in rows}
+    if len(shapes) == 1:
+        return torch.cat(rows)
+    if not (may_pad and all(row.ndim == 2 for row in rows)):
+        some = " and ".join(str(tuple(shape[1:])) for shape in sorted(shapes)[:2])
+        raise InputError(
+            f"examples of {name!r} differ in shape, as {some}: make them all alike, or pad "
+            "sequences together with an attention_mask"
+        )
+    value = padding if name == "input_ids" else 0
+    sequences = [row[0] for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=value)
 
 
 def _with_company(found: Examples) -> Examples:
@@ -198,7 +214,3 @@ def _with_company(found: Examples) -> Examples:
             "or more, but geometry needs two such classes: give more examples"
         )
     return found if keep.all() else _take(found, keep.nonzero().flatten())
-
-
-def _take(examples: Examples, index: Tensor) -> Examples:
-    return _part(examples.x, examples.labels, index)._replace(seen=examples.seen)

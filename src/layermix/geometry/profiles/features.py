@@ -3,6 +3,7 @@
 Shapes: N examples, d features of a layer.
 """
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.observe import Batch, batch_size, main_tensor, observe
+from layermix.attach.observe import Batch, batch_size, edit_batch, observe
 from layermix.attach.site import find, unwrap
+from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
+from layermix.geometry.gap import parts
 from layermix.geometry.profiles.pooling import Pooling
 
-_BYTES = 4  # of a float32
+_OF_PAIR = 56  # bytes that the measures of a layer hold for each pair of examples
 _FEWEST = 32  # examples below which a profile would say nothing
 
 
@@ -51,35 +54,41 @@ def gathered(
         Called with the number of examples done.
     """
     n = batch_size(x)
-    on_disk = n * _BYTES * sum(layer.features for layer in layers.values()) > memory
-    with tempfile.TemporaryDirectory(prefix="layermix-") as folder:
+    dtype = torch.float64 if _precise(model) else torch.float32
+    on_disk = n * dtype.itemsize * sum(layer.features for layer in layers.values()) > memory
+    with tempfile.TemporaryDirectory(prefix="layermix-", ignore_cleanup_errors=True) as folder:
         found = {
-            name: _room(n, layer.features, Path(folder) / str(k) if on_disk else None)
+            name: _room(n, layer.features, dtype, Path(folder) / str(k) if on_disk else None)
             for k, (name, layer) in enumerate(layers.items())
         }
-        _fill(model, x, layers, batch, found, step)
-        yield found
+        try:
+            _fill(model, x, layers, batch, found, step)
+            yield found
+        finally:
+            found.clear()  # a file that is still in use could not be removed everywhere
 
 
-def examples_that_fit(layers: Mapping[str, Pooling], n: int, memory: int) -> int:
+def examples_that_fit(model: nn.Module, layers: Mapping[str, Pooling], n: int, memory: int) -> int:
     """Return how many of n examples can be measured, the same number at every layer.
 
-    A layer's features must fit into memory, those of all layers on the disk.
+    A layer's features must fit into memory, and so must what its measures hold, some N x N numbers;
+    the features of all layers must fit on the disk.
 
     Raises
     ------
     InputError
         Where these are too few to measure anything.
     """
+    size = 8 if _precise(model) else 4
     widest = max(layers, key=lambda name: layers[name].features)
-    of_one = _BYTES * layers[widest].features
-    of_all = _BYTES * sum(layer.features for layer in layers.values())
+    of_one = size * layers[widest].features
+    of_all = size * sum(layer.features for layer in layers.values())
     free = shutil.disk_usage(tempfile.gettempdir()).free // 2
-    fit = min(n, memory // of_one, max(memory, free) // of_all)
+    fit = min(n, memory // of_one, math.isqrt(memory // _OF_PAIR), max(memory, free) // of_all)
     if fit < min(n, _FEWEST):
         raise InputError(
-            f"only {fit} examples of the {layers[widest].features:,} features of {widest!r} fit "
-            f"into {memory:,} bytes of memory and {free:,} of disk: give more memory, pool='mean', "
+            f"only {fit} examples fit into {memory:,} bytes of memory and {free:,} of disk, where "
+            f"{widest!r} has {layers[widest].features:,} features: give more memory, pool='mean', "
             "or fewer points"
         )
     return fit
@@ -92,23 +101,17 @@ def on_device(x: Batch, device: torch.device) -> Any:
     return x.to(device)
 
 
-def rows_of(x: Batch, rows: slice) -> Batch:
-    """Return some consecutive examples."""
-    if isinstance(x, Mapping):
-        return {k: v[rows] if isinstance(v, Tensor) else v for k, v in x.items()}
-    return x[rows]
-
-
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's first parameter; the CPU where it has none."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
 
 
-def _room(n: int, d: int, path: Path | None) -> Tensor:
+def _room(n: int, d: int, dtype: torch.dtype, path: Path | None) -> Tensor:
     if path is None:
-        return torch.empty(n, d)
-    return torch.from_numpy(np.memmap(path, np.float32, "w+", shape=(n, d)))
+        return torch.empty(n, d, dtype=dtype)
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.memmap(path, kind, "w+", shape=(n, d)))
 
 
 def _fill(
@@ -119,11 +122,10 @@ def _fill(
     found: dict[str, Tensor],
     step: Callable[[int], None],
 ) -> None:
-    model, device, n = unwrap(model), device_of(model), batch_size(x)
+    model, device = unwrap(model), device_of(model)
     sites = [find(model, name) for name in layers]
-    for start in range(0, n, batch):
-        rows = slice(start, min(start + batch, n))
-        part = on_device(rows_of(x, rows), device)
+    for rows in parts(batch_size(x), batch):
+        part = on_device(edit_batch(x, lambda tensor, rows=rows: tensor[rows]), device)
         mask = part.get("attention_mask") if isinstance(part, Mapping) else None
 
         def see(name: str, value: Any, rows: slice = rows, mask: Tensor | None = mask) -> None:
@@ -131,3 +133,9 @@ def _fill(
 
         observe(model, sites, part, see)
         step(rows.stop)
+
+
+def _precise(model: nn.Module) -> bool:
+    """Tell whether a model computes in float64."""
+    parameter = next(model.parameters(), None)
+    return parameter is not None and parameter.dtype == torch.float64

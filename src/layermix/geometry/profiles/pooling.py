@@ -43,7 +43,7 @@ class Pooling:
     features: int
 
     def __call__(self, activation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return float32 vectors (B, d).
+        """Return vectors (B, d), float64 where the activation is, else float32.
 
         Parameters
         ----------
@@ -52,14 +52,14 @@ class Pooling:
         mask
             Where positions are one dimension of length L: those that count, shape (B, L).
         """
-        x = activation.float()
+        x = activation if activation.dtype == torch.float64 else activation.float()
         if self.how == "flatten":
             return x.flatten(1)
         x = x.movedim(self.positions, tuple(range(1, 1 + len(self.positions))))
         x = x.flatten(1, len(self.positions)).flatten(2)  # (B, L, d)
         if mask is None or mask.shape != x.shape[:2]:
             return {"mean": x.mean(1), "first": x[:, 0], "last": x[:, -1]}[self.how]
-        keep = mask.to(x.device).float()
+        keep = mask.to(x)
         if self.how == "mean":
             return (x * keep[..., None]).sum(1) / keep.sum(1, keepdim=True).clamp_min(1)
         order = torch.arange(1, x.shape[1] + 1, device=x.device)

@@ -1,37 +1,41 @@
 """A bar on the standard error stream, where that is a terminal."""
 
+import shutil
 import sys
 
 _WIDTH = 24
-_LINE = 78
 
 
 class Bar:
-    """Progress of a profile: half of the bar for the forward passes, half for the layers."""
+    """Progress of a profile, in steps: forward passes, then layers."""
 
-    def __init__(self, examples: int, layers: int, wanted: bool) -> None:
-        self._examples, self._layers, self._measured = examples, layers, 0
+    def __init__(self, wanted: bool) -> None:
+        self._steps, self._done = 1, 0
         self._shown = wanted and sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self) -> "Bar":
-        self._show(0, "looking at what a mix does")
+        self._show("reading examples")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
-            print(f"\r{' ' * _LINE}\r", end="", file=sys.stderr, flush=True)
+            print(f"\r{' ' * self._line}\r", end="", file=sys.stderr, flush=True)
 
-    def forward(self, done: int) -> None:
-        """Show how many examples went through the model."""
-        self._show(done / self._examples / 2, f"{done:,} of {self._examples:,} examples")
+    def expect(self, steps: int) -> None:
+        """Say how many steps there will be."""
+        self._steps = steps
 
-    def measure(self, name: str) -> None:
-        """Show which layer is being measured."""
-        self._show(0.5 + self._measured / self._layers / 2, f"measuring {name}")
-        self._measured += 1
+    def step(self, what: str) -> None:
+        """Show that a step is done, and what is being done."""
+        self._done += 1
+        self._show(what)
 
-    def _show(self, share: float, what: str) -> None:
+    @property
+    def _line(self) -> int:
+        return shutil.get_terminal_size().columns - 1
+
+    def _show(self, what: str) -> None:
         if self._shown:
-            bar = "#" * round(share * _WIDTH)
-            line = f"{bar:.<{_WIDTH}} {what}"[:_LINE]
-            print(f"\r{line:<{_LINE}}", end="", file=sys.stderr, flush=True)
+            bar = "#" * round(self._done / self._steps * _WIDTH)
+            line = f"{bar:.<{_WIDTH}} {what}"[: self._line]
+            print(f"\r{line:<{self._line}}", end="", file=sys.stderr, flush=True)

@@ -1,33 +1,26 @@
 """Take a profile: choose examples, run the model over them once, measure layer by layer."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from layermix.attach import MixPoint, Points
-from layermix.attach import points as list_points
-from layermix.attach.mixpoint import names_of
+from layermix.attach import MixPoint
 from layermix.attach.observe import first
-from layermix.attach.site import unwrap
-from layermix.errors import InputError, unknown
+from layermix.attach.site import as_module, unwrap
+from layermix.errors import InputError
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
 from layermix.geometry.layer import Layer
 from layermix.geometry.measures import MEASURES
-from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
-from layermix.geometry.profiles.features import (
-    device_of,
-    examples_that_fit,
-    gathered,
-    on_device,
-)
-from layermix.geometry.profiles.pooling import Pool, Pooling, norm_widths, pooling
+from layermix.geometry.profiles.examples import Data
+from layermix.geometry.profiles.features import device_of, gathered, on_device
+from layermix.geometry.profiles.pooling import Pool, Pooling
+from layermix.geometry.profiles.prepare import Subject, prepare
 from layermix.geometry.profiles.profile import LayerProfile, Profile
 from layermix.geometry.profiles.progress import Bar
+from layermix.geometry.profiles.randomness import seeded
 from layermix.geometry.quantities import QUANTITIES
 from layermix.geometry.snnl import chance_level, layer_snnl
-
-_KINDS = ("input", "block", "final", "logits")
 
 
 def profile(
@@ -69,12 +62,14 @@ def profile(
     ratios
         Ratios of the interpolation gap.
     batch_size
-        Examples in a forward pass.
+        Most examples in a forward pass, 2 or more.
     memory
-        Bytes for the features of a layer; fewer examples are taken where one layer needs more.
-        Where all layers together need more, their features go to temporary files.
+        Bytes for the features of a layer and, apart from them, for what is measured of it; fewer
+        examples are taken where one layer needs more. Where all layers together need more, their
+        features go to files in the system's temporary folder.
     seed
-        Seed of the choice of examples and of partners.
+        Seed of the choice of examples, of partners, and of what data and model draw from global
+        generators, which are restored.
     progress
         Show a bar on the standard error stream, where that is a terminal.
 
@@ -87,7 +82,7 @@ def profile(
     ------
     InputError
         For data without two classes of two members, points that do not exist or cannot be mixed,
-        or memory for too few examples.
+        memory for too few examples, or a setting that makes no sense.
 
     Examples
     --------
@@ -97,35 +92,28 @@ def profile(
     >>> found["final"].values["gap"] < 1e-6
     True
     """
-    for name, value, least in (("examples", examples, 4), ("mixed", mixed, 0)):
-        if value < least:
-            raise InputError(f"{name} is {value}, but must be {least} or more")
-    chosen = collect(data, examples, seed)
-    rows = _rows(unwrap(model), on_device(first(chosen.x, 3), device_of(model)), points)
-    widths = norm_widths(model)
-    layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}
-    fit = examples_that_fit(layers, len(chosen.labels), memory)
-    whole, chosen = chosen, fewer(chosen, fit)
-    found = []
-    with Bar(len(chosen.labels), len(rows), progress) as bar:
-        gaps = _gaps(model, chosen, list(layers), mixed, ratios, seed)
-        with gathered(model, chosen.x, layers, batch_size, memory, bar.forward) as features:
-            for row in rows:
-                bar.measure(row.name)
-                own = features.pop(row.name).to(device_of(model))
-                labels = chosen.labels.to(own.device)
-                found.append(_layer(row, layers[row.name], own, labels, gaps.get(row.name)))
-    unmeasured = [layer.point for layer in found if math.isnan(layer.snnl)]
-    notices = _notices(whole, examples, fit, unmeasured)
-    _, counts = chosen.labels.unique(return_counts=True)
+    model = as_module(model)
+    _check(examples=(examples, 4), batch_size=(batch_size, 2), memory=(memory, 1), seed=(seed, 0))
+    if mixed:
+        _check(mixed=(mixed, 2))
+    with seeded(seed), Bar(progress) as bar:
+        subject = prepare(model, data, points, examples, pool, memory, seed)
+        n = len(subject.examples.labels)
+        mixed = min(mixed, n)
+        mixes = -(-mixed // batch_size) * (1 + len(subject.rows) * len(ratios))
+        bar.expect(mixes + -(-n // batch_size) + len(subject.rows))
+        gaps = _gaps(model, subject, mixed, ratios, batch_size, seed, bar) if mixed else {}
+        found = _layers(model, subject, gaps, batch_size, memory, bar)
+    bad = [f"{x.point}: its features are NaN or infinite." for x in found if math.isnan(x.snnl)]
+    _, counts = subject.examples.labels.unique(return_counts=True)
     return Profile(
         layers=tuple(found),
         model=type(unwrap(model)).__name__,
-        n=len(chosen.labels),
-        mixed=min(mixed, len(chosen.labels)),
+        n=n,
+        mixed=mixed,
         classes=len(counts),
         chance=chance_level(counts),
-        notices=tuple(notices),
+        notices=(*subject.notices, *bad),
     )
 
 
@@ -138,39 +126,56 @@ def measured(layer: Layer, gap: Gap | None = None) -> dict[str, float]:
     }
 
 
-def _rows(
-    model: nn.Module, x: object, points: str | MixPoint | Iterable[str | MixPoint] | None
-) -> list[MixPoint]:
-    """Return the rows of the points to measure."""
-    table: Points = list_points(model, x, all=points is not None)  # pyright: ignore[reportArgumentType]
-    if points is None:
-        return [row for row in table if row.kind in _KINDS and row.shape is not None]
-    by_name: Mapping[str, MixPoint] = {row.name: row for row in table}
-    found = []
-    for name in dict.fromkeys(names_of(points)):
-        if name not in by_name:
-            raise unknown("mix point", name, by_name)
-        if obstacle := by_name[name].obstacle:
-            raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
-        found.append(by_name[name])
-    return found
+def _check(**settings: tuple[int, int]) -> None:
+    """Refuse a setting that is no whole number, or below its least."""
+    for name, (value, least) in settings.items():
+        if not isinstance(value, int) or value < least:
+            raise InputError(f"{name} is {value!r}, but must be a whole number, {least} or more")
 
 
 def _gaps(
     model: nn.Module,
-    chosen: Examples,
-    names: list[str],
+    subject: Subject,
     mixed: int,
     ratios: tuple[float, ...],
+    batch_size: int,
     seed: int,
+    bar: Bar,
 ) -> dict[str, Gap]:
-    if mixed < 2:
-        return {}
-    device = device_of(model)
-    x, labels = first(chosen.x, mixed), chosen.labels[:mixed]
+    device, examples = device_of(model), subject.examples
     return interpolation_gap(
-        model, on_device(x, device), labels.to(device), names, ratios=ratios, seed=seed
+        model,
+        on_device(first(examples.x, mixed), device),
+        examples.labels[:mixed].to(device),
+        list(subject.layers),
+        ratios=ratios,
+        batch_size=batch_size,
+        seed=seed,
+        on_forward=lambda: bar.step("mixing"),
     )
+
+
+def _layers(
+    model: nn.Module,
+    subject: Subject,
+    gaps: dict[str, Gap],
+    batch_size: int,
+    memory: int,
+    bar: Bar,
+) -> list[LayerProfile]:
+    (x, labels, _), device, layers = subject.examples, device_of(model), subject.layers
+
+    def forward(done: int) -> None:
+        bar.step(f"{done:,} of {len(labels):,} examples")
+
+    with gathered(model, x, layers, batch_size, memory, forward) as features:
+        found = []
+        for row in subject.rows:
+            bar.step(f"measuring {row.name}")
+            own = features.pop(row.name).to(device)
+            found.append(_layer(row, layers[row.name], own, labels, gaps.get(row.name)))
+            del own  # its file, where it has one, can be removed only when nothing holds it
+    return found
 
 
 def _layer(
@@ -194,21 +199,3 @@ def _layer(
         temperature=temperature,
         standard_error=error,
     )
-
-
-def _notices(chosen: Examples, wanted: int, fit: int, unmeasured: list[str]) -> list[str]:
-    """Return what was left out, and why."""
-    n, found = len(chosen.labels), []
-    if isinstance(chosen.x, Mapping) and "attention_mask" in chosen.x:
-        found.append("Positions are those that the attention mask keeps.")
-    if chosen.seen > n:
-        found.append(f"Measured on {min(n, fit):,} of {chosen.seen:,} examples, chosen at random.")
-    if alone := min(wanted, chosen.seen) - n:
-        found.append(f"Left out: {alone:,} examples that are alone in their class.")
-    if fit < n:
-        found.append(
-            f"No more than {fit:,} examples of the widest layer fit into memory: raise memory, or "
-            "pool positions."
-        )
-    found += [f"{name}: not measured, its features are NaN or infinite." for name in unmeasured]
-    return found

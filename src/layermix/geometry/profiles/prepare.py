@@ -1,0 +1,113 @@
+"""Before a profile is taken: which examples, which points, and what becomes of their positions."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from layermix.attach import MixPoint, Points
+from layermix.attach import points as list_points
+from layermix.attach.mixpoint import names_of
+from layermix.attach.observe import Batch, first
+from layermix.attach.site import unwrap
+from layermix.errors import InputError, unknown
+from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
+from layermix.geometry.profiles.features import device_of, examples_that_fit, on_device
+from layermix.geometry.profiles.pooling import Pool, Pooling, norm_widths, pooling
+
+_KINDS = ("input", "block", "final", "logits")
+
+Where = str | MixPoint | Iterable[str | MixPoint] | None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes
+    ----------
+    examples
+        Inputs and classes, with how many there were to choose from.
+    rows
+        The mix points.
+    layers
+        For each of them by name how its activations become vectors.
+    notices
+        What was left out.
+    """
+
+    examples: Examples
+    rows: list[MixPoint]
+    layers: dict[str, Pooling]
+    notices: list[str]
+
+
+def prepare(
+    model: nn.Module, data: Data, points: Where, wanted: int, pool: Pool, memory: int, seed: int
+) -> Subject:
+    """Return what is measured; parameters are those of `profile`."""
+    inner = unwrap(model)
+    chosen = collect(data, wanted, seed, _padding(inner))
+    chosen = chosen._replace(x=_called(inner, chosen.x))
+    rows = _rows(inner, on_device(first(chosen.x, 3), device_of(inner)), points)
+    widths = norm_widths(inner)
+    layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}
+    fit = examples_that_fit(inner, layers, len(chosen.labels), memory)
+    kept = fewer(chosen, fit)
+    return Subject(kept, rows, layers, _notices(chosen, kept, wanted, fit, layers))
+
+
+def _padding(model: nn.Module) -> int:
+    """Return what a model takes for the end of a text."""
+    found = getattr(getattr(model, "config", None), "pad_token_id", None)
+    return found if isinstance(found, int) else 0
+
+
+def _called(model: nn.Module, x: Batch) -> Batch:
+    """Return inputs as the model takes them: the only one of a name it does not know, bare."""
+    if not isinstance(x, Mapping):
+        return x
+    tensors = [value for value in x.values() if isinstance(value, Tensor)]
+    parameters = inspect.signature(model.forward).parameters
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known = by_name or any(name in parameters for name in x)
+    return x if known or len(tensors) != 1 else tensors[0]
+
+
+def _rows(model: nn.Module, x: Batch, points: Where) -> list[MixPoint]:
+    """Return the rows of the points to measure."""
+    table: Points = list_points(model, x, all=points is not None)
+    if points is None:
+        return [row for row in table if row.kind in _KINDS and row.shape is not None]
+    by_name: Mapping[str, MixPoint] = {row.name: row for row in table}
+    found = []
+    for name in dict.fromkeys(names_of(points)):
+        if name not in by_name:
+            raise unknown("mix point", name, by_name)
+        if obstacle := by_name[name].obstacle:
+            raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
+        found.append(by_name[name])
+    if not found:
+        raise InputError("points is empty: name one or more, or leave it out")
+    return found
+
+
+def _notices(
+    chosen: Examples, kept: Examples, wanted: int, fit: int, layers: Mapping[str, Pooling]
+) -> list[str]:
+    """Return what was left out, and why."""
+    n, drawn, found = len(kept.labels), min(wanted, chosen.seen), []
+    masked = isinstance(kept.x, Mapping) and "attention_mask" in kept.x
+    if masked and any(layer.positions and layer.how != "flatten" for layer in layers.values()):
+        found.append("Positions are those that the attention mask keeps.")
+    if drawn < chosen.seen:
+        found.append(f"{drawn:,} of {chosen.seen:,} examples were chosen at random.")
+    if fit < len(chosen.labels):
+        found.append(
+            f"No more than {fit:,} of them fit into memory with what is measured of the widest "
+            "layer: raise memory, or pool positions."
+        )
+    if alone := min(drawn, fit if fit < len(chosen.labels) else drawn) - n:
+        found.append(f"{alone:,} examples that are alone in their class were left out.")
+    return found
