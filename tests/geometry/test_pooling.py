@@ -1,0 +1,58 @@
+"""Which positions count: tokens are told from maps, and masks are heeded."""
+
+import pytest
+import torch
+from subjects import bert, sentences
+
+import layermix as lm
+from layermix.geometry.profiles.pooling import pooling
+
+POSITIONS = {
+    "mean": lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True),
+    "first": lambda h, m: h[:, 0],
+    "last": lambda h, m: h[torch.arange(len(h)), m.sum(1) - 1],
+}
+
+
+@pytest.mark.parametrize("pool", ["auto", *POSITIONS])
+def test_tokens_are_pooled_over_the_positions_that_the_mask_keeps(pool: str) -> None:
+    model, data = bert(), sentences()
+    found = lm.profile(model, data, pool=pool, mixed=0)  # pyright: ignore[reportArgumentType]
+    assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
+    own = found["bert.encoder.layer.1"]
+    assert own.pooled == f"{'mean' if pool == 'auto' else pool} of 10 positions"
+    x = {name: data[name] for name in ("input_ids", "attention_mask")}
+    hidden = lm.activations(model, x, own.point)[own.point]
+    features = POSITIONS["mean" if pool == "auto" else pool](hidden, data["attention_mask"])
+    assert own.snnl == pytest.approx(lm.snnl(features, data["labels"]).value, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pool", "widths", "shown", "features"),
+    [
+        ((7,), "auto", set(), "as it is", 7),
+        ((7,), "mean", set(), "as it is", 7),
+        ((5, 16), "auto", {16}, "mean of 5 positions", 16),
+        ((5, 16), "flatten", {16}, "flattened", 80),
+        ((16, 5), "auto", set(), "flattened", 80),
+        ((16, 5), "mean", set(), "mean of 5 positions", 16),
+        ((16, 4, 4), "auto", {16}, "flattened", 256),
+        ((16, 4, 4), "mean", {16}, "mean of 16 positions", 16),
+        ((4, 4, 16), "mean", {16}, "mean of 16 positions", 16),
+        ((16, 16, 16), "first", {16}, "first of 256 positions", 16),
+    ],
+)
+def test_positions_are_told_from_features(
+    shape: tuple[int, ...], pool: str, widths: set[int], shown: str, features: int
+) -> None:
+    found = pooling(shape, pool, widths)  # pyright: ignore[reportArgumentType]
+    assert str(found) == shown
+    assert found(torch.randn(3, *shape)).shape == (3, features) == (3, found.features)
+
+
+def test_means_run_over_positions_of_maps_in_either_order() -> None:
+    x = torch.randn(3, 16, 4, 5)
+    expected = x.mean((2, 3))
+    torch.testing.assert_close(pooling((16, 4, 5), "mean", set())(x), expected)
+    last = pooling((4, 5, 16), "mean", {16})(x.permute(0, 2, 3, 1))
+    torch.testing.assert_close(last, expected)

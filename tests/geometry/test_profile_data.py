@@ -1,0 +1,174 @@
+"""A profile takes data in any usual form, by its seed, and refuses the rest in words."""
+
+import math
+import random
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from subjects import bert, global_states, images, net, sentences
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import layermix as lm
+from layermix.geometry.profiles.examples import collect
+
+
+@pytest.mark.parametrize("form", ["tensors", "data set", "loader", "mapping", "list of batches"])
+def test_any_form_of_the_data_gives_the_same_profile_of_all_examples(form: str) -> None:
+    x, y = images()
+    data: object = {
+        "tensors": (x, y),
+        "data set": TensorDataset(x, y),
+        "loader": DataLoader(TensorDataset(x, y), batch_size=7),
+        "mapping": {"input": x, "labels": y},
+        "list of batches": list(zip(x.split(30), y.split(30), strict=True)),
+    }[form]
+    found = lm.profile(net(), data, mixed=0)  # pyright: ignore[reportArgumentType]
+    expected = lm.profile(net(), (x, y), mixed=0)
+    for name in ("snnl", "nc1", "cka", "knn"):
+        assert found.quantity(name) == pytest.approx(expected.quantity(name), rel=1e-4)
+
+
+def test_a_loader_that_holds_more_is_sampled_evenly() -> None:
+    x = torch.arange(4000.0)[:, None]
+    loader = DataLoader(TensorDataset(x, torch.arange(4000) % 2), batch_size=64)
+    model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))
+    chosen = collect(loader, 500, seed=0)
+    values = chosen.x.flatten() if isinstance(chosen.x, Tensor) else torch.empty(0)
+    assert len(values.unique()) == 500
+    assert abs(float(values.mean()) - 2000) < 4 * 4000 / math.sqrt(12 * 500)
+    assert not values.equal(values.sort().values)
+    found = lm.profile(model, loader, examples=500, mixed=0)
+    assert found.n == 500
+    assert found.notices == ("500 of 4,000 examples were chosen at random.",)
+
+
+class Lazy(Dataset):
+    """A data set whose examples draw from every global generator, as augmentations do."""
+
+    def __init__(self, form: str) -> None:
+        self.x, self.y = images()
+        self.form = form
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, index: int) -> Any:
+        noise = torch.rand(()) + random.random() + np.random.rand()
+        x, y = self.x[index] + noise, int(self.y[index])
+        return (x, y) if self.form == "pair" else {"pixels": x, "label": y}
+
+
+@pytest.mark.parametrize("form", ["pair", "mapping"])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_data_draw_follows_the_seed_and_leaves_no_trace(form: str, loaded: bool) -> None:
+    data = DataLoader(Lazy(form), 7, shuffle=True) if loaded else Lazy(form)
+    values, model = [], net()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        before = global_states()
+        values.append(lm.profile(model, data, examples=40, mixed=0).quantity("snnl"))
+        assert global_states() == before
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("labels", ["int32", "uint8", "column", "float", "numpy"])
+def test_labels_of_any_usual_form_are_classes(labels: str) -> None:
+    x, y = images()
+    forms: dict[str, Any] = {
+        "int32": y.int(),
+        "uint8": y.byte(),
+        "column": y[:, None],
+        "float": y.float(),
+        "numpy": y.numpy(),
+    }
+    found = lm.profile(net(), (x.numpy() if labels == "numpy" else x, forms[labels]))
+    assert found.layers == lm.profile(net(), (x, y)).layers
+
+
+def test_hugging_face_data_sets_are_data_sets() -> None:
+    x, y = images()
+    table = datasets.Dataset.from_dict({"image": x.tolist(), "label": y.tolist()})
+    found = lm.profile(net(), table.with_format("torch"), mixed=0)
+    assert found.quantity("cka") == pytest.approx(
+        lm.profile(net(), (x, y), mixed=0).quantity("cka"), rel=1e-4
+    )
+    assert lm.profile(net(), list(zip(x, y, strict=True)), mixed=0).n == 60
+
+
+def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
+    x, y = images()
+    found = lm.profile(net(), (x, y + 10**9))
+    assert math.isnan(found["input"].values["gap_loss"])
+    assert math.isfinite(found["input"].values["gap"])
+
+
+def test_the_same_seed_gives_the_same_profile() -> None:
+    values = [lm.profile(net(), images(), examples=40, seed=s).quantity("snnl") for s in (1, 1, 2)]
+    assert values[0] == values[1] != values[2]
+
+
+def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
+    x, y = images(61)
+    y[60] = 99
+    found = lm.profile(net(), (x, y), mixed=0)
+    assert (found.n, found.classes) == (60, 4)
+    assert found.notices == ("1 examples that are alone in their class were left out.",)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((torch.randn(4, 3, 6, 6), torch.tensor([0, 0, 1, 2])), "geometry needs two such classes"),
+        ((torch.randn(4, 3, 6, 6), torch.rand(4)), "with fractions, but must be whole classes"),
+        ((torch.randn(4, 3, 6, 6), torch.zeros(3).long()), "4 examples need integer classes"),
+        ({"x": torch.randn(4, 3, 6, 6)}, "call them 'labels'"),
+        ([], "the data yield no batch"),
+        ([torch.randn(4, 3)], "a batch is a Tensor"),
+        (7, "the data are a int"),
+    ],
+)
+def test_data_that_cannot_be_measured_are_refused(data: object, message: str) -> None:
+    with pytest.raises(lm.InputError, match=message):
+        lm.profile(net(), data)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("padding", [0, 7])
+def test_sequences_of_different_length_are_padded_as_the_model_has_it(padding: int) -> None:
+    data = sentences()
+    data["input_ids"][data["attention_mask"] == 0] = padding
+    lengths = data["attention_mask"].sum(1).tolist()
+    batches = [
+        {
+            "input_ids": data["input_ids"][i : i + 1, :length],
+            "attention_mask": torch.ones(1, length).long(),
+            "labels": data["labels"][i : i + 1],
+        }
+        for i, length in enumerate(lengths)
+    ]
+    model = bert()
+    model.config.pad_token_id = padding  # pyright: ignore
+    found = collect(batches, 40, seed=0, padding=padding)
+    assert isinstance(found.x, dict)
+    longest = found.x["input_ids"].shape[1]
+    rows = {tuple(row[:longest]) for row in data["input_ids"].tolist()}
+    assert {tuple(row) for row in found.x["input_ids"].tolist()} == rows
+    expected = lm.profile(model, data, mixed=0)
+    assert lm.profile(model, batches, mixed=0).quantity("cka") == pytest.approx(
+        expected.quantity("cka"), rel=1e-4
+    )
+
+
+def test_sequences_of_different_length_need_a_mask() -> None:
+    rows = [
+        {"input_ids": torch.ones(1, n).long(), "labels": torch.tensor([n % 2])} for n in (3, 5, 4)
+    ]
+    with pytest.raises(
+        lm.InputError, match=r"examples of 'input_ids' differ in shape, as \(3,\) and"
+    ):
+        lm.profile(bert(), rows)

@@ -1,0 +1,81 @@
+"""What a profile holds is bounded: by its batch size, and by the memory it was given."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from subjects import images, net, wide
+from torch import nn
+
+import layermix as lm
+from layermix.geometry.profiles.features import examples_that_fit
+from layermix.geometry.profiles.pooling import pooling
+from layermix.lab.bench.timing import peak_memory
+
+
+def test_no_forward_pass_is_larger_than_the_batch_size() -> None:
+    model, sizes = net(), []
+    model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    lm.profile(model, images(), batch_size=7)
+    assert max(sizes) <= 7
+    assert min(sizes) >= 2
+
+
+def test_features_too_large_for_memory_go_to_disk_with_the_same_result() -> None:
+    inside = lm.profile(*wide(), mixed=0)
+    with watched_files() as files:
+        torch.manual_seed(0)
+        outside = lm.profile(*wide(), mixed=0, memory=4 * 60 * 4096)
+    assert len(files) == 5
+    assert not any(path.exists() for path in files)
+    assert outside.quantity("nc1").keys() == inside.quantity("nc1").keys()
+    assert outside.notices == ()
+
+
+@contextmanager
+def watched_files() -> Iterator[list[Path]]:
+    """Note which files features are written to, and that nothing holds them when they go."""
+    found: list[Path] = []
+    memmap = np.memmap
+
+    def noted(path: Path, *args: Any, **options: Any) -> np.ndarray:
+        found.append(Path(path))
+        return memmap(path, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "memmap", noted)
+        yield found
+
+
+def test_spilled_features_give_equal_profiles() -> None:
+    data = wide()[1]
+    values = [
+        lm.profile(net(16), data, mixed=0, memory=memory).to_json()
+        for memory in (2**30, 4 * 60 * 4096)
+    ]
+    assert values[0] == values[1]
+
+
+def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> None:
+    model, data = wide()
+    found = lm.profile(model, data, mixed=0, memory=4 * 40 * 4096)
+    assert found.n == 40
+    assert "No more than 40 of them fit into memory" in found.notices[0]
+    layers = {"wide": pooling((1000,), "auto", set())}
+    assert examples_that_fit(model, layers, 500, 4 * 1000 * 200) == math.isqrt(4 * 1000 * 200 // 56)
+    assert examples_that_fit(model, layers, 50, 4 * 1000 * 50) == 50
+    assert examples_that_fit(model.double(), layers, 500, 8 * 1000 * 60) == 60
+    with pytest.raises(lm.InputError, match=r"only 10 examples fit .* 'wide' has 1,000 features"):
+        examples_that_fit(net(), layers, 500, 4 * 1000 * 10)
+
+
+def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
+    model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    data = torch.randn(4000, 8), torch.arange(4000) % 2
+    grown = peak_memory(lambda: lm.profile(model, data, examples=4000, mixed=0, memory=30_000_000))
+    assert math.isnan(grown) or grown < 60
