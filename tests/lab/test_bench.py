@@ -67,16 +67,27 @@ def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
 ) -> None:
     monkeypatch.setattr(geometry, "_REPEATS", 1)
     monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
-    monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=1))
-    rows = {row["what"]: row for row in geometry.geometry().rows}
+    monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=2))
+    monkeypatch.setattr(geometry, "default_workers", lambda device: 1)
+    found = geometry.geometry()
+    rows = {row["what"]: row for row in found.rows}
     assert list(rows) == [
         "run, SNNL alone",
         "run, as in a study",
         "run, every epoch",
         "default digits study",
     ]
-    assert rows["run, SNNL alone"]["ratio"] == 1
-    assert rows["run, SNNL alone"]["of study"] == 0
-    study, every = rows["default digits study"], rows["run, every epoch"]
-    extra = float(every["seconds"]) - float(rows["run, SNNL alone"]["seconds"])
-    assert float(every["of study"]) == pytest.approx(extra / float(study["seconds"]))
+    base, one, every = (
+        "run, SNNL alone",
+        "one run's extra / study",
+        "all unmixed runs' extra / study",
+    )
+    assert rows[base]["ratio"] == 1
+    assert rows[base][one] == rows[base][every] == 0
+    study = float(rows["default digits study"]["seconds"])
+    for name in ("run, as in a study", "run, every epoch"):
+        extra = float(rows[name]["seconds"]) - float(rows[base]["seconds"])
+        assert rows[name][one] == pytest.approx(extra / study)
+        assert rows[name][every] == pytest.approx(2 * extra / study)
+    assert [note.split(":")[0] for note in found.notes] == ["ratio", one, every]
+    assert found.notes[2].endswith("times 2 seeds, divided by 1 worker side by side.")

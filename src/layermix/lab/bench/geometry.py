@@ -2,7 +2,8 @@
 
 One run of the default digits study is repeated three ways: without geometry beyond the SNNL, as a
 study does it (an unmixed run is measured at its start and six times more), and after every epoch.
-What every epoch costs is then set against the time of the whole default study.
+What that costs is then set against the time of the whole default study: of one run, and of all its
+unmixed runs, which share the study's workers.
 """
 
 import math
@@ -21,9 +22,11 @@ from layermix.lab.data import DataConfig
 from layermix.lab.run import RunConfig, run
 from layermix.lab.study import plan
 from layermix.lab.training.recipe import Recipe
+from layermix.lab.workers import default_workers
 
 _REPEATS = 7
 _BASE = "run, SNNL alone"
+_OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
 
 
 def geometry() -> Table:
@@ -40,30 +43,37 @@ def geometry() -> Table:
             for k, (name, recipe) in enumerate(recipes.items())
         }
         seconds = alternate(runs, _REPEATS)
-        whole = _study(Path(folder) / "study")
-    rows = [_row(name, seconds, whole) for name in seconds]
+        whole, seeds, workers = _study(Path(folder) / "study")
+    rows = [_row(name, seconds, whole, seeds / workers) for name in seconds]
     nothing = dict.fromkeys(rows[0], math.nan)
-    rows.append({**nothing, "what": "default digits study", "seconds": whole, "of study": 1.0})
+    rows.append({**nothing, "what": "default digits study", "seconds": whole})
     return Table(
         title="Geometry while training: one unmixed run of the default digits study, one thread",
         rows=rows,
         notes=[
             "ratio: to the run with SNNL alone in the same repetition, median (least to largest).",
-            "of study: extra seconds of the run, over the seconds of the whole default study.",
+            f"{_OF_ONE}: seconds of this one run beyond the run with SNNL alone, median over the "
+            "repetitions, divided by the seconds of the whole default study.",
+            f"{_OF_ALL}: the same for all unmixed runs of the study, were each measured as this "
+            f"one: times {seeds} {'seed' if seeds == 1 else 'seeds'}, divided by {workers} "
+            f"{'worker' if workers == 1 else 'workers'} side by side.",
         ],
     )
 
 
-def _row(name: str, seconds: dict[str, list[float]], whole: float) -> Row:
+def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) -> Row:
+    """Return the row of a way to run, of which a study holds so many for each worker."""
     middle, least, most = ratio(seconds, name, _BASE)
     extra = [own - base for own, base in zip(seconds[name], seconds[_BASE], strict=True)]
+    of_one = statistics.median(extra) / whole
     return {
         "what": name,
         "seconds": statistics.median(seconds[name]),
         "ratio": middle,
         "least": least,
         "largest": most,
-        "of study": statistics.median(extra) / whole,
+        _OF_ONE: of_one,
+        _OF_ALL: of_one * runs,
     }
 
 
@@ -73,8 +83,11 @@ def _run(recipe: Recipe, folder: Path) -> None:
     run(config, folder.with_name(f"{folder.name}-{number}"), threads=1)
 
 
-def _study(folder: Path) -> float:
+def _study(folder: Path) -> tuple[float, int, int]:
+    """Return the seconds of the default study, its number of seeds, and of runs side by side."""
     config = plan(DataConfig(), DEFAULT_NET, Recipe())
+    runs = len(config.seeds) * len(config.variants)
+    workers = min(default_workers(config.recipe.device), runs)
     started = time.perf_counter()
-    compare(config, folder)
-    return time.perf_counter() - started
+    compare(config, folder, workers)
+    return time.perf_counter() - started, len(config.seeds), workers
