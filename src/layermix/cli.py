@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from rich.console import Console
 from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
 
 import layermix
@@ -17,8 +16,9 @@ from layermix.geometry.profiles.show import legend
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench
+from layermix.lab.console import open_console, replace_unknown_characters, say, stacked
 from layermix.lab.nets import build
-from layermix.lab.profiling import ProfileConfig, save_profile, take_profile
+from layermix.lab.profiling import ProfileConfig, check_ending, save_profile, take_profile
 from layermix.lab.progress import RunView
 from layermix.lab.report.show import open_studies, show_several, show_study
 
@@ -28,6 +28,12 @@ _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
+
+_STOPPED = {
+    "compare": "stopped. What was finished is kept: the same command continues",
+    "profile": "stopped. A profile keeps nothing of what was begun",
+    "bench": "stopped. A benchmark keeps nothing of what was begun",
+}
 
 
 @app.command
@@ -56,7 +62,7 @@ def compare(
         workers: Runs side by side; when left out one for each core, one on a GPU.
         threads: CPU threads of each run.
     """
-    console = _console()
+    console = open_console()
     config = lab.plan(data, net, recipe, variants, seeds, threads)
     study = lab.compare(config, out or Path("runs") / _short(data), workers, console)
     show_study(study, console)
@@ -85,7 +91,7 @@ def train(
         out: Folder of the run, a new one. When left out, runs/DATA-VARIANT-seedSEED.
         threads: CPU threads; torch's own choice when left out.
     """
-    console = _console()
+    console = open_console()
     config = RunConfig(data, net, recipe, variant, seed)
     folder = out or Path("runs") / f"{_short(data)}-{config.name}"
     try:
@@ -96,14 +102,14 @@ def train(
             f"stopped. What was recorded is in {folder}-unfinished; the same command starts anew"
         ) from None
     test = result["test"]
-    _say(
+    say(
         console,
         f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
         f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
         f"{result['timings']['seconds']:.1f} s of training at "
         f"{result['timings']['images_per_second']:,.0f} images per second.",
     )
-    _say(console, f"Run: {folder}")
+    say(console, f"Run: {folder}")
 
 
 @app.command
@@ -131,7 +137,7 @@ def points(
             raise InputError(f"{name} is {value}, but must be 1 or more")
     model = build(net, classes, (channels, image_size, image_size))
     x = torch.zeros(3, channels, image_size, image_size)
-    _say(_console(), str(list_points(model, x, all=all)))
+    say(open_console(), str(list_points(model, x, all=all)))
 
 
 @app.command
@@ -146,13 +152,16 @@ def profile(
         what: What to profile.
         out: Also write it there, as NAME.json, NAME.csv or a picture NAME.svg, .png or .pdf.
     """
-    console = _console()
+    if out:
+        check_ending(out)
+    console = open_console()
     found = take_profile(what)
-    _say(console, str(found))
-    _say(console, f"\n{legend()}")
+    table, _, rest = str(found).partition("\n\n")
+    say(console, stacked(table, console.width) if console.is_terminal else table)
+    say(console, f"\n{rest}\n\n{legend()}")
     if out:
         save_profile(found, out)
-        _say(console, f"Profile: {out}")
+        say(console, f"Profile: {out}")
 
 
 @app.command
@@ -169,7 +178,7 @@ def report(
         folder: Folder of the study.
         more: Folders of further studies.
     """
-    console, (first, *others) = _console(), open_studies([folder, *more])
+    console, (first, *others) = open_console(), open_studies([folder, *more])
     if others:
         show_several([first, *others], console)
     else:
@@ -187,11 +196,11 @@ def bench(what: Positional[Literal["snnl", "geometry"]], out: Path | None = None
         out: Also write the table there, as NAME.json or NAME.csv.
     """
     found = run_bench(what, out)
-    console = _console()
+    console = open_console()
     console.print(found.to_rich())
     for note in found.notes:
-        _say(console, note)
-    _say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))
+        say(console, note)
+    say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -200,6 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     if words[:1] == ["--version"]:
         print(f"layermix {layermix.__version__}")
         return
+    replace_unknown_characters()
     debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
     try:
@@ -210,7 +220,8 @@ def main(arguments: list[str] | None = None) -> None:
             config=(DisallowNone,),
         )
     except KeyboardInterrupt:
-        sys.exit(_fail("stopped. What was finished is kept: the same command continues", 1))
+        command = next((word for word in words if not word.startswith("-")), "")
+        sys.exit(_fail(_STOPPED.get(command, "stopped"), 1))
     except Exception as error:
         if debug:
             raise
@@ -224,15 +235,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _short(data: DataConfig) -> str:
     return Path(data.data).name or "study"
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=110)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _fail(message: str, code: int) -> int:

@@ -135,6 +135,29 @@ def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -
     assert (tmp_path / "x-unfinished/epochs.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "message"),
+    [
+        ("profile", "take_profile", "stopped. A profile keeps nothing of what was begun"),
+        ("bench snnl", "run_bench", "stopped. A benchmark keeps nothing of what was begun"),
+        ("compare", "lab.plan", "stopped. What was finished is kept: the same command continues"),
+        ("points", "list_points", "stopped"),
+    ],
+)
+def test_a_command_that_is_stopped_says_what_it_keeps(
+    words: str,
+    name: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"layermix.cli.{name}", stop)
+    assert ends(words, capsys) == (1, f"layermix: {message}\n")
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--version"])
     assert capsys.readouterr().out == f"layermix {layermix.__version__}\n"

@@ -56,6 +56,11 @@ def build(
         offered |= {"in_channels": channels, "image_size": height}
         if "image_size" in named and height != width:
             raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
+    elif name in NETS or any(_needs(factory, key) for key in ("in_channels", "image_size")):
+        raise InputError(
+            f"the data hold texts, but {name} takes images: name a net that reads texts, such as "
+            "transformers:FOLDER, or data with images"
+        )
     takes_any = inspect.Parameter.VAR_KEYWORD in named.values()
     taken = {key: value for key, value in offered.items() if takes_any or key in named}
     try:
@@ -108,6 +113,12 @@ def _parameters(name: str, factory: Callable[..., Any]) -> dict[str, Any]:
     if not callable(factory):
         raise InputError(f"{name} is a {type(factory).__name__}, which cannot be called")
     return {key: p.kind for key, p in inspect.signature(factory).parameters.items()}
+
+
+def _needs(factory: Callable[..., Any], key: str) -> bool:
+    """Tell whether a factory cannot be called without an argument."""
+    parameter = inspect.signature(factory).parameters.get(key)
+    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _call(factory: Callable[..., Any], offered: dict[str, int]) -> Any:

@@ -7,7 +7,9 @@ from torch import nn
 from layermix.errors import InputError
 
 
-def from_config(name: str, num_classes: int, image_size: int | None = None) -> nn.Module:
+def from_config(
+    name: str, num_classes: int, in_channels: int | None = None, image_size: int | None = None
+) -> nn.Module:
     """Return the classifier of a configuration: of images where an image size is given, or text.
 
     Parameters
@@ -16,8 +18,15 @@ def from_config(name: str, num_classes: int, image_size: int | None = None) -> n
         Folder that holds a ``config.json``, that file, or the hub id of a model.
     num_classes
         Number of logits.
+    in_channels
+        Channels of the images.
     image_size
         Height and width of the images in pixels; left out, the net reads text.
+
+    Raises
+    ------
+    InputError
+        When there is no such configuration, or no classifier of its kind.
     """
     try:
         import transformers
@@ -29,8 +38,19 @@ def from_config(name: str, num_classes: int, image_size: int | None = None) -> n
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"there is no configuration {name!r}: {reason}") from error
     config.num_labels = num_classes
-    if image_size is None:
-        return transformers.AutoModelForSequenceClassification.from_config(config)
-    if hasattr(config, "image_size"):
-        config.image_size = image_size
-    return transformers.AutoModelForImageClassification.from_config(config)
+    kind, family = "texts", transformers.AutoModelForSequenceClassification
+    if image_size is not None:
+        kind, family = "images", transformers.AutoModelForImageClassification
+    for setting, value in (("image_size", image_size), ("num_channels", in_channels)):
+        if value is not None and hasattr(config, setting):
+            setattr(config, setting, value)
+    try:
+        return family.from_config(config)
+    except ValueError as error:
+        if not str(error).startswith("Unrecognized configuration class"):
+            raise
+        other = {"texts": "images", "images": "texts"}[kind]
+        raise InputError(
+            f"the data hold {kind}, for which transformers has no classifier with a "
+            f"{type(config).__name__}: name a net for {kind}, or data with {other}"
+        ) from error

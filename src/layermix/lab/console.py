@@ -1,0 +1,61 @@
+"""How text reaches a terminal: characters it may not know, and tables that are wider than it."""
+
+import re
+import sys
+from itertools import pairwise
+
+from rich.console import Console
+
+_GAP = "  "  # between columns, and nowhere inside of one
+
+
+def open_console() -> Console:
+    """Return the terminal, or what stands for one, 110 characters wide."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=110)
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is, folded where it goes to a terminal."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def replace_unknown_characters() -> None:
+    """Have the standard streams write a question mark for what their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def stacked(table: str, width: int) -> str:
+    """Return a table of text in blocks, one below another, so that none is wider than `width`.
+
+    Every block begins with the first column. What is not too wide stays as it is, and a column
+    that alone is too wide has a block of its own.
+
+    Parameters
+    ----------
+    table
+        Lines whose cells are two or more blanks apart, the first column on the left, the others
+        on the right; no cell is empty.
+    width
+        Most characters of a line.
+    """
+    rows = [re.split(f"{_GAP} *", line.strip()) for line in table.splitlines()]
+    first, *others = zip(*rows, strict=True)
+    blocks = [table.splitlines()]
+    for count in range(2, len(others) + 1):
+        if max(len(line) for block in blocks for line in block) <= width:
+            break
+        ends = [round(k * len(others) / count) for k in range(count + 1)]
+        blocks = [_block([first, *others[start:end]]) for start, end in pairwise(ends)]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _block(columns: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        _GAP.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in zip(*columns, strict=True)
+    ]
