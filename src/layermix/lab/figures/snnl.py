@@ -156,9 +156,9 @@ def _chance(axes: Axes, chance: float) -> None:
         "chance",
         (0.01, chance),
         xycoords=("axes fraction", "data"),
-        xytext=(0, -3),
+        xytext=(0, 2),
         textcoords="offset points",
-        va="top",
+        va="bottom",
     )
 
 
