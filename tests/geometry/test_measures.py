@@ -113,10 +113,21 @@ def by_sklearn_ridge(x: np.ndarray, y: np.ndarray) -> float:
     for k in (0, 1):
         train, test = half == k, half != k
         centred = x[train] - x[train].mean(0)
-        ridge = 1e-3 * (centred**2).sum(1).mean()
-        found = Ridge(ridge).fit(x[train], np.eye(CLASSES)[y[train]])
+        ridges = 10.0 ** np.arange(-5, 3) * (centred**2).sum(1).mean()
+        one_hot = np.eye(CLASSES)[y[train]]
+        errors = [leave_one_out(x[train], one_hot, ridge) for ridge in ridges]
+        found = Ridge(ridges[np.argmin(errors)]).fit(x[train], one_hot)
         hits += (found.predict(x[test]).argmax(1) == y[test]).sum()
     return hits / len(y)
+
+
+def leave_one_out(x: np.ndarray, targets: np.ndarray, ridge: float) -> float:
+    """Return the squared errors of as many regressions as there are rows, centred once."""
+    x, targets = x - x.mean(0), targets - targets.mean(0)
+    inverse = np.linalg.inv(x.T @ x + ridge * np.eye(x.shape[1]))
+    hat = x @ inverse @ x.T
+    errors = (targets - hat @ targets) / (1 - np.diag(hat) - 1 / len(x))[:, None]
+    return float((errors**2).sum())
 
 
 def by_pairs(x: np.ndarray, y: np.ndarray) -> float:
@@ -218,6 +229,22 @@ def test_what_the_caller_allows_products_to_lose_is_not_lost(
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_left_out_errors_are_those_of_as_many_regressions() -> None:
+    x, y = (part.numpy()[:40] for part in gaussians(1.0))
+    one_hot, squares = np.eye(CLASSES)[y], 0.0
+    for i in range(40):
+        rest = np.arange(40) != i
+        guess = Ridge(5.0).fit(x[rest], one_hot[rest]).predict(x[i : i + 1])
+        squares += float(((one_hot[i] - guess) ** 2).sum())
+    assert leave_one_out(x, one_hot, 5.0) == pytest.approx(squares, rel=1e-9)
+
+
+def test_a_probe_does_not_fail_where_a_layer_is_as_wide_as_its_training_rows() -> None:
+    x, y = gaussians(3.0)
+    noise = 0.3 * torch.randn(N, N // 2 - D, dtype=torch.float64)
+    assert value("probe", (torch.cat([x, noise], 1), y)) > value("probe", (x, y)) - 0.1
 
 
 def test_distances_are_squared_and_infinite_to_oneself() -> None:

@@ -1,8 +1,9 @@
 """Linear probe (Alain, Bengio, 2017): how well does a linear classifier do on held-out rows?
 
-Ridge regression onto one-hot labels in its dual form, with the ridge at 0.1% of the mean squared
-length: the classifier of least squares, which needs no steps and no learning rate. Every second
-member of each class is held out, then the others.
+Ridge regression onto one-hot labels in its dual form, which needs no steps and no learning rate.
+Every second member of each class is held out, then the others. The ridge is the one of a grid that
+has the least leave-one-out error among the training rows, in closed form (Allen, 1974): a fixed one
+would fail layers whose width is about their number of rows.
 """
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from layermix.geometry.layer import Layer
 
-_RIDGE = 1e-3
+_RIDGES = tuple(10.0**k for k in range(-5, 3))  # times the mean squared length
 
 
 def linear_probe(layer: Layer) -> float:
@@ -23,13 +24,39 @@ def linear_probe(layer: Layer) -> float:
 
 def _hits(layer: Layer, train: Tensor, test: Tensor) -> int:
     """Return how many test rows a probe trained on the others gets right."""
-    gram, targets = layer.gram, layer.members[train]
-    among, across = gram[train][:, train], gram[test][:, train]
+    gram, targets = layer.gram[train], layer.members[train]
+    among, across = gram[:, train], layer.gram[test][:, train]
     average = among.mean(0)  # inner products with the training mean
     centred = among - average - average[:, None] + average.mean()
     crossed = across - across.mean(1, keepdim=True) - average + average.mean()
-    ridge = _RIDGE * centred.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny)
-    eye = torch.eye(len(centred), dtype=gram.dtype, device=gram.device)
-    weights = torch.linalg.solve(centred + ridge * eye, targets - targets.mean(0))
+    weights = _ridge_regression(centred, targets - targets.mean(0))
     guess = (crossed @ weights + targets.mean(0)).argmax(1)
     return int((guess == layer.labels[test]).sum())
+
+
+def _ridge_regression(gram: Tensor, targets: Tensor) -> Tensor:
+    """Return dual weights, (n, K), at the ridge with the least leave-one-out error.
+
+    Parameters
+    ----------
+    gram
+        Inner products of n centred rows, float64 (n, n).
+    targets
+        Centred targets, float64 (n, K).
+    """
+    values, vectors = torch.linalg.eigh(gram)
+    scale = gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny)
+    turned = vectors.T @ targets
+    ridges = [ridge * scale for ridge in _RIDGES]
+    best = min(ridges, key=lambda ridge: _left_out(values, vectors, turned, targets, ridge))
+    return vectors @ (turned / (values.clamp_min(0) + best)[:, None])
+
+
+def _left_out(
+    values: Tensor, vectors: Tensor, turned: Tensor, targets: Tensor, ridge: Tensor
+) -> float:
+    """Return the sum of squared leave-one-out errors, each row's error over 1 - its leverage."""
+    shares = values.clamp_min(0) / (values.clamp_min(0) + ridge)
+    errors = targets - vectors @ (shares[:, None] * turned)
+    leverage = vectors.square() @ shares + 1 / len(targets)  # the mean is fitted too
+    return float((errors / (1 - leverage).clamp_min(1e-12)[:, None]).square().sum())
