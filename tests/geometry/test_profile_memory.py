@@ -67,8 +67,8 @@ def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> No
     assert found.n == 40
     assert "No more than 40 of them fit into memory" in found.notices[0]
     layers = {"wide": pooling((1000,), "auto", set())}
-    assert examples_that_fit(model, layers, 500, 4 * 1000 * 200) == math.isqrt(4 * 1000 * 200 // 56)
-    assert examples_that_fit(model, layers, 50, 4 * 1000 * 50) == 50
+    assert examples_that_fit(model, layers, 500, 4 * 1000 * 200) == math.isqrt(4 * 1000 * 200 // 128)
+    assert examples_that_fit(model, layers, 50, 4 * 1000 * 100) == 50
     assert examples_that_fit(model.double(), layers, 500, 8 * 1000 * 60) == 60
     with pytest.raises(lm.InputError, match=r"only 10 examples fit .* 'wide' has 1,000 features"):
         examples_that_fit(net(), layers, 500, 4 * 1000 * 10)
@@ -77,5 +77,6 @@ def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> No
 def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     data = torch.randn(4000, 8), torch.arange(4000) % 2
+    lm.profile(model, data, examples=100, mixed=0)  # what torch takes once, for good
     grown = peak_memory(lambda: lm.profile(model, data, examples=4000, mixed=0, memory=30_000_000))
-    assert math.isnan(grown) or grown < 60
+    assert math.isnan(grown) or grown < 45  # all 4,000 examples would take 800 MB

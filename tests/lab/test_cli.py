@@ -120,10 +120,18 @@ def test_a_failure_ends_with_1_and_keeps_its_records(
     assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to commands in the background: they and their children ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -> None:
     words = f"train {FEW} --epochs 10000 --out {tmp_path}/x".split()
     process = subprocess.Popen(
-        [sys.executable, "-m", "layermix", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "layermix", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     while not list(tmp_path.glob(".x.*/epochs.jsonl")):
         assert process.poll() is None

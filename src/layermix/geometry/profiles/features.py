@@ -22,7 +22,7 @@ from layermix.errors import InputError
 from layermix.geometry.gap import parts
 from layermix.geometry.profiles.pooling import Pooling
 
-_OF_PAIR = 56  # bytes that the measures of a layer hold for each pair of examples
+_OF_PAIR = 128  # bytes that measuring a layer takes for each pair of examples, as measured
 _FEWEST = 32  # examples below which a profile would say nothing
 
 
