@@ -17,6 +17,7 @@ _COLUMNS, _WIDTH, _HEIGHT = 3, 3.4, 2.3  # panels side by side, and the inches o
 _NAMED = 12  # layers up to which all their names are written
 _DECADES = 50  # largest over least from which an axis is logarithmic
 _NOTHING = 1e-9  # drawn as zero: rounding, which an axis of decades would blow up
+_NEAR = 1 / 3  # of the chance level from which its line is drawn: it would flatten the rest
 _CHANCE = {"snnl": 1.0, "intrusion": 1.0, "intrusion_same": 1.0}
 
 
@@ -50,12 +51,13 @@ def _panel(axes: "Axes", profile: "Profile", name: str) -> None:
     values = [v if not abs(v) < _NOTHING else 0.0 for v in profile.quantity(name).values()]
     places = range(len(values))
     axes.plot(places, values, marker="o", markersize=4, color="#2f86d0")
-    if name in _CHANCE:
-        axes.axhline(_CHANCE[name], linestyle="--", linewidth=1, color="grey")
     finite = [v for v in values if math.isfinite(v)]
+    if name in _CHANCE and max(finite) > _NEAR * _CHANCE[name]:
+        axes.axhline(_CHANCE[name], linestyle="--", linewidth=1, color="grey")
     if min(finite) > 0 and max(finite) > _DECADES * min(finite):
         axes.set_yscale("log")
-    axes.set_title(f"{quantity.heading} ({quantity.apart} where apart)", fontsize=9)
+    arrow = {"low": "↓", "high": "↑"}[quantity.apart]
+    axes.set_title(f"{quantity.heading} {arrow}", fontsize=9)
     axes.grid(alpha=0.3)
     step = math.ceil(len(values) / _NAMED)
     names = [name.replace("$", r"\$") for name in profile.points[::step]]
