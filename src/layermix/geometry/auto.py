@@ -36,11 +36,10 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     if isinstance(measured, Profile):
         rows = [row for row in measured if row.kind != "logits"]
         measured = {row.point: row.values["snnl"] for row in rows}
-    snnl = measured
-    if not snnl:
+    if not measured:
         raise InputError("there is no mix point to choose from")
-    apart = {name: 0.0 if math.isnan(v) else max(0.0, 1.0 - v) for name, v in snnl.items()}
+    apart = {name: 0.0 if math.isnan(v) else max(0.0, 1.0 - v) for name, v in measured.items()}
     total = sum(apart.values())
     if not total:
-        return dict.fromkeys(snnl, 1 / len(snnl))
+        return dict.fromkeys(apart, 1 / len(apart))
     return {name: round(value / total, 12) for name, value in apart.items()}

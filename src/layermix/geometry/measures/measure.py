@@ -29,6 +29,11 @@ class Quantity:
     meaning: str
     apart: Literal["low", "high"]
 
+    @property
+    def arrow(self) -> str:
+        """Where the quantity goes as classes come apart, for the heading of a column or panel."""
+        return "↓" if self.apart == "low" else "↑"
+
 
 @dataclass(frozen=True)
 class Measure(Quantity):

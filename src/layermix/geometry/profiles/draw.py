@@ -56,8 +56,7 @@ def _panel(axes: "Axes", profile: "Profile", name: str) -> None:
         axes.axhline(_CHANCE[name], linestyle="--", linewidth=1, color="grey")
     if min(finite) > 0 and max(finite) > _DECADES * min(finite):
         axes.set_yscale("log")
-    arrow = {"low": "↓", "high": "↑"}[quantity.apart]
-    axes.set_title(f"{quantity.heading} {arrow}", fontsize=9)
+    axes.set_title(f"{quantity.heading} {quantity.arrow}", fontsize=9)
     axes.grid(alpha=0.3)
     step = math.ceil(len(values) / _NAMED)
     names = [name.replace("$", r"\$") for name in profile.points[::step]]

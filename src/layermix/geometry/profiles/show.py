@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from layermix.geometry.profiles.profile import LayerProfile, Profile
 
 _NAME = 28  # characters of a mix point's name that are shown
-_ARROWS = {"low": "↓", "high": "↑"}
 _APART = "↓ low, ↑ high where the classes are apart or mixing is safe; – not measured."
 _NOTHING = 1e-12  # shown as zero: rounding
 
@@ -74,7 +73,7 @@ def number(value: float) -> str:
 
 
 def _heading(quantity: Quantity) -> str:
-    return f"{quantity.short} {_ARROWS[quantity.apart]}"
+    return f"{quantity.short} {quantity.arrow}"
 
 
 def _row(layer: "LayerProfile") -> list[str]:

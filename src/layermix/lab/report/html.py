@@ -32,7 +32,7 @@ from layermix.lab.answer.words import (
 )
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
-from layermix.lab.report.layers import ARROWS, layer_table, rank_rows
+from layermix.lab.report.layers import layer_table, rank_rows
 from layermix.lab.report.strip import strip
 
 _OTHERS = [name for name in MEASURES if name != "accuracy"]
@@ -60,7 +60,6 @@ def html(summary: Summary, figures: Sequence[Figure]) -> str:
         measures=list(_measures(summary)),
         differences=list(_differences(summary)),
         geometry=layer_table(summary),
-        arrows=ARROWS,
         ranks=list(rank_rows(summary.prediction.rows())),
         configuration=in_words(summary.config["used"]),
         winner=place(summary.verdict.winner),

@@ -14,8 +14,6 @@ from layermix.lab.answer.words import ABSENT, correlation, heading, interval, p_
 
 Cell = tuple[str, str]  # a mean and its interval
 
-ARROWS = {"low": "↓", "high": "↑"}  # where a quantity goes as classes come apart
-
 
 @dataclass(frozen=True)
 class LayerTable:

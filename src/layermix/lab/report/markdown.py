@@ -20,7 +20,7 @@ from layermix.lab.answer.words import (
     place,
 )
 from layermix.lab.figures import Figure
-from layermix.lab.report.layers import ARROWS, Cell, layer_table, rank_rows
+from layermix.lab.report.layers import Cell, layer_table, rank_rows
 
 
 def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
@@ -107,7 +107,7 @@ def _geometry(summary: Summary) -> Iterable[str]:
         "over seeds, with the 95% Student-t interval. An arrow says where a quantity goes as "
         "classes come apart."
     )
-    header = ["layer", *(f"{each.heading} {ARROWS[each.apart]}" for each in found.columns)]
+    header = ["layer", *(f"{each.heading} {each.arrow}" for each in found.columns)]
     yield _table(header, [[name, *map(_with_interval, cells)] for name, cells in found.rows])
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.lab.answer.studies import in_words, over_studies
+from layermix.lab.console import say
 from layermix.lab.report import terminal, write_report
 from layermix.lab.study import Study
 
@@ -35,12 +36,12 @@ def show_study(study: Study, console: Console) -> None:
     with console.status("building the report"):
         summary, path = write_report(study)
     console.print()
-    _say(console, str(summary.verdict))
+    say(console, str(summary.verdict))
     console.print()
     console.print(terminal.table(summary))
     if summary.prediction.ranks:
-        _say(console, summary.prediction.sentences[0])
-    _say(console, f"Report: {path}")
+        say(console, summary.prediction.sentences[0])
+    say(console, f"Report: {path}")
 
 
 def show_several(studies: Sequence[Study], console: Console) -> None:
@@ -50,22 +51,18 @@ def show_several(studies: Sequence[Study], console: Console) -> None:
         with console.status(f"building the report of {study.folder}"):
             summary, path = write_report(study)
         predictions[name] = summary.prediction
-        _say(console, f"{summary.data}, {summary.net}: {path}")
+        say(console, f"{summary.data}, {summary.net}: {path}")
     console.print()
     found = over_studies(predictions)
     if found:
         console.print(terminal.studies_table(found))
     for name, prediction in predictions.items():
         if not prediction.ranks:
-            _say(console, f"{name}: {prediction}")
-    _say(console, in_words(found))
+            say(console, f"{name}: {prediction}")
+    say(console, in_words(found))
 
 
 def _names(studies: Sequence[Study]) -> list[str]:
     """Return the names of the studies' folders, whole paths where two have the same name."""
     short = [study.folder.resolve().name for study in studies]
     return short if len(set(short)) == len(short) else [str(study.folder) for study in studies]
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
