@@ -158,7 +158,7 @@ def profile(
     found = take_profile(what)
     table, _, rest = str(found).partition("\n\n")
     say(console, stacked(table, console.width) if console.is_terminal else table)
-    say(console, f"\n{rest}\n\n{legend()}")
+    say(console, f"\n{rest}\n\n{legend(found)}")
     if out:
         save_profile(found, out)
         say(console, f"Profile: {out}")

@@ -8,6 +8,8 @@ that work that had begun could not go on (exit code 1).
 import difflib
 from collections.abc import Iterable
 
+_SHORT = 5  # letters of a name up to which a few shared ones say nothing
+
 
 class LayermixError(Exception):
     """Any error that layermix raises on purpose."""
@@ -34,7 +36,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
         Every name that exists.
     """
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=4, cutoff=0.4)
+    close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
     if close:
         hint = "did you mean " + " or ".join(repr(n) for n in close) + "?"
     else:

@@ -184,3 +184,11 @@ def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatc
         output = mixer.model(torch.eye(5))
     assert plan.blend == "swap"
     assert output.equal(torch.eye(5)[plan.partner])
+
+
+def test_a_mixer_says_where_and_how_it_mixes() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
+    assert repr(lm.Mixer(model)) == "Mixer(Sequential, at='final', per='batch', blend='linear')"
+    several = lm.Mixer(model, ["input", "0"], per="sample")
+    assert repr(several) == "Mixer(Sequential, at=['input', '0'], per='sample', blend='linear')"
+    assert "at='auto'" in repr(lm.Mixer(model, "auto"))

@@ -36,6 +36,13 @@ def test_no_point_is_an_error() -> None:
         auto_weights({})
 
 
+def test_a_profile_without_snnl_is_refused() -> None:
+    x, y = torch.randn(40, 5), torch.arange(40) % 2
+    model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Linear(4, 2))
+    with pytest.raises(lm.InputError, match="the profile has no SNNL"):
+        auto_weights(lm.profile(model, (x, y), quantities="knn"))
+
+
 def test_a_mixer_takes_the_weights_of_a_profile() -> None:
     torch.manual_seed(0)
     y = torch.arange(80) % 4

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from subjects import global_states, images, net
+from subjects import bert, global_states, images, net, sentences
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.geometry import MEASURES, QUANTITIES, Layer, interpolation_gap
+from layermix.geometry import MEASURES, QUANTITIES, Layer, auto_weights, interpolation_gap
 
 
 def test_every_layer_has_every_quantity_of_its_own_activations() -> None:
@@ -66,6 +66,8 @@ def test_a_model_in_float64_is_measured_in_float64() -> None:
         ({"ratios": (2.0,)}, r"ratios are \(2.0,\), but must be one or more numbers in \[0, 1\]"),
         ({"points": []}, "points is empty"),
         ({"pool": "max"}, "unknown pool 'max'"),
+        ({"quantities": "snll"}, "unknown quantity 'snll': did you mean 'snnl'"),
+        ({"quantities": []}, "quantities is empty"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict, message: str) -> None:
@@ -102,7 +104,7 @@ def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
     found = lm.profile(model, (x, y), ["0", "1"], mixed=0)
     assert math.isnan(found["1"].snnl)
     assert math.isfinite(found["0"].snnl)
-    assert found.notices == ("1: its features are NaN or infinite.",)
+    assert "1: its features are NaN or infinite." in found.notices
     assert "–" in str(found)
 
 
@@ -155,3 +157,53 @@ def test_the_picture_has_a_panel_for_each_quantity(tmp_path: Path) -> None:
         assert title.startswith(quantity.heading)
     assert "<svg" in (tmp_path / "p.svg").read_text()
     assert len(lm.profile(net(), images(), mixed=0).plot().axes) == len(MEASURES)
+
+
+def test_a_few_quantities_alone_are_measured_as_among_all() -> None:
+    model, data = net(), images()
+    whole = lm.profile(model, data)
+    for names in (["snnl"], ["gap", "knn"], ["gap_loss"], ["probe", "intrusion"]):
+        found = lm.profile(model, data, quantities=names)
+        assert found.quantities == [name for name in QUANTITIES if name in names]
+        for layer in found:
+            assert layer.values == {name: whole[layer.point].values[name] for name in names}
+        assert math.isfinite(found["final"].snnl) == ("snnl" in names)
+        assert lm.Profile.from_json(found.to_json()).points == found.points
+        assert len(found.plot().axes) == len(names)
+        shown = {name for name in QUANTITIES if f" {QUANTITIES[name].short} " in str(found)}
+        assert shown == set(names)
+        assert set(found.to_frame().columns) & set(QUANTITIES) == set(names)
+        with pytest.raises(lm.InputError, match="unknown quantity of this profile 'cka'"):
+            found.quantity("cka")
+
+
+def test_nothing_is_mixed_where_no_quantity_needs_it() -> None:
+    called = []
+    model = net()
+    model.register_forward_hook(lambda *_: called.append(1))
+    lm.profile(model, images(), quantities="snnl")
+    alone, called[:] = len(called), []
+    found = lm.profile(model, images(), mixed=0)
+    assert len(called) == alone
+    assert (found.mixed, found.ratios) == (0, ())
+
+
+def test_a_profile_says_what_it_leaves_out_and_where_auto_would_mix() -> None:
+    tokens = lm.profile(bert(), sentences())
+    assert "input is left out: its values are integers" in str(tokens)
+    assert "intr≠ is not measured: of two classes there is no third" in str(tokens)
+    text = str(lm.profile(net(), images(), ratios=(0.25, 0.5)))
+    assert "60 of them mixed at ratios 0.25, 0.5" in text
+    weights = auto_weights(lm.profile(net(), images()))
+    best = max(weights, key=lambda name: weights[name])
+    assert f'at="auto" would mix most often at {best} ({weights[best]:.0%})' in text
+    assert "at=" not in str(lm.profile(net(), images(), "final"))
+
+
+def test_a_class_token_is_pointed_at_where_positions_are_averaged() -> None:
+    timm = pytest.importorskip("timm")
+    model = timm.create_model("test_vit", num_classes=4, img_size=160)
+    x, y = torch.randn(16, 3, 160, 160), torch.arange(16) % 4
+    said = "The model has a cls_token: pool='first' takes that position alone."
+    assert said in lm.profile(model, (x, y), mixed=0).notices
+    assert said not in lm.profile(model, (x, y), mixed=0, pool="first").notices

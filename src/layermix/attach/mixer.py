@@ -110,6 +110,11 @@ class Mixer:
         self._handles = [install(site, self._switch) for site in self._sites.values()]
         self._probed = False
 
+    def __repr__(self) -> str:
+        planner, model = self._planner, type(unwrap(self.model)).__name__
+        at = AUTO if self._auto else self.points[0] if len(self.points) == 1 else list(self.points)
+        return f"Mixer({model}, at={at!r}, per={planner.per!r}, blend={planner.blend!r})"
+
     @property
     def points(self) -> tuple[str, ...]:
         """The mix points, one of which each plan takes."""

@@ -1,5 +1,6 @@
 """Read what flows through a model, and change nothing: no mode, no statistics, no random state."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -66,6 +67,13 @@ def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
             raise InputError(
                 f"{type(model).__name__} failed on a batch of {_described(x)}: {error}"
             ) from error
+
+
+def takes(model: nn.Module, names: Iterable[str]) -> bool:
+    """Tell whether a model takes an input by one of these names."""
+    parameters = inspect.signature(model.forward).parameters
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return by_name or any(name in parameters for name in names)
 
 
 def call(model: nn.Module, x: Batch) -> Any:

@@ -1,9 +1,14 @@
 """All numbers of a layer that a profile holds: its measures, and what a mix does to the network."""
 
+import math
+from collections.abc import Iterable
+
+from layermix.errors import InputError, unknown
+from layermix.geometry.gap import Gap
+from layermix.geometry.layer import Layer
 from layermix.geometry.measures import MEASURES, Quantity
 
-QUANTITIES: dict[str, Quantity] = {
-    **MEASURES,
+OF_GAP = {
     "gap": Quantity(
         "interpolation gap",
         "gap",
@@ -17,3 +22,38 @@ QUANTITIES: dict[str, Quantity] = {
         "low",
     ),
 }
+
+QUANTITIES: dict[str, Quantity] = {**MEASURES, **OF_GAP}
+
+
+def choose(names: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return names of `QUANTITIES` in their order, all of them for None.
+
+    Raises
+    ------
+    InputError
+        For a name that is none of them, or no name.
+    """
+    if names is None:
+        return tuple(QUANTITIES)
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in QUANTITIES:
+            raise unknown("quantity", name, QUANTITIES)
+    if not wanted:
+        raise InputError("quantities is empty: name one or more, or leave it out")
+    return tuple(name for name in QUANTITIES if name in wanted)
+
+
+def measured(
+    layer: Layer, gap: Gap | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
+) -> dict[str, float]:
+    """Return quantities of a layer by name; what the gap tells is NaN without one."""
+    of_gap = {
+        "gap": gap.kl if gap else math.nan,
+        "gap_loss": gap.cross_entropy if gap else math.nan,
+    }
+    return {
+        name: of_gap[name] if name in of_gap else MEASURES[name].compute(layer)
+        for name in quantities
+    }

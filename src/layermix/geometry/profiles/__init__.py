@@ -1,6 +1,7 @@
 """Profiles: every quantity at every layer of a model, from one pass over held-out examples."""
 
+from layermix.geometry.profiles.auto import auto_weights
 from layermix.geometry.profiles.profile import LayerProfile, Profile
-from layermix.geometry.profiles.take import measured, profile
+from layermix.geometry.profiles.take import profile
 
-__all__ = ["LayerProfile", "Profile", "measured", "profile"]
+__all__ = ["LayerProfile", "Profile", "auto_weights", "profile"]

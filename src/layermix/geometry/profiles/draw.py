@@ -30,7 +30,9 @@ def draw(profile: "Profile", path: str | Path | None = None) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InputError("plot needs matplotlib: pip install matplotlib") from error
-    shown = [q for q in QUANTITIES if any(math.isfinite(v) for v in profile.quantity(q).values())]
+    shown = [
+        q for q in profile.quantities if any(math.isfinite(v) for v in profile.quantity(q).values())
+    ]
     if not shown:
         raise InputError("there is nothing to draw: no quantity of this profile is finite")
     rows = math.ceil(len(shown) / _COLUMNS)

@@ -1,6 +1,5 @@
 """Before a profile is taken: which examples, which points, and what becomes of their positions."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from layermix.attach import MixPoint, Points
 from layermix.attach import points as list_points
 from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import Batch, first
+from layermix.attach.observe import Batch, first, takes
 from layermix.attach.site import unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
@@ -50,12 +49,22 @@ def prepare(
     inner = unwrap(model)
     chosen = collect(data, wanted, seed, _padding(inner))
     chosen = chosen._replace(x=_called(inner, chosen.x))
-    rows = _rows(inner, on_device(first(chosen.x, 3), device_of(inner)), points)
+    table = list_points(inner, on_device(first(chosen.x, 3), device_of(inner)), all=True)
+    rows = _rows(table, points)
     widths = norm_widths(inner)
     layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}
     fit = examples_that_fit(inner, layers, len(chosen.labels), memory)
     kept = fewer(chosen, fit)
-    return Subject(kept, rows, layers, _notices(chosen, kept, wanted, fit, layers))
+    notices = _notices(chosen, kept, wanted, fit, layers)
+    if points is None:
+        notices += [
+            f"{row.name} is left out: {row.obstacle}."
+            for row in table
+            if row.kind in _KINDS and row.obstacle
+        ]
+    if pool == "auto" and any(layer.how == "mean" for layer in layers.values()):
+        notices += _class_token(inner)
+    return Subject(kept, rows, layers, notices)
 
 
 def _padding(model: nn.Module) -> int:
@@ -69,17 +78,13 @@ def _called(model: nn.Module, x: Batch) -> Batch:
     if not isinstance(x, Mapping):
         return x
     tensors = [value for value in x.values() if isinstance(value, Tensor)]
-    parameters = inspect.signature(model.forward).parameters
-    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    known = by_name or any(name in parameters for name in x)
-    return x if known or len(tensors) != 1 else tensors[0]
+    return x if takes(model, x) or len(tensors) != 1 else tensors[0]
 
 
-def _rows(model: nn.Module, x: Batch, points: Where) -> list[MixPoint]:
+def _rows(table: Points, points: Where) -> list[MixPoint]:
     """Return the rows of the points to measure."""
-    table: Points = list_points(model, x, all=points is not None)
     if points is None:
-        return [row for row in table if row.kind in _KINDS and row.shape is not None]
+        return [row for row in table if row.kind in _KINDS and row.obstacle is None]
     by_name: Mapping[str, MixPoint] = {row.name: row for row in table}
     found = []
     for name in dict.fromkeys(names_of(points)):
@@ -91,6 +96,13 @@ def _rows(model: nn.Module, x: Batch, points: Where) -> list[MixPoint]:
     if not found:
         raise InputError("points is empty: name one or more, or leave it out")
     return found
+
+
+def _class_token(model: nn.Module) -> list[str]:
+    """Return what is to be said where a model may read one position only, by the usual names."""
+    names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
+    found = sorted(names & {"cls_token", "class_token"})
+    return [f"The model has a {name}: pool='first' takes that position alone." for name in found]
 
 
 def _notices(

@@ -32,10 +32,10 @@ class LayerProfile:
     features
         Number of features of an example.
     values
-        Each of `QUANTITIES`; NaN where it could not be measured.
+        Each quantity that was asked for, of `QUANTITIES`; NaN where it could not be measured.
     snnl, temperature, standard_error
         The soft nearest neighbor loss in nats, the temperature at which it is least, and the
-        standard error of the loss over the examples.
+        standard error of the loss over the examples; NaN where it was not asked for.
     """
 
     point: str
@@ -64,6 +64,8 @@ class Profile:
         Examples that every layer was measured on.
     mixed
         Examples that were mixed for the interpolation gap.
+    ratios
+        Ratios at which they were mixed.
     classes
         Number of classes.
     chance
@@ -78,6 +80,7 @@ class Profile:
     mixed: int
     classes: int
     chance: float
+    ratios: tuple[float, ...] = ()
     notices: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[LayerProfile]:
@@ -97,10 +100,15 @@ class Profile:
         """The mix points, in the order of the model."""
         return [layer.point for layer in self.layers]
 
+    @property
+    def quantities(self) -> list[str]:
+        """What was measured, in the order of `QUANTITIES`."""
+        return [name for name in QUANTITIES if name in self.layers[0].values]
+
     def quantity(self, name: str) -> dict[str, float]:
-        """Return one of `QUANTITIES` for every mix point."""
-        if name not in QUANTITIES:
-            raise unknown("quantity", name, QUANTITIES)
+        """Return one of `quantities` for every mix point."""
+        if name not in self.quantities:
+            raise unknown("quantity of this profile", name, self.quantities)
         return {layer.point: layer.values[name] for layer in self.layers}
 
     def __str__(self) -> str:
@@ -114,7 +122,7 @@ class Profile:
         return as_html(self)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict for each layer: what it is, n, chance and every quantity."""
+        """Return one flat dict for each layer: what it is, n, and every quantity by its name."""
         return [_record(self, layer) for layer in self.layers]
 
     def to_frame(self) -> "pd.DataFrame":
@@ -141,7 +149,8 @@ class Profile:
             layers = [
                 LayerProfile(**{**row, "shape": tuple(row["shape"])}) for row in found["layers"]
             ]
-            return cls(**{**found, "layers": tuple(layers), "notices": tuple(found["notices"])})
+            several = {"layers": layers, "ratios": found["ratios"], "notices": found["notices"]}
+            return cls(**{**found, **{name: tuple(value) for name, value in several.items()}})
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"this is not the JSON of a profile: {error}") from error
 
@@ -153,6 +162,12 @@ class Profile:
 
 
 def _record(profile: Profile, layer: LayerProfile) -> dict[str, Any]:
+    snnl = {
+        "snnl_nats": layer.snnl,
+        "snnl_chance": profile.chance,
+        "snnl_temperature": layer.temperature,
+        "snnl_standard_error": layer.standard_error,
+    }
     return {
         "point": layer.point,
         "kind": layer.kind,
@@ -162,10 +177,7 @@ def _record(profile: Profile, layer: LayerProfile) -> dict[str, Any]:
         "features": layer.features,
         "n": profile.n,
         **layer.values,
-        "snnl_nats": layer.snnl,
-        "snnl_chance": profile.chance,
-        "snnl_temperature": layer.temperature,
-        "snnl_standard_error": layer.standard_error,
+        **(snnl if "snnl" in layer.values else {}),
     }
 
 

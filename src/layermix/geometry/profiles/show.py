@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from layermix.geometry.measures import Quantity
+from layermix.geometry.profiles.auto import auto_weights
 from layermix.geometry.quantities import QUANTITIES
 
 if TYPE_CHECKING:
@@ -14,27 +15,28 @@ if TYPE_CHECKING:
 _NAME = 28  # characters of a mix point's name that are shown
 _APART = "↓ low, ↑ high where the classes are apart or mixing is safe; – not measured."
 _NOTHING = 1e-12  # shown as zero: rounding
+_ADVISED = 3  # points named of those where a mixer would mix
 
 
 def as_text(profile: "Profile") -> str:
     """Return a table with a row for each layer, and below it how its features came about."""
-    header = ["mix point", "features", *map(_heading, QUANTITIES.values())]
+    header = ["mix point", "features", *map(_heading, _quantities(profile))]
     rows = [header, *(_row(layer) for layer in profile)]
     widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", *about(profile), *profile.notices, _APART])
+    return "\n".join([*lines, "", *about(profile), _APART])
 
 
 def as_html(profile: "Profile") -> str:
     """Return the same as HTML, for a notebook."""
     heads = "".join(
-        f'<th title="{escape(q.meaning)}">{escape(q.heading)}</th>' for q in QUANTITIES.values()
+        f'<th title="{escape(q.meaning)}">{escape(q.heading)}</th>' for q in _quantities(profile)
     )
     rows = "".join(_html_row(layer) for layer in profile)
-    notes = "<br>".join(escape(line) for line in [*about(profile), *profile.notices])
+    notes = "<br>".join(map(escape, about(profile)))
     return (
         f"<table><thead><tr><th>mix point</th><th>features</th>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table><p>{notes}</p>"
@@ -42,22 +44,32 @@ def as_html(profile: "Profile") -> str:
 
 
 def about(profile: "Profile") -> list[str]:
-    """Return what was measured, on how many examples, and from which positions."""
+    """Return what was measured, on how many examples, from which positions, and what it says."""
     pooled = "; ".join(
         f"{_span([layer.point for layer in same])} {how}"
         for how, same in groupby(profile, lambda layer: layer.pooled)
     )
-    mixed = f"; {profile.mixed} of them mixed for gap and loss" if profile.mixed else ""
+    ratios = ", ".join(f"{ratio:g}" for ratio in profile.ratios)
+    mixed = f"; {profile.mixed} of them mixed at ratios {ratios}" if profile.mixed else ""
+    snnl = "snnl" in profile.quantities
+    chance = f"; SNNL at chance is {profile.chance:.3f} nats" if snnl else ""
     return [
         f"{profile.model}: N = {profile.n:,} examples of {profile.classes} classes, the same at "
-        f"every layer{mixed}; SNNL at chance is {profile.chance:.3f} nats.",
+        f"every layer{mixed}{chance}.",
         f"Features: {pooled}.",
+        *profile.notices,
+        *(_advice(profile) if snnl else []),
     ]
 
 
-def legend() -> str:
-    """Return what each column is, a line for each."""
-    return "\n".join(f"{q.short:>8}  {q.heading}: {q.meaning}" for q in QUANTITIES.values())
+def legend(profile: "Profile") -> str:
+    """Return what each column is, a line for each, with the name that `quantities` takes."""
+    rows = [(f"{QUANTITIES[name].short:>8}", name) for name in profile.quantities]
+    width = max(len(name) for _, name in rows)
+    return "\n".join(
+        f"{short}  {name:{width}}  {QUANTITIES[name].heading}: {QUANTITIES[name].meaning}"
+        for short, name in rows
+    )
 
 
 def number(value: float) -> str:
@@ -72,17 +84,33 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
+def _quantities(profile: "Profile") -> list[Quantity]:
+    return [QUANTITIES[name] for name in profile.quantities]
+
+
+def _advice(profile: "Profile") -> list[str]:
+    """Return where a mixer would mix by the rule of ``at="auto"``, where there is a choice."""
+    if sum(layer.kind != "logits" for layer in profile) < 2:
+        return []
+    weights = auto_weights(profile)
+    most = sorted(weights, key=lambda name: -weights[name])
+    shares = ", ".join(f"{name} ({weights[name]:.0%})" for name in most[:_ADVISED])
+    alike = weights[most[0]] == weights[most[-1]]
+    where = "all these points alike" if alike else f"most often at {shares}"
+    return [f'The rule of at="auto" would mix {where}.']
+
+
 def _heading(quantity: Quantity) -> str:
     return f"{quantity.short} {quantity.arrow}"
 
 
 def _row(layer: "LayerProfile") -> list[str]:
     name = layer.point if len(layer.point) <= _NAME else f"…{layer.point[1 - _NAME :]}"
-    return [name, f"{layer.features:,}", *(number(layer.values[q]) for q in QUANTITIES)]
+    return [name, f"{layer.features:,}", *map(number, layer.values.values())]
 
 
 def _html_row(layer: "LayerProfile") -> str:
-    cells = "".join(f"<td>{number(layer.values[q])}</td>" for q in QUANTITIES)
+    cells = "".join(f"<td>{number(value)}</td>" for value in layer.values.values())
     return (
         f'<tr><th title="{escape(layer.module)}, {escape(layer.pooled)}">{escape(layer.point)}</th>'
         f"<td>{layer.features:,}</td>{cells}</tr>"

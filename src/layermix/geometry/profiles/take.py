@@ -11,7 +11,6 @@ from layermix.attach.site import as_module, unwrap
 from layermix.errors import InputError
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
 from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES
 from layermix.geometry.profiles.examples import Data
 from layermix.geometry.profiles.features import device_of, gathered, on_device
 from layermix.geometry.profiles.pooling import Pool, Pooling
@@ -19,8 +18,8 @@ from layermix.geometry.profiles.prepare import Subject, prepare
 from layermix.geometry.profiles.profile import LayerProfile, Profile
 from layermix.geometry.profiles.progress import Bar
 from layermix.geometry.profiles.randomness import seeded
-from layermix.geometry.quantities import QUANTITIES
-from layermix.geometry.snnl import chance_level, layer_snnl
+from layermix.geometry.quantities import OF_GAP, QUANTITIES, choose, measured
+from layermix.geometry.snnl import SNNL, chance_level, layer_snnl
 
 
 def profile(
@@ -28,6 +27,7 @@ def profile(
     data: Data,
     points: str | MixPoint | Iterable[str | MixPoint] | None = None,
     *,
+    quantities: str | Iterable[str] | None = None,
     examples: int = 2000,
     mixed: int = 256,
     pool: Pool = "auto",
@@ -37,7 +37,7 @@ def profile(
     seed: int = 0,
     progress: bool = True,
 ) -> Profile:
-    """Measure every quantity at every layer of a model, in eval mode.
+    """Measure how entangled the classes are at every layer of a model, in eval mode.
 
     One pass over the examples gives the features of all layers, which are then measured one layer
     after another, all on the same examples; the interpolation gap takes one more forward pass of
@@ -52,6 +52,9 @@ def profile(
         does; x is a tensor or a mapping of named inputs, which may hold an ``attention_mask``.
     points
         Mix points; the input, each default block, the final layer and the logits when left out.
+    quantities
+        Names in `layermix.geometry.QUANTITIES`; all when left out. In a large net the
+        gap and its loss take most of the time.
     examples
         Most examples to measure on; more are not looked at beyond a seeded random choice.
     mixed
@@ -81,8 +84,8 @@ def profile(
     Raises
     ------
     InputError
-        For data without two classes of two members, points that do not exist or cannot be mixed,
-        memory for too few examples, or a setting that makes no sense.
+        For data without two classes of two members, points or quantities that do not exist, points
+        that cannot be mixed, memory for too few examples, or a setting that makes no sense.
 
     Examples
     --------
@@ -96,6 +99,9 @@ def profile(
     _check(examples=(examples, 4), batch_size=(batch_size, 2), memory=(memory, 1), seed=(seed, 0))
     if mixed:
         _check(mixed=(mixed, 2))
+    quantities = choose(quantities)
+    if not OF_GAP.keys() & set(quantities):
+        mixed = 0
     with seeded(seed), Bar(progress) as bar:
         subject = prepare(model, data, points, examples, pool, memory, seed)
         n = len(subject.examples.labels)
@@ -103,27 +109,18 @@ def profile(
         mixes = -(-mixed // batch_size) * (1 + len(subject.rows) * len(ratios))
         bar.expect(mixes + -(-n // batch_size) + len(subject.rows))
         gaps = _gaps(model, subject, mixed, ratios, batch_size, seed, bar) if mixed else {}
-        found = _layers(model, subject, gaps, batch_size, memory, bar)
-    bad = [f"{x.point}: its features are NaN or infinite." for x in found if math.isnan(x.snnl)]
+        found, broken = _layers(model, subject, quantities, gaps, batch_size, memory, bar)
     _, counts = subject.examples.labels.unique(return_counts=True)
     return Profile(
         layers=tuple(found),
         model=type(unwrap(model)).__name__,
         n=n,
         mixed=mixed,
+        ratios=tuple(ratios) if mixed else (),
         classes=len(counts),
         chance=chance_level(counts),
-        notices=(*subject.notices, *bad),
+        notices=(*subject.notices, *_unmeasured(broken, quantities, len(counts))),
     )
-
-
-def measured(layer: Layer, gap: Gap | None = None) -> dict[str, float]:
-    """Return every one of `QUANTITIES` of a layer; what the gap tells is NaN without one."""
-    return {
-        **{name: measure.compute(layer) for name, measure in MEASURES.items()},
-        "gap": gap.kl if gap else math.nan,
-        "gap_loss": gap.cross_entropy if gap else math.nan,
-    }
 
 
 def _check(**settings: tuple[int, int]) -> None:
@@ -158,35 +155,43 @@ def _gaps(
 def _layers(
     model: nn.Module,
     subject: Subject,
+    quantities: tuple[str, ...],
     gaps: dict[str, Gap],
     batch_size: int,
     memory: int,
     bar: Bar,
-) -> list[LayerProfile]:
+) -> tuple[list[LayerProfile], list[str]]:
+    """Return the layers, and the names of those whose features are not finite."""
     (x, labels, _), device, layers = subject.examples, device_of(model), subject.layers
 
     def forward(done: int) -> None:
         bar.step(f"{done:,} of {len(labels):,} examples")
 
     with gathered(model, x, layers, batch_size, memory, forward) as features:
-        found = []
+        found, broken = [], []
         for row in subject.rows:
             bar.step(f"measuring {row.name}")
             own = features.pop(row.name).to(device)
-            found.append(_layer(row, layers[row.name], own, labels, gaps.get(row.name)))
+            values, snnl = dict.fromkeys(quantities, math.nan), None
+            if own.isfinite().all():
+                values, snnl = _measure(own, labels, quantities, gaps.get(row.name))
+            else:
+                broken.append(row.name)
+            found.append(_layer(row, layers[row.name], values, snnl))
             del own  # its file, where it has one, can be removed only when nothing holds it
-    return found
+    return found, broken
+
+
+def _measure(
+    features: Tensor, labels: Tensor, quantities: tuple[str, ...], gap: Gap | None
+) -> tuple[dict[str, float], SNNL | None]:
+    layer = Layer(features, labels)
+    return measured(layer, gap, quantities), layer_snnl(layer) if "snnl" in quantities else None
 
 
 def _layer(
-    row: MixPoint, pooled: Pooling, features: Tensor, labels: Tensor, gap: Gap | None
+    row: MixPoint, pooled: Pooling, values: dict[str, float], snnl: SNNL | None
 ) -> LayerProfile:
-    """Measure a layer; nothing can be said of features that are not finite."""
-    values, nats, temperature, error = dict.fromkeys(QUANTITIES, math.nan), *[math.nan] * 3
-    if features.isfinite().all():
-        layer = Layer(features, labels)
-        values, found = measured(layer, gap), layer_snnl(layer)
-        nats, temperature, error = found.value, found.temperature, found.standard_error
     return LayerProfile(
         point=row.name,
         kind=row.kind,
@@ -195,7 +200,16 @@ def _layer(
         pooled=str(pooled),
         features=pooled.features,
         values=values,
-        snnl=nats,
-        temperature=temperature,
-        standard_error=error,
+        snnl=snnl.value if snnl else math.nan,
+        temperature=snnl.temperature if snnl else math.nan,
+        standard_error=snnl.standard_error if snnl else math.nan,
     )
+
+
+def _unmeasured(broken: list[str], quantities: tuple[str, ...], classes: int) -> list[str]:
+    """Return why values are missing."""
+    found = [f"{name}: its features are NaN or infinite." for name in broken]
+    if classes == 2 and "intrusion" in quantities:
+        name = QUANTITIES["intrusion"].short
+        found.append(f"{name} is not measured: of two classes there is no third to land in.")
+    return found

@@ -31,6 +31,7 @@ def take_profile(config: ProfileConfig) -> Profile:
         subject.model.to(device),
         (subject.x, subject.labels),
         list(config.points) or None,
+        quantities=config.quantities or None,
         examples=config.examples,
         mixed=config.mixed,
         pool=config.pool,

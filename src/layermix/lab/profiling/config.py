@@ -43,6 +43,8 @@ class ProfileConfig:
     """Normalise images by the training data, or as a timm model was trained."""
     points: tuple[str, ...] = ()
     """Mix points; when left out the input, each block, final and logits."""
+    quantities: tuple[str, ...] = ()
+    """What to measure, by the names printed below a profile; all when left out."""
     examples: int = 2000
     """Most examples to measure on."""
     mixed: int = 256

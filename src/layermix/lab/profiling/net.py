@@ -12,6 +12,7 @@ from layermix.lab.nets import build
 from layermix.lab.profiling.config import ProfileConfig
 from layermix.lab.training.streams import torch_seed
 
+_RANDOM = "Weights: random, of seed {}; this is the profile of an untrained net (see --weights)."
 _WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and parallel training put these before names
 
 
@@ -38,7 +39,7 @@ def load_net(
             "means nothing."
         )
     if config.weights is None:
-        return model, [f"Weights: random, of seed {config.seed} (--weights loads some).", *notices]
+        return model, [_RANDOM.format(config.seed), *notices]
     _load(model, config.weights)
     return model, notices
 

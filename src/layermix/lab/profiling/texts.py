@@ -3,12 +3,12 @@
 Shapes: N texts, L tokens.
 """
 
-import inspect
 from collections.abc import Collection
 from typing import Any
 
 from torch import nn
 
+from layermix.attach.observe import takes
 from layermix.errors import InputError
 from layermix.lab.data.text import BYTES, load_texts, tokens
 from layermix.lab.profiling.config import ProfileConfig, Subject, refuse
@@ -35,7 +35,7 @@ def of_texts(config: ProfileConfig) -> Subject:
         f"Data: {name} texts of {config.data}, read {how}; {read.cut} of {len(part.texts)} "
         f"texts were cut at {length} tokens."
     )
-    x = read.x if _takes_names(model) else read.x["input_ids"]
+    x = read.x if takes(model, ["input_ids"]) else read.x["input_ids"]
     return Subject(model, x, part.labels, [*notices, *missed])
 
 
@@ -84,10 +84,3 @@ def _check_ids(model: nn.Module, ids: Any) -> None:
             f"the texts have token ids up to {highest}, but the net's embedding has {size}: name "
             f"its tokenizer with --tokenizer, or give it a vocabulary of {BYTES} for bytes"
         )
-
-
-def _takes_names(model: nn.Module) -> bool:
-    """Tell whether a net takes ``input_ids`` by name."""
-    parameters = inspect.signature(model.forward).parameters
-    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return by_name or "input_ids" in parameters

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 from layermix.errors import InputError
-from layermix.geometry.profiles import Profile
+from layermix.geometry.profiles.profile import Profile
 
 
 def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
@@ -26,7 +26,7 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     Raises
     ------
     InputError
-        When there is no point.
+        When there is no point, or the profile has no SNNL.
 
     Examples
     --------
@@ -35,6 +35,8 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     """
     if isinstance(measured, Profile):
         rows = [row for row in measured if row.kind != "logits"]
+        if rows and "snnl" not in rows[0].values:
+            raise InputError("the profile has no SNNL: take it with quantities='snnl', or with all")
         measured = {row.point: row.values["snnl"] for row in rows}
     if not measured:
         raise InputError("there is no mix point to choose from")
