@@ -70,7 +70,16 @@ def test_every_quantity_but_snnl_has_a_panel_over_training() -> None:
     panels = [each.heading for name, each in QUANTITIES.items() if name != "snnl"]
     assert [text for text in words(figure) if text in panels] == panels
     assert "mean over 8 seeds, without bands" in figure.caption
-    assert "logarithmic" in figure.caption  # NC1 falls over decades
+    assert "high peak: NC1 and Tr(Sw Sb⁺)." in figure.caption  # both fall over decades
+
+
+def test_a_peak_early_in_training_does_not_flatten_what_curves_come_to() -> None:
+    summary = made_summary()
+    for curve in summary.variant("none").geometry["gap_loss"].values():
+        curve[1] = replace(curve[1], mean=9.0)
+    (figure,) = figures.geometry(summary)
+    assert "high peak: NC1, Tr(Sw Sb⁺) and loss of the mix." in figure.caption
+    assert {"0.5", "1", "2", "5"} <= set(words(figure))
 
 
 def test_a_quantity_that_stays_at_zero_has_a_linear_axis() -> None:
@@ -79,7 +88,7 @@ def test_a_quantity_that_stays_at_zero_has_a_linear_axis() -> None:
         for place, curve in enumerate(curves.values()):
             curve[:] = [CurvePoint(p.epoch, 1e-17 * 10 ** (4 * place), None, None) for p in curve]
     (figure,) = figures.geometry(summary)
-    assert "logarithmic" not in figure.caption
+    assert "Logarithmic" not in figure.caption
 
 
 def test_geometry_of_one_watched_epoch_is_drawn_as_points() -> None:

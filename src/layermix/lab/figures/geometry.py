@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
+from layermix.lab.answer.words import heading, listed
 from layermix.lab.figures.panels import Grid, grid, line
 from layermix.lab.figures.scales import scale
 from layermix.lab.figures.style import Figure, colour, dash, finish, look
@@ -27,7 +28,7 @@ def geometry(summary: Summary) -> list[Figure]:
     n = summary.sizes["watched"]
     title = f"Geometry of each layer over training\nvariant none, N = {n}"
     found = grid(len(names), title, marks, lefts=_LEFTS, lines=1)
-    logs = [_panel(found, place, row, name) for place, name in enumerate(names)]
+    logs = [name for place, name in enumerate(names) if _panel(found, place, row, name)]
     for axes in found.axes[-2:]:
         axes.set_xlabel("epoch", labelpad=1)
     return [finish(found.drawing, "geometry-training", _alt(row, names), _caption(n, row, logs))]
@@ -44,8 +45,9 @@ def _panel(found: Grid, place: int, row: VariantSummary, name: str) -> bool:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.margins(x=0.03, y=0.08)
     found.head(place, QUANTITIES[name].heading)
-    means = [p.mean for curve in row.geometry[name].values() for p in curve]
-    return scale(axes, "y", means, ticks=4)
+    curves = row.geometry[name].values()
+    means = [p.mean for curve in curves for p in curve]
+    return scale(axes, "y", means, ticks=4, ends=[curve[-1].mean for curve in curves])
 
 
 def _alt(row: VariantSummary, names: list[str]) -> str:
@@ -57,8 +59,9 @@ def _alt(row: VariantSummary, names: list[str]) -> str:
     return f"Quantities of each layer over training without mixing. At the end: {ends}."
 
 
-def _caption(n: int, row: VariantSummary, logs: list[bool]) -> str:
-    log = " Where values spread over decades the axis is logarithmic." if any(logs) else ""
+def _caption(n: int, row: VariantSummary, logs: list[str]) -> str:
+    names = listed([heading(name) for name in logs], most=len(logs)) if logs else ""
+    log = f" Logarithmic axis, for wide spread or a high peak: {names}." if logs else ""
     return (
         f"What happens to each layer in training without mixing: mean over {len(row.seeds)} seed"
         f"{'s' * (len(row.seeds) != 1)}, without bands, which would hide one another; intervals "

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 _DECADES = 2  # over which values must spread for a logarithmic axis
+_PEAK = 2  # times the highest end, from which on a peak would flatten what curves come to
+_STEPS = (1, 2, 5)  # ticks of a logarithmic axis of few decades
 _ZERO = 1e-9  # up to which a value may be rounding
 
 
@@ -24,7 +26,13 @@ def bulk(seeds: Sequence[float], means: Sequence[float]) -> tuple[float, float]:
     return float(near.min()), float(near.max())
 
 
-def scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float], ticks: int) -> bool:
+def scale(
+    axes: Axes,
+    which: Literal["x", "y"],
+    values: Sequence[float],
+    ticks: int,
+    ends: Sequence[float] = (),
+) -> bool:
     """Set the scale of an axis and its ticks; return whether it is logarithmic.
 
     Parameters
@@ -35,13 +43,16 @@ def scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float], ticks: 
         What is shown along it: logarithmic where all are above zero and spread over decades.
     ticks
         About how many there are.
+    ends
+        Where curves come to, if curves are shown: logarithmic also where they pass a high peak.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = min(values), max(values)
-    logarithmic = low > _ZERO and high >= 10.0**_DECADES * low
+    far = high >= 10.0**_DECADES * low
+    logarithmic = low > _ZERO and (far or (len(ends) > 0 and high > _PEAK * max(ends)))
     if logarithmic:
         axes.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(numticks=ticks))
+        axis.set_major_locator(LogLocator(numticks=ticks) if far else LogLocator(subs=_STEPS))
         axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(ticks, min_n_ticks=2))
