@@ -113,8 +113,8 @@ def test_the_forest_has_a_row_and_a_mean_for_every_quantity_and_for_depth() -> N
 
 def test_every_seed_of_every_layer_is_a_dot_behind_its_rho() -> None:
     _, scatter = figures.prediction(made_summary(seeds=8))
-    faint = re.findall(r"<g style=\"[^\"]*opacity: 0\.5[^\"]*\">.*?</g>", scatter.svg, re.DOTALL)
-    assert [group.count("<use") for group in faint] == [8] * 5 * len(QUANTITIES)
+    seeds = re.findall(r"<g style=\"[^\"]*opacity: 0\.8[^\"]*\">.*?</g>", scatter.svg, re.DOTALL)
+    assert [group.count("<use") for group in seeds] == [8] * 5 * len(QUANTITIES)
     rhos = [text for text in words(scatter) if re.fullmatch(r"rho [+−]\d\.\d\d", text)]
     assert len(rhos) == len(QUANTITIES)
 

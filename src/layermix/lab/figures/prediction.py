@@ -31,6 +31,7 @@ _ROW, _HEADING_MOST = 27, 118
 _GOLDEN = 0.6180339887
 _DEPTH = "#888888"
 
+_SEED = 0.8  # opacity of a seed's mark
 
 @look()
 def prediction(summary: Summary) -> list[Figure]:
@@ -113,9 +114,9 @@ def _panel(sheet: Grid, place: int, summary: Summary, row: Rank, ends: tuple[flo
         y = np.clip([100 * gains[seed] for seed in row.seeds], *ends)
         mean = min(max(100 * fmean(gains[seed] for seed in row.seeds), ends[0]), ends[1])
         index = points.index(layer)
-        style = {"color": colour(index), "mew": 0, "ls": "", "clip_on": False}
-        axes.plot(x, y, marker(index), markersize=3.2, alpha=0.5, **style)
-        axes.plot(fmean(x), mean, marker(index), markersize=7, zorder=3, **style)
+        style = {"color": colour(index), "marker": marker(index), "ls": "", "clip_on": False}
+        axes.plot(x, y, markersize=4.4, alpha=_SEED, mew=0, **style)
+        axes.plot(fmean(x), mean, markersize=8, mec=INK, mew=1, zorder=3, **style)
         shown += x
     scale(axes, "x", shown, ticks=4)
     scale(axes, "y", ends, ticks=4)
@@ -155,9 +156,9 @@ def _alt(summary: Summary) -> str:
 
 def _caption(summary: Summary, beyond: int) -> str:
     text = (
-        "Each large mark is a layer, means over seeds; small ones are its seeds. Right: the "
-        "quantity at the end of training without mixing. Up: test accuracy with mixing there minus "
-        "without, in points, the same axis in every panel. Rho is the mean over seeds."
+        "Each large mark with an edge is a layer, means over seeds; small ones are its seeds. "
+        "Right: the quantity at the end of training without mixing. Up: test accuracy with mixing "
+        "there minus without, in points, the same axis in every panel. Rho is the mean over seeds."
     )
     if beyond:
         text += f" Seeds beyond the axis: {beyond}, drawn at its edge."
