@@ -13,6 +13,7 @@ from made_summaries import HOSTILE, USUAL, made_summary
 from safetensors.torch import save_file
 
 from layermix.lab import DataConfig, Recipe, Study, StudyConfig, figures
+from layermix.lab.answer.stats import estimate
 from layermix.lab.answer.variant import CurvePoint
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
@@ -242,6 +243,21 @@ def test_blocks_that_separate_the_classes_wholly_have_a_picture(level):
     training, end = figures.snnl(summary)
     assert "final 0.000" in training.alt.replace("-0.000", "0.000")
     assert "1.0" in texts(end)
+
+
+def test_a_value_that_all_variants_share_at_the_input_is_explained():
+    summary = made_summary()
+    assert "At the input" not in figures.snnl(summary)[1].caption
+    for row in summary.variants:
+        row.snnl["input"][-1] = CurvePoint(20, 1.5, 1.5, 1.5)
+    assert "At the input all variants have the same" in figures.snnl(summary)[1].caption
+
+
+def test_an_interval_beyond_all_accuracies_is_cut_in_the_picture():
+    summary = made_summary(variants=("none", "input"), seeds=2)
+    assert "Bars are cut" not in figures.accuracy(summary)[0].caption
+    summary.variants[0].test["accuracy"] = estimate([0.97, 0.999])
+    assert "Bars are cut at 0 and 100%" in figures.accuracy(summary)[0].caption
 
 
 def test_curves_of_a_net_that_diverged_have_a_picture():

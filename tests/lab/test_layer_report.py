@@ -8,7 +8,7 @@ from made_summaries import HOSTILE, USUAL, made_summary
 from rich.console import Console
 from test_html import Page
 
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry.quantities import OF_GAP, QUANTITIES
 from layermix.lab import figures
 from layermix.lab.answer.studies import over_studies
 from layermix.lab.answer.summary import Summary
@@ -62,25 +62,70 @@ def test_answer_notes_and_captions_are_in_the_page(summary: Summary, page: str) 
 
 def test_every_layer_has_a_mean_and_an_interval_of_every_quantity(summary: Summary) -> None:
     table = layer_table(summary)
-    assert [name for name, _ in table.rows] == ["input", "block1", "block2", "block3", "final"]
-    assert [each.short for each in table.columns] == [each.short for each in QUANTITIES.values()]
+    assert table.layers == ["input", "block1", "block2", "block3", "final"]
+    assert [each for each, _ in table.rows] == list(QUANTITIES.values())
     values = summary.variant("none").geometry_end["cka"]["final"].values()
-    cell = table.rows[-1][1][list(QUANTITIES).index("cka")]
+    cell = dict(zip(QUANTITIES, table.rows, strict=True))["cka"][1][-1]
     assert cell[0] == significant(sum(values) / len(values))
     assert re.fullmatch(r"\d\.\d+ to \d\.\d+", cell[1])
 
 
 def test_quantities_are_explained_where_a_mouse_is_and_where_not(page: str) -> None:
-    found = Page(page)
-    titles = [attributes.get("title") for tag, attributes in found.tags if tag == "abbr"]
+    titles = [attributes.get("title") for tag, attributes in Page(page).tags if tag == "th"]
     for each in QUANTITIES.values():
-        assert f"{each.heading}: {each.meaning}" in titles
-        assert f"{each.heading}: {each.meaning}" in found.words
+        assert titles.count(each.meaning) == 2  # in both tables
+        told = f"<dt>{each.heading}&nbsp;{each.arrow}</dt><dd>{each.meaning}</dd>"
+        assert told in page.replace("&#39;", "'")
+
+
+def test_a_quantity_has_one_name_in_all_the_report(page: str) -> None:
+    shown = re.findall(r">([^<>]+)<", page)
+    for each in QUANTITIES.values():
+        if each.short != each.heading:
+            assert f"{each.short}&nbsp;{each.arrow}" not in shown
+            assert each.short not in shown
+
+
+def test_every_wide_table_scrolls_in_its_own_box_under_a_hint(page: str) -> None:
+    hint = r'<div class="wide [a-z]*">\s*<p class="hint">[^<]+</p>'
+    boxes = re.findall(hint + r'\s*<div class="table"[^>]*>\s*<table', page)
+    assert len(boxes) == page.count("<table") == 5
+
+
+def test_an_interval_ends_where_values_must_and_the_report_says_so() -> None:
+    summary = made_summary(seeds=2)
+    summary.variant("none").geometry_end["intrusion"]["final"] = {0: 0.0, 1: 0.04}
+    summary.variant("none").geometry_end["knn"]["block1"] = {0: 1.0, 1: 0.9}
+    rows = dict(zip(QUANTITIES, layer_table(summary).rows, strict=True))
+    assert rows["intrusion"][1][-1] == ("0.0200", "0.00 to 0.274")
+    assert rows["knn"][1][1] == ("0.950", "0.315 to 1.00")
+    words = Page(html(summary, drawn(summary))).words
+    assert re.search(r"cut at the least or greatest .*intrusion \([^)]*final\), .*kNN", words)
+
+
+def test_what_is_so_by_construction_is_explained() -> None:
+    summary = made_summary()
+    assert not layer_table(summary).notes
+    ends = summary.variant("none").geometry_end
+    for name, values in ends.items():
+        if name not in OF_GAP:
+            values["input"] = dict.fromkeys(values["input"], 0.5)
+    ends["gap"]["final"] = dict.fromkeys(ends["gap"]["final"], 0.0)
+    at_input, at_final = layer_table(summary).notes
+    assert "its features are the images themselves" in at_input
+    assert at_input.endswith(
+        "Only interpolation gap and loss of the mix differ there, for they depend on the whole net."
+    )
+    assert at_final.startswith("The interpolation gap is zero by construction at final: what")
+    for text in (Page(html(summary, drawn(summary))).words, markdown(summary, drawn(summary))):
+        assert at_input in text
+        assert at_final in text
 
 
 def test_rho_is_shown_with_interval_p_and_expected_sign(page: str) -> None:
-    table = page[page.index('<table class="dense ranks">') :].partition("</table>")[0]
-    assert table.count("<tr>") == 1 + len(QUANTITIES) + 1
+    table = page[page.index('<caption id="prediction-caption">') :].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + len(QUANTITIES)
+    assert table.count('<tr class="baseline">') == 1
     (row,) = re.findall(r"<tr><th[^>]*>SNNL / chance</th>.*?</tr>", table, re.DOTALL)
     assert "<td>−</td>" in row
     assert re.search(r'<td>−0\.\d\d<span class="interval">−\d\.\d\d to\xa0−0\.\d\d</span>', row)
@@ -89,7 +134,9 @@ def test_rho_is_shown_with_interval_p_and_expected_sign(page: str) -> None:
 
 def test_markdown_has_the_same_tables(summary: Summary) -> None:
     text = markdown(summary, drawn(summary))
-    assert "| layer | SNNL / chance ↓ |" in text
+    assert "| quantity | input | block1 | block2 | block3 | final |" in text
+    assert "\n| SNNL / chance ↓ | " in text
+    assert "\n| **depth, the baseline** | + |" in text
     assert "| quantity | expected | rho | rho of means | seeds | p | p (Holm) |" in text
     assert re.search(r"\| SNNL / chance \| − \| −0\.\d\d \(−\d\.\d\d to −0\.\d\d\) \|", text)
     assert str(summary.prediction) in text

@@ -150,9 +150,9 @@ def test_runs_that_are_worse_than_guessing_are_named() -> None:
 
 def test_intervals_beyond_what_is_possible_are_explained() -> None:
     found = verdict({"none": [0.97, 1.0], "input": [0.5, 0.51], "final": [0.0, 0.04]})
-    (note,) = [n for n in found.notes if "property of the method" in n]
+    (note,) = [n for n in found.notes if "are cut at" in n]
     assert "accuracy (none and final) and NLL (none)" in note
-    assert not any("property" in n for n in verdict({"none": [0.5, 0.51]}).notes)
+    assert not any("are cut at" in n for n in verdict({"none": [0.5, 0.51]}).notes)
 
 
 def test_variants_that_mix_at_the_same_place_are_told_of() -> None:

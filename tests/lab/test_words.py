@@ -44,6 +44,13 @@ def test_an_interval_is_worded_by_its_ends_and_a_dash_without() -> None:
     assert words.interval(None, words.percent) == "–"
 
 
+def test_an_interval_and_a_difference_end_where_values_must() -> None:
+    found = estimate([0.9, 1.0])
+    assert words.interval(found, words.percent, (0.0, 1.0)) == "31.47% to 100.00%"
+    assert words.interval(found, words.percent) == "31.47% to 158.53%"
+    assert words.percentage_points(-1.3) == "−100.00"
+
+
 def test_long_lists_of_names_are_cut() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b"]) == "a and b"

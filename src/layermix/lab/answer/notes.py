@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from layermix.lab.answer.bounds import beyond
 from layermix.lab.answer.stats import BASELINES, LEVEL, estimate, least_p
 from layermix.lab.answer.words import MEASURES, listed, percentage_points, seeds_word
 
@@ -50,21 +51,18 @@ def _unfinished(seeds: int, results: Results) -> list[str]:
 
 
 def _out_of_bounds(finished: Results) -> list[str]:
-    """Tell of intervals that reach where no value can be."""
+    """Tell of intervals that would reach where no value can be."""
     found = []
     for key, measure in MEASURES.items():
-        beyond = []
-        for name, runs in finished.items():
-            span = estimate([run["test"][key] for run in runs.values()])
-            if span.low is not None and span.high is not None:
-                beyond += [name] * (span.low < measure.low or span.high > measure.high)
-        if beyond:
-            found.append(f"{measure.heading} ({listed(beyond)})")
+        values = {n: [run["test"][key] for run in runs.values()] for n, runs in finished.items()}
+        names = [n for n, own in values.items() if beyond(estimate(own), measure.bounds)]
+        if names:
+            found.append(f"{measure.heading} ({listed(names)})")
     if not found:
         return []
     return [
-        f"Some intervals reach beyond what is possible, as below 0 or above 100%: {listed(found)}. "
-        "That is a property of the method: Student-t intervals are symmetric and know no bounds."
+        "Some intervals are cut at the least or greatest possible value, as at 0 or 100%: "
+        f"{listed(found)}. Student-t intervals are symmetric and know no bounds."
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.bounds import ANY, POSITIVE, SHARE, Bounds, cut
 from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
 
 ABSENT = "–"
@@ -16,15 +17,14 @@ class Measure(NamedTuple):
 
     heading: str
     meaning: str
-    low: float
-    high: float
+    bounds: Bounds
 
 
 MEASURES = {
-    "accuracy": Measure("accuracy", "share of images that are classified rightly", 0, 1),
-    "nll": Measure("NLL", "negative log-likelihood", 0, math.inf),
-    "brier": Measure("Brier", "squared distance between probabilities and one-hot label", 0, 2),
-    "ece": Measure("ECE", "expected calibration error", 0, 1),
+    "accuracy": Measure("accuracy", "share of images that are classified rightly", SHARE),
+    "nll": Measure("NLL", "negative log-likelihood", POSITIVE),
+    "brier": Measure("Brier", "squared distance of probabilities and one-hot label", (0.0, 2.0)),
+    "ece": Measure("ECE", "expected calibration error", SHARE),
 }
 
 
@@ -52,8 +52,8 @@ def in_percent(share: float) -> str:
 
 
 def percentage_points(share: float) -> str:
-    """Return a difference of shares in percentage points, with its sign."""
-    return f"{100 * share:+.2f}".replace("-", "−")
+    """Return a difference of shares in percentage points, with its sign, cut at ±100."""
+    return signed(100 * min(max(share, -1.0), 1.0))
 
 
 def number(value: float, digits: int) -> str:
@@ -74,7 +74,12 @@ def significant(value: float) -> str:
 
 def correlation(rho: float) -> str:
     """Return a correlation with its sign, cut at ±1, where the ends of intervals lie beyond."""
-    return f"{min(max(rho, -1.0), 1.0):+.2f}".replace("-", "−")
+    return signed(min(max(rho, -1.0), 1.0))
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign and two digits."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def heading(quantity: str) -> str:
@@ -89,11 +94,22 @@ def decimals(value: float) -> int:
     return max(1, 1 - math.floor(math.log10(value)))
 
 
-def interval(found: Estimate | None, show: Callable[[float], str]) -> str:
-    """Return the ends of an interval, as ``96.91 to 97.73``; a dash where there is none."""
-    if found is None or found.low is None or found.high is None:
+def interval(found: Estimate | None, show: Callable[[float], str], bounds: Bounds = ANY) -> str:
+    """Return the ends of an interval, as ``96.91 to 97.73``; a dash where there is none.
+
+    Parameters
+    ----------
+    found
+        The mean with its interval.
+    show
+        How an end is worded.
+    bounds
+        The least and greatest possible value, at which the interval is cut.
+    """
+    shown = cut(found, bounds) if found else None
+    if shown is None or shown.low is None or shown.high is None:
         return ABSENT
-    return f"{show(found.low)} to {show(found.high)}"
+    return f"{show(shown.low)} to {show(shown.high)}"
 
 
 def p_value(p: float) -> str:

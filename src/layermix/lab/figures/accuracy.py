@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from layermix.lab.answer.bounds import SHARE, beyond, cut
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.figures.labels import plain, shorten, widest
@@ -70,9 +71,9 @@ def _row(axes: Axes, place: int, row: VariantSummary, ends: tuple[float, float])
     inside = (values >= low) & (values <= high)
     style = {"color": tint, "alpha": 0.85, "mew": 0, "ls": "", "clip_on": False}
     axes.plot(values[inside], place + offsets[inside], "o", markersize=4.2, **style)
-    for beyond, edge, arrow in ((values < low, low, "<"), (values > high, high, ">")):
-        count = int(beyond.sum())
-        axes.plot([edge] * count, place + offsets[beyond], arrow, markersize=5, **style)
+    for outside, edge, arrow in ((values < low, low, "<"), (values > high, high, ">")):
+        count = int(outside.sum())
+        axes.plot([edge] * count, place + offsets[outside], arrow, markersize=5, **style)
     _interval(axes, place - 0.16, row, ends, tint)
     axes.annotate(
         f"{100 * found.mean:.2f}",
@@ -86,7 +87,7 @@ def _row(axes: Axes, place: int, row: VariantSummary, ends: tuple[float, float])
 def _interval(
     axes: Axes, place: float, row: VariantSummary, ends: tuple[float, float], tint: str
 ) -> None:
-    found = row.test["accuracy"]
+    found = cut(row.test["accuracy"], SHARE)
     middle = min(max(100 * found.mean, ends[0]), ends[1])
     axes.plot(middle, place, "D", color=tint, markersize=6, mew=0, clip_on=False)
     if found.low is None or found.high is None:
@@ -94,9 +95,9 @@ def _interval(
     span = [min(max(100 * end, ends[0]), ends[1]) for end in (found.low, found.high)]
     axes.plot(span, [place, place], color=tint, linewidth=1.8, solid_capstyle="butt")
     for end, shown, arrow in zip((found.low, found.high), span, ("<", ">"), strict=True):
-        cut = abs(100 * end - shown) > 1e-9
-        style = {"markersize": 6, "mew": 0 if cut else 1.8, "clip_on": False}
-        axes.plot(shown, place, arrow if cut else "|", color=tint, **style)
+        longer = abs(100 * end - shown) > 1e-9
+        style = {"markersize": 6, "mew": 0 if longer else 1.8, "clip_on": False}
+        axes.plot(shown, place, arrow if longer else "|", color=tint, **style)
 
 
 def _alt(rows: list[VariantSummary]) -> str:
@@ -114,10 +115,13 @@ def _caption(rows: list[VariantSummary], ends: tuple[float, float]) -> str:
     )
     if counts[0] == 1:
         text += " A single seed has no interval."
-    if any(_beyond(end, ends) for each in found for end in (each.low, each.high)):
+    spans = [cut(each, SHARE) for each in found]
+    if any(beyond(each, SHARE) for each in found):
+        text += " Bars are cut at 0 and 100%, beyond which no accuracy is."
+    if any(_beyond(end, ends) for each in spans for end in (each.low, each.high)):
         text += " A bar that ends in an arrow reaches beyond the axis."
-    if beyond := sum(_beyond(value, ends) for each in found for value in each.values):
-        text += f" Seeds beyond the axis: {beyond}, drawn as triangles at its edge."
+    if outside := sum(_beyond(value, ends) for each in found for value in each.values):
+        text += f" Seeds beyond the axis: {outside}, drawn as triangles at its edge."
     if any(_beyond(each.mean, ends) for each in found):
         text += " A diamond at the very edge stands for a mean beyond it."
     return text

@@ -9,6 +9,7 @@ from statistics import fmean
 import numpy as np
 from matplotlib.axes import Axes
 
+from layermix.lab.answer.layer_notes import fixed_at_input
 from layermix.lab.answer.ranks import Rank
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.words import correlation, heading
@@ -163,3 +164,9 @@ def _caption(summary: Summary, beyond: int) -> str:
     if beyond:
         text += f" Seeds beyond the axis: {beyond}, drawn at its edge."
     return text
+    geometry = summary.variant("none").geometry_end
+    if "input" in summary.prediction.layers and fixed_at_input(geometry):
+        text += (
+            " At the input all seeds have one value of most quantities: its features are the "
+            "images themselves."
+        )

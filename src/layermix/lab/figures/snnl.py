@@ -67,9 +67,10 @@ def _over_training(summary: Summary, row: VariantSummary) -> Figure:
         f"SNNL over training for the variant {row.name}; at the end: {final}; chance "
         f"{summary.chance:.2f}.",
         f"SNNL of each block over training, variant {row.name}: mean over {len(row.seeds)} seed"
-        f"{'s' * (len(row.seeds) != 1)}, band: 95% interval{_log_words(logarithmic)}. N = {n} "
-        f"held-out examples, the same everywhere; T is where the SNNL is least; dashed: chance "
-        f"level {summary.chance:.2f}, where classes lie over one another. Low: classes apart.",
+        f"{'s' * (len(row.seeds) != 1)}, band: 95% interval, cut at 0"
+        f"{_log_words(logarithmic)}. N = {n} held-out examples, the same everywhere; T is where "
+        f"the SNNL is least; dashed: chance level {summary.chance:.2f}, where classes lie over one "
+        "another. Low: classes apart.",
     )
 
 
@@ -116,7 +117,8 @@ def _at_end(summary: Summary) -> Figure:
         "snnl-end",
         "SNNL at the end of training for each block and variant. " + _end_words(rows),
         f"SNNL at the end of training for each block and variant: mean and 95% interval over "
-        f"seeds, cut at the axis. N = {n}, chance level {summary.chance:.2f}.",
+        f"seeds, cut at 0 and where the axis ends. N = {n}, chance level {summary.chance:.2f}."
+        f"{_input_words(rows)}",
     )
 
 
@@ -125,7 +127,7 @@ def _dots(axes: Axes, row: VariantSummary, blocks: list[str], shift: float, inde
         point = row.snnl[block][-1]
         low, high = _interval(point)
         height = [place + shift] * 2
-        axes.plot([max(low, 0), high], height, color=colour(index), alpha=0.6, linewidth=1.2)
+        axes.plot([low, high], height, color=colour(index), alpha=0.6, linewidth=1.2)
     means = [row.snnl[block][-1].mean for block in blocks]
     places = [place + shift for place in range(len(blocks))]
     label = plain(shorten(row.name, 64))
@@ -163,13 +165,25 @@ def _chance(axes: Axes, chance: float) -> None:
 
 
 def _interval(point: CurvePoint) -> tuple[float, float]:
+    """Return the ends of an interval, cut at 0, below which no SNNL is."""
     low = point.mean if point.low is None else point.low
     high = point.mean if point.high is None else point.high
-    return low, high
+    return max(low, 0.0), max(high, 0.0)
 
 
 def _log_words(logarithmic: bool) -> str:
     return ", on a logarithmic axis" if logarithmic else ""
+
+
+def _input_words(rows: list[VariantSummary]) -> str:
+    """Tell why the input has one value, where it has."""
+    ends = {row.snnl["input"][-1].mean for row in rows if "input" in row.snnl}
+    if len(rows) < 2 or len(ends) != 1:
+        return ""
+    return (
+        " At the input all variants have the same: its features are the images themselves, of the "
+        "same examples in every run."
+    )
 
 
 def _end_words(rows: list[VariantSummary]) -> str:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import layermix
+from layermix.lab.answer.bounds import POSITIVE, SHARE, Bounds
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference, Estimate
 from layermix.lab.answer.summary import Summary
@@ -115,15 +116,15 @@ def _cells(row: VariantSummary) -> list[tuple[str, str]]:
     """Return each mean and its interval as they stand in the table."""
     accuracy, seconds = row.test["accuracy"], row.timings["seconds"]
     return [
-        (percent(accuracy.mean), interval(accuracy, in_percent)),
-        *(_cell(row.test[name], 4) for name in _OTHERS),
+        (percent(accuracy.mean), interval(accuracy, in_percent, SHARE)),
+        *(_cell(row.test[name], 4, MEASURES[name].bounds) for name in _OTHERS),
         _cell(seconds, decimals(seconds.mean)),
         _cell(row.timings["images_per_second"], 0),
     ]
 
 
-def _cell(found: Estimate, digits: int) -> tuple[str, str]:
-    return number(found.mean, digits), interval(found, lambda end: number(end, digits))
+def _cell(found: Estimate, digits: int, bounds: Bounds = POSITIVE) -> tuple[str, str]:
+    return number(found.mean, digits), interval(found, lambda end: number(end, digits), bounds)
 
 
 def _differences(summary: Summary) -> Iterable[dict[str, Any]]:

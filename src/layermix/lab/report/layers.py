@@ -1,11 +1,13 @@
 """What a report shows of layers: their geometry, and how it orders them, as cells of tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from layermix.geometry.measures import Quantity
 from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.bounds import ANY, OF_LAYERS
+from layermix.lab.answer.layer_notes import layer_notes
 from layermix.lab.answer.ranks import Rank
 from layermix.lab.answer.stats import Estimate, estimate
 from layermix.lab.answer.studies import Across
@@ -21,36 +23,44 @@ class LayerTable:
 
     Attributes
     ----------
-    columns
-        The quantities.
+    layers
+        The columns, in the order of the net.
     rows
-        For each layer its name and a cell for each quantity.
+        Each quantity with a cell for each layer.
     missing
         Why there are no rows, where there are none.
+    notes
+        What one must know to read it rightly.
     """
 
-    columns: list[Quantity]
-    rows: list[tuple[str, list[Cell]]]
+    layers: list[str]
+    rows: list[tuple[Quantity, list[Cell]]]
     missing: str
+    notes: list[str]
 
 
 def layer_table(summary: Summary) -> LayerTable:
     """Return the geometry of every layer, or why there is none."""
     unmixed = next((row for row in summary.variants if row.name == "none"), None)
     if unmixed is None:
-        return LayerTable([], [], "it takes a finished run without mixing, the variant none")
+        return _without("it takes a finished run without mixing, the variant none")
     found = unmixed.geometry_end
     if not found.keys() - {"snnl"}:
-        return LayerTable([], [], "the runs without mixing hold no quantity but SNNL")
-    rows = [(p, [_values(by.get(p, {})) for by in found.values()]) for p in unmixed.snnl]
-    return LayerTable([QUANTITIES[name] for name in found], rows, "")
+        return _without("the runs without mixing hold no quantity but SNNL")
+    layers = list(unmixed.snnl)
+    rows = [(QUANTITIES[q], [_cell(q, by.get(p, {})) for p in layers]) for q, by in found.items()]
+    return LayerTable(layers, rows, "", layer_notes(found))
 
 
-def _values(by_seed: dict[int, float]) -> Cell:
+def _without(reason: str) -> LayerTable:
+    return LayerTable([], [], reason, [])
+
+
+def _cell(quantity: str, by_seed: dict[int, float]) -> Cell:
     if not by_seed:
         return ABSENT, ABSENT
     found = estimate(list(by_seed.values()))
-    return significant(found.mean), interval(found, significant)
+    return significant(found.mean), interval(found, significant, OF_LAYERS.get(quantity, ANY))
 
 
 def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:
@@ -58,6 +68,7 @@ def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:
     for row in ranks:
         yield {
             "heading": heading(row.quantity),
+            "baseline": row.quantity == "depth",
             "meaning": meaning(row.quantity),
             "expected": sign(row.expected),
             "rho": rho_cell(row.estimate),
@@ -68,11 +79,12 @@ def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:
         }
 
 
-def across_rows(found: list[Across]) -> Iterator[list[str | Cell]]:
+def across_rows(found: Sequence[Across]) -> Iterator[list[str | Cell]]:
     """Yield a row for each quantity: heading, expected sign, rho in each study, and over them."""
     for row in found:
         cells = [rho_cell(each) for each in row.studies.values()]
-        yield [heading(row.quantity), sign(row.expected), *cells, rho_cell(row.over)]
+        name = "depth, the baseline" if row.quantity == "depth" else heading(row.quantity)
+        yield [name, sign(row.expected), *cells, rho_cell(row.over)]
 
 
 def meaning(quantity: str) -> str:

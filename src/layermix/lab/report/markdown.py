@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from layermix.lab.answer.bounds import SHARE
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference
 from layermix.lab.answer.summary import Summary
@@ -50,7 +51,7 @@ def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
 def _measures(summary: Summary) -> str:
     headings = [measure.heading for measure in MEASURES.values()]
     header = ["variant", "seeds", *headings, "seconds", "images/s", "accuracy of each seed, %"]
-    return _table(
+    return as_table(
         header,
         (
             [name, seeds, *(_cells(row) if row else [ABSENT] * (len(header) - 2))]
@@ -61,10 +62,10 @@ def _measures(summary: Summary) -> str:
 
 def _cells(row: VariantSummary) -> list[str]:
     accuracy, seconds = row.test["accuracy"], row.timings["seconds"].mean
-    others = [row.test[name] for name in MEASURES if name != "accuracy"]
+    others = [(row.test[name], m.bounds) for name, m in MEASURES.items() if name != "accuracy"]
     return [
-        f"{percent(accuracy.mean)} ({interval(accuracy, in_percent)})",
-        *(f"{_precise(found.mean)} ({interval(found, _precise)})" for found in others),
+        f"{percent(accuracy.mean)} ({interval(accuracy, in_percent, SHARE)})",
+        *(f"{_precise(found.mean)} ({interval(found, _precise, ends)})" for found, ends in others),
         number(seconds, decimals(seconds)),
         number(row.timings["images_per_second"].mean, 0),
         ", ".join(map(in_percent, accuracy.values)),
@@ -82,7 +83,7 @@ def _differences(summary: Summary) -> Iterable[str]:
             test = flip_test(max(gap.estimate.n for gap in gaps))
             yield f"Paired by seed; p from {test}, corrected by Holm's method."
             header = ["variant", "difference in points", "95% interval", "seeds", "p", "p (Holm)"]
-            yield _table(header, [_difference(gap) for gap in gaps])
+            yield as_table(header, [_difference(gap) for gap in gaps])
 
 
 def _difference(gap: Difference) -> list[str]:
@@ -107,8 +108,12 @@ def _geometry(summary: Summary) -> Iterable[str]:
         "over seeds, with the 95% Student-t interval. An arrow says where a quantity goes as "
         "classes come apart."
     )
-    header = ["layer", *(f"{each.heading} {each.arrow}" for each in found.columns)]
-    yield _table(header, [[name, *map(_with_interval, cells)] for name, cells in found.rows])
+    yield as_table(
+        ["quantity", *found.layers],
+        ([f"{q.heading} {q.arrow}", *map(with_interval, cells)] for q, cells in found.rows),
+    )
+    if found.notes:
+        yield "\n".join(f"- {note}" for note in found.notes)
 
 
 def _prediction(summary: Summary) -> Iterable[str]:
@@ -120,12 +125,15 @@ def _prediction(summary: Summary) -> Iterable[str]:
     keys = ("heading", "expected", "rho", "of_means", "seeds", "p", "p_holm")
     rows = list(rank_rows(found.rows()))
     for row in rows:
-        row["rho"] = _with_interval(row["rho"])
-    yield _table(header, [[row[key] for key in keys] for row in rows])
+        row["rho"] = with_interval(row["rho"])
+        if row["baseline"]:
+            row["heading"] = f"**{row['heading']}, the baseline**"
+    yield as_table(header, [[row[key] for key in keys] for row in rows])
     yield "\n".join(f"- {note}" for note in found.notes)
 
 
-def _with_interval(cell: Cell) -> str:
+def with_interval(cell: Cell) -> str:
+    """Return a mean and its interval as one cell."""
     mean, ends = cell
     return mean if ends == ABSENT else f"{mean} ({ends})"
 
@@ -137,7 +145,8 @@ def _conditions(summary: Summary) -> str:
     return "\n".join([*lines, f"- sizes: {sizes}", f"- settings: {settings}"])
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def as_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a bar in a cell is escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from layermix.lab.answer.bounds import SHARE
 from layermix.lab.answer.studies import Across
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
@@ -55,7 +56,7 @@ def _cells(summary: Summary, row: VariantSummary) -> list[str]:
     gap = gains.get(row.name)
     return [
         percent(accuracy.mean),
-        interval(accuracy, in_percent),
+        interval(accuracy, in_percent, SHARE),
         percentage_points(gap.estimate.mean) if gap else "",
         p_value(gap.p) if gap else "",
         p_value(gap.p_holm) if gap else "",
