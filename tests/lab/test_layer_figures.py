@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from made_summaries import HOSTILE, USUAL, made_summary, results_of
 
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry.quantities import OF_GAP, QUANTITIES
 from layermix.lab import figures
 from layermix.lab.answer.summary import Summary, foretold
 from layermix.lab.answer.variant import CurvePoint
@@ -117,6 +117,23 @@ def test_every_seed_of_every_layer_is_a_dot_behind_its_rho() -> None:
     assert [group.count("<use") for group in seeds] == [8] * 5 * len(QUANTITIES)
     rhos = [text for text in words(scatter) if re.fullmatch(r"rho [+−]\d\.\d\d", text)]
     assert len(rhos) == len(QUANTITIES)
+
+
+def test_depth_is_marked_in_the_row_of_every_other_quantity() -> None:
+    summary = made_summary()
+    forest, _ = figures.prediction(summary)
+    strokes = re.findall(rf"stroke: {GREY}; stroke-width: 2\.2", forest.svg)
+    assert len(strokes) == len(QUANTITIES)
+    assert "the baseline that a quantity must beat" in forest.caption
+
+
+def test_a_value_that_all_seeds_share_at_the_input_is_explained() -> None:
+    summary = made_summary()
+    assert "At the input" not in figures.prediction(summary)[1].caption
+    for name, values in summary.variant("none").geometry_end.items():
+        if name not in OF_GAP:
+            values["input"] = dict.fromkeys(values["input"], 0.5)
+    assert "At the input all seeds have one value" in figures.prediction(summary)[1].caption
 
 
 def test_a_collapsed_seed_does_not_flatten_the_gains_and_is_told_of() -> None:

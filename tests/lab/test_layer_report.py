@@ -55,7 +55,8 @@ def test_the_sections_follow_that_of_the_snnl(page: str) -> None:
 
 def test_answer_notes_and_captions_are_in_the_page(summary: Summary, page: str) -> None:
     found = Page(page).words
-    told = [*summary.prediction.sentences, *summary.prediction.notes]
+    answer = summary.prediction
+    told = [*answer.sentences, answer.baseline, *answer.notes]
     assert all(sentence in found for sentence in told)
     assert all(figure.caption in found for figure in drawn(summary))
 
@@ -139,7 +140,8 @@ def test_markdown_has_the_same_tables(summary: Summary) -> None:
     assert "\n| **depth, the baseline** | + |" in text
     assert "| quantity | expected | rho | rho of means | seeds | p | p (Holm) |" in text
     assert re.search(r"\| SNNL / chance \| − \| −0\.\d\d \(−\d\.\d\d to −0\.\d\d\) \|", text)
-    assert str(summary.prediction) in text
+    assert " ".join(summary.prediction.sentences) in text
+    assert summary.prediction.baseline in text
     assert all(f"- {note}" in text for note in summary.prediction.notes)
     assert "(figures/prediction-scatter.svg)" in text
 

@@ -40,7 +40,11 @@ def test_a_low_snnl_where_mixing_gains_most_is_the_hypothesis() -> None:
         "Layers with a low SNNL gain more from mixing here: mean rho −1.00 over 8 seeds (95% "
         "interval −1.00 to −1.00), exact p = 0.00781."
     )
-    assert found.sentences[1].startswith("Depth alone, which measures nothing, has mean rho +1.00")
+    assert found.baseline == (
+        "Depth alone, which measures nothing, is the baseline that a quantity must beat: mean rho "
+        "+1.00 over 8 seeds (95% interval +1.00 to +1.00). SNNL / chance does no better: mean rho "
+        "−1.00 over 8 seeds (95% interval −1.00 to −1.00)."
+    )
     (row,) = found.ranks
     assert (row.expected, row.of_means, row.side(row.p)) == (-1, pytest.approx(-1), "expected")
 
@@ -201,7 +205,10 @@ def test_over_studies_each_study_counts_once() -> None:
     assert knn.studies["b"] is None
     assert (depth.quantity, depth.p_holm) == ("depth", None)
     assert "Over 2 studies SNNL is not shown" in in_words([snnl, knn, depth])
-    assert "2 studies are too few to show anything" in in_words([snnl, knn, depth])
+    told = in_words([snnl, knn, depth])
+    few = "2 studies are too few to show anything at the 0.05 level; it takes 6. Rho has the"
+    assert f"{few} expected sign in each of the 2 for SNNL / chance, which shows nothing" in told
+    assert "by chance alone one quantity in 4 has" in told
 
 
 def test_many_studies_that_agree_show_it() -> None:
@@ -211,7 +218,9 @@ def test_many_studies_that_agree_show_it() -> None:
     assert (
         "SNNL / chance is shown to predict the gain, and to go against the hypothesis NC1" in told
     )
-    assert "in every one of the 8 studies for SNNL / chance." in told
+    assert "Rho has the expected sign in each of the 8 for SNNL / chance, which shows" in told
+    assert "by chance alone one quantity in 256 has" in told
+    assert "must beat: mean rho +1.00 over 8 studies (95% interval +1.00 to +1.00)." in told
     assert "too few" not in told
 
 

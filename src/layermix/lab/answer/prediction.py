@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.depth import against_depth
 from layermix.lab.answer.ranks import BySeed, Rank, rank
 from layermix.lab.answer.stats import holm
 from layermix.lab.answer.telling import notes, sentences
@@ -41,6 +42,8 @@ class Prediction:
         The same for the layers' place in the net, to compare with.
     sentences
         The answer; where nothing can be said, why.
+    baseline
+        Depth's rho beside that of the best quantity, in words; empty where depth has none.
     notes
         What one must know to read it rightly.
     """
@@ -51,10 +54,11 @@ class Prediction:
     ranks: list[Rank]
     depth: Rank | None
     sentences: list[str]
+    baseline: str
     notes: list[str]
 
     def __str__(self) -> str:
-        return " ".join(self.sentences)
+        return " ".join(filter(None, [*self.sentences, self.baseline]))
 
     def rows(self) -> list[Rank]:
         """Return the ranks of all quantities, then that of depth."""
@@ -79,7 +83,7 @@ def predict(points: Sequence[str], values: Values, accuracy: dict[str, BySeed]) 
     gains = {n: {s: accuracy[n][s] - unmixed[s] for s in seeds} for n in layers}
     if obstacle := _obstacle(layers, values, unmixed, seeds):
         told = f"Whether geometry predicts the best layer is not answered here: {obstacle}."
-        return Prediction(layers, seeds, gains, [], None, [told], [])
+        return Prediction(layers, seeds, gains, [], None, [told], "", [])
     ranks = _corrected([rank(q, expected(q), found, gains) for q, found in values.items()])
     places = {n: dict.fromkeys(seeds, float(place)) for place, n in enumerate(layers)}
     depth = rank("depth", 1, places, gains)
@@ -89,7 +93,8 @@ def predict(points: Sequence[str], values: Values, accuracy: dict[str, BySeed]) 
         gains,
         ranks,
         depth,
-        sentences(ranks, depth),
+        sentences(ranks),
+        against_depth(ranks, depth),
         notes(gains, ranks, len(unmixed.keys() | set().union(*(accuracy[n] for n in layers)))),
     )
 

@@ -52,6 +52,11 @@ class Rank:
     p: float | None
     p_holm: float | None = None
 
+    @property
+    def rhos(self) -> BySeed:
+        """Rho of each seed that has one."""
+        return dict(zip(self.seeds, self.estimate.values, strict=True)) if self.estimate else {}
+
     def side(self, p: float | None) -> Side:
         """Return on which side of zero rho is shown to lie, by its interval and a p-value."""
         return side_of_zero(self.expected, self.estimate, p)

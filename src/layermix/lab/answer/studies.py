@@ -5,9 +5,11 @@ sign-flip test, with the number of studies as n, read as those over seeds are: S
 beforehand, the others are corrected by Holm's method. A few studies show little, and say so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.depth import against_depth
 from layermix.lab.answer.prediction import Prediction, expected
 from layermix.lab.answer.ranks import Side, side_of_zero
 from layermix.lab.answer.stats import LEVEL, Estimate, estimate, holm, least_p, sign_flip_p
@@ -40,6 +42,11 @@ class Across:
     p: float | None
     p_holm: float | None = None
 
+    @property
+    def rhos(self) -> dict[str, float]:
+        """Mean rho of each study that has one."""
+        return {name: each.mean for name, each in self.studies.items() if each}
+
     def side(self, p: float | None) -> Side:
         """Return on which side of zero rho is shown to lie, by its interval and a p-value."""
         return side_of_zero(self.expected, self.over, p)
@@ -47,7 +54,7 @@ class Across:
     @property
     def agree(self) -> bool:
         """Whether rho is on the expected side in every study that has one."""
-        return all(self.expected * each.mean > 0 for each in self.studies.values() if each)
+        return all(self.expected * rho > 0 for rho in self.rhos.values())
 
 
 def over_studies(predictions: dict[str, Prediction]) -> list[Across]:
@@ -76,17 +83,28 @@ def over_studies(predictions: dict[str, Prediction]) -> list[Across]:
     ]
 
 
-def in_words(found: list[Across]) -> str:
+def in_words(found: Sequence[Across]) -> str:
     """Return what several studies say together, in plain sentences."""
+    return " ".join(sentences(found))
+
+
+def sentences(found: Sequence[Across]) -> list[str]:
+    """Return what several studies say together, one thought after another."""
     rows = [row for row in found if row.quantity != "depth" and row.over]
     studies = max((row.over.n for row in rows if row.over), default=0)
     if not studies:
-        return "No study here relates the geometry of its layers to the gain from mixing there."
+        return ["No study here relates the geometry of its layers to the gain from mixing there."]
     if studies == 1:
-        return "Only one study here relates geometry to gain: nothing is said over studies."
-    parts = [_snnl(rows), _corrected(rows), _agreement(rows, studies), _power(studies)]
-    last = "Studies that share data or net are counted as if they did not."
-    return " ".join([*filter(None, parts), last])
+        return ["Only one study here relates geometry to gain: nothing is said over studies."]
+    depth = next((row for row in found if row.quantity == "depth"), None)
+    parts = [
+        _snnl(rows),
+        _corrected(rows),
+        against_depth(rows, depth, lambda n: f"{n} studies") if depth else "",
+        _agreement(rows, studies),
+        "Studies that share data or net are counted as if they did not.",
+    ]
+    return [part for part in parts if part]
 
 
 def _snnl(rows: list[Across]) -> str:
@@ -115,12 +133,15 @@ def _corrected(rows: list[Across]) -> str:
 
 
 def _agreement(rows: list[Across], studies: int) -> str:
-    agree = [heading(row.quantity) for row in rows if row.agree and row.over]
-    told = listed(agree, most=len(rows)) if agree else "no quantity"
-    return f"Rho is on the expected side in every one of the {studies} studies for {told}."
-
-
-def _power(studies: int) -> str:
-    if least_p(studies) < LEVEL:
-        return ""
-    return f"{studies} studies are too few to show anything at the {LEVEL} level; it takes 6."
+    """Tell which signs agree, and how little that says."""
+    few = f"{studies} studies are too few to show anything at the {LEVEL} level; it takes 6."
+    agree = [row for row in rows if row.agree and len(row.rhos) == studies]
+    told = [] if least_p(studies) < LEVEL else [few]
+    if agree:
+        told.append(
+            f"Rho has the expected sign in each of the {studies} for "
+            f"{listed([heading(row.quantity) for row in agree], most=len(rows))}, which shows "
+            f"nothing by itself: by chance alone one quantity in {2**studies} has, and those that "
+            "measure alike have it together."
+        )
+    return " ".join(told)

@@ -4,13 +4,13 @@ import math
 
 from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.ranks import BySeed, Rank
-from layermix.lab.answer.stats import LEVEL, Estimate, estimate, least_p
+from layermix.lab.answer.stats import LEVEL, estimate, least_p
 from layermix.lab.answer.words import (
     correlation,
     flip_test,
     heading,
-    interval,
     listed,
+    mean_rho,
     p_name,
     seeds_word,
 )
@@ -18,15 +18,13 @@ from layermix.lab.answer.words import (
 _NAMED = 6  # layers that are named one by one
 
 
-def sentences(ranks: list[Rank], depth: Rank) -> list[str]:
-    """Return the answer: SNNL and all quantities in one sentence, then what else one must hear.
+def sentences(ranks: list[Rank]) -> list[str]:
+    """Return the answer: SNNL and all quantities in one sentence, then what goes against it.
 
     Parameters
     ----------
     ranks
         How each quantity orders the layers.
-    depth
-        The same for their place in the net.
     """
     if not any(found.estimate for found in ranks):
         return [
@@ -39,8 +37,6 @@ def sentences(ranks: list[Rank], depth: Rank) -> list[str]:
     found = [f"{first[0].upper()}{first[1:]}."]
     if other := [r for r in ranks if r.side(r.p_holm) == "other"]:
         found.append(f"Against the hypothesis {_shown(other)} to order the layers the other way.")
-    if depth.estimate:
-        found.append(f"Depth alone, which measures nothing, has {_mean(depth.estimate)}.")
     return found
 
 
@@ -85,7 +81,7 @@ def _snnl(found: Rank) -> str:
         "other": "against the hypothesis, layers with a low SNNL gain less from mixing here",
         "undecided": "SNNL is not shown to predict where mixing gains most",
     }[found.side(found.p)]
-    return f"{lead}: {_mean(found.estimate)}, {p_name(found.estimate.n)} = {found.p:.3g}"
+    return f"{lead}: {mean_rho(found.estimate)}, {p_name(found.estimate.n)} = {found.p:.3g}"
 
 
 def _all(ranks: list[Rank]) -> str:
@@ -101,13 +97,6 @@ def _all(ranks: list[Rank]) -> str:
 def _shown(ranks: list[Rank]) -> str:
     named = [f"{heading(r.quantity)} ({correlation(r.estimate.mean)})" for r in ranks if r.estimate]
     return f"{listed(named)} {'is' if len(named) == 1 else 'are'} shown"
-
-
-def _mean(found: Estimate) -> str:
-    mean = f"mean rho {correlation(found.mean)} over {seeds_word(found.n)}"
-    if found.low is None:
-        return f"{mean} (no interval)"
-    return f"{mean} (95% interval {interval(found, correlation)})"
 
 
 def _span(layers: list[str]) -> str:

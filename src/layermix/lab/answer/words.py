@@ -136,6 +136,14 @@ def seeds_word(count: int, planned: int | None = None) -> str:
     return f"{some}{most} seed{'s' * (most != 1)}"
 
 
+def mean_rho(found: Estimate, count: Callable[[int], str] = seeds_word) -> str:
+    """Return a mean rho with what it is over, as ``8 seeds``, and its interval."""
+    mean = f"mean rho {correlation(found.mean)} over {count(found.n)}"
+    if found.low is None:
+        return f"{mean} (no interval)"
+    return f"{mean} (95% interval {interval(found, correlation)})"
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Return names as ``a, b and c``; after `most` of them only how many more there are."""
     shown = list(names[:most])

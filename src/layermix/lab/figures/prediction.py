@@ -31,8 +31,8 @@ from layermix.lab.figures.style import (
 _ROW, _HEADING_MOST = 27, 118
 _GOLDEN = 0.6180339887
 _DEPTH = "#888888"
-
 _SEED = 0.8  # opacity of a seed's mark
+
 
 @look()
 def prediction(summary: Summary) -> list[Figure]:
@@ -59,6 +59,7 @@ def _forest(rows: list[Rank]) -> Figure:
     axes.text(1.05, 1.0, "mean", transform=axes.transAxes, va="bottom")
     title = "Which quantity orders the layers\nas their gains do?"
     drawing.text(8 / WIDTH, 1 - 8 / height, title, va="top", size=TITLE, linespacing=1.3)
+    _mark_depth(axes, rows)
     for place, row in enumerate(rows):
         _row(axes, place, row)
     told = ", ".join(f"{heading(r.quantity)} {_rho(r)}" for r in rows)
@@ -85,6 +86,15 @@ def _row(axes: Axes, place: int, row: Rank) -> None:
     span = [min(max(end, -1.0), 1.0) for end in (found.low, found.high)]
     axes.plot(span, [place - 0.16] * 2, color=tint, linewidth=1.8, solid_capstyle="butt")
     axes.plot(span, [place - 0.16] * 2, "|", color=tint, markersize=6, mew=1.6, clip_on=False)
+
+
+def _mark_depth(axes: Axes, rows: list[Rank]) -> None:
+    """Mark in each row where depth's mean is, mirrored where the expected sign is −."""
+    depth = next((row.estimate for row in rows if row.quantity == "depth"), None)
+    for place, row in enumerate(rows):
+        if depth and row.quantity != "depth":
+            where = [row.expected * depth.mean] * 2
+            axes.plot(where, [place - 0.42, place + 0.42], color=_DEPTH, linewidth=2.2, zorder=1)
 
 
 def _scatter(summary: Summary) -> Figure:
@@ -143,7 +153,8 @@ def _about(rows: list[Rank]) -> str:
         "from mixing there. Each dot is one seed, moved up or down only so that dots do not hide "
         "one another; each diamond is the mean, its bar the 95% Student-t interval, cut at ±1."
         f"{one} The shaded side is where the hypothesis, mix where classes are apart, expects it. "
-        "Depth, in grey, is the order of the layers itself."
+        "Depth, in grey, is the order of the layers itself: a grey stroke marks it in every row, "
+        "mirrored where the expected sign is −, as the baseline that a quantity must beat."
     )
 
 
@@ -161,12 +172,12 @@ def _caption(summary: Summary, beyond: int) -> str:
         "Right: the quantity at the end of training without mixing. Up: test accuracy with mixing "
         "there minus without, in points, the same axis in every panel. Rho is the mean over seeds."
     )
-    if beyond:
-        text += f" Seeds beyond the axis: {beyond}, drawn at its edge."
-    return text
     geometry = summary.variant("none").geometry_end
     if "input" in summary.prediction.layers and fixed_at_input(geometry):
         text += (
             " At the input all seeds have one value of most quantities: its features are the "
             "images themselves."
         )
+    if beyond:
+        text += f" Seeds beyond the axis: {beyond}, drawn at its edge."
+    return text

@@ -118,7 +118,7 @@ def _geometry(summary: Summary) -> Iterable[str]:
 
 def _prediction(summary: Summary) -> Iterable[str]:
     found = summary.prediction
-    yield str(found)
+    yield from filter(None, [" ".join(found.sentences), found.baseline])
     if not found.ranks:
         return
     header = ["quantity", "expected", "rho", "rho of means", "seeds", "p", "p (Holm)"]

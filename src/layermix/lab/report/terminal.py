@@ -44,9 +44,11 @@ def studies_table(found: Sequence[Across]) -> Table:
     table.add_column("sign", justify="right")
     for name in [*found[0].studies, "mean over studies"]:
         table.add_column(Text(name), justify="right")
-    for row in across_rows(list(found)):
+    for across, row in zip(found, across_rows(found), strict=True):
+        if across.quantity == "depth":
+            table.add_section()
         cells = [cell if isinstance(cell, str) else "\n".join(cell) for cell in row]
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, cells), style="bold" if across.quantity == "depth" else None)
     return table
 
 
