@@ -1,6 +1,7 @@
 """What reaches a terminal: characters it does not know, and tables that are wider than it."""
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -9,8 +10,9 @@ import sys
 import termios
 
 import pytest
+from rich.console import Console
 
-from layermix.lab.console import stacked
+from layermix.lab.console import doing, say, stacked, tell
 
 TABLE = """\
 mix point   features  SNNL ↓  probe ↑     NC1 ↓
@@ -66,6 +68,21 @@ def test_a_wider_table_is_cut_into_blocks_that_all_have_the_mix_point(
 def test_a_column_that_is_too_wide_has_a_block_of_its_own() -> None:
     assert stacked("a  b  c\n1  2  3", 1) == "a  b\n1  2\n\na  c\n1  3"
     assert stacked("a  b\n1  2", 1) == "a  b\n1  2"
+
+
+def test_sentences_are_folded_between_words_where_lines_are_not() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=20, highlight=False)
+    tell(console, "[a] sentence of more than one line")
+    say(console, "runs/a/path/of/more/than/one/line")
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    assert lines == ["[a] sentence of more", "than one line", "runs/a/path/of/more/than/one/line"]
+
+
+def test_what_takes_its_time_is_a_line_where_there_is_no_terminal() -> None:
+    text = io.StringIO()
+    with doing(Console(file=text, width=20), "Building runs/[a]/report.html"):
+        assert text.getvalue() == "Building runs/[a]/report.html ...\n"
 
 
 PROFILE = [sys.executable, "-m", "layermix", "profile", "--model", "mlp", "--examples", "40"]

@@ -25,12 +25,15 @@ def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["report", str(folder)])
-    table, _, after = capsys.readouterr().out.partition("└")
-    assert "test data, mean over seeds" in table
-    sentence, report = after.splitlines()[1:]
-    assert sentence.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
-    assert sentence.endswith("corrected for their number, none is shown to predict the gain.")
+    before, _, after = capsys.readouterr().out.partition("└")
+    assert before.startswith("Building the report ...\n")
+    assert "test data, mean over seeds" in before
+    *lines, report = after.splitlines()[1:]
+    answer = " ".join(line.strip() for line in lines)
+    assert answer.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
+    assert "corrected for their number, none is shown to predict the gain. Depth alone, " in answer
     assert report == f"Report: {folder}/report.html"
+    assert max(map(len, [*before.splitlines(), *lines])) <= 110
 
 
 def test_several_studies_are_reported_one_by_one_and_then_together(
@@ -45,9 +48,10 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     out = capsys.readouterr().out
     lines = out.splitlines()
     each = [f"digits, mlp: {path}/report.html" for path in (folder, other, few)]
-    assert lines[:3] == each
+    assert lines[1:6:2] == each
+    assert lines[4] == f"Building the report of {few} ..."
     assert all((path / "report.html").exists() for path in (folder, other, few))
-    (head,) = [line for line in lines if "quantity" in line]
+    (head,) = [line for line in lines if "┃ quantity" in line]
     assert [cell.strip() for cell in head.split("┃")[3:-1]] == [
         "one",
         "two",
@@ -58,8 +62,19 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     one, two, three, over = re.findall(r"[+−]\d\.\d\d|–", row)[-4:]
     assert one == two == over
     assert three == "–"
-    assert "few: Whether geometry predicts the best layer is not answered here" in out
-    assert "2 studies are too few to show anything at the 0.05 level" in lines[-1]
+    told = " ".join(line.strip() for line in lines)
+    assert "few: Whether geometry predicts the best layer is not answered here" in told
+    assert "2 studies are too few to show anything at the 0.05 level" in told
+    assert max(map(len, lines[6:-1])) <= 110
+    page = folder / "geometry.md"
+    assert lines[-1] == f"Over all studies: {page}"
+    text = page.read_text()
+    assert "2 studies are too few to show anything at the 0.05 level" in text
+    assert "| quantity | expected | one | two | few | mean over studies |" in text
+    assert re.search(r"\n\| depth, the baseline \| \+ \| [+−]\d\.\d\d ", text)
+    assert "\nfew: Whether geometry predicts the best layer is not answered here" in text
+    main(["report", str(folder), str(other), str(few)])
+    assert page.read_text() == text
 
 
 @pytest.mark.parametrize(

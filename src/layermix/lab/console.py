@@ -2,9 +2,12 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 from rich.console import Console
+from rich.markup import escape
 
 _GAP = "  "  # between columns, and nowhere inside of one
 
@@ -18,6 +21,22 @@ def open_console() -> Console:
 def say(console: Console, text: str) -> None:
     """Print text as it is, folded where it goes to a terminal."""
     console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def tell(console: Console, text: str) -> None:
+    """Print sentences, folded between words to the width that tables have, wherever they go."""
+    console.print(text, markup=False)
+
+
+@contextmanager
+def doing(console: Console, what: str) -> Iterator[None]:
+    """Show what takes its time: for as long as it does on a terminal, as a line elsewhere."""
+    if console.is_terminal:
+        with console.status(escape(what)):
+            yield
+    else:
+        say(console, f"{what} ...")
+        yield
 
 
 def replace_unknown_characters() -> None:

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.lab.answer.studies import in_words, over_studies
-from layermix.lab.console import say
+from layermix.lab.console import doing, say, tell
 from layermix.lab.report import terminal, write_report
+from layermix.lab.report.across import across_markdown
 from layermix.lab.study import Study
 
 
@@ -33,22 +34,25 @@ def open_studies(folders: Sequence[Path]) -> list[Study]:
 
 def show_study(study: Study, console: Console) -> None:
     """Write a study's report, and show the answer, the table and where the report lies."""
-    with console.status("building the report"):
+    with doing(console, "Building the report"):
         summary, path = write_report(study)
     console.print()
-    say(console, str(summary.verdict))
+    tell(console, str(summary.verdict))
     console.print()
     console.print(terminal.table(summary))
     if summary.prediction.ranks:
-        say(console, summary.prediction.sentences[0])
+        tell(console, f"{summary.prediction.sentences[0]} {summary.prediction.baseline}".strip())
     say(console, f"Report: {path}")
 
 
 def show_several(studies: Sequence[Study], console: Console) -> None:
-    """Write the report of each study; show how geometry orders the layers over all of them."""
+    """Write the report of each study; show how geometry orders the layers over all of them.
+
+    What the studies say together is written as ``geometry.md`` into the folder of the first.
+    """
     predictions = {}
     for name, study in zip(_names(studies), studies, strict=True):
-        with console.status(f"building the report of {study.folder}"):
+        with doing(console, f"Building the report of {study.folder}"):
             summary, path = write_report(study)
         predictions[name] = summary.prediction
         say(console, f"{summary.data}, {summary.net}: {path}")
@@ -58,8 +62,11 @@ def show_several(studies: Sequence[Study], console: Console) -> None:
         console.print(terminal.studies_table(found))
     for name, prediction in predictions.items():
         if not prediction.ranks:
-            say(console, f"{name}: {prediction}")
-    say(console, in_words(found))
+            tell(console, f"{name}: {prediction}")
+    tell(console, in_words(found))
+    path = studies[0].folder / "geometry.md"
+    path.write_text(across_markdown(predictions, found), encoding="utf-8")
+    say(console, f"Over all studies: {path}")
 
 
 def _names(studies: Sequence[Study]) -> list[str]:
