@@ -7,6 +7,7 @@ from layermix.errors import InputError, unknown
 from layermix.geometry.gap import Gap
 from layermix.geometry.layer import Layer
 from layermix.geometry.measures import MEASURES, Quantity
+from layermix.geometry.measures.measure import POSITIVE
 
 OF_GAP = {
     "gap": Quantity(
@@ -14,12 +15,14 @@ OF_GAP = {
         "gap",
         "KL from the mix of predictions to the prediction of the mix, in nats; 0 if linear",
         "low",
+        POSITIVE,
     ),
     "gap_loss": Quantity(
         "loss of the mix",
         "loss",
         "cross-entropy of the mixed forward with the mixed labels, in nats",
         "low",
+        POSITIVE,
     ),
 }
 

@@ -1,10 +1,14 @@
 """What a number of a layer is called, what it says, and how a measure computes it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from layermix.geometry.layer import Layer
+
+POSITIVE = (0.0, math.inf)
+SHARE = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,15 @@ class Quantity:
     apart
         Whether classes that are apart, or a layer that is safe to mix, make it ``"low"`` or
         ``"high"``.
+    bounds
+        Between what its values lie.
     """
 
     heading: str
     short: str
     meaning: str
     apart: Literal["low", "high"]
+    bounds: tuple[float, float]
 
     @property
     def arrow(self) -> str:

@@ -8,26 +8,7 @@ from layermix.lab.answer.stats import Estimate
 Bounds = tuple[float, float]
 
 ANY: Bounds = (-math.inf, math.inf)
-POSITIVE: Bounds = (0.0, math.inf)
-SHARE: Bounds = (0.0, 1.0)
 _ROUNDING = 1e-9
-
-OF_LAYERS: dict[str, Bounds] = {
-    "snnl": POSITIVE,
-    "intrusion": POSITIVE,
-    "intrusion_same": POSITIVE,
-    "knn": SHARE,
-    "centres": SHARE,
-    "probe": SHARE,
-    "separation": (-math.inf, 1.0),
-    "nc1": POSITIVE,
-    "fuzziness": POSITIVE,
-    "cka": SHARE,
-    "spectrum": SHARE,
-    "gap": POSITIVE,
-    "gap_loss": POSITIVE,
-}
-"""The bounds of each of `QUANTITIES`."""
 
 
 def cut(found: Estimate, bounds: Bounds) -> Estimate:

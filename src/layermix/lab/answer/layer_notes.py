@@ -2,8 +2,8 @@
 
 import math
 
-from layermix.geometry.quantities import OF_GAP
-from layermix.lab.answer.bounds import ANY, OF_LAYERS, beyond
+from layermix.geometry.quantities import OF_GAP, QUANTITIES
+from layermix.lab.answer.bounds import beyond
 from layermix.lab.answer.ranks import BySeed
 from layermix.lab.answer.stats import estimate
 from layermix.lab.answer.words import heading, listed
@@ -58,7 +58,7 @@ def _cut(geometry: Geometry) -> list[str]:
     """Tell of intervals that would reach where no value can be."""
     found = []
     for quantity, by_layer in geometry.items():
-        bounds = OF_LAYERS.get(quantity, ANY)
+        bounds = QUANTITIES[quantity].bounds
         layers = [p for p, own in by_layer.items() if beyond(estimate(list(own.values())), bounds)]
         if layers:
             found.append(f"{heading(quantity)} ({listed(layers)})")

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from layermix.geometry.measures.measure import POSITIVE, SHARE
 from layermix.geometry.quantities import QUANTITIES
-from layermix.lab.answer.bounds import ANY, POSITIVE, SHARE, Bounds, cut
+from layermix.lab.answer.bounds import ANY, Bounds, cut
 from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
 
 ABSENT = "–"

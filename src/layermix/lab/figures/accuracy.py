@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from layermix.lab.answer.bounds import SHARE, beyond, cut
+from layermix.geometry.measures.measure import SHARE
+from layermix.lab.answer.bounds import beyond, cut
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.figures.labels import plain, shorten, widest

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import layermix
-from layermix.lab.answer.bounds import POSITIVE, SHARE, Bounds
+from layermix.geometry.measures.measure import POSITIVE, SHARE
+from layermix.lab.answer.bounds import Bounds
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference, Estimate
 from layermix.lab.answer.summary import Summary

@@ -6,7 +6,6 @@ from typing import Any
 
 from layermix.geometry.measures import Quantity
 from layermix.geometry.quantities import QUANTITIES
-from layermix.lab.answer.bounds import ANY, OF_LAYERS
 from layermix.lab.answer.layer_notes import layer_notes
 from layermix.lab.answer.ranks import Rank
 from layermix.lab.answer.stats import Estimate, estimate
@@ -60,7 +59,7 @@ def _cell(quantity: str, by_seed: dict[int, float]) -> Cell:
     if not by_seed:
         return ABSENT, ABSENT
     found = estimate(list(by_seed.values()))
-    return significant(found.mean), interval(found, significant, OF_LAYERS.get(quantity, ANY))
+    return significant(found.mean), interval(found, significant, QUANTITIES[quantity].bounds)
 
 
 def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:

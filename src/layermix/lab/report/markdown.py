@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from layermix.lab.answer.bounds import SHARE
+from layermix.geometry.measures.measure import SHARE
 from layermix.lab.answer.settings import in_words
 from layermix.lab.answer.stats import Difference
 from layermix.lab.answer.summary import Summary

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from layermix.lab.answer.bounds import SHARE
+from layermix.geometry.measures.measure import SHARE
 from layermix.lab.answer.studies import Across
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
