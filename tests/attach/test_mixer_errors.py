@@ -123,7 +123,7 @@ def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
         ({"at": None}, "None is a NoneType, but a mix point is a name such as 'input'"),
         ({"at": ["final", 3]}, "3 is a int, but a mix point is a name such as 'input'"),
         ({"weights": [1.0, 2.0]}, "weights are [1.0, 2.0], but 1 mix points need 1 numbers >= 0"),
-        ({"per": "step"}, "unknown value of per 'step': did you mean 'epoch' or 'sample'?"),
+        ({"per": "step"}, "unknown value of per 'step': known are 'batch', 'sample', 'epoch'"),
     ],
 )
 def test_wrong_settings_are_refused_when_the_mixer_is_built(

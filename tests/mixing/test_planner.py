@@ -164,7 +164,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         )
         for weights in ([1.0], [1.0, 2.0, 3.0], [-1.0, 2.0], [0.0, 0.0], [math.nan, 1.0], [])
     ),
-    ({"per": "bacth"}, "unknown value of per 'bacth': did you mean 'batch' or 'epoch'?"),
+    ({"per": "bacth"}, "unknown value of per 'bacth': did you mean 'batch'?"),
 ]
 
 
