@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 
 import layermix as lm
 from layermix.cli import main
-from layermix.lab.data import DataConfig, Normalise, load
+from layermix.lab.data import DataConfig, Normalise, Split, load
+from layermix.lab.data.dataset import resize
 from layermix.lab.nets import build
 from layermix.lab.profiling import ProfileConfig, take_profile
+from layermix.lab.profiling.pictures import Pictures
 
 
 def few(model: str, weights: Path | None = None, **settings: Any) -> ProfileConfig:
@@ -226,3 +228,27 @@ def test_what_cannot_be_profiled_is_said(
         main(shlex.split(f"profile {words}"))
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_images_are_resized_and_normalised_one_by_one() -> None:
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    split = Split(images, torch.arange(5))
+    normalise = Normalise.of(split)
+    pictures = Pictures(split, normalise, 20)
+    assert len(pictures) == 5
+    x, label = pictures[3]
+    assert x.equal(normalise(resize(images, 20))[3])
+    assert label == 3
+    assert Pictures(split, normalise)[3][0].equal(normalise(images)[3])
+
+
+def test_only_the_examples_that_are_measured_are_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    resized = []
+    monkeypatch.setattr(
+        "layermix.lab.profiling.pictures.resize",
+        lambda image, size: (resized.append(len(image)), resize(image, size))[1],
+    )
+    found = take_profile(ProfileConfig("mlp", image_size=20, examples=100, mixed=0))
+    assert found.n == 100
+    assert sum(resized) == 100
+    assert found["input"].shape == (1, 20, 20)

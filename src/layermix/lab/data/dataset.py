@@ -73,13 +73,14 @@ class Images:
 
     def resized(self, size: int) -> "Images":
         """Return the data set with images of `size` by `size` pixels, bicubic and antialiased."""
-        splits = {}
-        for name, split in self.splits.items():
-            images = F.interpolate(
-                split.images.float(), (size, size), mode="bicubic", antialias=True
-            )
-            splits[name] = Split(images.round().clamp(0, 255).to(torch.uint8), split.labels)
+        splits = {n: Split(resize(s.images, size), s.labels) for n, s in self.splits.items()}
         return Images(splits, self.classes)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Return images, uint8 (N, C, H, W), of `size` by `size` pixels, bicubic and antialiased."""
+    found = F.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
+    return found.round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ def take_profile(config: ProfileConfig) -> Profile:
     subject = _subject(config)
     found = profile(
         subject.model.to(device),
-        (subject.x, subject.labels),
+        subject.data,
         list(config.points) or None,
         quantities=config.quantities or None,
         examples=config.examples,

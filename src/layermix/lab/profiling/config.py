@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
-from layermix.attach.observe import Batch
 from layermix.errors import InputError
+from layermix.geometry.profiles.examples import Data
 from layermix.geometry.profiles.pooling import Pool
 
 
@@ -62,8 +62,7 @@ class Subject(NamedTuple):
     """A net and the examples it is measured on, with what is to be said of both."""
 
     model: nn.Module
-    x: Batch
-    labels: Tensor
+    data: Data
     notices: list[str]
 
 

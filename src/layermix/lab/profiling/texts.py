@@ -36,7 +36,7 @@ def of_texts(config: ProfileConfig) -> Subject:
         f"texts were cut at {length} tokens."
     )
     x = read.x if takes(model, ["input_ids"]) else read.x["input_ids"]
-    return Subject(model, x, part.labels, [*notices, *missed])
+    return Subject(model, (x, part.labels), [*notices, *missed])
 
 
 def _longest(model: nn.Module) -> int:
