@@ -89,6 +89,47 @@ def test_half_precision_is_computed_in_float32() -> None:
     assert float(loss) == pytest.approx(lm.snnl(x.bfloat16(), y, 2.0).value, rel=1e-4)
 
 
+def tight(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return classes whose members are closer to one another than float32 tells at their place."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(24) % 3
+    x = 1e-3 * torch.randn(24, 6, generator=generator) + 10 * torch.eye(3, 6)[y]
+    return x, y % 2
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1.0, None])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tight_classes_keep_their_digits_under_autocast(
+    temperature: float | None, dtype: torch.dtype
+) -> None:
+    x, y = tight()
+    exact, cast = x.double().requires_grad_(), x.clone().requires_grad_()
+    lm.SoftNearestNeighborLoss(temperature)(exact, y).backward()
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        loss = lm.SoftNearestNeighborLoss(temperature)(cast, y)
+    loss.backward()
+    assert exact.grad is not None
+    assert loss.dtype == torch.float32
+    assert float(loss.detach()) == pytest.approx(lm.snnl(x, y, temperature).value, rel=1e-5)
+    torch.testing.assert_close(cast.grad, exact.grad.float(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "temperature", "text"),
+    [
+        (torch.arange(6)[:, None], None, "labels must be integer classes of shape (N,)"),
+        (torch.zeros(1, dtype=torch.int64), None, "features must have shape (N, ...) with N = 1"),
+        (torch.eye(6), None, "labels must be integer classes of shape (N,), but are torch.float32"),
+        (torch.arange(6), -1.0, "the temperature is -1.0, but must be finite and > 0"),
+        (torch.arange(6), 0.0, "the temperature is 0.0, but must be finite and > 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(labels: Tensor, temperature: Any, text: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.SoftNearestNeighborLoss()(torch.randn(6, 2), labels, temperature)
+    assert str(error.value).startswith(text)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

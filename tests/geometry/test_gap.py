@@ -49,6 +49,27 @@ def test_gap_and_cross_entropy_are_those_of_the_formula(
     assert found.kl > 1e-4
 
 
+def test_one_logit_is_that_of_the_second_of_two_classes() -> None:
+    torch.manual_seed(0)
+    trunk, one, two = nn.Sequential(nn.Linear(6, 8), nn.ReLU()), nn.Linear(8, 1), nn.Linear(8, 2)
+    with torch.no_grad():
+        two.weight[0], two.bias[0] = 0.0, 0.0
+        two.weight[1], two.bias[1] = one.weight[0], one.bias[0]
+    nets = [nn.Sequential(trunk, head).double() for head in (one, two)]
+    alone, pair = (interpolation_gap(net, X, Y % 2, ["input", "0"]) for net in nets)
+    assert alone["input"].kl == pytest.approx(pair["input"].kl, rel=1e-9)
+    assert alone["input"].kl > 1e-5
+    assert alone["0"].cross_entropy == pytest.approx(pair["0"].cross_entropy)
+
+
+def test_no_example_is_left_alone_in_a_batch() -> None:
+    sizes = []
+    model = net()
+    model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    interpolation_gap(model, X[:7], Y[:7], "input", ratios=(0.5,), batch_size=2)
+    assert sizes == [2, 2, 2, 2, 3, 3]
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = net()
     interpolation_gap(model, X, Y, "0")

@@ -66,13 +66,16 @@ def test_what_carries_no_geometry_changes_no_measure(name: str, change: str) -> 
     x, y = gaussians(2.0)
     before = value(name, (x, y))
     turn = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64)).Q
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
     after = {
         "scaled": lambda: (1e3 * x, y),
         "turned": lambda: (x @ turn, y),
-        "shuffled rows": lambda: (x, y),
+        "shuffled rows": lambda: (x[order], y[order]),
         "renamed classes": lambda: (x, 10 + 3 * y),
     }[change]()
-    assert value(name, after) == pytest.approx(before, rel=1e-6)
+    sampled = change == "shuffled rows" and name in ("probe", "intrusion", "intrusion_same")
+    # Halves and partners go by the rows' order: other ones give the same within their noise.
+    assert value(name, after) == pytest.approx(before, rel=0.3 if sampled else 1e-6)
 
 
 @pytest.mark.parametrize("name", [n for n in MEASURES if n != "separation"])
@@ -179,6 +182,50 @@ REFERENCES = {
 }
 
 
+def test_examples_of_zeros_are_at_right_angles_to_all() -> None:
+    x, y = gaussians(2.0)
+    x[::20] = 0.0
+    unit = torch.nn.functional.normalize(x).numpy()
+    shares = np.eye(CLASSES)[y] / np.bincount(y)
+    between = 1 - shares.T @ (unit @ unit.T) @ shares
+    expected = 1 - np.trace(between) / CLASSES / between.mean()
+    assert value("separation", (x, y)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_examples_of_zeros_leave_separation_as_it_is_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, y = rectified(0.0)
+    x[:20] = 0.0
+    expected = value("separation", (x, y))
+    monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
+    assert value("separation", (x.float(), y)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("name", ["nc1", "fuzziness"])
+def test_classes_with_the_same_mean_have_no_variability_between(
+    name: str, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not exact:
+        monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
+    points = torch.randn(50, D, dtype=torch.float64 if exact else torch.float32)
+    for classes in (2, 3, 4):
+        x, y = points.repeat(classes, 1), torch.arange(classes).repeat_interleave(50)
+        assert value(name, (x, y)) == math.inf
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
+@pytest.mark.parametrize("name", MEASURES)
+def test_features_of_any_size_have_the_same_geometry(
+    name: str, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)
+    x, y = rectified(1.0)
+    expected = value(name, (x.float(), y))
+    assert value(name, ((size * x).float(), y)) == pytest.approx(expected, rel=1e-3, abs=1e-6)
+
+
 @pytest.mark.parametrize("unbalanced", [False, True])
 @pytest.mark.parametrize("apart", [0.5, 2.0])
 @pytest.mark.parametrize("name", REFERENCES)
@@ -250,7 +297,8 @@ def test_a_probe_does_not_fail_where_a_layer_is_as_wide_as_its_training_rows() -
 def test_distances_are_squared_and_infinite_to_oneself() -> None:
     x, y = gaussians(1.0)
     expected = torch.cdist(x, x).square().fill_diagonal_(math.inf)
-    torch.testing.assert_close(Layer(x, y).distances, expected)
+    layer = Layer(x, y)
+    torch.testing.assert_close(layer.distances * layer.scale**2, expected)
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 0, 1, 2]])

@@ -16,11 +16,14 @@ import layermix as lm
 from layermix.geometry.profiles.examples import collect
 
 
-@pytest.mark.parametrize("form", ["tensors", "data set", "loader", "mapping", "list of batches"])
+@pytest.mark.parametrize(
+    "form", ["tensors", "labels in a list", "data set", "loader", "mapping", "list of batches"]
+)
 def test_any_form_of_the_data_gives_the_same_profile_of_all_examples(form: str) -> None:
     x, y = images()
     data: object = {
         "tensors": (x, y),
+        "labels in a list": (x, y.tolist()),
         "data set": TensorDataset(x, y),
         "loader": DataLoader(TensorDataset(x, y), batch_size=7),
         "mapping": {"input": x, "labels": y},

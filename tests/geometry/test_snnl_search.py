@@ -75,6 +75,53 @@ def test_the_lower_of_two_valleys_is_found() -> None:
     assert lm.snnl(*data).value == pytest.approx(on_a_dense_grid(*data)[0], rel=1e-3)
 
 
+def with_a_wide_column() -> Data:
+    """Return classes that are apart, and a column of another unit that says nothing of them."""
+    y = torch.arange(90) % 3
+    x = torch.randn(90, 6, dtype=torch.float64) + 30 * torch.eye(3, 6, dtype=torch.float64)[y]
+    return torch.cat([x, 10_000.0 * torch.randint(4, (90, 1))], 1), y
+
+
+def of_clusters_of_clusters() -> Data:
+    y = torch.arange(80) % 4
+    far, near = torch.randn(2, 20, dtype=torch.float64), 0.01 * torch.randn(4, 20).double()
+    return 1000 * far[y // 2] + near[y] + 1e-4 * torch.randn(80, 20, dtype=torch.float64), y
+
+
+@pytest.mark.parametrize("make", [with_a_wide_column, of_clusters_of_clusters])
+@pytest.mark.parametrize("of", [float, torch.Tensor.item])
+def test_the_search_reaches_below_the_nearest_neighbours(make: Any, of: Any) -> None:
+    torch.manual_seed(0)
+    x, y = make()
+    found = lm.snnl(x, y)
+    assert found.value < 1e-3
+    assert of(lm.SoftNearestNeighborLoss()(x, y)) == pytest.approx(found.value, abs=1e-9)
+
+
+def test_the_search_goes_on_while_the_loss_falls() -> None:
+    x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0 + 1e-6], [0.0, 1.5]], dtype=torch.float64)
+    y = torch.tensor([0, 0, 1, 1])  # the companion of the first is nearer by a millionth
+    assert lm.snnl(x, y, 1e-4).value > 0.1
+    assert lm.snnl(x, y).value < 1e-9
+
+
+@pytest.mark.parametrize("n", [60, 1600])
+@pytest.mark.parametrize("size", [1e-30, 1e-22, 1e20, 1e30])
+def test_features_of_any_size_are_measured(size: float, n: int) -> None:
+    y = torch.arange(n) % 4
+    x = torch.randn(n, 8) + torch.eye(4, 8)[y]
+    one, other = lm.snnl(x, y), lm.snnl(size * x, y)
+    assert other.value == pytest.approx(one.value, rel=1e-5)
+    assert other.temperature == pytest.approx(float(size) ** 2 * one.temperature, rel=1e-3)
+    alike = lm.snnl(size * x, y, distance="cosine").value
+    assert alike == pytest.approx(lm.snnl(x, y, distance="cosine").value, rel=1e-5)
+
+
+def test_a_temperature_may_be_a_tensor() -> None:
+    x, y = overlapping()
+    assert lm.snnl(x, y, torch.tensor(2.0)) == lm.snnl(x, y, 2.0)
+
+
 @pytest.mark.parametrize("make", DATA)
 def test_the_value_is_the_loss_at_the_returned_temperature(make: Any) -> None:
     x, y = make()
@@ -108,6 +155,7 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     ((X, Y, None, "cosine", 7), "8 samples of 7 examples cannot be drawn from 6: give a sample "),
     ((X, Y, None, "cosine", 6, 1), "1 samples of 6 examples cannot be drawn from 6: give a "),
     ((X, torch.arange(6)), "none of the 6 classes has two members among 6 examples, so no "),
+    ((X, torch.arange(6), None, "cosine", 3), "in a sample of 3: none of the 3 classes has two "),
     *(
         ((X, Y, t), f"the temperature is {t!r}, but must be finite and > 0")
         for t in (0.0, -1.0, math.nan, math.inf)

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layermix.errors import InputError, unknown
-from layermix.geometry.minimum import minimise
+from layermix.errors import unknown
+from layermix.geometry.checks import check_features, check_temperature
+from layermix.geometry.minimum import minimise, span_of
 
 Sense = Literal["disentangle", "entangle"]
 _SIGNS = {"disentangle": 1.0, "entangle": -1.0}
@@ -49,14 +50,15 @@ class SoftNearestNeighborLoss(nn.Module):
         super().__init__()
         if sense not in _SIGNS:
             raise unknown("sense", sense, _SIGNS)
-        if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-            raise InputError(f"the temperature is {temperature!r}, but must be finite and > 0")
-        self.temperature, self.sense = temperature, sense
+        self.temperature, self.sense = check_temperature(temperature), sense
 
     def forward(
         self, features: Tensor, labels: Tensor, temperature: Tensor | float | None = None
     ) -> Tensor:
-        """Return the loss, shape (), in float32 or better.
+        """Return the loss, shape (), float32, or float64 where the features are.
+
+        It is computed in float64, under autocast too (on mps in float32): distances within tight
+        classes are differences of large numbers.
 
         Parameters
         ----------
@@ -67,22 +69,28 @@ class SoftNearestNeighborLoss(nn.Module):
             none but such has loss 0.
         temperature
             T for this call, also a tensor () that is trained itself.
+
+        Raises
+        ------
+        InputError
+            For features and labels that do not fit, or a number T that is not finite and above 0.
         """
-        x = features.flatten(1)
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        check_features(features, labels)
+        if not isinstance(temperature, Tensor):
+            temperature = check_temperature(temperature) or self.temperature
+        precise = torch.float32 if features.device.type == "mps" else torch.float64
+        x = features.flatten(1).to(precise)
         same = labels[:, None] == labels
         alone = torch.eye(len(x), dtype=torch.bool, device=x.device)
         own, other = same & ~alone, ~same
         counted = own.any(1)
         if not counted.any():
-            return 0.0 * x.sum()
+            return 0.0 * features.sum()
         energies = -_squared_distances(x)
-        if temperature is None:
-            temperature = self.temperature
         if temperature is None:
             temperature = _best(energies.detach(), own, other, counted)
         loss = _rows(energies / temperature, own, other)[counted].mean()
-        return _SIGNS[self.sense] * loss
+        return _SIGNS[self.sense] * loss.to(torch.promote_types(features.dtype, torch.float32))
 
     def extra_repr(self) -> str:
         """Show the configuration."""
@@ -107,11 +115,11 @@ def _rows(logits: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 def _best(energies: Tensor, own: Tensor, other: Tensor, counted: Tensor) -> float:
     """Return the T at which the loss is least."""
-    energies = energies.double()
 
     def loss(temperatures: Tensor) -> Tensor:
         values = [_rows(energies / t, own, other)[counted].mean() for t in temperatures.tolist()]
         return torch.stack(values).cpu()
 
-    apart = -energies[energies < 0]
-    return minimise(loss, float(apart.median()) if len(apart) else 1.0)
+    alone = torch.eye(len(energies), dtype=torch.bool, device=energies.device)
+    distances = -energies.masked_fill(alone, -math.inf)
+    return minimise(loss, span_of(distances[~alone], distances.amin(1)))

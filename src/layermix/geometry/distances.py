@@ -2,6 +2,9 @@
 
 `Kept` holds all N x N of them, `Computed` takes them from matrix products as they are asked for.
 
+Features are divided by a power of two first, near their largest absolute value, so that no square
+overflows or vanishes in float32; distances are in units of that number's square.
+
 Shapes: N examples, d features, r rows and c columns that are asked for.
 """
 
@@ -17,6 +20,7 @@ SMALL = 1 << 21  # distances that are kept, in float64, where there are no more 
 _PANEL = 1 << 24  # most distances of a panel of rows: 64 MB in float32
 _ROWS = 256  # most rows of a panel
 _TYPICAL = 1000  # examples whose distances tell the scale
+_EXPONENT, _EXPONENT_64 = 126, 500  # of the powers of two that divide, and square, without loss
 
 
 class Distances(Protocol):
@@ -26,6 +30,7 @@ class Distances(Protocol):
     rows: int  # rows that are asked for at a time
     dtype: torch.dtype
     device: torch.device
+    scale: float  # distances are in units of its square
 
     def negative(self, rows: slice, columns: slice) -> Tensor:
         """Return -|x_i - x_j|^2, (r, c), minus infinity where i = j, to be overwritten."""
@@ -35,12 +40,17 @@ class Distances(Protocol):
         """Return the distances between 1,000 evenly chosen examples at most, float64."""
         ...
 
+    def nearest(self) -> Tensor:
+        """Return the distance of each example to its nearest neighbour, (N,)."""
+        ...
+
 
 class Kept:
     """Distances that are there, (N, N), what stands on the diagonal aside."""
 
-    def __init__(self, squared: Tensor) -> None:
+    def __init__(self, squared: Tensor, scale: float = 1.0) -> None:
         self.size, self.dtype, self.device = len(squared), squared.dtype, squared.device
+        self.scale = scale
         self.rows = self.size if self.size**2 <= SMALL else _ROWS
         self._negative = -squared
         self._negative.fill_diagonal_(-math.inf)
@@ -53,6 +63,10 @@ class Kept:
         """Return the distances between 1,000 evenly chosen examples at most, float64."""
         step = _step(self.size)
         return -self._negative[::step, ::step].double()
+
+    def nearest(self) -> Tensor:
+        """Return the distance of each example to its nearest neighbour, (N,)."""
+        return -self._negative.amax(1)
 
 
 class Computed:
@@ -77,10 +91,12 @@ class Computed:
         self.size, self.dtype, self.device = n, dtype, features.device
         self.rows = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
         self._right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
+        self.scale = power_of_two(features)
         x, blocks = self._right[:, :-2], range(0, n, _ROWS)
         mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
         for start in blocks:
-            x[start : start + _ROWS] = features[order[start : start + _ROWS]]
+            rows = features[order[start : start + _ROWS]].to(dtype)
+            x[start : start + _ROWS] = rows / self.scale
             if centre:
                 mean += x[start : start + _ROWS].sum(0, dtype=torch.float64) / n
         x -= mean.to(dtype)
@@ -105,6 +121,12 @@ class Computed:
         some = self._right[:: _step(self.size), :-2].double()
         return torch.cdist(some, some).square()
 
+    def nearest(self) -> Tensor:
+        """Return the distance of each example to its nearest neighbour, (N,)."""
+        starts, everything = range(0, self.size, self.rows), slice(0, self.size)
+        panels = (slice(start, min(start + self.rows, self.size)) for start in starts)
+        return -torch.cat([self.negative(rows, everything).amax(1) for rows in panels])
+
 
 def all_distances(
     features: Tensor, order: Tensor, dtype: torch.dtype, centre: bool = True
@@ -118,7 +140,16 @@ def all_distances(
         return Computed(features, order, dtype, centre)
     everything = slice(0, n)
     computed = Computed(features, order, torch.float64, centre)
-    return Kept(-computed.negative(everything, everything))
+    return Kept(-computed.negative(everything, everything), computed.scale)
+
+
+def power_of_two(features: Tensor) -> float:
+    """Return a power of two near the largest absolute value; 1 where all are zero."""
+    largest = max((float(part.abs().max()) for part in features.split(_ROWS)), default=0.0)
+    if not largest:
+        return 1.0
+    most = _EXPONENT_64 if features.dtype == torch.float64 else _EXPONENT
+    return 2.0 ** min(most, max(-most, math.frexp(largest)[1]))
 
 
 def _step(size: int) -> int:

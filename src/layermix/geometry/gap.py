@@ -71,7 +71,8 @@ def interpolation_gap(
     Parameters
     ----------
     model
-        A classifier with logits (B, C); it is left as it was.
+        A classifier with logits (B, C), where C = 1 is that of the second of two classes; it is
+        left as it was.
     x
         A batch of two or more, or a mapping of named inputs.
     labels
@@ -82,7 +83,7 @@ def interpolation_gap(
     ratios
         Weights of the first example, each in [0, 1].
     batch_size
-        Most examples in a forward pass; all when left out.
+        Most examples in a forward pass, one more where else one would be alone; all when left out.
     seed
         Seed of the partners.
     on_forward
@@ -105,7 +106,7 @@ def interpolation_gap(
     mixer = Mixer(model, at=names)
     try:
         with silent(model):
-            for rows in parts(len(labels), batch_size or len(labels)):
+            for rows in parts(len(labels), batch_size or len(labels), least=2):
                 batch = _Batch(mixer, edit_batch(x, lambda t, r=rows: t[r]), labels[rows], rng)
                 on_forward()
                 for name, ratio in product(names, ratios):
@@ -148,12 +149,16 @@ class _Batch:
                 f"the model returns {tuple(found.shape)} for {len(self._labels)} examples, but the "
                 "interpolation gap needs logits of shape (B, C): leave it out with mixed=0"
             )
-        return found.cpu().double()
+        logits = found.cpu().double()
+        return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits  # sigmoid(z): that of 0, z
 
 
-def parts(n: int, most: int) -> Iterator[slice]:
-    """Yield consecutive parts of n examples, as even as can be, none larger than `most`."""
-    count = -(-n // most)
+def parts(n: int, most: int, least: int = 1) -> Iterator[slice]:
+    """Yield consecutive parts of n examples, as even as can be.
+
+    None is larger than `most`, but where one would be smaller than `least`.
+    """
+    count = min(-(-n // most), max(1, n // least))
     edges = [n * k // count for k in range(count + 1)]
     yield from (slice(start, stop) for start, stop in pairwise(edges))
 

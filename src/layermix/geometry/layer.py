@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.geometry.distances import power_of_two
 from layermix.geometry.precision import full_precision
 
 _EXACT = 1 << 30  # N * N * d up to which inner products are computed in float64
@@ -58,28 +59,40 @@ class Layer:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @functools.cached_property
+    def scale(self) -> float:
+        """A power of two near the largest absolute feature; inner products are in its square."""
+        return power_of_two(self.features)
+
     @property
     def exact(self) -> bool:
         """Whether inner products are those of float64, and not sums of float32 products."""
         n, d = self.features.shape
         return n * n * d <= _EXACT or self.features.dtype == torch.float64
 
-    @functools.cached_property
-    def mean(self) -> Tensor:
-        """The mean of all examples, float64 (d,)."""
-        parts = self.features.split(_CHUNK, 1)
-        return torch.cat([part.double().mean(0) for part in parts])
-
     @property
     def gram(self) -> Tensor:
-        """Inner products of the centred examples, float64 (N, N)."""
+        """Inner products of the centred examples over `scale` squared, float64 (N, N)."""
         return self._products[0]
 
     @functools.cached_property
-    def raw_gram(self) -> Tensor:
-        """Inner products of the examples as they are, float64 (N, N)."""
+    def cosines(self) -> Tensor:
+        """Cosines of the examples as they are, float64 (N, N); 0 with an example of zeros."""
         gram, along = self._products
-        return gram + along[:, None] + along + self.mean.square().sum()
+        raw = gram + along[:, None] + along + self._mean.square().sum()
+        # Lengths of the features themselves: where they are 0, the diagonal of `raw` is rounding.
+        lengths = torch.zeros_like(along)
+        for part in self.features.split(_CHUNK, 1):
+            lengths += (part.double() / self.scale).square().sum(1)
+        lengths.sqrt_()
+        found = (raw / lengths[:, None] / lengths).clamp_(-1, 1)
+        return found.where((lengths > 0)[:, None] & (lengths > 0), 0.0)
+
+    @functools.cached_property
+    def _mean(self) -> Tensor:
+        """The mean of all examples over `scale`, float64 (d,)."""
+        parts = self.features.split(_CHUNK, 1)
+        return torch.cat([part.double().mean(0) for part in parts]) / self.scale
 
     @functools.cached_property
     def _products(self) -> tuple[Tensor, Tensor]:
@@ -90,9 +103,9 @@ class Layer:
         along = torch.zeros_like(gram[0])
         with full_precision(gram.device):
             for part, mean in zip(
-                self.features.split(_CHUNK, 1), self.mean.split(_CHUNK), strict=True
+                self.features.split(_CHUNK, 1), self._mean.split(_CHUNK), strict=True
             ):
-                x = part.to(dtype) - mean.to(dtype)
+                x = part.to(dtype) / self.scale - mean.to(dtype)
                 gram += x @ x.T
                 along += x @ mean.to(dtype)
         # The mean that was taken off is rounded: what is left of it would count as a direction.
@@ -102,7 +115,7 @@ class Layer:
 
     @functools.cached_property
     def distances(self) -> Tensor:
-        """Squared distances, float64 (N, N), infinite from an example to itself."""
+        """Squared distances over `scale` squared, float64 (N, N), infinite to oneself."""
         norms = self.gram.diagonal()
         return (norms[:, None] + norms - 2 * self.gram).clamp_min(0).fill_diagonal_(math.inf)
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from layermix.geometry.distances import Distances
+from layermix.geometry.minimum import Span, span_of
 
 _COLUMNS = 512  # of a tile: its weights stay in a processor's fast memory
 _SQUARINGS = 5  # in a row, each of which doubles the rounding error
@@ -54,6 +55,7 @@ class Pairs:
 
     def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithms of `own` and `other` for every temperature, float64 (t, N)."""
+        temperatures = temperatures / self._distances.scale / self._distances.scale
         if self._distances.dtype == torch.float64 or self.size <= self._distances.rows:
             return self._shifted(temperatures)
         own, other, bad = self._symmetric(temperatures)
@@ -61,15 +63,11 @@ class Pairs:
             own[bad], other[bad] = self._shifted(temperatures[bad.cpu()])
         return own, other
 
-    def scale(self) -> float:
-        """Return the median squared distance between (at most 1,000 evenly chosen) examples.
-
-        Pairs that coincide, up to rounding, have no scale and do not count.
-        """
-        distance = self._distances.few()
-        distance = distance[*torch.triu_indices(*distance.shape, 1)]
-        apart = distance[distance > 1e-12 * distance.max()]
-        return float(apart.median()) if len(apart) else 1.0
+    def span(self) -> Span:
+        """Return between what squared distances the best temperature is to be sought."""
+        few = self._distances.few()
+        few = few[*torch.triu_indices(*few.shape, 1)]
+        return span_of(few, self._distances.nearest(), self._distances.scale**2)
 
     def _symmetric(self, temperatures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return `own`, `other`, and at which temperatures they cannot be trusted."""

@@ -13,7 +13,7 @@ OF_GAP = {
     "gap": Quantity(
         "interpolation gap",
         "gap",
-        "KL from the mix of predictions to the prediction of the mix, in nats; 0 if linear",
+        "KL of the mixed forward from the softmax of mixed logits, in nats; 0 if linear",
         "low",
         POSITIVE,
     ),

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
-from layermix.geometry.distances import SMALL, Kept, all_distances
+from layermix.geometry.checks import check_features, check_finite, check_temperature
+from layermix.geometry.distances import SMALL, Kept, all_distances, power_of_two
 from layermix.geometry.layer import Layer, once
 from layermix.geometry.minimum import minimise
 from layermix.geometry.pairs import Pairs
@@ -70,7 +71,7 @@ class SNNL(_ValueAtTemperature):
 def snnl(
     features: Tensor,
     labels: Tensor,
-    temperature: float | None = None,
+    temperature: Tensor | float | None = None,
     *,
     distance: Distance = "euclidean",
     sample: int | None = None,
@@ -80,7 +81,8 @@ def snnl(
     """Measure the soft nearest neighbor loss, exactly, without ever holding all distances.
 
     Time grows with N^2 d, memory with N d. Up to N = 1,448, and for float64 features, everything is
-    float64; beyond, distances are float32 and sums float64.
+    float64; beyond, distances are float32 and sums float64, which an example some hundred times
+    farther away than the others can cost digits at the lowest temperatures.
 
     Parameters
     ----------
@@ -111,13 +113,15 @@ def snnl(
         For shapes that do not fit, features that are not finite, T <= 0, an unknown distance, a
         sample larger than N, or no class with two members.
     """
-    _check(features, labels, temperature)
+    check_features(features, labels)
+    check_finite(features)
+    temperature = check_temperature(temperature)
     if distance not in get_args(Distance):
         raise unknown("distance", distance, get_args(Distance))
     device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
     x, y = features.detach().to(device).flatten(1), labels.to(device)
     if distance == "cosine":
-        x = F.normalize(x.to(_dtype(x)), dim=1) / math.sqrt(2)
+        x = F.normalize(x.to(_dtype(x)) / power_of_two(x), dim=1) / math.sqrt(2)
     if sample is None:
         return _exact(x, y, temperature, distance == "euclidean")
     if not 2 <= sample <= len(x) or samples < 2:
@@ -129,7 +133,11 @@ def snnl(
     draws = [
         torch.randperm(len(x), generator=generator)[:sample].to(device) for _ in range(samples)
     ]
-    return _mean([_exact(x[d], y[d], temperature, distance == "euclidean") for d in draws])
+    try:
+        found = [_exact(x[d], y[d], temperature, distance == "euclidean") for d in draws]
+    except InputError as error:
+        raise InputError(f"in a sample of {sample}: {error}, with a larger sample") from None
+    return _mean(found)
 
 
 @once
@@ -138,7 +146,7 @@ def layer_snnl(layer: Layer) -> SNNL:
     order = layer.labels.argsort(stable=True)
     dtype = torch.float64 if len(order) ** 2 <= SMALL else torch.float32
     squared = layer.distances[order][:, order].to(dtype)
-    return _measured(Pairs(Kept(squared), layer.counts), layer.counts, None, 0)
+    return _measured(Pairs(Kept(squared, layer.scale), layer.counts), layer.counts, None, 0)
 
 
 def _exact(x: Tensor, labels: Tensor, temperature: float | None, centre: bool) -> SNNL:
@@ -169,7 +177,7 @@ def _measured(pairs: Pairs, counts: Tensor, temperature: float | None, singleton
         return means
 
     if temperature is None:
-        temperature = minimise(loss, pairs.scale())
+        temperature = minimise(loss, pairs.span())
     else:
         loss(torch.tensor([temperature], dtype=torch.float64))
     value, spread = measured[temperature]
@@ -201,27 +209,3 @@ def _mean(found: list[SNNL]) -> SNNL:
 
 def _dtype(features: Tensor) -> torch.dtype:
     return torch.float64 if features.dtype == torch.float64 else torch.float32
-
-
-def _check(features: Tensor, labels: Tensor, temperature: float | None) -> None:
-    if not features.is_floating_point():
-        raise InputError(f"features must be floating point, but are {features.dtype}")
-    if labels.ndim != 1 or labels.is_floating_point():
-        raise InputError(
-            f"labels must be integer classes of shape (N,), but are {labels.dtype} of shape "
-            f"{tuple(labels.shape)}"
-        )
-    if features.ndim < 2 or len(features) != len(labels):
-        raise InputError(
-            f"features must have shape (N, ...) with N = {len(labels)} as the labels, but have "
-            f"{tuple(features.shape)}"
-        )
-    bad = ~features.isfinite().flatten(1).all(1)
-    if bad.any():
-        first = int(bad.nonzero()[0])
-        raise InputError(
-            f"{int(bad.sum())} of {len(bad)} examples have features that are NaN or infinite, "
-            f"the first at row {first}: leave them out, or look for the layer that made them"
-        )
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise InputError(f"the temperature is {temperature!r}, but must be finite and > 0")

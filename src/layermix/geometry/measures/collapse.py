@@ -14,8 +14,10 @@ from torch import Tensor
 
 from layermix.geometry.layer import Layer
 
-# Of the largest eigenvalue: smaller ones are rounding, of products in float64 or in float32.
+# Smaller eigenvalues are rounding, of products in float64 or in float32: of the largest one, and of
+# the variance of all examples, where class means coincide.
 _RANK, _RANK_32 = 1e-10, 1e-6
+_VARIANCE, _VARIANCE_32 = 1e-12, 1e-8
 
 
 def nc1(layer: Layer) -> float:
@@ -37,7 +39,8 @@ def _trace(layer: Layer, shares: Tensor) -> float:
     roots = shares.sqrt()
     values, vectors = torch.linalg.eigh(roots[:, None] * means * roots)
     values[0] = 0.0  # K means span K - 1 directions; the least eigenvalue comes first
-    keep = values > (_RANK if layer.exact else _RANK_32) * values.max()
+    rank, least = (_RANK, _VARIANCE) if layer.exact else (_RANK_32, _VARIANCE_32)
+    keep = values > max(rank * values.max(), least * layer.gram.diagonal().mean())
     if not keep.any():
         return float("inf")
     residual = (inner - means[layer.labels]) * roots @ vectors[:, keep] / values[keep].sqrt()

@@ -8,16 +8,12 @@ Features?":
 both means taken class by class, so that each class (and each pair of classes) counts alike.
 """
 
-import torch
-
 from layermix.geometry.layer import Layer
 
 
 def separation(layer: Layer) -> float:
     """Return R²: 1 where classes are points, 0 where they lie over one another."""
-    lengths = layer.raw_gram.diagonal().clamp_min(torch.finfo(torch.float64).tiny).sqrt()
-    cosines = layer.raw_gram / lengths[:, None] / lengths
     shares = layer.members / layer.counts  # (N, K)
-    between = 1 - shares.T @ cosines @ shares  # mean distances between classes, (K, K)
+    between = 1 - shares.T @ layer.cosines @ shares  # mean distances between classes, (K, K)
     overall = float(between.mean())
     return 1 - float(between.diagonal().mean()) / overall if overall > 1e-12 else 0.0

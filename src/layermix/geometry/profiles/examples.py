@@ -83,10 +83,8 @@ def _is_pair(data: Any) -> bool:
     if not isinstance(data, tuple | list) or len(data) != 2:
         return False
     x, labels = data
-    arrays = isinstance(labels, Tensor | np.ndarray) and isinstance(
-        x, Tensor | np.ndarray | Mapping
-    )
-    return arrays and labels.ndim > 0
+    arrays = isinstance(x, Tensor | np.ndarray | Mapping)
+    return arrays and isinstance(labels, Tensor | np.ndarray | list) and np.ndim(labels) > 0
 
 
 def _is_data_set(data: Any) -> bool:

@@ -67,9 +67,9 @@ def profile(
     batch_size
         Most examples in a forward pass, 2 or more.
     memory
-        Bytes for the features of a layer and, apart from them, for what is measured of it; fewer
-        examples are taken where one layer needs more. Where all layers together need more, their
-        features go to files in the system's temporary folder.
+        Bytes for the features of a layer and, apart from them, for what is measured of it; the
+        examples themselves come on top. Fewer are taken where one layer needs more. Where all
+        layers together need more, their features go to files in the system's temporary folder.
     seed
         Seed of the choice of examples, of partners, and of what data and model draw from global
         generators, which are restored.
