@@ -124,7 +124,8 @@ def test_depth_is_marked_in_the_row_of_every_other_quantity() -> None:
     forest, _ = figures.prediction(summary)
     strokes = re.findall(rf"stroke: {GREY}; stroke-width: 2\.2", forest.svg)
     assert len(strokes) == len(QUANTITIES)
-    assert "the baseline that a quantity must beat" in forest.caption
+    assert "on the expected side whichever way depth runs, as the baseline" in forest.caption
+    assert "95% Student-t interval over seeds" in forest.caption
 
 
 def test_a_value_that_all_seeds_share_at_the_input_is_explained() -> None:

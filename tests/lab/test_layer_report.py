@@ -131,14 +131,30 @@ def test_rho_is_shown_with_interval_p_and_expected_sign(page: str) -> None:
     assert "<td>−</td>" in row
     assert re.search(r'<td>−0\.\d\d<span class="interval">−\d\.\d\d to\xa0−0\.\d\d</span>', row)
     assert row.count("<td>") == 6
+    told = "mean and 95% interval over seeds; p over the orders of 5 layers</span>"
+    assert told in table
+    assert '<th scope="col">exact p</th>' in table
+
+
+def test_where_orders_are_drawn_at_random_p_is_not_called_exact() -> None:
+    layers = tuple(f"block{k}" for k in range(9))
+    summary = made_summary(variants=("none", *layers), blocks=layers)
+    page, text = html(summary, drawn(summary)), markdown(summary, drawn(summary))
+    assert "), p = 0.0001 over 20,000 random orders of 9 layers; of all" in Page(page).words
+    table = page[page.index('<caption id="prediction-caption">') :].partition("</table>")[0]
+    assert "; p over 20,000 random orders of 9 layers</span>" in table
+    assert '<th scope="col">p</th>' in table
+    assert "| rho of means | seeds | p | p (Holm) |" in text
 
 
 def test_markdown_has_the_same_tables(summary: Summary) -> None:
     text = markdown(summary, drawn(summary))
     assert "| quantity | input | block1 | block2 | block3 | final |" in text
     assert "\n| SNNL / chance ↓ | " in text
-    assert "\n| **depth, the baseline** | + |" in text
-    assert "| quantity | expected | rho | rho of means | seeds | p | p (Holm) |" in text
+    assert "\n| **depth, the baseline** | ± |" in text
+    assert "| quantity | expected | rho | rho of means | seeds | exact p | p (Holm) |" in text
+    told = "mean and 95% interval over seeds; p over the orders of 5 layers"
+    assert told in text
     assert re.search(r"\| SNNL / chance \| − \| −0\.\d\d \(−\d\.\d\d to −0\.\d\d\) \|", text)
     assert " ".join(summary.prediction.sentences) in text
     assert summary.prediction.baseline in text

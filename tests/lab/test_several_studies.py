@@ -71,7 +71,7 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     text = page.read_text()
     assert "2 studies are too few to show anything at the 0.05 level" in text
     assert "| quantity | expected | one | two | few | mean over studies |" in text
-    assert re.search(r"\n\| depth, the baseline \| \+ \| [+−]\d\.\d\d ", text)
+    assert re.search(r"\n\| depth, the baseline \| ± \| [+−]\d\.\d\d ", text)
     assert "\nfew: Whether geometry predicts the best layer is not answered here" in text
     main(["report", str(folder), str(other), str(few)])
     assert page.read_text() == text

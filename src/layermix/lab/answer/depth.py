@@ -1,11 +1,16 @@
 """Depth alone as the baseline: does the best quantity order the layers better than their order?
 
-A quantity leads by how much its rho, taken on the expected side, is above that of depth, seed by
-seed or study by study. The best of many is picked afterwards, so its p-value is corrected for that.
+Depth has no expected sign, and is taken on the side on which it does best: seed by seed, or study
+by study, a quantity leads by
+
+    expected sign * its rho - sign of depth's mean rho * depth's rho
+
+A lead over seeds is that of one net's few layers, and shows nothing of others. Over studies it may:
+by a sign-flip test, corrected for picking the best of many afterwards.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 from layermix.lab.answer.ranks import side_of_zero
 from layermix.lab.answer.stats import Estimate, estimate, sign_flip_p
@@ -34,9 +39,11 @@ class Order(Protocol):
         ...
 
 
-def against_depth(
-    orders: Sequence[Order], depth: Order, count: Callable[[int], str] = seeds_word
-) -> str:
+Over = Literal["seeds", "studies"]
+"""What rhos are over: seeds of one net, or studies, which are independent."""
+
+
+def against_depth(orders: Sequence[Order], depth: Order, over: Over) -> str:
     """Return depth's rho beside that of the best quantity; nothing where depth has none.
 
     Parameters
@@ -45,36 +52,49 @@ def against_depth(
         How each quantity orders the layers.
     depth
         The same for their place in the net.
-    count
-        Words what rho is a mean over, as ``8 seeds``.
+    over
+        What their rhos are over.
     """
     if not depth.rhos:
         return ""
-    own = mean_rho(_mean(depth), count)
-    told = f"Depth alone, which measures nothing, is the baseline that a quantity must beat: {own}."
+    told = (
+        "Depth alone, which measures nothing, is the baseline that a quantity must beat, whichever "
+        f"way depth runs: {_rho(depth, over)}."
+    )
     shared = [order for order in orders if order.rhos.keys() & depth.rhos.keys()]
     if not shared:
         return told
     best = max(shared, key=lambda order: order.expected * _mean(order).mean)
     which = f"The best of the {len(shared)} quantities, {heading(best.quantity)},"
     subject = which if len(shared) > 1 else heading(best.quantity)
-    return f"{told} {subject} {_beside(best, depth, len(shared), count)}."
+    return f"{told} {subject} {_beside(best, depth, len(shared), over)}."
 
 
 def _mean(order: Order) -> Estimate:
     return estimate(list(order.rhos.values()))
 
 
-def _beside(best: Order, depth: Order, tried: int, count: Callable[[int], str]) -> str:
+def _rho(order: Order, over: Over) -> str:
+    return mean_rho(_mean(order), seeds_word if over == "seeds" else lambda n: f"{n} studies")
+
+
+def _beside(best: Order, depth: Order, tried: int, over: Over) -> str:
     """Return what the best quantity has, and whether that is shown to be more than depth has."""
-    own = mean_rho(_mean(best), count)
-    leads = [best.expected * rho - depth.rhos[k] for k, rho in best.rhos.items() if k in depth.rhos]
-    lead = estimate(leads)
+    lead = estimate(_leads(best, depth))
     if lead.mean <= _ROUNDING:
-        return f"does no better: {own}"
+        return f"does no better: {_rho(best, over)}"
     ends = "" if lead.low is None else f" (95% interval {interval(lead, signed, _LEADS)})"
-    more = f"has {own}, {signed(lead.mean)} beyond depth on the expected side{ends}"
-    if side_of_zero(1, lead, min(1.0, tried * sign_flip_p(leads))) == "expected":
+    more = f"has {_rho(best, over)}, {signed(lead.mean)} beyond depth{ends}"
+    if over == "seeds":
+        return f"{more}: the layers of one net cannot show that it beats depth"
+    if side_of_zero(1, lead, min(1.0, tried * sign_flip_p(lead.values))) == "expected":
         chosen = f", also when corrected for the choice among {tried}" if tried > 1 else ""
         return f"{more}: it beats depth{chosen}"
     return f"{more}: it is not shown to beat depth"
+
+
+def _leads(order: Order, depth: Order) -> list[float]:
+    """Return by how much a quantity is ahead of depth, both on their side."""
+    side = -1 if _mean(depth).mean < 0 else 1
+    own, base = order.rhos, depth.rhos
+    return [order.expected * own[key] - side * base[key] for key in own if key in base]

@@ -2,9 +2,11 @@
 
 For each quantity of a layer, Spearman's rank correlation over the layers between its value in the
 net trained without mixing and the gain from mixing there: test accuracy with mixing minus without,
-same seed (`layermix.lab.answer.ranks`). The hypothesis is *mix where classes are apart*. That SNNL
-predicts the gain is one question, asked beforehand, so its p-value stands uncorrected; for all
-quantities together, Holm's correction. Depth is no quantity: it shows what order alone would give.
+same seed (`layermix.lab.answer.ranks`). Intervals are over seeds, p-values over the orders of the
+layers, which the claim is about (`layermix.lab.answer.orders`). The hypothesis is *mix where the
+classes are apart*. That SNNL predicts the gain is one question, asked beforehand, so its p-value
+stands uncorrected; for all quantities together, Holm's correction. Depth is no quantity: it shows
+what order alone would give.
 """
 
 from collections.abc import Sequence
@@ -86,15 +88,15 @@ def predict(points: Sequence[str], values: Values, accuracy: dict[str, BySeed]) 
         return Prediction(layers, seeds, gains, [], None, [told], "", [])
     ranks = _corrected([rank(q, expected(q), found, gains) for q, found in values.items()])
     places = {n: dict.fromkeys(seeds, float(place)) for place, n in enumerate(layers)}
-    depth = rank("depth", 1, places, gains)
+    depth = rank("depth", 0, places, gains)
     return Prediction(
         layers,
         seeds,
         gains,
         ranks,
         depth,
-        sentences(ranks),
-        against_depth(ranks, depth),
+        sentences(ranks, len(layers)),
+        against_depth(ranks, depth, "seeds"),
         notes(gains, ranks, len(unmixed.keys() | set().union(*(accuracy[n] for n in layers)))),
     )
 

@@ -2,8 +2,8 @@
 
     rho_s = correlation of the ranks of v_s(l) and g_s(l) over the layers l = 1 ... L
 
-with ties at their average rank. One rho a seed; its mean over seeds has a Student-t interval and
-a sign-flip test, as all that is compared here.
+with ties at their average rank. One rho a seed; its mean has a Student-t interval over seeds, and
+a p-value over the orders of the layers (`layermix.lab.answer.orders`).
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
-from layermix.lab.answer.stats import LEVEL, Estimate, estimate, sign_flip_p
+from layermix.lab.answer.orders import orders_p, standard_ranks
+from layermix.lab.answer.stats import LEVEL, Estimate, estimate
 
 Side = Literal["expected", "other", "undecided"]
 BySeed = dict[int, float]
@@ -28,7 +28,7 @@ class Rank:
     quantity
         One of `QUANTITIES`, or ``"depth"``.
     expected
-        The sign of rho that the hypothesis expects: mix where classes are apart.
+        The sign of rho that the hypothesis expects: mix where classes are apart; 0 for depth.
     seeds
         The seeds that have a rho.
     undefined
@@ -38,7 +38,7 @@ class Rank:
     of_means
         Rho of the layers' means over those seeds.
     p
-        Two-sided p-value of the sign-flip test.
+        Two-sided p-value of their mean, over the orders of the layers.
     p_holm
         The same after Holm's correction over all quantities; None for what is not one of them.
     """
@@ -86,7 +86,7 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
     """
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+    return float(np.clip(standard_ranks(x) @ standard_ranks(y), -1, 1))
 
 
 def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[str, BySeed]) -> Rank:
@@ -102,23 +102,21 @@ def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[st
         For each layer the gain at each seed; all layers have the same seeds.
     """
     planned = list(next(iter(gains.values())))
-    found: BySeed = {}
-    for seed in planned:
-        if all(seed in values.get(layer, {}) for layer in gains):
-            rho = spearman([values[n][seed] for n in gains], [g[seed] for g in gains.values()])
-            if rho is not None:
-                found[seed] = rho
-    if not found:
+    whole = [s for s in planned if all(s in values.get(layer, {}) for layer in gains)]
+    measured = {s: [values[layer][s] for layer in gains] for s in whole}
+    gained = {s: [by_seed[s] for by_seed in gains.values()] for s in whole}
+    seeds = [s for s in whole if min(len(set(measured[s])), len(set(gained[s]))) > 1]
+    if not seeds:
         return Rank(quantity, expected, [], len(planned), None, None, None)
+    x, y = (np.array([rows[s] for s in seeds]) for rows in (measured, gained))  # (S, L)
+    x_ranks, y_ranks = standard_ranks(x), standard_ranks(y)
+    rhos = (x_ranks * y_ranks).sum(axis=1).clip(-1, 1)
     return Rank(
         quantity,
         expected,
-        seeds=list(found),
-        undefined=len(planned) - len(found),
-        estimate=estimate(list(found.values())),
-        of_means=spearman(
-            [float(np.mean([values[n][s] for s in found])) for n in gains],
-            [float(np.mean([g[s] for s in found])) for g in gains.values()],
-        ),
-        p=sign_flip_p(list(found.values())),
+        seeds,
+        undefined=len(planned) - len(seeds),
+        estimate=estimate(rhos.tolist()),
+        of_means=spearman(x.mean(axis=0).tolist(), y.mean(axis=0).tolist()),
+        p=orders_p(x_ranks, y_ranks),
     )

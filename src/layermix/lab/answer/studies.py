@@ -25,7 +25,7 @@ class Across:
     quantity
         One of `QUANTITIES`, or ``"depth"``.
     expected
-        The sign of rho that the hypothesis expects.
+        The sign of rho that the hypothesis expects; 0 for depth.
     studies
         For each study the mean rho over its seeds; None where it has none.
     over
@@ -72,7 +72,7 @@ def over_studies(predictions: dict[str, Prediction]) -> list[Across]:
         own = {name: each.get(quantity) for name, each in ranks.items()}
         studies = {name: row.estimate if row else None for name, row in own.items()}
         means = [each.mean for each in studies.values() if each]
-        sign = 1 if quantity == "depth" else expected(quantity)
+        sign = 0 if quantity == "depth" else expected(quantity)
         over, p = (estimate(means), sign_flip_p(means)) if means else (None, None)
         rows.append(Across(quantity, sign, studies, over, p))
     tested = [row.p for row in rows if row.p is not None and row.quantity != "depth"]
@@ -100,7 +100,7 @@ def sentences(found: Sequence[Across]) -> list[str]:
     parts = [
         _snnl(rows),
         _corrected(rows),
-        against_depth(rows, depth, lambda n: f"{n} studies") if depth else "",
+        against_depth(rows, depth, "studies") if depth else "",
         _agreement(rows, studies),
         "Studies that share data or net are counted as if they did not.",
     ]

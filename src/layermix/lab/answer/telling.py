@@ -1,30 +1,34 @@
 """The prediction in words: does a layer's geometry tell what mixing there gains?"""
 
+import itertools
 import math
 
 from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.answer.orders import least_orders_p
 from layermix.lab.answer.ranks import BySeed, Rank
-from layermix.lab.answer.stats import LEVEL, estimate, least_p
+from layermix.lab.answer.stats import LEVEL, estimate
 from layermix.lab.answer.words import (
     correlation,
-    flip_test,
     heading,
     listed,
     mean_rho,
-    p_name,
+    orders_p_name,
+    orders_word,
     seeds_word,
 )
 
 _NAMED = 6  # layers that are named one by one
 
 
-def sentences(ranks: list[Rank]) -> list[str]:
+def sentences(ranks: list[Rank], layers: int) -> list[str]:
     """Return the answer: SNNL and all quantities in one sentence, then what goes against it.
 
     Parameters
     ----------
     ranks
         How each quantity orders the layers.
+    layers
+        How many there are.
     """
     if not any(found.estimate for found in ranks):
         return [
@@ -32,7 +36,7 @@ def sentences(ranks: list[Rank]) -> list[str]:
             "their values or gains are all equal, or some are missing."
         ]
     snnl = next((r for r in ranks if r.quantity == "snnl" and r.estimate), None)
-    parts = [*([_snnl(snnl)] if snnl else []), *([_all(ranks)] if len(ranks) > 1 else [])]
+    parts = [*([_snnl(snnl, layers)] if snnl else []), *([_all(ranks)] if len(ranks) > 1 else [])]
     first = "; ".join(parts) if snnl else f"here {_all(ranks)}"
     found = [f"{first[0].upper()}{first[1:]}."]
     if other := [r for r in ranks if r.side(r.p_holm) == "other"]:
@@ -53,35 +57,46 @@ def notes(gains: dict[str, BySeed], ranks: list[Rank], begun: int) -> list[str]:
         Number of seeds with a finished run of no mixing or of one of the layers.
     """
     layers, seeds = len(gains), len(next(iter(gains.values())))
-    holm = f", corrected by Holm’s method over {len(ranks)} quantities" if len(ranks) > 1 else ""
     return [
         f"Rho is Spearman’s rank correlation, over the {layers} layers {_span(list(gains))}, "
         "between a quantity after training without mixing and the gain in test accuracy from "
         "mixing there, seed by seed: +1 is the same order, −1 the reverse. Its mean over "
-        f"{seeds_word(seeds)} has a 95% Student-t interval, cut at ±1; p is that of "
-        f"{flip_test(seeds)}{holm}. "
-        "Whether SNNL predicts the gain was asked beforehand, so there p counts uncorrected.",
+        f"{seeds_word(seeds)} has a 95% Student-t interval over seeds, cut at ±1.",
+        _test(layers, len(ranks)),
         f"Only {layers} layers are put in order: at one seed a perfect order arises by chance with "
         f"probability 1/{layers}! = 1/{math.factorial(layers):,}. Nor are the layers of one net "
-        "independent: whatever rises or falls from layer to layer has the rho of depth, which is "
-        "shown to compare.",
-        "Intervals and p-values are over seeds of one net on one data set. However narrow, they "
-        "say nothing of other nets or other data.",
+        "independent, as the test takes them to be: whatever rises or falls from layer to layer "
+        "has the rho of depth, which is shown to compare.",
+        "Intervals and p-values are of one net on one data set. However narrow or small, they say "
+        "nothing of other nets or other data.",
         _noise(gains),
         *_no_width(ranks),
-        *_power(ranks, seeds),
+        *_power(ranks, layers),
         *_left_out(ranks, seeds, begun),
     ]
 
 
-def _snnl(found: Rank) -> str:
+def _test(layers: int, quantities: int) -> str:
+    """Tell what p is over, and when something is shown."""
+    others = f" Over all {quantities} quantities it is corrected by Holm’s method."
+    return (
+        f"p is over {orders_word(layers)}, not over seeds, for what a layer gains repeats from "
+        "seed to seed: it is twice the share of these orders, each taken at every seed, whose mean "
+        "rho is at least as far out on the same side. A relation is shown where p is below "
+        f"{LEVEL} and the interval over seeds excludes zero. Whether SNNL predicts the gain was "
+        f"asked beforehand, so there p counts uncorrected.{others if quantities > 1 else ''}"
+    )
+
+
+def _snnl(found: Rank, layers: int) -> str:
     assert found.estimate is not None
     lead = {
         "expected": "layers with a low SNNL gain more from mixing here",
         "other": "against the hypothesis, layers with a low SNNL gain less from mixing here",
         "undecided": "SNNL is not shown to predict where mixing gains most",
     }[found.side(found.p)]
-    return f"{lead}: {mean_rho(found.estimate)}, {p_name(found.estimate.n)} = {found.p:.3g}"
+    p = f"{orders_p_name(layers)} = {found.p:.3g} over {orders_word(layers)}"
+    return f"{lead}: {mean_rho(found.estimate)}, {p}"
 
 
 def _all(ranks: list[Rank]) -> str:
@@ -129,18 +144,28 @@ def _no_width(ranks: list[Rank]) -> list[str]:
     ]
 
 
-def _power(ranks: list[Rank], seeds: int) -> list[str]:
-    """Tell where the number of seeds keeps p-values above the level, and how many it takes."""
+def _power(ranks: list[Rank], layers: int) -> list[str]:
+    """Tell where the number of layers keeps p-values above the level, and how many it takes."""
     tested = sum(found.p is not None for found in ranks)
-    least = least_p(seeds)
+    least = least_orders_p(layers)
     if not tested or tested * least < LEVEL:
         return []
-    enough = next(n for n in range(2, 100) if tested * 2.0 ** (1 - n) < LEVEL)
-    alone = "" if least < LEVEL else f" and no p below {least:.3g}"
+    one, all_tested = _layers_needed(1), _layers_needed(tested)
+    if least >= LEVEL:
+        more = f", and {all_tested} for {tested} quantities together" if all_tested > one else ""
+        return [
+            f"With {layers} layers p cannot fall below {least:.3g}, so that nothing can be shown "
+            f"at the {LEVEL} level, with any number of seeds: it takes {one} layers or more{more}."
+        ]
     return [
-        f"With {seeds_word(seeds)} and {tested} quantities no corrected p-value can fall below "
-        f"{min(1, tested * least):.3g}{alone}: it takes {enough} seeds or more."
+        f"With {layers} layers and {tested} quantities no corrected p-value can fall below "
+        f"{tested * least:.3g}, with any number of seeds: it takes {all_tested} layers or more."
     ]
+
+
+def _layers_needed(quantities: int) -> int:
+    """Return how many layers can give a p-value below the level, corrected for so many."""
+    return next(n for n in itertools.count(1) if quantities * least_orders_p(n) < LEVEL)
 
 
 def _left_out(ranks: list[Rank], seeds: int, begun: int) -> list[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from layermix.geometry.measures.measure import POSITIVE, SHARE
 from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.bounds import ANY, Bounds, cut
+from layermix.lab.answer.orders import EXACT_LAYERS, RANDOM_ORDERS
 from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
 
 ABSENT = "–"
@@ -128,6 +129,17 @@ def flip_test(seeds: int) -> str:
     if seeds <= EXACT_SEEDS:
         return "the exact sign-flip test"
     return f"the sign-flip test, with {RANDOM_FLIPS:,} random sign flips instead of all"
+
+
+def orders_p_name(layers: int) -> str:
+    """Return what the p-value over layers is called: exact where it took every order."""
+    return "exact p" if layers <= EXACT_LAYERS else "p"
+
+
+def orders_word(layers: int) -> str:
+    """Return what that p-value is over."""
+    every = "the" if layers <= EXACT_LAYERS else f"{RANDOM_ORDERS:,} random"
+    return f"{every} orders of {layers} layers"
 
 
 def seeds_word(count: int, planned: int | None = None) -> str:

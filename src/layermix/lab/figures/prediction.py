@@ -89,11 +89,11 @@ def _row(axes: Axes, place: int, row: Rank) -> None:
 
 
 def _mark_depth(axes: Axes, rows: list[Rank]) -> None:
-    """Mark in each row where depth's mean is, mirrored where the expected sign is −."""
+    """Mark in each row how far depth's mean is from zero, on the side that is expected."""
     depth = next((row.estimate for row in rows if row.quantity == "depth"), None)
     for place, row in enumerate(rows):
         if depth and row.quantity != "depth":
-            where = [row.expected * depth.mean] * 2
+            where = [row.expected * abs(depth.mean)] * 2
             axes.plot(where, [place - 0.42, place + 0.42], color=_DEPTH, linewidth=2.2, zorder=1)
 
 
@@ -151,10 +151,11 @@ def _about(rows: list[Rank]) -> str:
     return (
         "Spearman’s rank correlation over layers between a quantity without mixing and the gain "
         "from mixing there. Each dot is one seed, moved up or down only so that dots do not hide "
-        "one another; each diamond is the mean, its bar the 95% Student-t interval, cut at ±1."
+        "one another; each diamond is the mean, its bar the 95% Student-t interval "
+        "over seeds, cut at ±1."
         f"{one} The shaded side is where the hypothesis, mix where classes are apart, expects it. "
         "Depth, in grey, is the order of the layers itself: a grey stroke marks it in every row, "
-        "mirrored where the expected sign is −, as the baseline that a quantity must beat."
+        "on the expected side whichever way depth runs, as the baseline that a quantity must beat."
     )
 
 

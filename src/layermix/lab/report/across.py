@@ -35,5 +35,6 @@ def _rhos(found: Sequence[Across]) -> str:
     ]
     return (
         "Rank correlation, over layers, of a quantity without mixing with the gain from mixing "
-        f"there: mean over seeds, with the 95% Student-t interval.\n\n{as_table(header, rows)}"
+        f"there: mean over seeds, with the 95% Student-t interval over seeds; in the last column "
+        f"over studies.\n\n{as_table(header, rows)}"
     )

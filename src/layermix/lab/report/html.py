@@ -26,6 +26,7 @@ from layermix.lab.answer.words import (
     in_percent,
     interval,
     number,
+    orders_p_name,
     p_name,
     p_value,
     percent,
@@ -34,7 +35,7 @@ from layermix.lab.answer.words import (
 )
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
-from layermix.lab.report.layers import layer_table, rank_rows
+from layermix.lab.report.layers import layer_table, rank_caption, rank_rows
 from layermix.lab.report.strip import strip
 
 _OTHERS = [name for name in MEASURES if name != "accuracy"]
@@ -63,6 +64,8 @@ def html(summary: Summary, figures: Sequence[Figure]) -> str:
         differences=list(_differences(summary)),
         geometry=layer_table(summary),
         ranks=list(rank_rows(summary.prediction.rows())),
+        rank_caption=rank_caption(len(summary.prediction.layers)),
+        rank_p=orders_p_name(len(summary.prediction.layers)),
         configuration=in_words(summary.config["used"]),
         winner=place(summary.verdict.winner),
         version=layermix.__version__,

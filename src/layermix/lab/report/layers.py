@@ -11,7 +11,15 @@ from layermix.lab.answer.ranks import Rank
 from layermix.lab.answer.stats import Estimate, estimate
 from layermix.lab.answer.studies import Across
 from layermix.lab.answer.summary import Summary
-from layermix.lab.answer.words import ABSENT, correlation, heading, interval, p_value, significant
+from layermix.lab.answer.words import (
+    ABSENT,
+    correlation,
+    heading,
+    interval,
+    orders_word,
+    p_value,
+    significant,
+)
 
 Cell = tuple[str, str]  # a mean and its interval
 
@@ -62,6 +70,15 @@ def _cell(quantity: str, by_seed: dict[int, float]) -> Cell:
     return significant(found.mean), interval(found, significant, QUANTITIES[quantity].bounds)
 
 
+def rank_caption(layers: int) -> str:
+    """Return what the table of `rank_rows` shows, and what its intervals and p-values are over."""
+    return (
+        f"Rank correlation, over {layers} layers, of a quantity without mixing with the gain from "
+        "mixing there: mean and 95% interval over seeds; p over "
+        f"{orders_word(layers)}"
+    )
+
+
 def rank_rows(ranks: list[Rank]) -> Iterator[dict[str, Any]]:
     """Yield how each quantity orders the layers, as a table shows it."""
     for row in ranks:
@@ -93,8 +110,8 @@ def meaning(quantity: str) -> str:
 
 
 def sign(expected: int) -> str:
-    """Return an expected sign as a table shows it."""
-    return "+" if expected > 0 else "−"
+    """Return an expected sign as a table shows it; ``±`` where none is expected."""
+    return {1: "+", -1: "−", 0: "±"}[expected]
 
 
 def rho_cell(found: Estimate | None) -> Cell:

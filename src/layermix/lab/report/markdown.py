@@ -15,13 +15,14 @@ from layermix.lab.answer.words import (
     in_percent,
     interval,
     number,
+    orders_p_name,
     p_value,
     percent,
     percentage_points,
     place,
 )
 from layermix.lab.figures import Figure
-from layermix.lab.report.layers import Cell, layer_table, rank_rows
+from layermix.lab.report.layers import Cell, layer_table, rank_caption, rank_rows
 
 
 def markdown(summary: Summary, figures: Sequence[Figure]) -> str:
@@ -121,7 +122,9 @@ def _prediction(summary: Summary) -> Iterable[str]:
     yield from filter(None, [" ".join(found.sentences), found.baseline])
     if not found.ranks:
         return
-    header = ["quantity", "expected", "rho", "rho of means", "seeds", "p", "p (Holm)"]
+    yield f"{rank_caption(len(found.layers))}."
+    p = orders_p_name(len(found.layers))
+    header = ["quantity", "expected", "rho", "rho of means", "seeds", p, "p (Holm)"]
     keys = ("heading", "expected", "rho", "of_means", "seeds", "p", "p_holm")
     rows = list(rank_rows(found.rows()))
     for row in rows:
