@@ -7,6 +7,7 @@ from layermix.lab.answer.bounds import beyond
 from layermix.lab.answer.ranks import BySeed
 from layermix.lab.answer.stats import estimate
 from layermix.lab.answer.words import heading, listed
+from layermix.lab.training.watch import MIXED, RATIO
 
 Geometry = dict[str, dict[str, BySeed]]
 """By quantity, by layer, by seed."""
@@ -14,7 +15,7 @@ Geometry = dict[str, dict[str, BySeed]]
 
 def layer_notes(geometry: Geometry) -> list[str]:
     """Return the notes on what was measured of the layers at the end of training."""
-    return [*_input(geometry), *_linear(geometry), *_cut(geometry)]
+    return [*_mixed(geometry), *_input(geometry), *_linear(geometry), *_cut(geometry)]
 
 
 def fixed_at_input(geometry: Geometry) -> bool:
@@ -25,6 +26,17 @@ def fixed_at_input(geometry: Geometry) -> bool:
 
 def _equal(values: list[float]) -> bool:
     return all(math.isclose(value, values[0], rel_tol=1e-9) for value in values)
+
+
+def _mixed(geometry: Geometry) -> list[str]:
+    """Tell on what a study measures the gap; `layermix.profile` has other ratios."""
+    gap = [heading(quantity) for quantity in OF_GAP if quantity in geometry]
+    if not gap:
+        return []
+    return [
+        f"{listed(gap)[0].upper()}{listed(gap)[1:]}: of {MIXED} of the examples at most, mixed at "
+        f"the ratio {RATIO}."
+    ]
 
 
 def _input(geometry: Geometry) -> list[str]:

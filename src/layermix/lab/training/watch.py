@@ -15,8 +15,8 @@ from layermix.errors import RunError
 from layermix.geometry import Layer, interpolation_gap, layer_snnl, measured
 from layermix.lab.data import Normalise, Split
 
-_MIXED = 128  # examples of the batch that are mixed for the interpolation gap
-_RATIOS = (0.5,)
+MIXED = 128  # examples of the batch that are mixed for the interpolation gap
+RATIO = 0.5
 
 
 class Watch:
@@ -69,10 +69,10 @@ class Watch:
         layers = {point: self._layer(point, x) for point, x in self.activations().items()}
         record: dict[str, Any] = {"snnl": {p: _snnl(layer) for p, layer in layers.items()}}
         if whole:
-            every = torch.arange(0, len(self.batch), -(-len(self.batch) // _MIXED))
+            every = torch.arange(0, len(self.batch), -(-len(self.batch) // MIXED))
             some = self.batch[every.to(self.batch.labels.device)]
             x = self._normalise(some.images)
-            gaps = interpolation_gap(self.net, x, some.labels, self.points, ratios=_RATIOS)
+            gaps = interpolation_gap(self.net, x, some.labels, self.points, ratios=(RATIO,))
             record["geometry"] = {
                 point: _finite(measured(layer, gaps[point])) for point, layer in layers.items()
             }
