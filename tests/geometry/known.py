@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from layermix.geometry.layer import Layer
+from layermix.geometry.measures import MEASURES
 
 CLASSES, EACH, D = 5, 40, 12
 
@@ -39,3 +40,8 @@ def rings() -> tuple[Tensor, Tensor]:
 
 def layer(data: tuple[Tensor, Tensor]) -> Layer:
     return Layer(*data)
+
+
+def value(name: str, data: tuple[Tensor, Tensor]) -> float:
+    """Return a measure of some data."""
+    return MEASURES[name].compute(layer(data))
