@@ -104,7 +104,9 @@ def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
     found = lm.profile(model, (x, y), ["0", "1"], mixed=0)
     assert math.isnan(found["1"].snnl)
     assert math.isfinite(found["0"].snnl)
-    assert "1: its features are NaN or infinite." in found.notices
+    (told,) = [notice for notice in found.notices if notice.startswith("1 is not measured: ")]
+    assert "of 40 examples" in told
+    assert "NaN or infinite, the first at row " in told
     assert "–" in str(found)
 
 
@@ -196,7 +198,9 @@ def test_a_profile_says_what_it_leaves_out_and_where_auto_would_mix() -> None:
     assert "60 of them mixed at ratios 0.25, 0.5" in text
     weights = auto_weights(lm.profile(net(), images()))
     best = max(weights, key=lambda name: weights[name])
-    assert f'at="auto" would mix most often at {best} ({weights[best]:.0%})' in text
+    reads = 'at="auto", which reads SNNL alone, would mix most often at'
+    assert f"{reads} {best} ({weights[best]:.0%})" in text
+    assert "its standard error over examples 0.0" in text
     assert "at=" not in str(lm.profile(net(), images(), "final"))
 
 

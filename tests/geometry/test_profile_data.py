@@ -111,6 +111,38 @@ def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
     assert math.isfinite(found["input"].values["gap"])
 
 
+def test_labels_beyond_the_logits_and_logits_that_are_nan_are_told_of() -> None:
+    x, y = images()
+    told = lm.profile(net(), (x, y + 50)).notices
+    assert "loss is not measured: some labels are no classes of the logits." in told
+    model = net()
+    final = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        final.weight[0, 0] = math.nan
+    found = lm.profile(model, (x, y), ["input", "final"], quantities=["snnl", "gap"])
+    assert all(math.isnan(layer.values["gap"]) for layer in found)
+    reason = "the logits are NaN or infinite there."
+    assert f"gap is not measured at input, final: {reason}" in found.notices
+
+
+def test_examples_that_repeat_and_classes_of_a_few_are_told_of() -> None:
+    x, y = images()
+    found = lm.profile(net(), (torch.cat([x, x[:5]]), torch.cat([y, y[:5]])), mixed=0)
+    assert any(n.startswith("5 of 65 examples repeat an earlier one") for n in found.notices)
+    few = lm.profile(net(), (x[:24], y[:24]), mixed=0)
+    assert "The smallest class has 6 examples: all values are rough." in few.notices
+    assert not any("repeat" in notice for notice in few.notices)
+
+
+def test_noise_is_not_taken_for_advice() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(200, 20), torch.randint(3, (200,))
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3))
+    text = str(lm.profile(model, (x, y), ["input", "0", "final"], quantities="snnl"))
+    assert "Classes are shown to be apart at no layer: all are within two standard errors." in text
+    assert "auto" not in text
+
+
 def test_the_same_seed_gives_the_same_profile() -> None:
     values = [lm.profile(net(), images(), examples=40, seed=s).quantity("snnl") for s in (1, 1, 2)]
     assert values[0] == values[1] != values[2]
@@ -121,7 +153,7 @@ def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
     y[60] = 99
     found = lm.profile(net(), (x, y), mixed=0)
     assert (found.n, found.classes) == (60, 4)
-    assert found.notices == ("1 examples that are alone in their class were left out.",)
+    assert found.notices == ("1 example that is alone in its class was left out.",)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def test_an_interval_ends_where_values_must_and_the_report_says_so() -> None:
 
 def test_what_is_so_by_construction_is_explained() -> None:
     summary = made_summary()
-    (mixed,) = layer_table(summary).notes
+    same, mixed = layer_table(summary).notes
+    assert same.startswith("The same examples are measured at every seed: intervals leave out")
     assert mixed == (
         "Interpolation gap and loss of the mix: of 128 of the examples at most, mixed at the ratio "
         "0.5."
@@ -116,14 +117,14 @@ def test_what_is_so_by_construction_is_explained() -> None:
         if name not in OF_GAP:
             values["input"] = dict.fromkeys(values["input"], 0.5)
     ends["gap"]["final"] = dict.fromkeys(ends["gap"]["final"], 0.0)
-    _, at_input, at_final = layer_table(summary).notes
+    *_, at_input, at_final = layer_table(summary).notes
     assert "its features are the images themselves" in at_input
     assert at_input.endswith(
         "Only interpolation gap and loss of the mix differ there, for they depend on the whole net."
     )
     assert at_final.startswith("The interpolation gap is zero by construction at final: what")
     for text in (Page(html(summary, drawn(summary))).words, markdown(summary, drawn(summary))):
-        assert all(note in text for note in (mixed, at_input, at_final))
+        assert all(note in text for note in (same, mixed, at_input, at_final))
 
 
 def test_rho_is_shown_with_interval_p_and_expected_sign(page: str) -> None:

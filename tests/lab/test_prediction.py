@@ -55,7 +55,10 @@ def test_snnl_is_one_question_and_the_others_are_corrected_for_their_number() ->
     found = foretold(layers=LAYERS[:5], orders=dict.fromkeys(QUANTITIES, FALLING[:5]))
     assert [row.p_holm for row in found.ranks] == holm([2 / 120] * len(QUANTITIES))
     assert found.sentences[0].startswith("Layers with a low SNNL gain more from mixing here")
-    told = "of all 13 quantities, corrected for their number, none is shown to predict the gain"
+    told = (
+        "of all 13 quantities, corrected for their number, none is shown to predict the gain (5 "
+        "layers are too few to show any)"
+    )
     assert told in found.sentences[0]
     (note,) = [note for note in found.notes if "corrected p-value" in note]
     assert note == (

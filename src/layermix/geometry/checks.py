@@ -9,6 +9,12 @@ from layermix.errors import InputError
 
 def check_features(features: Tensor, labels: Tensor) -> None:
     """Refuse all but floating-point features (N, ...) with integer classes (N,)."""
+    for name, value in (("features", features), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"the {name} are a {type(value).__name__}, but must be a tensor: "
+                f"torch.as_tensor({name})"
+            )
     if not features.is_floating_point():
         raise InputError(f"features must be floating point, but are {features.dtype}")
     if labels.ndim != 1 or labels.is_floating_point():
@@ -25,13 +31,20 @@ def check_features(features: Tensor, labels: Tensor) -> None:
 
 def check_finite(features: Tensor) -> None:
     """Refuse features that are NaN or infinite, and name the first row that has such."""
+    if found := not_finite(features):
+        raise InputError(f"{found}: leave them out, or look for the layer that made them")
+
+
+def not_finite(features: Tensor) -> str | None:
+    """Return which examples have features that are NaN or infinite; None where none has."""
     bad = ~features.isfinite().flatten(1).all(1)
-    if bad.any():
-        first = int(bad.nonzero()[0])
-        raise InputError(
-            f"{int(bad.sum())} of {len(bad)} examples have features that are NaN or infinite, "
-            f"the first at row {first}: leave them out, or look for the layer that made them"
-        )
+    if not bad.any():
+        return None
+    count, first = int(bad.sum()), int(bad.nonzero()[0])
+    return (
+        f"{count} of {len(bad)} examples {'has' if count == 1 else 'have'} features that are NaN "
+        f"or infinite, the first at row {first}"
+    )
 
 
 def check_temperature(temperature: Tensor | float | None) -> float | None:

@@ -139,7 +139,7 @@ class _Batch:
         inside = int(self._labels.min()) >= 0 and int(self._labels.max()) < mixed.shape[1]
         target = MixedTarget(self._labels, self._labels[self._partner], lam)
         loss = float(target.loss(mixed)) if inside else math.nan
-        return (kl if kl > _ROUNDING else 0.0), loss
+        return (0.0 if kl <= _ROUNDING else kl), loss  # NaN stays NaN
 
     def _logits(self) -> Tensor:
         """Return the logits of a forward pass, float64 (B, C), on the CPU."""

@@ -58,6 +58,8 @@ def _panel(axes: "Axes", profile: "Profile", name: str) -> None:
         axes.axhline(_CHANCE[name], linestyle="--", linewidth=1, color="grey")
     if min(finite) > 0 and max(finite) > _DECADES * min(finite):
         axes.set_yscale("log")
+    elif quantity.bounds[0] == 0:  # so that noise does not fill a panel
+        axes.set_ylim(0, max(1.08 * max(finite), _NOTHING))
     axes.set_title(f"{quantity.heading} {quantity.arrow}", fontsize=9)
     axes.grid(alpha=0.3)
     step = math.ceil(len(values) / _NAMED)

@@ -13,6 +13,7 @@ from layermix.attach.site import unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
 from layermix.geometry.profiles.features import device_of, examples_that_fit, on_device
+from layermix.geometry.profiles.notices import about_examples, class_token, left_out
 from layermix.geometry.profiles.pooling import Pool, Pooling, norm_widths, pooling
 
 _KINDS = ("input", "block", "final", "logits")
@@ -55,7 +56,7 @@ def prepare(
     layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}
     fit = examples_that_fit(inner, layers, len(chosen.labels), memory)
     kept = fewer(chosen, fit)
-    notices = _notices(chosen, kept, wanted, fit, layers)
+    notices = [*left_out(chosen, kept, wanted, fit, layers), *about_examples(kept)]
     if points is None:
         notices += [
             f"{row.name} is left out: {row.obstacle}."
@@ -63,7 +64,7 @@ def prepare(
             if row.kind in _KINDS and row.obstacle
         ]
     if pool == "auto" and any(layer.how == "mean" for layer in layers.values()):
-        notices += _class_token(inner)
+        notices += class_token(inner)
     return Subject(kept, rows, layers, notices)
 
 
@@ -95,31 +96,4 @@ def _rows(table: Points, points: Where) -> list[MixPoint]:
         found.append(by_name[name])
     if not found:
         raise InputError("points is empty: name one or more, or leave it out")
-    return found
-
-
-def _class_token(model: nn.Module) -> list[str]:
-    """Return what is to be said where a model may read one position only, by the usual names."""
-    names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
-    found = sorted(names & {"cls_token", "class_token"})
-    return [f"The model has a {name}: pool='first' takes that position alone." for name in found]
-
-
-def _notices(
-    chosen: Examples, kept: Examples, wanted: int, fit: int, layers: Mapping[str, Pooling]
-) -> list[str]:
-    """Return what was left out, and why."""
-    n, drawn, found = len(kept.labels), min(wanted, chosen.seen), []
-    masked = isinstance(kept.x, Mapping) and "attention_mask" in kept.x
-    if masked and any(layer.positions and layer.how != "flatten" for layer in layers.values()):
-        found.append("Positions are those that the attention mask keeps.")
-    if drawn < chosen.seen:
-        found.append(f"{drawn:,} of {chosen.seen:,} examples were chosen at random.")
-    if fit < len(chosen.labels):
-        found.append(
-            f"No more than {fit:,} of them fit into memory with what is measured of the widest "
-            "layer: raise memory, or pool positions."
-        )
-    if alone := min(drawn, fit if fit < len(chosen.labels) else drawn) - n:
-        found.append(f"{alone:,} examples that are alone in their class were left out.")
     return found

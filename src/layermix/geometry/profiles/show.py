@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _NAME = 28  # characters of a mix point's name that are shown
 _APART = "↓ low, ↑ high where the classes are apart or mixing is safe; – not measured."
 _NOTHING = 1e-12  # shown as zero: rounding
+_ALIKE = 1.1  # largest over least weight below which points are as good as alike
 _ADVISED = 3  # points named of those where a mixer would mix
 
 
@@ -33,10 +34,11 @@ def as_text(profile: "Profile") -> str:
 def as_html(profile: "Profile") -> str:
     """Return the same as HTML, for a notebook."""
     heads = "".join(
-        f'<th title="{escape(q.meaning)}">{escape(q.heading)}</th>' for q in _quantities(profile)
+        f'<th title="{escape(f"{q.heading}: {q.meaning}")}">{escape(_heading(q))}</th>'
+        for q in _quantities(profile)
     )
     rows = "".join(_html_row(layer) for layer in profile)
-    notes = "<br>".join(map(escape, about(profile)))
+    notes = "<br>".join(map(escape, [*about(profile), _APART]))
     return (
         f"<table><thead><tr><th>mix point</th><th>features</th>{heads}</tr></thead>"
         f"<tbody>{rows}</tbody></table><p>{notes}</p>"
@@ -52,7 +54,7 @@ def about(profile: "Profile") -> list[str]:
     ratios = ", ".join(f"{ratio:g}" for ratio in profile.ratios)
     mixed = f"; {profile.mixed} of them mixed at ratios {ratios}" if profile.mixed else ""
     snnl = "snnl" in profile.quantities
-    chance = f"; SNNL at chance is {profile.chance:.3f} nats" if snnl else ""
+    chance = f"; SNNL at chance is {profile.chance:.3f} nats{_error(profile)}" if snnl else ""
     return [
         f"{profile.model}: N = {profile.n:,} examples of {profile.classes} classes, the same at "
         f"every layer{mixed}{chance}.",
@@ -90,14 +92,25 @@ def _quantities(profile: "Profile") -> list[Quantity]:
 
 def _advice(profile: "Profile") -> list[str]:
     """Return where a mixer would mix by the rule of ``at="auto"``, where there is a choice."""
-    if sum(layer.kind != "logits" for layer in profile) < 2:
+    layers = [layer for layer in profile if layer.kind != "logits" and math.isfinite(layer.snnl)]
+    if len(layers) < 2:
         return []
+    if all(profile.chance - layer.snnl < 2 * layer.standard_error for layer in layers):
+        return ["Classes are shown to be apart at no layer: all are within two standard errors."]
     weights = auto_weights(profile)
     most = sorted(weights, key=lambda name: -weights[name])
     shares = ", ".join(f"{name} ({weights[name]:.0%})" for name in most[:_ADVISED])
-    alike = weights[most[0]] == weights[most[-1]]
-    where = "all these points alike" if alike else f"most often at {shares}"
-    return [f'The rule of at="auto" would mix {where}.']
+    alike = weights[most[0]] < _ALIKE * weights[most[-1]]
+    where = "all these points nearly alike" if alike else f"most often at {shares}"
+    return [f'The rule of at="auto", which reads SNNL alone, would mix {where}.']
+
+
+def _error(profile: "Profile") -> str:
+    """Return the largest standard error of SNNL over chance, in words."""
+    errors = [layer.standard_error for layer in profile if math.isfinite(layer.standard_error)]
+    if not errors or not profile.chance:
+        return ""
+    return f", its standard error over examples {max(errors) / profile.chance:.3f} at most"
 
 
 def _heading(quantity: Quantity) -> str:

@@ -9,16 +9,18 @@ from layermix.attach import MixPoint
 from layermix.attach.observe import first
 from layermix.attach.site import as_module, unwrap
 from layermix.errors import InputError
+from layermix.geometry.checks import not_finite
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
 from layermix.geometry.layer import Layer
 from layermix.geometry.profiles.examples import Data
 from layermix.geometry.profiles.features import device_of, gathered, on_device
+from layermix.geometry.profiles.notices import unmeasured
 from layermix.geometry.profiles.pooling import Pool, Pooling
 from layermix.geometry.profiles.prepare import Subject, prepare
 from layermix.geometry.profiles.profile import LayerProfile, Profile
 from layermix.geometry.profiles.progress import Bar
 from layermix.geometry.profiles.randomness import seeded
-from layermix.geometry.quantities import OF_GAP, QUANTITIES, choose, measured
+from layermix.geometry.quantities import OF_GAP, choose, measured
 from layermix.geometry.snnl import SNNL, chance_level, layer_snnl
 
 
@@ -119,7 +121,7 @@ def profile(
         ratios=tuple(ratios) if mixed else (),
         classes=len(counts),
         chance=chance_level(counts),
-        notices=(*subject.notices, *_unmeasured(broken, quantities, len(counts))),
+        notices=(*subject.notices, *unmeasured(broken, quantities, len(counts), gaps)),
     )
 
 
@@ -160,23 +162,23 @@ def _layers(
     batch_size: int,
     memory: int,
     bar: Bar,
-) -> tuple[list[LayerProfile], list[str]]:
-    """Return the layers, and the names of those whose features are not finite."""
+) -> tuple[list[LayerProfile], dict[str, str]]:
+    """Return the layers, and of those with features that are not finite why."""
     (x, labels, _), device, layers = subject.examples, device_of(model), subject.layers
 
     def forward(done: int) -> None:
         bar.step(f"{done:,} of {len(labels):,} examples")
 
     with gathered(model, x, layers, batch_size, memory, forward) as features:
-        found, broken = [], []
+        found, broken = [], {}
         for row in subject.rows:
             bar.step(f"measuring {row.name}")
             own = features.pop(row.name).to(device)
             values, snnl = dict.fromkeys(quantities, math.nan), None
-            if own.isfinite().all():
-                values, snnl = _measure(own, labels, quantities, gaps.get(row.name))
+            if why := not_finite(own):
+                broken[row.name] = why
             else:
-                broken.append(row.name)
+                values, snnl = _measure(own, labels, quantities, gaps.get(row.name))
             found.append(_layer(row, layers[row.name], values, snnl))
             del own  # its file, where it has one, can be removed only when nothing holds it
     return found, broken
@@ -204,12 +206,3 @@ def _layer(
         temperature=snnl.temperature if snnl else math.nan,
         standard_error=snnl.standard_error if snnl else math.nan,
     )
-
-
-def _unmeasured(broken: list[str], quantities: tuple[str, ...], classes: int) -> list[str]:
-    """Return why values are missing."""
-    found = [f"{name}: its features are NaN or infinite." for name in broken]
-    if classes == 2 and "intrusion" in quantities:
-        name = QUANTITIES["intrusion"].short
-        found.append(f"{name} is not measured: of two classes there is no third to land in.")
-    return found

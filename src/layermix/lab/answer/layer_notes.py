@@ -15,7 +15,12 @@ Geometry = dict[str, dict[str, BySeed]]
 
 def layer_notes(geometry: Geometry) -> list[str]:
     """Return the notes on what was measured of the layers at the end of training."""
-    return [*_mixed(geometry), *_input(geometry), *_linear(geometry), *_cut(geometry)]
+    fixed = (
+        "The same examples are measured at every seed: intervals leave out what another choice of "
+        "examples would change, which the standard errors of layermix profile tell."
+    )
+    own = [*_mixed(geometry), *_input(geometry), *_linear(geometry), *_cut(geometry)]
+    return [fixed, *own] if geometry else []
 
 
 def fixed_at_input(geometry: Geometry) -> bool:

@@ -29,6 +29,7 @@ def notes(sizes: dict[str, int], results: Results) -> list[str]:
         "same for every run.",
         *_out_of_bounds(finished),
         f"One test image is {percentage_points(1 / sizes['test'])[1:]} points of accuracy.",
+        *_claim(finished),
         *_power(finished),
         *_same_place(finished),
         *_worse_than_guessing(sizes["classes"], finished),
@@ -63,6 +64,15 @@ def _out_of_bounds(finished: Results) -> list[str]:
     return [
         "Some intervals are cut at the least or greatest possible value, as at 0 or 100%: "
         f"{listed(found)}. Student-t intervals are symmetric and know no bounds."
+    ]
+
+
+def _claim(finished: Results) -> list[str]:
+    if not {"final", "input"} <= finished.keys():
+        return []
+    return [
+        "That final beats input was asked beforehand: in the answer its p stands uncorrected, in "
+        "the tables it is corrected with all others."
     ]
 
 

@@ -36,8 +36,11 @@ def sentences(ranks: list[Rank], layers: int) -> list[str]:
             "their values or gains are all equal, or some are missing."
         ]
     snnl = next((r for r in ranks if r.quantity == "snnl" and r.estimate), None)
-    parts = [*([_snnl(snnl, layers)] if snnl else []), *([_all(ranks)] if len(ranks) > 1 else [])]
-    first = "; ".join(parts) if snnl else f"here {_all(ranks)}"
+    parts = [
+        *([_snnl(snnl, layers)] if snnl else []),
+        *([_all(ranks, layers)] if len(ranks) > 1 else []),
+    ]
+    first = "; ".join(parts) if snnl else f"here {_all(ranks, layers)}"
     found = [f"{first[0].upper()}{first[1:]}."]
     if other := [r for r in ranks if r.side(r.p_holm) == "other"]:
         found.append(f"Against the hypothesis {_shown(other)} to order the layers the other way.")
@@ -99,14 +102,18 @@ def _snnl(found: Rank, layers: int) -> str:
     return f"{lead}: {mean_rho(found.estimate)}, {p}"
 
 
-def _all(ranks: list[Rank]) -> str:
+def _all(ranks: list[Rank], layers: int) -> str:
     shown = [r for r in ranks if r.side(r.p_holm) == "expected"]
     if len(ranks) == 1:
         return f"{_shown(shown) if shown else 'no quantity is shown'} to predict the gain"
     told = _shown(shown) if shown else "none is shown"
     if len(shown) == len(ranks):
         told = "every one is shown"
-    return f"of all {len(ranks)} quantities, corrected for their number, {told} to predict the gain"
+    tested = sum(found.p is not None for found in ranks)
+    never = tested * least_orders_p(layers) >= LEVEL
+    foregone = f" ({layers} layers are too few to show any)" if never and not shown else ""
+    all_of = f"of all {len(ranks)} quantities, corrected for their number"
+    return f"{all_of}, {told} to predict the gain{foregone}"
 
 
 def _shown(ranks: list[Rank]) -> str:

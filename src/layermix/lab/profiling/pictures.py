@@ -21,7 +21,7 @@ _OF_RUN = ("model", "weights", "data", "classes", "image_size", "image_column", 
 def of_run(config: ProfileConfig, folder: Path) -> Subject:
     """Return the net, weights and data of a run."""
     if not (folder / "weights.safetensors").exists():
-        raise InputError(f"{folder} is not the folder of a finished run: it holds no weights")
+        raise InputError(f"{folder} is not the folder of a finished run: {_no_run(folder)}")
     refuse(config, (*_OF_RUN, "normalise"), "a run brings its own {name}", " or --run")
     why = "a run has images, which have no {name}"
     refuse(config, ("text_column", "tokenizer"), why, " or --run")
@@ -29,6 +29,14 @@ def of_run(config: ProfileConfig, folder: Path) -> Subject:
     source = DataConfig(**run["data"])
     config = replace(config, model=run["net"], weights=weights, data=source.data)
     return _subject(config, lab_data.load(source), None)
+
+
+def _no_run(folder: Path) -> str:
+    """Return what a folder is instead of a run."""
+    if not folder.exists():
+        return "it does not exist"
+    runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
+    return f"it is a study; name {folder / 'runs' / runs[0]}" if runs else "it holds no weights"
 
 
 def of_pictures(config: ProfileConfig, source: DataConfig) -> Subject:

@@ -1,0 +1,91 @@
+"""What one must know to read a profile: what was left out, and what cannot be relied on."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from layermix.attach.structure import main_tensor
+from layermix.geometry.gap import Gap
+from layermix.geometry.profiles.examples import Examples
+from layermix.geometry.profiles.pooling import Pooling
+from layermix.geometry.quantities import QUANTITIES
+
+_FEW = 10  # members of a class below which its numbers are rough
+
+
+def left_out(
+    chosen: Examples, kept: Examples, wanted: int, fit: int, layers: Mapping[str, Pooling]
+) -> list[str]:
+    """Return which positions and examples were left out, and why."""
+    n, drawn, found = len(kept.labels), min(wanted, chosen.seen), []
+    masked = isinstance(kept.x, Mapping) and "attention_mask" in kept.x
+    if masked and any(layer.positions and layer.how != "flatten" for layer in layers.values()):
+        found.append("Positions are those that the attention mask keeps.")
+    if drawn < chosen.seen:
+        found.append(f"{drawn:,} of {chosen.seen:,} examples were chosen at random.")
+    if fit < len(chosen.labels):
+        found.append(
+            f"No more than {fit:,} of them fit into memory with what is measured of the widest "
+            "layer: raise memory, or pool positions."
+        )
+    if alone := min(drawn, fit if fit < len(chosen.labels) else drawn) - n:
+        one = "1 example that is alone in its class was left out."
+        many = f"{alone:,} examples that are alone in their class were left out."
+        found.append(one if alone == 1 else many)
+    return found
+
+
+def about_examples(examples: Examples) -> list[str]:
+    """Return what is wrong with the examples themselves: some occur twice, or are too few."""
+    found, n = [], len(examples.labels)
+    rows = main_tensor(examples.x).detach().cpu().reshape(n, -1).contiguous().view(torch.uint8)
+    if again := n - len({hash(row.tobytes()) for row in rows.numpy()}):
+        found.append(
+            f"{again:,} of {n:,} examples repeat an earlier one. What looks at neighbours takes "
+            "its twin for one: draw without replacement."
+        )
+    least = int(examples.labels.unique(return_counts=True)[1].min())
+    if least < _FEW:
+        found.append(f"The smallest class has {least} examples: all values are rough.")
+    return found
+
+
+def class_token(model: nn.Module) -> list[str]:
+    """Return what is to be said where a model may read one position only, by the usual names."""
+    names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
+    found = sorted(names & {"cls_token", "class_token"})
+    return [f"The model has a {name}: pool='first' takes that position alone." for name in found]
+
+
+def unmeasured(
+    broken: Mapping[str, str],
+    quantities: Sequence[str],
+    classes: int,
+    gaps: Mapping[str, Gap],
+) -> list[str]:
+    """Return why values are missing.
+
+    Parameters
+    ----------
+    broken
+        Points whose features are not finite, with which examples those are.
+    quantities
+        What was asked for.
+    classes
+        Number of classes.
+    gaps
+        Of each point.
+    """
+    found = [f"{name} is not measured: {why}." for name, why in broken.items()]
+    if classes == 2 and "intrusion" in quantities:
+        name = QUANTITIES["intrusion"].short
+        found.append(f"{name} is not measured: of two classes there is no third to land in.")
+    if nowhere := [name for name, gap in gaps.items() if math.isnan(gap.kl)]:
+        found.append(
+            f"gap is not measured at {', '.join(nowhere)}: the logits are NaN or infinite there."
+        )
+    elif any(math.isnan(gap.cross_entropy) for gap in gaps.values()):
+        found.append("loss is not measured: some labels are no classes of the logits.")
+    return found
