@@ -36,7 +36,7 @@ def step(model: nn.Module, capture: lm.Capture, x: Tensor, y: Tensor) -> list[Te
 
 @pytest.mark.parametrize(("net", "point"), CASES)
 def test_a_compiled_model_is_captured_like_an_eager_one(net: str, point: str) -> None:
-    eager, (x, _) = NETS[net][0](), batch(net, 6)
+    eager, (x, _) = NETS[net][0]().double(), batch(net, 6, torch.float64)
     y, models = torch.arange(6) % 2, [eager, compiled(copy.deepcopy(eager))]
     captures = [lm.Capture(model, at=point) for model in models]
     for _ in range(2):

@@ -31,7 +31,8 @@ def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
     *lines, report = after.splitlines()[1:]
     answer = " ".join(line.strip() for line in lines)
     assert answer.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
-    assert "corrected for their number, none is shown to predict the gain. Depth alone, " in answer
+    told = "corrected for their number, none is shown to predict the gain (3 layers are too few to"
+    assert f"{told} show any). Depth alone, " in answer
     assert report == f"Report: {folder}/report.html"
     assert max(map(len, [*before.splitlines(), *lines])) <= 110
 
