@@ -120,6 +120,6 @@ def _best(energies: Tensor, own: Tensor, other: Tensor, counted: Tensor) -> floa
         values = [_rows(energies / t, own, other)[counted].mean() for t in temperatures.tolist()]
         return torch.stack(values).cpu()
 
-    alone = torch.eye(len(energies), dtype=torch.bool, device=energies.device)
-    distances = -energies.masked_fill(alone, -math.inf)
-    return minimise(loss, span_of(distances[~alone], distances.amin(1)))
+    pairs = own | other
+    distances = -energies.masked_fill(~pairs, -math.inf)
+    return minimise(loss, span_of(distances[pairs], distances.amin(1)))
