@@ -48,8 +48,9 @@ def test_a_floor_imports_only_from_itself_and_the_floors_below(module: str) -> N
     assert [name for name in own if floor(name) > floor(module)] == []
 
 
-# What a profile can be turned into where a library is installed, imported when it is asked for.
+# What can be done where a library is installed, which is imported when it is asked for.
 OPTIONAL = {
+    "layermix.mixing.partners.by_distance": {"scipy"},
     "layermix.geometry.profiles.profile": {"matplotlib", "pandas"},
     "layermix.geometry.profiles.export": {"pandas"},
     "layermix.geometry.profiles.draw": {"matplotlib"},

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable
 
 _SHORT = 5  # letters of a name up to which a few shared ones say nothing
+_FAR = 0.2  # less alike than the closest name by this much: not what was meant
 
 
 class LayermixError(Exception):
@@ -37,6 +38,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     """
     names = list(known)
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
+    alike = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
+    close = [other for other, like in zip(close, alike, strict=True) if like > alike[0] - _FAR]
     if close:
         hint = "did you mean " + " or ".join(repr(n) for n in close) + "?"
     else:

@@ -165,9 +165,11 @@ def test_a_resumed_run_draws_and_drops_as_an_uninterrupted_one(per: Any) -> None
         if step == 6:
             first.next_epoch()
             resumed.next_epoch()
-        targets = [mixer(x, y)[1] for mixer in mixers]
-        assert targets[0].ratio.equal(targets[1].ratio)
-        assert targets[0].partner_labels.equal(targets[1].partner_labels)
+        one, other = (mixer(x, y)[1] for mixer in mixers)
+        assert isinstance(one, lm.MixedTarget)
+        assert isinstance(other, lm.MixedTarget)
+        assert one.ratio.equal(other.ratio)
+        assert one.partner_labels.equal(other.partner_labels)
         assert first.state_dict() == resumed.state_dict()
 
 

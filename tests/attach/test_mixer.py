@@ -1,13 +1,14 @@
 """What one mixed step does, and what it leaves alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from tiny_nets import NETS, Mlp, ResNet, batch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Per
-from layermix.mixing.blend import BLENDS
+from layermix.mixing import BLENDS, Blend, Blended, Per
 
 POINTS = ["input", "blocks.0", "blocks.1", "final", "logits"]
 
@@ -177,7 +178,11 @@ def test_checking_keeps_the_mode_of_every_module() -> None:
 
 
 def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BLENDS, "swap", lambda x, plan: x[plan.partner])
+    class Swap(Blend):
+        def __call__(self, own: Tensor, other: Tensor, ratio: Tensor, *more: Any) -> Blended:
+            return Blended(other, ratio)
+
+    monkeypatch.setitem(BLENDS, "swap", Swap)
     mixer = lm.Mixer(one_hot_net(5), at="final", blend="swap")
     plan = mixer.draw(5)
     with mixer.apply(plan):

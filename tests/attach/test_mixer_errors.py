@@ -92,7 +92,7 @@ def test_a_model_that_is_no_module_is_refused() -> None:
 def test_labels_that_are_no_tensor_are_refused() -> None:
     mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
     with pytest.raises(lm.InputError, match=r"^the labels are a list, but must be a tensor: torch"):
-        mixer(x, y.tolist())  # pyright: ignore[reportArgumentType]
+        mixer(x, y.tolist())  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def test_a_batch_the_model_cannot_take_is_told_from_the_examples_that_were_probed() -> None:

@@ -83,10 +83,9 @@ def test_outside_data_parallel_training_the_rank_is_zero() -> None:
 
 
 def test_the_ratio_of_an_epoch_holds_for_all_its_steps() -> None:
-    net, (x, y) = ResNet(), batch("resnet", 4)
-    mixer = lm.Mixer(net, at="final", per="epoch")
-    first = {float(mixer(x, y)[1].ratio) for _ in range(4)}
+    mixer = lm.Mixer(ResNet(), at="final", per="epoch")
+    first = {float(mixer.draw(4).ratio) for _ in range(4)}
     mixer.next_epoch()
-    second = {float(mixer(x, y)[1].ratio) for _ in range(4)}
+    second = {float(mixer.draw(4).ratio) for _ in range(4)}
     assert len(first) == len(second) == 1
     assert first != second

@@ -91,6 +91,7 @@ def test_a_batch_by_name_is_not_mixed_in_eval_mode() -> None:
     net, (x, y) = tiny_bert().eval(), sentences()
     output, target = lm.Mixer(net, at="final", ratio=0.5)(x, y)
     assert output.logits.equal(net(**x).logits)
+    assert isinstance(target, lm.MixedTarget)
     assert target.labels is y
 
 

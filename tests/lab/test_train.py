@@ -229,7 +229,7 @@ def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
             net(x)
     else:
         net(x)
-    found = loss(plan.target(y), mixed_at)
+    found = loss(y, plan.target(y), mixed_at)
     h = net.block1(net.flatten(x))  # pyright: ignore[reportCallIssue]
     h = lm.mix(h, plan) if mixed else h
     features = net.block2(h)  # pyright: ignore[reportCallIssue]

@@ -25,6 +25,7 @@ def test_a_plan_cannot_be_changed(field: str) -> None:
 
 def test_the_target_of_a_plan_takes_its_partners_and_ratio() -> None:
     target = lm.Plan("final", RATIO, PARTNER).target(torch.tensor([7, 8, 9]))
+    assert isinstance(target, lm.MixedTarget)
     assert target.labels.tolist() == [7, 8, 9]
     assert target.partner_labels.tolist() == [9, 7, 8]
     assert target.ratio.equal(RATIO)

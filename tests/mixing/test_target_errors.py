@@ -11,7 +11,7 @@ def target(labels: Tensor) -> lm.MixedTarget:
     return lm.MixedTarget(labels, labels, torch.tensor(0.5))
 
 
-@pytest.mark.parametrize(("label", "shown"), [(3, "3"), (-1, "-1"), (-100, "-100")])
+@pytest.mark.parametrize(("label", "shown"), [(3, "3"), (-1, "-1"), (-7, "-7")])
 def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None:
     wrong = target(torch.tensor([0, label, 2]))
     expected = f"label {shown} is outside the 3 classes 0 to 2 of the output"
@@ -36,7 +36,8 @@ def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None
         ),
         (
             torch.tensor([[0, 1], [1, 0]]),
-            "torch.int64 of shape (2, 2): one-hot labels become classes by .argmax(dim=1)",
+            "torch.int64 of shape (2, 2): one-hot labels become classes by .argmax(dim=1), soft "
+            "labels are floats (B, C)",
         ),
         (torch.tensor([[0], [1]]), "torch.int64 of shape (2, 1): one class for each example"),
     ],
@@ -46,21 +47,38 @@ def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: s
         "the default loss needs integer class labels (int64) of shape (B,), but the labels are "
         f"{seen}, or pass a criterion of your own"
     )
-    for use in (lambda: target(labels).loss(torch.randn(2, 3)), lambda: target(labels).dense(3)):
-        with pytest.raises(lm.InputError) as error:
-            use()
-        assert str(error.value) == expected
+    with pytest.raises(lm.InputError) as error:
+        target(labels).loss(torch.randn(2, 3))
+    assert str(error.value) == expected
 
 
-@pytest.mark.parametrize("labels", [torch.eye(3), torch.tensor([0.0, 1.0, 2.0])])
-def test_accuracy_needs_classes(labels: Tensor) -> None:
-    with pytest.raises(
-        lm.InputError, match=r"^accuracy needs integer class labels of shape \(3,\)"
-    ):
-        target(labels).accuracy(torch.randn(3, 3))
+def test_soft_labels_of_classes_need_their_number() -> None:
+    with pytest.raises(lm.InputError) as error:
+        target(torch.tensor([0, 1])).dense()
+    assert str(error.value) == "integer labels need num_classes to become soft labels"
 
 
-@pytest.mark.parametrize("output", [(torch.randn(2, 3),), {"logits": torch.randn(2, 3)}])
+def test_accuracy_needs_classes() -> None:
+    with pytest.raises(lm.InputError) as error:
+        target(torch.tensor([0.0, 1.0, 2.0])).accuracy(torch.randn(3, 3))
+    assert str(error.value) == (
+        "accuracy needs integer class labels of shape (3,), but the labels are torch.float32 of "
+        "shape (3,)"
+    )
+
+
+def test_settings_of_the_default_loss_are_not_lost_beside_a_criterion() -> None:
+    with pytest.raises(lm.InputError) as error:
+        target(torch.tensor([0, 1])).loss(
+            torch.randn(2, 3), torch.nn.CrossEntropyLoss(), label_smoothing=0.1
+        )
+    assert str(error.value) == (
+        "label_smoothing is a setting of the default loss, but a criterion was given: build the "
+        "criterion with it"
+    )
+
+
+@pytest.mark.parametrize("output", [(torch.randn(2, 3),), {"scores": torch.randn(2, 3)}])
 def test_an_output_that_is_not_logits_is_refused(output: object) -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1])).loss(output)

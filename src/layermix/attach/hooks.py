@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layermix.attach.channels import Layout, layout
 from layermix.attach.site import Site
 from layermix.attach.structure import edit_inputs, edit_output
 from layermix.errors import InputError, RunError
@@ -59,9 +60,10 @@ class Switch:
 class Hook:
     """Mix one site when the plan names it."""
 
-    def __init__(self, switch: Switch, point: str) -> None:
+    def __init__(self, switch: Switch, point: str, layout: Layout) -> None:
         self.switch = switch
         self.point = point
+        self.layout = layout
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
@@ -79,29 +81,29 @@ class Hook:
 
     def _mix(self, tensor: Tensor, plan: Plan) -> Tensor:
         try:
-            mixed = mix(tensor, plan)
+            mixed = mix(tensor, plan, self.layout.channels(tensor.shape))
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
         self.switch.fired = True
         return mixed
 
     def __deepcopy__(self, memo: dict) -> "Hook":
-        return Hook(Switch(), self.point)
+        return _inert(self.point)
 
     def __reduce__(self) -> tuple:
         return _inert, (self.point,)
 
 
-def install(site: Site, switch: Switch) -> torch.utils.hooks.RemovableHandle:
+def install(model: nn.Module, site: Site, switch: Switch) -> torch.utils.hooks.RemovableHandle:
     """Put the hook of one site into the model, for good."""
-    hook = Hook(switch, site.name)
+    hook = Hook(switch, site.name, layout(model, site))
     if site.side == "before":
         return site.module.register_forward_pre_hook(hook.before, with_kwargs=True)
     return site.module.register_forward_hook(hook.after)
 
 
 def _inert(point: str) -> Hook:
-    return Hook(Switch(), point)
+    return Hook(Switch(), point, Layout())
 
 
 def in_backward() -> bool:

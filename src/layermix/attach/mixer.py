@@ -6,10 +6,9 @@ mixing at the final layer are the same object with another `at`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from layermix.attach.candidates import AUTO, resolve
@@ -18,8 +17,21 @@ from layermix.attach.mixpoint import MixPoint
 from layermix.attach.observe import Batch, batch_size, call
 from layermix.attach.probe import Probe
 from layermix.attach.site import as_module, find, unwrap
+from layermix.attach.structure import main_tensor
 from layermix.errors import InputError, unknown
-from layermix.mixing import MixedTarget, Per, Plan, Planner
+from layermix.mixing import (
+    Blend,
+    MixedTarget,
+    Pairing,
+    Per,
+    Plan,
+    Planner,
+    Remix,
+    Schedule,
+    Target,
+    Targets,
+)
+from layermix.mixing.ranks import place
 
 
 class Mixer:
@@ -41,16 +53,29 @@ class Mixer:
         equally likely until `reweigh` is called, for which ``layermix.geometry.auto_weights``
         makes weights of a profile; what cannot be mixed is dropped at the first step.
     alpha
-        Ratios come from Beta(alpha, alpha). Left out: 1 at the input, 2 elsewhere.
+        Ratios come from Beta(alpha, alpha); a number, or a schedule. Left out: 1 at the input, 2
+        elsewhere.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
-        Relative probability of each point of a list; equal when left out. `reweigh` changes it.
+        Relative probability of each point of a list, or a schedule of them; equal when left out.
+        `reweigh` changes it.
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"``; for the last call
         `next_epoch` at each epoch's start.
     blend
-        How two activations become one: the name of a blend.
+        How two activations become one: ``"linear"``, ``"cut"`` or another name in
+        `layermix.mixing.BLENDS`, or one with settings of its own such as ``Patches(soft=False)``.
+    partner
+        Who is mixed with whom: ``"permutation"``, ``"other_class"`` or another name in
+        `layermix.mixing.PARTNERS`, or one such as ``Nearest(k=4)``.
+    probability
+        That a step is mixed at all; a number, or a schedule: warm-up is a `Ramp`, switching off in
+        the last part of training a `Window`.
+    remix
+        How the weight of labels depends on how frequent their classes are.
+    across
+        Take partners from all processes of data parallel training.
     seed
         Seed of the mixer's own random streams, or a numpy generator to take one from. Global
         generators are neither read nor advanced.
@@ -77,12 +102,16 @@ class Mixer:
         self,
         model: nn.Module | Callable[..., Any],
         at: str | MixPoint | Iterable[str | MixPoint] = "final",
-        alpha: float | None = None,
+        alpha: float | Schedule | None = None,
         *,
         ratio: float | Literal["uniform"] | None = None,
-        weights: Sequence[float] | None = None,
+        weights: Sequence[float] | Schedule | None = None,
         per: Per = "batch",
-        blend: str = "linear",
+        blend: str | Blend = "linear",
+        partner: str | Pairing = "permutation",
+        probability: float | Schedule = 1.0,
+        remix: Remix | None = None,
+        across: bool = False,
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
     ) -> None:
@@ -102,12 +131,16 @@ class Mixer:
             ratio=ratio,
             per=per,
             blend=blend,
+            partner=partner,
+            probability=probability,
+            remix=remix,
             seed=seed,
-            rank=_rank() if rank is None else rank,
+            rank=place()[0] if rank is None else rank,
+            ranks=place()[1] if across else 1,
         )
         self._sites = {name: find(inner, name) for name in names}
         self._switch = Switch()
-        self._handles = [install(site, self._switch) for site in self._sites.values()]
+        self._handles = [install(inner, site, self._switch) for site in self._sites.values()]
         self._probed = False
 
     def __repr__(self) -> str:
@@ -153,7 +186,11 @@ class Mixer:
         """
         self._planner.choice.reweigh(weights)
 
-    def __call__(self, x: Batch, y: Tensor) -> tuple[Any, MixedTarget]:
+    @overload
+    def __call__(self, x: Batch, y: Tensor) -> tuple[Any, Target]: ...
+    @overload
+    def __call__(self, x: Batch, y: Mapping[str, Tensor]) -> tuple[Any, Targets]: ...
+    def __call__(self, x: Batch, y: Tensor | Mapping[str, Tensor]) -> tuple[Any, Target | Targets]:
         """Run one forward pass with a freshly drawn plan; in eval mode nothing is mixed.
 
         Parameters
@@ -162,7 +199,7 @@ class Mixer:
             Batch of inputs, shape (B, ...), or a mapping of named inputs for ``model(**x)``; not
             changed.
         y
-            Labels, shape (B, ...).
+            Labels, shape (B, ...), or a mapping of several such tensors.
 
         Returns
         -------
@@ -170,19 +207,38 @@ class Mixer:
             What the model returned, in its own type, and the labels under the same plan.
         """
         if not self.model.training:
-            return call(self.model, x), MixedTarget.clean(y)
+            return call(self.model, x), _clean(y)
         if not self._probed:
             self.check(x)
-        plan = self.draw(batch_size(x))
-        target = plan.target(y)
+        plan = self.draw(batch_size(x), labels=y, inputs=x)
+        plan.check_labels(y)
         with self.apply(plan):
             output = call(self.model, x)
-        return output, target
+        return output, plan.target(y)
 
-    def draw(self, batch_size: int) -> Plan:
-        """Draw the plan of a step for `batch_size` examples, on the model's device."""
+    def draw(
+        self,
+        batch_size: int,
+        *,
+        labels: Tensor | Mapping[str, Tensor] | None = None,
+        inputs: Batch | None = None,
+    ) -> Plan:
+        """Draw the plan of a step, on the model's device.
+
+        Parameters
+        ----------
+        batch_size
+            The number of examples B.
+        labels, inputs
+            The batch, for partners that are chosen by them; of several inputs the first counts.
+        """
         parameter = next(self.model.parameters(), None)
-        return self._planner.draw(batch_size, "cpu" if parameter is None else parameter.device)
+        return self._planner.draw(
+            batch_size,
+            "cpu" if parameter is None else parameter.device,
+            labels=labels if isinstance(labels, Tensor) else None,
+            inputs=None if inputs is None else main_tensor(inputs),
+        )
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[None]:
@@ -227,7 +283,7 @@ class Mixer:
         self._probed = True
 
     def next_epoch(self) -> None:
-        """Draw the ratio of a new epoch, for ``per="epoch"``."""
+        """Begin an epoch, for schedules by epoch and for ``per="epoch"``."""
         self._planner.next_epoch()
 
     def state_dict(self) -> dict[str, Any]:
@@ -244,8 +300,8 @@ class Mixer:
             handle.remove()
 
 
-def _rank() -> int:
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank()
-    return 0
+def _clean(y: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+    """Return the target of a batch that is not mixed."""
+    if isinstance(y, Mapping):
+        return Targets({name: MixedTarget.clean(one) for name, one in y.items()})
+    return MixedTarget.clean(y)

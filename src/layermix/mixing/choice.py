@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.schedule import Clock, Schedule
 
 
 class Choice:
@@ -22,7 +23,7 @@ class Choice:
     points
         Names of the mix points, each of them once.
     weights
-        Relative probability of each point; equal when left out.
+        Relative probability of each point, or a schedule of them; equal when left out.
 
     Attributes
     ----------
@@ -36,9 +37,12 @@ class Choice:
         Points that are no longer drawn, and why.
     """
 
-    def __init__(self, points: Sequence[str], weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, points: Sequence[str], weights: Sequence[float] | Schedule | None = None
+    ) -> None:
         self.names = _distinct(points)
-        self.weights = dict(zip(points, _normalised(weights, len(points)), strict=True))
+        self._schedule = weights if isinstance(weights, Schedule) else None
+        self.weights = self._named(weights, Clock())
         self.log = [self.weights]
         self.dropped: dict[str, str] = {}
 
@@ -47,8 +51,10 @@ class Choice:
         """The points that can be drawn."""
         return tuple(self.weights)
 
-    def draw(self, rng: np.random.Generator) -> str:
-        """Draw a point; where there is but one, nothing is drawn."""
+    def draw(self, rng: np.random.Generator, clock: Clock | None = None) -> str:
+        """Draw a point, by the weights that a schedule has now; from one point nothing is drawn."""
+        if self._schedule and clock:
+            self.weights = self._named(self._schedule, clock)
         if len(self.weights) == 1:
             return self.points[0]
         shares = list(self.weights.values())
@@ -67,6 +73,10 @@ class Choice:
         InputError
             For a point that is not drawn here, a weight that is none, or nothing but zeros.
         """
+        if self._schedule:
+            raise InputError(
+                f"the weights follow {self._schedule}: build the mixer with plain weights, or none"
+            )
         if not isinstance(weights, Mapping):
             raise InputError(
                 f"the weights are a {type(weights).__name__}, but must be a mapping from mix "
@@ -133,6 +143,11 @@ class Choice:
         self.weights, self.dropped = dict(state["weights"]), dict(state["dropped"])
         self.log = [dict(weights) for weights in state["log"]]
 
+    def _named(self, weights: Sequence[float] | Schedule | None, clock: Clock) -> dict[str, float]:
+        """Return the probability of each point."""
+        now = weights.at(clock) if isinstance(weights, Schedule) else weights
+        return dict(zip(self.names, _normalised(now, len(self.names)), strict=True))
+
     def _check(self, point: str, weight: float) -> None:
         """Refuse a weight that is none, or of no point."""
         if point in self.dropped:
@@ -160,8 +175,9 @@ def _distinct(points: Sequence[str]) -> tuple[str, ...]:
     return tuple(points)
 
 
-def _normalised(weights: Sequence[float] | None, count: int) -> list[float]:
-    weights = [1.0] * count if weights is None else list(weights)
+def _normalised(weights: Sequence[float] | float | None, count: int) -> list[float]:
+    several = isinstance(weights, Sequence)
+    weights = [1.0] * count if weights is None else list(weights) if several else [weights]
     good = len(weights) == count and all(math.isfinite(w) and w >= 0 for w in weights)
     if not good or not sum(weights):
         raise InputError(

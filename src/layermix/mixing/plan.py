@@ -1,12 +1,17 @@
 """The plan: one immutable draw of (mix point, ratio, partner, blend), made before the forward."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import overload
 
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError
-from layermix.mixing.target import MixedTarget
+from layermix.errors import InputError, RunError
+from layermix.mixing.blends import Beside, Blend, Blended, find_blend
+from layermix.mixing.ranks import joined
+from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
+from layermix.mixing.targets.positions import ratio_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +19,8 @@ class Plan:
     """What one step mixes, and how.
 
     Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a`
-    is the activation at the mix point; its label is mixed by the same numbers.
+    is the activation at the mix point, or what another blend makes of both; its label is mixed by
+    the same numbers, or by what a blend that cuts really left of the example.
 
     Attributes
     ----------
@@ -26,13 +32,25 @@ class Plan:
     partner
         Who is mixed with whom; int64 tensor of shape (B,).
     blend
-        How two activations become one: the name of a blend.
+        How two activations become one: the name of a blend, or one with settings of its own.
+    draws
+        Further random numbers that the blend needs, by name, as its `draw` returns them.
+    remix
+        How the weight of labels depends on how frequent their classes are.
+    across
+        Whether partners are on all ranks of data parallel training, and count the joined batch.
+    left
+        What the mix has left of the own labels, for blends that know only then: empty before.
     """
 
     point: str
     ratio: Tensor
     partner: Tensor
-    blend: str = "linear"
+    blend: str | Blend = "linear"
+    draws: Mapping[str, Tensor] = field(default_factory=dict)
+    remix: Remix | None = None
+    across: bool = False
+    left: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
@@ -54,8 +72,73 @@ class Plan:
         """The number of examples B that the plan was drawn for."""
         return self.partner.shape[0]
 
-    def target(self, labels: Tensor) -> MixedTarget:
-        """Mix labels, a tensor of shape (B, ...), by this plan."""
+    @property
+    def weight(self) -> Tensor | None:
+        """The weight of the own label, or None where only the mix itself will tell it."""
+        return find_blend(self.blend).weight(self.ratio, self.draws)
+
+    def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
+        """Mix an activation: a pure function, which leaves no note on the plan.
+
+        Parameters
+        ----------
+        x
+            Floating-point tensor (B, ...).
+        channels
+            Which dimension of it has the channels: 1 for maps, -1 for tokens.
+
+        Raises
+        ------
+        InputError
+            For what `layermix.mix` refuses.
+        """
+        blend = find_blend(self.blend)
+        self._check(x)
+        everyone = joined(x) if self.across else x
+        try:
+            return blend(x, everyone[self.partner], self.ratio, self.draws, channels)
+        except KeyError as error:
+            raise InputError(
+                f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
+                "it with a mixer, or hand over what the blend's draw() returns"
+            ) from None
+
+    @overload
+    def target(self, labels: Tensor) -> Target: ...
+    @overload
+    def target(self, labels: Mapping[str, Tensor]) -> Targets: ...
+    def target(self, labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+        """Mix labels by this plan.
+
+        Parameters
+        ----------
+        labels
+            Tensor of shape (B, ...), or a mapping of several of them.
+
+        Returns
+        -------
+        Target or Targets
+            A `MixedTarget` but for blends that return more than B examples.
+
+        Raises
+        ------
+        InputError
+            For labels of another batch, or of positions that the blend has moved.
+        RunError
+            Before the mix, for blends that know only then how much they leave of an example.
+        """
+        if isinstance(labels, Mapping):
+            return Targets({name: self.target(one) for name, one in labels.items()})
+        self.check_labels(labels)
+        weight = self._left() if self.weight is None else self.weight
+        return ManyTarget(labels, weight) if weight.ndim == 2 else self._pairs(weight, labels)
+
+    def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
+        """Raise an `InputError` for labels that this plan cannot mix."""
+        if isinstance(labels, Mapping):
+            for one in labels.values():
+                self.check_labels(one)
+            return
         if not isinstance(labels, Tensor):
             raise InputError(
                 f"the labels are a {type(labels).__name__}, but must be a tensor: "
@@ -66,8 +149,51 @@ class Plan:
                 f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "
                 f"batch of {self.batch_size}: draw a plan for each batch"
             )
-        return MixedTarget(labels, labels[self.partner], self.ratio)
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
-        return Plan(self.point, self.ratio.to(device), self.partner.to(device), self.blend)
+        return replace(
+            self,
+            ratio=self.ratio.to(device),
+            partner=self.partner.to(device),
+            draws={name: value.to(device) for name, value in self.draws.items()},
+        )
+
+    def _check(self, x: Tensor) -> None:
+        if not x.is_floating_point():
+            raise InputError(
+                f"cannot mix a tensor of dtype {x.dtype} and shape {tuple(x.shape)}: mixing needs "
+                "floating point. Convert images with .float(); mix token ids after their embedding"
+            )
+        if x.ndim == 0 or x.shape[0] != self.batch_size:
+            raise InputError(
+                f"cannot mix a tensor of shape {tuple(x.shape)} by a plan drawn for a batch of "
+                f"{self.batch_size}: the first dimension must be the batch"
+            )
+
+    def _left(self) -> Tensor:
+        if "weight" not in self.left:
+            raise RunError(
+                f"the blend {self.blend!r} knows only after the mix how much it leaves of an "
+                "example: call plan.target(labels) after the forward pass, or after "
+                "layermix.mix(x, plan)"
+            )
+        return self.left["weight"]
+
+    def _pairs(self, weight: Tensor, labels: Tensor) -> Target:
+        """Return the target of examples that were mixed in pairs."""
+        blend = find_blend(self.blend)
+        if blend.moves and labels.ndim > 1 + labels.is_floating_point():
+            raise InputError(
+                f"the labels have shape {tuple(labels.shape)}, one for each position, but the "
+                f"blend {self.blend!r} moves the partner's positions: use 'cut', 'grid' or "
+                "'fourier'"
+            )
+        partner_labels = (joined(labels) if self.across else labels)[self.partner]
+        ratio = ratio_of(weight, self.left.get("mask"), labels)
+        if self.remix is not None:
+            ratio = self.remix(ratio, labels, partner_labels)
+        mixed = MixedTarget(labels, partner_labels, ratio)
+        if isinstance(blend, Beside):
+            return BesideTarget(MixedTarget.clean(labels), mixed, blend.eta)
+        return mixed

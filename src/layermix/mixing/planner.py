@@ -1,28 +1,28 @@
-"""The planner draws plans: where, how much and with whom, from a seed of its own.
+"""The planner draws plans: when, where, how much, with whom and how, from a seed of its own.
 
 Each question has its own random stream, so that the choice of the mix point does not shift the
 partners, and two planners of one seed draw the same partners whatever points they mix. Under data
-parallel training all ranks share the stream of points and of ratios per batch or per epoch, and
-each rank has its own of partners and of ratios per sample. No global generator is read.
+parallel training all ranks share the streams of when, of points and of ratios per batch or per
+epoch, and each rank has its own of partners, of ratios per sample and of what a blend draws. No
+global generator is read.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from dataclasses import asdict
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from layermix.errors import InputError, unknown
-from layermix.mixing.blend import BLENDS
+from layermix.errors import InputError
+from layermix.mixing.blends import Blend, find_blend
 from layermix.mixing.choice import Choice
+from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
-from layermix.mixing.ratio import Beta, Fixed, RatioLaw
-
-Per = Literal["batch", "sample", "epoch"]
-
-# The papers' values: mixup on CIFAR-10 uses alpha = 1 (Zhang et al., 2018), Manifold Mixup
-# alpha = 2 (Verma et al., 2019).
-INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
+from layermix.mixing.ratio import Amount, Per
+from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.targets import Remix
 
 
 class Planner:
@@ -33,85 +33,146 @@ class Planner:
     points
         Names of the mix points; each plan takes one of them.
     weights
-        Relative probability of each point; equal when left out.
+        Relative probability of each point, or a schedule of them; equal when left out.
     alpha
-        Ratios come from Beta(alpha, alpha). Left out: 1 at the input, 2 elsewhere.
+        Ratios come from Beta(alpha, alpha): a number or a schedule. Left out: 1 at the input, 2
+        elsewhere.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"`` (see `next_epoch`).
     blend
-        How two activations become one: a name in `BLENDS`.
+        How two activations become one: a name in `BLENDS`, or a `Blend`.
+    partner
+        Who is mixed with whom: a name in `PARTNERS`, or a `Pairing`.
+    probability
+        That a step is mixed at all, in [0, 1]: a number or a schedule. A step that is not has
+        ratio 1 and itself for partner.
+    remix
+        How the weight of labels depends on how frequent their classes are.
     seed
         Seed, or a generator from which a seed is taken.
     rank
         Rank of this process in data parallel training.
+    ranks
+        How many processes partners are taken from; 1 for those of this one alone.
 
     Attributes
     ----------
     choice
         The mix points with their weights, which may be changed on the way.
+    clock
+        Steps and epochs so far.
     """
 
     def __init__(
         self,
         points: Sequence[str],
         *,
-        weights: Sequence[float] | None = None,
-        alpha: float | None = None,
+        weights: Sequence[float] | Schedule | None = None,
+        alpha: float | Schedule | None = None,
         ratio: float | Literal["uniform"] | None = None,
         per: Per = "batch",
-        blend: str = "linear",
+        blend: str | Blend = "linear",
+        partner: str | Pairing = "permutation",
+        probability: float | Schedule = 1.0,
+        remix: Remix | None = None,
         seed: int | np.random.Generator = 0,
         rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.choice = Choice(points, weights)
-        if per not in get_args(Per):
-            raise unknown("value of per", per, get_args(Per))
-        if blend not in BLENDS:
-            raise unknown("blend", blend, BLENDS)
-        self.blend = blend
-        # The laws of dropped points too: their ratios of an epoch are drawn, so that none shifts.
-        self._laws = {point: _law(point, alpha, ratio) for point in points}
-        self.per: Per = per
+        self._amount = Amount(points, alpha, ratio, per)
+        self.blend, self._blend = blend, find_blend(blend)
+        self.pairing = find_pairing(partner)
+        if ranks > 1 and self.pairing.needs:
+            raise InputError(
+                f"partner {partner!r} looks at the {self.pairing.needs} of one process, so it "
+                "cannot go across ranks: use 'permutation' or 'derangement'"
+            )
+        self._probability, self._remix = probability, remix
+        self._rank, self._ranks = rank, ranks
+        self.clock = Clock()
         root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
         self._streams = {
             "point": _stream(root, 0),
             "ratio": _stream(root, 1),
             "sample": _stream(root, 2, rank),
-            "partner": _stream(root, 3, rank),
+            "partner": _stream(root, 3) if ranks > 1 else _stream(root, 3, rank),
+            "blend": _stream(root, 4, rank),
+            "when": _stream(root, 5),
         }
-        self._epoch_ratios: dict[str, float] = {}  # for each point; empty until the first draw
+        self._probability_now()
 
     @property
     def points(self) -> tuple[str, ...]:
         """The mix points that plans can take."""
         return self.choice.points
 
-    def draw(self, batch_size: int, device: torch.device | str = "cpu") -> Plan:
-        """Draw a plan for a batch of `batch_size` examples, its tensors on `device`."""
+    @property
+    def per(self) -> Per:
+        """What a ratio is drawn for."""
+        return self._amount.per
+
+    def draw(
+        self,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        *,
+        labels: Tensor | None = None,
+        inputs: Tensor | None = None,
+    ) -> Plan:
+        """Draw a plan for a batch.
+
+        Parameters
+        ----------
+        batch_size
+            The number of examples B.
+        device
+            Where its tensors shall be.
+        labels, inputs
+            Of the batch, (B, ...), for partners that are chosen by them.
+
+        Raises
+        ------
+        InputError
+            For an empty batch, or without the labels or inputs that partners are chosen by.
+        """
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
-        point = self.choice.draw(self._streams["point"])
-        ratio = torch.as_tensor(self._draw_ratio(point, batch_size), dtype=torch.float32)
-        partner = torch.from_numpy(self._streams["partner"].permutation(batch_size))
-        plan = Plan(point, ratio, partner.to(torch.int64), self.blend)
+        mixed = self._streams["when"].random() < self._probability_now()
+        point = self.choice.draw(self._streams["point"], self.clock)
+        ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
+        partner = self._partner(batch_size, labels, inputs)
+        draws = self._blend.draw(self._streams["blend"], ratio.shape, batch_size)
+        self.clock.step += 1
+        if mixed:
+            plan = Plan(
+                point,
+                torch.as_tensor(ratio, dtype=torch.float32),
+                torch.from_numpy(partner).to(torch.int64),
+                self.blend,
+                {name: _tensor(value) for name, value in draws.items()},
+                remix=self._remix,
+                across=self._ranks > 1,
+            )
+        else:
+            ones = torch.ones(ratio.shape, dtype=torch.float32)
+            plan = Plan(point, ones, torch.arange(batch_size))
         return plan if torch.device(device).type == "cpu" else plan.to(device)
 
     def next_epoch(self) -> None:
-        """Draw the ratios of a new epoch; nothing happens unless `per` is ``"epoch"``."""
-        if self.per == "epoch":
-            stream = self._streams["ratio"]
-            self._epoch_ratios = {
-                point: float(law.sample(stream, 1)[0]) for point, law in self._laws.items()
-            }
+        """Begin an epoch: schedules by epoch go on, and ratios per epoch are drawn."""
+        self.clock.next_epoch()
+        self._amount.next_epoch(self._streams["ratio"], self.clock)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return streams, ratios and weights, as numbers, strings, lists and dicts (JSON)."""
+        """Return streams, ratios, weights and clock: numbers, strings, lists and dicts (JSON)."""
         return {
             "streams": {name: rng.bit_generator.state for name, rng in self._streams.items()},
-            "epoch_ratios": dict(self._epoch_ratios),
+            "epoch_ratios": dict(self._amount.of_epoch),
             "choice": self.choice.state_dict(),
+            "clock": asdict(self.clock),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -122,7 +183,7 @@ class Planner:
         InputError
             For what is no state of a planner, or that of one with other mix points.
         """
-        missing = {"streams", "epoch_ratios", "choice"} - set(state)
+        missing = {"streams", "epoch_ratios", "choice", "clock"} - set(state)
         if missing or set(state["streams"]) != set(self._streams):
             raise InputError(
                 f"this is not the state of a planner: it has the keys {sorted(state)}. "
@@ -131,32 +192,37 @@ class Planner:
         self.choice.load_state_dict(state["choice"])
         for name, rng in self._streams.items():
             rng.bit_generator.state = state["streams"][name]
-        self._epoch_ratios = dict(state["epoch_ratios"])
+        self._amount.of_epoch = dict(state["epoch_ratios"])
+        self.clock = Clock(**state["clock"])
 
-    def _draw_ratio(self, point: str, batch_size: int) -> np.ndarray | float:
-        law = self._laws[point]
-        if self.per == "sample":
-            return law.sample(self._streams["sample"], batch_size)
-        if self.per == "batch":
-            return float(law.sample(self._streams["ratio"], 1)[0])
-        if not self._epoch_ratios:
-            self.next_epoch()
-        return self._epoch_ratios[point]
+    def _probability_now(self) -> float:
+        value = number_of(self._probability, self.clock, "probability")
+        if not 0 <= value <= 1:
+            raise InputError(f"probability is {value}, but it must be a number in [0, 1]")
+        return value
+
+    def _partner(self, size: int, labels: Tensor | None, inputs: Tensor | None) -> np.ndarray:
+        """Draw the partners of the batch, int64 (B,)."""
+        rng, needs = self._streams["partner"], self.pairing.needs
+        if self._ranks > 1:
+            everyone = self.pairing(rng, self._ranks * size, None)
+            return everyone[self._rank * size : (self._rank + 1) * size]
+        seen = {None: None, "labels": labels, "inputs": inputs}[needs]
+        if needs and (seen is None or len(seen) != size):
+            has = "none were given" if seen is None else f"those given are {tuple(seen.shape)}"
+            raise InputError(
+                f"{type(self.pairing).__name__} chooses partners by the {needs} of the batch of "
+                f"{size}, but {has}: call draw({size}, {needs}=...)"
+            )
+        return self.pairing(rng, size, seen)
+
+
+def _tensor(value: np.ndarray) -> Tensor:
+    """Return what a blend drew as a tensor: floats in float32, seeds in int64."""
+    tensor = torch.from_numpy(np.asarray(value))
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _stream(*key: int) -> np.random.Generator:
     seed, *spawn = key
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=spawn)))
-
-
-def _law(point: str, alpha: float | None, ratio: float | Literal["uniform"] | None) -> RatioLaw:
-    if ratio is not None and alpha is not None:
-        raise InputError(f"give alpha ({alpha!r}) or ratio ({ratio!r}), not both")
-    if ratio == "uniform":
-        return Beta(1.0)
-    if isinstance(ratio, str):
-        raise unknown("ratio", ratio, ["uniform"])
-    if ratio is not None:
-        return Fixed(ratio)
-    default = INPUT_ALPHA if point == "input" else HIDDEN_ALPHA
-    return Beta(default if alpha is None else alpha)

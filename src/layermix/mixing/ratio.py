@@ -6,12 +6,20 @@ below 1 most draws are close to 0 or 1 (little mixing), above 1 close to one hal
 
 import math
 import numbers
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from layermix.errors import InputError
+from layermix.errors import InputError, unknown
+from layermix.mixing.schedule import Clock, Schedule, number_of
+
+Per = Literal["batch", "sample", "epoch"]
+
+# The papers' values: mixup on CIFAR-10 uses alpha = 1 (Zhang et al., 2018), Manifold Mixup
+# alpha = 2 (Verma et al., 2019).
+INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
 
 
 class RatioLaw(Protocol):
@@ -57,3 +65,70 @@ class Fixed:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+class Amount:
+    """Draws the ratios of plans: per batch, per sample or per epoch.
+
+    Parameters
+    ----------
+    points
+        Names of all mix points, dropped ones too: their ratios of an epoch are drawn, so that none
+        shifts.
+    alpha, ratio, per
+        As for a planner.
+
+    Attributes
+    ----------
+    of_epoch
+        The ratio of each point in this epoch; empty until the first draw.
+    """
+
+    def __init__(
+        self,
+        points: Sequence[str],
+        alpha: float | Schedule | None,
+        ratio: float | Literal["uniform"] | None,
+        per: Per,
+    ) -> None:
+        if per not in get_args(Per):
+            raise unknown("value of per", per, get_args(Per))
+        if ratio is not None and alpha is not None:
+            raise InputError(f"give alpha ({alpha!r}) or ratio ({ratio!r}), not both")
+        self._points, self._alpha, self._ratio = tuple(points), alpha, ratio
+        self.per: Per = per
+        self.of_epoch: dict[str, float] = {}
+        for point in points:
+            self._law(point, Clock())
+
+    def draw(
+        self, point: str, size: int, streams: Mapping[str, np.random.Generator], clock: Clock
+    ) -> np.ndarray:
+        """Draw the ratio of a step, float64: () or, per sample, (size,)."""
+        if self.per == "sample":
+            return self._law(point, clock).sample(streams["sample"], size)
+        if self.per == "batch":
+            return self._law(point, clock).sample(streams["ratio"], 1).reshape(())
+        if not self.of_epoch:
+            self.next_epoch(streams["ratio"], clock)
+        return np.asarray(self.of_epoch[point])
+
+    def next_epoch(self, stream: np.random.Generator, clock: Clock) -> None:
+        """Draw the ratios of a new epoch; nothing happens unless they are per epoch."""
+        if self.per == "epoch":
+            self.of_epoch = {
+                point: float(self._law(point, clock).sample(stream, 1)[0]) for point in self._points
+            }
+
+    def _law(self, point: str, clock: Clock) -> RatioLaw:
+        if self._ratio == "uniform":
+            return Beta(1.0)
+        if isinstance(self._ratio, str):
+            raise unknown("ratio", self._ratio, ["uniform"])
+        if self._ratio is not None:
+            return Fixed(self._ratio)
+        if self._alpha is None:
+            return Beta(INPUT_ALPHA if point == "input" else HIDDEN_ALPHA)
+        if isinstance(self._alpha, Schedule):
+            return Beta(number_of(self._alpha, clock, "alpha"))
+        return Beta(self._alpha)

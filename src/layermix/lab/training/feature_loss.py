@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from layermix.attach import Capture
 from layermix.attach.observe import observe
 from layermix.attach.site import find, unwrap
+from layermix.errors import InputError
 from layermix.geometry import SoftNearestNeighborLoss
-from layermix.mixing import MixedTarget
+from layermix.mixing import MixedTarget, Target
 
 
 class FeatureLoss:
@@ -46,17 +47,28 @@ class FeatureLoss:
         observe(inner, sites, x, lambda name, _: passed.append(name))
         self._before = set(passed[: passed.index(point)])
 
-    def __call__(self, target: MixedTarget, mixed_at: str | None) -> Tensor:
+    def __call__(self, labels: Tensor, target: Target, mixed_at: str | None) -> Tensor:
         """Return the loss of the last forward pass, shape ().
 
         Parameters
         ----------
+        labels
+            Of its batch, (B,).
         target
-            The labels of its batch.
+            The same labels as they were mixed.
         mixed_at
             The mix point of that pass; None where nothing was mixed.
+
+        Raises
+        ------
+        InputError
+            When the features were mixed of more than two examples, so that they have no class.
         """
-        labels = target.labels
         if mixed_at in self._before:
+            if not isinstance(target, MixedTarget):
+                raise InputError(
+                    f"the features at {self.point!r} come after {mixed_at!r}, where whole batches "
+                    "are mixed, so they have no class: take the loss at an earlier mix point"
+                )
             labels = torch.where(target.ratio >= 0.5, labels, target.partner_labels)
         return self.weight * self._criterion(self._capture[self.point], labels)

@@ -23,7 +23,7 @@ from layermix.lab.training.feature_loss import FeatureLoss
 from layermix.lab.training.recipe import Recipe
 from layermix.lab.training.streams import Streams, torch_seed
 from layermix.lab.training.watch import Watch
-from layermix.mixing import MixedTarget
+from layermix.mixing import MixedTarget, Target
 
 Record = dict[str, Any]
 
@@ -183,7 +183,7 @@ class Trainer:
             output, target, point = self._forward(x, labels)
             loss = target.loss(output, self.criterion)
         if self.feature_loss:
-            loss = loss + self.feature_loss(target, point)
+            loss = loss + self.feature_loss(labels, target, point)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -191,7 +191,7 @@ class Trainer:
         self.step += 1
         return loss.detach(), target.accuracy(output).detach()
 
-    def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, MixedTarget, str | None]:
+    def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
         """Return output and target of a forward pass, and where it was mixed."""
         if self.mixer is None:
             return self.model(x), MixedTarget.clean(labels), None

@@ -1,0 +1,62 @@
+"""Aligned: the partner's positions are matched to the own example's before they are mixed.
+
+AlignMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2022), for hidden maps and tokens: entropic
+optimal transport (Sinkhorn iterations; Cuturi, 2013) between the positions of both, each with the
+same mass, gives for every position of the own example a mean over the partner's positions; those
+are mixed. Poses then agree, and the mix shows one object instead of two transparent ones.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from layermix.mixing.blends.blend import Blend, Blended, Draws, positions
+from layermix.mixing.blends.linear import interpolate
+
+
+@dataclass(frozen=True)
+class Aligned(Blend):
+    """Mix with the partner, aligned by optimal transport.
+
+    Attributes
+    ----------
+    entropy
+        Weight of the entropy, in units of the mean squared distance between positions.
+    iterations
+        Of Sinkhorn's algorithm.
+    """
+
+    entropy: float = 0.1
+    iterations: int = 100
+
+    @property
+    def moves(self) -> bool:
+        """Whether positions of the partner end up elsewhere: to those of the own example."""
+        return True
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations with positions; the cost grows with their squared number.
+
+        Gradients flow through both activations, not through the transport between them.
+        """
+        positions(own, channels)
+        x1, x2 = (x.movedim(channels, -1).flatten(1, -2) for x in (own, other))  # (B, L, C)
+        with torch.no_grad():
+            shares = self._transport(x1, x2)
+        aligned = (shares.to(own.dtype) @ x2).view(own.movedim(channels, -1).shape)
+        return Blended(interpolate(own, aligned.movedim(-1, channels), ratio), ratio)
+
+    def _transport(self, x1: Tensor, x2: Tensor) -> Tensor:
+        """Return for each position of x1 the shares of those of x2: (B, L, L), rows sum to 1."""
+        wide = torch.promote_types(x1.dtype, torch.float32)
+        cost = torch.cdist(x1.to(wide), x2.to(wide)).square()
+        scale = cost.mean((1, 2), keepdim=True).clamp_min(torch.finfo(wide).tiny)
+        logits = -cost / (self.entropy * scale)
+        rows, columns = logits.new_zeros(*logits.shape[:2], 1), logits.new_zeros(len(logits), 1, 1)
+        for _ in range(self.iterations):
+            columns = -(logits + rows).logsumexp(1, keepdim=True)
+            rows = -(logits + columns).logsumexp(2, keepdim=True)
+        return (logits + rows + columns).exp()

@@ -1,0 +1,38 @@
+"""Linear: ``lam * x + (1 - lam) * x[partner]``, everywhere.
+
+mixup (Zhang, Cisse, Dauphin, Lopez-Paz, 2018) at the input, Manifold Mixup (Verma et al., 2019) in
+hidden layers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from layermix.mixing.blends.blend import Blend, Blended, Draws, along
+
+
+@dataclass(frozen=True)
+class Linear(Blend):
+    """The blend of mixup and Manifold Mixup."""
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations of any shape; see `Blend`."""
+        return Blended(interpolate(own, other, ratio), ratio)
+
+
+def interpolate(x1: Tensor, x2: Tensor, ratio: Tensor) -> Tensor:
+    """Return ``ratio * x1 + (1 - ratio) * x2`` in the dtype and memory format of `x1`.
+
+    Parameters
+    ----------
+    x1, x2
+        Floating-point tensors of the same shape (B, ...).
+    ratio
+        Weight of `x1`: shape () or (B,).
+    """
+    # 1 - ratio is taken before the cast, so that it keeps its digits in bf16 and fp16.
+    weight = (1 - ratio.to(torch.promote_types(ratio.dtype, x1.dtype))).to(x1.dtype)
+    return torch.lerp(x1, x2, along(weight, x1.ndim) if weight.ndim else weight)

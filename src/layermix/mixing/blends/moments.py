@@ -1,0 +1,65 @@
+"""Moments: the mean and the spread of the partner, the structure of the own example.
+
+MoEx (Li, Wu, Lim, Belongie, Weinberger, 2021) gives each example its partner's moments over the
+channels at each position (positional normalisation), and mixes the labels by the ratio, 0.9 in the
+paper. MixStyle (Zhou, Yang, Qiao, Xiang, 2021) mixes the moments over the positions of each
+channel, and leaves the labels: a style has none. A ratio of 1 leaves an example as it is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from layermix.mixing.blends.blend import Blend, Blended, Draws, along, positions
+from layermix.mixing.blends.linear import interpolate
+
+_LEAST = 1e-5  # variance added
+
+
+@dataclass(frozen=True)
+class Exchange(Blend):
+    """MoEx: take the partner's moments over channels; labels are mixed by the ratio."""
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations with channels, floating point (B, C, ...) or (B, ..., C)."""
+        mean, spread = _moments(own, (channels,))
+        mean2, spread2 = _moments(other, (channels,))
+        return Blended(_unless_one(ratio, own, (own - mean) / spread * spread2 + mean2), ratio)
+
+
+@dataclass(frozen=True)
+class Style(Blend):
+    """MixStyle: mix the moments over positions; labels stay."""
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return 1: the class is that of the own example."""
+        return torch.ones_like(ratio)
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations with positions; gradients do not flow through the moments."""
+        positions(own, channels)
+        over = tuple(d for d in range(1, own.ndim) if d != channels % own.ndim)
+        with torch.no_grad():
+            mean, spread = _moments(own, over)
+            mean2, spread2 = _moments(other, over)
+            mixed_mean = interpolate(mean, mean2, ratio)
+            mixed_spread = interpolate(spread, spread2, ratio)
+        values = (own - mean) / spread * mixed_spread + mixed_mean
+        return Blended(_unless_one(ratio, own, values), torch.ones_like(ratio))
+
+
+def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation over some dimensions, which are kept with size 1."""
+    variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
+    return mean, (variance + _LEAST).sqrt()
+
+
+def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:
+    """Return what is mixed, and the own example where the ratio is 1."""
+    still = ratio == 1
+    return torch.where(along(still, own.ndim) if still.ndim else still, own, mixed)

@@ -1,0 +1,57 @@
+"""Noisy: the linear mix with additive and multiplicative noise.
+
+Noisy Feature Mixup (Lim, Erichson, Utrera, Xu, Mahoney, 2022):
+
+    (1 + s_m xi_m) * (lam x + (1 - lam) x[partner]) + s_a xi_a
+
+with xi_m uniform on (-1, 1), xi_a standard normal, and both strengths drawn anew for each mix, as
+the level times a draw from Beta(2, 5). A ratio of 1 mixes nothing and adds no noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.mixing import field
+from layermix.mixing.blends.blend import Blend, Blended, Draws, along, rows
+from layermix.mixing.blends.linear import interpolate
+
+
+@dataclass(frozen=True)
+class Noisy(Blend):
+    """Mix linearly, and add noise.
+
+    Attributes
+    ----------
+    additive, multiplicative
+        Levels of both noises; the paper's for CIFAR-10.
+    """
+
+    additive: float = 0.4
+    multiplicative: float = 0.2
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the strengths of both noises and the seeds of their fields."""
+        return {
+            "strength": rng.beta(2, 5, size=(*rows, 2)),
+            "seed": field.seeds(rng, (*rows, 2)),
+        }
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations of any shape; see `Blend`."""
+        shape, wide = tuple(own.shape[1:]), torch.promote_types(own.dtype, torch.float32)
+        strength = draws["strength"].to(wide).reshape(-1, 2) * (rows(ratio) < 1)[:, None]
+        add, multiply = (along(s, own.ndim) for s in strength.unbind(1))
+        seeds = draws["seed"].reshape(-1, 2)
+        if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
+            seeds = seeds + torch.arange(len(own), device=seeds.device)[:, None]
+        factor = 1 + self.multiplicative * multiply * (2 * field.uniform(seeds[:, 1], shape) - 1)
+        noise = self.additive * add * field.normal(seeds[:, 0], shape, wide)
+        mixed = interpolate(own, other, ratio)
+        return Blended(mixed * factor.to(own.dtype) + noise.to(own.dtype), ratio)

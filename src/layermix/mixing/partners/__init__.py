@@ -1,0 +1,44 @@
+"""With whom: the ways to choose partners, by name. Each has its formula and its source.
+
+A new way is a class and a line in `PARTNERS`; the mixer, the command line and the tests take it up.
+"""
+
+from layermix.errors import InputError, unknown
+from layermix.mixing.partners.anyone import Derangement, Permutation
+from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
+from layermix.mixing.partners.by_distance import Farthest, LabelKernel, Nearest, Transport
+from layermix.mixing.partners.pairing import Pairing
+
+__all__ = ["PARTNERS", "Pairing", "find_pairing"]
+
+PARTNERS: dict[str, type[Pairing]] = {
+    "permutation": Permutation,
+    "derangement": Derangement,
+    "other_class": OtherClass,
+    "same_class": SameClass,
+    "balanced": Balanced,
+    "nearest": Nearest,
+    "farthest": Farthest,
+    "transport": Transport,
+    "label_kernel": LabelKernel,
+}
+
+
+def find_pairing(partner: str | Pairing) -> Pairing:
+    """Return the way of that name with its default settings, or a way as it is.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or what is neither a name nor a way.
+    """
+    if isinstance(partner, Pairing):
+        return partner
+    if not isinstance(partner, str):
+        raise InputError(
+            f"partner is {partner!r}, but must be the name of a way to choose partners "
+            f"({', '.join(PARTNERS)}) or one such as layermix.mixing.Nearest(k=4)"
+        )
+    if partner not in PARTNERS:
+        raise unknown("way to choose partners", partner, PARTNERS)
+    return PARTNERS[partner]()

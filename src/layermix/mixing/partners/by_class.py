@@ -1,0 +1,58 @@
+"""Partners by class: of another one, of the same one, or of all classes equally often.
+
+Between classes only, mixup regularises what the labels say; within a class it is plain data
+augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
+González Ballester, 2021): each class of the batch is drawn as often as any other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from layermix.mixing.partners.pairing import Pairing, classes_of
+
+
+@dataclass(frozen=True)
+class OtherClass(Pairing):
+    """An example of another class; any example where the batch has but one class."""
+
+    needs = "labels"
+
+    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example; see `Pairing`."""
+        labels = classes_of(seen)
+        return _among(rng, labels[:, None] != labels)
+
+
+@dataclass(frozen=True)
+class SameClass(Pairing):
+    """Another example of the same class; itself where it is the only one."""
+
+    needs = "labels"
+
+    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example; see `Pairing`."""
+        labels = classes_of(seen)
+        allowed = labels[:, None] == labels
+        np.fill_diagonal(allowed, allowed.sum(1) == 1)
+        return _among(rng, allowed)
+
+
+@dataclass(frozen=True)
+class Balanced(Pairing):
+    """Each class of the batch equally often, so that rare classes are mixed in more."""
+
+    needs = "labels"
+
+    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example; see `Pairing`."""
+        _, place, counts = np.unique(classes_of(seen), return_inverse=True, return_counts=True)
+        share = 1 / counts[place]
+        return rng.choice(size, size=size, p=share / share.sum())
+
+
+def _among(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
+    """Return for each row one of the allowed columns, uniformly; any where none is allowed."""
+    keys = rng.random(allowed.shape)
+    return np.where(allowed, keys, keys - 1).argmax(1)

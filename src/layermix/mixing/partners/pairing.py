@@ -1,0 +1,81 @@
+"""What a way to choose partners is, and what it may have to know.
+
+Shapes: B examples.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How partners are chosen.
+
+    Attributes
+    ----------
+    needs
+        What it must see of the batch: nothing, its labels or its inputs.
+    """
+
+    needs: ClassVar[Literal["labels", "inputs"] | None] = None
+
+    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example.
+
+        Parameters
+        ----------
+        rng
+            The stream to draw from.
+        size
+            The number of examples B.
+        seen
+            What it needs, (B, ...): labels or inputs.
+
+        Returns
+        -------
+        numpy.ndarray
+            Partners, int64 (B,).
+        """
+        raise NotImplementedError
+
+
+def classes_of(seen: Tensor | None) -> np.ndarray:
+    """Return labels as numbers of classes, (B,).
+
+    Raises
+    ------
+    InputError
+        For labels that are not integer classes.
+    """
+    assert seen is not None
+    if seen.is_floating_point() or seen.ndim != 1:
+        raise InputError(
+            "partners by class need integer labels of shape (B,), but the labels are "
+            f"{seen.dtype} of shape {tuple(seen.shape)}: hand labels=... to draw"
+        )
+    return seen.cpu().numpy()
+
+
+def squared_distances(seen: Tensor | None) -> np.ndarray:
+    """Return the squared Euclidean distances of all pairs, float64 (B, B), inputs flattened.
+
+    Raises
+    ------
+    InputError
+        For inputs that are integers, such as token ids, which have no distance.
+    """
+    assert seen is not None
+    if not seen.is_floating_point():
+        raise InputError(
+            f"partners by distance need floating point, but they would be chosen by {seen.dtype} "
+            f"of shape {tuple(seen.shape)}: hand inputs=..., such as embeddings, to draw"
+        )
+    flat = seen.detach().reshape(len(seen), -1).float()
+    flat = flat - flat.mean(0)  # far from zero the digits of distances are lost
+    return torch.cdist(flat, flat).square().cpu().double().numpy()

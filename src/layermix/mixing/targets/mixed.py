@@ -1,0 +1,204 @@
+"""The mixed target of pairs: the labels of two examples, each with its weight.
+
+Cross-entropy is linear in the target, so ``CE(z, lam*y + (1-lam)*y')`` equals
+``lam*CE(z, y) + (1-lam)*CE(z, y')``. The second, the two-loss form of mixup's reference code, is
+used throughout: it needs no one-hots and stays meaningful for losses that are not linear in the
+target (focal, L1, margin).
+
+Shapes: B batch, C classes, `...` positions of dense labels.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+from layermix.mixing.targets.entropy import CrossEntropy, Parts
+from layermix.mixing.targets.target import (
+    Criterion,
+    Target,
+    check_classes,
+    check_range,
+    entropy_of,
+    kind,
+    logits_of,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class MixedTarget(Target):
+    """Labels mixed in pairs.
+
+    Attributes
+    ----------
+    labels
+        Labels of the batch: integer classes (B,) or, of dense predictions, (B, ...); floats for
+        soft labels (B, C, ...), several labels at once or numbers to predict.
+    partner_labels
+        Labels of each example's partner, the same shape.
+    ratio
+        Weight of `labels`, in [0, 1]: shape () or (B,); or one for each position, a shape that
+        broadcasts to that of the labels.
+    """
+
+    labels: Tensor
+    partner_labels: Tensor
+    ratio: Tensor
+
+    @classmethod
+    def clean(cls, labels: Tensor) -> "MixedTarget":
+        """Return the target of a batch that was not mixed."""
+        return cls(labels, labels, torch.ones((), device=labels.device))
+
+    def loss(
+        self,
+        output: Any,
+        criterion: Criterion | None = None,
+        *,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+    ) -> Tensor:
+        """Return ``ratio * criterion(output, labels) + (1-ratio) * criterion(output, partner's)``.
+
+        Parameters
+        ----------
+        output
+            What the model returned: logits (B, C, ...), or anything with them as `.logits`.
+        criterion
+            Loss of (output, labels). Left out: cross-entropy, for integer classes as for floats
+            of the logits' shape, which are taken for probabilities. Several labels at once need
+            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. Of a module that
+            takes the mean the parts are averaged here; a function may return a mean () where the
+            batch has one ratio, and must return one loss per example (B, ...) otherwise.
+        weight
+            Of each class in the default loss, (C,).
+        label_smoothing
+            Of the default loss, in [0, 1].
+        ignore_index
+            Label that the default loss leaves out.
+
+        Returns
+        -------
+        Tensor
+            The mean over the batch, shape (); with class weights or ignored labels, over their
+            weights.
+
+        Raises
+        ------
+        InputError
+            When labels are not classes of the output, or the criterion reduces what it must not.
+        """
+        logits = logits_of(output)
+        entropy = entropy_of(criterion, weight, label_smoothing, ignore_index)
+        if entropy:
+            first, second = (self._entropy(entropy, logits, labels) for labels in self._both)
+            norm = self._weigh(first.norm, second.norm).sum()
+            return self._weigh(first.loss, second.loss).sum() / norm
+        assert criterion is not None
+        if self.ratio.ndim and getattr(criterion, "reduction", None) == "mean":
+            criterion = copy.copy(criterion)
+            criterion.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
+        one, other = (criterion(logits, labels) for labels in self._both)
+        if one.ndim == 0 and self.ratio.ndim:
+            raise InputError(
+                "each example has a ratio of its own, but the criterion returned one mean "
+                'for the batch: build it with reduction="none"'
+            )
+        return self._weigh(one, other).mean()
+
+    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
+        """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1].
+
+        Of soft labels it is the probability that they give to the guesses.
+
+        Parameters
+        ----------
+        output
+            What the model returned: logits (B, C, ...), or anything with them as `.logits`.
+        k
+            How many of the best guesses count: top-k accuracy.
+        ignore_index
+            Label that does not count.
+
+        Raises
+        ------
+        InputError
+            When the labels are neither integer classes of the output nor soft labels.
+        """
+        logits = logits_of(output)
+        guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices  # (B, k, ...)
+        if self.labels.is_floating_point() and self.labels.shape == logits.shape:
+            return self.dense().gather(1, guesses).sum(1).mean()
+        if self.labels.is_floating_point() or self.labels.shape != guesses[:, 0].shape:
+            raise InputError(
+                f"accuracy needs integer class labels of shape {tuple(guesses[:, 0].shape)}, but "
+                f"the labels are {kind(self.labels)}"
+            )
+        for labels in self._both:
+            check_range(labels, logits.shape[1], ignore_index)
+        counts = [labels != ignore_index for labels in self._both]
+        hits = [(guesses == labels.unsqueeze(1)).any(1) for labels in self._both]
+        right = self._weigh(*(hit & count for hit, count in zip(hits, counts, strict=True)))
+        return right.sum() / self._weigh(*counts).sum()
+
+    def dense(self, num_classes: int | None = None) -> Tensor:
+        """Return the mixed labels.
+
+        Parameters
+        ----------
+        num_classes
+            Number of classes C, for integer labels.
+
+        Returns
+        -------
+        Tensor
+            Of integer classes (B, ...) soft labels (B, C, ...) in the ratio's dtype, which sum to
+            1 over the classes; of floats the labels mixed by the ratio, in their shape.
+
+        Raises
+        ------
+        InputError
+            When `num_classes` is missing, or labels are outside the classes.
+        """
+        if self.labels.is_floating_point():
+            return self._weigh(*self._both)
+        if num_classes is None:
+            raise InputError("integer labels need num_classes to become soft labels")
+        check_classes(self.labels, tuple(self.labels.shape), num_classes, 0)
+        ratio = self._like(self.labels).expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
+        soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
+        soft.scatter_(1, self.labels.unsqueeze(1), ratio)
+        return soft.scatter_add_(1, self.partner_labels.unsqueeze(1), 1 - ratio)
+
+    @property
+    def _both(self) -> tuple[Tensor, Tensor]:
+        return self.labels, self.partner_labels
+
+    def _entropy(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
+        if labels.is_floating_point() and labels.shape == logits.shape:
+            return entropy.of_probabilities(logits, labels)
+        shape = (*logits.shape[:1], *logits.shape[2:])
+        check_classes(labels, shape, _classes(logits), entropy.ignore_index)
+        return entropy.of_classes(logits, labels)
+
+    def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
+        """Return the values of both labels, (B, ...) or (), weighted by the ratio."""
+        ratio = self._like(own) if own.ndim else self.ratio
+        return ratio * own + (1 - ratio) * partner
+
+    def _like(self, values: Tensor) -> Tensor:
+        """Return the ratio in a shape that multiplies values of shape (B, ...)."""
+        ratio = self.ratio
+        if ratio.ndim < 2:
+            return ratio.view(-1, *[1] * (values.ndim - 1)) if ratio.ndim else ratio
+        if ratio.ndim == values.ndim + 1 and ratio.shape[1] == 1:
+            return ratio.squeeze(1)  # a loss over channels
+        return ratio.unsqueeze(1) if ratio.ndim == values.ndim - 1 else ratio
+
+
+def _classes(logits: Tensor) -> int:
+    return logits.shape[1] if logits.ndim > 1 else 1

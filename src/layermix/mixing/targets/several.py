@@ -1,0 +1,70 @@
+"""Several targets at once: a mapping, for models with more than one thing to predict."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from layermix.errors import InputError, unknown
+from layermix.mixing.targets.target import Criterion, Target
+
+
+@dataclass(frozen=True, eq=False)
+class Targets(Mapping[str, Target]):
+    """Mixed targets by name.
+
+    Attributes
+    ----------
+    by_name
+        The targets.
+    """
+
+    by_name: Mapping[str, Target]
+
+    def __getitem__(self, name: str) -> Target:
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_name)
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def loss(
+        self,
+        output: Mapping[str, Tensor],
+        criterion: Mapping[str, Criterion] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Tensor:
+        """Return the sum of the losses of all targets, shape ().
+
+        Parameters
+        ----------
+        output
+            What the model returned for each target, by the names of the targets.
+        criterion
+            Loss of each, by name; cross-entropy where it is left out.
+        weights
+            Of each loss, by name; 1 where it is left out.
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a name of no target.
+        """
+        criterion, weights = criterion or {}, weights or {}
+        for name in (*criterion, *weights):
+            if name not in self.by_name:
+                raise unknown("target", name, self.by_name)
+        for name in self.by_name:
+            if not isinstance(output, Mapping) or name not in output:
+                has = sorted(output) if isinstance(output, Mapping) else type(output).__name__
+                raise InputError(
+                    f"the labels are a mapping with {name!r}, but the output has none of that "
+                    f"name: it is {has}. Return a mapping by the names of the labels"
+                )
+        losses = [
+            weights.get(name, 1.0) * target.loss(output[name], criterion.get(name))
+            for name, target in self.by_name.items()
+        ]
+        return sum(losses[1:], losses[0])

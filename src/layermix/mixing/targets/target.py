@@ -1,0 +1,144 @@
+"""What every mixed target can do, and the checks that all of them share.
+
+Shapes: B examples, C classes, M outputs of the model: B, or more where a blend mixes more.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.mixing.targets.entropy import CrossEntropy
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+"""A loss of (output, labels)."""
+
+
+class Target(ABC):
+    """The labels of a batch under a plan, with the loss and the metrics that are right for it."""
+
+    @abstractmethod
+    def loss(
+        self,
+        output: Any,
+        criterion: Criterion | None = None,
+        *,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+    ) -> Tensor:
+        """Return the loss of what the model returned, shape ()."""
+
+    @abstractmethod
+    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
+        """Return the share of the labels' weight that the k best guesses have; shape ()."""
+
+    @abstractmethod
+    def dense(self, num_classes: int | None = None) -> Tensor:
+        """Return the mixed labels: of classes soft labels (M, C)."""
+
+    def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
+        """Return the negative log-likelihood in nats, unsmoothed and without gradient; shape ()."""
+        with torch.no_grad():
+            return self.loss(output, ignore_index=ignore_index)
+
+
+def logits_of(output: Any) -> Tensor:
+    """Return the logits of what a model returned: a tensor, `.logits` or ``["logits"]``.
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    logits = getattr(output, "logits", output)
+    if isinstance(logits, Mapping):
+        logits = logits.get("logits")
+    if isinstance(logits, Tensor):
+        return logits
+    raise InputError(
+        f"expected logits, or an output with .logits, but the model returned a "
+        f"{type(output).__name__}: hand over the logits"
+    )
+
+
+def entropy_of(
+    criterion: Criterion | None,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> CrossEntropy | None:
+    """Return the cross-entropy that is asked for, or None where a criterion is another loss.
+
+    Raises
+    ------
+    InputError
+        For settings of cross-entropy beside a criterion, which would not be heard.
+    """
+    settings = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    if criterion is None:
+        return CrossEntropy(**settings)
+    changed = [name for name, default in _DEFAULTS.items() if settings[name] != default]
+    if changed:
+        raise InputError(
+            f"{changed[0]} is a setting of the default loss, but a criterion was given: build the "
+            "criterion with it"
+        )
+    if isinstance(criterion, nn.CrossEntropyLoss) and criterion.reduction == "mean":
+        return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
+    return None
+
+
+_DEFAULTS = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
+
+
+def kind(labels: Tensor) -> str:
+    """Return dtype and shape in words."""
+    return f"{labels.dtype} of shape {tuple(labels.shape)}"
+
+
+def check_classes(labels: Tensor, shape: tuple[int, ...], num_classes: int, ignore: int) -> None:
+    """Refuse labels that are not integer classes of this shape.
+
+    Values are looked at only where that is free.
+
+    Raises
+    ------
+    InputError
+        For another shape or dtype, or a label outside the classes.
+    """
+    if labels.shape != shape or labels.dtype != torch.int64:
+        raise InputError(
+            "the default loss needs integer class labels (int64) of shape "
+            f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
+            "a criterion of your own"
+        )
+    check_range(labels, num_classes, ignore)
+
+
+def check_range(labels: Tensor, num_classes: int, ignore: int) -> None:
+    """Refuse labels outside the classes; values are looked at only where that is free."""
+    if labels.device.type != "cpu" or torch.compiler.is_compiling():
+        return  # reading values would stall the accelerator
+    wrong = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore)]
+    if wrong.numel():
+        raise InputError(
+            f"label {int(wrong.min()) if wrong.min() < 0 else int(wrong.max())} is outside the "
+            f"{num_classes} classes 0 to {num_classes - 1} of the output"
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(['B', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
+
+
+def _remedy(labels: Tensor, shape: tuple[int, ...]) -> str:
+    """Say how labels of another kind become classes."""
+    if labels.ndim == len(shape) + 1 and labels.shape[1] > 1:
+        return ": one-hot labels become classes by .argmax(dim=1), soft labels are floats (B, C)"
+    if labels.shape == shape:
+        return ": convert them with .long()"
+    return ": one class for each example" if len(shape) == 1 else ": one class for each position"

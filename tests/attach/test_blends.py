@@ -1,0 +1,121 @@
+"""Every blend, at every point of three nets, equals a forward written out by hand in float64.
+
+Output, target and gradients are compared. A blend that is registered is tested here by itself; it
+needs a reference in `blend_references`.
+"""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from blend_references import POSITIONS, REFERENCES, Mixed
+from test_reference import CASES, assert_same, assert_same_models
+from tiny_nets import NETS, batch
+from torch import Tensor, nn
+
+import layermix as lm
+from layermix.mixing import BLENDS, Many, Patches, Per
+
+TOKENS = {"blocks.0", "blocks.1", "patch_embed", "blocks.0.attn", "norm", "blocks.1.mlp"}
+TOKENS |= {"blocks.1.norm2"}  # of the ViT: channels last
+
+CONFIGURED: dict[str, Any] = {"patches, hard": Patches(soft=False), "many, dense": Many(dense=True)}
+ALL = {name: name for name in BLENDS} | CONFIGURED
+
+
+def name_of(blend: Any) -> str:
+    """Return the registered name of a blend."""
+    return (
+        blend if isinstance(blend, str) else next(n for n, c in BLENDS.items() if type(blend) is c)
+    )
+
+
+def settings_of(blend: Any) -> Any:
+    return BLENDS[blend]() if isinstance(blend, str) else blend
+
+
+def positions_of(blend: Any, dims: int) -> tuple[int, ...]:
+    """Return how many dimensions of positions a blend can mix."""
+    if isinstance(blend, Many) and blend.dense:
+        return 1, 2, 3
+    return POSITIONS.get(name_of(blend), (dims,))
+
+
+def channels_last(net: str, point: str, a: Tensor) -> bool:
+    return a.ndim == 3 and net == "vit" and point in TOKENS
+
+
+def by_hand(net: str, model: nn.Module, x: Tensor, plan: lm.Plan) -> tuple[Tensor, Tensor]:
+    """Run the written-out forward, mixed by the reference; return output and label weights."""
+    found: list[Tensor] = []
+
+    def at(name: str, a: Tensor) -> Tensor:
+        if name != plan.point:
+            return a
+        last = channels_last(net, name, a) or a.ndim == 2 or name_of(plan.blend) == "noisy"
+        blend = settings_of(plan.blend)
+        mixed: Mixed = REFERENCES[name_of(plan.blend)](a if last else a.movedim(1, -1), plan, blend)
+        found.append(mixed.weights)
+        return mixed.values if last else mixed.values.movedim(-1, 1)
+
+    output = NETS[net][1](model, x, at)
+    return output, found[0]
+
+
+def ends(net: str, point: str, blend: Any) -> bool:
+    """Tell whether a blend that returns more rows can: nothing else of the batch comes in after."""
+    if name_of(blend) not in ("many", "beside"):
+        return True
+    inside = {"stage1.1.bn1", "stage2.0.conv2", "stage2.0.shortcut", "blocks.0.attn"}
+    inside |= {"blocks.1.mlp", "blocks.1.norm2"}
+    if isinstance(blend, Many) and net == "vit":
+        inside |= {"input", "patch_embed"}  # what follows wants as many positions as there were
+    return point not in inside
+
+
+CASES_OF_BLENDS = [
+    pytest.param(net, point, blend, ("batch", "sample")[(i + j) % 2], id=f"{net}-{point}-{name}")
+    for i, (net, point) in enumerate(CASES)
+    for j, (name, blend) in enumerate(ALL.items())
+    if ends(net, point, blend)
+]
+
+
+def loss_by_hand(output: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy with every label weighted: the mean over rows, of 2B the sum of two means."""
+    logp = output.log_softmax(1)[:, y]  # (N, B)
+    rows = -(weights * logp).sum(1)
+    return rows.mean() if len(rows) % len(y) or len(rows) != 2 * len(y) else 2 * rows.mean()
+
+
+@pytest.mark.parametrize(("net", "point", "blend", "per"), CASES_OF_BLENDS)
+def test_output_target_and_gradients_equal_the_reference(
+    net: str, point: str, blend: Any, per: Per
+) -> None:
+    model, (x, y) = NETS[net][0]().double(), batch(net, 4, torch.float64)
+    twin = copy.deepcopy(model)
+    mixer = lm.Mixer(model, at=point, blend=blend, per=per, seed=3)
+    plan = lm.Mixer(copy.deepcopy(model), at=point, blend=blend, per=per, seed=3).draw(4)
+    dims = max(len(lm.activations(model, x, point)[point].shape) - 2, 0)
+    if dims not in positions_of(blend, dims):
+        with pytest.raises(lm.InputError, match=f"^at mix point '{point}': an activation of shape"):
+            mixer(x, y)
+        return
+
+    output, target = mixer(x, y)
+    loss = target.loss(output)
+    loss.backward()
+
+    expected, weights = by_hand(net, twin, x, plan)
+    expected_loss = loss_by_hand(expected, y, weights)
+    expected_loss.backward()
+    soft = weights @ torch.nn.functional.one_hot(y, 5).double()
+    assert_same(output, expected)
+    assert_same(target.dense(5).double(), soft)
+    assert_same(loss, expected_loss)
+    assert_same_models(model, twin)
+
+
+def test_every_blend_has_a_reference() -> None:
+    assert set(REFERENCES) == set(BLENDS), "write the new blend out in blend_references.py"
