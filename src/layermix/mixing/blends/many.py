@@ -9,7 +9,7 @@ Dense: every position of a map is mixed and classified on its own, as one map of
 an example's weight at a position is scaled by its attention there, how well the position agrees
 with the mean over all positions. For maps after which only pooling and the classifier follow.
 
-Shapes: B examples, N = times * B mixes, P positions, C channels.
+Shapes: B examples, N = k * B mixes, P positions, C channels.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Many(Blend):
 
     Attributes
     ----------
-    times
+    k
         Mixes for each example of the batch.
     low, high
         Between which the Dirichlet parameter is drawn.
@@ -35,7 +35,7 @@ class Many(Blend):
         Mix each position of a map on its own, weighted by attention.
     """
 
-    times: int = 8
+    k: int = 8
     low: float = 0.5
     high: float = 2.0
     dense: bool = False
@@ -43,9 +43,9 @@ class Many(Blend):
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
-        """Return the weights of all examples in each mix, (times * B, B); rows sum to 1."""
-        alpha = rng.uniform(self.low, self.high, size=(self.times * batch, 1))
-        gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.times * batch, batch)))
+        """Return the weights of all examples in each mix, (k * B, B); rows sum to 1."""
+        alpha = rng.uniform(self.low, self.high, size=(self.k * batch, 1))
+        gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.k * batch, batch)))
         return {"weights": gamma / gamma.sum(1, keepdims=True)}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:

@@ -16,6 +16,8 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.mixing.partners.pairing import Pairing, squared_distances
 
+_LEAST = 1e-30  # bandwidth of labels that are all the same
+
 
 @dataclass(frozen=True)
 class Nearest(Pairing):
@@ -99,7 +101,7 @@ class LabelKernel(Pairing):
         assert seen is not None
         distances = _others(squared_distances(seen.float()))
         h = float(seen.float().std(correction=0)) if self.bandwidth is None else self.bandwidth
-        exponents = -distances / (2 * max(h, np.finfo(np.float32).tiny) ** 2)
+        exponents = -distances / (2 * max(h, _LEAST) ** 2)
         # The largest of (log weight + Gumbel noise) falls on each with its probability.
         return (exponents + rng.gumbel(size=exponents.shape)).argmax(1)
 

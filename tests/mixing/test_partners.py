@@ -1,0 +1,143 @@
+"""With whom: every way to choose partners keeps its promise, from its own stream alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+import layermix as lm
+from layermix.mixing import PARTNERS, LabelKernel, Nearest, Planner, Transport
+
+LABELS = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2])
+INPUTS = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+
+
+def partner(way: Any, seed: int = 0, labels: Tensor = LABELS, inputs: Tensor = INPUTS) -> Tensor:
+    planner = Planner(["input"], partner=way, seed=seed)
+    return planner.draw(len(labels), labels=labels, inputs=inputs).partner
+
+
+@pytest.mark.parametrize("way", PARTNERS)
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_every_example_gets_a_partner_of_the_batch(way: str, size: int) -> None:
+    found = partner(way, labels=LABELS[-size:], inputs=INPUTS[-size:])
+    assert (found.shape, found.dtype) == ((size,), torch.int64)
+    assert set(found.tolist()) <= set(range(size))
+
+
+@pytest.mark.parametrize("way", PARTNERS)
+def test_the_same_seed_chooses_the_same_partners(way: str) -> None:
+    assert partner(way, seed=4).equal(partner(way, seed=4))
+
+
+@pytest.mark.parametrize("way", ["permutation", "derangement", "transport"])
+def test_some_ways_choose_everyone_once(way: str) -> None:
+    assert sorted(partner(way).tolist()) == list(range(9))
+
+
+def test_nobody_is_alone_in_a_derangement() -> None:
+    alone = [(partner("derangement", seed) == torch.arange(9)).any() for seed in range(50)]
+    assert not any(alone)
+
+
+def test_partners_of_another_class_are_drawn_uniformly() -> None:
+    drawn = torch.stack([partner("other_class", seed) for seed in range(600)])
+    assert (LABELS[drawn] != LABELS).all()
+    counts = torch.bincount(drawn[:, 0], minlength=9)[6:]
+    assert stats.chisquare(counts.numpy()).pvalue > 0.01
+
+
+def test_a_batch_of_one_class_mixes_within_it() -> None:
+    found = partner("other_class", labels=torch.zeros(9, dtype=torch.int64))
+    assert found.shape == (9,)
+
+
+def test_partners_of_the_same_class_are_another_example_where_there_is_one() -> None:
+    for seed in range(20):
+        found = partner("same_class", seed)
+        assert (LABELS[found] == LABELS).all()
+        assert (found != torch.arange(9)).tolist() == [True] * 8 + [False]
+
+
+def test_balanced_partners_are_of_every_class_equally_often() -> None:
+    drawn = torch.cat([LABELS[partner("balanced", seed)] for seed in range(300)])
+    assert stats.chisquare(torch.bincount(drawn).numpy()).pvalue > 0.01
+
+
+def test_nearest_and_farthest_are_those_of_all_pairs() -> None:
+    distances = torch.cdist(INPUTS.double(), INPUTS.double())
+    far = distances.argmax(1)
+    near = distances.fill_diagonal_(torch.inf).argmin(1)
+    assert partner("nearest").equal(near)
+    assert partner("farthest").equal(far)
+
+
+def test_one_of_several_neighbours_is_drawn() -> None:
+    distances = torch.cdist(INPUTS, INPUTS).fill_diagonal_(torch.inf)
+    allowed = distances.argsort(1)[:, :3]
+    drawn = torch.stack([partner(Nearest(k=3), seed) for seed in range(60)])
+    assert [set(drawn[:, i].tolist()) for i in range(9)] == [set(row.tolist()) for row in allowed]
+
+
+def test_transport_finds_the_cheapest_match_of_its_groups() -> None:
+    found = partner(Transport(k=9))
+    assert found.tolist() == list(range(9))  # each is nearest to itself
+    pairs = [partner(Transport(k=2), seed) for seed in range(20)]
+    random = [partner("permutation", seed) for seed in range(20)]
+    cost = [sum(float((INPUTS - INPUTS[p]).square().sum()) for p in ps) for ps in (pairs, random)]
+    assert cost[0] < cost[1]
+
+
+def test_the_label_kernel_draws_by_its_formula() -> None:
+    values, h = torch.tensor([0.0, 0.5, 1.0, 3.0]), 0.7
+    drawn = [
+        int(partner(LabelKernel(bandwidth=h), seed, values, INPUTS[:4])[0]) for seed in range(2000)
+    ]
+    weights = np.exp(-(values[1:].numpy() ** 2) / (2 * h**2))
+    expected = 2000 * weights / weights.sum()
+    assert stats.chisquare(np.bincount(drawn, minlength=4)[1:], expected).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("way", "needs"), [("other_class", "labels"), ("nearest", "inputs")])
+def test_what_partners_are_chosen_by_has_to_be_there(way: str, needs: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        Planner(["input"], partner=way).draw(4)
+    assert str(error.value) == (
+        f"{PARTNERS[way].__name__} chooses partners by the {needs} of the batch of 4, but none "
+        f"were given: call draw(4, {needs}=...)"
+    )
+
+
+def test_partners_by_class_need_classes() -> None:
+    with pytest.raises(lm.InputError, match=r"^partners by class need integer labels of shape"):
+        partner("other_class", labels=torch.rand(9))
+
+
+def test_partners_by_distance_need_floating_point() -> None:
+    with pytest.raises(lm.InputError, match=r"^partners by distance need floating point, but they"):
+        partner("nearest", inputs=torch.zeros(9, 4, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("nearst", r"^unknown way to choose partners 'nearst': did you mean 'nearest'\?$"),
+        (3, r"^partner is 3, but must be the name of a way to choose partners \(permutation, "),
+    ],
+)
+def test_an_unknown_way_is_refused(way: Any, message: str) -> None:
+    with pytest.raises(lm.InputError, match=message):
+        Planner(["input"], partner=way)
+
+
+def test_partners_across_ranks_cannot_be_chosen_by_labels() -> None:
+    with pytest.raises(lm.InputError, match=r"cannot go across ranks: use 'permutation' or"):
+        Planner(["input"], partner="other_class", ranks=2)
+
+
+def test_partners_across_ranks_are_one_permutation_of_the_joined_batch() -> None:
+    parts = [Planner(["input"], rank=rank, ranks=3).draw(4).partner for rank in range(3)]
+    assert sorted(torch.cat(parts).tolist()) == list(range(12))

@@ -1,0 +1,215 @@
+"""Targets of every kind: soft, several at once, numbers, dense, rare classes, mappings."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import layermix as lm
+from layermix.mixing import Beside, Cut, ManyTarget, Planner, Remix
+
+RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])]
+PARTNER = torch.tensor([2, 0, 3, 1])
+
+
+def plan(ratio: Tensor, **more: object) -> lm.Plan:
+    return lm.Plan("input", ratio, PARTNER, **more)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_soft_labels_are_mixed_as_the_distributions_they_are(ratio: Tensor) -> None:
+    soft, logits = torch.rand(4, 3).softmax(1), torch.randn(4, 3)
+    target = plan(ratio).target(soft)
+    lam = ratio.expand(4)[:, None]
+    mixed = lam * soft + (1 - lam) * soft[PARTNER]
+    torch.testing.assert_close(target.dense(), mixed)
+    torch.testing.assert_close(target.loss(logits), F.cross_entropy(logits, mixed))
+    expected = mixed.gather(1, logits.argmax(1, keepdim=True)).mean()
+    torch.testing.assert_close(target.accuracy(logits), expected)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_several_labels_at_once_have_a_loss_that_is_linear_in_them(ratio: Tensor) -> None:
+    y, logits = torch.randint(2, (4, 6)).float(), torch.randn(4, 6)
+    target = plan(ratio).target(y)
+    expected = F.binary_cross_entropy_with_logits(logits, target.dense())
+    torch.testing.assert_close(target.loss(logits, torch.nn.BCEWithLogitsLoss()), expected)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_numbers_have_the_gradient_of_mixed_numbers(ratio: Tensor) -> None:
+    y, output = torch.randn(4, 2), torch.randn(4, 2, requires_grad=True)
+    target = plan(ratio).target(y)
+    (one,) = torch.autograd.grad(target.loss(output, torch.nn.MSELoss()), output)
+    (other,) = torch.autograd.grad(F.mse_loss(output, target.dense()), output)
+    torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_label_smoothing_commutes_with_mixing(ratio: Tensor) -> None:
+    y, logits, s = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3), 0.1
+    target = plan(ratio).target(y)
+    smoothed_then_mixed = plan(ratio).target((1 - s) * F.one_hot(y, 3).float() + s / 3)
+    found = target.loss(logits, label_smoothing=s)
+    torch.testing.assert_close(found, smoothed_then_mixed.loss(logits))
+    torch.testing.assert_close(found, F.cross_entropy(logits, (1 - s) * target.dense(3) + s / 3))
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_class_weights_and_ignored_labels_count_as_in_cross_entropy(ratio: Tensor) -> None:
+    y, logits = torch.tensor([0, 7, 2, 0]), torch.randn(4, 3)
+    weight = torch.tensor([0.5, 1.0, 3.0])
+    target = plan(ratio).target(y)
+    loss, norm = 0.0, 0.0
+    for i, lam in enumerate(ratio.expand(4).tolist()):
+        for share, label in ((lam, int(y[i])), (1 - lam, int(y[PARTNER[i]]))):
+            if label != 7:
+                loss -= share * weight[label] * logits[i].log_softmax(0)[label]
+                norm += share * weight[label]
+    found = target.loss(logits, weight=weight, ignore_index=7)
+    torch.testing.assert_close(found, loss / norm)
+    same = torch.nn.CrossEntropyLoss(weight, ignore_index=7)
+    torch.testing.assert_close(target.loss(logits, same), found)
+
+
+def test_unmixed_class_weights_are_those_of_torch() -> None:
+    y, logits, weight = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3), torch.tensor([0.5, 1.0, 3.0])
+    clean = lm.MixedTarget.clean(y)
+    for smoothing in (0.0, 0.2):
+        found = clean.loss(logits, weight=weight, label_smoothing=smoothing)
+        expected = F.cross_entropy(logits, y, weight, label_smoothing=smoothing)
+        torch.testing.assert_close(found, expected)
+
+
+def test_ignored_labels_are_no_hits_and_no_misses() -> None:
+    logits = torch.eye(3)[[0, 1, 2, 2]]
+    target = lm.MixedTarget.clean(torch.tensor([0, 1, -100, 0]))
+    assert target.accuracy(logits) == pytest.approx(2 / 3)
+
+
+def test_the_k_best_guesses_are_weighed_against_both_labels() -> None:
+    logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
+    target = lm.MixedTarget(torch.tensor([1]), torch.tensor([2]), torch.tensor(0.7))
+    found = [float(target.accuracy(logits, k)) for k in (1, 2, 3, 9)]
+    assert found == pytest.approx([0, 0.7, 1, 1])
+
+
+def test_the_negative_log_likelihood_has_no_gradient() -> None:
+    logits = torch.randn(4, 3, requires_grad=True)
+    target = plan(RATIOS[1]).target(torch.tensor([0, 1, 2, 0]))
+    nll = target.nll(logits)
+    assert not nll.requires_grad
+    torch.testing.assert_close(nll, F.cross_entropy(logits, target.dense(3)).detach())
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "salient"])
+def test_labels_of_pixels_follow_the_cut(blend: str, per: str) -> None:
+    drawn = Planner(["input"], blend=blend, per=per).draw(4)  # pyright: ignore[reportArgumentType]
+    y = torch.randint(5, (4, 8, 8))
+    mixed = lm.mix(F.one_hot(y, 5).movedim(-1, 1).float(), drawn)  # labels mixed as pictures are
+    torch.testing.assert_close(drawn.target(y).dense(5), mixed)
+
+
+def test_labels_of_pixels_take_the_nearest_position_of_a_smaller_map() -> None:
+    drawn = Planner(["input"], blend="cut", ratio=0.5).draw(4)
+    lm.mix(torch.randn(4, 3, 4, 4), drawn)
+    target = drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64))
+    assert isinstance(target, lm.MixedTarget)
+    expected = drawn.left["mask"].repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert target.ratio.equal(expected.float())
+
+
+def test_numbers_at_pixels_follow_the_cut() -> None:
+    drawn = Planner(["input"], blend="cut", per="sample").draw(4)
+    y = torch.randn(4, 2, 8, 8)
+    mixed = lm.mix(y, drawn)
+    target = drawn.target(y)
+    torch.testing.assert_close(target.dense(), mixed)
+    assert target.loss(mixed, torch.nn.L1Loss()) == 0
+
+
+@pytest.mark.parametrize("blend", ["resize", "aligned"])
+def test_labels_of_pixels_cannot_follow_where_positions_move(blend: str) -> None:
+    drawn = Planner(["input"], blend=blend).draw(4)
+    lm.mix(torch.randn(4, 3, 8, 8), drawn)
+    with pytest.raises(lm.InputError, match=f"^the labels .* but the blend '{blend}' moves"):
+        drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64))
+
+
+def test_a_cut_must_be_made_before_its_labels_are_known() -> None:
+    drawn = Planner(["input"], blend="cut").draw(4)
+    with pytest.raises(lm.RunError) as error:
+        drawn.target(torch.arange(4))
+    assert str(error.value) == (
+        "the blend 'cut' knows only after the mix how much it leaves of an example: call "
+        "plan.target(labels) after the forward pass, or after layermix.mix(x, plan)"
+    )
+
+
+def test_rare_classes_win_in_remix() -> None:
+    y = torch.tensor([0, 1, 0, 0])
+    ratio = torch.tensor([0.3, 0.6, 0.3, 0.7])
+    partner = torch.tensor([1, 0, 3, 1])
+    target = lm.Plan("input", ratio, partner, remix=Remix((90, 10))).target(y)
+    assert isinstance(target, lm.MixedTarget)
+    # frequent with little weight: 0; rare with much weight: 1; alike: lam; frequent with much: lam
+    assert target.ratio.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.7])
+
+
+def test_several_targets_are_mixed_by_one_plan() -> None:
+    y = {"kind": torch.tensor([0, 1, 2, 0]), "size": torch.randn(4, 1)}
+    output = {"kind": torch.randn(4, 3), "size": torch.randn(4, 1)}
+    targets = plan(RATIOS[1]).target(y)
+    found = targets.loss(output, {"size": torch.nn.MSELoss()}, weights={"size": 0.5})
+    kind, size = (plan(RATIOS[1]).target(y[name]) for name in ("kind", "size"))
+    expected = kind.loss(output["kind"]) + 0.5 * size.loss(output["size"], torch.nn.MSELoss())
+    torch.testing.assert_close(found, expected)
+    assert list(targets) == ["kind", "size"]
+
+
+@pytest.mark.parametrize(
+    ("output", "criterion", "message"),
+    [
+        (
+            {"a": torch.randn(4, 3)},
+            None,
+            "the labels are a mapping with 'kind', but the",
+        ),
+        (torch.randn(4, 3), None, "the labels are a mapping with 'kind', but"),
+        ({"kind": torch.randn(4, 3)}, {"kid": F.mse_loss}, "unknown target 'kid': did you mean"),
+    ],
+)
+def test_several_targets_need_outputs_of_their_names(
+    output: object, criterion: object, message: str
+) -> None:
+    targets = plan(RATIOS[0]).target({"kind": torch.tensor([0, 1, 2, 0])})
+    with pytest.raises(lm.InputError, match=f"^{message}"):
+        targets.loss(output, criterion)  # pyright: ignore[reportArgumentType]
+
+
+def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
+    y, weights = torch.tensor([0, 1, 2, 0]), torch.rand(9, 4).softmax(1)
+    logits, target = torch.randn(9, 3), ManyTarget(y, weights)
+    soft = weights @ F.one_hot(y, 3).float()
+    torch.testing.assert_close(target.dense(3), soft)
+    torch.testing.assert_close(target.loss(logits), F.cross_entropy(logits, soft))
+    torch.testing.assert_close(
+        target.loss(logits, label_smoothing=0.1), F.cross_entropy(logits, soft, label_smoothing=0.1)
+    )
+    expected = soft.gather(1, logits.argmax(1, keepdim=True)).mean()
+    torch.testing.assert_close(target.accuracy(logits), expected)
+    with pytest.raises(lm.InputError, match=r"^the output has 4 rows, but 9 mixes were made of 4"):
+        target.loss(logits[:4])
+
+
+def test_clean_and_mixed_examples_have_both_losses() -> None:
+    drawn = Planner(["input"], blend=Beside(Cut(), eta=0.5)).draw(4)
+    y, x = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3, 8, 8)
+    both = lm.mix(x, drawn)
+    assert both.shape == (8, 3, 8, 8)
+    assert both[:4].equal(x)
+    logits, target = torch.randn(8, 3), drawn.target(y)
+    soft = target.dense(3)
+    expected = F.cross_entropy(logits[:4], y) + 0.5 * F.cross_entropy(logits[4:], soft[4:])
+    torch.testing.assert_close(target.loss(logits), expected)
