@@ -7,7 +7,7 @@ The public names of the core, which needs torch and numpy alone; experiments are
 from layermix.attach import Capture, Mixer, MixPoint, Points, activations, points
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
-from layermix.mixing import MixedTarget, MixLayer, Plan, mix
+from layermix.mixing import MixedTarget, MixLayer, Plan, method, mix
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "RunError",
     "SoftNearestNeighborLoss",
     "activations",
+    "method",
     "mix",
     "points",
     "profile",

@@ -17,6 +17,7 @@ from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench
 from layermix.lab.console import open_console, replace_unknown_characters, say, stacked
+from layermix.lab.method_table import METHOD_NOTES, method_table
 from layermix.lab.nets import build
 from layermix.lab.profiling import ProfileConfig, check_ending, save_profile, take_profile
 from layermix.lab.progress import RunView
@@ -55,8 +56,9 @@ def compare(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
-        variants: Where to mix: none, random, auto, input, final, logits or module paths; when left
-            out none, input, each block, final, random and auto.
+        variants: Where to mix: none, random, auto, input, final, logits or module paths; or how,
+            as cutmix, mixup@final:alpha=2 (see `layermix methods`). When left out none, input, each
+            block, final, random and auto.
         seeds: Number of seeds, the same for every variant.
         out: Folder of the study; an interrupted study continues there. When left out, runs/DATA.
         workers: Runs side by side; when left out one for each core, one on a GPU.
@@ -86,7 +88,8 @@ def train(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
-        variant: Where to mix: none, random, auto, input, final, logits or a module path.
+        variant: Where to mix: none, random, auto, input, final, logits or a module path; or how, as
+            cutmix or mixup@final:alpha=2 (see `layermix methods`).
         seed: Seed of the run.
         out: Folder of the run, a new one. When left out, runs/DATA-VARIANT-seedSEED.
         threads: CPU threads; torch's own choice when left out.
@@ -138,6 +141,18 @@ def points(
     model = build(net, classes, (channels, image_size, image_size))
     x = torch.zeros(3, channels, image_size, image_size)
     say(open_console(), str(list_points(model, x, all=all)))
+
+
+@app.command
+def methods() -> None:
+    """layermix methods
+
+    List the methods of the literature with their parts: names that --variant and --variants take,
+    as NAME, NAME@POINT or NAME@POINT:KEY=VALUE.
+    """
+    console = open_console()
+    console.print(method_table())
+    say(console, "\n".join(METHOD_NOTES))
 
 
 @app.command

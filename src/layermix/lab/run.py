@@ -19,7 +19,7 @@ from layermix.lab.training.cpu import cpu_settings
 from layermix.lab.training.recipe import Recipe, pick_device
 from layermix.lab.training.streams import Streams, torch_seed
 from layermix.lab.training.train import Record, Trainer
-from layermix.lab.variants import candidates, mix_points
+from layermix.lab.variants import candidates, mix_points, mixer_settings
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """Name of the run, and of its folder."""
-        return f"{self.variant}-seed{self.seed}"
+        """Name of the run, and of its folder, which some systems allow no colon in."""
+        return f"{self.variant.replace(':', ',')}-seed{self.seed}"
 
 
 def run(
@@ -93,6 +93,7 @@ def _run(
         candidates(found),
         config.seed,
         adapt=config.variant == "auto" and recipe.adapt,
+        how=mixer_settings(config.variant, found, recipe),
     )
     started = time.perf_counter()
     with RunFolder(folder) as written:

@@ -1,15 +1,23 @@
-"""Variants: what a study compares, each a name that says where to mix.
+"""Variants: what a study compares, each a name that says where to mix, or how.
 
-``none`` trains without mixing, a mix point's own name mixes there, ``random`` at the input or
-after a block, drawn each step (the set of Manifold Mixup, Verma et al., 2019). ``auto`` draws each
-step from the input, the blocks and the final layer, each as often as its classes are apart on the
-watched batch (`layermix.geometry.auto_weights`).
+``none`` trains without mixing, a mix point's own name mixes there, ``last`` after the last block,
+``hidden`` after any block, ``random`` at the input or after a block, drawn each step (the set of
+Manifold Mixup, Verma et al., 2019). ``auto`` draws each step from the input, the blocks and the
+final layer, each as often as its classes are apart on the watched batch
+(`layermix.geometry.auto_weights`). A named method mixes in its own way, at its own point or
+another: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``.
 """
 
 from collections.abc import Sequence
+from typing import Any
+
+import torch
 
 from layermix.attach import Points
 from layermix.errors import InputError, unknown
+from layermix.lab.training.recipe import Recipe
+from layermix.mixing import METHODS, Planner, method, mix
+from layermix.mixing.methods import is_method
 
 
 def default_variants(points: Points) -> tuple[str, ...]:
@@ -25,27 +33,55 @@ def candidates(points: Points) -> tuple[str, ...]:
 
 def mix_points(variant: str, points: Points) -> tuple[str, ...]:
     """Return the mix points of a variant; none for ``"none"``."""
+    if is_method(variant) and variant not in (row.name for row in points):
+        return mix_points(method(variant).at, points)
     if variant == "none":
         return ()
-    if variant == "random":
-        return ("input", *points.blocks)
+    if variant in ("hidden", "random", "last"):
+        blocks = points.blocks[-1:] if variant == "last" else points.blocks
+        return (*(["input"] if variant == "random" else []), *blocks)
     if variant == "auto":
         return candidates(points)
     row = next((row for row in points if row.name == variant), None)
     if row is None:
         likely = [row.name for row in points if row.kind != "module"]
         modules = [row.name for row in points if row.kind == "module" and row.obstacle is None]
-        raise unknown("variant", variant, ["none", "random", "auto", *likely, *modules])
+        raise unknown("variant", variant, ["none", "random", "auto", *likely, *modules, *METHODS])
     if row.obstacle:
         raise InputError(f"variant {variant!r} cannot be mixed: {row.obstacle}")
     return (variant,)
+
+
+def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
+    """Return how a variant mixes, as arguments of a mixer; the recipe says what it leaves open."""
+    settings: dict[str, Any] = {"alpha": recipe.alpha, "per": recipe.per}
+    if is_method(variant) and variant not in (row.name for row in points):
+        own = {key: value for key, value in method(variant).settings.items() if key != "at"}
+        if "ratio" in own:
+            del settings["alpha"]
+        settings |= own
+    return settings
 
 
 def check_variants(variants: Sequence[str], points: Points) -> tuple[str, ...]:
     """Return the variants, defaults when empty; refuse unknown or repeated ones."""
     chosen = tuple(variants) or default_variants(points)
     for variant in chosen:
-        mix_points(variant, points)
+        _try(variant, points)
         if chosen.count(variant) > 1:
             raise InputError(f"the variant {variant!r} is given {chosen.count(variant)} times")
     return chosen
+
+
+def _try(variant: str, points: Points) -> None:
+    """Mix zeros of the shapes that a variant will meet: what cannot be mixed is told now."""
+    at = mix_points(variant, points)
+    shapes = {row.name: row.shape for row in points}
+    for point in at:
+        settings = mixer_settings(variant, points, Recipe())
+        zeros, labels = torch.zeros(2, *(shapes[point] or ())), torch.arange(2)
+        plan = Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
+        try:
+            mix(zeros, plan)
+        except InputError as error:
+            raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {error}") from None

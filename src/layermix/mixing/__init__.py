@@ -5,24 +5,42 @@ x *when* (`schedule`) gives a `Plan`, which mixes activations and labels (`targe
 draws plans; `mix` carries one out.
 """
 
-from layermix.mixing.blends import BLENDS, Blend, Blended, find_blend, interpolate
-from layermix.mixing.blends.aligned import Aligned
-from layermix.mixing.blends.beside import Beside
-from layermix.mixing.blends.cut import Cut
-from layermix.mixing.blends.fourier import Fourier
-from layermix.mixing.blends.grid import Grid
-from layermix.mixing.blends.linear import Linear
-from layermix.mixing.blends.many import Many
-from layermix.mixing.blends.moments import Exchange, Style
-from layermix.mixing.blends.noisy import Noisy
-from layermix.mixing.blends.patches import Patches
-from layermix.mixing.blends.resize import Resize
-from layermix.mixing.blends.salient import Salient
+from layermix.mixing.blends import (
+    BLENDS,
+    Aligned,
+    Beside,
+    Blend,
+    Blended,
+    Cut,
+    Exchange,
+    Fourier,
+    Grid,
+    Linear,
+    Many,
+    Noisy,
+    Patches,
+    Resize,
+    Salient,
+    Style,
+    find_blend,
+    interpolate,
+)
+from layermix.mixing.methods import METHODS, Method, method
 from layermix.mixing.mix import MixLayer, mix
-from layermix.mixing.partners import PARTNERS, Pairing, find_pairing
-from layermix.mixing.partners.anyone import Derangement, Permutation
-from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
-from layermix.mixing.partners.by_distance import Farthest, LabelKernel, Nearest, Transport
+from layermix.mixing.partners import (
+    PARTNERS,
+    Balanced,
+    Derangement,
+    Farthest,
+    LabelKernel,
+    Nearest,
+    OtherClass,
+    Pairing,
+    Permutation,
+    SameClass,
+    Transport,
+    find_pairing,
+)
 from layermix.mixing.plan import Plan
 from layermix.mixing.planner import Planner
 from layermix.mixing.ratio import Beta, Fixed, Per, RatioLaw
@@ -38,6 +56,7 @@ from layermix.mixing.targets import (
 
 __all__ = [
     "BLENDS",
+    "METHODS",
     "PARTNERS",
     "Aligned",
     "Balanced",
@@ -58,6 +77,7 @@ __all__ = [
     "Linear",
     "Many",
     "ManyTarget",
+    "Method",
     "MixLayer",
     "MixedTarget",
     "Nearest",
@@ -84,5 +104,6 @@ __all__ = [
     "find_blend",
     "find_pairing",
     "interpolate",
+    "method",
     "mix",
 ]

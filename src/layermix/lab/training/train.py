@@ -3,15 +3,13 @@
 Shapes: B batch, C channels, H height, W width.
 """
 
-import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.attach import Mixer
@@ -79,6 +77,8 @@ class Trainer:
     adapt
         Mix at each point as often as its classes are found apart whenever geometry is measured;
         the mix points are the watched ones then.
+    how
+        How to mix there, as arguments of a `Mixer`; the recipe's alpha and per when left out.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Trainer:
         watch_at: tuple[str, ...],
         seed: int,
         adapt: bool = False,
+        how: Mapping[str, Any] | None = None,
     ) -> None:
         streams = Streams.of(seed)
         self.data, self.recipe, self.streams = data, recipe, streams
@@ -107,9 +108,8 @@ class Trainer:
             )
         self.mixer, self.adapt = None, adapt
         if mix_at:
-            self.mixer = Mixer(
-                self.model, mix_at, recipe.alpha, per=recipe.per, seed=streams.mix, rank=0
-            )
+            how = {"alpha": recipe.alpha, "per": recipe.per} if how is None else how
+            self.mixer = Mixer(self.model, mix_at, seed=streams.mix, rank=0, **how)
         self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
         self.order = np.random.default_rng(streams.order)
         self.augment = torch.Generator(self.device).manual_seed(streams.augment)
@@ -118,12 +118,6 @@ class Trainer:
         self.step = 0
         self.optimiser = recipe.optimiser(model)
         self.schedule = recipe.schedule(self.optimiser, self.steps)
-        smoothing = recipe.label_smoothing
-        self.criterion = None
-        if smoothing:
-            self.criterion = functools.partial(
-                F.cross_entropy, label_smoothing=smoothing, reduction="none"
-            )
 
     def train(self, on_epoch: Callable[[Record], None], keep_features: bool = False) -> Trained:
         """Run all epochs, call `on_epoch` with the record of each, then measure on test data."""
@@ -181,7 +175,7 @@ class Trainer:
         x = self.normalise(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
             output, target, point = self._forward(x, labels)
-            loss = target.loss(output, self.criterion)
+            loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
         if self.feature_loss:
             loss = loss + self.feature_loss(labels, target, point)
         self.optimiser.zero_grad(set_to_none=True)
@@ -197,7 +191,7 @@ class Trainer:
             return self.model(x), MixedTarget.clean(labels), None
         if not self.step:
             self.mixer.check(x)
-        plan = self.mixer.draw(len(x))
+        plan = self.mixer.draw(len(x), labels=labels, inputs=x)
         with self.mixer.apply(plan):
             output = self.model(x)
         return output, plan.target(labels), plan.point

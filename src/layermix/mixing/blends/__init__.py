@@ -18,7 +18,26 @@ from layermix.mixing.blends.patches import Patches
 from layermix.mixing.blends.resize import Resize
 from layermix.mixing.blends.salient import Salient
 
-__all__ = ["BLENDS", "Beside", "Blend", "Blended", "find_blend", "interpolate"]
+__all__ = [
+    "BLENDS",
+    "Aligned",
+    "Beside",
+    "Blend",
+    "Blended",
+    "Cut",
+    "Exchange",
+    "Fourier",
+    "Grid",
+    "Linear",
+    "Many",
+    "Noisy",
+    "Patches",
+    "Resize",
+    "Salient",
+    "Style",
+    "find_blend",
+    "interpolate",
+]
 
 BLENDS: dict[str, type[Blend]] = {
     "linear": Linear,

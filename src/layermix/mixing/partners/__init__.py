@@ -9,7 +9,20 @@ from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
 from layermix.mixing.partners.by_distance import Farthest, LabelKernel, Nearest, Transport
 from layermix.mixing.partners.pairing import Pairing
 
-__all__ = ["PARTNERS", "Pairing", "find_pairing"]
+__all__ = [
+    "PARTNERS",
+    "Balanced",
+    "Derangement",
+    "Farthest",
+    "LabelKernel",
+    "Nearest",
+    "OtherClass",
+    "Pairing",
+    "Permutation",
+    "SameClass",
+    "Transport",
+    "find_pairing",
+]
 
 PARTNERS: dict[str, type[Pairing]] = {
     "permutation": Permutation,

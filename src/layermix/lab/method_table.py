@@ -1,0 +1,48 @@
+"""The methods of the literature as a table: one row each, one column for each of their parts."""
+
+from dataclasses import fields
+
+from rich.table import Table
+
+from layermix.mixing import BLENDS, METHODS, PARTNERS, Blend, Many, Method, Pairing
+
+METHOD_NOTES = (
+    "hidden: one of the blocks a step; random: the input or one of them; last: the last block.",
+    "A method mixes elsewhere as NAME@POINT, and otherwise as NAME@POINT:KEY=VALUE,..., with",
+    "alpha, ratio, per, probability, partner or a setting shown in brackets: multimix@final:k=4.",
+)
+
+
+def method_table() -> Table:
+    """Return the table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("method", "where", "how (blend)", "with whom", "how much", "source"):
+        table.add_column(head, overflow="fold")
+    for name, method in METHODS.items():
+        table.add_row(
+            name,
+            method.at,
+            part(method.blend),
+            "all" if isinstance(method.blend, Many) else part(method.partner),
+            how_much(method),
+            method.source,
+        )
+    return table
+
+
+def part(of: Blend | Pairing) -> str:
+    """Return a blend or a way to choose partners in words, its settings in brackets."""
+    values = {f.name: getattr(of, f.name) for f in fields(of)}
+    shown = [f"{k}={part(v) if isinstance(v, Blend) else v}" for k, v in values.items()]
+    registered = {**BLENDS, **PARTNERS}
+    name = next(name for name, kind in registered.items() if kind is type(of))
+    return name + (f" ({', '.join(shown)})" if shown else "")
+
+
+def how_much(method: Method) -> str:
+    """Return the law of a method's ratio in words."""
+    if "ratio" in method.options:
+        return f"{method.options['ratio']}"
+    if "alpha" in method.options:
+        return f"Beta({method.options['alpha']:g}, same)"
+    return "Dirichlet"

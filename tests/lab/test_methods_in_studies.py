@@ -1,0 +1,71 @@
+"""Variants that are methods of the literature: listed, checked, trained and reported."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import layermix as lm
+from layermix import lab
+from layermix.cli import main
+from layermix.lab.nets import build
+from layermix.lab.variants import check_variants, mix_points, mixer_settings
+from layermix.mixing import METHODS, Cut
+
+TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
+TEN += ("mixstyle@block1", "multimix@final:k=2")
+
+
+def small_points() -> lm.Points:
+    return lm.points(build("resnet-small", 10, (1, 8, 8)), torch.zeros(3, 1, 8, 8), all=True)
+
+
+def test_a_method_mixes_where_it_says() -> None:
+    points = small_points()
+    assert mix_points("cutmix", points) == ("input",)
+    assert mix_points("cutmix@block1", points) == ("block1",)
+    assert mix_points("patchup", points) == tuple(points.blocks)
+    assert mix_points("manifold-mixup", points) == ("input", *points.blocks)
+    assert mix_points("dense-multimix", points) == (points.blocks[-1],)
+
+
+def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
+    recipe = lab.Recipe(alpha=0.7, per="sample")
+    points = small_points()
+    assert mixer_settings("final", points, recipe) == {"alpha": 0.7, "per": "sample"}
+    found = mixer_settings("cutmix", points, recipe)
+    assert (found["blend"], found["alpha"], found["per"]) == (Cut(), 1.0, "sample")
+    assert "alpha" not in mixer_settings("moex", points, recipe)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("cutmx@input", r"^unknown method 'cutmx': did you mean 'cutmix'"),
+        ("cutmix@blck1", r"^unknown variant 'blck1': did you mean 'block1'"),
+        ("cutmix@final", r"^the variant 'cutmix@final' cannot mix at 'final': an activation of sh"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_refused_before_anything_runs(
+    variant: str, message: str
+) -> None:
+    with pytest.raises(lm.InputError, match=message):
+        check_variants([variant], small_points())
+
+
+def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["methods"])
+    listed = capsys.readouterr().out
+    for name, method in METHODS.items():
+        assert name in listed
+        assert method.source.split(",")[0].split()[0] in listed
+
+
+def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
+    words = "compare --data digits --epochs 1 --watch 0 --no-geometry --batch-size 256 --seeds 1"
+    out = tmp_path / "study"
+    main([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
+    report = (out / "report.md").read_text(encoding="utf-8")
+    for name in TEN:
+        assert name in report
+    assert (out / "report.html").exists()
