@@ -51,4 +51,5 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
 
 def _row(site: Site, kind: Kind, probe: Probe) -> MixPoint:
     module = type(site.module).__name__
-    return MixPoint(site.name, kind, module, probe.shape(site.name), probe.obstacle(site.name))
+    shape, obstacle = probe.shape(site.name), probe.obstacle(site.name)
+    return MixPoint(site.name, kind, module, shape, obstacle, probe.channels(site.name))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from layermix.attach.batch import Batch, batch_size, checked, first
+from layermix.attach.channels import Channels, channel_dim
 from layermix.attach.observe import observe
 from layermix.attach.seen import Seen, look_at, obstacle, tensor_dims
 from layermix.attach.site import Site
@@ -65,6 +66,13 @@ class Probe:
         """Return along which dimension the main tensor of a site that was passed has the batch."""
         looks = self._once(name)
         return self._tensor_dims(looks).get(looks[0].main) or 0
+
+    def channels(self, name: str) -> Channels | None:
+        """Return the dimension of a site's channels, 1 or -1; None where it cannot be mixed."""
+        site, example = self._sites[name], self.shape(name)
+        if example is None or self.obstacle(name):
+            return None
+        return channel_dim(example, site.module, site.side)
 
     def dims(self, name: str) -> list[Mapping[Path, int | None]]:
         """Return for each module of a site along which dimension each tensor carries the batch."""
