@@ -1,4 +1,7 @@
-"""The hooks of one mixer in one model: those that mix its sites, and the switch they share."""
+"""The hooks of one mixer in one model, and the switch they share.
+
+Those of its sites mix, those behind them unite attention masks.
+"""
 
 from collections.abc import Iterable
 
@@ -6,6 +9,7 @@ from torch import Tensor, nn
 
 from layermix.attach.batch import Batch, batch_size, checked
 from layermix.attach.hooks import Hook, Switch, install
+from layermix.attach.mask_hooks import install_masks
 from layermix.attach.probe import Probe
 from layermix.attach.site import find
 from layermix.attach.structure import main_tensor
@@ -29,6 +33,7 @@ class Wiring:
         self._hooks: dict[str, list[Hook]] = {
             name: install(site, self.switch, batch_dim) for name, site in self.sites.items()
         }
+        self._masks = install_masks(model, self.sites.values(), self.switch)
 
     def probe(self, x: Batch, names: Iterable[str]) -> Probe:
         """Look in silent forward passes what passes some of the points."""
@@ -54,6 +59,6 @@ class Wiring:
 
     def remove(self) -> None:
         """Take all hooks out of the model."""
-        for hooks in self._hooks.values():
+        for hooks in (*self._hooks.values(), self._masks):
             for hook in hooks:
                 hook.remove()
