@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from timm.models.deit import VisionTransformerDistilled
 from timm.models.swin_transformer import SwinTransformer
 from tiny_nets import Mlp, ResNet, batch, tiny_vit
 from torch import Tensor, nn
@@ -155,19 +154,6 @@ def test_a_model_without_a_linear_layer_has_no_final_layer() -> None:
     assert str(error.value) == (
         "Sequential has no linear layer, so it has no 'final' mix point: name the module to mix "
         "after, or use 'logits'"
-    )
-
-
-def test_two_distilled_heads_are_refused() -> None:
-    net = VisionTransformerDistilled(
-        img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=5
-    )
-    with pytest.raises(lm.InputError) as error:
-        lm.Mixer(net, at="final")
-    assert str(error.value) == (
-        "the classifier of VisionTransformerDistilled is a list of heads, so it has no 'final' mix "
-        "point: build the model with one classifier (num_classes > 0), or name the module to mix "
-        "after"
     )
 
 

@@ -135,7 +135,7 @@ def test_the_table_shows_obstacles_and_shapes() -> None:
 def test_points_are_a_sequence() -> None:
     found = lm.points(Mlp(), torch.zeros(2, 4))
     assert len(found) == 5
-    assert found[0] == lm.MixPoint("input", "input", "Mlp", (4,))
+    assert found[0] == lm.MixPoint("input", "input", "Mlp", (4,), channels=1)
 
 
 def test_the_model_is_left_as_it_was() -> None:

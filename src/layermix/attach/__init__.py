@@ -4,10 +4,10 @@
 `activations` reads what flows there, `Capture` keeps it with its gradient.
 """
 
+from layermix.attach.activations import activations
 from layermix.attach.capture import Capture
 from layermix.attach.mixer import Mixer
 from layermix.attach.mixpoint import MixPoint, Points
-from layermix.attach.observe import activations
 from layermix.attach.points import points
 
 __all__ = ["Capture", "MixPoint", "Mixer", "Points", "activations", "points"]

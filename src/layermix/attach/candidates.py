@@ -1,6 +1,6 @@
 """Which mix points of a model are worth trying when nobody has chosen any.
 
-The input, the outermost repeated blocks or stages, and the final layer: the points that Manifold
+The input, the repeated blocks or stages, and the final layer: the points that Manifold
 Mixup (Verma et al., 2019) draws from, and the one it leaves out.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from torch import nn
 
 from layermix.attach.blocks import repeated_blocks
+from layermix.attach.head import has_head
 from layermix.attach.mixpoint import MixPoint, names_of
-from layermix.attach.site import find_head
 from layermix.errors import InputError
 
 AUTO = "auto"
@@ -19,15 +19,6 @@ AUTO = "auto"
 def candidates(model: nn.Module) -> tuple[str, ...]:
     """Return ``"input"``, the repeated blocks and, where there is a head, ``"final"``."""
     return ("input", *repeated_blocks(model), *(["final"] if has_head(model) else []))
-
-
-def has_head(model: nn.Module) -> bool:
-    """Return whether the model has a linear classifier, and so a final layer."""
-    try:
-        find_head(model)
-    except InputError:
-        return False
-    return True
 
 
 def resolve(at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from layermix.attach.batch import Batch
 from layermix.attach.mixpoint import MixPoint, names_of
-from layermix.attach.observe import Batch
 from layermix.attach.probe import Probe
 from layermix.attach.site import as_module, find, unwrap
 from layermix.attach.tape import Slot, Tape, install
@@ -39,6 +39,9 @@ class Capture:
     always
         Keep features in eval mode too, where gradients are on; for training with a model whose
         batch statistics are frozen by ``model.eval()``.
+    batch_dim
+        Dimension of the batch for `check`, 1 for models whose batch is second. Features are kept
+        as the model has them.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Capture:
         at: str | MixPoint | Iterable[str | MixPoint],
         *,
         always: bool = False,
+        batch_dim: int = 0,
     ) -> None:
         names = names_of(at)
         if not names:
@@ -71,6 +75,7 @@ class Capture:
         self.model = as_module(model)
         inner = unwrap(self.model)
         self._sites = {name: find(inner, name) for name in names}
+        self._batch_dim = batch_dim
         self._tape = Tape(always)
         self._slots = {name: Slot(name, self._tape) for name in self._sites}
         self._tape.slots = list(self._slots.values())
@@ -115,15 +120,14 @@ class Capture:
         Parameters
         ----------
         x
-            A batch, shape (B, ...), or a mapping of named inputs for ``model(**x)``; at most three
-            examples of it are used.
+            A batch as for `points`; at most three examples of it are used.
 
         Raises
         ------
         InputError
             For whatever `Mixer.check` refuses, such as a module that is called several times.
         """
-        probe = Probe(unwrap(self.model), list(self._sites.values()), x)
+        probe = Probe(unwrap(self.model), list(self._sites.values()), x, self._batch_dim)
         for name in self.names:
             probe.require(name, "captured")
 

@@ -1,89 +1,94 @@
-"""Which dimension of an activation has the channels, and which have the positions.
+"""Where the channels of an activation are: dimension 1, as in maps, or the last, as in tokens.
 
-Maps have them second, (B, C, H, W), tokens last, (B, L, C), and so do the maps of Swin. The shape
-alone does not tell: (B, 64, 64) may be a signal or tokens. But the channels are as many as the
-layer before the mix point gives, or at the input as the first layer takes.
+The last layer inside a module says how wide its output is: the dimension of that size has the
+channels. Where both have it, or none, convolutions and batch norms speak for dimension 1, linear
+layers and layer norms for the last; without any layer, tokens have their channels last, maps and
+volumes first.
+
+Shapes of one example, without the batch: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or,
+as in Swin, (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
-from layermix.attach.site import Site
+Channels = Literal[1, -1]
+Side = Literal["before", "after"]
+
+_CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.GroupNorm),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+)
+
+# Under which names layers keep the width of what they return and of what they take.
+_OUT = ("out_channels", "num_features", "num_channels", "out_features", "embedding_dim", "nf")
+_IN = ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the layers of a model say about the channels at a site.
+    """What the layers of a module say about the channels of what it takes or returns.
 
     Attributes
     ----------
     width
-        How many there are; None when no layer says it.
-    last
-        Whether that layer has its channels last; None when it does not say.
+        How many channels there are; None without a layer.
+    maps
+        Whether a convolution is among the layers.
+    signals
+        Whether the layer that gives the width is one.
     """
 
     width: int | None = None
-    last: bool | None = None
+    maps: bool = False
+    signals: bool = False
 
-    def channels(self, shape: Sequence[int]) -> int:
-        """Return 1 or -1: where the channels of an activation of this shape, (B, ...), are."""
-        if len(shape) < 3:
+    def channels(self, example: Sequence[int]) -> Channels:
+        """Return the dimension of the channels, 1 or -1, counted with the batch as dimension 0.
+
+        Parameters
+        ----------
+        example
+            Shape of one example of the activation, without the batch.
+        """
+        if len(example) < 2:
             return 1
-        second, last = shape[1] == self.width, shape[-1] == self.width
-        if second != last:
-            return 1 if second else -1
-        at_the_end = len(shape) == 3 if self.last is None else self.last
-        return -1 if at_the_end else 1
+        if self.width is None:
+            return -1 if len(example) == 2 else 1
+        first, last = example[0] == self.width, example[-1] == self.width
+        if first != last:
+            return 1 if first else -1
+        # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
+        return 1 if (self.maps if len(example) > 2 else self.signals) else -1
 
 
-def layout(model: nn.Module, site: Site) -> Layout:
-    """Return what the layers of a model say about the channels at one of its sites."""
-    if site.name == "input":
-        return next((_taken(layer) for layer in model.modules() if _is_layer(layer)), Layout())
-    if site.side == "before":
-        return _taken(site.module)
-    found, inside = Layout(), set(site.module.modules())
-    for layer in model.modules():
-        if _is_layer(layer):
-            found = _given(layer)
-        inside.discard(layer)
-        if not inside:
-            return found
-    return found
+def layout(module: nn.Module, side: Side) -> Layout:
+    """Return what a module says about what it takes (`side` is ``"before"``) or returns."""
+    layers = [layer for layer in module.modules() if _width(layer, side) is not None]
+    if not layers:
+        return Layout()
+    layer = layers[0 if side == "before" else -1]
+    return Layout(_width(layer, side), any(map(_is_convolution, layers)), _is_convolution(layer))
 
 
-def _is_layer(module: nn.Module) -> bool:
-    return not any(True for _ in module.children()) and _given(module) != Layout()
+def _width(layer: nn.Module, side: Side) -> int | None:
+    """Return how many channels a layer with parameters takes or returns; None for what is none."""
+    inner = any(next(child.parameters(), None) is not None for child in layer.children())
+    if inner or next(layer.parameters(recurse=False), None) is None:
+        return None
+    for name in _IN if side == "before" else _OUT:
+        if isinstance(width := getattr(layer, name, None), int):
+            return width
+    if isinstance(layer, nn.LayerNorm | nn.RMSNorm):
+        return layer.normalized_shape[-1]
+    if isinstance(layer, nn.RNNBase):
+        return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
+    return None
 
 
-def _taken(layer: nn.Module) -> Layout:
-    """Return what a layer says about the channels of what it takes."""
-    width = getattr(layer, "in_channels", getattr(layer, "in_features", None))
-    given = _given(layer)
-    return given if width is None else Layout(width, given.last)
-
-
-def _given(layer: nn.Module) -> Layout:
-    """Return what a layer says about the channels of what it gives."""
-    for name, last in _WIDTHS.items():
-        width = getattr(layer, name, None)
-        if isinstance(width, tuple | list) and width:
-            width = width[-1]
-        if isinstance(width, int):
-            return Layout(width, last)
-    return Layout()
-
-
-# Attributes in which torch's layers keep their width, and whether their channels are last.
-_WIDTHS = {
-    "out_channels": False,  # convolutions
-    "out_features": True,  # linear layers
-    "normalized_shape": True,  # layer norm
-    "num_channels": False,  # group norm
-    "num_features": False,  # batch norm
-    "embedding_dim": True,
-    "hidden_size": True,  # recurrent layers
-}
+def _is_convolution(layer: nn.Module) -> bool:
+    """Tell convolutions, batch norms and norms of maps, whose names end in 2d."""
+    return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")

@@ -5,7 +5,7 @@ drawn before the forward pass, so that a forward that runs twice (activation che
 the same way twice. Copies of a model (EMA, deepcopy, pickles) get hooks that do nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from layermix.attach.channels import Layout, layout
+from layermix.attach.masks import is_mask, united
 from layermix.attach.site import Site
-from layermix.attach.structure import edit_inputs, edit_output
+from layermix.attach.structure import Path, leaves, replace
 from layermix.errors import InputError, RunError
 from layermix.mixing import Plan, mix
 
@@ -57,53 +58,103 @@ class Switch:
         return self.plan
 
 
-class Hook:
-    """Mix one site when the plan names it."""
+_UNKNOWN = Layout()
 
-    def __init__(self, switch: Switch, point: str, layout: Layout) -> None:
+
+class Hook:
+    """Mix one site when the plan names it: every tensor there that carries the batch.
+
+    `dims` says along which dimension each does, as a probe found it. Of a tensor that was not
+    there when it was probed (training adds outputs), and before any probe, the first dimension is
+    taken for the batch where it has its size; for the main tensor `batch_dim` is.
+    """
+
+    def __init__(
+        self, switch: Switch, point: str, batch_dim: int = 0, layout: Layout = _UNKNOWN
+    ) -> None:
         self.switch = switch
         self.point = point
+        self.batch_dim = batch_dim
         self.layout = layout
+        self.dims: Mapping[Path, int | None] = {}
+        self.handle: torch.utils.hooks.RemovableHandle | None = None
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
         plan = self.switch.current(module)
         if plan is None or plan.point != self.point:
             return None
-        return edit_output(output, lambda tensor: self._mix(tensor, plan))
+        return self._mixed(output, plan)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
         plan = self.switch.current(module)
         if plan is None or plan.point != self.point:
             return None
-        return edit_inputs(args, kwargs, lambda tensor: self._mix(tensor, plan))
+        return self._mixed((args, kwargs), plan)
 
-    def _mix(self, tensor: Tensor, plan: Plan) -> Tensor:
+    def _mixed(self, value: Any, plan: Plan) -> Any:
         try:
-            mixed = mix(tensor, plan, self.layout.channels(tensor.shape))
+            found = leaves(value)
+            main = next(iter(found))
+            new = {main: self._mix(found[main], plan, self._main_dim(main, found[main], plan))}
+            for path, tensor in found.items():
+                if is_mask(path):
+                    new[path] = united(str(path[-1]), tensor, plan.partner)
+                elif path != main and tensor.is_floating_point():
+                    dim = self.dims.get(path, 0 if tensor.shape[:1] == (plan.batch_size,) else None)
+                    new[path] = self._mix(tensor, plan, dim)
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
         self.switch.fired = True
-        return mixed
+        return replace(value, new)
+
+    def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int | None:
+        """Return the dimension of the batch in the main tensor."""
+        if path in self.dims or not self.batch_dim:
+            return self.dims.get(path, 0)
+        likely = [d for d in (self.batch_dim, 0) if tensor.shape[d : d + 1] == (plan.batch_size,)]
+        if len(likely) > 1:
+            raise InputError(
+                f"dimensions 0 and {self.batch_dim} of a tensor of shape {tuple(tensor.shape)} "
+                f"both have the size of the batch: call mixer.check(x) first, to tell them apart"
+            )
+        return likely[0] if likely else 0
+
+    def _mix(self, tensor: Tensor, plan: Plan, dim: int | None) -> Tensor:
+        if dim is None:
+            return tensor
+        rows = tensor.movedim(dim, 0) if dim else tensor
+        mixed = mix(rows, plan, self.layout.channels(rows.shape[1:]))
+        return mixed.movedim(0, dim) if dim else mixed
+
+    def remove(self) -> None:
+        """Take the hook out of the model."""
+        if self.handle:
+            self.handle.remove()
 
     def __deepcopy__(self, memo: dict) -> "Hook":
-        return _inert(self.point)
+        return Hook(Switch(), self.point)
 
     def __reduce__(self) -> tuple:
         return _inert, (self.point,)
 
 
-def install(model: nn.Module, site: Site, switch: Switch) -> torch.utils.hooks.RemovableHandle:
-    """Put the hook of one site into the model, for good."""
-    hook = Hook(switch, site.name, layout(model, site))
-    if site.side == "before":
-        return site.module.register_forward_pre_hook(hook.before, with_kwargs=True)
-    return site.module.register_forward_hook(hook.after)
+def install(site: Site, switch: Switch, batch_dim: int = 0) -> list[Hook]:
+    """Put the hooks of one site into the model, for good: one, or one for each head."""
+    hooks = []
+    for module in site.modules:
+        hook = Hook(switch, site.name, batch_dim, layout(module, site.side))
+        if site.side == "before":
+            hook.handle = module.register_forward_pre_hook(hook.before, with_kwargs=True)
+        else:
+            hook.handle = module.register_forward_hook(hook.after)
+        hooks.append(hook)
+    return hooks
 
 
 def _inert(point: str) -> Hook:
-    return Hook(Switch(), point, Layout())
+    return Hook(Switch(), point)
 
 
 def in_backward() -> bool:

@@ -11,13 +11,11 @@ from typing import Any, Literal, overload
 import numpy as np
 from torch import Tensor, nn
 
+from layermix.attach.batch import Batch, call
 from layermix.attach.candidates import AUTO, resolve
-from layermix.attach.hooks import Switch, install
 from layermix.attach.mixpoint import MixPoint
-from layermix.attach.observe import Batch, batch_size, call
-from layermix.attach.probe import Probe
-from layermix.attach.site import as_module, find, unwrap
-from layermix.attach.structure import main_tensor
+from layermix.attach.site import as_module, unwrap
+from layermix.attach.wiring import Wiring
 from layermix.errors import InputError, unknown
 from layermix.mixing import (
     Blend,
@@ -47,7 +45,7 @@ class Mixer:
         Any model; `torch.compile` and data parallel wrappers are seen through.
     at
         A mix point, or several of which each step takes one: ``"input"``, ``"final"`` (the input
-        of the last linear classifier), ``"logits"``, or a module's path (its output); also rows
+        of the classifier's last layer), ``"logits"``, or a module's path (its output); also rows
         of `points`, and that whole table. ``"auto"`` stands for the model's candidates (even where
         a module has that name): the input, each repeated block and the final layer. All are
         equally likely until `reweigh` is called, for which ``layermix.geometry.auto_weights``
@@ -81,6 +79,8 @@ class Mixer:
         generators are neither read nor advanced.
     rank
         Rank in data parallel training; that of `torch.distributed` when left out.
+    batch_dim
+        Dimension of the batch, 1 for models whose batch is second (`nn.LSTM`, `nn.Transformer`).
 
     Raises
     ------
@@ -114,6 +114,7 @@ class Mixer:
         across: bool = False,
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
+        batch_dim: int = 0,
     ) -> None:
         self.model = as_module(model)
         inner = unwrap(self.model)
@@ -138,9 +139,7 @@ class Mixer:
             rank=place()[0] if rank is None else rank,
             ranks=place()[1] if across else 1,
         )
-        self._sites = {name: find(inner, name) for name in names}
-        self._switch = Switch()
-        self._handles = [install(inner, site, self._switch) for site in self._sites.values()]
+        self._wiring = Wiring(inner, names, batch_dim)
         self._probed = False
 
     def __repr__(self) -> str:
@@ -196,8 +195,8 @@ class Mixer:
         Parameters
         ----------
         x
-            Batch of inputs, shape (B, ...), or a mapping of named inputs for ``model(**x)``; not
-            changed.
+            Batch of inputs, shape (B, ...), a tuple of several for ``model(*x)``, or a mapping of
+            named ones for ``model(**x)``; not changed.
         y
             Labels, shape (B, ...), or a mapping of several such tensors.
 
@@ -210,7 +209,7 @@ class Mixer:
             return call(self.model, x), _clean(y)
         if not self._probed:
             self.check(x)
-        plan = self.draw(batch_size(x), labels=y, inputs=x)
+        plan = self.draw(self._wiring.batch_size(x, y), labels=y, inputs=x)
         plan.check_labels(y)
         with self.apply(plan):
             output = call(self.model, x)
@@ -237,7 +236,7 @@ class Mixer:
             batch_size,
             "cpu" if parameter is None else parameter.device,
             labels=labels if isinstance(labels, Tensor) else None,
-            inputs=None if inputs is None else main_tensor(inputs),
+            inputs=None if inputs is None else self._wiring.examples(inputs),
         )
 
     @contextmanager
@@ -253,7 +252,7 @@ class Mixer:
         """
         if plan.point not in self.points:
             raise unknown("mix point of this mixer", plan.point, self.points)
-        with self._switch.on(plan):
+        with self._wiring.switch.on(plan):
             yield
 
     def check(self, x: Batch) -> None:
@@ -274,12 +273,13 @@ class Mixer:
             ids, an output without batch first or without a tensor, or a classifier head that is
             not the model's last; for ``at="auto"`` only where no candidate is left.
         """
-        probe = Probe(unwrap(self.model), [self._sites[name] for name in self.points], x)
+        probe = self._wiring.probe(x, self.points)
         if self._auto:
             obstacles = {name: probe.obstacle(name) for name in self.points}
             self._planner.choice.drop({name: why for name, why in obstacles.items() if why})
         for name in self.points:
             probe.require(name)
+            self._wiring.learn(name, probe)
         self._probed = True
 
     def next_epoch(self) -> None:
@@ -296,8 +296,7 @@ class Mixer:
 
     def remove(self) -> None:
         """Take the mixer's hooks out of the model."""
-        for handle in self._handles:
-            handle.remove()
+        self._wiring.remove()
 
 
 def _clean(y: Tensor | Mapping[str, Tensor]) -> Target | Targets:

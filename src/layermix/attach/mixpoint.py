@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from layermix.attach.channels import Channels
 from layermix.errors import InputError
 
 _NO_BLOCKS = """
@@ -29,6 +30,8 @@ class MixPoint:
         Shape of one example's activation, without the batch; None when it is not one tensor.
     obstacle
         Why it cannot be mixed; None when it can.
+    channels
+        Where the channels of a batch are: 1 in maps, -1 in tokens; None where it cannot be mixed.
     """
 
     name: str
@@ -36,6 +39,7 @@ class MixPoint:
     module: str
     shape: tuple[int, ...] | None
     obstacle: str | None = None
+    channels: Channels | None = None
 
 
 class Points(tuple[MixPoint, ...]):

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from layermix.attach.batch import Batch
 from layermix.attach.blocks import repeated_blocks
-from layermix.attach.candidates import has_head
+from layermix.attach.head import has_head
 from layermix.attach.mixpoint import Kind, MixPoint, Points
-from layermix.attach.observe import Batch
 from layermix.attach.probe import Probe
 from layermix.attach.site import Site, find, unwrap
 
 
-def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
+def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0) -> Points:
     """List the mix points of a model.
 
     Parameters
@@ -20,12 +20,14 @@ def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
     model
         Any model; it is left as it was.
     x
-        A batch, shape (B, ...), of which at most three examples are used; or a mapping of named
-        inputs for ``model(**x)``.
+        A batch, shape (B, ...), of which at most three examples are used; a tuple of several
+        inputs for ``model(*x)``, or a mapping of named ones for ``model(**x)``.
     all
         List every module, those too that cannot be mixed, with the reason. Otherwise the input,
-        the repeated blocks or stages (the outermost siblings of one kind, each with two or more
-        layers that have parameters), the final layer and the logits.
+        the repeated blocks or stages (siblings of one kind, each with two or more layers that have
+        parameters), the final layer and the logits.
+    batch_dim
+        Dimension of `x` along which the examples lie, 1 for models whose batch is second.
 
     Returns
     -------
@@ -42,11 +44,12 @@ def points(model: nn.Module, x: Batch, *, all: bool = False) -> Points:
         *((find(model, "final"), "final") for _ in range(has_head(model))),
         (find(model, "logits"), "logits"),
     ]
-    probe = Probe(model, [site for site, _ in rows], x)
+    probe = Probe(model, [site for site, _ in rows], x, batch_dim)
     found = [_row(site, kind, probe) for site, kind in rows]
     return Points(row for row in found if all or row.obstacle is None)
 
 
 def _row(site: Site, kind: Kind, probe: Probe) -> MixPoint:
     module = type(site.module).__name__
-    return MixPoint(site.name, kind, module, probe.shape(site.name), probe.obstacle(site.name))
+    shape, obstacle = probe.shape(site.name), probe.obstacle(site.name)
+    return MixPoint(site.name, kind, module, shape, obstacle, probe.channels(site.name))

@@ -1,75 +1,141 @@
-"""Reach the one tensor inside what a module takes or returns, and put another in its place.
+"""Reach the tensors inside what a module takes or returns, and put others in their place.
 
-Tensors, tuples, lists, named tuples and mappings (Hugging Face's outputs) keep their type; the
-original is left as it was.
+A value is a tree: tensors are its leaves, tuples, lists, named tuples, mappings (Hugging Face's
+outputs) and dataclasses its branches, which keep their type. A path, a tuple of keys, leads to a
+leaf. Whatever else there is (caches, numbers) is left alone, as is the original itself.
+
+The main leaf is the activation: the tensor itself, that of the first item of a tuple or list, or
+of names the logits, the last hidden state, or else the first that is floating point.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from layermix.errors import InputError
 
+Path = tuple[Any, ...]
 Edit = Callable[[Tensor], Tensor]
 
 # Which entry of a mapping is the activation, in the order in which they are tried.
 # Token ids cannot be mixed; they are named so that no mask beside them is taken for the activation.
 _MAIN_KEYS = (
     *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
-    "input_ids",
+    *("input_features", "input_ids"),
 )
 
 
-def main_tensor(output: Any) -> Tensor:
-    """Return the main tensor of what a module returned, the one that `edit_output` edits."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        return output[_main_key(output)]
-    if isinstance(output, tuple | list) and output:
-        return main_tensor(output[0])
-    raise InputError(f"there is no tensor to mix in an output of type {type(output).__name__}")
+def leaves(value: Any) -> dict[Path, Tensor]:
+    """Return every tensor in a value by its path, the main one first.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    found = dict(_walk(value, ()))
+    main = _main(value)
+    if main is None:
+        if isinstance(value, Mapping) and value:
+            raise InputError(f"there is no tensor to mix among the entries {sorted(value)}")
+        raise InputError(f"there is no tensor to mix in an output of type {type(value).__name__}")
+    return {main: found.pop(main), **found}
+
+
+def main_tensor(value: Any) -> Tensor:
+    """Return the main leaf of what a module returned, or an `InputError` when it has no tensor."""
+    if isinstance(value, Tensor):
+        return value
+    return next(iter(leaves(value).values()))
 
 
 def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """Return the main tensor of what a module was called with, the one that `edit_inputs` edits."""
-    return main_tensor(args or kwargs)
+    """Return the main leaf of what a module was called with."""
+    return main_tensor((args, kwargs))
 
 
-def edit_output(output: Any, edit: Edit) -> Any:
-    """Return what a module returned, with its main tensor edited.
+def replace(value: Any, new: Mapping[Path, Tensor]) -> Any:
+    """Return a value with other tensors at some paths; branches without such are kept as they are.
 
-    The main tensor is the output itself, the first item of a tuple or list, or of a mapping the
-    logits, the last hidden state, or else the first entry that is a floating-point tensor.
+    Parameters
+    ----------
+    value
+        What a module returned or was called with.
+    new
+        Tensors by the paths of `leaves`.
     """
-    if isinstance(output, Tensor):
-        return edit(output)
-    if isinstance(output, Mapping):
-        key = _main_key(output)
-        changed: Any = copy.copy(output)
-        changed[key] = edit(output[key])
-        return changed
-    if isinstance(output, tuple | list) and output:
-        items = [edit_output(output[0], edit), *output[1:]]
-        return output._make(items) if hasattr(output, "_make") else type(output)(items)  # pyright: ignore[reportAttributeAccessIssue]
-    raise InputError(f"there is no tensor to mix in an output of type {type(output).__name__}")
+    if () in new:
+        return new[()]
+    changed: dict[Any, Any] = {}
+    for key, child in _children(value):
+        below = {path[1:]: tensor for path, tensor in new.items() if path[0] == key}
+        if below:
+            changed[key] = replace(child, below)
+    return _rebuilt(value, changed) if changed else value
 
 
-def edit_inputs(args: tuple, kwargs: dict[str, Any], edit: Edit) -> tuple[tuple, dict[str, Any]]:
-    """Return what a module was called with, with its first argument edited."""
-    if args:
-        return edit_output(args, edit), kwargs
-    return args, edit_output(kwargs, edit)
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    for key, child in _children(value):
+        yield from _walk(child, (*path, key))
 
 
-def _main_key(values: Mapping[str, Any]) -> str:
-    for key in _MAIN_KEYS:
-        if isinstance(values.get(key), Tensor):
-            return key
-    tensors = [key for key, value in values.items() if isinstance(value, Tensor)]
-    floating = [key for key in tensors if values[key].is_floating_point()]
-    if not tensors:
-        raise InputError(f"there is no tensor to mix among the entries {sorted(values)}")
-    return (floating or tensors)[0]
+def _children(value: Any) -> list[tuple[Any, Any]]:
+    """Return what hangs at a branch, by key; nothing for what is none."""
+    if isinstance(value, Tensor):
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, tuple | list):
+        return list(enumerate(value))
+    if _is_record(value):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return []
+
+
+def _main(value: Any) -> Path | None:
+    """Return the path of the main leaf, None where there is no tensor."""
+    if isinstance(value, Tensor):
+        return ()
+    children = dict(_children(value))
+    if not isinstance(value, tuple | list):
+        for key in _MAIN_KEYS:
+            if isinstance(children.get(key), Tensor):
+                return (key,)
+    integer: Path | None = None
+    for key, child in children.items():
+        below = _main(child)
+        if below is None:
+            continue
+        path = (key, *below)
+        if isinstance(value, tuple | list) or _at(child, below).is_floating_point():
+            return path
+        integer = integer or path
+    return integer
+
+
+def _at(value: Any, path: Path) -> Any:
+    for key in path:
+        value = dict(_children(value))[key]
+    return value
+
+
+def _rebuilt(value: Any, changed: Mapping[Any, Any]) -> Any:
+    if isinstance(value, tuple | list):
+        items = [changed.get(index, item) for index, item in enumerate(value)]
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)  # pyright: ignore[reportAttributeAccessIssue]
+    copied: Any = copy.copy(value)
+    for key, item in changed.items():
+        if isinstance(value, Mapping):
+            copied[key] = item
+        else:
+            object.__setattr__(copied, key, item)  # a frozen dataclass too
+    return copied
+
+
+def _is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)

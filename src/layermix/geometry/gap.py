@@ -23,8 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.attach import Mixer, MixPoint
+from layermix.attach.batch import Batch, call, edit_batch
 from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import Batch, call, edit_batch, silent
+from layermix.attach.observe import silent
 from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 from layermix.geometry.intrusion import derangement

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from layermix.attach.observe import Batch, edit_batch
+from layermix.attach.batch import Batch, edit_batch
 from layermix.errors import InputError
 from layermix.geometry.profiles.labels import as_labels, split
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.observe import Batch, batch_size, edit_batch, observe
+from layermix.attach.batch import Batch, batch_size, edit_batch
+from layermix.attach.observe import observe
 from layermix.attach.site import find, unwrap
 from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
@@ -98,6 +99,8 @@ def on_device(x: Batch, device: torch.device) -> Any:
     """Return a batch on a device."""
     if isinstance(x, Mapping):
         return {k: v.to(device) if isinstance(v, Tensor) else v for k, v in x.items()}
+    if isinstance(x, tuple | list):
+        return tuple(v.to(device) if isinstance(v, Tensor) else v for v in x)
     return x.to(device)
 
 

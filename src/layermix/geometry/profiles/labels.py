@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.attach.observe import Batch, batch_size
+from layermix.attach.batch import Batch, batch_size
 from layermix.errors import InputError
 
 _KEYS = ("labels", "label", "targets", "target", "y")

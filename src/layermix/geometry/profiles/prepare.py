@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from layermix.attach import MixPoint, Points
 from layermix.attach import points as list_points
+from layermix.attach.batch import Batch, first
 from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import Batch, first, takes
+from layermix.attach.observe import takes
 from layermix.attach.site import unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from layermix.attach import MixPoint
-from layermix.attach.observe import first
+from layermix.attach.batch import first
 from layermix.attach.site import as_module, unwrap
 from layermix.errors import InputError
 from layermix.geometry.checks import not_finite

@@ -1,0 +1,31 @@
+"""Attention masks of two examples that are mixed: a position counts if it does for either.
+
+Masks come as booleans or as 0 and 1 (true means attend, but ignore where the name ends with
+`padding_mask`), or as floats that are added to the scores (0: attend, -inf: ignore).
+
+Shapes: (B, ...), whatever follows: (B, L), (B, 1, 1, L), (B, 1, L, L).
+"""
+
+import torch
+from torch import Tensor
+
+from layermix.attach.structure import Path
+
+_NAMES = ("attention_mask", "padding_mask")  # how their names end
+
+
+def is_mask(path: Path) -> bool:
+    """Tell whether the leaf at a path is an attention mask, which is united and never mixed."""
+    return bool(path) and str(path[-1]).endswith(_NAMES)
+
+
+def united(name: str, mask: Tensor, partner: Tensor) -> Tensor:
+    """Return the mask of each example united with that of its partner; a new tensor.
+
+    What has not the batch first, such as a causal mask (L, L), is returned as it is.
+    """
+    if mask.shape[:1] != partner.shape:
+        return mask
+    if mask.dtype == torch.bool and name.endswith("padding_mask"):
+        return mask & mask[partner]
+    return mask | mask[partner] if mask.dtype == torch.bool else mask.maximum(mask[partner])

@@ -1,0 +1,151 @@
+"""Outputs of several tensors: all that carry the batch are mixed by one plan, the rest is left."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import layermix as lm
+
+PLAN: dict[str, Any] = {"ratio": torch.tensor(0.3), "partner": torch.tensor([1, 2, 3, 0])}
+
+
+class Module(nn.Module):
+    """A module that returns what `returns` makes of its input."""
+
+    def __init__(self, returns: Any) -> None:
+        super().__init__()
+        self.returns = returns
+
+    def forward(self, x: Tensor) -> Any:
+        return self.returns(x)
+
+
+def mixed(model: nn.Module, x: Tensor, check: bool = True) -> Any:
+    """Return a model's output, mixed by `PLAN`."""
+    mixer = lm.Mixer(model, at="logits")
+    if check:
+        mixer.check(x)
+    with mixer.apply(lm.Plan("logits", **PLAN)):
+        return model(x)
+
+
+def along(x: Tensor, dim: int) -> Tensor:
+    """Return `PLAN` carried out by hand along a dimension."""
+    return 0.3 * x + 0.7 * x.index_select(dim, PLAN["partner"])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_states_of_a_recurrent_layer_are_mixed_along_their_second_dimension(kind: Any) -> None:
+    model, x = kind(4, 6, num_layers=2, batch_first=True).double(), torch.randn(4, 5, 4).double()
+    clean, state = model(x)
+    output, mixed_state = mixed(model, x)
+    torch.testing.assert_close(output, along(clean, 0))
+    pairs = zip(mixed_state, state, strict=True) if kind is nn.LSTM else [(mixed_state, state)]
+    for own, expected in pairs:
+        torch.testing.assert_close(own, along(expected, 1))
+
+
+def test_lists_of_maps_are_mixed_each() -> None:
+    model, x = Module(lambda x: [x, x[..., ::2, ::2]]), torch.randn(4, 3, 8, 8)
+    for own, clean in zip(mixed(model, x), model(x), strict=True):
+        torch.testing.assert_close(own, along(clean, 0))
+
+
+class Inner(NamedTuple):
+    a: Tensor
+    b: tuple[Tensor, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    logits: Tensor
+    inner: dict[str, Inner]
+    loss: Tensor
+
+
+def test_trees_of_dataclasses_mappings_and_named_tuples_keep_their_types() -> None:
+    def returns(x: Tensor) -> Record:
+        return Record(x, {"inner": Inner(2 * x, (x + 1, "kept"))}, torch.tensor(7.0))
+
+    x = torch.randn(4, 3)
+    found = mixed(Module(returns), x)
+    assert type(found) is Record
+    assert type(found.inner["inner"]) is Inner
+    torch.testing.assert_close(found.logits, along(x, 0))
+    torch.testing.assert_close(found.inner["inner"].a, along(2 * x, 0))
+    torch.testing.assert_close(found.inner["inner"].b[0], along(x + 1, 0))
+    assert found.inner["inner"].b[1] == "kept"
+    assert found.loss == 7.0
+
+
+class Cache:
+    """An object that holds a tensor, of no type that is looked into."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_does_not_carry_the_batch_is_left(check: bool) -> None:
+    positions, loss, cache = torch.randn(5, 7), torch.tensor(2.0), Cache(torch.randn(4, 3))
+    model = Module(lambda x: (x, positions, loss, cache, None, len(x)))
+    _, *rest = mixed(model, torch.randn(4, 3), check)
+    assert all(found is own for found, own in zip(rest, (positions, loss, cache), strict=False))
+    assert rest[3:] == [None, 4]
+
+
+def test_a_table_as_long_as_the_batch_is_told_from_it_by_the_look() -> None:
+    table = torch.randn(4, 3)
+    model = Module(lambda x: (x, table))
+    assert mixed(model, torch.randn(4, 3))[1] is table
+
+
+def test_integers_beside_the_main_tensor_are_left() -> None:
+    model = Module(lambda x: (x, torch.arange(len(x))))
+    assert mixed(model, torch.randn(4, 3))[1].tolist() == [0, 1, 2, 3]
+
+
+def test_without_a_look_the_first_dimension_is_taken_for_the_batch() -> None:
+    model, x = Module(lambda x: (x, 2 * x, x.T)), torch.randn(4, 3)
+    first, second, third = mixed(model, x, check=False)
+    torch.testing.assert_close(first, along(x, 0))
+    torch.testing.assert_close(second, along(2 * x, 0))
+    assert third.equal(x.T)
+
+
+def test_what_only_training_returns_is_mixed_too() -> None:
+    class Auxiliary(nn.Module):
+        def forward(self, x: Tensor) -> Any:
+            return (x, 2 * x) if self.training else x
+
+    x = torch.randn(4, 3)
+    first, second = mixed(Auxiliary(), x)
+    torch.testing.assert_close(first, along(x, 0))
+    torch.testing.assert_close(second, along(2 * x, 0))
+
+
+def test_a_second_tensor_with_the_batch_in_two_dimensions_is_refused() -> None:
+    model = Module(lambda x: {"logits": x, "pairs": x @ x.T})
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(model, at="logits").check(torch.randn(4, 3))
+    assert str(error.value) == (
+        "mix point 'logits' cannot be mixed: beside its main tensor it has 'pairs' of shapes "
+        "(3, 3) and (2, 2) for batches of 3 and 2, in which no one dimension is the batch. "
+        "layermix.points(model, x) lists the points that can"
+    )
+
+
+def test_a_second_tensor_with_the_batch_folded_in_is_refused() -> None:
+    model = Module(lambda x: (x, x.reshape(-1)))
+    (row,) = (row for row in lm.points(model, torch.randn(4, 3), all=True) if row.name == "logits")
+    assert str(row.obstacle).startswith("beside its main tensor it has '1' of shapes (9,) and (6,)")
+
+
+def test_gradients_flow_through_every_leaf() -> None:
+    model, x = nn.LSTM(4, 6, batch_first=True).double(), torch.randn(4, 5, 4).double()
+    output, (h, c) = mixed(model, x)
+    (output.sum() + h.sum() + c.sum()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
