@@ -23,7 +23,8 @@ def wav2vec2(attention: str) -> Any:
     sizes |= {"apply_spec_augment": False, "feat_extract_norm": "layer"}
     sizes |= {"conv_dim": (8, 8), "conv_stride": (5, 2), "conv_kernel": (10, 3)}
     sizes |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
-    config = hf.Wav2Vec2Config(**sizes | {"attn_implementation": attention})
+    sizes["attn_implementation"] = attention
+    config = hf.Wav2Vec2Config(**sizes)
     return hf.Wav2Vec2ForSequenceClassification(config).double().train()
 
 
