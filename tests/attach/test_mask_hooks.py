@@ -15,15 +15,18 @@ each_attention = pytest.mark.parametrize("attention", ["sdpa", "eager"])
 
 
 def wav2vec2(attention: str) -> Any:
-    sizes: dict[str, Any] = {
-        k: v for k, v in SIZES.items() if k not in ("hidden_dropout_prob", "vocab_size")
+    left_out = ("hidden_dropout_prob", "vocab_size")
+    sizes: dict[str, Any] = {k: v for k, v in SIZES.items() if k not in left_out}
+    sizes |= {
+        "attn_implementation": attention,
+        "hidden_dropout": 0.0,
+        "activation_dropout": 0.0,
+        "attention_dropout": 0.0,
     }
-    sizes |= {"hidden_dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0}
     sizes |= {"feat_proj_dropout": 0.0, "final_dropout": 0.0, "layerdrop": 0.0}
     sizes |= {"apply_spec_augment": False, "feat_extract_norm": "layer"}
     sizes |= {"conv_dim": (8, 8), "conv_stride": (5, 2), "conv_kernel": (10, 3)}
     sizes |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
-    sizes["attn_implementation"] = attention
     config = hf.Wav2Vec2Config(**sizes)
     return hf.Wav2Vec2ForSequenceClassification(config).double().train()
 
