@@ -35,7 +35,8 @@ class Layout:
         second, last = shape[1] == self.width, shape[-1] == self.width
         if second != last:
             return 1 if second else -1
-        at_the_end = len(shape) == 3 if self.last is None else self.last
+        # A width that is in neither place is that of something flattened, and says nothing.
+        at_the_end = self.last if second else len(shape) == 3
         return -1 if at_the_end else 1
 
 
