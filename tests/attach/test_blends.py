@@ -119,3 +119,13 @@ def test_output_target_and_gradients_equal_the_reference(
 
 def test_every_blend_has_a_reference() -> None:
     assert set(REFERENCES) == set(BLENDS), "write the new blend out in blend_references.py"
+
+
+def test_images_that_a_model_flattens_keep_their_channels_second() -> None:
+    """The first layer takes 3 * 6 * 5 features, which tells nothing of the images."""
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 6 * 5, 4)).train()
+    mixer, images = lm.Mixer(model, at="input", blend="cut"), torch.randn(4, 3, 6, 5)
+    plan = mixer.draw(4)
+    with mixer.apply(plan):
+        output = model(images)
+    torch.testing.assert_close(output, model(lm.mix(images, plan, channels=1)))

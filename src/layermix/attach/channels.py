@@ -56,11 +56,11 @@ class Layout:
         """
         if len(example) < 2:
             return 1
-        if self.width is None:
-            return -1 if len(example) == 2 else 1
         first, last = example[0] == self.width, example[-1] == self.width
         if first != last:
             return 1 if first else -1
+        if not first:  # no layer, or the width of something flattened, which says nothing
+            return -1 if len(example) == 2 and not self.signals else 1
         # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
         return 1 if (self.maps if len(example) > 2 else self.signals) else -1
 

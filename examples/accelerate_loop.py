@@ -1,0 +1,55 @@
+"""The same loop under Hugging Face Accelerate: one process, or many with `accelerate launch`.
+
+    python examples/accelerate_loop.py
+
+Build the mixer after `prepare`: it sees through the wrappers of data parallel training, and knows
+its rank. Registered for checkpointing, a resumed run draws what an uninterrupted one would have.
+"""
+
+import os
+import tempfile
+
+import torch
+from accelerate import Accelerator
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import layermix as lm
+
+EPOCHS = int(os.environ.get("EPOCHS", "10"))
+
+torch.manual_seed(0)
+accelerator = Accelerator(cpu=True)
+images, digits = load_digits(return_X_y=True)
+x = torch.tensor(images / 16, dtype=torch.float32)
+y = torch.tensor(digits)
+x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.5, random_state=0)
+loader = DataLoader(TensorDataset(x_train, y_train), batch_size=64, shuffle=True)
+
+model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
+mixer = lm.Mixer(model, at=["input", "final"], seed=0)  # one of them each step, on all ranks
+accelerator.register_for_checkpointing(mixer)
+
+for _ in range(EPOCHS):
+    mixer.next_epoch()
+    model.train()
+    for xb, yb in loader:
+        output, target = mixer(xb, yb)
+        optimiser.zero_grad()
+        accelerator.backward(target.loss(output))
+        optimiser.step()
+
+with tempfile.TemporaryDirectory() as folder:  # model, optimiser and the mixer's draws
+    accelerator.save_state(folder)
+    drawn = mixer.draw(64).ratio
+    accelerator.load_state(folder)
+    same = torch.equal(drawn, mixer.draw(64).ratio)
+
+model.eval()
+with torch.no_grad():
+    accuracy = (model(x_test).argmax(1) == y_test).float().mean()
+accelerator.print(f"resumed with the same draws: {same}; test accuracy {accuracy:.1%}")

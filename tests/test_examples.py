@@ -1,0 +1,107 @@
+"""The examples: each a real process, short, without warnings, and done when it says so.
+
+Few epochs and seeds here; `-m slow` runs them in full.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples"
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+ACCURACY = r"test accuracy (\d+\.\d)%"
+VERDICT = (
+    r"mixed - unmixed [+-]\d+\.\d+ \(95% interval [+-]\d+\.\d+ to [+-]\d+\.\d+\): "
+    r"(mixing helps|mixing hurts|no difference is shown)"
+)
+LAST_LINES = {
+    "plain_loop": ACCURACY,
+    "accelerate_loop": rf"resumed with the same draws: True; {ACCURACY}",
+    "lightning_callback": ACCURACY,
+    "hf_trainer_image": ACCURACY,
+    "hf_trainer_text": ACCURACY,
+    "timm_training": r"training loss \d+\.\d+, test accuracy of the averaged weights (\d+\.\d)%",
+    "sklearn_estimator": r"accuracy in 5 folds: .*; mean (\d+\.\d)%",
+    "regression_cmixup": VERDICT,
+    "multi_label": VERDICT,
+    "segmentation": VERDICT,
+    "text": VERDICT,
+    "spectrogram": VERDICT,
+}
+# Of a full run, in percent: far below what is measured, far above chance.
+FLOORS = {
+    "plain_loop": 85,
+    "accelerate_loop": 80,
+    "lightning_callback": 80,
+    "hf_trainer_image": 70,
+    "hf_trainer_text": 90,
+    "timm_training": 70,
+    "sklearn_estimator": 90,
+}
+# Warnings of the libraries themselves.
+IGNORED = {
+    "lightning_callback": [
+        "ignore::FutureWarning",
+        "ignore:The 'train_dataloader' does not have many workers",
+        "ignore:The 'test_dataloader' does not have many workers",
+    ]
+}
+
+
+def run(name: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run an example as its head says, from the root, with warnings as errors."""
+    filters = [word for one in ["error", *IGNORED.get(name, [])] for word in ("-W", one)]
+    return subprocess.run(
+        [sys.executable, *filters, f"examples/{name}.py"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | settings,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def short_runs() -> dict[str, Future]:
+    """Run all examples for one epoch, two at a time: most of their time goes into imports."""
+    with ThreadPoolExecutor(2) as pool:
+        return {name: pool.submit(run, name, EPOCHS="1", SEEDS="2") for name in LAST_LINES}
+
+
+@pytest.mark.parametrize("name", LAST_LINES)
+def test_an_example_runs(name: str, short_runs: dict[str, Future]) -> None:
+    assert re.fullmatch(LAST_LINES[name], last_line(short_runs[name].result()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAST_LINES)
+def test_an_example_runs_in_full(name: str) -> None:
+    found = re.fullmatch(LAST_LINES[name], last_line(run(name)))
+    assert found
+    if name in FLOORS:
+        assert float(found[1]) >= FLOORS[name]
+
+
+def test_all_examples_are_tested_and_listed() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(LAST_LINES)
+    assert all(f"[{name}.py]({name}.py)" in README for name in LAST_LINES)
+
+
+@pytest.mark.parametrize("name", LAST_LINES)
+def test_an_example_is_short_and_says_how_to_run_it(name: str) -> None:
+    text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 60
+    assert text.startswith('"""')
+    assert f"\n    python examples/{name}.py\n" in text
