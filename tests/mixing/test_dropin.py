@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm.data import Mixup
-from timm.loss import SoftTargetCrossEntropy
+from timm.data.mixup import Mixup
+from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor
 from torchvision.transforms import v2
 
 import layermix as lm
+from layermix.mixing import Target
 
 B, C, H, W = 8, 5, 16, 24
 FLIPPED = torch.arange(B).flip(0)
@@ -51,7 +52,7 @@ def centre(y: Tensor | float, x: Tensor | float) -> dict[str, Tensor]:
     return {"centre": torch.stack([torch.zeros(y.shape), (y + 0.5) / H, (x + 0.5) / W], dim=-1)}
 
 
-def smoothed(target: lm.MixedTarget, smoothing: float) -> Tensor:
+def smoothed(target: Target, smoothing: float) -> Tensor:
     """Return soft labels, smoothed as torch smooths them."""
     return target.dense(C) * (1 - smoothing) + smoothing / C
 
