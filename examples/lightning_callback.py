@@ -2,7 +2,7 @@
 
     python examples/lightning_callback.py
 
-The mixer is built in `setup`, when the processes of data parallel training know their rank.
+The mixer is built in `setup`, where a process knows its rank. A checkpoint keeps the first's draws.
 """
 
 import os

@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm.data import Mixup  # pyright: ignore[reportPrivateImportUsage]
-from timm.loss import SoftTargetCrossEntropy  # pyright: ignore[reportPrivateImportUsage]
+from timm.data.mixup import Mixup
+from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from torch import Tensor
 from torchvision.transforms import v2
 
 import layermix as lm
+from layermix.mixing import Target
 
 B, C, H, W = 8, 5, 16, 24
 FLIPPED = torch.arange(B).flip(0)
