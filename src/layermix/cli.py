@@ -21,6 +21,7 @@ from layermix.lab.nets import build
 from layermix.lab.profiling import ProfileConfig, check_ending, save_profile, take_profile
 from layermix.lab.progress import RunView
 from layermix.lab.report.show import open_studies, show_several, show_study
+from layermix.lab.survey import check_models
 
 app = tyro.extras.SubcommandApp()
 
@@ -119,25 +120,31 @@ def points(
     channels: int = 3,
     classes: int = 10,
     all: bool = False,
+    check: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
+    out: Path | None = None,
 ) -> None:
     """layermix points --net resnet18
 
-    List the mix points of a net: the names that --variant and --variants take.
+    List the mix points of a net, the names that --variant and --variants take; or --check models.
 
     Args:
         net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
         image_size: Height and width of the images in pixels.
         channels: Channels of the images.
         classes: Number of classes.
-        all: Every module, those too that cannot be mixed, with the reason. Otherwise of the
-            modules only the outermost repeated blocks or stages of two layers or more.
+        all: Every module, or the reason against it; else only repeated blocks or stages.
+        check: Instead, try whether models can be mixed at the final layer and after every block:
+            those of libraries (timm, torchvision, transformers), or single ones (timm:resnet18).
+        out: With --check, also a table NAME.csv; one that was begun is continued.
     """
+    if check:
+        check_models(check, out, open_console())
+        return
     for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
-    model = build(net, classes, (channels, image_size, image_size))
-    x = torch.zeros(3, channels, image_size, image_size)
-    say(open_console(), str(list_points(model, x, all=all)))
+    model = build(net, classes, shape := (channels, image_size, image_size))
+    say(open_console(), str(list_points(model, torch.zeros(3, *shape), all=all)))
 
 
 @app.command

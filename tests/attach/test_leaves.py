@@ -138,10 +138,15 @@ def test_a_second_tensor_with_the_batch_in_two_dimensions_is_refused() -> None:
     )
 
 
-def test_a_second_tensor_with_the_batch_folded_in_is_refused() -> None:
-    model = Module(lambda x: (x, x.reshape(-1)))
+def test_a_second_tensor_with_several_rows_for_each_example_is_mixed() -> None:
+    model, x = Module(lambda x: (x, x.repeat_interleave(2, 0))), torch.randn(4, 3)
+    torch.testing.assert_close(mixed(model, x)[1], along(x, 0).repeat_interleave(2, 0))
+
+
+def test_a_second_tensor_that_changes_otherwise_is_refused() -> None:
+    model = Module(lambda x: (x, x.new_zeros(len(x) + 1)))
     (row,) = (row for row in lm.points(model, torch.randn(4, 3), all=True) if row.name == "logits")
-    assert str(row.obstacle).startswith("beside its main tensor it has '1' of shapes (9,) and (6,)")
+    assert str(row.obstacle).startswith("beside its main tensor it has '1' of shapes (4,) and (3,)")
 
 
 def test_gradients_flow_through_every_leaf() -> None:

@@ -88,24 +88,32 @@ class Hook:
 
     def _mixed(self, value: Any, plan: Plan) -> Any:
         try:
-            found = leaves(value)
-            main = next(iter(found))
-            new = {main: self._mix(found[main], plan, self._main_dim(main, found[main], plan))}
-            for path, tensor in found.items():
-                if is_mask(path):
-                    new[path] = united(str(path[-1]), tensor, plan.partner)
-                elif path != main and tensor.is_floating_point():
-                    dim = self.dims.get(path, 0 if tensor.shape[:1] == (plan.batch_size,) else None)
-                    new[path] = self._mix(tensor, plan, dim)
+            new = {
+                path: self._leaf(path, tensor, plan, main=number == 0)
+                for number, (path, tensor) in enumerate(leaves(value).items())
+            }
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
         self.switch.fired = True
         return replace(value, new)
 
-    def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int | None:
+    def _leaf(self, path: Path, tensor: Tensor, plan: Plan, main: bool) -> Tensor:
+        """Mix one tensor, or return what does not carry the batch as it is."""
+        if main:
+            return _along(tensor, plan, self._main_dim(path, tensor, plan))
+        if is_mask(path):
+            return united(str(path[-1]), tensor, plan.partner)
+        dim = self.dims.get(path, 0 if tensor.shape[:1] == (plan.batch_size,) else None)
+        if dim is None or not tensor.is_floating_point():
+            return tensor
+        if dim == 0 and len(tensor) != plan.batch_size:  # several rows for each example
+            return mix(tensor.unflatten(0, (plan.batch_size, -1)), plan).flatten(0, 1)
+        return _along(tensor, plan, dim)
+
+    def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int:
         """Return the dimension of the batch in the main tensor."""
         if path in self.dims or not self.batch_dim:
-            return self.dims.get(path, 0)
+            return self.dims.get(path) or 0
         likely = [d for d in (self.batch_dim, 0) if tensor.shape[d : d + 1] == (plan.batch_size,)]
         if len(likely) > 1:
             raise InputError(
@@ -113,12 +121,6 @@ class Hook:
                 f"both have the size of the batch: call mixer.check(x) first, to tell them apart"
             )
         return likely[0] if likely else 0
-
-    @staticmethod
-    def _mix(tensor: Tensor, plan: Plan, dim: int | None) -> Tensor:
-        if dim is None:
-            return tensor
-        return mix(tensor.movedim(dim, 0), plan).movedim(0, dim) if dim else mix(tensor, plan)
 
     def remove(self) -> None:
         """Take the hook out of the model."""
@@ -143,6 +145,11 @@ def install(site: Site, switch: Switch, batch_dim: int = 0) -> list[Hook]:
             hook.handle = module.register_forward_hook(hook.after)
         hooks.append(hook)
     return hooks
+
+
+def _along(tensor: Tensor, plan: Plan, dim: int) -> Tensor:
+    """Mix a tensor that has the batch at a dimension."""
+    return mix(tensor.movedim(dim, 0), plan).movedim(0, dim) if dim else mix(tensor, plan)
 
 
 def _inert(point: str) -> Hook:

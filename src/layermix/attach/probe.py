@@ -53,6 +53,11 @@ class Probe:
         seen[_WHOLE].append(look_at(output))
         self._looks.append(seen)
 
+    @property
+    def output(self) -> tuple[int, ...] | None:
+        """The shape of one example of the model's output; None where it has no tensor."""
+        return self.shape(_WHOLE)
+
     def calls(self, name: str) -> int:
         """Return how often the site was passed in one forward."""
         return len(self._looks[0][name])
@@ -113,7 +118,7 @@ class Probe:
         """Return why the layers taken for the heads are none, or None when they are."""
         heads = self._sites["final"].modules
         own = [self.shape(f"{_HEAD}{index}") for index in range(len(heads))]
-        whole = self.shape(_WHOLE)
+        whole = self.output
         if whole is not None and None not in own:
             count = math.prod(whole)
             widths = [_width(head, shape or ()) for head, shape in zip(heads, own, strict=True)]

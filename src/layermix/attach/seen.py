@@ -2,8 +2,9 @@
 
 A dimension follows the batch when it has the size of the batch in every look, at batches of
 different sizes. The main tensor must have the batch first, or at the declared `batch_dim`; every
-other tensor of floating point that carries it anywhere is mixed along that dimension. What does
-not change with the batch (a scalar loss, a table of positions) does not carry it.
+other tensor of floating point that carries it anywhere is mixed along that dimension, also where
+its first dimension holds several rows for each example, one after the other (attention heads). What
+does not change with the batch (a scalar loss, a table of positions) does not carry it.
 """
 
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ def tensor_dims(
             likely = [dim for dim in (batch_dim, 0) if dim in dims]
             found[path] = likely[0] if likely else None
         elif len(batches) > 1:
-            found[path] = dims[0] if len(dims) == 1 else None
+            found[path] = dims[0] if len(dims) == 1 else _folded(path, looks, batches)
     return found
 
 
@@ -79,6 +80,15 @@ def obstacle(looks: Sequence[Seen | str], batches: Sequence[int], batch_dim: int
     if tensor_dims(seen, batches, batch_dim)[main] is None:
         return _wrong_batch(seen[0].shapes[main], batches[0], batch_dim)
     return _unclear(seen, batches)
+
+
+def _folded(path: Path, looks: Sequence[Seen], batches: Sequence[int]) -> int | None:
+    """Return 0 where the first dimension holds several rows for each example, else None."""
+    shapes = [look.shapes.get(path, ()) for look in looks]
+    if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
+        return None
+    rows = {shape[0] / batch for shape, batch in zip(shapes, batches, strict=True)}
+    return 0 if len(rows) == 1 and rows.pop().is_integer() else None
 
 
 def _following(path: Path, looks: Sequence[Seen], batches: Sequence[int]) -> list[int]:
@@ -113,7 +123,8 @@ def _unclear(looks: Sequence[Seen], batches: Sequence[int]) -> str | None:
         if path == looks[0].main or not floating:
             continue
         others = [look.shapes[path] for look in looks if path in look.shapes]
-        if len(set(others)) > 1 and len(_following(path, looks, batches)) != 1:
+        found = len(_following(path, looks, batches)) == 1
+        if len(set(others)) > 1 and not found and _folded(path, looks, batches) is None:
             name = "/".join(map(str, path))
             return (
                 f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, others))}"
