@@ -34,7 +34,7 @@ shows its traceback; --version alone prints the version."""
 _STOPPED = {
     "compare": "stopped. What was finished is kept: the same command continues",
     "profile": "stopped. A profile keeps nothing of what was begun",
-    "points": "stopped. Models that a table of --out has are not checked again",
+    "points --check": "stopped. Models that a table of --out has are not checked again",
     "bench": "stopped. A benchmark keeps nothing of what was begun",
 }
 
@@ -246,6 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     except KeyboardInterrupt:
         command = next((word for word in words if not word.startswith("-")), "")
+        command += " --check" if "--check" in words else ""
         sys.exit(_fail(_STOPPED.get(command, "stopped"), 1))
     except Exception as error:
         if debug:

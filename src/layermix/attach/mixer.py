@@ -278,7 +278,6 @@ class Mixer:
             obstacles = {name: probe.obstacle(name) for name in self.points}
             self._planner.choice.drop({name: why for name, why in obstacles.items() if why})
         for name in self.points:
-            probe.require(name)
             self._wiring.learn(name, probe)
         self._probed = True
 

@@ -58,7 +58,8 @@ class Wiring:
         return main_tensor(x).movedim(self.batch_dim, 0)
 
     def learn(self, name: str, probe: Probe) -> None:
-        """Tell the hooks of a point where in each tensor the batch is."""
+        """Tell the hooks of a point that can be mixed where in each tensor the batch is."""
+        probe.require(name)
         for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
             hook.dims = dims
 

@@ -30,9 +30,19 @@ _SMALL = {
     "n_positions": 64,
 }
 
-# Settings that differ; None where the configuration stays as large as it is by default.
-_OTHER: dict[str, dict[str, Any] | None] = {
-    **dict.fromkeys(["convnext", "convnextv2", "hiera", "levit", "swin"]),
+# Where these names do not fit: all settings that are not the default ones.
+_CONVNEXT = {"hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 2, 1]}
+_STAGES = {"embed_dim": 24, "depths": [1, 1, 2, 1]}
+_OWN: dict[str, dict[str, Any]] = {
+    "convnext": _CONVNEXT,
+    "convnextv2": _CONVNEXT,
+    "hiera": _STAGES,
+    "swin": _STAGES,
+    "levit": {},
+}
+
+# Settings besides the shared ones.
+_MORE: dict[str, dict[str, Any]] = {
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320},
     "t5": {"decoder_start_token_id": 0},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
@@ -73,12 +83,11 @@ def build_hugging_face(name: str) -> tuple[nn.Module, Batch]:
     except ImportError as error:
         raise InputError("the survey of transformers needs it: pip install transformers") from error
     kind = _KINDS[name]
-    config: Any = transformers.AutoConfig.for_model(name)
-    other = _OTHER.get(name, {})
-    if other is not None:
+    config: Any = transformers.AutoConfig.for_model(name, **_OWN.get(name, {}))
+    if name not in _OWN:
         shared = {key for key in _SMALL if type(getattr(config, key, None)) is int}
         small = {key: _SMALL[key] for key in shared if getattr(config, key) > 0}
-        config = transformers.AutoConfig.for_model(name, **{**small, **other})
+        config = transformers.AutoConfig.for_model(name, **{**small, **_MORE.get(name, {})})
     config.num_labels, config.architectures = _CLASSES, []
     if kind == "text":
         config.pad_token_id = 0
@@ -87,13 +96,11 @@ def build_hugging_face(name: str) -> tuple[nn.Module, Batch]:
         "text": transformers.AutoModelForSequenceClassification,
         "audio": transformers.AutoModelForAudioClassification,
     }
-    batch = {key: _precise(value) for key, value in _BATCHES[kind](config).items()}
-    return families[kind].from_config(config).double(), batch
-
-
-def _precise(value: Tensor) -> Tensor:
-    """Return float64, in which what a deep net of random weights makes of a mix can be seen."""
-    return value.double() if value.is_floating_point() else value
+    model, batch = families[kind].from_config(config), _BATCHES[kind](config)
+    if name == "mra":  # computes in float32 alone
+        return model, batch
+    # In float64 what a deep net of random weights makes of a mix can be seen.
+    return model.double(), {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
 
 
 def _images(config: Any) -> dict[str, Tensor]:
