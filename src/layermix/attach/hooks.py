@@ -109,7 +109,7 @@ class Hook:
         if main:
             return self._along(tensor, plan, self._main_dim(path, tensor, plan))
         if is_mask(path):
-            return united(str(path[-1]), tensor, plan.partner)
+            return united(str(path[-1]), tensor, plan)
         dim = self.dims.get(path, 0 if tensor.shape[:1] == (plan.batch_size,) else None)
         if dim is None or not tensor.is_floating_point():
             return tensor

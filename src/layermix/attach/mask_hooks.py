@@ -31,7 +31,6 @@ class MaskHook:
         self.switch = switch
         self.points = points
         self.masks = masks
-        self.handle: torch.utils.hooks.RemovableHandle | None = None
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
@@ -41,15 +40,10 @@ class MaskHook:
         new_args, new_kwargs = list(args), dict(kwargs)
         for place, name in self.masks:
             if place < len(args) and isinstance(args[place], Tensor):
-                new_args[place] = united(name, args[place], plan.partner)
+                new_args[place] = united(name, args[place], plan)
             if isinstance(kwargs.get(name), Tensor):
-                new_kwargs[name] = united(name, kwargs[name], plan.partner)
+                new_kwargs[name] = united(name, kwargs[name], plan)
         return tuple(new_args), new_kwargs
-
-    def remove(self) -> None:
-        """Take the hook out of the model."""
-        if self.handle:
-            self.handle.remove()
 
     def __deepcopy__(self, memo: dict) -> "MaskHook":
         return MaskHook(Switch(), self.points, self.masks)
@@ -58,18 +52,19 @@ class MaskHook:
         return _inert, (self.points, self.masks)
 
 
-def install_masks(model: nn.Module, sites: Iterable[Site], switch: Switch) -> list[MaskHook]:
+def install_masks(
+    model: nn.Module, sites: Iterable[Site], switch: Switch
+) -> list[torch.utils.hooks.RemovableHandle]:
     """Put hooks before the modules that take a mask behind any of the sites, for good."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in readers(model, site):
             points.setdefault(module, set()).add(site.name)
-    hooks = []
+    handles = []
     for module, names in points.items():
         hook = MaskHook(switch, frozenset(names), mask_parameters(type(module)))
-        hook.handle = module.register_forward_pre_hook(hook.before, with_kwargs=True)
-        hooks.append(hook)
-    return hooks
+        handles.append(module.register_forward_pre_hook(hook.before, with_kwargs=True))
+    return handles
 
 
 def readers(model: nn.Module, site: Site) -> list[nn.Module]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from layermix.attach.structure import Path
+from layermix.mixing import Plan
 
 _NAMES = ("attention_mask", "padding_mask")  # how their names end
 
@@ -19,13 +20,14 @@ def is_mask(path: Path) -> bool:
     return bool(path) and str(path[-1]).endswith(_NAMES)
 
 
-def united(name: str, mask: Tensor, partner: Tensor) -> Tensor:
+def united(name: str, mask: Tensor, plan: Plan) -> Tensor:
     """Return the mask of each example united with that of its partner; a new tensor.
 
     What has not the batch first, such as a causal mask (L, L), is returned as it is.
     """
-    if mask.shape[:1] != partner.shape:
+    if mask.shape[:1] != (plan.batch_size,):
         return mask
+    other = plan.of_partners(mask)
     if mask.dtype == torch.bool and name.endswith("padding_mask"):
-        return mask & mask[partner]
-    return mask | mask[partner] if mask.dtype == torch.bool else mask.maximum(mask[partner])
+        return mask & other
+    return mask | other if mask.dtype == torch.bool else mask.maximum(other)

@@ -10,7 +10,7 @@ of names the logits, the last hidden state, or else the first that is floating p
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -18,7 +18,6 @@ from torch import Tensor
 from layermix.errors import InputError
 
 Path = tuple[Any, ...]
-Edit = Callable[[Tensor], Tensor]
 
 # Which entry of a mapping is the activation, in the order in which they are tried.
 # Token ids cannot be mixed; they are named so that no mask beside them is taken for the activation.

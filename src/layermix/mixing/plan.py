@@ -94,14 +94,17 @@ class Plan:
         """
         blend = find_blend(self.blend)
         self._check(x)
-        everyone = joined(x) if self.across else x
         try:
-            return blend(x, everyone[self.partner], self.ratio, self.draws, channels)
+            return blend(x, self.of_partners(x), self.ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
+
+    def of_partners(self, x: Tensor) -> Tensor:
+        """Return what the partner of each example has, (B, ...), of what each example has."""
+        return (joined(x) if self.across else x)[self.partner]
 
     @overload
     def target(self, labels: Tensor) -> Target: ...
@@ -130,7 +133,8 @@ class Plan:
         if isinstance(labels, Mapping):
             return Targets({name: self.target(one) for name, one in labels.items()})
         self.check_labels(labels)
-        weight = self._left() if self.weight is None else self.weight
+        weight = self.weight
+        weight = self._left() if weight is None else weight
         return ManyTarget(labels, weight) if weight.ndim == 2 else self._pairs(weight, labels)
 
     def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
@@ -189,7 +193,7 @@ class Plan:
                 f"blend {self.blend!r} moves the partner's positions: use 'cut', 'grid' or "
                 "'fourier'"
             )
-        partner_labels = (joined(labels) if self.across else labels)[self.partner]
+        partner_labels = self.of_partners(labels)
         ratio = ratio_of(weight, self.left.get("mask"), labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, partner_labels)
