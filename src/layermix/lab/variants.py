@@ -16,7 +16,7 @@ import torch
 from layermix.attach import Points
 from layermix.errors import InputError, unknown
 from layermix.lab.training.recipe import Recipe
-from layermix.mixing import METHODS, Planner, method, mix
+from layermix.mixing import METHODS, Method, Planner, method, mix
 from layermix.mixing.methods import is_method
 
 
@@ -33,8 +33,8 @@ def candidates(points: Points) -> tuple[str, ...]:
 
 def mix_points(variant: str, points: Points) -> tuple[str, ...]:
     """Return the mix points of a variant; none for ``"none"``."""
-    if is_method(variant) and variant not in (row.name for row in points):
-        return mix_points(method(variant).at, points)
+    if found := _method_of(variant, points):
+        return mix_points(found.at, points)
     if variant == "none":
         return ()
     if variant in ("hidden", "random", "last"):
@@ -54,9 +54,9 @@ def mix_points(variant: str, points: Points) -> tuple[str, ...]:
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return how a variant mixes, as arguments of a mixer; the recipe says what it leaves open."""
-    settings: dict[str, Any] = {"alpha": recipe.alpha, "per": recipe.per}
-    if is_method(variant) and variant not in (row.name for row in points):
-        own = {key: value for key, value in method(variant).settings.items() if key != "at"}
+    settings = recipe.mixing()
+    if found := _method_of(variant, points):
+        own = {key: value for key, value in found.settings.items() if key != "at"}
         if "ratio" in own:
             del settings["alpha"]
         settings |= own
@@ -73,15 +73,20 @@ def check_variants(variants: Sequence[str], points: Points) -> tuple[str, ...]:
     return chosen
 
 
+def _method_of(variant: str, points: Points) -> Method | None:
+    """Return the method that a variant is; None where it says where to mix alone."""
+    known = variant in (row.name for row in points)
+    return method(variant) if is_method(variant) and not known else None
+
+
 def _try(variant: str, points: Points) -> None:
     """Mix zeros of the shapes that a variant will meet: what cannot be mixed is told now."""
     at = mix_points(variant, points)
-    shapes = {row.name: row.shape for row in points}
+    settings, rows = mixer_settings(variant, points, Recipe()), {row.name: row for row in points}
     for point in at:
-        settings = mixer_settings(variant, points, Recipe())
-        zeros, labels = torch.zeros(2, *(shapes[point] or ())), torch.arange(2)
+        zeros, labels = torch.zeros(2, *(rows[point].shape or ())), torch.arange(2)
         plan = Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
         try:
-            mix(zeros, plan)
+            mix(zeros, plan, rows[point].channels or 1)
         except InputError as error:
             raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {error}") from None

@@ -149,11 +149,6 @@ class Window:
         return self.value if inside else self.outside
 
 
-def value_of(setting: Value | Schedule, clock: Clock) -> Value:
-    """Return a setting as it is now."""
-    return setting.at(clock) if isinstance(setting, Schedule) else setting
-
-
 def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
     """Return a setting that is one number, as it is now.
 
@@ -162,7 +157,7 @@ def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
     InputError
         When it is none.
     """
-    value = value_of(setting, clock)
+    value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
     raise InputError(f"{what} is {value!r}, but must be a number, or a schedule of numbers")

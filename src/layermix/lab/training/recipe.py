@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -99,6 +99,10 @@ class Recipe:
             return (step + 1) / (rise + 1)
         progress = (step - rise) / max(1, steps - rise)
         return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+
+    def mixing(self) -> dict[str, Any]:
+        """Return how to mix, as arguments of a `Mixer`."""
+        return {"alpha": self.alpha, "per": self.per}
 
     def watched(self, epoch: int) -> bool:
         """Tell whether validation accuracy and geometry are measured after an epoch (1, 2, ...)."""

@@ -78,7 +78,7 @@ class Trainer:
         Mix at each point as often as its classes are found apart whenever geometry is measured;
         the mix points are the watched ones then.
     how
-        How to mix there, as arguments of a `Mixer`; the recipe's alpha and per when left out.
+        How to mix there, as arguments of a `Mixer`; as the recipe says when left out.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Trainer:
             )
         self.mixer, self.adapt = None, adapt
         if mix_at:
-            how = {"alpha": recipe.alpha, "per": recipe.per} if how is None else how
-            self.mixer = Mixer(self.model, mix_at, seed=streams.mix, rank=0, **how)
+            settings = recipe.mixing() if how is None else how
+            self.mixer = Mixer(self.model, mix_at, seed=streams.mix, rank=0, **settings)
         self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
         self.order = np.random.default_rng(streams.order)
         self.augment = torch.Generator(self.device).manual_seed(streams.augment)
