@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.targets.entropy import CrossEntropy
 from layermix.mixing.targets.target import Criterion, Target, logits_of
 
 
@@ -32,25 +33,6 @@ class BesideTarget(Target):
     second: Target
     eta: float
 
-    def loss(
-        self,
-        output: Any,
-        criterion: Criterion | None = None,
-        *,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-    ) -> Tensor:
-        """Return the loss of the clean half plus `eta` times that of the mixed half, shape ()."""
-        settings: dict[str, Any] = {
-            "weight": weight,
-            "label_smoothing": label_smoothing,
-            "ignore_index": ignore_index,
-        }
-        clean, mixed = _halves(output)
-        first = self.first.loss(clean, criterion, **settings)
-        return first + self.eta * self.second.loss(mixed, criterion, **settings)
-
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the accuracy over both halves; shape (), in [0, 1]."""
         clean, mixed = _halves(output)
@@ -60,6 +42,11 @@ class BesideTarget(Target):
     def dense(self, num_classes: int | None = None) -> Tensor:
         """Return the labels of both halves: soft labels (2B, `num_classes`), or floats."""
         return torch.cat([self.first.dense(num_classes), self.second.dense(num_classes)])
+
+    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+        """Return the loss of the clean half plus `eta` times that of the mixed half."""
+        clean, mixed = _halves(logits)
+        return self.first._loss(clean, how) + self.eta * self.second._loss(mixed, how)
 
 
 def _halves(output: Any) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.targets.entropy import CrossEntropy
 from layermix.mixing.targets.target import (
     Criterion,
     Target,
     check_classes,
-    entropy_of,
     kind,
     logits_of,
 )
@@ -35,41 +35,6 @@ class ManyTarget(Target):
     labels: Tensor
     weights: Tensor
 
-    def loss(
-        self,
-        output: Any,
-        criterion: Criterion | None = None,
-        *,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-    ) -> Tensor:
-        """Return the mean loss of the mixes, shape ().
-
-        Parameters
-        ----------
-        output
-            Logits of the mixes, (N, C), or anything with them as `.logits`.
-        criterion
-            Loss of (output, mixed labels), linear in the labels; cross-entropy when left out.
-            Integer classes reach it as soft labels (N, C).
-        weight, label_smoothing, ignore_index
-            Of the default loss, as for pairs.
-
-        Raises
-        ------
-        InputError
-            When labels are not classes of the output.
-        """
-        logits = logits_of(output)
-        entropy = entropy_of(criterion, weight, label_smoothing, ignore_index)
-        target = self._mixed(logits, ignore_index)
-        if entropy is None:
-            assert criterion is not None
-            return criterion(logits, target).mean()
-        parts = entropy.of_probabilities(logits, target)
-        return parts.loss.sum() / parts.norm.sum()
-
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the mean weight of the k best guesses among the labels; shape (), in [0, 1]."""
         logits = logits_of(output)
@@ -85,6 +50,13 @@ class ManyTarget(Target):
         if num_classes is None:
             raise InputError("integer labels need num_classes to become soft labels")
         return self._soft(num_classes, -100)
+
+    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+        """Return the mean loss of the mixes; a criterion gets their mixed labels, classes soft."""
+        if isinstance(how, CrossEntropy):
+            parts = how.of_probabilities(logits, self._mixed(logits, how.ignore_index))
+            return parts.loss.sum() / parts.norm.sum()
+        return how(logits, self._mixed(logits, -100)).mean()
 
     def _mixed(self, logits: Tensor, ignore_index: int) -> Tensor:
         if len(logits) != len(self.weights):

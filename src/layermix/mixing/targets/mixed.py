@@ -22,7 +22,6 @@ from layermix.mixing.targets.target import (
     Target,
     check_classes,
     check_range,
-    entropy_of,
     kind,
     logits_of,
 )
@@ -52,63 +51,6 @@ class MixedTarget(Target):
     def clean(cls, labels: Tensor) -> "MixedTarget":
         """Return the target of a batch that was not mixed."""
         return cls(labels, labels, torch.ones((), device=labels.device))
-
-    def loss(
-        self,
-        output: Any,
-        criterion: Criterion | None = None,
-        *,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-    ) -> Tensor:
-        """Return ``ratio * criterion(output, labels) + (1-ratio) * criterion(output, partner's)``.
-
-        Parameters
-        ----------
-        output
-            What the model returned: logits (B, C, ...), or anything with them as `.logits`.
-        criterion
-            Loss of (output, labels). Left out: cross-entropy, for integer classes as for floats
-            of the logits' shape, which are taken for probabilities. Several labels at once need
-            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. Of a module that
-            takes the mean the parts are averaged here; a function may return a mean () where the
-            batch has one ratio, and must return one loss per example (B, ...) otherwise.
-        weight
-            Of each class in the default loss, (C,).
-        label_smoothing
-            Of the default loss, in [0, 1].
-        ignore_index
-            Label that the default loss leaves out.
-
-        Returns
-        -------
-        Tensor
-            The mean over the batch, shape (); with class weights or ignored labels, over their
-            weights.
-
-        Raises
-        ------
-        InputError
-            When labels are not classes of the output, or the criterion reduces what it must not.
-        """
-        logits = logits_of(output)
-        entropy = entropy_of(criterion, weight, label_smoothing, ignore_index)
-        if entropy:
-            first, second = (self._entropy(entropy, logits, labels) for labels in self._both)
-            norm = self._weigh(first.norm, second.norm).sum()
-            return self._weigh(first.loss, second.loss).sum() / norm
-        assert criterion is not None
-        if self.ratio.ndim and getattr(criterion, "reduction", None) == "mean":
-            criterion = copy.copy(criterion)
-            criterion.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
-        one, other = (criterion(logits, labels) for labels in self._both)
-        if one.ndim == 0 and self.ratio.ndim:
-            raise InputError(
-                "each example has a ratio of its own, but the criterion returned one mean "
-                'for the batch: build it with reduction="none"'
-            )
-        return self._weigh(one, other).mean()
 
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1].
@@ -178,7 +120,24 @@ class MixedTarget(Target):
     def _both(self) -> tuple[Tensor, Tensor]:
         return self.labels, self.partner_labels
 
-    def _entropy(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
+    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+        """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
+        if isinstance(how, CrossEntropy):
+            first, second = (self._parts(how, logits, labels) for labels in self._both)
+            norm = self._weigh(first.norm, second.norm).sum()
+            return self._weigh(first.loss, second.loss).sum() / norm
+        if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
+            how = copy.copy(how)
+            how.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
+        one, other = (how(logits, labels) for labels in self._both)
+        if one.ndim == 0 and self.ratio.ndim:
+            raise InputError(
+                "each example has a ratio of its own, but the criterion returned one mean "
+                'for the batch: build it with reduction="none"'
+            )
+        return self._weigh(one, other).mean()
+
+    def _parts(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
         if labels.is_floating_point() and labels.shape == logits.shape:
             return entropy.of_probabilities(logits, labels)
         shape = (*logits.shape[:1], *logits.shape[2:])

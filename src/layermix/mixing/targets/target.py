@@ -20,7 +20,6 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 class Target(ABC):
     """The labels of a batch under a plan, with the loss and the metrics that are right for it."""
 
-    @abstractmethod
     def loss(
         self,
         output: Any,
@@ -30,7 +29,45 @@ class Target(ABC):
         label_smoothing: float = 0.0,
         ignore_index: int = -100,
     ) -> Tensor:
-        """Return the loss of what the model returned, shape ()."""
+        """Return the mean loss over the batch, each label weighted as it was mixed.
+
+        Of pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
+        partner's)``. Where more than two are mixed, a criterion must be linear in the labels and
+        gets those mixed, classes as soft labels.
+
+        Parameters
+        ----------
+        output
+            What the model returned: logits (M, C, ...), or anything with them as `.logits`.
+        criterion
+            Loss of (output, labels). Left out: cross-entropy, for integer classes as for floats
+            of the logits' shape, which are taken for probabilities. Several labels at once need
+            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. Of a module that
+            takes the mean the parts are averaged here; a function may return a mean () where the
+            batch has one ratio, and must return one loss per example (B, ...) otherwise.
+        weight
+            Of each class in the default loss, (C,).
+        label_smoothing
+            Of the default loss, in [0, 1].
+        ignore_index
+            Label that the default loss leaves out.
+
+        Returns
+        -------
+        Tensor
+            Shape (); with class weights or ignored labels the mean over their weights.
+
+        Raises
+        ------
+        InputError
+            When labels are not classes of the output, or the criterion reduces what it must not.
+        """
+        how = _heard(criterion, weight, label_smoothing, ignore_index)
+        return self._loss(logits_of(output), how)
+
+    @abstractmethod
+    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+        """Return the loss by cross-entropy, or by another criterion; shape ()."""
 
     @abstractmethod
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
@@ -65,13 +102,13 @@ def logits_of(output: Any) -> Tensor:
     )
 
 
-def entropy_of(
+def _heard(
     criterion: Criterion | None,
     weight: Tensor | None,
     label_smoothing: float,
     ignore_index: int,
-) -> CrossEntropy | None:
-    """Return the cross-entropy that is asked for, or None where a criterion is another loss.
+) -> CrossEntropy | Criterion:
+    """Return the loss that is asked for.
 
     Raises
     ------
@@ -89,7 +126,7 @@ def entropy_of(
         )
     if isinstance(criterion, nn.CrossEntropyLoss) and criterion.reduction == "mean":
         return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
-    return None
+    return criterion
 
 
 _DEFAULTS = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
