@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 import torch
-from scipy import stats
+from shared.twins import compare
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -51,9 +51,4 @@ def held_out_loss(seed, mixed):
     return nn.functional.cross_entropy(net.eval()(x_test), y_test).item()
 
 
-plain, mixed = (np.array([held_out_loss(s, p) for s in range(SEEDS)]) for p in (0.0, 1.0))
-mean = (mixed - plain).mean()
-low, high = stats.t.interval(0.95, SEEDS - 1, mean, stats.sem(mixed - plain))
-answer = "mixing helps" if high < 0 else "mixing hurts" if low > 0 else "no difference is shown"
-print(f"held-out loss over {SEEDS} seeds: unmixed {plain.mean():.4f}, mixed {mixed.mean():.4f}")
-print(f"mixed - unmixed {mean:+.4f} (95% interval {low:+.4f} to {high:+.4f}): {answer}")
+compare(held_out_loss, SEEDS)
