@@ -55,3 +55,16 @@ def test_long_lists_of_names_are_cut() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b"]) == "a and b"
     assert words.listed(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("variant", "text"),
+    [
+        ("block2", "mixing after block2"),
+        ("hidden", "mixing after a block drawn anew each step"),
+        ("cutmix", "mixing by cutmix"),
+        ("mixup@final:alpha=2", "mixing by mixup@final:alpha=2"),
+    ],
+)
+def test_a_variant_is_told_by_where_or_how_it_mixes(variant: str, text: str) -> None:
+    assert words.place(variant) == text

@@ -9,6 +9,7 @@ from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.bounds import ANY, Bounds, cut
 from layermix.lab.answer.orders import EXACT_LAYERS, RANDOM_ORDERS
 from layermix.lab.answer.stats import EXACT_SEEDS, RANDOM_FLIPS, Estimate
+from layermix.mixing.methods import is_method
 
 ABSENT = "–"
 _WIDEST = 9  # characters of a number in a table; what is longer is written with an exponent
@@ -39,7 +40,11 @@ def place(variant: str) -> str:
         "logits": "mixing the logits",
         "random": "mixing at a place drawn anew each step",
         "auto": "mixing at a place that is chosen while training",
+        "hidden": "mixing after a block drawn anew each step",
+        "last": "mixing after the last block",
     }
+    if is_method(variant):
+        return f"mixing by {variant}"
     return words.get(variant, f"mixing after {variant}")
 
 
