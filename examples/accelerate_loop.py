@@ -2,15 +2,13 @@
 
     python examples/accelerate_loop.py
 
-Build the mixer after `prepare`: it sees through the wrappers of data parallel training, and knows
-its rank. Each process saves its own draws, for `register_for_checkpointing` would keep those of the
-first alone; a resumed run then draws what an uninterrupted one would have drawn.
+The mixer sees through the wrappers of data parallel training, and asks for its rank as it draws. Its
+state is the same on all ranks, so that what Accelerate keeps of the first resumes every one: each
+then draws what an uninterrupted run would have drawn.
 """
 
-import json
 import os
 import tempfile
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -35,6 +33,7 @@ model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
 mixer = lm.Mixer(model, at=["input", "final"], seed=0)  # one of them each step, on all ranks
+accelerator.register_for_checkpointing(mixer)
 
 for _ in range(EPOCHS):
     mixer.next_epoch()
@@ -45,11 +44,10 @@ for _ in range(EPOCHS):
         accelerator.backward(target.loss(output))
         optimiser.step()
 
-with tempfile.TemporaryDirectory() as folder:  # or where accelerator.save_state puts the rest
-    file = Path(folder, f"mixer-{accelerator.process_index}.json")
-    file.write_text(json.dumps(mixer.state_dict()))
+with tempfile.TemporaryDirectory() as folder:
+    accelerator.save_state(folder)
     drawn = mixer.draw(64).partner
-    mixer.load_state_dict(json.loads(file.read_text()))
+    accelerator.load_state(folder)
     same = torch.equal(drawn, mixer.draw(64).partner)
 
 model.eval()

@@ -2,7 +2,7 @@
 
     python examples/lightning_callback.py
 
-The mixer is built in `setup`, where a process knows its rank. A checkpoint keeps the first's draws.
+The mixer's state is the same on all ranks, so that the one checkpoint of a run resumes every one.
 """
 
 import os

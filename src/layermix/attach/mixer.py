@@ -136,7 +136,7 @@ class Mixer:
             probability=probability,
             remix=remix,
             seed=seed,
-            rank=place()[0] if rank is None else rank,
+            rank=rank,
             ranks=place()[1] if across else 1,
         )
         self._wiring = Wiring(inner, names, batch_dim)

@@ -1,10 +1,9 @@
 """The planner draws plans: when, where, how much, with whom and how, from a seed of its own.
 
-Each question has its own random stream, so that the choice of the mix point does not shift the
-partners, and two planners of one seed draw the same partners whatever points they mix. Under data
-parallel training all ranks share the streams of when, of points and of ratios per batch or per
-epoch, and each rank has its own of partners, of ratios per sample and of what a blend draws. No
-global generator is read.
+Each question of each step has its own random stream (`streams.py`), so that the choice of the mix
+point does not shift the partners, and two planners of one seed draw the same partners whatever
+points they mix. Under data parallel training all ranks share when, points and ratios per batch or
+per epoch, and each rank has its own partners, ratios per sample and what a blend draws.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Amount, Per
 from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.streams import Streams
 from layermix.mixing.targets import Remix
 
 
@@ -53,7 +53,7 @@ class Planner:
     seed
         Seed, or a generator from which a seed is taken.
     rank
-        Rank of this process in data parallel training.
+        Rank of this process in data parallel training; that of `torch.distributed` when left out.
     ranks
         How many processes partners are taken from; 1 for those of this one alone.
 
@@ -78,7 +78,7 @@ class Planner:
         probability: float | Schedule = 1.0,
         remix: Remix | None = None,
         seed: int | np.random.Generator = 0,
-        rank: int = 0,
+        rank: int | None = None,
         ranks: int = 1,
     ) -> None:
         self.choice = Choice(points, weights)
@@ -91,17 +91,8 @@ class Planner:
                 "cannot go across ranks: use 'permutation' or 'derangement'"
             )
         self._probability, self._remix = probability, remix
-        self._rank, self._ranks = rank, ranks
+        self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
-        root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
-        self._streams = {
-            "point": _stream(root, 0),
-            "ratio": _stream(root, 1),
-            "sample": _stream(root, 2, rank),
-            "partner": _stream(root, 3) if ranks > 1 else _stream(root, 3, rank),
-            "blend": _stream(root, 4, rank),
-            "when": _stream(root, 5),
-        }
         self._probability_now()
 
     @property
@@ -140,11 +131,12 @@ class Planner:
         """
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
-        mixed = self._streams["when"].random() < self._probability_now()
-        point = self.choice.draw(self._streams["point"], self.clock)
+        step = self.clock.step
+        mixed = self._streams.of("when", step).random() < self._probability_now()
+        point = self.choice.draw(self._streams.of("point", step), self.clock)
         ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
         partner = self._partner(batch_size, labels, inputs)
-        draws = self._blend.draw(self._streams["blend"], ratio.shape, batch_size)
+        draws = self._blend.draw(self._streams.of("blend", step), ratio.shape, batch_size)
         self.clock.step += 1
         if mixed:
             plan = Plan(
@@ -154,7 +146,7 @@ class Planner:
                 self.blend,
                 {name: _tensor(value) for name, value in draws.items()},
                 remix=self._remix,
-                across=self._ranks > 1,
+                across=self._streams.ranks > 1,
             )
         else:
             ones = torch.ones(ratio.shape, dtype=torch.float32)
@@ -164,12 +156,12 @@ class Planner:
     def next_epoch(self) -> None:
         """Begin an epoch: schedules by epoch go on, and ratios per epoch are drawn."""
         self.clock.next_epoch()
-        self._amount.next_epoch(self._streams["ratio"], self.clock)
+        self._amount.next_epoch(self._streams, self.clock)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return streams, ratios, weights and clock: numbers, strings, lists and dicts (JSON)."""
+        """Return seed, clock, weights and the epoch's ratios: the same on all ranks, and JSON."""
         return {
-            "streams": {name: rng.bit_generator.state for name, rng in self._streams.items()},
+            "seed": self._streams.seed,
             "epoch_ratios": dict(self._amount.of_epoch),
             "choice": self.choice.state_dict(),
             "clock": asdict(self.clock),
@@ -183,15 +175,13 @@ class Planner:
         InputError
             For what is no state of a planner, or that of one with other mix points.
         """
-        missing = {"streams", "epoch_ratios", "choice", "clock"} - set(state)
-        if missing or set(state["streams"]) != set(self._streams):
+        if {"seed", "epoch_ratios", "choice", "clock"} - set(state):
             raise InputError(
                 f"this is not the state of a planner: it has the keys {sorted(state)}. "
                 "Load what state_dict() returned"
             )
         self.choice.load_state_dict(state["choice"])
-        for name, rng in self._streams.items():
-            rng.bit_generator.state = state["streams"][name]
+        self._streams.seed = state["seed"]
         self._amount.of_epoch = dict(state["epoch_ratios"])
         self.clock = Clock(**state["clock"])
 
@@ -203,10 +193,9 @@ class Planner:
 
     def _partner(self, size: int, labels: Tensor | None, inputs: Tensor | None) -> np.ndarray:
         """Draw the partners of the batch, int64 (B,)."""
-        rng, needs = self._streams["partner"], self.pairing.needs
-        if self._ranks > 1:
-            everyone = self.pairing(rng, self._ranks * size, None)
-            return everyone[self._rank * size : (self._rank + 1) * size]
+        rng, needs = self._streams.of("partner", self.clock.step), self.pairing.needs
+        if (ranks := self._streams.ranks) > 1:
+            return self.pairing(rng, ranks * size, None).reshape(ranks, size)[self._streams.rank]
         seen = {None: None, "labels": labels, "inputs": inputs}[needs]
         if needs and (seen is None or len(seen) != size):
             has = "none were given" if seen is None else f"those given are {tuple(seen.shape)}"
@@ -221,8 +210,3 @@ def _tensor(value: np.ndarray) -> Tensor:
     """Return what a blend drew as a tensor: floats in float32, seeds in int64."""
     tensor = torch.from_numpy(np.asarray(value))
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _stream(*key: int) -> np.random.Generator:
-    seed, *spawn = key
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=spawn)))

@@ -6,7 +6,7 @@ below 1 most draws are close to 0 or 1 (little mixing), above 1 close to one hal
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from layermix.errors import InputError, unknown
 from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.streams import Streams
 
 Per = Literal["batch", "sample", "epoch"]
 
@@ -101,21 +102,20 @@ class Amount:
         for point in points:
             self._law(point, Clock())
 
-    def draw(
-        self, point: str, size: int, streams: Mapping[str, np.random.Generator], clock: Clock
-    ) -> np.ndarray:
+    def draw(self, point: str, size: int, streams: Streams, clock: Clock) -> np.ndarray:
         """Draw the ratio of a step, float64: () or, per sample, (size,)."""
         if self.per == "sample":
-            return self._law(point, clock).sample(streams["sample"], size)
+            return self._law(point, clock).sample(streams.of("sample", clock.step), size)
         if self.per == "batch":
-            return self._law(point, clock).sample(streams["ratio"], 1).reshape(())
+            return self._law(point, clock).sample(streams.of("ratio", clock.step), 1).reshape(())
         if not self.of_epoch:
-            self.next_epoch(streams["ratio"], clock)
+            self.next_epoch(streams, clock)
         return np.asarray(self.of_epoch[point])
 
-    def next_epoch(self, stream: np.random.Generator, clock: Clock) -> None:
+    def next_epoch(self, streams: Streams, clock: Clock) -> None:
         """Draw the ratios of a new epoch; nothing happens unless they are per epoch."""
         if self.per == "epoch":
+            stream = streams.of("ratio", clock.epoch + clock.begun)
             self.of_epoch = {
                 point: float(self._law(point, clock).sample(stream, 1)[0]) for point in self._points
             }
