@@ -2,9 +2,9 @@
 
     python examples/accelerate_loop.py
 
-The mixer sees through the wrappers of data parallel training, and asks for its rank as it draws. Its
-state is the same on all ranks, so that what Accelerate keeps of the first resumes every one: each
-then draws what an uninterrupted run would have drawn.
+The mixer sees through the wrappers of data parallel training, and asks for its rank as it draws.
+Its state is the same on all ranks, so that what Accelerate keeps of the first resumes every one:
+each then draws what an uninterrupted run would have drawn.
 """
 
 import os

@@ -4,6 +4,8 @@ With partners across ranks the partner numbers of a plan count the joined batch,
 rank must have as many examples. The joined batch is gathered at the mix point, with its gradient.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,12 +20,27 @@ def place() -> tuple[int, int]:
 
 def joined(x: Tensor) -> Tensor:
     """Return the examples of all ranks, (ranks * B, ...), from those of this one, (B, ...)."""
-    if place()[1] == 1:
-        return x
-    if x.is_floating_point() and torch.is_grad_enabled():
-        from torch.distributed.nn.functional import all_gather  # slow to import
+    return _Joined.apply(x) if place()[1] > 1 else x
 
-        return torch.cat(all_gather(x.contiguous()))
-    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(place()[1])]
-    torch.distributed.all_gather(parts, x.contiguous())
-    return torch.cat(parts)
+
+class _Joined(torch.autograd.Function):
+    """Gather forward; backward, what all ranks make of the examples of this one is summed."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        parts = [
+            torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(place()[1])
+        ]
+        torch.distributed.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        """Nothing is kept: the gather is linear."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        whole = grads[0].contiguous().clone()
+        torch.distributed.all_reduce(whole)
+        rank, ranks = place()
+        return whole.chunk(ranks)[rank]
