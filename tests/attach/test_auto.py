@@ -112,7 +112,7 @@ def test_a_plan_at_a_dropped_point_is_refused() -> None:
         ),
         (
             {"at": ["auto", "logits"]},
-            "'auto' stands for all candidates of a model, so it is no mix point among others: give "
+            "'auto' stands for several points of a model, so it is no mix point among others: give "
             "at='auto' alone, or name every point",
         ),
     ],

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
 
 import layermix as lm
-from layermix.mixing import Per
+from layermix.mixing import BLENDS, Per
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
@@ -49,6 +49,21 @@ def test_a_compiled_model_is_mixed_like_an_eager_one(net: str, point: str) -> No
     for _ in range(2):
         expected, found = (step(mixer, x, y) for mixer in mixers)
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("blend", BLENDS)
+def test_every_blend_compiles_as_a_whole(blend: str, per: Per) -> None:
+    eager, (x, y) = NETS["resnet"][0]().double(), batch("resnet", 6, torch.float64)
+    models = [
+        eager,
+        compiled(copy.deepcopy(eager), counter := CompileCounterWithBackend("aot_eager")),
+    ]
+    mixers = [lm.Mixer(model, at="stage1", blend=blend, per=per, seed=1) for model in models]
+    for _ in range(3):
+        expected, found = (step(mixer, x, y) for mixer in mixers)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert counter.frame_count == 1
 
 
 def test_a_model_compiled_in_place_is_mixed_like_an_eager_one() -> None:

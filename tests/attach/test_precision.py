@@ -8,7 +8,7 @@ from tiny_nets import NETS, Mlp, ResNet, batch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Per
+from layermix.mixing import BLENDS, Per
 
 POINTS = ["input", "stage1", "final", "logits"]
 
@@ -35,6 +35,64 @@ def test_a_half_precision_model_stays_in_half_precision(point: str, dtype: torch
     target.loss(output).backward()
     assert stage.output.dtype == output.dtype == dtype
     assert {p.grad.dtype for p in net.parameters() if p.grad is not None} == {dtype}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("blend", BLENDS)
+def test_every_blend_stays_in_half_precision(blend: str, dtype: torch.dtype) -> None:
+    net, (x, y) = ResNet().to(dtype), batch("resnet", 4, dtype)
+    stage = Watch(net.stage2)
+    output, target = lm.Mixer(net, at="stage1", blend=blend, per="sample")(x, y)
+    loss = target.loss(output)
+    loss.backward()
+    assert stage.output.dtype == output.dtype == dtype
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("blend", BLENDS)
+def test_every_blend_trains_under_autocast_with_a_scaled_loss(
+    blend: str, dtype: torch.dtype
+) -> None:
+    net, (x, y) = ResNet(), batch("resnet", 6)
+    other = copy.deepcopy(net)
+    mixers = [lm.Mixer(model, at="stage1", blend=blend, seed=1) for model in (net, other)]
+    output, target = mixers[1](x, y)
+    target.loss(output).backward()
+    scaler = torch.amp.GradScaler("cpu")
+    optimizer = torch.optim.SGD(net.parameters())
+    with torch.autocast("cpu", dtype):
+        output, target = mixers[0](x, y)
+        loss = target.loss(output)
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    found, expected = whole_gradient(net), whole_gradient(other)
+    assert found.dtype == torch.float32
+    error = (found - expected).norm() / expected.norm()
+    assert error < {torch.bfloat16: 0.3, torch.float16: 0.08}[dtype]
+
+
+def whole_gradient(net: nn.Module) -> Tensor:
+    """Return the gradients of all parameters as one vector."""
+    return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("point", ["input", "stage1", "final"])
+def test_accumulated_gradients_are_the_sum_over_the_steps(point: str) -> None:
+    net = ResNet().double()
+    mixer = lm.Mixer(net, at=point, per="sample")
+    parts = []
+    for steps in (1, 1, 1, 3):
+        if steps == 3:
+            mixer.load_state_dict(lm.Mixer(net, at=point, per="sample").state_dict())
+        net.zero_grad()
+        for number in range(steps):
+            torch.manual_seed(number + len(parts) * (steps == 1))
+            output, target = mixer(*batch("resnet", 5, torch.float64))
+            target.loss(output).backward()
+        parts.append(whole_gradient(net))
+    torch.testing.assert_close(parts[3], parts[0] + parts[1] + parts[2])
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import layermix as lm
+from layermix.mixing import BLENDS, Planner
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 SHAPES = [(), (3,), (2, 5), (3, 4, 4), (2, 3, 2, 2)]
@@ -140,6 +141,19 @@ def test_a_plan_for_another_batch_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_an_unknown_blend_is_refused() -> None:
-    plan = lm.Plan("input", torch.tensor(0.5), torch.arange(2), blend="linaer")
     with pytest.raises(lm.InputError, match=r"^unknown blend 'linaer': did you mean 'linear'\?$"):
-        lm.mix(torch.ones(2, 3), plan)
+        lm.Plan("input", torch.tensor(0.5), torch.arange(2), blend="linaer")
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_a_mix_is_pure_enough_for_the_transforms_of_torch_func(blend: str) -> None:
+    x = torch.randn(4, 3, 6, 6, dtype=torch.float64)
+    plan = Planner(["input"], blend=blend, seed=1).draw(4)
+
+    def total(x: torch.Tensor) -> torch.Tensor:
+        return plan.carry_out(x).values.square().sum()
+
+    x.requires_grad_()
+    (expected,) = torch.autograd.grad(total(x), x)
+    torch.testing.assert_close(torch.func.grad(total)(x), expected)
+    assert not plan.left

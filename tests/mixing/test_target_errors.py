@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import layermix as lm
 
@@ -92,3 +92,14 @@ def test_labels_of_any_kind_go_to_a_criterion_of_ones_own() -> None:
     values = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     loss = target(values).loss(torch.zeros(2, 2), torch.nn.MSELoss(reduction="none"))
     assert loss == 0.5
+
+
+@pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.6, 0.9, 0.2])])
+def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> None:
+    target = lm.Plan("input", ratio, torch.arange(4)).target(torch.randn(4))
+    with pytest.raises(lm.InputError) as error:
+        target.loss(torch.randn(4, 1), nn.MSELoss())
+    assert str(error.value) == (
+        "the labels are numbers of shape (4,), but the output has shape (4, 1), and a loss of both "
+        "would compare each with every other: give both the same shape, labels.view(4, 1)"
+    )

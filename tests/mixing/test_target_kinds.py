@@ -116,7 +116,9 @@ def test_labels_of_pixels_take_the_nearest_position_of_a_smaller_map() -> None:
     lm.mix(torch.randn(4, 3, 4, 4), drawn)
     target = drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64))
     assert isinstance(target, lm.MixedTarget)
-    expected = drawn.left["mask"].repeat_interleave(2, 1).repeat_interleave(2, 2)
+    _, mask = drawn.left[drawn.point]
+    assert mask is not None
+    expected = mask.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert target.ratio.equal(expected.float())
 
 

@@ -1,7 +1,14 @@
 """Which mix points of a model are worth trying when nobody has chosen any.
 
 The input, the repeated blocks or stages, and the final layer: the points that Manifold
-Mixup (Verma et al., 2019) draws from, and the one it leaves out.
+Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of them:
+
+========== ==============================================================================
+auto       the input, each block and the final layer, those that cannot be mixed left out
+random     the input and each block
+hidden     each block
+last       the last block
+========== ==============================================================================
 """
 
 from collections.abc import Iterable
@@ -14,6 +21,7 @@ from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.errors import InputError
 
 AUTO = "auto"
+GROUPS = ("random", "hidden", "last")
 
 
 def candidates(model: nn.Module) -> tuple[str, ...]:
@@ -22,19 +30,35 @@ def candidates(model: nn.Module) -> tuple[str, ...]:
 
 
 def resolve(at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module) -> tuple[str, ...]:
-    """Return the names of mix points however they were given, ``"auto"`` for the candidates.
+    """Return the names of mix points however they were given, of a word the points it stands for.
 
     Raises
     ------
     InputError
-        When ``"auto"`` is one of several names.
+        When ``"auto"`` is one of several names, or a word stands for no point of this model.
     """
     if at == AUTO:
         return candidates(model)
-    names = names_of(at)
-    if AUTO in names and AUTO not in dict(model.named_modules()):
-        raise InputError(
-            f"{AUTO!r} stands for all candidates of a model, so it is no mix point among others: "
-            f"give at={AUTO!r} alone, or name every point"
-        )
+    names, modules = names_of(at), dict(model.named_modules())
+    if len(names) == 1 and names[0] in GROUPS and names[0] not in modules:
+        return _group(names[0], model)
+    for word in (AUTO, *GROUPS):
+        if word in names and word not in modules:
+            raise InputError(
+                f"{word!r} stands for several points of a model, so it is no mix point among "
+                f"others: give at={word!r} alone, or name every point"
+            )
     return names
+
+
+def _group(word: str, model: nn.Module) -> tuple[str, ...]:
+    """Return the points that a word stands for."""
+    blocks = repeated_blocks(model)
+    if word == "random":
+        return ("input", *blocks)
+    if not blocks:
+        raise InputError(
+            f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
+            "has none: name modules, which layermix.points(model, x, all=True) lists"
+        )
+    return tuple(blocks[-1:] if word == "last" else blocks)

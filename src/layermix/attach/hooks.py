@@ -5,8 +5,7 @@ drawn before the forward pass, so that a forward that runs twice (activation che
 the same way twice. Copies of a model (EMA, deepcopy, pickles) get hooks that do nothing.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,47 +15,9 @@ from layermix.attach.channels import Layout, layout
 from layermix.attach.masks import is_mask, united
 from layermix.attach.site import Site
 from layermix.attach.structure import Path, leaves, replace
-from layermix.errors import InputError, RunError
-from layermix.mixing import Plan, mix
-
-
-class Switch:
-    """The plan that all hooks of one mixer look at."""
-
-    def __init__(self) -> None:
-        self.plan: Plan | None = None  # set during a mixed forward
-        self.replay: Plan | None = None  # of the last forward: what a recomputation must repeat
-        self.fired = False  # did a hook mix during the present forward?
-
-    @contextmanager
-    def on(self, plan: Plan) -> Iterator[None]:
-        """Carry out a plan in the forward pass inside the ``with`` block; it must be one."""
-        self.plan = self.replay = plan
-        self.fired = False
-        try:
-            yield
-        finally:
-            self.plan = None
-        if not self.fired:
-            raise RunError(
-                f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
-                "Call the model inside the block, and build the mixer before the first call "
-                "of a compiled model"
-            )
-
-    def current(self, module: nn.Module) -> Plan | None:
-        """Return the plan to carry out now, as `module` is passed.
-
-        Activation checkpointing runs a forward again inside the backward pass, after the plan was
-        taken off; there the plan of the last forward still holds, which had none if it was plain.
-        """
-        if self.plan is None and not torch.compiler.is_compiling():
-            if in_backward():
-                return self.replay
-            if module.training or torch.is_grad_enabled():  # not an evaluation on the way
-                self.replay = None
-        return self.plan
-
+from layermix.attach.switch import Switch, only
+from layermix.errors import InputError
+from layermix.mixing import Plan
 
 _UNKNOWN = Layout()
 
@@ -81,27 +42,25 @@ class Hook:
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
-        plan = self.switch.current(module)
-        if plan is None or plan.point != self.point:
-            return None
-        return self._mixed(output, plan)
+        return self._mixed(output, self.switch.current(module))
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
-        plan = self.switch.current(module)
-        if plan is None or plan.point != self.point:
-            return None
-        return self._mixed((args, kwargs), plan)
+        return self._mixed((args, kwargs), self.switch.current(module))
 
-    def _mixed(self, value: Any, plan: Plan) -> Any:
+    def _mixed(self, value: Any, plan: Plan | None) -> Any:
+        """Return the value with its tensors mixed, or None where nothing is mixed here."""
+        here = plan is not None and self.switch.here(plan, self.point)
+        if plan is None or here is False:
+            return None
         try:
             new = {
-                path: self._leaf(path, tensor, plan, main=number == 0)
+                path: only(here, self._leaf(path, tensor, plan, main=number == 0), tensor)
                 for number, (path, tensor) in enumerate(leaves(value).items())
             }
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
-        self.switch.fired = True
+        self.switch.fired.add(self.point)
         return replace(value, new)
 
     def _leaf(self, path: Path, tensor: Tensor, plan: Plan, main: bool) -> Tensor:
@@ -132,13 +91,19 @@ class Hook:
     def _along(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
         """Mix a tensor that has the batch at a dimension."""
         rows = tensor.movedim(dim, 0) if dim else tensor
-        mixed = mix(rows, plan, self.layout.channels(rows.shape[1:]))
+        mixed = self._blended(rows, plan, self.layout.channels(rows.shape[1:]))
         return mixed.movedim(0, dim) if dim else mixed
 
     def _grouped(self, tensor: Tensor, plan: Plan) -> Tensor:
         """Mix a tensor with several rows for each example, one after another."""
         channels = {1: 2, -1: -1}[self.layout.channels(tensor.shape[1:])]
-        return mix(tensor.unflatten(0, (plan.batch_size, -1)), plan, channels).flatten(0, 1)
+        rows = tensor.unflatten(0, (plan.batch_size, -1))
+        return self._blended(rows, plan, channels).flatten(0, 1)
+
+    def _blended(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
+        blended = plan.carry_out(rows, channels)
+        plan.note(self.point, blended)
+        return blended.values
 
     def remove(self) -> None:
         """Take the hook out of the model."""
@@ -167,8 +132,3 @@ def install(site: Site, switch: Switch, batch_dim: int = 0) -> list[Hook]:
 
 def _inert(point: str) -> Hook:
     return Hook(Switch(), point)
-
-
-def in_backward() -> bool:
-    """Return whether a backward pass is under way, whose forwards are those of checkpointing."""
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.hooks import Switch
 from layermix.attach.masks import is_mask, united
 from layermix.attach.site import SPECIAL, Site
+from layermix.attach.switch import Switch, only
 
 
 class MaskHook:
@@ -35,14 +35,15 @@ class MaskHook:
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
         plan = self.switch.current(module)
-        if plan is None or plan.point not in self.points:
+        here = plan is not None and self.switch.here(plan, *self.points)
+        if plan is None or here is False:
             return None
         new_args, new_kwargs = list(args), dict(kwargs)
         for place, name in self.masks:
             if place < len(args) and isinstance(args[place], Tensor):
-                new_args[place] = united(name, args[place], plan)
+                new_args[place] = only(here, united(name, args[place], plan), args[place])
             if isinstance(kwargs.get(name), Tensor):
-                new_kwargs[name] = united(name, kwargs[name], plan)
+                new_kwargs[name] = only(here, united(name, kwargs[name], plan), kwargs[name])
         return tuple(new_args), new_kwargs
 
     def __deepcopy__(self, memo: dict) -> "MaskHook":

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from layermix.attach.batch import Batch, call
 from layermix.attach.candidates import AUTO, resolve
+from layermix.attach.drawing import Drawing
 from layermix.attach.mixpoint import MixPoint
 from layermix.attach.site import as_module, unwrap
 from layermix.attach.wiring import Wiring
 from layermix.errors import InputError, unknown
 from layermix.mixing import (
     Blend,
-    MixedTarget,
     Pairing,
     Per,
     Plan,
@@ -29,10 +29,11 @@ from layermix.mixing import (
     Target,
     Targets,
 )
-from layermix.mixing.ranks import place
+from layermix.mixing.blends import find_blend
+from layermix.mixing.targets.several import clean
 
 
-class Mixer:
+class Mixer(Drawing):
     """Mix training examples inside a model's own forward pass.
 
     Build it before the first call of a compiled model: hooks that come later are ignored by
@@ -46,10 +47,12 @@ class Mixer:
     at
         A mix point, or several of which each step takes one: ``"input"``, ``"final"`` (the input
         of the classifier's last layer), ``"logits"``, or a module's path (its output); also rows
-        of `points`, and that whole table. ``"auto"`` stands for the model's candidates (even where
-        a module has that name): the input, each repeated block and the final layer. All are
-        equally likely until `reweigh` is called, for which ``layermix.geometry.auto_weights``
-        makes weights of a profile; what cannot be mixed is dropped at the first step.
+        of `points`, and that whole table. ``"hidden"`` stands for each repeated block, ``"last"``
+        for the last of them, ``"random"`` for the input and each block, unless a module has that
+        name. ``"auto"`` stands for the input, each block and the final layer, even where a module
+        has that name. All are equally likely until `reweigh` is called, for which
+        ``layermix.geometry.auto_weights`` makes weights of a profile; what cannot be mixed is
+        dropped at the first step.
     alpha
         Ratios come from Beta(alpha, alpha); a number, or a schedule. Left out: 1 at the input, 2
         elsewhere.
@@ -81,12 +84,16 @@ class Mixer:
         Rank in data parallel training; that of `torch.distributed` when left out.
     batch_dim
         Dimension of the batch, 1 for models whose batch is second (`nn.LSTM`, `nn.Transformer`).
+    one_graph
+        Mix at every point at every step and keep what the plan's point mixed, so that a compiled
+        model has one graph for all points and not one for each. It costs a mix for each point.
 
     Raises
     ------
     InputError
         For an unknown or repeated mix point, an unknown blend, alpha <= 0, a ratio outside
-        [0, 1], or weights that do not fit or come with ``"auto"``.
+        [0, 1], weights that do not fit or come with ``"auto"``, or a blend that returns more
+        examples than it gets with `one_graph`.
 
     Examples
     --------
@@ -115,6 +122,7 @@ class Mixer:
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
         batch_dim: int = 0,
+        one_graph: bool = False,
     ) -> None:
         self.model = as_module(model)
         inner = unwrap(self.model)
@@ -137,9 +145,14 @@ class Mixer:
             remix=remix,
             seed=seed,
             rank=rank,
-            ranks=place()[1] if across else 1,
+            ranks=None if across else 1,
         )
-        self._wiring = Wiring(inner, names, batch_dim)
+        if one_graph and find_blend(blend).grows:
+            raise InputError(
+                f"the blend {blend!r} returns more examples than it gets, so that what follows "
+                "has another shape after each mix point: leave one_graph out"
+            )
+        self._wiring = Wiring(inner, names, batch_dim, one_graph)
         self._probed = False
 
     def __repr__(self) -> str:
@@ -147,49 +160,17 @@ class Mixer:
         at = AUTO if self._auto else self.points[0] if len(self.points) == 1 else list(self.points)
         return f"Mixer({model}, at={at!r}, per={planner.per!r}, blend={planner.blend!r})"
 
-    @property
-    def points(self) -> tuple[str, ...]:
-        """The mix points, one of which each plan takes."""
-        return self._planner.points
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """How likely each point is now; the probabilities add up to 1."""
-        return dict(self._planner.choice.weights)
-
-    @property
-    def choices(self) -> list[dict[str, float]]:
-        """The weights it began with, then those of every `reweigh`."""
-        return [dict(weights) for weights in self._planner.choice.log]
-
-    @property
-    def dropped(self) -> dict[str, str]:
-        """The candidates of ``at="auto"`` that cannot be mixed, and why; known after `check`."""
-        return dict(self._planner.choice.dropped)
-
-    def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set how likely each point is from the next draw on.
-
-        No other draw is shifted. In data parallel training all ranks must set the same weights.
-
-        Parameters
-        ----------
-        weights
-            Relative probabilities by name of the point, finite and >= 0; points that are missing
-            get 0.
-
-        Raises
-        ------
-        InputError
-            For a point that is not in `points`, a weight that is none, or nothing but zeros.
-        """
-        self._planner.choice.reweigh(weights)
-
     @overload
-    def __call__(self, x: Batch, y: Tensor) -> tuple[Any, Target]: ...
+    def __call__(
+        self, x: Batch, y: Tensor, model: nn.Module | None = None
+    ) -> tuple[Any, Target]: ...
     @overload
-    def __call__(self, x: Batch, y: Mapping[str, Tensor]) -> tuple[Any, Targets]: ...
-    def __call__(self, x: Batch, y: Tensor | Mapping[str, Tensor]) -> tuple[Any, Target | Targets]:
+    def __call__(
+        self, x: Batch, y: Mapping[str, Tensor], model: nn.Module | None = None
+    ) -> tuple[Any, Targets]: ...
+    def __call__(
+        self, x: Batch, y: Tensor | Mapping[str, Tensor], model: nn.Module | None = None
+    ) -> tuple[Any, Target | Targets]:
         """Run one forward pass with a freshly drawn plan; in eval mode nothing is mixed.
 
         Parameters
@@ -199,20 +180,24 @@ class Mixer:
             named ones for ``model(**x)``; not changed.
         y
             Labels, shape (B, ...), or a mapping of several such tensors.
+        model
+            What to call instead of the mixer's model: the same in a wrapper that came later, such
+            as the one that a trainer hands over.
 
         Returns
         -------
         output, target
             What the model returned, in its own type, and the labels under the same plan.
         """
-        if not self.model.training:
-            return call(self.model, x), _clean(y)
+        model = self.model if model is None else model
+        if not model.training:
+            return call(model, x), clean(y)
         if not self._probed:
             self.check(x)
         plan = self.draw(self._wiring.batch_size(x, y), labels=y, inputs=x)
         plan.check_labels(y)
         with self.apply(plan):
-            output = call(self.model, x)
+            output = call(model, x)
         return output, plan.target(y)
 
     def draw(
@@ -242,6 +227,8 @@ class Mixer:
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[None]:
         """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
+
+        In eval mode too: who carries out a plan by hand wants it.
 
         Raises
         ------
@@ -277,29 +264,11 @@ class Mixer:
         if self._auto:
             obstacles = {name: probe.obstacle(name) for name in self.points}
             self._planner.choice.drop({name: why for name, why in obstacles.items() if why})
+            self._wiring.keep(self.points)
         for name in self.points:
             self._wiring.learn(name, probe)
         self._probed = True
 
-    def next_epoch(self) -> None:
-        """Begin an epoch, for schedules by epoch and for ``per="epoch"``."""
-        self._planner.next_epoch()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs to draw what an uninterrupted one would have drawn."""
-        return self._planner.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue the draws of the mixer that gave `state`."""
-        self._planner.load_state_dict(state)
-
     def remove(self) -> None:
         """Take the mixer's hooks out of the model."""
         self._wiring.remove()
-
-
-def _clean(y: Tensor | Mapping[str, Tensor]) -> Target | Targets:
-    """Return the target of a batch that is not mixed."""
-    if isinstance(y, Mapping):
-        return Targets({name: MixedTarget.clean(one) for name, one in y.items()})
-    return MixedTarget.clean(y)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.hooks import in_backward
 from layermix.attach.site import Site
 from layermix.attach.structure import main_input, main_tensor
+from layermix.attach.switch import in_backward
 from layermix.errors import InputError
 
 

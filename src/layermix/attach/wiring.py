@@ -3,17 +3,18 @@
 Those of its sites mix, those behind them unite attention masks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from layermix.attach.batch import Batch, batch_size, checked
-from layermix.attach.hooks import Hook, Switch, install
+from layermix.attach.hooks import Hook, install
 from layermix.attach.mask_hooks import install_masks
 from layermix.attach.probe import Probe
 from layermix.attach.site import find
 from layermix.attach.structure import main_tensor
+from layermix.attach.switch import Switch
 from layermix.errors import InputError
 
 
@@ -26,10 +27,12 @@ class Wiring:
         For an unknown mix point, or a batch dimension that is none.
     """
 
-    def __init__(self, model: nn.Module, names: Iterable[str], batch_dim: int = 0) -> None:
+    def __init__(
+        self, model: nn.Module, names: Sequence[str], batch_dim: int = 0, one_graph: bool = False
+    ) -> None:
         self.batch_dim = checked(batch_dim)
         self.model = model
-        self.switch = Switch()
+        self.switch = Switch(names if one_graph else None)
         self.sites = {name: find(model, name) for name in names}
         self._hooks: dict[str, list[Hook]] = {
             name: install(site, self.switch, batch_dim) for name, site in self.sites.items()
@@ -62,6 +65,12 @@ class Wiring:
         probe.require(name)
         for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
             hook.dims = dims
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Take the hooks of all other points out of the model."""
+        for name in set(self._hooks) - set(names):
+            for hook in self._hooks.pop(name):
+                hook.remove()
 
     def remove(self) -> None:
         """Take all hooks out of the model."""

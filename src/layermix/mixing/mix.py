@@ -37,12 +37,9 @@ def mix(x: Tensor, plan: Plan, channels: int = 1) -> Tensor:
         When `x` is not floating point (token ids, uint8 images), has another batch size than the
         plan or a shape that the blend cannot mix, or the plan names an unknown blend.
     """
-    values, weight, mask = plan.carry_out(x, channels)
-    if plan.weight is None and not plan.left:
-        plan.left["weight"] = weight.detach()
-        if mask is not None:
-            plan.left["mask"] = mask
-    return values
+    blended = plan.carry_out(x, channels)
+    plan.note(plan.point, blended)
+    return blended.values
 
 
 class MixLayer(nn.Module):

@@ -40,7 +40,8 @@ class Plan:
     across
         Whether partners are on all ranks of data parallel training, and count the joined batch.
     left
-        What the mix has left of the own labels, for blends that know only then: empty before.
+        What the mix has left of the own labels, by mix point, for blends that know only then:
+        weight and mask; empty before.
     """
 
     point: str
@@ -50,9 +51,15 @@ class Plan:
     draws: Mapping[str, Tensor] = field(default_factory=dict)
     remix: Remix | None = None
     across: bool = False
-    left: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    left: dict[str, tuple[Tensor, Tensor | None]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    # The blend itself, found once: a compiled forward only reads it.
+    _blend: Blend = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_blend", find_blend(self.blend))
         if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
             raise InputError(
                 "partner must be an int64 tensor of shape (B,), but it is "
@@ -75,7 +82,7 @@ class Plan:
     @property
     def weight(self) -> Tensor | None:
         """The weight of the own label, or None where only the mix itself will tell it."""
-        return find_blend(self.blend).weight(self.ratio, self.draws)
+        return self._blend.weight(self.ratio, self.draws)
 
     def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
         """Mix an activation: a pure function, which leaves no note on the plan.
@@ -92,15 +99,22 @@ class Plan:
         InputError
             For what `layermix.mix` refuses.
         """
-        blend = find_blend(self.blend)
         self._check(x)
         try:
-            return blend(x, self.of_partners(x), self.ratio, self.draws, channels)
+            return self._blend(x, self.of_partners(x), self.ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
+
+    def note(self, point: str, blended: Blended) -> None:
+        """Keep what a mix at a point has left of the own labels, where only it can tell.
+
+        Of several tensors that are mixed at one point the first counts.
+        """
+        if self.weight is None and point not in self.left:
+            self.left[point] = blended.weight.detach(), blended.mask
 
     def of_partners(self, x: Tensor) -> Tensor:
         """Return what the partner of each example has, (B, ...), of what each example has."""
@@ -133,9 +147,10 @@ class Plan:
         if isinstance(labels, Mapping):
             return Targets({name: self.target(one) for name, one in labels.items()})
         self.check_labels(labels)
-        weight = self.weight
-        weight = self._left() if weight is None else weight
-        return ManyTarget(labels, weight) if weight.ndim == 2 else self._pairs(weight, labels)
+        weight, mask = self.weight, None
+        if weight is None:
+            weight, mask = self._left()
+        return ManyTarget(labels, weight) if weight.ndim == 2 else self._pairs(weight, mask, labels)
 
     def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
         """Raise an `InputError` for labels that this plan cannot mix."""
@@ -175,29 +190,28 @@ class Plan:
                 f"{self.batch_size}: the first dimension must be the batch"
             )
 
-    def _left(self) -> Tensor:
-        if "weight" not in self.left:
+    def _left(self) -> tuple[Tensor, Tensor | None]:
+        if self.point not in self.left:
             raise RunError(
                 f"the blend {self.blend!r} knows only after the mix how much it leaves of an "
                 "example: call plan.target(labels) after the forward pass, or after "
                 "layermix.mix(x, plan)"
             )
-        return self.left["weight"]
+        return self.left[self.point]
 
-    def _pairs(self, weight: Tensor, labels: Tensor) -> Target:
+    def _pairs(self, weight: Tensor, mask: Tensor | None, labels: Tensor) -> Target:
         """Return the target of examples that were mixed in pairs."""
-        blend = find_blend(self.blend)
-        if blend.moves and labels.ndim > 1 + labels.is_floating_point():
+        if self._blend.moves and labels.ndim > 1 + labels.is_floating_point():
             raise InputError(
                 f"the labels have shape {tuple(labels.shape)}, one for each position, but the "
                 f"blend {self.blend!r} moves the partner's positions: use 'cut', 'grid' or "
                 "'fourier'"
             )
         partner_labels = self.of_partners(labels)
-        ratio = ratio_of(weight, self.left.get("mask"), labels)
+        ratio = ratio_of(weight, mask, labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, partner_labels)
         mixed = MixedTarget(labels, partner_labels, ratio)
-        if isinstance(blend, Beside):
-            return BesideTarget(MixedTarget.clean(labels), mixed, blend.eta)
+        if isinstance(self._blend, Beside):
+            return BesideTarget(MixedTarget.clean(labels), mixed, self._blend.eta)
         return mixed

@@ -55,7 +55,7 @@ class Planner:
     rank
         Rank of this process in data parallel training; that of `torch.distributed` when left out.
     ranks
-        How many processes partners are taken from; 1 for those of this one alone.
+        How many processes partners are taken from: 1 for those of this one alone, None for all.
 
     Attributes
     ----------
@@ -79,13 +79,13 @@ class Planner:
         remix: Remix | None = None,
         seed: int | np.random.Generator = 0,
         rank: int | None = None,
-        ranks: int = 1,
+        ranks: int | None = 1,
     ) -> None:
         self.choice = Choice(points, weights)
         self._amount = Amount(points, alpha, ratio, per)
         self.blend, self._blend = blend, find_blend(blend)
         self.pairing = find_pairing(partner)
-        if ranks > 1 and self.pairing.needs:
+        if ranks != 1 and self.pairing.needs:
             raise InputError(
                 f"partner {partner!r} looks at the {self.pairing.needs} of one process, so it "
                 "cannot go across ranks: use 'permutation' or 'derangement'"

@@ -30,21 +30,25 @@ class Streams:
         Rank of this process in data parallel training; that of `torch.distributed`, asked at each
         draw, when left out.
     ranks
-        How many processes partners are taken from, which then share their stream; 1 for those of
-        this one alone.
+        How many processes partners are taken from, which then share their stream: 1 for those of
+        this one alone, None for all that there are at a draw.
     """
 
     def __init__(
-        self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int = 1
+        self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int | None = 1
     ) -> None:
         self.seed = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
-        self.ranks = ranks
-        self._rank = rank
+        self._rank, self._ranks = rank, ranks
 
     @property
     def rank(self) -> int:
         """The rank of this process."""
         return place()[0] if self._rank is None else self._rank
+
+    @property
+    def ranks(self) -> int:
+        """How many processes partners are taken from."""
+        return place()[1] if self._ranks is None else self._ranks
 
     def of(self, question: Question, step: int) -> np.random.Generator:
         """Return the generator that answers a question at a step."""

@@ -36,6 +36,11 @@ class Beside(Blend):
         """Whether positions of the partner end up elsewhere: those of the other blend."""
         return self.blend.moves
 
+    @property
+    def grows(self) -> bool:
+        """Whether it returns more rows than the batch has: the clean ones come on top."""
+        return True
+
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:

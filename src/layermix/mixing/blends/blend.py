@@ -52,6 +52,11 @@ class Blend:
         """Whether positions of the partner end up elsewhere, so that their labels cannot follow."""
         return False
 
+    @property
+    def grows(self) -> bool:
+        """Whether it returns more rows than the batch has examples."""
+        return False
+
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:

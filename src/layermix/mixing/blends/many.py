@@ -40,6 +40,11 @@ class Many(Blend):
     high: float = 2.0
     dense: bool = False
 
+    @property
+    def grows(self) -> bool:
+        """Whether it returns more rows than the batch has: k for each example."""
+        return True
+
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:

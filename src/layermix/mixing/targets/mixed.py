@@ -124,8 +124,10 @@ class MixedTarget(Target):
         """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
         if isinstance(how, CrossEntropy):
             first, second = (self._parts(how, logits, labels) for labels in self._both)
-            norm = self._weigh(first.norm, second.norm).sum()
-            return self._weigh(first.loss, second.loss).sum() / norm
+            # In this form equal weights, 1 without class weights, stay what they are to the digit.
+            norm = second.norm + self._like(first.norm) * (first.norm - second.norm)
+            return self._weigh(first.loss, second.loss).sum() / norm.sum()
+        self._check_numbers(logits)
         if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
             how = copy.copy(how)
             how.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
@@ -136,6 +138,17 @@ class MixedTarget(Target):
                 'for the batch: build it with reduction="none"'
             )
         return self._weigh(one, other).mean()
+
+    def _check_numbers(self, output: Tensor) -> None:
+        """Refuse numbers (B,) against an output (B, 1): a criterion would compare all with all."""
+        labels = self.labels
+        alike = labels.squeeze().shape == output.squeeze().shape and len(labels) > 1
+        if labels.is_floating_point() and alike and labels.shape != output.shape:
+            raise InputError(
+                f"the labels are numbers of shape {tuple(labels.shape)}, but the output has shape "
+                f"{tuple(output.shape)}, and a loss of both would compare each with every other: "
+                f"give both the same shape, labels.view({', '.join(map(str, output.shape))})"
+            )
 
     def _parts(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
         if labels.is_floating_point() and labels.shape == logits.shape:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.targets.mixed import MixedTarget
 from layermix.mixing.targets.target import Criterion, Target
 
 
@@ -68,3 +69,10 @@ class Targets(Mapping[str, Target]):
             for name, target in self.by_name.items()
         ]
         return sum(losses[1:], losses[0])
+
+
+def clean(labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+    """Return the target of a batch that was not mixed."""
+    if isinstance(labels, Mapping):
+        return Targets({name: MixedTarget.clean(one) for name, one in labels.items()})
+    return MixedTarget.clean(labels)

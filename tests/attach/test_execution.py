@@ -1,0 +1,96 @@
+"""However a step is executed, its gradients are those of the eager model on the whole batch.
+
+A ResNet and a ViT, at every kind of mix point: compiled, compiled to one graph for all points,
+checkpointed both ways, and on two processes, data parallel (DDP) and sharded (FSDP2), each of which
+is given plans for its half of the batch.
+"""
+
+import functools
+from typing import Any
+
+import execution_worker as worker
+import pytest
+import torch
+from execution_worker import CASES, EXAMPLES, POINTS, RANKS
+from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.multiprocessing.spawn import spawn
+
+import layermix as lm
+
+EVERY_CASE = pytest.mark.parametrize(("net", "blend", "point"), CASES)
+Gradients = dict[str, Tensor]
+
+
+def whole_plan(blend: str, point: str) -> lm.Plan:
+    """Return the plan for the joined batch that the plans of the processes make."""
+    parts = [worker.plan_of(rank, blend, point) for rank in range(RANKS)]
+    partner = torch.cat([part.partner + rank * EXAMPLES for rank, part in enumerate(parts)])
+    draws = {name: torch.cat([part.draws[name] for part in parts]) for name in parts[0].draws}
+    return lm.Plan(point, torch.cat([part.ratio for part in parts]), partner, blend, draws)
+
+
+@functools.cache
+def eager(net: str, blend: str, point: str) -> Gradients:
+    """Return the gradients of an eager step on the joined batch."""
+    model = worker.model(net)
+    mixer = lm.Mixer(model, at=point)
+    return worker.step(mixer, model, whole_plan(blend, point), *worker.data())
+
+
+def assert_same(found: Gradients, net: str, blend: str, point: str) -> None:
+    expected = eager(net, blend, point)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("one_graph", [False, True])
+@pytest.mark.parametrize(("net", "blend"), POINTS)
+def test_a_compiled_step_has_the_gradients_of_an_eager_one(
+    net: str, blend: str, one_graph: bool
+) -> None:
+    model, points = worker.model(net), POINTS[net, blend]
+    counter = CompileCounterWithBackend("aot_eager")
+    mixer = lm.Mixer(model, at=points, blend=blend, one_graph=one_graph)
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    frames = []
+    for point in 2 * points:
+        found = worker.step(mixer, compiled, whole_plan(blend, point), *worker.data())
+        assert_same(found, net, blend, point)
+        frames.append(counter.frame_count)
+    first, again = frames[: len(points)], frames[len(points) :]
+    assert set(again) == {first[-1]}
+    if one_graph:
+        assert len(set(frames)) == 1
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+@EVERY_CASE
+def test_a_checkpointed_step_has_the_gradients_of_a_plain_one(
+    net: str, blend: str, point: str, reentrant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("timm.models._manipulate.use_reentrant_ckpt", lambda: reentrant)
+    model: Any = worker.model(net)
+    model.set_grad_checkpointing(True)
+    found = worker.step(lm.Mixer(model, at=point), model, whole_plan(blend, point), *worker.data())
+    assert_same(found, net, blend, point)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Return what two processes wrote down."""
+    folder = tmp_path_factory.mktemp("execution")
+    spawn(worker.train, (str(folder),), nprocs=RANKS)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
+
+
+@pytest.mark.parametrize("kind", ["data parallel", "sharded"])
+@EVERY_CASE
+def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(
+    trained: list[dict[str, Any]], net: str, blend: str, point: str, kind: str
+) -> None:
+    for rank in trained:
+        assert_same(rank[kind][net, blend, point], net, blend, point)
