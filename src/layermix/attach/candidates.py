@@ -29,14 +29,22 @@ def candidates(model: nn.Module) -> tuple[str, ...]:
     return ("input", *repeated_blocks(model), *(["final"] if has_head(model) else []))
 
 
-def resolve(at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module) -> tuple[str, ...]:
+def resolve(
+    at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module, weights: object = None
+) -> tuple[str, ...]:
     """Return the names of mix points however they were given, of a word the points it stands for.
 
     Raises
     ------
     InputError
-        When ``"auto"`` is one of several names, or a word stands for no point of this model.
+        When a word is one of several names or stands for no point of this model, or the points
+        of ``"auto"`` are weighed before they are known.
     """
+    if at == AUTO and weights is not None:
+        raise InputError(
+            f"weights are {weights!r}, but at={AUTO!r} chooses the points itself: call reweigh "
+            "with a weight for each name in mixer.points"
+        )
     if at == AUTO:
         return candidates(model)
     names, modules = names_of(at), dict(model.named_modules())

@@ -59,8 +59,7 @@ class Mixer(Drawing):
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
-        Relative probability of each point of a list, or a schedule of them; equal when left out.
-        `reweigh` changes it.
+        Relative probability of each point, or a schedule of them; equal until `reweigh` is called.
     per
         Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"``; for the last call
         `next_epoch` at each epoch's start.
@@ -126,13 +125,8 @@ class Mixer(Drawing):
     ) -> None:
         self.model = as_module(model)
         inner = unwrap(self.model)
-        names = resolve(at, inner)
+        names = resolve(at, inner, weights)
         self._auto = at == AUTO
-        if self._auto and weights is not None:
-            raise InputError(
-                f"weights are {weights!r}, but at={AUTO!r} chooses the points itself: call reweigh "
-                "with a weight for each name in mixer.points"
-            )
         self._planner = Planner(
             names,
             weights=weights,
@@ -262,11 +256,8 @@ class Mixer(Drawing):
         """
         probe = self._wiring.probe(x, self.points)
         if self._auto:
-            obstacles = {name: probe.obstacle(name) for name in self.points}
-            self._planner.choice.drop({name: why for name, why in obstacles.items() if why})
-            self._wiring.keep(self.points)
-        for name in self.points:
-            self._wiring.learn(name, probe)
+            self._planner.choice.drop(probe.obstacles())
+        self._wiring.learn(self.points, probe)
         self._probed = True
 
     def remove(self) -> None:

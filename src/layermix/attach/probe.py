@@ -99,6 +99,11 @@ class Probe:
                 return wrong
         return self._wrong_head() if name == "final" else None
 
+    def obstacles(self) -> dict[str, str]:
+        """Return the sites that cannot be mixed, and why."""
+        found = {name: self.obstacle(name) for name in self._sites}
+        return {name: why for name, why in found.items() if why}
+
     def require(self, name: str, done: str = "mixed") -> None:
         """Raise an `InputError` with the reason when a site cannot be mixed (or what is done)."""
         obstacle = self.obstacle(name)

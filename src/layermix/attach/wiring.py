@@ -60,17 +60,15 @@ class Wiring:
         """Return the main tensor of a batch with the examples first."""
         return main_tensor(x).movedim(self.batch_dim, 0)
 
-    def learn(self, name: str, probe: Probe) -> None:
-        """Tell the hooks of a point that can be mixed where in each tensor the batch is."""
-        probe.require(name)
-        for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
-            hook.dims = dims
-
-    def keep(self, names: Iterable[str]) -> None:
-        """Take the hooks of all other points out of the model."""
+    def learn(self, names: Sequence[str], probe: Probe) -> None:
+        """Tell the hooks where in each tensor the batch is; those of other points are taken out."""
         for name in set(self._hooks) - set(names):
             for hook in self._hooks.pop(name):
                 hook.remove()
+        for name in names:
+            probe.require(name)
+            for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
+                hook.dims = dims
 
     def remove(self) -> None:
         """Take all hooks out of the model."""

@@ -37,7 +37,7 @@ def examine(library: str, name: str, model: nn.Module, x: Batch) -> Row:
     refused: dict[str, str] = {} if "final" in names else {"final": _NO_HEAD}
     try:
         probe = Probe(model, [find(model, point) for point in names], x)
-        refused |= {point: why for point in names if (why := probe.obstacle(point))}
+        refused |= probe.obstacles()
         _mix(model, x, [point for point in names if point not in refused], probe, device == "meta")
     except LayermixError as error:
         refused = dict.fromkeys([*blocks, "final"], str(error))
