@@ -4,24 +4,27 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 import tyro
 from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
 
 import layermix
 from layermix import lab
-from layermix.attach import points as list_points
 from layermix.errors import InputError, LayermixError, RunError
-from layermix.geometry.profiles.show import legend
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.answer.command import DEFAULT_NET
-from layermix.lab.bench import run_bench
-from layermix.lab.console import open_console, replace_unknown_characters, say, stacked
-from layermix.lab.method_table import METHOD_NOTES, method_table
-from layermix.lab.nets import build
-from layermix.lab.profiling import ProfileConfig, check_ending, save_profile, take_profile
+from layermix.lab.bench import run_bench, show_bench
+from layermix.lab.console import open_console, replace_unknown_characters, say
+from layermix.lab.method_table import show_drawn, show_methods
+from layermix.lab.nets import points_of
+from layermix.lab.profiling import (
+    ProfileConfig,
+    check_ending,
+    save_profile,
+    show_profile,
+    take_profile,
+)
 from layermix.lab.progress import RunView
-from layermix.lab.report.show import open_studies, show_several, show_study
+from layermix.lab.report.show import open_studies, show_run, show_several, show_study
 from layermix.lab.survey import check_models
 
 app = tyro.extras.SubcommandApp()
@@ -106,15 +109,7 @@ def train(
         raise RunError(
             f"stopped. What was recorded is in {folder}-unfinished; the same command starts anew"
         ) from None
-    test = result["test"]
-    say(
-        console,
-        f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
-        f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
-        f"{result['timings']['seconds']:.1f} s of training at "
-        f"{result['timings']['images_per_second']:,.0f} images per second.",
-    )
-    say(console, f"Run: {folder}")
+    show_run(result, folder, console)
 
 
 @app.command
@@ -145,24 +140,23 @@ def points(
     if check:
         check_models(check, out, open_console())
         return
-    for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but must be 1 or more")
-    shape = (channels, image_size, image_size)
-    found = list_points(build(net, classes, shape), torch.zeros(3, *shape), all=all)
-    say(open_console(), str(found))
+    say(open_console(), str(points_of(net, image_size, channels, classes, all=all)))
 
 
 @app.command
-def methods() -> None:
+def methods(draw: Path | None = None) -> None:
     """layermix methods
 
     List the methods of the literature with their parts: names that --variant and --variants take,
     as NAME, NAME@POINT or NAME@POINT:KEY=VALUE.
+
+    Args:
+        draw: Instead, draw what each blend does into this folder, as NAME.svg.
     """
-    console = open_console()
-    console.print(method_table())
-    say(console, "\n".join(METHOD_NOTES))
+    if draw:
+        show_drawn(draw, open_console())
+    else:
+        show_methods(open_console())
 
 
 @app.command
@@ -181,9 +175,7 @@ def profile(
         check_ending(out)
     console = open_console()
     found = take_profile(what)
-    table, _, rest = str(found).partition("\n\n")
-    say(console, stacked(table, console.width) if console.is_terminal else table)
-    say(console, f"\n{rest}\n\n{legend(found)}")
+    show_profile(found, console)
     if out:
         save_profile(found, out)
         say(console, f"Profile: {out}")
@@ -211,7 +203,7 @@ def report(
 
 
 @app.command
-def bench(what: Positional[Literal["snnl", "geometry"]], out: Path | None = None) -> None:
+def bench(what: Positional[Literal["snnl", "geometry", "blends"]], out: Path | None = None) -> None:
     """layermix bench snnl
 
     Measure speed and memory, each as a ratio to a floor and to peers in the same run.
@@ -220,12 +212,7 @@ def bench(what: Positional[Literal["snnl", "geometry"]], out: Path | None = None
         what: What to measure.
         out: Also write the table there, as NAME.json or NAME.csv.
     """
-    found = run_bench(what, out)
-    console = open_console()
-    console.print(found.to_rich())
-    for note in found.notes:
-        say(console, note)
-    say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))
+    show_bench(run_bench(what, out), open_console())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,9 +1,13 @@
 """The methods of the literature as a table: one row each, one column for each of their parts."""
 
 from dataclasses import fields
+from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
+from layermix.lab.console import say
+from layermix.lab.figures.blends import draw_blends
 from layermix.mixing import BLENDS, METHODS, PARTNERS, Blend, Many, Method, Pairing
 
 METHOD_NOTES = (
@@ -28,6 +32,17 @@ def method_table() -> Table:
             method.source,
         )
     return table
+
+
+def show_methods(console: Console) -> None:
+    """Show the table, and how a method is written with other settings."""
+    console.print(method_table())
+    say(console, "\n".join(METHOD_NOTES))
+
+
+def show_drawn(folder: Path, console: Console) -> None:
+    """Draw every blend into a folder, and say which files that gave."""
+    say(console, "\n".join(f"Picture: {path}" for path in draw_blends(folder)))
 
 
 def part(of: Blend | Pairing) -> str:

@@ -7,16 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from layermix.errors import InputError, unknown
+from layermix.lab.bench.blends import blends
 from layermix.lab.bench.geometry import geometry
 from layermix.lab.bench.snnl import snnl
 from layermix.lab.bench.table import Table
 from layermix.lab.conditions import conditions
+from layermix.lab.console import say
 from layermix.lab.store import write_json
 
-__all__ = ["BENCHES", "Table", "run_bench"]
+__all__ = ["BENCHES", "Table", "run_bench", "show_bench"]
 
-BENCHES: dict[str, Callable[[], Table]] = {"geometry": geometry, "snnl": snnl}
+BENCHES: dict[str, Callable[[], Table]] = {
+    "blends": blends,
+    "geometry": geometry,
+    "snnl": snnl,
+}
 
 
 def run_bench(what: str, out: Path | None = None) -> Table:
@@ -41,3 +49,11 @@ def run_bench(what: str, out: Path | None = None) -> Table:
         else:
             out.write_text(found.to_csv())
     return found
+
+
+def show_bench(found: Table, console: Console) -> None:
+    """Show a table with its notes and conditions."""
+    console.print(found.to_rich())
+    for note in found.notes:
+        say(console, note)
+    say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))

@@ -10,15 +10,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
+from layermix.attach import Points, points
 from layermix.errors import InputError, unknown
 from layermix.lab.nets.hugging_face import from_config
 from layermix.lab.nets.mlp import MLP
 from layermix.lab.nets.resnet import PreActResNet18, ResNet18
 from layermix.lab.nets.small import SmallResNet
 
-__all__ = ["NETS", "build"]
+__all__ = ["NETS", "build", "points_of"]
 
 NETS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": ResNet18,
@@ -135,3 +137,20 @@ def _call(factory: Callable[..., Any], offered: dict[str, int]) -> Any:
 def _words(error: Exception) -> str:
     kind = type(error).__name__
     return str(error) if isinstance(error, ImportError | AttributeError) else f"{kind}: {error}"
+
+
+def points_of(
+    net: str, image_size: int, channels: int, classes: int, *, all: bool = False
+) -> Points:
+    """Return the mix points of a net by name, for images of that size; see `layermix.points`.
+
+    Raises
+    ------
+    InputError
+        For an unknown net, or a number below 1.
+    """
+    for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
+        if value < 1:
+            raise InputError(f"{name} is {value}, but must be 1 or more")
+    shape = (channels, image_size, image_size)
+    return points(build(net, classes, shape), torch.zeros(3, *shape), all=all)

@@ -3,8 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from layermix.errors import InputError
 from layermix.geometry import Profile, profile
+from layermix.geometry.profiles.show import legend
+from layermix.lab.console import say, stacked
 from layermix.lab.data import SOURCES, DataConfig
 from layermix.lab.data.hub import holds_images
 from layermix.lab.profiling.config import ProfileConfig, Subject, refuse
@@ -12,7 +16,7 @@ from layermix.lab.profiling.pictures import of_pictures, of_run
 from layermix.lab.profiling.texts import of_texts
 from layermix.lab.training.recipe import pick_device
 
-__all__ = ["ProfileConfig", "check_ending", "save_profile", "take_profile"]
+__all__ = ["ProfileConfig", "check_ending", "save_profile", "show_profile", "take_profile"]
 
 _ENDINGS = (".json", ".csv", ".svg", ".png", ".pdf")
 
@@ -44,6 +48,13 @@ def check_ending(path: Path) -> None:
     """Refuse a file that `save_profile` could not write, before anything is measured."""
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"cannot write {path}: end it with .json, .csv, .svg, .png or .pdf")
+
+
+def show_profile(found: Profile, console: Console) -> None:
+    """Show a profile on a terminal, in blocks no wider than it, with a legend."""
+    table, _, rest = str(found).partition("\n\n")
+    say(console, stacked(table, console.width) if console.is_terminal else table)
+    say(console, f"\n{rest}\n\n{legend(found)}")
 
 
 def save_profile(found: Profile, path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The answer of a study on a terminal, and what several studies say together of geometry."""
+"""What a run and a study gave, on a terminal, and what several studies say of geometry."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -30,6 +31,19 @@ def open_studies(folders: Sequence[Path]) -> list[Study]:
             )
         studies.append(study)
     return studies
+
+
+def show_run(result: dict[str, Any], folder: Path, console: Console) -> None:
+    """Show what one run gave, and where its records lie."""
+    test, timings = result["test"], result["timings"]
+    say(
+        console,
+        f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
+        f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
+        f"{timings['seconds']:.1f} s of training at "
+        f"{timings['images_per_second']:,.0f} images per second.",
+    )
+    say(console, f"Run: {folder}")
 
 
 def show_study(study: Study, console: Console) -> None:
