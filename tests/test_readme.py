@@ -2,20 +2,20 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
+from documents import ROOT, missing_links, run_python
 from layermix.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^    (layermix [^#\n]+)", README, flags=re.MULTILINE)
+README = ROOT / "README.md"
+COMMANDS = re.findall(
+    r"^    (layermix [^#\n]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE
+)
 
 
 def test_its_python_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) == 5
-    exec("".join(blocks), {})
+    assert run_python(README) == 5
     assert "final" in capsys.readouterr().out
 
 
@@ -33,7 +33,4 @@ def test_its_commands_have_the_flags_they_use(
 
 
 def test_its_files_exist() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    for link in links:
-        assert (Path(__file__).parents[1] / link).exists(), link
+    assert missing_links(README) == []

@@ -149,7 +149,7 @@ def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -
         ("profile", "take_profile", "stopped. A profile keeps nothing of what was begun"),
         ("bench snnl", "run_bench", "stopped. A benchmark keeps nothing of what was begun"),
         ("compare", "lab.plan", "stopped. What was finished is kept: the same command continues"),
-        ("points", "list_points", "stopped"),
+        ("points", "points_of", "stopped"),
     ],
 )
 def test_a_command_that_is_stopped_says_what_it_keeps(

@@ -7,7 +7,9 @@ floor is a copy of the tensor, which reads and writes each number once.
 Shapes: B examples; maps (B, C, H, W), features (B, d).
 """
 
+import math
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -20,8 +22,9 @@ from layermix.lab.bench.timing import alternate, ratio
 from layermix.lab.training.cpu import cpu_settings
 from layermix.mixing import BLENDS, Blend, Many, Patches, Planner, mix
 
-_CALLS = {(128, 64, 16, 16): 1, (128, 512): 50}  # by shape; in one measurement
+_SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
 _REPEATS, _RATIO = 9, 0.7
+_LEAST = 0.05  # seconds that a measurement takes: of what is quicker it times several calls
 _COPY, _LINEAR = "copy", "linear"
 _OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": Many(k=1)}
 
@@ -33,14 +36,16 @@ def blends() -> Table:
     """Time every blend on both shapes, on one thread."""
     with cpu_settings(threads=1):
         return Table(
-            title="Blends, over a copy of the tensor and over the linear mix; float32, one thread",
-            rows=[row for shape in _CALLS for run in (forward, both) for row in _rows(shape, run)],
+            title="Blends over a copy and over the linear mix, float32, one thread",
+            rows=[row for at in _SHAPES for run in (forward, both) for row in _rows(at, run)],
             notes=[
-                "/ copy, / linear: to these in the same repetition, median (least to largest); "
+                f"map: {_SHAPES['map']}; features: {_SHAPES['features']}, where only those blends "
+                "are timed that need no positions. pass: forward alone, or with the backward pass, "
+                "which costs a copy nothing.",
+                "/ copy, / linear: to these in the same repetition, median, least and most of n; "
                 "the plan is drawn beforehand.",
                 "many returns k = 8 mixes for each example where nothing else is said, and beside "
                 "the batch twice; what they are compared with returns it once.",
-                "On (B, d) only those blends are timed that need no positions.",
             ],
         )
 
@@ -75,13 +80,24 @@ def _way(blend: Blend, batch: int) -> Way:
     return lambda x: mix(x, plan)
 
 
-def _rows(shape: tuple[int, ...], run: Callable[[Way, Tensor], Callable[[], object]]) -> list[Row]:
-    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-    calls = _CALLS[shape]
-    things = {name: partial(_often, run(way, x), calls) for name, way in ways(x).items()}
-    seconds = alternate(things, _REPEATS)
-    passes = "forward" if run is forward else "forward + backward"
-    return [_row(name, shape, passes, seconds) for name in seconds]
+def _rows(at: str, run: Callable[[Way, Tensor], Callable[[], object]]) -> list[Row]:
+    x = torch.randn(*_SHAPES[at], generator=torch.Generator().manual_seed(0))
+    things = {name: run(way, x) for name, way in ways(x).items()}
+    calls = {name: _calls(thing) for name, thing in things.items()}
+    found = alternate(
+        {name: partial(_often, things[name], calls[name]) for name in things}, _REPEATS
+    )
+    seconds = {name: [one / calls[name] for one in found[name]] for name in found}
+    passes = "forward" if run is forward else "and backward"
+    return [{"what": name, "at": at, "pass": passes} | _numbers(name, seconds) for name in seconds]
+
+
+def _calls(thing: Callable[[], object]) -> int:
+    """Return how many calls make a measurement, from the second one: the first warms up."""
+    thing()
+    started = time.perf_counter()
+    thing()
+    return math.ceil(_LEAST / (time.perf_counter() - started))
 
 
 def _often(thing: Callable[[], object], calls: int) -> None:
@@ -89,15 +105,9 @@ def _often(thing: Callable[[], object], calls: int) -> None:
         thing()
 
 
-def _row(name: str, shape: tuple[int, ...], passes: str, seconds: dict[str, list[float]]) -> Row:
-    row: Row = {
-        "what": name,
-        "shape": " x ".join(map(str, shape)),
-        "pass": passes,
-        "n": str(_REPEATS),
-        "seconds": statistics.median(seconds[name]) / _CALLS[shape],
-    }
+def _numbers(name: str, seconds: dict[str, list[float]]) -> Row:
+    found: Row = {"n": str(_REPEATS), "seconds": statistics.median(seconds[name])}
     for base in (_COPY, _LINEAR):
         middle, least, most = ratio(seconds, name, base)
-        row |= {f"/ {base}": middle, f"least / {base}": least, f"largest / {base}": most}
-    return row
+        found |= {f"/ {base}": middle, f"least / {base}": least, f"most / {base}": most}
+    return found
