@@ -11,11 +11,15 @@ import torch
 
 from layermix import InputError
 from layermix.lab import Recipe, plan
-from layermix.lab.bench import BENCHES, Table, run_bench
+from layermix.lab.bench import BENCHES, Table, run_bench, show_bench
 from layermix.lab.bench.snnl import _data, _dense, _tiled
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
+from layermix.lab.console import open_console
+from layermix.mixing import BLENDS
 
-geometry = importlib.import_module("layermix.lab.bench.geometry")  # its function has its name
+# Their functions have their names.
+geometry = importlib.import_module("layermix.lab.bench.geometry")
+blends = importlib.import_module("layermix.lab.bench.blends")
 
 
 def test_things_are_timed_in_turn_after_one_turn_that_does_not_count() -> None:
@@ -91,3 +95,30 @@ def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
         assert rows[name][every] == pytest.approx(2 * extra / study)
     assert [note.split(":")[0] for note in found.notes] == ["ratio", one, every]
     assert found.notes[2].endswith("times 2 seeds, divided by 1 worker side by side.")
+
+
+def test_every_blend_is_timed_where_it_can_mix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(blends, "_SHAPES", {"map": (4, 3, 4, 4), "features": (4, 8)})
+    monkeypatch.setattr(blends, "_REPEATS", 2)
+    monkeypatch.setattr(blends, "_LEAST", 1e-9)
+    found = blends.blends()
+    timed = {(row["what"], row["at"]) for row in found.rows}
+    assert {what for what, at in timed if at == "map"} >= {"copy", *BLENDS}
+    assert ("linear", "features") in timed
+    assert ("cut", "features") not in timed
+    assert {row["pass"] for row in found.rows} == {"forward", "and backward"}
+    for row in found.rows:
+        assert float(row["least / copy"]) <= float(row["/ copy"]) <= float(row["most / copy"])
+        if row["what"] in ("copy", "linear"):
+            assert row[f"/ {row['what']}"] == 1
+    show_bench(found, open_console())
+    assert found.notes[0] in capsys.readouterr().out
+
+
+def test_a_gradient_flows_through_what_is_timed_backward() -> None:
+    x = torch.randn(4, 3, 4, 4)
+    for way in blends.ways(x).values():
+        (gradient,) = blends.both(way, x)()
+        assert gradient.shape == x.shape

@@ -18,7 +18,7 @@ from layermix.lab.figures.style import SMALL, WIDTH, colour
 COLUMNS = 5
 _EDGE, _GAP = 8, 6
 SIDE = (WIDTH - 2 * _EDGE - (COLUMNS - 1) * _GAP) / COLUMNS  # of an image
-_HEAD, _FOOT, _BAR = 17, 23, 5
+_HEAD, _FOOT, _BAR = 17, 26, 5
 ROW = _HEAD + SIDE + _FOOT
 
 
