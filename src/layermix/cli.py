@@ -13,7 +13,7 @@ from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.answer.command import DEFAULT_NET
 from layermix.lab.bench import run_bench, show_bench
-from layermix.lab.console import open_console, replace_unknown_characters, say
+from layermix.lab.console import open_console, replace_unknown_characters, say, stopped
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
 from layermix.lab.profiling import (
@@ -33,13 +33,6 @@ _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
-
-_STOPPED = {
-    "compare": "stopped. What was finished is kept: the same command continues",
-    "profile": "stopped. A profile keeps nothing of what was begun",
-    "points --check": "stopped. Models that a table of --out has are not checked again",
-    "bench": "stopped. A benchmark keeps nothing of what was begun",
-}
 
 
 @app.command
@@ -232,9 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
             config=(DisallowNone,),
         )
     except KeyboardInterrupt:
-        command = next((word for word in words if not word.startswith("-")), "")
-        command += " --check" if "--check" in words else ""
-        sys.exit(_fail(_STOPPED.get(command, "stopped"), 1))
+        sys.exit(_fail(stopped(words), 1))
     except Exception as error:
         if debug:
             raise

@@ -1,14 +1,20 @@
-"""How text reaches a terminal: characters it may not know, and tables that are wider than it."""
+"""How text reaches a terminal: what it cannot show, and what a command says that is stopped."""
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
 from rich.console import Console
 from rich.markup import escape
 
+_STOPPED = {
+    "compare": "stopped. What was finished is kept: the same command continues",
+    "profile": "stopped. A profile keeps nothing of what was begun",
+    "points --check": "stopped. Models that a table of --out has are not checked again",
+    "bench": "stopped. A benchmark keeps nothing of what was begun",
+}
 _GAP = "  "  # between columns, and nowhere inside of one
 
 
@@ -78,3 +84,10 @@ def _block(columns: list[tuple[str, ...]]) -> list[str]:
         _GAP.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
         for row in zip(*columns, strict=True)
     ]
+
+
+def stopped(words: Sequence[str]) -> str:
+    """Return what to say when a command is stopped, given as its words: what of it is kept."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    command += " --check" if "--check" in words else ""
+    return _STOPPED.get(command, "stopped")
