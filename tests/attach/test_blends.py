@@ -129,3 +129,27 @@ def test_images_that_a_model_flattens_keep_their_channels_second() -> None:
     with mixer.apply(plan):
         output = model(images)
     torch.testing.assert_close(output, model(lm.mix(images, plan, channels=1)))
+
+
+@pytest.mark.parametrize("blend", ["many", "beside"])
+def test_more_rows_inside_a_residual_branch_are_an_error_that_says_so(blend: str) -> None:
+    net, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
+    with pytest.raises(lm.RunError) as error:
+        lm.Mixer(net, at="stage1.0.bn2", blend=blend)(x, y)
+    assert str(error.value) == (
+        f"the forward pass failed behind mix point 'stage1.0.bn2': the blend {blend!r} returns "
+        "more rows there than the batch of 4 has, and what follows does not take them. Mix at a "
+        "point after which nothing else of the batch comes in, such as 'final', and never inside a "
+        "residual branch"
+    )
+
+
+def test_moments_over_one_channel_are_refused() -> None:
+    plan = lm.Plan("input", torch.tensor(0.9), torch.tensor([1, 0]), blend="exchange")
+    with pytest.raises(lm.InputError) as error:
+        lm.mix(torch.randn(2, 1, 8, 8), plan)
+    assert str(error.value) == (
+        "an activation of shape (2, 1, 8, 8) has one channel, so that its moments over channels "
+        "are all of it and the mix would be the partner: mix at a point with more channels, or "
+        "with another blend"
+    )

@@ -44,6 +44,10 @@ class Switch:
             self._pick = torch.tensor(picked, device=plan.ratio.device)
         try:
             yield
+        except RuntimeError as error:
+            if plan.grows and self.fired and not isinstance(error, RunError):
+                raise RunError(_grown(plan)) from error
+            raise
         finally:
             self.plan = None
         if plan.point not in self.fired:
@@ -72,6 +76,16 @@ class Switch:
             return plan.point in points
         picked = [self._pick[self._points.index(point)] for point in points]
         return functools.reduce(torch.logical_or, picked)
+
+
+def _grown(plan: Plan) -> str:
+    """Say why a forward failed behind a mix of more rows than the batch has."""
+    return (
+        f"the forward pass failed behind mix point {plan.point!r}: the blend {plan.blend!r} "
+        f"returns more rows there than the batch of {plan.batch_size} has, and what follows does "
+        "not take them. Mix at a point after which nothing else of the batch comes in, such as "
+        "'final', and never inside a residual branch"
+    )
 
 
 def only(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:

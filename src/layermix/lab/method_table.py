@@ -55,9 +55,12 @@ def part(of: Blend | Pairing) -> str:
 
 
 def how_much(method: Method) -> str:
-    """Return the law of a method's ratio in words."""
-    if "ratio" in method.options:
-        return f"{method.options['ratio']}"
-    if "alpha" in method.options:
-        return f"Beta({method.options['alpha']:g}, same)"
-    return "Dirichlet"
+    """Return the law of a method's ratio in words, and how often it mixes."""
+    options = method.options
+    law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
+    words = [f"{options['ratio']}" if "ratio" in options else law]
+    if "per" in options:
+        words.append(f"per {options['per']}")
+    if "probability" in options:
+        words.append(f"probability {options['probability']}")
+    return ", ".join(words)

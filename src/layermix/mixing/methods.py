@@ -100,7 +100,12 @@ METHODS: dict[str, Method] = {
         "hidden", Aligned(), options={"alpha": 2.0}, source="Venkataramanan et al., 2022"
     ),
     "moex": Method("hidden", Exchange(), options={"ratio": 0.9}, source="Li et al., 2021"),
-    "mixstyle": Method("hidden", Style(), options={"alpha": 0.1}, source="Zhou et al., 2021"),
+    "mixstyle": Method(
+        "hidden",
+        Style(),
+        options={"alpha": 0.1, "per": "sample", "probability": 0.5},
+        source="Zhou et al., 2021",
+    ),
     "multimix": Method("final", Many(), source="Venkataramanan et al., 2023"),
     "dense-multimix": Method("last", Many(dense=True), source="Venkataramanan et al., 2023"),
     "regmixup": Method("input", Beside(), options={"alpha": 10.0}, source="Pinto et al., 2022"),

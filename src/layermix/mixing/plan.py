@@ -80,6 +80,11 @@ class Plan:
         return self.partner.shape[0]
 
     @property
+    def grows(self) -> bool:
+        """Whether the mix returns more rows than the batch has examples."""
+        return self._blend.grows
+
+    @property
     def weight(self) -> Tensor | None:
         """The weight of the own label, or None where only the mix itself will tell it."""
         return self._blend.weight(self.ratio, self.draws)

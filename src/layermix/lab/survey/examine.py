@@ -68,7 +68,7 @@ def _mixed(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> A
         for point in points:
             wiring = Wiring(model, [point])
             stack.callback(wiring.remove)
-            wiring.learn(point, probe)
+            wiring.learn([point], probe)
             for module in wiring.sites[point].modules:
                 hook = module.register_forward_pre_hook(lambda *_, p=point: passed.append(p))
                 stack.callback(hook.remove)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from layermix.errors import InputError
 from layermix.mixing.blends.blend import Blend, Blended, Draws, along, positions
 from layermix.mixing.blends.linear import interpolate
 
@@ -24,7 +25,13 @@ class Exchange(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations with channels, floating point (B, C, ...) or (B, ..., C)."""
+        """Mix activations with two channels or more, floating point (B, C, ...) or (B, ..., C)."""
+        if own.shape[channels] < 2:
+            raise InputError(
+                f"an activation of shape {tuple(own.shape)} has one channel, so that its moments "
+                "over channels are all of it and the mix would be the partner: mix at a point with "
+                "more channels, or with another blend"
+            )
         mean, spread = _moments(own, (channels,))
         mean2, spread2 = _moments(other, (channels,))
         return Blended(_unless_one(ratio, own, (own - mean) / spread * spread2 + mean2), ratio)
