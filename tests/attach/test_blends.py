@@ -118,7 +118,7 @@ def test_output_target_and_gradients_equal_the_reference(
 
 
 def test_every_blend_has_a_reference() -> None:
-    assert set(REFERENCES) == set(BLENDS), "write the new blend out in blend_references.py"
+    assert set(REFERENCES) == set(BLENDS), "write the new blend out in blend_references"
 
 
 def test_images_that_a_model_flattens_keep_their_channels_second() -> None:

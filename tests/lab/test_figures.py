@@ -2,55 +2,26 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
-from itertools import pairwise
-from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pytest
-import torch
+from figure_parts import SVG, study_with_features, texts
 from made_summaries import HOSTILE, USUAL, made_summary
-from safetensors.torch import save_file
 
-from layermix.lab import DataConfig, Recipe, Study, StudyConfig, figures
+from layermix.lab import figures
 from layermix.lab.answer.stats import estimate
 from layermix.lab.answer.variant import CurvePoint
 from layermix.lab.figures import Figure
 from layermix.lab.figures.accuracy import limits
-from layermix.lab.figures.embedding import last_block, project
-from layermix.lab.figures.labels import plain, shorten, spread, text_width
-from layermix.lab.figures.plane import HIDDEN, POINTS, layers, rings
+from layermix.lab.figures.labels import shorten
 from layermix.lab.figures.style import COLOURS, WARNING, WIDTH
 
-SVG = "{http://www.w3.org/2000/svg}"
 MANY = tuple(f"encoder.layers.{index}" for index in range(12))
 
 
 def from_summary(**settings) -> list[Figure]:
     summary = made_summary(**settings)
     return [*figures.accuracy(summary), *figures.curves(summary), *figures.snnl(summary)]
-
-
-def texts(figure: Figure) -> list[str]:
-    return ["".join(t.itertext()) for t in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")]
-
-
-def study_with_features(folder: Path) -> Study:
-    config = StudyConfig(DataConfig(), "mlp", Recipe(), ("none", "input"), (0, 1))
-    study = Study(config, folder)
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(30) % 3
-    noise = torch.randn(2, 30, 4, generator=generator)
-    tensors = {
-        "labels": labels,
-        "start.block2": noise[0],
-        "end.block2": noise[1] + 20 * labels[:, None],
-        "end.final": noise[1].clone(),
-    }
-    run = study.path(next(study.cells()))
-    run.mkdir(parents=True)
-    save_file(tensors, run / "features.safetensors")
-    return study
 
 
 @pytest.mark.parametrize("draw", [from_summary, figures.plane])
@@ -153,87 +124,6 @@ def test_every_variant_is_named_whatever_the_study(settings):
                 assert shorten(row.name, 60)[-4:] in "".join(texts(figure))
 
 
-def test_plane_counts_what_a_plain_loop_counts():
-    x, y = rings()
-    for layer in layers(_StandIn(), x, y):
-        count = 0
-        for i in range(0, POINTS, 10):
-            distance = (layer.real.double() - layer.mixed[i].double()).square().sum(1)
-            distance[i] = distance[layer.partner[i]] = torch.inf
-            own = {int(y[i]), int(y[layer.partner[i]])}
-            count += int(y[distance.argmin()]) not in own
-        assert count == int(layer.intruders[::10].sum())
-
-
-class _StandIn(torch.nn.Module):
-    """A hidden layer that turns the plane, so that both layers must give the same count."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_module(HIDDEN, torch.nn.Linear(2, 2))
-        self.head = torch.nn.Linear(2, 3)
-
-    def forward(self, x):
-        return self.head(self.get_submodule(HIDDEN)(x))
-
-
-def test_plane_shows_the_counts_and_a_net_that_separates_the_classes():
-    at_input, hidden = figures.plane()
-    count = re.search(r"(\d+) of 1,000 mixed points \((\d+\.\d)%\)", at_input.caption)
-    assert count is not None
-    assert int(count[1]) / 10 == float(count[2]) > 10
-    assert count[0] in "".join(texts(at_input))
-    accuracy = re.search(r"classifies (\d+\.\d)%", hidden.caption)
-    assert accuracy is not None
-    assert float(accuracy[1]) > 98
-
-
-def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
-    start, end = figures.embedding(study_with_features(tmp_path), ["cat", "dog", "a$b"])
-    assert (start.name, end.name) == ("embedding-start", "embedding-end")
-    assert "block2, before training" in texts(start)
-    assert {"cat", "dog"} <= set(texts(end))
-    for figure in (start, end):
-        assert "t-SNE" in figure.caption
-        assert "N = 30" in figure.caption
-        value = re.search(r"SNNL (\d\.\d{3})", figure.caption)
-        assert value is not None
-        assert value[0] in "".join(texts(figure))
-
-
-def test_embedding_is_left_out_where_the_features_are_missing(tmp_path):
-    study = Study(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
-    assert figures.embedding(study, ["0", "1"]) == []
-
-
-def test_many_classes_share_one_line_of_the_legend(tmp_path):
-    _, end = figures.embedding(study_with_features(tmp_path), [f"class{k}" for k in range(100)])
-    shown = texts(end)
-    assert [name for name in shown if name.startswith("class")] == [f"class{k}" for k in range(20)]
-    assert "80 others" in shown
-    assert "The first 20 of the 100 classes have colours" in end.caption
-    assert float(ElementTree.fromstring(end.svg).attrib["viewBox"].split()[3]) < 1.3 * WIDTH
-
-
-def test_long_class_names_stay_in_the_picture(tmp_path):
-    names = ["automobile", "a rather long name of a class", "cat"]
-    _, end = figures.embedding(study_with_features(tmp_path), names)
-    assert {"automobile", "cat"} <= set(texts(end))
-
-
-@pytest.mark.parametrize("scale", [1e-30, 2.0**40, 1e37, 0.0])
-def test_the_map_of_features_suits_every_scale(scale):
-    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    found = project(x * scale)
-    assert np.isfinite(found).all()
-    if scale == 2.0**40:  # a power of two, which leaves the digits alone
-        assert (found == project(x)).all()
-
-
-def test_a_single_feature_has_a_map_too():
-    assert np.isfinite(project(torch.arange(30.0)[:, None])).all()
-
-
 @pytest.mark.parametrize("level", [0.0, -1e-17])
 def test_blocks_that_separate_the_classes_wholly_have_a_picture(level):
     summary = made_summary(seeds=1)
@@ -269,35 +159,11 @@ def test_curves_of_a_net_that_diverged_have_a_picture():
     assert "1e30" not in texts(loss)  # a factor above the axis, where the title is
 
 
-def test_the_last_block_is_found_by_number():
-    names = ("block2", "block10", "block9", "final", "input")
-    assert last_block({f"end.{name}": torch.zeros(1) for name in names}) == "block10"
-    assert last_block({"end.final": torch.zeros(1)}) == "final"
-
-
 def test_draw_all_draws_every_picture(tmp_path):
     drawn = figures.draw_all(study_with_features(tmp_path), made_summary())
     pictures = dict.fromkeys(figure.picture for figure in drawn)
     first = ["accuracy", "curves", "plane", "embedding", "snnl", "geometry", "prediction"]
     assert list(pictures) == first
-
-
-def test_labels_are_spread_in_order_and_within_the_room():
-    placed = spread([5.0, 5.1, 4.9, 50.0], pitch=10, low=0, high=60)
-    assert placed[2] < placed[0] < placed[1] < placed[3]
-    in_order = sorted(placed)
-    assert all(b - a >= 10 - 1e-9 for a, b in pairwise(in_order))
-    assert 0 <= in_order[0] <= in_order[-1] <= 60
-    assert spread([1.0] * 9, pitch=10, low=0, high=40)[-1] <= 40
-
-
-def test_long_names_lose_their_middle_and_dollars_stay_dollars():
-    short = shorten("encoder.layers.encoder_layer_11", 80)
-    assert "…" in short
-    assert short.endswith("_11")
-    assert text_width(short) <= 80
-    assert shorten("final", 80) == "final"
-    assert plain("a$b$") == r"a\$b\$"
 
 
 def test_names_in_other_scripts_give_no_warning():

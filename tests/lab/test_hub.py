@@ -15,13 +15,10 @@ from layermix import InputError, RunError
 from layermix.lab.data import DataConfig, load
 from layermix.lab.data.hub import hub
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAYERMIX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
 
 
 def png(seed: int, size: int = 8) -> bytes:

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from figure_parts import texts
 from made_summaries import HOSTILE, USUAL, made_summary, results_of
 
 from layermix.geometry.quantities import OF_GAP, QUANTITIES
@@ -17,7 +18,6 @@ from layermix.lab.figures.labels import text_width, wrapped
 from layermix.lab.figures.scales import bulk, tick
 from layermix.lab.figures.style import COLOURS, WIDTH
 
-SVG = "{http://www.w3.org/2000/svg}"
 GREY = "#888888"
 
 
@@ -37,10 +37,6 @@ def drawn(summary: Summary) -> list[Figure]:
     ]
 
 
-def words(figure: Figure) -> list[str]:
-    return ["".join(t.itertext()) for t in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")]
-
-
 def test_all_pictures_are_drawn_under_their_names() -> None:
     names = [figure.name for figure in drawn(made_summary(variants=(*USUAL, "auto")))]
     assert names == ["geometry-training", "prediction-rho", "prediction-scatter", "weights"]
@@ -58,7 +54,7 @@ def test_every_number_of_layers_and_seeds_has_its_pictures(layers, seeds) -> Non
         assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= {*COLOURS, GREY}
         assert not re.search(r"(fill|stroke): ?(black|white)", figure.svg)
     for figure in (found[0], found[2]):
-        assert sum(text.endswith(layers[-1][-4:]) for text in words(figure)) == 1, "the legend"
+        assert sum(text.endswith(layers[-1][-4:]) for text in texts(figure)) == 1, "the legend"
 
 
 def test_pictures_are_the_same_to_the_byte_each_time() -> None:
@@ -68,7 +64,7 @@ def test_pictures_are_the_same_to_the_byte_each_time() -> None:
 def test_every_quantity_but_snnl_has_a_panel_over_training() -> None:
     (figure,) = figures.geometry(made_summary())
     panels = [each.heading for name, each in QUANTITIES.items() if name != "snnl"]
-    assert [text for text in words(figure) if text in panels] == panels
+    assert [text for text in texts(figure) if text in panels] == panels
     assert "mean over 8 seeds, without bands" in figure.caption
     assert "high peak: NC1 and Tr(Sw Sb⁺)." in figure.caption  # both fall over decades
 
@@ -79,7 +75,7 @@ def test_a_peak_early_in_training_does_not_flatten_what_curves_come_to() -> None
         curve[1] = replace(curve[1], mean=9.0)
     (figure,) = figures.geometry(summary)
     assert "high peak: NC1, Tr(Sw Sb⁺) and loss of the mix." in figure.caption
-    assert {"0.5", "1", "2", "5"} <= set(words(figure))
+    assert {"0.5", "1", "2", "5"} <= set(texts(figure))
 
 
 def test_a_quantity_that_stays_at_zero_has_a_linear_axis() -> None:
@@ -102,10 +98,10 @@ def test_geometry_of_one_watched_epoch_is_drawn_as_points() -> None:
 def test_the_forest_has_a_row_and_a_mean_for_every_quantity_and_for_depth() -> None:
     summary = made_summary()
     forest, _ = figures.prediction(summary)
-    text = " ".join(words(forest))
+    text = " ".join(texts(forest))
     for row in summary.prediction.rows():
         assert heading(row.quantity) in text
-    means = [shown for shown in words(forest) if re.fullmatch(r"[+−]\d\.\d\d", shown)]
+    means = [shown for shown in texts(forest) if re.fullmatch(r"[+−]\d\.\d\d", shown)]
     assert len(means) == len(QUANTITIES) + 1
     assert "A single seed" not in forest.caption
     assert "A single seed" in figures.prediction(made_summary(seeds=1))[0].caption
@@ -115,7 +111,7 @@ def test_every_seed_of_every_layer_is_a_dot_behind_its_rho() -> None:
     _, scatter = figures.prediction(made_summary(seeds=8))
     seeds = re.findall(r"<g style=\"[^\"]*opacity: 0\.8[^\"]*\">.*?</g>", scatter.svg, re.DOTALL)
     assert [group.count("<use") for group in seeds] == [8] * 5 * len(QUANTITIES)
-    rhos = [text for text in words(scatter) if re.fullmatch(r"rho [+−]\d\.\d\d", text)]
+    rhos = [text for text in texts(scatter) if re.fullmatch(r"rho [+−]\d\.\d\d", text)]
     assert len(rhos) == len(QUANTITIES)
 
 
@@ -151,9 +147,9 @@ def test_a_quantity_without_a_rho_has_a_row_and_no_panel() -> None:
     runs = {row.name: results_of(row) for row in summary.variants}
     undefined = replace(summary, prediction=foretold(summary.variants, runs))
     forest, scatter = figures.prediction(undefined)
-    assert "NC1" in words(forest)
-    assert "–" in words(forest)
-    assert "NC1" not in words(scatter)
+    assert "NC1" in texts(forest)
+    assert "–" in texts(forest)
+    assert "NC1" not in texts(scatter)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,10 @@ from layermix.lab.data.text import BYTES, load_texts, tokens
 from layermix.lab.nets import build
 from layermix.lab.profiling import ProfileConfig, take_profile
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-
-
-@pytest.fixture(autouse=True)
-def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
 
 
 def sentences(

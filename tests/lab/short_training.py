@@ -1,0 +1,23 @@
+"""Training on 60 digits for a few epochs, and what it records."""
+
+from pathlib import Path
+
+from layermix.lab import DataConfig, Recipe, RunConfig, run
+from layermix.lab.data import load
+from layermix.lab.run import fresh_net
+from layermix.lab.store import read_epochs
+from layermix.lab.training.train import Trainer
+
+SHORT = Recipe(epochs=2, batch_size=20, watch=1, crop=1, flip=False, channels_last=False)
+FEW = DataConfig(train_size=60)
+
+
+def trainer(variant: tuple[str, ...] = (), recipe: Recipe = SHORT, seed: int = 0) -> Trainer:
+    data = load(FEW)
+    return Trainer(fresh_net("mlp", data, seed), data, recipe, variant, ("input", "block3"), seed)
+
+
+def records(folder: Path, variant: str, **settings: object) -> list[dict]:
+    recipe = Recipe(epochs=4, batch_size=20, watch=2, **settings)  # pyright: ignore[reportArgumentType]
+    run(RunConfig(FEW, "mlp", recipe, variant, 0), folder)
+    return read_epochs(folder)
