@@ -10,7 +10,7 @@ demo: $(VENV)/lab.stamp
 	$(BIN)/layermix compare --data digits --out runs/digits
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow

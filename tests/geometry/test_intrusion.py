@@ -15,10 +15,9 @@ from layermix.geometry.layer import Layer
 def by_definition(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[bool]:
     found = []
     for i in range(len(x)):
-        parents = {i, int(partner[i])}
-        others = [j for j in range(len(x)) if j not in parents]
-        nearest = min(others, key=lambda j: float((x[j] - mixed[i]).square().sum()))
-        found.append(int(y[nearest]) not in {int(y[i]), int(y[partner[i]])})
+        distance = (x - mixed[i]).square().flatten(1).sum(1)
+        distance[[i, int(partner[i])]] = torch.inf
+        found.append(int(y[distance.argmin()]) not in {int(y[i]), int(y[partner[i]])})
     return found
 
 

@@ -1,5 +1,6 @@
 """The soft nearest neighbor loss equals its definition, at every temperature and size."""
 
+import functools
 import itertools
 import math
 
@@ -190,6 +191,15 @@ def by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
     return losses
 
 
+@functools.lru_cache(1)
+def many(d: int, apart: float) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
+    """Return 1,500 examples in float32, labels, and temperatures with the losses there."""
+    x, y = clusters(1500, d, 5, apart)
+    temperatures = [f * median_distance(x[:300]) for f in (1e-3, 3e-2, 1.0, 1e3)]
+    losses = by_products(x.float(), y, temperatures)
+    return x.float(), y, list(zip(temperatures, losses, strict=True))
+
+
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 @pytest.mark.parametrize(
     ("d", "apart"),
@@ -198,12 +208,8 @@ def by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
 def test_many_examples_are_measured_in_float32_to_five_digits(
     d: int, apart: float, dtype: torch.dtype, close: float
 ) -> None:
-    x, y = clusters(1500, d, 5, apart)
-    temperatures = [f * median_distance(x[:300]) for f in (1e-3, 3e-2, 1.0, 1e3)]
-    exact = x.to(dtype) if dtype == torch.float32 else x
-    for temperature, expected in zip(
-        temperatures, by_products(exact, y, temperatures), strict=True
-    ):
+    x, y, losses = many(d, apart)
+    for temperature, expected in losses:
         found = lm.snnl(x.to(dtype), y, temperature).value
         assert found == pytest.approx(expected, rel=close, abs=1e-9)
 
