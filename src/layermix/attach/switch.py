@@ -54,7 +54,8 @@ class Switch:
             raise RunError(
                 f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
                 "Call the model inside the block, and build the mixer before the first call "
-                "of a compiled model"
+                "of a compiled model. Where training leaves layers out at random, switch that off "
+                "(layerdrop=0)"
             )
 
     def current(self, module: nn.Module) -> Plan | None:
