@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from layermix.attach.batch import Batch, edit_batch
 from layermix.errors import InputError
-from layermix.geometry.profiles.labels import as_labels, split
+from layermix.geometry.profiles.labels import are_several, as_labels, split
 
 Data = Any
 """Where examples come from; see `collect`."""
@@ -38,9 +38,9 @@ def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
     Parameters
     ----------
     data
-        A pair (x, labels); a mapping of named inputs with the labels among them; a data set of
-        such pairs or mappings, one for each example; or anything that yields batches or single
-        ones of them, such as a `DataLoader`.
+        A pair (x, labels), where x may be a tuple of several inputs; a mapping of named inputs
+        with the labels among them; a data set of such pairs or mappings, one for each example; or
+        anything that yields batches or single ones of them, such as a `DataLoader`.
     most
         The largest N.
     seed
@@ -55,7 +55,7 @@ def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
         For anything else, labels that are no classes (N,), or no class with two members.
     """
     rng = np.random.default_rng(seed)
-    if isinstance(data, Mapping) or _is_pair(data):
+    if isinstance(data, Mapping) or _is_pair(data) or _are_arrays(data):
         x, labels = split(data)
         found = _part(x, labels, rng.permutation(len(labels))[:most])
     elif _is_data_set(data):
@@ -83,8 +83,16 @@ def _is_pair(data: Any) -> bool:
     if not isinstance(data, tuple | list) or len(data) != 2:
         return False
     x, labels = data
+    if are_several(x):  # or the first of two batches, where a batch comes second
+        whole = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
+        return whole or (isinstance(labels, Tensor | np.ndarray) and labels.ndim > 0)
     arrays = isinstance(x, Tensor | np.ndarray | Mapping)
     return arrays and isinstance(labels, Tensor | np.ndarray | list) and np.ndim(labels) > 0
+
+
+def _are_arrays(data: Any) -> bool:
+    """Tell a tuple such as (a, b, labels) from one of batches; `split` refuses it."""
+    return isinstance(data, tuple) and are_several(data)
 
 
 def _is_data_set(data: Any) -> bool:
@@ -156,7 +164,7 @@ def _single(example: Any) -> tuple[Batch, Tensor]:
         )
     if isinstance(x, Mapping):
         return {k: _alone(v) for k, v in x.items() if not isinstance(v, str)}, label
-    return _alone(x), label
+    return tuple(map(_alone, x)) if are_several(x) else _alone(x), label
 
 
 def _alone(value: Any) -> Tensor:
@@ -177,13 +185,20 @@ def _stacked(rows: list[tuple[Batch, Tensor]], seen: int, padding: int) -> Examp
     if isinstance(first, Mapping):
         ragged = "attention_mask" in first
         x: Batch = {
-            name: _joined([each[name] for each in inputs], name, ragged, padding)
-            if isinstance(value, Tensor) and value.ndim
-            else value
-            for name, value in first.items()
+            name: _column([each[name] for each in inputs], name, ragged, padding) for name in first
         }
         return Examples(x, labels, seen)
+    if isinstance(first, tuple):
+        columns = enumerate(zip(*inputs, strict=True))
+        x = tuple(_column(list(rows), f"input {k}", False, 0) for k, rows in columns)
+        return Examples(x, labels, seen)
     return Examples(_joined(inputs, "x", False, 0), labels, seen)
+
+
+def _column(rows: list[Any], name: str, may_pad: bool, padding: int) -> Any:
+    """Return one input of all examples; what is no tensor of theirs is the same for all."""
+    each = isinstance(rows[0], Tensor) and rows[0].ndim
+    return _joined(rows, name, may_pad, padding) if each else rows[0]
 
 
 def _joined(rows: list[Any], name: str, may_pad: bool, padding: int) -> Tensor:

@@ -14,6 +14,10 @@ from layermix.attach.batch import Batch, batch_size
 from layermix.errors import InputError
 
 _KEYS = ("labels", "label", "targets", "target", "y")
+_REMEDY = (
+    ": put several inputs together, as in [((a, b), labels) for a, b, labels in loader], or give "
+    "them the names by which the model takes them"
+)
 
 
 def split(batch: Any, *, check: bool = True) -> tuple[Batch, Any]:
@@ -22,8 +26,8 @@ def split(batch: Any, *, check: bool = True) -> tuple[Batch, Any]:
     Parameters
     ----------
     batch
-        A pair (x, labels), or a mapping with the labels under one of their usual names; numpy
-        arrays become tensors.
+        A pair (x, labels), where x may be a tuple of several inputs, or a mapping with the labels
+        under one of their usual names; numpy arrays become tensors.
     check
         Whether labels must be classes (B,), which they are made; else they come as they are.
 
@@ -44,8 +48,8 @@ def split(batch: Any, *, check: bool = True) -> tuple[Batch, Any]:
         x, labels = _tensor(batch[0]), batch[1]
     else:
         raise InputError(
-            f"a batch is a {type(batch).__name__}, but must be a pair (x, labels) or a mapping "
-            "with 'labels'"
+            f"a batch is {_described(batch)}, but must be a pair (x, labels) or a mapping with "
+            "'labels'" + _REMEDY * isinstance(batch, tuple | list)
         )
     return (x, _classes(x, labels)) if check else (x, labels)
 
@@ -67,10 +71,10 @@ def as_labels(labels: Any) -> Tensor:
 
 
 def _classes(x: Any, labels: Any) -> Tensor:
-    if not isinstance(x, Tensor | Mapping):
+    if not isinstance(x, Tensor | Mapping | tuple):
         raise InputError(
-            f"the inputs are a {type(x).__name__}, but must be a tensor (N, ...) or a mapping of "
-            "named tensors"
+            f"the inputs are {_described(x)}, but must be a tensor (N, ...), a tuple of such, or a "
+            "mapping of named tensors"
         )
     found, size = as_labels(labels), batch_size(x)
     if found.ndim != 1 or len(found) != size:
@@ -81,5 +85,24 @@ def _classes(x: Any, labels: Any) -> Tensor:
     return found
 
 
+def are_several(value: Any) -> bool:
+    """Tell several inputs, as a tuple or list of arrays, from one input that is made of numbers."""
+    if not isinstance(value, tuple | list) or not value:
+        return False
+    return all(isinstance(each, Tensor | np.ndarray) for each in value) and any(map(np.ndim, value))
+
+
 def _tensor(value: Any) -> Any:
+    """Return arrays as tensors, several inputs as a tuple, and all else as it is."""
+    if are_several(value):
+        return tuple(map(_tensor, value))
     return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _described(value: Any) -> str:
+    """Return in words what was found: of a tuple or list how much, and which shapes."""
+    kind = f"a {type(value).__name__}"
+    if not isinstance(value, tuple | list):
+        return kind
+    shapes = [str(tuple(each.shape)) for each in value if hasattr(each, "shape")]
+    return f"{kind} of {len(value)}" + f" with shapes {', '.join(shapes)}" * bool(shapes)

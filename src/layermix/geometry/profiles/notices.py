@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from layermix.attach.structure import main_tensor
+from layermix.attach.structure import leaves
 from layermix.geometry.gap import Gap
 from layermix.geometry.profiles.examples import Examples
 from layermix.geometry.profiles.pooling import Pooling
@@ -40,8 +40,7 @@ def left_out(
 def about_examples(examples: Examples) -> list[str]:
     """Return what is wrong with the examples themselves: some occur twice, or are too few."""
     found, n = [], len(examples.labels)
-    rows = main_tensor(examples.x).detach().cpu().reshape(n, -1).contiguous().view(torch.uint8)
-    if again := n - len({hash(row.tobytes()) for row in rows.numpy()}):
+    if again := n - len(set(zip(*map(_hashes, _inputs(examples)), strict=True))):
         found.append(
             f"{again:,} of {n:,} examples repeat an earlier one. What looks at neighbours takes "
             "its twin for one: draw without replacement."
@@ -50,6 +49,18 @@ def about_examples(examples: Examples) -> list[str]:
     if least < _FEW:
         found.append(f"The smallest class has {least} examples: all values are rough.")
     return found
+
+
+def _inputs(examples: Examples) -> list[Tensor]:
+    """Return the inputs that each example has one of its own of."""
+    n = len(examples.labels)
+    return [x.detach().cpu() for x in leaves(examples.x).values() if x.shape[:1] == (n,)]
+
+
+def _hashes(x: Tensor) -> list[int]:
+    """Return a number for each row, the same for rows that are the same."""
+    rows = x.reshape(len(x), -1).contiguous().view(torch.uint8)
+    return [hash(row.tobytes()) for row in rows.numpy()]
 
 
 def class_token(model: nn.Module) -> list[str]:

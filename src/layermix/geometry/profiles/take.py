@@ -51,7 +51,8 @@ def profile(
         A classifier; it is left as it was, mode and random state included.
     data
         A pair (x, labels), a data set of them, or anything that yields batches, as a `DataLoader`
-        does; x is a tensor or a mapping of named inputs, which may hold an ``attention_mask``.
+        does; x is a tensor, a tuple of several for ``model(*x)``, or a mapping of named inputs,
+        which may hold an ``attention_mask``.
     points
         Mix points; the input, each default block, the final layer and the logits when left out.
     quantities

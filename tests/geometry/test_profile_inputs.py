@@ -1,0 +1,138 @@
+"""A profile of a model with several inputs: in which forms data hand them out, what is refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import layermix as lm
+
+
+class Pairs(nn.Module):
+    """Takes two vectors, by position or by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.fc = nn.Linear(4, 6), nn.Linear(3, 6), nn.Linear(6, 3)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.fc(torch.tanh(self.first(a) + self.second(b)))
+
+
+def rows() -> tuple[Tensor, Tensor, Tensor]:
+    y = torch.arange(60) % 3
+    noise = torch.Generator().manual_seed(0)
+    a = torch.randn(60, 4, generator=noise) + y[:, None]
+    return a, torch.randn(60, 3, generator=noise), y
+
+
+class Examples(Dataset):
+    """One example after another, its inputs together, by name or side by side."""
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, index: int) -> Any:
+        a, b, y = (column[index] for column in rows())
+        forms = {"together": ((a, b), y), "by name": {"a": a, "b": b, "y": y}, "flat": (a, b, y)}
+        return forms[self.form]
+
+
+def together(kind: type) -> Iterator[Any]:
+    for a, b, y in DataLoader(TensorDataset(*rows()), 7):
+        yield (kind((a, b)), y) if kind is not np.ndarray else ((a.numpy(), b.numpy()), y.numpy())
+
+
+a, b, y = rows()
+DATA: dict[str, Any] = {
+    "tensors": ((a, b), y),
+    "lists": [[a, b], y],
+    "arrays": ((a.numpy(), b.numpy()), y.numpy()),
+    "labels in a list": ((a, b), y.tolist()),
+    "two batches": [((a[:30], b[:30]), y[:30]), ((a[30:], b[30:]), y[30:])],
+    "names": {"a": a, "b": b, "labels": y},
+    "a data set": Examples("together"),
+    "a data set with names": Examples("by name"),
+    "a loader": DataLoader(Examples("together"), 7),
+    "a loader with names": DataLoader(Examples("by name"), 7),
+    "single examples": [Examples("together")[k] for k in range(60)],
+    "tuples": list(together(tuple)),
+    "lists in batches": list(together(list)),
+    "arrays in batches": list(together(np.ndarray)),
+}
+
+
+def measured(data: Any) -> dict[str, float]:
+    torch.manual_seed(0)
+    found = lm.profile(Pairs(), data, ["first", "final"], quantities=["snnl", "cka", "gap"])
+    assert found.n == 60
+    assert found.notices == ()
+    return {q: found["final"].values[q] for q in ("snnl", "cka")}
+
+
+@pytest.mark.parametrize("form", DATA)
+def test_several_inputs_are_measured_together_in_every_form(form: str) -> None:
+    features = lm.activations(Pairs(), (a, b), "final")["final"]
+    assert features.shape == (60, 6)
+    assert measured(DATA[form]) == pytest.approx(measured(((a, b), y)), rel=1e-4)
+
+
+def test_the_features_are_those_of_the_model_on_all_its_inputs() -> None:
+    torch.manual_seed(0)
+    model = Pairs()
+    found = lm.profile(model, ((a, b), y), "final", quantities="snnl")
+    features = torch.tanh(model.first(a) + model.second(b))
+    assert found["final"].snnl == pytest.approx(lm.snnl(features, y).value, rel=1e-5)
+
+
+def test_an_input_that_is_not_of_an_example_is_the_same_for_all() -> None:
+    class Scaled(Pairs):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return self.fc(torch.tanh(self.first(a) * b))
+
+    parts = zip(a.split(7), y.split(7), strict=True)
+    data = [((part, torch.tensor(2.0)), labels) for part, labels in parts]
+    assert lm.profile(Scaled(), data, "final", quantities="snnl").n == 60
+
+
+def test_examples_repeat_only_where_all_their_inputs_do() -> None:
+    same = a[:1].expand(60, -1)
+    assert lm.profile(Pairs(), ((same, b), y), "final", quantities="cka").notices == ()
+    (notice,) = lm.profile(Pairs(), ((same, same[:, :3]), y), "final", quantities="cka").notices
+    assert notice.startswith("59 of 60 examples repeat an earlier one")
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ((a, b, y), r"a tuple of 3 with shapes \(60, 4\), \(60, 3\), \(60,\)"),
+        (DataLoader(TensorDataset(a, b, y), 7), r"a list of 3 with shapes \(7, 4\), \(7, 3\), "),
+        (TensorDataset(a, b, y), r"a tuple of 3 with shapes \(4,\), \(3,\), \(\)"),
+        (DataLoader(Examples("flat"), 7), r"a list of 3 with shapes \(7, 4\), \(7, 3\), \(7,\)"),
+    ],
+)
+def test_inputs_side_by_side_with_their_labels_are_refused_with_the_way_out(
+    data: Any, found: str
+) -> None:
+    remedy = (
+        r"put several inputs together, as in \[\(\(a, b\), labels\) for a, b, labels in loader\]"
+    )
+    with pytest.raises(lm.InputError, match=rf"a batch is {found}.*must be a pair .*: {remedy}"):
+        lm.profile(Pairs(), data)
+
+
+def test_a_name_that_the_model_does_not_take_is_told() -> None:
+    with pytest.raises(lm.InputError, match=r"failed on a batch of a \(3, 4\), c \(3, 3\): .*'c'"):
+        lm.profile(Pairs(), {"a": a, "c": b, "labels": y})
+
+
+def test_inputs_that_are_no_tensors_are_told_of() -> None:
+    with pytest.raises(lm.InputError, match="the inputs are a list of 2, but must be a tensor"):
+        lm.profile(Pairs(), [(["one", "two"], y[:2])])
