@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping
 
 from layermix.errors import InputError
-from layermix.geometry.profiles.profile import Profile
+from layermix.geometry.profiles.values import ProfileValues
 
 
-def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
+def auto_weights(measured: ProfileValues | Mapping[str, float]) -> dict[str, float]:
     """Return the relative probability of each mix point, in [0, 1], adding up to 1.
 
     Parameters
@@ -33,7 +33,7 @@ def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
     >>> auto_weights({"input": 0.9, "block": 0.7, "final": 0.4})
     {'input': 0.1, 'block': 0.3, 'final': 0.6}
     """
-    if isinstance(measured, Profile):
+    if isinstance(measured, ProfileValues):
         rows = [row for row in measured if row.kind != "logits"]
         if rows and "snnl" not in rows[0].values:
             raise InputError("the profile has no SNNL: take it with quantities='snnl', or with all")

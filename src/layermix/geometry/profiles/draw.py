@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layermix.errors import InputError
+from layermix.geometry.profiles.values import ProfileValues
 from layermix.geometry.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from layermix.geometry.profiles.profile import Profile
 
 _COLUMNS, _WIDTH, _HEIGHT = 3, 3.4, 2.3  # panels side by side, and the inches of each
 _NAMED = 12  # layers up to which all their names are written
@@ -21,7 +21,7 @@ _NEAR = 1 / 3  # of the chance level from which its line is drawn: it would flat
 _CHANCE = {"snnl": 1.0, "intrusion": 1.0, "intrusion_same": 1.0}
 
 
-def draw(profile: "Profile", path: str | Path | None = None) -> "Figure":
+def draw(profile: ProfileValues, path: str | Path | None = None) -> "Figure":
     """Return a figure of its own, and save it to `path` where one is given.
 
     Neither pyplot nor its settings are touched.
@@ -48,7 +48,7 @@ def draw(profile: "Profile", path: str | Path | None = None) -> "Figure":
     return figure
 
 
-def _panel(axes: "Axes", profile: "Profile", name: str) -> None:
+def _panel(axes: "Axes", profile: ProfileValues, name: str) -> None:
     quantity = QUANTITIES[name]
     values = [v if not abs(v) < _NOTHING else 0.0 for v in profile.quantity(name).values()]
     places = range(len(values))

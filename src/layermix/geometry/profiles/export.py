@@ -5,11 +5,10 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from layermix.errors import InputError
+from layermix.geometry.profiles.values import ProfileValues
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from layermix.geometry.profiles.profile import Profile
 
 
 def as_csv(records: list[dict[str, Any]]) -> str:
@@ -21,7 +20,7 @@ def as_csv(records: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def as_frame(profile: "Profile") -> "pd.DataFrame":
+def as_frame(profile: ProfileValues) -> "pd.DataFrame":
     """Return a DataFrame, a row for each layer, by mix point."""
     try:
         import pandas as pd

@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layermix.errors import InputError, unknown
-from layermix.geometry.quantities import QUANTITIES
+from layermix.errors import InputError
+from layermix.geometry.profiles.draw import draw
+from layermix.geometry.profiles.export import as_csv, as_frame
+from layermix.geometry.profiles.show import as_html, as_text
+from layermix.geometry.profiles.values import LayerProfile, ProfileValues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,42 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LayerProfile:
-    """The quantities of one layer.
-
-    Attributes
-    ----------
-    point
-        Its mix point.
-    kind, module
-        Those of the `MixPoint`.
-    shape
-        Of one example's activation.
-    pooled
-        Which positions became features, and how.
-    features
-        Number of features of an example.
-    values
-        Each quantity that was asked for, of `QUANTITIES`; NaN where it could not be measured.
-    snnl, temperature, standard_error
-        The soft nearest neighbor loss in nats, the temperature at which it is least, and the
-        standard error of the loss over the examples; NaN where it was not asked for.
-    """
-
-    point: str
-    kind: str
-    module: str
-    shape: tuple[int, ...]
-    pooled: str
-    features: int
-    values: dict[str, float]
-    snnl: float
-    temperature: float
-    standard_error: float
-
-
-@dataclass(frozen=True)
-class Profile:
+class Profile(ProfileValues):
     """What `layermix.profile` measured; prints as a table.
 
     Attributes
@@ -74,67 +41,18 @@ class Profile:
         What one must know to read the values: what was left out, or could not be measured.
     """
 
-    layers: tuple[LayerProfile, ...]
-    model: str
-    n: int
-    mixed: int
-    classes: int
-    chance: float
-    ratios: tuple[float, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[LayerProfile]:
-        return iter(self.layers)
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __getitem__(self, point: str) -> LayerProfile:
-        for layer in self.layers:
-            if layer.point == point:
-                return layer
-        raise unknown("mix point of this profile", point, self.points)
-
-    @property
-    def points(self) -> list[str]:
-        """The mix points, in the order of the model."""
-        return [layer.point for layer in self.layers]
-
-    @property
-    def quantities(self) -> list[str]:
-        """What was measured, in the order of `QUANTITIES`."""
-        return [name for name in QUANTITIES if name in self.layers[0].values]
-
-    def quantity(self, name: str) -> dict[str, float]:
-        """Return one of `quantities` for every mix point."""
-        if name not in self.quantities:
-            raise unknown("quantity of this profile", name, self.quantities)
-        return {layer.point: layer.values[name] for layer in self.layers}
-
     def __str__(self) -> str:
-        from layermix.geometry.profiles.show import as_text
-
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from layermix.geometry.profiles.show import as_html
-
         return as_html(self)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict for each layer: what it is, n, and every quantity by its name."""
-        return [_record(self, layer) for layer in self.layers]
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a DataFrame with a row for each layer (needs pandas)."""
-        from layermix.geometry.profiles.export import as_frame
-
         return as_frame(self)
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """Return the records as CSV, with a header; also write them to `path`."""
-        from layermix.geometry.profiles.export import as_csv
-
         return _written(as_csv(self.records()), path)
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -156,29 +74,7 @@ class Profile:
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw one panel for each quantity over depth (needs matplotlib); also save it."""
-        from layermix.geometry.profiles.draw import draw
-
         return draw(self, path)
-
-
-def _record(profile: Profile, layer: LayerProfile) -> dict[str, Any]:
-    snnl = {
-        "snnl_nats": layer.snnl,
-        "snnl_chance": profile.chance,
-        "snnl_temperature": layer.temperature,
-        "snnl_standard_error": layer.standard_error,
-    }
-    return {
-        "point": layer.point,
-        "kind": layer.kind,
-        "module": layer.module,
-        "shape": "x".join(map(str, layer.shape)),
-        "pooled": layer.pooled,
-        "features": layer.features,
-        "n": profile.n,
-        **layer.values,
-        **(snnl if "snnl" in layer.values else {}),
-    }
 
 
 def _written(text: str, path: str | Path | None) -> str:

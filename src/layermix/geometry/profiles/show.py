@@ -3,14 +3,11 @@
 import math
 from html import escape
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from layermix.geometry.measures import Quantity
 from layermix.geometry.profiles.auto import auto_weights
+from layermix.geometry.profiles.values import LayerProfile, ProfileValues
 from layermix.geometry.quantities import QUANTITIES
-
-if TYPE_CHECKING:
-    from layermix.geometry.profiles.profile import LayerProfile, Profile
 
 _NAME = 28  # characters of a mix point's name that are shown
 _APART = "↓ low, ↑ high where the classes are apart or mixing is safe; – not measured."
@@ -19,7 +16,7 @@ _ALIKE = 1.1  # largest over least weight below which points are as good as alik
 _ADVISED = 3  # points named of those where a mixer would mix
 
 
-def as_text(profile: "Profile") -> str:
+def as_text(profile: ProfileValues) -> str:
     """Return a table with a row for each layer, and below it how its features came about."""
     header = ["mix point", "features", *map(_heading, _quantities(profile))]
     rows = [header, *(_row(layer) for layer in profile)]
@@ -31,7 +28,7 @@ def as_text(profile: "Profile") -> str:
     return "\n".join([*lines, "", *about(profile), _APART])
 
 
-def as_html(profile: "Profile") -> str:
+def as_html(profile: ProfileValues) -> str:
     """Return the same as HTML, for a notebook."""
     heads = "".join(
         f'<th title="{escape(f"{q.heading}: {q.meaning}")}">{escape(_heading(q))}</th>'
@@ -45,7 +42,7 @@ def as_html(profile: "Profile") -> str:
     )
 
 
-def about(profile: "Profile") -> list[str]:
+def about(profile: ProfileValues) -> list[str]:
     """Return what was measured, on how many examples, from which positions, and what it says."""
     pooled = "; ".join(
         f"{_span([layer.point for layer in same])} {how}"
@@ -64,7 +61,7 @@ def about(profile: "Profile") -> list[str]:
     ]
 
 
-def legend(profile: "Profile") -> str:
+def legend(profile: ProfileValues) -> str:
     """Return what each column is, a line for each, with the name that `quantities` takes."""
     rows = [(f"{QUANTITIES[name].short:>8}", name) for name in profile.quantities]
     width = max(len(name) for _, name in rows)
@@ -86,11 +83,11 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def _quantities(profile: "Profile") -> list[Quantity]:
+def _quantities(profile: ProfileValues) -> list[Quantity]:
     return [QUANTITIES[name] for name in profile.quantities]
 
 
-def _advice(profile: "Profile") -> list[str]:
+def _advice(profile: ProfileValues) -> list[str]:
     """Return where a mixer would mix by the rule of ``at="auto"``, where there is a choice."""
     layers = [layer for layer in profile if layer.kind != "logits" and math.isfinite(layer.snnl)]
     if len(layers) < 2:
@@ -105,7 +102,7 @@ def _advice(profile: "Profile") -> list[str]:
     return [f'The rule of at="auto", which reads SNNL alone, would mix {where}.']
 
 
-def _error(profile: "Profile") -> str:
+def _error(profile: ProfileValues) -> str:
     """Return the largest standard error of SNNL over chance, in words."""
     errors = [layer.standard_error for layer in profile if math.isfinite(layer.standard_error)]
     if not errors or not profile.chance:
@@ -117,12 +114,12 @@ def _heading(quantity: Quantity) -> str:
     return f"{quantity.short} {quantity.arrow}"
 
 
-def _row(layer: "LayerProfile") -> list[str]:
+def _row(layer: LayerProfile) -> list[str]:
     name = layer.point if len(layer.point) <= _NAME else f"…{layer.point[1 - _NAME :]}"
     return [name, f"{layer.features:,}", *map(number, layer.values.values())]
 
 
-def _html_row(layer: "LayerProfile") -> str:
+def _html_row(layer: LayerProfile) -> str:
     cells = "".join(f"<td>{number(value)}</td>" for value in layer.values.values())
     return (
         f'<tr><th title="{escape(layer.module)}, {escape(layer.pooled)}">{escape(layer.point)}</th>'

@@ -17,9 +17,10 @@ from layermix.geometry.profiles.features import device_of, gathered, on_device
 from layermix.geometry.profiles.notices import unmeasured
 from layermix.geometry.profiles.pooling import Pool, Pooling
 from layermix.geometry.profiles.prepare import Subject, prepare
-from layermix.geometry.profiles.profile import LayerProfile, Profile
+from layermix.geometry.profiles.profile import Profile
 from layermix.geometry.profiles.progress import Bar
 from layermix.geometry.profiles.randomness import seeded
+from layermix.geometry.profiles.values import LayerProfile
 from layermix.geometry.quantities import OF_GAP, choose, measured
 from layermix.geometry.snnl import SNNL, chance_level, layer_snnl
 
