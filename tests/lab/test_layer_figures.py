@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
-from figure_parts import texts
+from figure_parts import SVG, texts
 from made_summaries import HOSTILE, USUAL, made_summary, results_of
 
 from layermix.geometry.quantities import OF_GAP, QUANTITIES
@@ -76,6 +76,27 @@ def test_a_peak_early_in_training_does_not_flatten_what_curves_come_to() -> None
     (figure,) = figures.geometry(summary)
     assert "high peak: NC1, Tr(Sw Sb⁺) and loss of the mix." in figure.caption
     assert {"0.5", "1", "2", "5"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize(
+    ("start", "width"),
+    [(0.0, 1e-3), (0.9981, 1.6e-3), (0.99961, 3e-4), (-1e-4, 4e-4), (2e4, 900.0)],
+)
+def test_labels_of_ticks_are_not_cut_at_the_edge_of_the_picture(start: float, width: float) -> None:
+    summary = made_summary()
+    for curves in summary.variant("none").geometry.values():
+        for place, curve in enumerate(curves.values()):
+            values = [start + width * (place + 1) / 5 * p.epoch / 20 for p in curve]
+            curve[:] = [replace(p, mean=value) for p, value in zip(curve, values, strict=True)]
+    (figure,) = figures.geometry(summary)
+    ticks = [
+        text
+        for text in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")
+        if "text-anchor: end" in text.attrib["style"]
+    ]
+    assert len(ticks) >= 2 * len(QUANTITIES) - 2  # two of each panel or more
+    for text in ticks:
+        assert text_width(text.text or "") <= float(text.attrib["x"]), text.text
 
 
 def test_a_quantity_that_stays_at_zero_has_a_linear_axis() -> None:

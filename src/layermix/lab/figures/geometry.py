@@ -10,7 +10,7 @@ from layermix.geometry.quantities import QUANTITIES
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
 from layermix.lab.answer.words import heading, listed
-from layermix.lab.figures.panels import Grid, grid, line
+from layermix.lab.figures.panels import TICK, Grid, grid, line
 from layermix.lab.figures.scales import scale
 from layermix.lab.figures.style import Figure, colour, dash, finish, look
 
@@ -47,7 +47,8 @@ def _panel(found: Grid, place: int, row: VariantSummary, name: str) -> bool:
     found.head(place, QUANTITIES[name].heading)
     curves = row.geometry[name].values()
     means = [p.mean for curve in curves for p in curve]
-    return scale(axes, "y", means, ticks=4, ends=[curve[-1].mean for curve in curves])
+    ends, room = [curve[-1].mean for curve in curves], min(_LEFTS) - TICK
+    return scale(axes, "y", means, ticks=4, ends=ends, room=room)
 
 
 def _alt(row: VariantSummary, names: list[str]) -> str:

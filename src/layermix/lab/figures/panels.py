@@ -17,6 +17,8 @@ from layermix.lab.figures.labels import plain, shorten, widest
 from layermix.lab.figures.style import SMALL, TITLE, WIDTH, colour, dash, marker
 
 _COLUMNS = 2
+_LENGTH, _PAD = 2.5, 2.0  # of a tick, and from it to its label
+TICK = _LENGTH + _PAD
 _EDGE = 8  # free at the left and right of the picture
 _PLOT, _TICKS, _LINE = 86.0, 22.0, 13.5  # heights: a panel's plot, what is below it, a line of text
 _RAISED = 8  # a heading, so that it is clear of a tick label at the top of the axis
@@ -104,7 +106,7 @@ def grid(
         axes.append(
             drawing.add_axes((left / WIDTH, bottom / height, width / WIDTH, _PLOT / height))
         )
-        axes[-1].tick_params(length=2.5, pad=2, labelsize=SMALL)
+        axes[-1].tick_params(length=_LENGTH, pad=_PAD, labelsize=SMALL)
         axes[-1].grid(axis="y")
         axes[-1].set_axisbelow(True)
     return Grid(

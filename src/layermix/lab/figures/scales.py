@@ -1,11 +1,14 @@
 """Scales: which values an axis covers, whether it is logarithmic, and what its ticks say."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from layermix.lab.figures.labels import text_width
 
 _DECADES = 2  # over which values must spread for a logarithmic axis
 _PEAK = 2  # times the highest end, from which on a peak would flatten what curves come to
@@ -32,6 +35,7 @@ def scale(
     values: Sequence[float],
     ticks: int,
     ends: Sequence[float] = (),
+    room: float = math.inf,
 ) -> bool:
     """Set the scale of an axis and its ticks; return whether it is logarithmic.
 
@@ -45,6 +49,8 @@ def scale(
         About how many there are.
     ends
         Where curves come to, if curves are shown: logarithmic also where they pass a high peak.
+    room
+        Width of a label in points: where a linear axis has one that is wider, it has fewer.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = min(values), max(values)
@@ -55,9 +61,21 @@ def scale(
         axis.set_major_locator(LogLocator(numticks=ticks) if far else LogLocator(subs=_STEPS))
         axis.set_minor_locator(NullLocator())
     else:
-        axis.set_major_locator(MaxNLocator(ticks, min_n_ticks=2))
+        axes.autoscale_view()
+        axis.set_major_locator(_linear(ticks, *axis.get_view_interval(), room))
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     return logarithmic
+
+
+def _linear(ticks: int, low: float, high: float, room: float) -> MaxNLocator:
+    """Return what places ticks from low to high, as many as have labels that fit."""
+    round_steps = [MaxNLocator(most, steps=[1, 2, 5, 10], min_n_ticks=2) for most in (ticks, 2, 1)]
+    locators = [MaxNLocator(ticks, min_n_ticks=2), *round_steps]
+    for found in locators:
+        places = [place for place in found.tick_values(low, high) if low <= place <= high]
+        if all(text_width(tick(place)) <= room for place in places):
+            return found
+    return locators[-1]
 
 
 def tick(value: float) -> str:
