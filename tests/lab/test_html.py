@@ -48,6 +48,22 @@ class Page(HTMLParser):
         self.words += data
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("multimix@final:k=8,low=0.05", ["multimix@", "final:", "k=8,", "low=0.05"]),
+        ("cutmix@block2", ["cutmix@", "block2"]),
+        ("encoder.layers.encoder_layer_11", ["encoder.", "layers.", "encoder_", "layer_11"]),
+        ("blocks.10", ["blocks.10"]),
+    ],
+)
+def test_long_names_break_after_their_marks_and_not_inside_words(
+    name: str, parts: list[str]
+) -> None:
+    summary = made_summary(variants=("none", name), blocks=("input", "block1", name))
+    assert html(summary, []).count(f">{'<wbr>'.join(parts)}<") >= 2  # in two tables
+
+
 @pytest.fixture(scope="module")
 def usual() -> Summary:
     return made_summary()

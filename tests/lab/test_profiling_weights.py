@@ -1,5 +1,6 @@
 """`layermix profile`: weights of a file, whatever wrapped the model, and those of a study's run."""
 
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -80,8 +81,25 @@ def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, cla
     if classes == 12:
         assert "The net has 12 classes, the data 10" in take_profile(config).notices[0]
     else:
-        with pytest.raises(lm.InputError, match=r"size mismatch for .* --classes sets it"):
+        with pytest.raises(
+            lm.InputError,
+            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets it",
+        ):
             take_profile(config)
+
+
+def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_path: Path) -> None:
+    weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
+    save_file(weights, tmp_path / "w.safetensors")
+    own = timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
+    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
+    with pytest.raises(lm.InputError) as error:
+        take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
+    three = r"\([^ ,]+, [^ ,]+, [^ ,]+, \.\.\.\)"
+    assert re.search(
+        rf"of this net: {len(missing)} missing {three}; {len(unknown)} not in the net {three}",
+        str(error.value),
+    )
 
 
 def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:

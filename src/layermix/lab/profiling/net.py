@@ -1,6 +1,6 @@
 """The net of a profile: built from its name, with weights of a file or random ones."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -13,6 +13,7 @@ from layermix.lab.profiling.config import ProfileConfig
 from layermix.lab.training.streams import torch_seed
 
 _RANDOM = "Weights: random, of seed {}; this is the profile of an untrained net (see --weights)."
+_SHOWN = 3  # of the names of weights that do not fit
 _WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and parallel training put these before names
 
 
@@ -49,14 +50,32 @@ def _load(model: nn.Module, path: Path) -> None:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights from {path}: {error}") from error
+    own = model.state_dict()
+    weights = _unwrapped(weights, own.keys())
     try:
-        model.load_state_dict(_unwrapped(weights, model.state_dict().keys()))
+        model.load_state_dict(weights)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
         raise InputError(
-            f"the weights in {path} are not those of this net: {lines[0]} Where the number of "
-            "classes differs, --classes sets it; where the image size does, --image-size"
+            f"the weights in {path} are not those of this net: {_wrong(weights, own)}. Where the "
+            "number of classes differs, --classes sets it; where the image size does, --image-size"
         ) from error
+
+
+def _wrong(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """Return in words which weights are missing, unknown or of another shape."""
+    both = [name for name in own if name in weights]
+    other = {n: (tuple(weights[n].shape), tuple(own[n].shape)) for n in both}
+    found = {
+        "of another shape": [f"{n} {a}, not {b}" for n, (a, b) in other.items() if a != b],
+        "missing": [name for name in own if name not in weights],
+        "not in the net": [name for name in weights if name not in own],
+    }
+    return "; ".join(f"{len(n)} {what} ({_some(n)})" for what, n in found.items() if n)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and that there are more."""
+    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
 
 
 def _unwrapped(weights: dict[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:

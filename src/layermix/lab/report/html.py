@@ -93,10 +93,10 @@ def _read(environment: Environment, name: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a long name break after a dot or an underscore."""
-    if len(name) <= 14:
+    """Let a long name break after the marks that part it, as ``multimix@final:k=8,low=0.05``."""
+    if len(name) <= 14 and "@" not in name:
         return escape(name)
-    return Markup("<wbr>").join(re.findall(r"[^._]+[._]*|[._]+", name))
+    return Markup("<wbr>").join(re.split(r"(?<=[._@:,])(?![._@:,\d])", name))
 
 
 def _measures(summary: Summary) -> Iterable[dict[str, Any]]:
