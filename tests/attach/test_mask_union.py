@@ -14,6 +14,7 @@ from padded import BOTH, KEEP, PARTNER, RATIO, SIZES, blended, mixed
 from torch import Tensor
 
 import layermix as lm
+from layermix.attach.masks import united
 
 
 def bert(attention: str) -> Any:
@@ -131,3 +132,11 @@ def test_taking_the_mixer_out_takes_its_masks_out() -> None:
     model = bert("sdpa")
     lm.Mixer(model, at=["bert.embeddings", "bert.encoder.layer.1"]).remove()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
+def test_padding_masks_ignore_what_both_ignore(dtype: torch.dtype) -> None:
+    mask = torch.tensor([[0, 0, 1], [0, 1, 1]], dtype=dtype)
+    plan = lm.Plan("input", torch.tensor(0.5), torch.tensor([1, 0]))
+    expected = torch.tensor([[0, 0, 1], [0, 0, 1]], dtype=dtype)
+    assert united("src_key_padding_mask", mask, plan).equal(expected)

@@ -1,5 +1,6 @@
 """Two activations become one: the right numbers, in the dtype and memory format they had."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -157,3 +158,61 @@ def test_a_mix_is_pure_enough_for_the_transforms_of_torch_func(blend: str) -> No
     (expected,) = torch.autograd.grad(total(x), x)
     torch.testing.assert_close(torch.func.grad(total)(x), expected)
     assert not plan.left
+
+
+@pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.8])])
+def test_what_is_minus_infinite_for_both_stays_so(ratio: Tensor) -> None:
+    x = torch.tensor([[1.0, -torch.inf], [2.0, -torch.inf]])
+    mixed = lm.mix(x, lm.Plan("logits", ratio, torch.tensor([1, 0])))
+    assert mixed[:, 1].tolist() == [-torch.inf, -torch.inf]
+    assert mixed[:, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_a_step_without_mixing_is_the_identity_whatever_the_numbers(blend: str) -> None:
+    x = torch.tensor([torch.inf, -torch.inf, torch.nan, 3.0]).expand(3, 2, 2, 4)
+    labels = torch.tensor([0, 1, 2])
+    plan = Planner(["input"], blend=blend, probability=0.0).draw(3)
+    assert plan.still
+    torch.testing.assert_close(lm.mix(x, plan), x, equal_nan=True)
+    target = plan.target(labels)
+    assert isinstance(target, lm.MixedTarget)
+    assert target.dense(3).equal(torch.eye(3))
+
+
+@pytest.mark.parametrize("blend", ["linear", "patches"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ratio", [0.001, 0.999])
+def test_a_ratio_close_to_the_end_keeps_its_digits_in_halves(
+    ratio: float, dtype: torch.dtype, blend: str
+) -> None:
+    x = torch.tensor([0.0, 1000.0], dtype=dtype).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    draws = BLENDS[blend]().draw(np.random.default_rng(0), (), 2)
+    given = {name: torch.as_tensor(value) for name, value in draws.items()}
+    plan = lm.Plan("input", torch.tensor(ratio), torch.tensor([1, 0]), blend, given)
+    mixed, exact = lm.mix(x, plan), lm.mix(x.double(), plan)
+    torch.testing.assert_close(mixed.double(), exact, rtol=torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("blend", ["style", "exchange", "aligned", "noisy", "many"])
+def test_large_halves_do_not_overflow(blend: str) -> None:
+    x = (1000 + 300 * torch.randn(4, 3, 6, 6)).half()
+    plan = Planner(["input"], blend=blend, seed=1).draw(4)
+    mixed = lm.mix(x, plan)
+    assert mixed.dtype == torch.float16
+    torch.testing.assert_close(mixed.float(), lm.mix(x.float(), plan), rtol=0.02, atol=2.0)
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+@pytest.mark.parametrize("auto", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_autocast_changes_nothing_in_a_mix(
+    dtype: torch.dtype, auto: torch.dtype, blend: str
+) -> None:
+    x = torch.randn(4, 3, 6, 6).to(dtype)
+    plan = Planner(["input"], blend=blend, per="sample", seed=1).draw(4)
+    expected = lm.mix(x, plan)
+    with torch.autocast("cpu", auto):
+        found = lm.mix(x, plan)
+    assert found.dtype == dtype
+    assert found.equal(expected)

@@ -74,7 +74,8 @@ class Hook:
             return tensor
         if dim == 0 and len(tensor) != plan.batch_size:
             return self._grouped(tensor, plan)
-        return self._along(tensor, plan, dim)
+        rows = tensor.movedim(dim, 0)
+        return plan.follow(rows, self.point, self.layout.channels(rows.shape[1:])).movedim(0, dim)
 
     def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int:
         """Return the dimension of the batch in the main tensor."""
@@ -89,21 +90,19 @@ class Hook:
         return likely[0] if likely else 0
 
     def _along(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
-        """Mix a tensor that has the batch at a dimension."""
+        """Mix the main tensor, which has the batch at a dimension, and note what is left."""
         rows = tensor.movedim(dim, 0) if dim else tensor
-        mixed = self._blended(rows, plan, self.layout.channels(rows.shape[1:]))
-        return mixed.movedim(0, dim) if dim else mixed
+        blended = plan.carry_out(rows, self.layout.channels(rows.shape[1:]))
+        plan.note(self.point, blended)
+        return blended.values.movedim(0, dim) if dim else blended.values
 
     def _grouped(self, tensor: Tensor, plan: Plan) -> Tensor:
         """Mix a tensor with several rows for each example, one after another."""
-        channels = {1: 2, -1: -1}[self.layout.channels(tensor.shape[1:])]
-        rows = tensor.unflatten(0, (plan.batch_size, -1))
-        return self._blended(rows, plan, channels).flatten(0, 1)
-
-    def _blended(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
-        blended = plan.carry_out(rows, channels)
-        plan.note(self.point, blended)
-        return blended.values
+        size, channels = len(tensor) // plan.batch_size, self.layout.channels(tensor.shape[1:])
+        if plan.grows:
+            rows, channels = tensor.unflatten(0, (-1, size)), {1: 2, -1: -1}[channels]
+            return plan.follow(rows, self.point, channels).flatten(0, 1)
+        return plan.grouped(size).follow(tensor, self.point, channels)
 
     def remove(self) -> None:
         """Take the hook out of the model."""

@@ -30,4 +30,7 @@ def united(name: str, mask: Tensor, plan: Plan) -> Tensor:
     other = plan.of_partners(mask)
     if mask.dtype == torch.bool and name.endswith("padding_mask"):
         return mask & other
-    return mask | other if mask.dtype == torch.bool else mask.maximum(other)
+    if mask.dtype == torch.bool:
+        return mask | other
+    ignores = name.endswith("padding_mask") and not mask.is_floating_point()
+    return mask.minimum(other) if ignores else mask.maximum(other)

@@ -16,6 +16,7 @@ from layermix.attach.candidates import AUTO, resolve
 from layermix.attach.drawing import Drawing
 from layermix.attach.mixpoint import MixPoint
 from layermix.attach.site import as_module, unwrap
+from layermix.attach.trial import unmixable
 from layermix.attach.wiring import Wiring
 from layermix.errors import InputError, unknown
 from layermix.mixing import (
@@ -38,7 +39,7 @@ class Mixer(Drawing):
 
     Build it before the first call of a compiled model: hooks that come later are ignored by
     torch. With activation checkpointing, run the backward pass before any other forward of the
-    model in training mode, and compile the whole model rather than a checkpointed block of it.
+    model that keeps a graph, and compile the whole model rather than a checkpointed block of it.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ class Mixer(Drawing):
     remix
         How the weight of labels depends on how frequent their classes are.
     across
-        Take partners from all processes of data parallel training.
+        Take partners from all processes of data parallel training, whose batches must be as large.
     seed
         Seed of the mixer's own random streams, or a numpy generator to take one from. Global
         generators are neither read nor advanced.
@@ -85,7 +86,8 @@ class Mixer(Drawing):
         Dimension of the batch, 1 for models whose batch is second (`nn.LSTM`, `nn.Transformer`).
     one_graph
         Mix at every point at every step and keep what the plan's point mixed, so that a compiled
-        model has one graph for all points and not one for each. It costs a mix for each point.
+        model has one graph for all points and not one for each. It costs a mix for each point, at
+        all of which the blend must be possible.
 
     Raises
     ------
@@ -240,7 +242,8 @@ class Mixer(Drawing):
         """Look, in two silent forward passes, whether every point can be mixed.
 
         The first mixed step does this by itself. Call it in a loop that uses `draw` and `apply`.
-        Of ``at="auto"`` the candidates that cannot be mixed are dropped.
+        Of ``at="auto"`` the candidates that cannot be mixed are dropped. The blend is tried at each
+        point on zeros of its shape.
 
         Parameters
         ----------
@@ -251,13 +254,19 @@ class Mixer(Drawing):
         ------
         InputError
             For a module that a forward never calls or calls several times, integers such as token
-            ids, an output without batch first or without a tensor, or a classifier head that is
-            not the model's last; for ``at="auto"`` only where no candidate is left.
+            ids, an output without batch first or without a tensor, a classifier head that is not
+            the model's last, or an activation that the blend cannot mix; for ``at="auto"`` only
+            where no candidate is left.
         """
         probe = self._wiring.probe(x, self.points)
+        refused = probe.obstacles()
+        sound = [name for name in self.points if name not in refused]
+        refused |= unmixable(self._planner.blend, probe, sound)
         if self._auto:
-            self._planner.choice.drop(probe.obstacles())
+            self._planner.choice.drop(refused)
         self._wiring.learn(self.points, probe)
+        for name in filter(refused.get, self.points):
+            raise InputError(f"at mix point {name!r}: {refused[name]}")
         self._probed = True
 
     def remove(self) -> None:

@@ -9,6 +9,7 @@ serves all points.
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +38,14 @@ class Switch:
     @contextmanager
     def on(self, plan: Plan) -> Iterator[None]:
         """Carry out a plan in the forward pass inside the ``with`` block; it must be one."""
-        self.plan = self.replay = plan
+        plan.left.clear()  # what another forward has left does not count
         self.fired = set()
         if self._points:
-            picked = [point == plan.point for point in self._points]
+            picked = [point == plan.point and not plan.still for point in self._points]
             self._pick = torch.tensor(picked, device=plan.ratio.device)
+        # In one graph a step without mixing is one that picks nothing.
+        moving = replace(plan, still=False) if self._points and plan.still else plan
+        self.plan = self.replay = moving
         try:
             yield
         except RuntimeError as error:

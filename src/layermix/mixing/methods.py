@@ -31,6 +31,7 @@ from layermix.mixing.blends import (
     Resize,
     Salient,
     Style,
+    find_blend,
 )
 from layermix.mixing.partners import (
     Balanced,
@@ -146,7 +147,7 @@ def method(spec: str) -> Method:
     name, _, at = head.partition("@")
     if name not in METHODS and name not in BLENDS:
         raise unknown("method", name, [*METHODS, *BLENDS])
-    found = METHODS[name] if name in METHODS else Method("input", BLENDS[name]())
+    found = METHODS[name] if name in METHODS else _of_blend(BLENDS[name]())
     found = found.where(at) if at else found
     for item in filter(None, tail.split(",")):
         key, equals, value = item.partition("=")
@@ -154,6 +155,12 @@ def method(spec: str) -> Method:
             raise InputError(f"{item!r} in {spec!r} is no setting: write it as KEY=VALUE")
         found = _with(found, key.strip(), _value(value.strip()), spec)
     return found
+
+
+def _of_blend(blend: Blend) -> Method:
+    """Return a blend as a method, with the ratio that is usual for it."""
+    options = {} if blend.usual is None else {"ratio": blend.usual}
+    return Method("input", blend, options=options)
 
 
 def is_method(spec: str) -> bool:
@@ -165,6 +172,8 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
     """Return a method with one setting changed, wherever it belongs."""
     if key == "partner":
         return replace(found, partner=find_pairing(value))
+    if key == "blend" and isinstance(value, str):
+        value = find_blend(value)
     if key in _OF_MIXER:
         others = {"alpha": "ratio", "ratio": "alpha"}
         kept = {name: old for name, old in found.options.items() if name != others.get(key)}

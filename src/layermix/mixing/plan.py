@@ -9,6 +9,8 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.mixing.blends import Beside, Blend, Blended, find_blend
+from layermix.mixing.blends.blend import fitted, masked
+from layermix.mixing.precision import full_precision
 from layermix.mixing.ranks import joined
 from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
 from layermix.mixing.targets.positions import ratio_of
@@ -39,6 +41,8 @@ class Plan:
         How the weight of labels depends on how frequent their classes are.
     across
         Whether partners are on all ranks of data parallel training, and count the joined batch.
+    still
+        Whether nothing is mixed in this step, whatever the rest says.
     left
         What the mix has left of the own labels, by mix point, for blends that know only then:
         weight and mask; empty before.
@@ -51,6 +55,7 @@ class Plan:
     draws: Mapping[str, Tensor] = field(default_factory=dict)
     remix: Remix | None = None
     across: bool = False
+    still: bool = False
     left: dict[str, tuple[Tensor, Tensor | None]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -82,12 +87,12 @@ class Plan:
     @property
     def grows(self) -> bool:
         """Whether the mix returns more rows than the batch has examples."""
-        return self._blend.grows
+        return self._blend.grows and not self.still
 
     @property
     def weight(self) -> Tensor | None:
         """The weight of the own label, or None where only the mix itself will tell it."""
-        return self._blend.weight(self.ratio, self.draws)
+        return self.ratio if self.still else self._blend.weight(self.ratio, self.draws)
 
     def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
         """Mix an activation: a pure function, which leaves no note on the plan.
@@ -105,13 +110,65 @@ class Plan:
             For what `layermix.mix` refuses.
         """
         self._check(x)
+        if self.still:
+            return Blended(x, self.ratio)
+        other = self.of_partners(x)
         try:
-            return self._blend(x, self.of_partners(x), self.ratio, self.draws, channels)
+            with full_precision(x):
+                return self._whole(x, self._blend(x, other, self.ratio, self.draws, channels))
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
+
+    def follow(self, x: Tensor, point: str, channels: int = 1) -> Tensor:
+        """Mix a further tensor of the same activation as the main one was mixed.
+
+        A blend that cuts takes from the partner the same positions, in maps of another size the
+        nearest.
+
+        Parameters
+        ----------
+        x
+            Floating-point tensor (B, ...).
+        point
+            Where the main tensor was mixed, which was noted there.
+        channels
+            Which dimension of `x` has the channels.
+
+        Raises
+        ------
+        InputError
+            For a tensor whose positions are not those of the main one.
+        """
+        if self.still or not self._blend.local:
+            return self.carry_out(x, channels).values
+        self._check(x)
+        mask = self.left[point][1] if point in self.left else None
+        mask = None if mask is None or self._blend.moves else fitted(mask, x, channels)
+        if mask is None:
+            raise InputError(
+                f"the blend {self.blend!r} tells positions apart, but several tensors come with "
+                f"one another here, and one of shape {tuple(x.shape)} does not have the positions "
+                "of the first: mix with blend='linear', or after a module that returns one tensor"
+            )
+        with full_precision(x):
+            return masked(x, self.of_partners(x), mask, channels)
+
+    def grouped(self, size: int) -> "Plan":
+        """Return the plan for tensors with `size` rows for each example, one after another."""
+        each = torch.arange(size, device=self.partner.device)
+        partner = (self.partner[:, None] * size + each).flatten()
+        ratio, draws = self.ratio, self.draws
+        if ratio.ndim:
+            ratio = ratio.repeat_interleave(size)
+            draws = {name: value.repeat_interleave(size, 0) for name, value in draws.items()}
+        many = replace(self, ratio=ratio, partner=partner, draws=draws)
+        for point, (weight, mask) in self.left.items():
+            rows = None if mask is None else mask.repeat_interleave(size if len(mask) > 1 else 1, 0)
+            many.left[point] = weight, rows
+        return many
 
     def note(self, point: str, blended: Blended) -> None:
         """Keep what a mix at a point has left of the own labels, where only it can tell.
@@ -152,6 +209,8 @@ class Plan:
         if isinstance(labels, Mapping):
             return Targets({name: self.target(one) for name, one in labels.items()})
         self.check_labels(labels)
+        if self.still:
+            return MixedTarget.clean(labels)
         weight, mask = self.weight, None
         if weight is None:
             weight, mask = self._left()
@@ -182,6 +241,20 @@ class Plan:
             partner=self.partner.to(device),
             draws={name: value.to(device) for name, value in self.draws.items()},
         )
+
+    def _whole(self, x: Tensor, blended: object) -> Blended:
+        """Return what a blend has made of `x`, or say what is wrong with it."""
+        if not isinstance(blended, Blended):
+            raise InputError(
+                f"the blend {self.blend!r} returned a {type(blended).__name__}, but must return a "
+                "layermix.mixing.Blended(values, weight)"
+            )
+        if blended.values.shape != x.shape and not self._blend.grows:
+            raise InputError(
+                f"the blend {self.blend!r} made {tuple(blended.values.shape)} of a tensor of shape "
+                f"{tuple(x.shape)}: return the same shape, or declare more rows with `grows`"
+            )
+        return blended
 
     def _check(self, x: Tensor) -> None:
         if not x.is_floating_point():

@@ -36,7 +36,7 @@ class Planner:
         Relative probability of each point, or a schedule of them; equal when left out.
     alpha
         Ratios come from Beta(alpha, alpha): a number or a schedule. Left out: 1 at the input, 2
-        elsewhere.
+        elsewhere, or the ratio that a blend declares as usual.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     per
@@ -82,8 +82,9 @@ class Planner:
         ranks: int | None = 1,
     ) -> None:
         self.choice = Choice(points, weights)
-        self._amount = Amount(points, alpha, ratio, per)
         self.blend, self._blend = blend, find_blend(blend)
+        usual = self._blend.usual if alpha is None and ratio is None else ratio
+        self._amount = Amount(points, alpha, usual, per)
         self.pairing = find_pairing(partner)
         if ranks != 1 and self.pairing.needs:
             raise InputError(
@@ -138,19 +139,18 @@ class Planner:
         partner = self._partner(batch_size, labels, inputs)
         draws = self._blend.draw(self._streams.of("blend", step), ratio.shape, batch_size)
         self.clock.step += 1
-        if mixed:
-            plan = Plan(
-                point,
-                torch.as_tensor(ratio, dtype=torch.float32),
-                torch.from_numpy(partner).to(torch.int64),
-                self.blend,
-                {name: _tensor(value) for name, value in draws.items()},
-                remix=self._remix,
-                across=self._streams.ranks > 1,
-            )
-        else:
-            ones = torch.ones(ratio.shape, dtype=torch.float32)
-            plan = Plan(point, ones, torch.arange(batch_size))
+        ratio = torch.as_tensor(ratio, dtype=torch.float32)
+        own = torch.arange(batch_size) + self._streams.rank * batch_size * (self._streams.ranks > 1)
+        plan = Plan(
+            point,
+            ratio if mixed else torch.ones_like(ratio),
+            torch.from_numpy(partner).to(torch.int64) if mixed else own,
+            self.blend,
+            {name: _tensor(value) for name, value in draws.items()},
+            remix=self._remix,
+            across=self._streams.ranks > 1,
+            still=not mixed,
+        )
         return plan if torch.device(device).type == "cpu" else plan.to(device)
 
     def next_epoch(self) -> None:

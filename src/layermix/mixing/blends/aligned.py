@@ -31,9 +31,18 @@ class Aligned(Blend):
     iterations: int = 100
 
     @property
+    def local(self) -> bool:
+        """Whether it tells positions apart: it does."""
+        return True
+
+    @property
     def moves(self) -> bool:
         """Whether positions of the partner end up elsewhere: to those of the own example."""
         return True
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of the own label: the ratio."""
+        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

@@ -37,6 +37,11 @@ class Beside(Blend):
         return self.blend.moves
 
     @property
+    def local(self) -> bool:
+        """Whether it tells positions apart: as the other blend does."""
+        return self.blend.local
+
+    @property
     def grows(self) -> bool:
         """Whether it returns more rows than the batch has: the clean ones come on top."""
         return True

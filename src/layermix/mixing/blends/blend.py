@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
@@ -53,6 +54,16 @@ class Blend:
         return False
 
     @property
+    def usual(self) -> float | None:
+        """The ratio where neither ratio nor alpha is given; None for the law of the mix point."""
+        return None
+
+    @property
+    def local(self) -> bool:
+        """Whether it tells positions apart, so that of several tensors each cannot go its way."""
+        return False
+
+    @property
     def grows(self) -> bool:
         """Whether it returns more rows than the batch has examples."""
         return False
@@ -75,7 +86,7 @@ class Blend:
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
         """Return the weight of the own label, or None where only the mix itself will tell it."""
-        return ratio
+        return None
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -106,12 +117,14 @@ class Masked(Blend):
     """A blend in which each position is of the own example, or of its partner."""
 
     @property
+    def local(self) -> bool:
+        """Whether it tells positions apart: it does."""
+        return True
+
+    @property
     def dims(self) -> tuple[int, ...]:
         """How many dimensions of positions it can mix."""
         return 1, 2, 3
-
-    def weight(self, ratio: Tensor, draws: Draws) -> None:
-        """Return None: it is the share that was really kept."""
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return how much of the own example each position keeps: bool or float (R, *size).
@@ -166,7 +179,41 @@ def masked(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tensor:
     mask = mask.unsqueeze(channels)
     if mask.dtype == torch.bool:
         return own.where(mask, other)
-    return torch.lerp(other, own, mask.to(own.dtype))
+    return weighed(own, other, mask)
+
+
+def weighed(own: Tensor, other: Tensor, ratio: Tensor) -> Tensor:
+    """Return ``ratio * own + (1 - ratio) * other`` in the dtype of `own`.
+
+    Halves are computed in float32, where a ratio close to 0 or 1 keeps its digits. Both weights are
+    taken, and not the difference of the activations, so that -inf mixed with itself is -inf.
+
+    Parameters
+    ----------
+    own, other
+        Floating-point tensors of the same shape and dtype.
+    ratio
+        Float, in a shape that multiplies them.
+    """
+    wide = torch.promote_types(own.dtype, torch.float32)
+    ratio = ratio.to(wide)
+    return (ratio * own.to(wide) + (1 - ratio) * other.to(wide)).to(own.dtype)
+
+
+def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
+    """Return a mask (R, *size) for another tensor of the same examples, or None where it cannot be.
+
+    Sequences must have as many positions as the mask; maps may have another size.
+    """
+    size = tuple(n for d, n in enumerate(x.shape) if d not in (0, channels % x.ndim))
+    if len(size) != mask.ndim - 1:
+        return None
+    if size == tuple(mask.shape[1:]):
+        return mask
+    if len(size) < 2:
+        return None
+    near = F.interpolate(mask.float()[:, None], size=size, mode="nearest-exact")[:, 0]
+    return near.to(mask.dtype)
 
 
 def kept(mask: Tensor) -> Tensor:

@@ -6,15 +6,18 @@ hidden layers.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from layermix.mixing.blends.blend import Blend, Blended, Draws, along
+from layermix.mixing.blends.blend import Blend, Blended, Draws, along, weighed
 
 
 @dataclass(frozen=True)
 class Linear(Blend):
     """The blend of mixup and Manifold Mixup."""
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of the own label: the ratio."""
+        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -33,6 +36,4 @@ def interpolate(x1: Tensor, x2: Tensor, ratio: Tensor) -> Tensor:
     ratio
         Weight of `x1`: shape () or (B,).
     """
-    # 1 - ratio is taken before the cast, so that it keeps its digits in bf16 and fp16.
-    weight = (1 - ratio.to(torch.promote_types(ratio.dtype, x1.dtype))).to(x1.dtype)
-    return torch.lerp(x1, x2, along(weight, x1.ndim) if weight.ndim else weight)
+    return weighed(x1, x2, along(ratio, x1.ndim) if ratio.ndim else ratio)

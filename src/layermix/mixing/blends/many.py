@@ -41,6 +41,11 @@ class Many(Blend):
     dense: bool = False
 
     @property
+    def local(self) -> bool:
+        """Whether it tells positions apart: where it is dense."""
+        return self.dense
+
+    @property
     def grows(self) -> bool:
         """Whether it returns more rows than the batch has: k for each example."""
         return True

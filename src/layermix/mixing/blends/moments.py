@@ -22,6 +22,15 @@ _LEAST = 1e-5  # variance added
 class Exchange(Blend):
     """MoEx: take the partner's moments over channels; labels are mixed by the ratio."""
 
+    @property
+    def usual(self) -> float:
+        """The ratio, which says how much moments tell of the class: 0.9 in the paper."""
+        return 0.9
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of the own label: the ratio."""
+        return ratio
+
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
@@ -61,12 +70,16 @@ class Style(Blend):
 
 
 def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation over some dimensions, which are kept with size 1."""
-    variance, mean = torch.var_mean(x, over, correction=0, keepdim=True)
+    """Return mean and standard deviation over some dimensions, which are kept with size 1.
+
+    Of halves in float32, where squares do not overflow.
+    """
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    variance, mean = torch.var_mean(wide, over, correction=0, keepdim=True)
     return mean, (variance + _LEAST).sqrt()
 
 
 def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:
     """Return what is mixed, and the own example where the ratio is 1."""
     still = ratio == 1
-    return torch.where(along(still, own.ndim) if still.ndim else still, own, mixed)
+    return torch.where(along(still, own.ndim) if still.ndim else still, own, mixed.to(own.dtype))

@@ -41,6 +41,10 @@ class Noisy(Blend):
             "seed": field.seeds(rng, (*rows, 2)),
         }
 
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of the own label: the ratio."""
+        return ratio
+
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:

@@ -20,12 +20,14 @@ class Resize(Blend):
     """Paste the partner at a smaller size."""
 
     @property
+    def local(self) -> bool:
+        """Whether it tells positions apart: it does."""
+        return True
+
+    @property
     def moves(self) -> bool:
         """Whether positions of the partner end up elsewhere: they do."""
         return True
-
-    def weight(self, ratio: Tensor, draws: Draws) -> None:
-        """Return None: it is the share that was really kept."""
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
