@@ -94,5 +94,5 @@ def test_the_index_names_the_methods_that_use_it(name: str) -> None:
 
 
 def test_the_index_runs_as_written() -> None:
-    assert run_python(INDEX) == 1
+    assert run_python(INDEX) == 2
     assert missing_links(INDEX) == []

@@ -90,9 +90,14 @@ METHODS: dict[str, Method] = {
     "gridmix": Method("input", Grid(), options={"alpha": 1.0}, source="Baek et al., 2021"),
     "resizemix": Method("input", Resize(), options={"alpha": 1.0}, source="Qin et al., 2020"),
     "saliencymix": Method("input", Salient(), options={"alpha": 1.0}, source="Uddin et al., 2021"),
-    "patchup": Method("hidden", Patches(), options={"alpha": 2.0}, source="Faramarzi et al., 2020"),
+    "patchup": Method(
+        "hidden", Patches(share=0.75), options={"alpha": 2.0}, source="Faramarzi et al., 2020"
+    ),
     "patchup-hard": Method(
-        "hidden", Patches(soft=False), options={"alpha": 2.0}, source="Faramarzi et al., 2020"
+        "hidden",
+        Patches(soft=False, share=0.5),
+        options={"alpha": 2.0, "probability": 0.7},
+        source="Faramarzi et al., 2020",
     ),
     "noisy-feature-mixup": Method(
         "random", Noisy(), options={"alpha": 1.0}, source="Lim et al., 2022"
