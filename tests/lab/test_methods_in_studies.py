@@ -42,7 +42,7 @@ def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
     ("variant", "message"),
     [
         ("cutmx@input", r"^unknown method 'cutmx': did you mean 'cutmix'"),
-        ("cutmix@blck1", r"^unknown variant 'blck1': did you mean 'block1'"),
+        ("cutmix@blck1", r"^unknown mix point in 'cutmix@blck1' 'blck1': did you mean 'block1'"),
         ("cutmix@final", r"^the variant 'cutmix@final' cannot mix at 'final': an activation of sh"),
     ],
 )
@@ -68,4 +68,8 @@ def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
     report = (out / "report.md").read_text(encoding="utf-8")
     for name in TEN:
         assert name in report
+    used = [
+        line for line in report.splitlines() if "partner permutation; ratio Beta(10, same)" in line
+    ]
+    assert used  # the settings of RegMixup are its own
     assert (out / "report.html").exists()

@@ -123,8 +123,14 @@ def test_a_lead_in_an_unfinished_study_is_provisional() -> None:
     [
         ({"none": [0.8], "input": [0.8], "final": []}, "not tested yet: final has no finished run"),
         ({"none": [0.8], "input": [], "final": []}, "final and input have no finished run"),
-        ({"none": [0.8], "final": []}, "it needs both, and input is not a variant of this study"),
-        ({"none": [0.8]}, "it needs both, and final and input are not a variant of this study"),
+        (
+            {"none": [0.8], "final": []},
+            "it needs both, mixed plainly, and input is no variant of this study",
+        ),
+        (
+            {"none": [0.8]},
+            "it needs both, mixed plainly, and final and input are no variants of this study",
+        ),
     ],
 )
 def test_a_claim_that_was_not_tested_says_why(runs: dict[str, list[float]], words: str) -> None:

@@ -23,7 +23,7 @@ def test_settings_go_to_the_part_they_belong_to() -> None:
     found = lm.method("patchup@layer1:soft=false,alpha=0.5,partner=nearest,k=3,probability=0.5")
     assert found.settings == {
         "at": "layer1",
-        "blend": Patches(soft=False),
+        "blend": Patches(soft=False, share=0.75),
         "partner": Nearest(k=3),
         "alpha": 0.5,
         "probability": 0.5,

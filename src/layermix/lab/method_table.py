@@ -1,6 +1,5 @@
 """The methods of the literature as a table: one row each, one column for each of their parts."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
@@ -8,7 +7,8 @@ from rich.table import Table
 
 from layermix.lab.console import say
 from layermix.lab.figures.blends import draw_blends
-from layermix.mixing import BLENDS, METHODS, PARTNERS, Blend, Many, Method, Pairing
+from layermix.lab.method_words import how_much, part, with_whom
+from layermix.mixing import METHODS
 
 METHOD_NOTES = (
     "hidden: one of the blocks a step; random: the input or one of them; last: the last block.",
@@ -27,7 +27,7 @@ def method_table() -> Table:
             name,
             method.at,
             part(method.blend),
-            "all" if isinstance(method.blend, Many) else part(method.partner),
+            with_whom(method),
             how_much(method),
             method.source,
         )
@@ -43,24 +43,3 @@ def show_methods(console: Console) -> None:
 def show_drawn(folder: Path, console: Console) -> None:
     """Draw every blend into a folder, and say which files that gave."""
     say(console, "\n".join(f"Picture: {path}" for path in draw_blends(folder)))
-
-
-def part(of: Blend | Pairing) -> str:
-    """Return a blend or a way to choose partners in words, its settings in brackets."""
-    values = {f.name: getattr(of, f.name) for f in fields(of)}
-    shown = [f"{k}={part(v) if isinstance(v, Blend) else v}" for k, v in values.items()]
-    registered = {**BLENDS, **PARTNERS}
-    name = next(name for name, kind in registered.items() if kind is type(of))
-    return name + (f" ({', '.join(shown)})" if shown else "")
-
-
-def how_much(method: Method) -> str:
-    """Return the law of a method's ratio in words, and how often it mixes."""
-    options = method.options
-    law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
-    words = [f"{options['ratio']}" if "ratio" in options else law]
-    if "per" in options:
-        words.append(f"per {options['per']}")
-    if "probability" in options:
-        words.append(f"probability {options['probability']}")
-    return ", ".join(words)

@@ -31,10 +31,10 @@ def candidates(points: Points) -> tuple[str, ...]:
     return tuple(row.name for row in points if row.kind in kinds and row.obstacle is None)
 
 
-def mix_points(variant: str, points: Points) -> tuple[str, ...]:
-    """Return the mix points of a variant; none for ``"none"``."""
+def mix_points(variant: str, points: Points, what: str = "variant") -> tuple[str, ...]:
+    """Return the mix points of a variant; none for ``"none"``. An error calls it `what`."""
     if found := _method_of(variant, points):
-        return mix_points(found.at, points)
+        return mix_points(found.at, points, f"mix point in {variant!r}")
     if variant == "none":
         return ()
     if variant in ("hidden", "random", "last"):
@@ -46,7 +46,7 @@ def mix_points(variant: str, points: Points) -> tuple[str, ...]:
     if row is None:
         likely = [row.name for row in points if row.kind != "module"]
         modules = [row.name for row in points if row.kind == "module" and row.obstacle is None]
-        raise unknown("variant", variant, ["none", "random", "auto", *likely, *modules, *METHODS])
+        raise unknown(what, variant, ["none", "random", "auto", *likely, *modules, *METHODS])
     if row.obstacle:
         raise InputError(f"variant {variant!r} cannot be mixed: {row.obstacle}")
     return (variant,)

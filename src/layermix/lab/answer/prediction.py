@@ -115,8 +115,8 @@ def _obstacle(layers: list[str], values: Values, unmixed: BySeed, seeds: list[in
     if len(layers) < LEAST_LAYERS:
         these = f" ({listed(layers)})" if layers else ""
         return (
-            f"it takes {LEAST_LAYERS} layers that are measured and mixed at, and here are "
-            f"{len(layers)}{these}"
+            f"it takes {LEAST_LAYERS} layers that are measured and mixed at plainly, and here are "
+            f"{len(layers) or 'none'}{these}"
         )
     if not seeds:
         return f"no seed has finished runs of no mixing and of all {len(layers)} layers"

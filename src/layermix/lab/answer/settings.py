@@ -3,7 +3,9 @@
 from typing import Any
 
 from layermix.lab.data import SOURCES
+from layermix.lab.method_words import how_much, part, with_whom
 from layermix.lab.study import Study, as_json, flat
+from layermix.mixing.methods import is_method, method
 
 _LEFT_OUT = {
     "train_size": "all",
@@ -30,6 +32,9 @@ def used_settings(study: Study, run: dict[str, Any]) -> dict[str, Any]:
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
+    for name in filter(is_method, used.get("variants") or ()):
+        found = method(name)
+        used[name] = f"{part(found.blend)}; partner {with_whom(found)}; ratio {how_much(found)}"
     device = study.conditions["device"]
     if asked["device"] != device:
         used["device"] = f"{asked['device']} ({device})"

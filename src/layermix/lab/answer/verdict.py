@@ -142,14 +142,16 @@ def _claim(accuracy: Accuracy, planned: list[str], finished: bool) -> tuple[Stat
 def _untested(accuracy: Accuracy, planned: list[str]) -> str:
     """Return why there is no difference between final and input."""
     if absent := [name for name in ("final", "input") if name not in planned]:
-        return f"was not tested: it needs both, and {_are(absent)} not a variant of this study"
+        return f"was not tested: it needs both, mixed plainly, and {_are(absent)} of this study"
     if waiting := [name for name in ("final", "input") if name not in accuracy]:
         return f"is not tested yet: {_have(waiting)} no finished run"
     return "is not tested yet: the two share no finished seed"
 
 
 def _are(names: list[str]) -> str:
-    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+    if len(names) == 1:
+        return f"{names[0]} is no variant"
+    return f"{listed(names)} are no variants"
 
 
 def _have(names: list[str]) -> str:
