@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
+from layermix.mixing import ManyTarget
 
 
 def target(labels: Tensor) -> lm.MixedTarget:
@@ -24,6 +25,41 @@ def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None
         with pytest.raises(lm.InputError) as error:
             use()
         assert str(error.value) == expected
+
+
+def test_labels_of_the_partner_that_are_not_classes_are_refused() -> None:
+    wrong = lm.MixedTarget(torch.tensor([0, 1]), torch.tensor([1, 3]), torch.tensor(0.5))
+    logits = torch.randn(2, 3)
+    for use in (
+        lambda: wrong.loss(logits),
+        lambda: wrong.dense(3),
+        lambda: wrong.accuracy(logits),
+    ):
+        with pytest.raises(lm.InputError, match=r"^label 3 is outside the 3 classes 0 to 2"):
+            use()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "many"])
+def test_soft_labels_are_made_of_integer_classes(kind: str) -> None:
+    labels = torch.tensor([0, 1], dtype=torch.int32)
+    with pytest.raises(lm.InputError) as error:
+        (target(labels) if kind == "pairs" else ManyTarget(labels, torch.eye(2))).dense(2)
+    assert str(error.value) == (
+        "soft labels are made of integer classes (int64), but the labels are torch.int32 of shape "
+        "(2,): convert them with .long()"
+    )
+
+
+@pytest.mark.parametrize("label", [-100, 0])
+@pytest.mark.parametrize("kind", ["pairs", "many"])
+def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
+    labels = torch.tensor([label, 1])
+    made = target(labels) if kind == "pairs" else ManyTarget(labels, torch.eye(2))
+    if label == 0:
+        assert made.dense(2).sum(1).tolist() == [1, 1]
+        return
+    with pytest.raises(lm.InputError, match=r"^label -100 is outside the 2 classes 0 to 1"):
+        made.dense(2)
 
 
 @pytest.mark.parametrize(

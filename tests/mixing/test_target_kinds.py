@@ -205,12 +205,6 @@ def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
         target.loss(logits[:4])
 
 
-def test_many_mixes_leave_out_the_labels_that_a_criterion_ignores() -> None:
-    target = ManyTarget(torch.tensor([0, 1, 7, 0]), torch.rand(9, 4).softmax(1))
-    logits, criterion = torch.randn(9, 3), torch.nn.CrossEntropyLoss(ignore_index=7)
-    torch.testing.assert_close(target.loss(logits, criterion), target.loss(logits, ignore_index=7))
-
-
 def test_clean_and_mixed_examples_have_both_losses() -> None:
     drawn = Planner(["input"], blend=Beside(Cut(), eta=0.5)).draw(4)
     y, x = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3, 8, 8)

@@ -43,6 +43,15 @@ class BesideTarget(Target):
         """Return the labels of both halves: soft labels (2B, `num_classes`), or floats."""
         return torch.cat([self.first.dense(num_classes), self.second.dense(num_classes)])
 
+    def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
+        """Return the negative log-likelihood in nats over both halves; shape ().
+
+        The mean of both, without `eta`, unsmoothed and without gradient.
+        """
+        clean, mixed = _halves(output)
+        first = self.first.nll(clean, ignore_index=ignore_index)
+        return (first + self.second.nll(mixed, ignore_index=ignore_index)) / 2
+
     def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
         """Return the loss of the clean half plus `eta` times that of the mixed half."""
         clean, mixed = _halves(logits)

@@ -1,19 +1,21 @@
 """Cross-entropy whose parts can be weighed before they are averaged.
 
 ``mean = sum(w * loss) / sum(w * norm)``: torch's cross-entropy with class weights divides by the
-weights of the labels, and leaves out ignored ones. With a weight for each example or position both
-sums have to be taken after it, so both parts are returned. Label smoothing is linear in the target
-and so commutes with mixing.
+weights of the labels, and leaves out ignored ones; that of probabilities divides by their number.
+With a weight for each example or position both sums have to be taken after it, so both parts are
+returned. Label smoothing is linear in the target and so commutes with mixing.
 
-Shapes: B batch, C classes, `...` positions.
+Shapes: B batch, N mixes, C classes, `...` positions.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from layermix.errors import InputError
 
 
 class Parts(NamedTuple):
@@ -21,6 +23,14 @@ class Parts(NamedTuple):
 
     loss: Tensor
     norm: Tensor
+
+    def mean(self) -> Tensor:
+        """Return the sum of the losses over that of the norms, (), in float32 at least.
+
+        Sums in half precision overflow, and stop to count at 2048 (float16) or 256 (bfloat16).
+        """
+        dtype = torch.promote_types(self.loss.dtype, torch.float32)
+        return self.loss.sum(dtype=dtype) / self.norm.sum(dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -37,16 +47,15 @@ class CrossEntropy:
         The label that does not count.
     """
 
+    name: ClassVar[str] = "the default loss"
+
     weight: Tensor | None = None
     label_smoothing: float = 0.0
     ignore_index: int = -100
 
     def of_classes(self, logits: Tensor, labels: Tensor) -> Parts:
         """Return the parts for logits (B, C, ...) and integer labels (B, ...)."""
-        loss = F.cross_entropy(
-            logits, labels, self._weight(logits), None, self.ignore_index, None, "none",
-            self.label_smoothing,
-        )  # fmt: skip
+        loss = self._of_classes(logits, labels)
         counted = labels != self.ignore_index
         if self.weight is None:
             return Parts(loss, counted.to(loss.dtype))
@@ -54,15 +63,89 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return the parts for logits and probabilities, both (B, C, ...)."""
-        target = target.to(logits.dtype)
+        """Return the parts for logits and float labels, both (B, C, ...).
+
+        They may be any numbers, such as several labels at once: torch's mean divides by how many
+        rows there are, whatever they sum to and whatever the class weights.
+        """
+        loss = self._of_probabilities(logits, target.to(logits.dtype))
+        return Parts(loss, torch.ones_like(loss))
+
+    def of_mixtures(self, logits: Tensor, mass: Tensor) -> Parts:
+        """Return the parts for logits and the mass of each class in each mix, both (N, C).
+
+        They are those of the integer labels, each weighed by its mass: rows may sum to less than
+        one, where ignored labels have been left out.
+        """
+        mass = mass.to(logits.dtype)
+        total = mass.sum(1)
+        soft = mass / torch.where(total > 0, total, 1)[:, None]
+        loss = total * self._of_probabilities(logits, soft)
         weight = self._weight(logits)
-        loss = F.cross_entropy(
-            logits, target, weight, None, -100, None, "none", self.label_smoothing
+        return Parts(loss, total if weight is None else (mass * weight).sum(1))
+
+    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the losses (B, ...) of integer labels."""
+        return F.cross_entropy(
+            logits, labels, self._weight(logits), None, self.ignore_index, None, "none",
+            self.label_smoothing,
+        )  # fmt: skip
+
+    def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the losses (B, ...) of float labels (B, C, ...)."""
+        return F.cross_entropy(
+            logits, target, self._weight(logits), None, -100, None, "none", self.label_smoothing
         )
-        if weight is None:
-            return Parts(loss, target.sum(1))
-        return Parts(loss, torch.einsum("bc...,c->b...", target, weight))
 
     def _weight(self, logits: Tensor) -> Tensor | None:
         return None if self.weight is None else self.weight.to(logits)
+
+
+@dataclass(frozen=True)
+class LogLikelihood(CrossEntropy):
+    """The same for outputs that are log-probabilities already: `torch.nn.NLLLoss`, in parts."""
+
+    name: ClassVar[str] = "NLLLoss"
+
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
+        """Refuse float labels, as torch does.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise InputError(
+            f"NLLLoss needs integer class labels, but the labels are {target.dtype} of shape "
+            f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss() on the output, which takes "
+            "logits and log-probabilities alike"
+        )
+
+    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+        weight = self._weight(logits)
+        return F.nll_loss(logits, labels, weight, None, self.ignore_index, None, "none")
+
+    def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        weight = self._weight(logits)
+        weighted = target if weight is None else target * weight
+        return -(weighted * logits).where(weighted != 0, 0.0).sum(1)  # 0 * -inf is nan
+
+
+def in_parts(criterion: object) -> CrossEntropy | None:
+    """Return torch's cross-entropy or log-likelihood in parts; None for any other criterion.
+
+    A class derived from theirs with a `forward` of its own is another criterion.
+    """
+    if getattr(criterion, "reduction", None) != "mean":
+        return None
+    if isinstance(criterion, nn.CrossEntropyLoss) and _same(criterion, nn.CrossEntropyLoss):
+        return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
+    if isinstance(criterion, nn.NLLLoss) and _same(criterion, nn.NLLLoss):
+        return LogLikelihood(criterion.weight, 0.0, criterion.ignore_index)
+    return None
+
+
+def _same(criterion: nn.Module, base: type[nn.Module]) -> bool:
+    """Tell whether a criterion computes what its base does."""
+    own = type(criterion)
+    return own.forward is base.forward and own.__call__ is base.__call__

@@ -14,7 +14,8 @@ from layermix.mixing.targets.entropy import CrossEntropy
 from layermix.mixing.targets.target import (
     Criterion,
     Target,
-    check_classes,
+    check_integers,
+    check_range,
     kind,
     logits_of,
 )
@@ -43,19 +44,26 @@ class ManyTarget(Target):
         return target.gather(1, guesses).sum() / target.sum()
 
     def dense(self, num_classes: int | None = None) -> Tensor:
-        """Return the mixed labels: soft labels (N, `num_classes`), or floats (N, ...)."""
+        """Return the mixed labels: soft labels (N, `num_classes`), or floats (N, ...).
+
+        Raises
+        ------
+        InputError
+            When `num_classes` is missing, or labels are not one class for each example.
+        """
         if self.labels.is_floating_point():
             flat = self.labels.flatten(1) if self.labels.ndim > 1 else self.labels[:, None]
             return (self.weights.to(flat) @ flat).view(-1, *self.labels.shape[1:])
         if num_classes is None:
             raise InputError("integer labels need num_classes to become soft labels")
-        return self._soft(num_classes, -100)
+        return self._soft(num_classes, None)
 
     def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
         """Return the mean loss of the mixes; a criterion gets their mixed labels, classes soft."""
         if isinstance(how, CrossEntropy):
-            parts = how.of_probabilities(logits, self._mixed(logits, how.ignore_index))
-            return parts.loss.sum() / parts.norm.sum()
+            mixed = self._mixed(logits, how.ignore_index)
+            floats = self.labels.is_floating_point()
+            return (how.of_probabilities if floats else how.of_mixtures)(logits, mixed).mean()
         return how(logits, self._mixed(logits, -100)).mean()
 
     def _mixed(self, logits: Tensor, ignore_index: int) -> Tensor:
@@ -68,14 +76,17 @@ class ManyTarget(Target):
             return self.dense()
         return self._soft(logits.shape[1], ignore_index)
 
-    def _soft(self, num_classes: int, ignore_index: int) -> Tensor:
+    def _soft(self, num_classes: int, ignore_index: int | None) -> Tensor:
         """Return soft labels (N, C), in which ignored labels have no weight."""
         if self.labels.ndim != 1:
             raise InputError(
                 f"mixes of the whole batch need one class for each example, but the labels are "
                 f"{kind(self.labels)}"
             )
-        check_classes(self.labels, tuple(self.labels.shape), num_classes, ignore_index)
-        counted = self.labels != ignore_index
+        check_integers(self.labels)
+        check_range(self.labels, num_classes, ignore_index)
         soft = self.weights.new_zeros(len(self.weights), num_classes)
+        if ignore_index is None:
+            return soft.index_add(1, self.labels, self.weights)
+        counted = self.labels != ignore_index
         return soft.index_add(1, torch.where(counted, self.labels, 0), self.weights * counted)

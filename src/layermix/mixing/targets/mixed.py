@@ -21,6 +21,7 @@ from layermix.mixing.targets.target import (
     Criterion,
     Target,
     check_classes,
+    check_integers,
     check_range,
     kind,
     logits_of,
@@ -110,7 +111,9 @@ class MixedTarget(Target):
             return self._weigh(*self._both)
         if num_classes is None:
             raise InputError("integer labels need num_classes to become soft labels")
-        check_classes(self.labels, tuple(self.labels.shape), num_classes, 0)
+        check_integers(self.labels)
+        for labels in self._both:
+            check_range(labels, num_classes)
         ratio = self._like(self.labels).expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
         soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
         soft.scatter_(1, self.labels.unsqueeze(1), ratio)
@@ -126,7 +129,7 @@ class MixedTarget(Target):
             first, second = (self._parts(how, logits, labels) for labels in self._both)
             # In this form equal weights, 1 without class weights, stay what they are to the digit.
             norm = second.norm + self._like(first.norm) * (first.norm - second.norm)
-            return self._weigh(first.loss, second.loss).sum() / norm.sum()
+            return Parts(self._weigh(first.loss, second.loss), norm).mean()
         self._check_numbers(logits)
         if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
             how = copy.copy(how)
@@ -154,7 +157,7 @@ class MixedTarget(Target):
         if labels.is_floating_point() and labels.shape == logits.shape:
             return entropy.of_probabilities(logits, labels)
         shape = (*logits.shape[:1], *logits.shape[2:])
-        check_classes(labels, shape, _classes(logits), entropy.ignore_index)
+        check_classes(labels, shape, _classes(logits), entropy)
         return entropy.of_classes(logits, labels)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:

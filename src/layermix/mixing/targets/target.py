@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.targets.entropy import CrossEntropy
+from layermix.mixing.targets.entropy import CrossEntropy, in_parts
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 """A loss of (output, labels)."""
@@ -42,9 +42,10 @@ class Target(ABC):
         criterion
             Loss of (output, labels). Left out: cross-entropy, for integer classes as for floats
             of the logits' shape, which are taken for probabilities. Several labels at once need
-            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. Of a module that
-            takes the mean the parts are averaged here; a function may return a mean () where the
-            batch has one ratio, and must return one loss per example (B, ...) otherwise.
+            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. CrossEntropyLoss and
+            NLLLoss keep their own mean, with class weights and ignored labels; of another module
+            that takes the mean the parts are averaged here; a function may return a mean () where
+            the batch has one ratio, and must return one loss per example (B, ...) otherwise.
         weight
             Of each class in the default loss, (C,).
         label_smoothing
@@ -55,7 +56,8 @@ class Target(ABC):
         Returns
         -------
         Tensor
-            Shape (); with class weights or ignored labels the mean over their weights.
+            Shape (). The mean is torch's: of integer classes over the class weights of those that
+            are not ignored, of float labels over the rows.
 
         Raises
         ------
@@ -124,9 +126,7 @@ def _heard(
             f"{changed[0]} is a setting of the default loss, but a criterion was given: build the "
             "criterion with it"
         )
-    if isinstance(criterion, nn.CrossEntropyLoss) and criterion.reduction == "mean":
-        return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
-    return criterion
+    return in_parts(criterion) or criterion
 
 
 _DEFAULTS = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
@@ -137,8 +137,10 @@ def kind(labels: Tensor) -> str:
     return f"{labels.dtype} of shape {tuple(labels.shape)}"
 
 
-def check_classes(labels: Tensor, shape: tuple[int, ...], num_classes: int, ignore: int) -> None:
-    """Refuse labels that are not integer classes of this shape.
+def check_classes(
+    labels: Tensor, shape: tuple[int, ...], num_classes: int, entropy: CrossEntropy
+) -> None:
+    """Refuse labels that are not integer classes of this shape for cross-entropy.
 
     Values are looked at only where that is free.
 
@@ -149,18 +151,42 @@ def check_classes(labels: Tensor, shape: tuple[int, ...], num_classes: int, igno
     """
     if labels.shape != shape or labels.dtype != torch.int64:
         raise InputError(
-            "the default loss needs integer class labels (int64) of shape "
+            f"{entropy.name} needs integer class labels (int64) of shape "
             f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
             "a criterion of your own"
         )
-    check_range(labels, num_classes, ignore)
+    check_range(labels, num_classes, entropy.ignore_index)
 
 
-def check_range(labels: Tensor, num_classes: int, ignore: int) -> None:
-    """Refuse labels outside the classes; values are looked at only where that is free."""
+def check_integers(labels: Tensor) -> None:
+    """Refuse labels of which no soft labels can be made.
+
+    Raises
+    ------
+    InputError
+        For another dtype than int64.
+    """
+    if labels.dtype != torch.int64:
+        raise InputError(
+            f"soft labels are made of integer classes (int64), but the labels are {kind(labels)}: "
+            "convert them with .long()"
+        )
+
+
+def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> None:
+    """Refuse labels outside the classes but the ignored one, if any.
+
+    Values are looked at only where that is free.
+
+    Raises
+    ------
+    InputError
+        For a label outside the classes.
+    """
     if labels.device.type != "cpu" or torch.compiler.is_compiling():
         return  # reading values would stall the accelerator
-    wrong = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore)]
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    wrong = wrong if ignore is None else wrong[wrong != ignore]
     if wrong.numel():
         raise InputError(
             f"label {int(wrong.min()) if wrong.min() < 0 else int(wrong.max())} is outside the "

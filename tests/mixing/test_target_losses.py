@@ -1,0 +1,240 @@
+"""The losses of torch keep their own mean; references are sums over single labels in float64."""
+
+import math
+from collections.abc import Iterable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import layermix as lm
+from layermix.mixing import BesideTarget, ManyTarget
+
+RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])]
+PARTNER = torch.tensor([2, 0, 3, 1])
+CLASSES = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+LABELS = torch.tensor([0, 1, 2, 0])
+IGNORED = torch.tensor([0, 7, 2, 0])
+
+Share = tuple[int, float, int]
+"""Row of the output, weight, and class."""
+
+
+def by_hand(
+    logits: Tensor,
+    shares: Iterable[Share],
+    *,
+    weight: Tensor | None = None,
+    smoothing: float = 0.0,
+    ignore: int = 7,
+) -> Tensor:
+    """Sum the smoothed losses of single labels, each by its share, over the sum of their norms."""
+    loss, norm, weights = 0.0, 0.0, [1.0] * 3 if weight is None else weight.tolist()
+    for row, share, label in shares:
+        if label != ignore:
+            scores = [float(z) for z in logits[row]]
+            total = math.log(sum(math.exp(z) for z in scores))
+            losses = [w * (total - z) for w, z in zip(weights, scores, strict=True)]
+            smooth = sum(losses) / len(losses)
+            loss += share * ((1 - smoothing) * losses[label] + smoothing * smooth)
+            norm += share * weights[label]
+    return torch.tensor(loss / norm, dtype=torch.float64)
+
+
+def of_pairs(labels: Tensor, ratio: Tensor) -> list[Share]:
+    shares = []
+    for i, lam in enumerate(ratio.double().expand(4).tolist()):
+        shares += [(i, lam, int(labels[i])), (i, 1 - lam, int(labels[PARTNER[i]]))]
+    return shares
+
+
+def of_many(labels: Tensor, weights: Tensor) -> list[Share]:
+    return [
+        (n, float(share), int(label))
+        for n, row in enumerate(weights)
+        for share, label in zip(row, labels, strict=True)
+    ]
+
+
+def pairs(labels: Tensor, ratio: Tensor) -> lm.MixedTarget:
+    target = lm.Plan("input", ratio.double(), PARTNER).target(labels)
+    assert isinstance(target, lm.MixedTarget)
+    return target
+
+
+def randn(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+class Focal(nn.CrossEntropyLoss):
+    """Focal loss (Lin et al., 2017), gamma = 2, built on torch's cross-entropy."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        loss = F.cross_entropy(input, target, reduction="none")
+        loss = (1 - torch.exp(-loss)) ** 2 * loss
+        return loss.mean() if self.reduction == "mean" else loss
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_a_loss_derived_from_cross_entropy_is_the_one_that_counts(ratio: Tensor) -> None:
+    logits, expected = randn(4, 3), 0.0
+    for row, share, label in of_pairs(LABELS, ratio):
+        likelihood = float(logits[row].softmax(0)[label])
+        expected -= share * (1 - likelihood) ** 2 * math.log(likelihood) / 4
+    found = pairs(LABELS, ratio).loss(logits, Focal())
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+class Weighted(nn.CrossEntropyLoss):
+    """Torch's cross-entropy with settings of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(CLASSES, ignore_index=7)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_cross_entropy_with_other_settings_alone_keeps_its_mean(ratio: Tensor) -> None:
+    logits = randn(4, 3)
+    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=CLASSES)
+    torch.testing.assert_close(pairs(IGNORED, ratio).loss(logits, Weighted()), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_cross_entropy_of_pairs_is_the_sum_over_their_labels(
+    ratio: Tensor, smoothing: float
+) -> None:
+    logits = randn(4, 3)
+    criterion = nn.CrossEntropyLoss(CLASSES, ignore_index=7, label_smoothing=smoothing)
+    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=CLASSES, smoothing=smoothing)
+    torch.testing.assert_close(pairs(IGNORED, ratio).loss(logits, criterion), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [None, CLASSES])
+def test_many_mixes_leave_out_ignored_labels(smoothing: float, weight: Tensor | None) -> None:
+    weights, logits = randn(9, 4).softmax(1), randn(9, 3)
+    criterion = nn.CrossEntropyLoss(weight, ignore_index=7, label_smoothing=smoothing)
+    expected = by_hand(logits, of_many(IGNORED, weights), weight=weight, smoothing=smoothing)
+    torch.testing.assert_close(ManyTarget(IGNORED, weights).loss(logits, criterion), expected)
+
+
+def test_a_mix_of_ignored_labels_alone_has_no_part_in_the_loss() -> None:
+    weights = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
+    target, logits = ManyTarget(torch.tensor([2, 7]), weights), randn(2, 3).requires_grad_()
+    loss = target.loss(logits, ignore_index=7, label_smoothing=0.1)
+    expected = F.cross_entropy(logits[1:], torch.tensor([2]), label_smoothing=0.1)
+    torch.testing.assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.isfinite().all()
+    assert (gradient[0] == 0).all()
+
+
+def test_ignored_labels_have_no_part_in_the_accuracy_of_many_mixes() -> None:
+    weights = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
+    target, logits = ManyTarget(torch.tensor([1, 7]), weights), torch.eye(2)
+    assert target.accuracy(logits, ignore_index=7) == pytest.approx(0.5 / 0.75)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("weight", [None, CLASSES])
+def test_log_likelihoods_keep_their_mean_for_every_ratio(
+    ratio: Tensor, weight: Tensor | None
+) -> None:
+    logits = randn(4, 3)
+    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=weight)
+    criterion = nn.NLLLoss(weight, ignore_index=7)
+    found = pairs(IGNORED, ratio).loss(logits.log_softmax(1), criterion)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("weight", [None, CLASSES])
+def test_log_likelihoods_of_many_mixes_are_the_sum_over_their_labels(
+    weight: Tensor | None,
+) -> None:
+    weights, logits = randn(9, 4).softmax(1), randn(9, 3)
+    expected = by_hand(logits, of_many(IGNORED, weights), weight=weight)
+    target = ManyTarget(IGNORED, weights)
+    found = target.loss(logits.log_softmax(1), nn.NLLLoss(weight, ignore_index=7))
+    torch.testing.assert_close(found, expected)
+
+
+def test_an_impossible_class_costs_only_the_mixes_that_have_it() -> None:
+    target = ManyTarget(torch.tensor([0, 1, 2]), torch.tensor([[0.5, 0.5, 0.0]]))
+    output = torch.tensor([[0.5, 0.5, 0.0]]).log().requires_grad_()
+    loss = target.loss(output, nn.NLLLoss())
+    assert float(loss.detach()) == pytest.approx(math.log(2))
+    (gradient,) = torch.autograd.grad(loss, output)
+    assert gradient.tolist() == [[-0.5, -0.5, 0]]
+
+
+def test_log_likelihoods_need_integer_classes() -> None:
+    target = lm.MixedTarget.clean(torch.rand(4, 3))
+    with pytest.raises(lm.InputError) as error:
+        target.loss(torch.randn(4, 3), nn.NLLLoss())
+    assert str(error.value) == (
+        "NLLLoss needs integer class labels, but the labels are torch.float32 of shape (4, 3): use "
+        "torch.nn.CrossEntropyLoss() on the output, which takes logits and log-probabilities alike"
+    )
+
+
+UNMIXED = [torch.ones(()), torch.ones(4)]
+SOFT = torch.tensor([[0.2, 0.3, 0.5], [1, 0, 0], [0, 0.6, 0.4], [0.1, 0.1, 0.8]]).double()
+SEVERAL = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 0]]).double()
+
+
+@pytest.mark.parametrize("ratio", UNMIXED)
+@pytest.mark.parametrize("labels", [LABELS, SOFT, SEVERAL], ids=["classes", "soft", "several"])
+@pytest.mark.parametrize("weight", [None, CLASSES], ids=["plain", "weighted"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_unmixed_labels_have_the_cross_entropy_of_torch(
+    ratio: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float
+) -> None:
+    logits, criterion = randn(4, 3), nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
+    expected = criterion(logits, labels)
+    for target in (pairs(labels, ratio), ManyTarget(labels, torch.eye(4, dtype=torch.float64))):
+        torch.testing.assert_close(target.loss(logits, criterion), expected)
+        default = target.loss(logits, weight=weight, label_smoothing=smoothing)
+        torch.testing.assert_close(default, expected)
+
+
+@pytest.mark.parametrize("ratio", UNMIXED)
+@pytest.mark.parametrize("criterion", [nn.NLLLoss(CLASSES, ignore_index=7), nn.NLLLoss()])
+def test_unmixed_labels_have_the_log_likelihood_of_torch(
+    ratio: Tensor, criterion: nn.NLLLoss
+) -> None:
+    labels = IGNORED if criterion.ignore_index == 7 else LABELS
+    output = randn(4, 3).log_softmax(1)
+    found = pairs(labels, ratio).loss(output, criterion)
+    torch.testing.assert_close(found, criterion(output, labels))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_the_loss_of_half_precision_logits_is_that_of_single_precision(
+    ratio: Tensor, dtype: torch.dtype
+) -> None:
+    logits = torch.randn(4, 3).to(dtype)
+    target = lm.MixedTarget(LABELS, LABELS[PARTNER], ratio)
+    close = 4 * torch.finfo(dtype).eps
+    found, expected = target.loss(logits).float(), target.loss(logits.float())
+    torch.testing.assert_close(found, expected, rtol=close, atol=close)
+
+
+def test_many_positions_do_not_overflow_half_precision() -> None:
+    labels, logits = torch.zeros(2, 256, 256).long(), torch.zeros(2, 3, 256, 256)
+    found = lm.MixedTarget.clean(labels).loss(logits.half())
+    assert float(found) == pytest.approx(math.log(3), rel=1e-3)
+
+
+def test_likelihood_and_accuracy_of_clean_and_mixed_examples_are_means_over_all() -> None:
+    labels, logits = torch.tensor([0, 1]), torch.eye(3).double()[[0, 0, 1, 2]]
+    mixed = lm.MixedTarget(labels, labels.flip(0), torch.tensor(0.25).double())
+    target = BesideTarget(lm.MixedTarget.clean(labels), mixed, eta=3.0)
+    logs = logits.log_softmax(1)
+    expected = -(logs[0, 0] + logs[1, 1])
+    for row, own, other in ((2, 0, 1), (3, 1, 0)):
+        expected -= 0.25 * logs[row, own] + 0.75 * logs[row, other]
+    torch.testing.assert_close(target.nll(logits), expected / 4)
+    assert target.accuracy(logits) == pytest.approx((1 + 0.75) / 4)
