@@ -139,3 +139,11 @@ def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> 
         "the labels are numbers of shape (4,), but the output has shape (4, 1), and a loss of both "
         "would compare each with every other: give both the same shape, labels.view(4, 1)"
     )
+
+
+def test_ratios_of_another_batch_are_refused() -> None:
+    labels = torch.tensor([0, 1, 2, 0])
+    wrong = lm.MixedTarget(labels, labels, torch.tensor([0.3, 0.6, 0.9]))
+    for use in (lambda: wrong.loss(torch.randn(4, 3)), lambda: wrong.dense(3)):
+        with pytest.raises(lm.InputError, match=r"^values of shape \(4,\) cannot be weighed by"):
+            use()

@@ -202,7 +202,7 @@ class Plan:
         Raises
         ------
         InputError
-            For labels of another batch, or of positions that the blend has moved.
+            For labels of another batch, or of positions that the blend has moved or never had.
         RunError
             Before the mix, for blends that know only then how much they leave of an example.
         """

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
+from layermix.mixing.targets.positions import like
 from layermix.mixing.targets.target import (
     Criterion,
     Target,
@@ -114,7 +115,7 @@ class MixedTarget(Target):
         check_integers(self.labels)
         for labels in self._both:
             check_range(labels, num_classes)
-        ratio = self._like(self.labels).expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
+        ratio = like(self.ratio, self.labels).expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
         soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
         soft.scatter_(1, self.labels.unsqueeze(1), ratio)
         return soft.scatter_add_(1, self.partner_labels.unsqueeze(1), 1 - ratio)
@@ -128,19 +129,30 @@ class MixedTarget(Target):
         if isinstance(how, CrossEntropy):
             first, second = (self._parts(how, logits, labels) for labels in self._both)
             # In this form equal weights, 1 without class weights, stay what they are to the digit.
-            norm = second.norm + self._like(first.norm) * (first.norm - second.norm)
+            norm = second.norm + like(self.ratio, first.norm) * (first.norm - second.norm)
             return Parts(self._weigh(first.loss, second.loss), norm).mean()
         self._check_numbers(logits)
         if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
             how = copy.copy(how)
             how.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
         one, other = (how(logits, labels) for labels in self._both)
-        if one.ndim == 0 and self.ratio.ndim:
+        self._check_losses(one)
+        return self._weigh(one, other).mean()
+
+    def _check_losses(self, losses: Tensor) -> None:
+        """Refuse one mean, or any but (B, ...), where ratios differ within the batch."""
+        each = "example" if self.ratio.ndim == 1 else "position"
+        if self.ratio.ndim and losses.ndim == 0:
             raise InputError(
-                "each example has a ratio of its own, but the criterion returned one mean "
+                f"each {each} has a ratio of its own, but the criterion returned one mean "
                 'for the batch: build it with reduction="none"'
             )
-        return self._weigh(one, other).mean()
+        if self.ratio.ndim and len(losses) != len(self.labels):
+            raise InputError(
+                f"each {each} has a ratio of its own, but the criterion returned losses of shape "
+                f"{tuple(losses.shape)} for {len(self.labels)} examples: it must return "
+                f"({len(self.labels)}, ...)"
+            )
 
     def _check_numbers(self, output: Tensor) -> None:
         """Refuse numbers (B,) against an output (B, 1): a criterion would compare all with all."""
@@ -162,17 +174,8 @@ class MixedTarget(Target):
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio."""
-        ratio = self._like(own) if own.ndim else self.ratio
+        ratio = like(self.ratio, own)
         return ratio * own + (1 - ratio) * partner
-
-    def _like(self, values: Tensor) -> Tensor:
-        """Return the ratio in a shape that multiplies values of shape (B, ...)."""
-        ratio = self.ratio
-        if ratio.ndim < 2:
-            return ratio.view(-1, *[1] * (values.ndim - 1)) if ratio.ndim else ratio
-        if ratio.ndim == values.ndim + 1 and ratio.shape[1] == 1:
-            return ratio.squeeze(1)  # a loss over channels
-        return ratio.unsqueeze(1) if ratio.ndim == values.ndim - 1 else ratio
 
 
 def _classes(logits: Tensor) -> int:
