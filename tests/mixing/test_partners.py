@@ -101,6 +101,36 @@ def test_the_label_kernel_draws_by_its_formula() -> None:
     assert stats.chisquare(np.bincount(drawn, minlength=4)[1:], expected).pvalue > 0.01
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_the_label_kernel_keeps_its_law_far_from_zero(dtype: torch.dtype) -> None:
+    """Seconds since 1970: in float32 all of these are the same number."""
+    values = 1_700_000_000 + torch.arange(40, dtype=dtype)
+    drawn = torch.stack([partner(LabelKernel(bandwidth=1), seed, values) for seed in range(50)])
+    steps = (drawn - torch.arange(40))[:, 8:-8].abs()
+    assert steps.max() <= 6
+    counts = [int((steps == 1).sum()), int((steps == 2).sum()), int((steps > 2).sum())]
+    weights = np.exp(-(np.arange(1, 8) ** 2) / 2)
+    expected = np.array([weights[0], weights[1], weights[2:].sum()]) / weights.sum()
+    assert stats.chisquare(counts, sum(counts) * expected).pvalue > 0.01
+
+
+def test_the_bandwidth_is_the_spread_of_the_batch_far_from_zero_too() -> None:
+    near = torch.arange(9, dtype=torch.float64)
+    assert partner("label_kernel", 3, near).equal(partner("label_kernel", 3, near + 2.0**40))
+
+
+@pytest.mark.parametrize("size", [9, 60])
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_nearest_is_right_far_from_zero_and_beside_an_outlier(size: int, scale: float) -> None:
+    """Distances by a matrix product, torch's way above 25 rows, lose what is near."""
+    order = torch.from_numpy(np.random.default_rng(0).permutation(size))
+    places = scale * order.double() ** 2
+    places[order == size - 1] = 1e8  # far from all others
+    found = partner("nearest", 0, order, 2.0**20 + places[:, None])
+    expected = {k: (k + 1 if k == 0 else k - 1) for k in range(size)}
+    assert [int(order[p]) for p in found] == [expected[int(k)] for k in order]
+
+
 @pytest.mark.parametrize(("way", "needs"), [("other_class", "labels"), ("nearest", "inputs")])
 def test_what_partners_are_chosen_by_has_to_be_there(way: str, needs: str) -> None:
     with pytest.raises(lm.InputError) as error:

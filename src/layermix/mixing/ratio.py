@@ -5,7 +5,6 @@ below 1 most draws are close to 0 or 1 (little mixing), above 1 close to one hal
 """
 
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -13,6 +12,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule, number_of
 from layermix.mixing.streams import Streams
 
@@ -38,7 +38,7 @@ class Beta:
     alpha: float
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0):
+        if not (is_number(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0):
             raise InputError(
                 f"alpha is {self.alpha!r}, but Beta(alpha, alpha) needs a finite alpha > 0: "
                 "use 1.0 for uniform ratios, or leave mixing out for none"
@@ -56,16 +56,12 @@ class Fixed:
     value: float
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.value) and 0 <= self.value <= 1):
+        if not (is_number(self.value) and 0 <= self.value <= 1):
             raise InputError(f"the ratio is {self.value!r}, but it must be a number in [0, 1]")
 
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return the value `size` times, float64; nothing is drawn."""
         return np.full(size, self.value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 class Amount:

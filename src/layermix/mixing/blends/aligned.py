@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from layermix.mixing import checks
 from layermix.mixing.blends.blend import Blend, Blended, Draws, positions
 from layermix.mixing.blends.linear import interpolate
 
@@ -29,6 +30,10 @@ class Aligned(Blend):
 
     entropy: float = 0.1
     iterations: int = 100
+
+    def __post_init__(self) -> None:
+        checks.positive(self, "entropy")
+        checks.whole(self, "iterations")
 
     @property
     def local(self) -> bool:

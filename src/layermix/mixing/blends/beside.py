@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from layermix.mixing import checks
 from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.linear import Linear
 
@@ -30,6 +31,12 @@ class Beside(Blend):
 
     blend: Blend = field(default_factory=Linear)
     eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        good = isinstance(self.blend, Blend) and not self.blend.grows
+        rule = "one that returns as many rows as it gets, such as layermix.mixing.Cut()"
+        checks.require(self, "blend", good, rule)
+        checks.at_least(self, "eta")
 
     @property
     def moves(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import field
+from layermix.mixing import checks, field
 from layermix.mixing.blends.blend import Draws, Masked
 
 
@@ -25,6 +25,9 @@ class Fourier(Masked):
     """
 
     decay: float = 3.0
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, "decay")
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int

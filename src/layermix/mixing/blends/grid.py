@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import field
+from layermix.mixing import checks, field
 from layermix.mixing.blends.blend import Draws, Masked
 from layermix.mixing.blends.fourier import largest
 
@@ -26,6 +26,9 @@ class Grid(Masked):
     """
 
     cells: int = 4
+
+    def __post_init__(self) -> None:
+        checks.whole(self, "cells")
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int

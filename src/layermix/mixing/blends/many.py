@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from layermix.mixing import checks
 from layermix.mixing.blends.blend import Blend, Blended, Draws, positions
 
 
@@ -40,6 +41,12 @@ class Many(Blend):
     high: float = 2.0
     dense: bool = False
 
+    def __post_init__(self) -> None:
+        checks.whole(self, "k")
+        checks.positive(self, "low")
+        checks.positive(self, "high")
+        checks.require(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
+
     @property
     def local(self) -> bool:
         """Whether it tells positions apart: where it is dense."""
@@ -53,9 +60,15 @@ class Many(Blend):
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
-        """Return the weights of all examples in each mix, (k * B, B); rows sum to 1."""
+        """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
+
+        Where the parameter is so small that all draws of a row underflow, which happens below 0.01
+        or so, the row has one example alone: the limit of the law for small parameters.
+        """
         alpha = rng.uniform(self.low, self.high, size=(self.k * batch, 1))
         gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.k * batch, batch)))
+        lost = np.flatnonzero(gamma.sum(1) == 0)
+        gamma[lost, rng.integers(batch, size=len(lost))] = 1
         return {"weights": gamma / gamma.sum(1, keepdims=True)}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import field
+from layermix.mixing import checks, field
 from layermix.mixing.blends.blend import Blend, Blended, Draws, along, rows
 from layermix.mixing.blends.linear import interpolate
 
@@ -31,6 +31,10 @@ class Noisy(Blend):
 
     additive: float = 0.4
     multiplicative: float = 0.2
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, "additive")
+        checks.at_least(self, "multiplicative")
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int

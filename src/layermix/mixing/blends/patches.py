@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing import field
+from layermix.mixing import checks, field
 from layermix.mixing.blends.blend import Draws, Masked, along
 
 _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -35,6 +35,10 @@ class Patches(Masked):
     soft: bool = True
     share: float = 0.5
     block: int = 7
+
+    def __post_init__(self) -> None:
+        checks.share(self, "share")
+        checks.whole(self, "block")
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int

@@ -14,7 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.partners.pairing import Pairing, squared_distances
+from layermix.mixing import checks
+from layermix.mixing.partners.pairing import Pairing, centred, squared_distances
 
 _LEAST = 1e-30  # bandwidth of labels that are all the same
 
@@ -31,6 +32,9 @@ class Nearest(Pairing):
 
     needs = "inputs"
     k: int = 1
+
+    def __post_init__(self) -> None:
+        checks.whole(self, "k")
 
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
@@ -50,6 +54,9 @@ class Farthest(Pairing):
     needs = "inputs"
     k: int = 1
 
+    def __post_init__(self) -> None:
+        checks.whole(self, "k")
+
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         return _ranked(rng, _others(-squared_distances(seen)), self.k)
@@ -67,6 +74,9 @@ class Transport(Pairing):
 
     needs = "inputs"
     k: int = 16
+
+    def __post_init__(self) -> None:
+        checks.whole(self, "k")
 
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
@@ -96,11 +106,16 @@ class LabelKernel(Pairing):
     needs = "labels"
     bandwidth: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.bandwidth is not None:
+            checks.positive(self, "bandwidth", ", or None for the batch's standard deviation")
+
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         assert seen is not None
-        distances = _others(squared_distances(seen.float()))
-        h = float(seen.float().std(correction=0)) if self.bandwidth is None else self.bandwidth
+        labels = centred(seen)
+        distances = _others(squared_distances(labels))
+        h = float(labels.std(correction=0)) if self.bandwidth is None else self.bandwidth
         exponents = -distances / (2 * max(h, _LEAST) ** 2)
         # The largest of (log weight + Gumbel noise) falls on each with its probability.
         return (exponents + rng.gumbel(size=exponents.shape)).argmax(1)

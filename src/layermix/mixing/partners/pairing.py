@@ -76,6 +76,14 @@ def squared_distances(seen: Tensor | None) -> np.ndarray:
             f"partners by distance need floating point, but they would be chosen by {seen.dtype} "
             f"of shape {tuple(seen.shape)}: hand inputs=..., such as embeddings, to draw"
         )
-    flat = seen.detach().reshape(len(seen), -1).float()
-    flat = flat - flat.mean(0)  # far from zero the digits of distances are lost
-    return torch.cdist(flat, flat).square().cpu().double().numpy()
+    flat = centred(seen)
+    # Direct differences: the form by a matrix product loses near pairs beside a far one.
+    direct = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    return direct.square().cpu().numpy()
+
+
+def centred(seen: Tensor) -> Tensor:
+    """Return numbers less their mean, float64 (B, d): far from zero float32 has no digits left."""
+    flat = seen.detach().reshape(len(seen), -1)
+    flat = (flat.cpu() if flat.device.type == "mps" else flat).double()  # mps has no float64
+    return flat - flat.mean(0)
