@@ -159,6 +159,19 @@ def test_rare_classes_win_in_remix() -> None:
     assert target.ratio.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.7])
 
 
+def test_ignored_labels_keep_the_ratio_in_remix() -> None:
+    """-100 would otherwise count from the end, of 101 classes or more."""
+    remix, lam = Remix((1, 900, *[5] * 99)), torch.tensor(0.3)
+    y, other = torch.tensor([-100, 1, -100, 1]), torch.tensor([0, -100, -100, 0])
+    assert remix(lam, y, other).tolist() == pytest.approx([0.3, 0.3, 0.3, 0.0])
+
+
+def test_remix_needs_a_count_of_each_class() -> None:
+    y = torch.tensor([0, 2])
+    with pytest.raises(lm.InputError, match=r"^the labels go up to 2, but Remix has counts of 2 c"):
+        Remix((3, 1))(torch.tensor(0.5), y, y.flip(0))
+
+
 def test_several_targets_are_mixed_by_one_plan() -> None:
     y = {"kind": torch.tensor([0, 1, 2, 0]), "size": torch.randn(4, 1)}
     output = {"kind": torch.randn(4, 3), "size": torch.randn(4, 1)}

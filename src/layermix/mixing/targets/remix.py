@@ -9,12 +9,15 @@ the mix takes the rare label whole. Of n_i and n_j examples of both classes, lam
     lam  otherwise
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing import checks
+from layermix.mixing.checks import is_number
 
 
 @dataclass(frozen=True)
@@ -36,27 +39,39 @@ class Remix:
     tau: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.counts or min(self.counts) < 0:
+        counts = tuple(getattr(self.counts, "tolist", lambda: self.counts)())
+        if not counts or not all(is_number(n) and 0 <= n < math.inf for n in counts):
             raise InputError(
                 f"counts are {self.counts}, but Remix needs the number of training examples of "
                 "each class: torch.bincount(labels).tolist()"
             )
+        object.__setattr__(self, "counts", counts)
+        checks.at_least(self, "kappa", 1)
+        checks.share(self, "tau")
 
     def __call__(self, ratio: Tensor, labels: Tensor, partner_labels: Tensor) -> Tensor:
         """Return the weight of `labels`, float (B,), from the ratio, () or (B,).
 
+        Where one of both labels is negative, and so ignored by the loss, it is the ratio.
+
         Raises
         ------
         InputError
-            For labels that are not integer classes (B,).
+            For labels that are not integer classes (B,), or classes without a count.
         """
         if labels.is_floating_point() or labels.ndim != 1:
             raise InputError(
                 f"Remix needs integer classes of shape (B,), but the labels are {labels.dtype} of "
                 f"shape {tuple(labels.shape)}"
             )
+        if (top := int(labels.max())) >= len(self.counts):
+            raise InputError(
+                f"the labels go up to {top}, but Remix has counts of {len(self.counts)} classes: "
+                "give a count of each class, and mark ignored labels by -100"
+            )
         counts = torch.tensor(self.counts, device=labels.device)
-        own, other = counts[labels], counts[partner_labels]
+        known = (labels >= 0) & (partner_labels >= 0)
+        own, other = (counts[y.clamp_min(0)] for y in (labels, partner_labels))
         lam = ratio.expand(labels.shape)
-        lam = torch.where((own >= self.kappa * other) & (ratio < self.tau), 0.0, lam)
-        return torch.where((other >= self.kappa * own) & (1 - ratio < self.tau), 1.0, lam)
+        lam = torch.where(known & (own >= self.kappa * other) & (ratio < self.tau), 0.0, lam)
+        return torch.where(known & (other >= self.kappa * own) & (1 - ratio < self.tau), 1.0, lam)
