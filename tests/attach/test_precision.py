@@ -42,7 +42,8 @@ def test_a_half_precision_model_stays_in_half_precision(point: str, dtype: torch
 def test_every_blend_stays_in_half_precision(blend: str, dtype: torch.dtype) -> None:
     net, (x, y) = ResNet().to(dtype), batch("resnet", 4, dtype)
     stage = Watch(net.stage2)
-    output, target = lm.Mixer(net, at="stage1", blend=blend, per="sample")(x, y)
+    per = "batch" if blend == "many" else "sample"
+    output, target = lm.Mixer(net, at="stage1", blend=blend, per=per)(x, y)
     loss = target.loss(output)
     loss.backward()
     assert stage.output.dtype == output.dtype == dtype

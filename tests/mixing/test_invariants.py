@@ -58,14 +58,17 @@ def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
     x = x.movedim(1, channels)
     if x.ndim in MOST and channels == 1 and draw(st.booleans()):
         x = x.contiguous(memory_format=MOST[x.ndim])
+    pairs: dict[str, Any] = {
+        "partner": draw(st.sampled_from(list(PARTNERS))),
+        "per": draw(st.sampled_from(["batch", "sample", "epoch"])),
+        "alpha": draw(st.sampled_from([0.1, 1.0, 4.0, Ramp(4.0, 0.5, over=3, unit="step")])),
+    }
     return Case(
         x,
         channels,
         torch.randint(3, (size,), generator=generator),
         blend=blend,
-        partner=draw(st.sampled_from(list(PARTNERS))),
-        per=draw(st.sampled_from(["batch", "sample", "epoch"])),
-        alpha=draw(st.sampled_from([0.1, 1.0, 4.0, Ramp(4.0, 0.5, over=3, unit="step")])),
+        **({} if blend == "many" or isinstance(blend, Many) else pairs),
         probability=draw(st.sampled_from([1.0, 0.5, Window(start=1, unit="step")])),
         seed=seed,
     )

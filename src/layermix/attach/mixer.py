@@ -4,7 +4,7 @@ mixup (Zhang et al., 2018) at the input, Manifold Mixup (Verma et al., 2019) in 
 mixing at the final layer are the same object with another `at`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, overload
 
@@ -31,6 +31,7 @@ from layermix.mixing import (
     Targets,
 )
 from layermix.mixing.blends import find_blend
+from layermix.mixing.choice import Weights
 from layermix.mixing.targets.several import clean
 
 
@@ -113,7 +114,7 @@ class Mixer(Drawing):
         alpha: float | Schedule | None = None,
         *,
         ratio: float | Literal["uniform"] | None = None,
-        weights: Sequence[float] | Schedule | None = None,
+        weights: Weights = None,
         per: Per = "batch",
         blend: str | Blend = "linear",
         partner: str | Pairing = "permutation",

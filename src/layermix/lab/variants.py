@@ -16,7 +16,7 @@ import torch
 from layermix.attach import Points
 from layermix.errors import InputError, unknown
 from layermix.lab.training.recipe import Recipe
-from layermix.mixing import METHODS, Method, Planner, method, mix
+from layermix.mixing import METHODS, Many, Method, Planner, method, mix
 from layermix.mixing.methods import is_method
 
 
@@ -53,12 +53,17 @@ def mix_points(variant: str, points: Points, what: str = "variant") -> tuple[str
 
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return how a variant mixes, as arguments of a mixer; the recipe says what it leaves open."""
+    """Return how a variant mixes, as arguments of a mixer; the recipe says what it leaves open.
+
+    Methods that mix the whole batch leave nothing open: they have no ratios.
+    """
     settings = recipe.mixing()
     if found := _method_of(variant, points):
         own = {key: value for key, value in found.settings.items() if key != "at"}
+        if isinstance(found.blend, Many):
+            settings.clear()
         if "ratio" in own:
-            del settings["alpha"]
+            settings.pop("alpha", None)
         settings |= own
     return settings
 

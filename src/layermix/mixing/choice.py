@@ -5,14 +5,18 @@ other draw. A point that turns out not to be mixable is dropped, with the reason
 """
 
 import math
-import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule
+
+Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
+"""A number for each mix point, or a schedule of them; None for equal ones."""
 
 
 class Choice:
@@ -37,9 +41,7 @@ class Choice:
         Points that are no longer drawn, and why.
     """
 
-    def __init__(
-        self, points: Sequence[str], weights: Sequence[float] | Schedule | None = None
-    ) -> None:
+    def __init__(self, points: Sequence[str], weights: Weights = None) -> None:
         self.names = _distinct(points)
         self._schedule = weights if isinstance(weights, Schedule) else None
         self.weights = self._named(weights, Clock())
@@ -143,7 +145,7 @@ class Choice:
         self.weights, self.dropped = dict(state["weights"]), dict(state["dropped"])
         self.log = [dict(weights) for weights in state["log"]]
 
-    def _named(self, weights: Sequence[float] | Schedule | None, clock: Clock) -> dict[str, float]:
+    def _named(self, weights: Weights, clock: Clock) -> dict[str, float]:
         """Return the probability of each point."""
         now = weights.at(clock) if isinstance(weights, Schedule) else weights
         return dict(zip(self.names, _normalised(now, len(self.names)), strict=True))
@@ -157,7 +159,7 @@ class Choice:
             )
         if point not in self.weights:
             raise unknown("mix point of this mixer", point, self.points)
-        if not (isinstance(weight, numbers.Real) and math.isfinite(weight) and weight >= 0):
+        if not _is_weight(weight):
             raise InputError(
                 f"the weight of {point!r} is {weight!r}, but must be a finite number >= 0"
             )
@@ -175,13 +177,18 @@ def _distinct(points: Sequence[str]) -> tuple[str, ...]:
     return tuple(points)
 
 
-def _normalised(weights: Sequence[float] | float | None, count: int) -> list[float]:
-    several = isinstance(weights, Sequence)
-    weights = [1.0] * count if weights is None else list(weights) if several else [weights]
-    good = len(weights) == count and all(math.isfinite(w) and w >= 0 for w in weights)
-    if not good or not sum(weights):
+def _normalised(weights: object, count: int) -> list[float]:
+    if weights is None:
+        return [1 / count] * count
+    given: Any = weights.tolist() if isinstance(weights, np.ndarray | Tensor) else weights
+    given = list(given) if isinstance(given, Iterable) else [given]
+    if not (len(given) == count and all(map(_is_weight, given)) and 0 < sum(given) < math.inf):
         raise InputError(
-            f"weights are {weights!r}, but {count} mix points need {count} numbers >= 0, "
+            f"weights are {given!r}, but {count} mix points need {count} numbers >= 0, "
             "not all of them 0"
         )
-    return [w / sum(weights) for w in weights]
+    return [float(w / sum(given)) for w in given]
+
+
+def _is_weight(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value) and value >= 0

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.blends import Blend, find_blend
-from layermix.mixing.choice import Choice
+from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Amount, Per
 from layermix.mixing.schedule import Clock, Schedule, number_of
-from layermix.mixing.streams import Streams
+from layermix.mixing.settings import PATIENCE, by_epoch, refuse_ignored, warn_of_no_epoch
+from layermix.mixing.streams import Streams, seed_of
 from layermix.mixing.targets import Remix
 
 
@@ -57,6 +58,11 @@ class Planner:
     ranks
         How many processes partners are taken from: 1 for those of this one alone, None for all.
 
+    Raises
+    ------
+    InputError
+        For a setting that cannot be, or one of ratios and partners beside a blend that has neither.
+
     Attributes
     ----------
     choice
@@ -69,7 +75,7 @@ class Planner:
         self,
         points: Sequence[str],
         *,
-        weights: Sequence[float] | Schedule | None = None,
+        weights: Weights = None,
         alpha: float | Schedule | None = None,
         ratio: float | Literal["uniform"] | None = None,
         per: Per = "batch",
@@ -91,6 +97,10 @@ class Planner:
                 f"partner {partner!r} looks at the {self.pairing.needs} of one process, so it "
                 "cannot go across ranks: use 'permutation' or 'derangement'"
             )
+        law = {"alpha": alpha, "ratio": ratio, "per": per}
+        pairs = {"partner": self.pairing, "remix": remix, "ranks": ranks}
+        refuse_ignored(self._blend, {**law, **pairs})
+        self._by_epoch = by_epoch(**law, probability=probability, weights=weights)
         self._probability, self._remix = probability, remix
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
@@ -129,10 +139,17 @@ class Planner:
         ------
         InputError
             For an empty batch, or without the labels or inputs that partners are chosen by.
+
+        Warns
+        -----
+        UserWarning
+            Once, after 50 steps, where a setting goes by epochs and `next_epoch` was never called.
         """
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
         step = self.clock.step
+        if self._by_epoch and step == PATIENCE and not self.clock.begun:
+            warn_of_no_epoch(self._by_epoch)
         mixed = self._streams.of("when", step).random() < self._probability_now()
         point = self.choice.draw(self._streams.of("point", step), self.clock)
         ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
@@ -181,7 +198,7 @@ class Planner:
                 "Load what state_dict() returned"
             )
         self.choice.load_state_dict(state["choice"])
-        self._streams.seed = state["seed"]
+        self._streams.seed = seed_of(state["seed"])
         self._amount.of_epoch = dict(state["epoch_ratios"])
         self.clock = Clock(**state["clock"])
 

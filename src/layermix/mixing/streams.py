@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from layermix.errors import InputError
+from layermix.mixing.checks import is_whole
 from layermix.mixing.ranks import place
 
 Question = Literal["point", "ratio", "sample", "partner", "blend", "when"]
@@ -32,12 +34,17 @@ class Streams:
     ranks
         How many processes partners are taken from, which then share their stream: 1 for those of
         this one alone, None for all that there are at a draw.
+
+    Raises
+    ------
+    InputError
+        For a seed that is neither a whole number >= 0 nor a generator.
     """
 
     def __init__(
         self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int | None = 1
     ) -> None:
-        self.seed = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
+        self.seed = seed_of(seed)
         self._rank, self._ranks = rank, ranks
 
     @property
@@ -57,3 +64,21 @@ class Streams:
             key.append(self.rank)
         sequence = np.random.SeedSequence(self.seed, spawn_key=key)
         return np.random.Generator(np.random.PCG64(sequence))
+
+
+def seed_of(seed: int | np.random.Generator) -> int:
+    """Return a seed as a plain number, drawn where a generator is given.
+
+    Raises
+    ------
+    InputError
+        For what is neither a whole number >= 0 nor a numpy generator.
+    """
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    if is_whole(seed) and seed >= 0:
+        return int(seed)
+    raise InputError(
+        f"the seed is {seed!r}, but must be a whole number >= 0, or a numpy generator from which "
+        "one is taken: seed=0, or seed=numpy.random.default_rng()"
+    )

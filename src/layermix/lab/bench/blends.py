@@ -76,7 +76,8 @@ def ways(x: Tensor) -> dict[str, Way]:
 
 
 def _way(blend: Blend, batch: int) -> Way:
-    plan = Planner(["final"], ratio=_RATIO, blend=blend, seed=0).draw(batch)
+    ratio = None if isinstance(blend, Many) else _RATIO
+    plan = Planner(["final"], ratio=ratio, blend=blend, seed=0).draw(batch)
     return lambda x: mix(x, plan)
 
 

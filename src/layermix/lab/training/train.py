@@ -148,7 +148,7 @@ class Trainer:
     def run_epoch(self, epoch: int) -> Record:
         """Train on every training image once; return mean loss and accuracy on mixed labels."""
         self.model.train()
-        if self.mixer and self.recipe.per == "epoch":
+        if self.mixer:
             self.mixer.next_epoch()
         losses, hits = [], []
         lr = self.optimiser.param_groups[0]["lr"]

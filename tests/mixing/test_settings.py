@@ -1,0 +1,178 @@
+"""Settings that cannot be, or would be ignored, are refused where they are given."""
+
+import json
+import math
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import layermix as lm
+from layermix.mixing import (
+    Aligned,
+    Beside,
+    Cut,
+    Farthest,
+    Fourier,
+    Grid,
+    LabelKernel,
+    Many,
+    Nearest,
+    Noisy,
+    Patches,
+    Planner,
+    Ramp,
+    Remix,
+    Transport,
+    Window,
+)
+
+WHOLE = "must be a whole number >= 1"
+POSITIVE = "must be a finite number > 0"
+NOT_NEGATIVE = "must be a finite number >= 0"
+SHARE = r"must be a number in \[0, 1\]"
+ROWS = r"must be one that returns as many rows as it gets, such as layermix.mixing.Cut\(\)"
+REFUSED: list[tuple[Any, dict[str, Any], str]] = [
+    *((Many, {"k": k}, WHOLE) for k in (0, -1, 2.5, True, "8")),
+    *((Many, {name: bad}, POSITIVE) for name in ("low", "high") for bad in (0, -1, math.nan, None)),
+    (Many, {"low": 2.0, "high": 1.0}, "must be no more than high, 1.0"),
+    *((Aligned, {"entropy": bad}, POSITIVE) for bad in (0, -0.1, math.inf, math.nan)),
+    (Aligned, {"iterations": 0}, WHOLE),
+    *((Fourier, {"decay": bad}, NOT_NEGATIVE) for bad in (math.nan, math.inf, -1)),
+    *((Patches, {"share": bad}, SHARE) for bad in (-0.1, 1.1, math.nan)),
+    (Patches, {"block": 0}, WHOLE),
+    (Noisy, {"additive": -0.1}, NOT_NEGATIVE),
+    (Noisy, {"multiplicative": math.nan}, NOT_NEGATIVE),
+    *((Grid, {"cells": bad}, WHOLE) for bad in (0, 2.0)),
+    *((Beside, {"eta": bad}, NOT_NEGATIVE) for bad in (-1, math.nan)),
+    *((Beside, {"blend": bad}, ROWS) for bad in (Many(), Beside(), "cut", Cut)),
+    *((kind, {"k": 0}, WHOLE) for kind in (Nearest, Farthest, Transport)),
+    *((LabelKernel, {"bandwidth": bad}, POSITIVE + ", or None for") for bad in (0, -1, math.nan)),
+    *((Remix, {"counts": (1, 2), "kappa": bad}, "must be a finite number >= 1") for bad in (0, -3)),
+    *((Remix, {"counts": (1, 2), "tau": bad}, SHARE) for bad in (-0.1, 1.5, math.nan)),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "rule"), REFUSED)
+def test_a_setting_that_cannot_be_is_refused(
+    kind: Any, settings: dict[str, Any], rule: str
+) -> None:
+    name, value = next(item for item in settings.items() if item[0] != "counts")
+    text = f"^{name} of {kind.__name__} is {re.escape(repr(value))}, but {rule}"
+    with pytest.raises(lm.InputError, match=text):
+        kind(**settings)
+
+
+def test_the_ends_of_what_is_allowed_are_allowed() -> None:
+    Many(k=np.int64(1), low=1, high=1)  # pyright: ignore[reportArgumentType]
+    Patches(share=0), Patches(share=1.0, block=1), Noisy(0, 0), Beside(eta=0), Fourier(decay=0)  # pyright: ignore[reportUnusedExpression]
+
+
+@pytest.mark.parametrize("counts", [(), (3, -1), (3, math.nan), ("3",)])
+def test_remix_needs_counts(counts: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^counts are .* but Remix needs the number of train"):
+        Remix(counts)
+
+
+def test_counts_may_be_a_list_a_tensor_or_an_array() -> None:
+    kinds: list[Any] = [[3, 1], torch.tensor([3, 1]), np.array([3, 1])]
+    assert {Remix(counts) for counts in kinds} == {Remix((3, 1))}
+
+
+IGNORED: list[tuple[dict[str, Any], str]] = [
+    ({"alpha": 1.0}, "alpha=1.0"),
+    ({"ratio": 0.3}, "ratio=0.3"),
+    ({"per": "sample"}, "per='sample'"),
+    ({"partner": "other_class"}, r"partner=OtherClass\(\)"),
+    ({"remix": Remix((1, 2))}, r"remix=Remix\(counts=\(1, 2\)"),
+    ({"ranks": None}, "across=True"),
+    ({"alpha": 1.0, "partner": Nearest(k=2)}, r"alpha=1.0, partner=Nearest\(k=2\)"),
+]
+
+
+@pytest.mark.parametrize(("settings", "told"), IGNORED)
+def test_what_a_blend_of_the_whole_batch_would_ignore_is_refused(
+    settings: dict[str, Any], told: str
+) -> None:
+    text = (
+        rf"^the blend Many\(k=8, .*\) mixes the whole batch .*, so that {told}.* would be ignored"
+    )
+    with pytest.raises(lm.InputError, match=text):
+        Planner(["final"], blend="many", **settings)
+
+
+def test_what_is_the_default_may_be_said() -> None:
+    planner = Planner(["final"], blend="many", per="batch", partner="permutation", probability=0.5)
+    assert planner.draw(3).batch_size == 3
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
+    with pytest.raises(lm.InputError, match="across=True would be ignored"):
+        lm.Mixer(model, blend=Many(), across=True)
+
+
+BY_EPOCH: list[tuple[dict[str, Any], str]] = [
+    ({"per": "epoch"}, "per='epoch'"),
+    ({"alpha": Ramp(1.0, 2.0, over=3)}, r"alpha=Ramp\(.*\)"),
+    ({"probability": Window(stop=3)}, r"probability=Window\(.*\)"),
+    ({"weights": Ramp((1.0, 0.0), (0.0, 1.0), over=3)}, r"weights=Ramp\(.*\)"),
+]
+
+
+@pytest.mark.parametrize(("settings", "told"), BY_EPOCH)
+def test_settings_by_epoch_warn_once_where_no_epoch_begins(
+    settings: dict[str, Any], told: str
+) -> None:
+    planner = Planner(["input", "final"], **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(200):
+            planner.draw(1)
+    assert len(caught) == 1
+    text = rf"^50 steps were drawn and no epoch was begun, so that {told} stays .* call next_epoch"
+    assert re.match(text, str(caught[0].message))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"per": "epoch", "ratio": 0.5}, {"alpha": Ramp(1.0, 2.0, over=3, unit="step")}],
+)
+def test_what_needs_no_epochs_does_not_warn(settings: dict[str, Any]) -> None:
+    planner = Planner(["input"], **settings)
+    for _ in range(60):
+        planner.draw(1)  # warnings are errors
+
+
+@pytest.mark.parametrize(("settings", "told"), BY_EPOCH)
+def test_an_epoch_that_was_begun_does_not_warn(settings: dict[str, Any], told: str) -> None:
+    planner = Planner(["input", "final"], **settings)
+    planner.next_epoch()
+    for _ in range(60):
+        planner.draw(1)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.0, "0", True, torch.Generator()])
+def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
+    text = f"^the seed is {re.escape(repr(seed))}, but must be a whole number >= 0, or a numpy gen"
+    with pytest.raises(lm.InputError, match=text):
+        Planner(["final"], seed=seed)
+
+
+def test_a_seed_of_numpy_is_a_seed() -> None:
+    planner, plain = (Planner(["final"], seed=seed) for seed in (np.int64(3), 3))  # pyright: ignore[reportArgumentType]
+    assert planner.draw(4).partner.equal(plain.draw(4).partner)
+    assert json.loads(json.dumps(planner.state_dict()))["seed"] == 3
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, np.float32])
+def test_weights_may_be_any_sequence_or_array(kind: Any) -> None:
+    planner = Planner(["input", "final"], weights=kind([1, 3]))
+    assert planner.choice.weights == {"input": 0.25, "final": 0.75}
+    json.dumps(planner.state_dict())
+
+
+@pytest.mark.parametrize("weights", ["ab", np.ones((2, 2)), np.ones(3), [True, False], 3.0])
+def test_weights_that_are_none_are_refused(weights: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^weights are .* but 2 mix points need 2 numbers >="):
+        Planner(["input", "final"], weights=weights)
