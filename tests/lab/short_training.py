@@ -12,9 +12,13 @@ SHORT = Recipe(epochs=2, batch_size=20, watch=1, crop=1, flip=False, channels_la
 FEW = DataConfig(train_size=60)
 
 
-def trainer(variant: tuple[str, ...] = (), recipe: Recipe = SHORT, seed: int = 0) -> Trainer:
-    data = load(FEW)
-    return Trainer(fresh_net("mlp", data, seed), data, recipe, variant, ("input", "block3"), seed)
+def trainer(
+    variant: tuple[str, ...] = (), recipe: Recipe = SHORT, seed: int = 0, **how: object
+) -> Trainer:
+    """Return a trainer of an mlp; `how` are settings of its mixer, those of the recipe if none."""
+    data, watched = load(FEW), ("input", "block3")
+    net = fresh_net("mlp", data, seed)
+    return Trainer(net, data, recipe, variant, watched, seed, how=how or None)
 
 
 def records(folder: Path, variant: str, **settings: object) -> list[dict]:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from short_training import trainer
 
 import layermix as lm
 from layermix import lab
 from layermix.cli import main
 from layermix.lab.nets import build
 from layermix.lab.variants import check_variants, mix_points, mixer_settings
-from layermix.mixing import METHODS, Cut
+from layermix.mixing import METHODS, Cut, Many, Permutation
 
 TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
 TEN += ("mixstyle@block1", "multimix@final:k=2")
@@ -36,6 +37,25 @@ def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
     found = mixer_settings("cutmix", points, recipe)
     assert (found["blend"], found["alpha"], found["per"]) == (Cut(), 1.0, "sample")
     assert "alpha" not in mixer_settings("moex", points, recipe)
+
+
+def test_methods_of_the_whole_batch_leave_out_what_the_recipe_says_of_ratios() -> None:
+    points, recipe = small_points(), lab.Recipe(alpha=0.7, per="sample")
+    found = mixer_settings("multimix@final:k=8", points, recipe)
+    assert found == {"blend": Many(k=8), "partner": Permutation()}
+    with pytest.raises(lm.InputError, match="so that alpha=1 would be ignored"):
+        check_variants(["multimix@final:alpha=1"], points)
+
+
+def test_a_method_may_draw_its_ratio_per_epoch() -> None:
+    how = mixer_settings("mixup:per=epoch", small_points(), lab.Recipe())
+    own = trainer(("input",), **how)
+    assert own.mixer
+    ratios = []
+    for epoch in (1, 2, 3):
+        own.run_epoch(epoch)
+        ratios.append(float(own.mixer.draw(2).ratio))
+    assert len(set(ratios)) == 3
 
 
 @pytest.mark.parametrize(
