@@ -1,0 +1,45 @@
+"""Every way to choose partners has a section in docs/partners.md, with code that runs."""
+
+import re
+
+import pytest
+
+from documents import ROOT, headings, missing_links, row_of, run_python
+from layermix.mixing import METHODS, PARTNERS
+
+PAGE = ROOT / "docs/partners.md"
+SECTIONS = [*PARTNERS, "remix", "across"]
+POINTS = ["What it does.", "Formula.", "Source.", "Suggested values."]
+POINTS += ["When it helps.", "When it breaks."]
+
+
+def test_there_is_a_section_of_each_in_order() -> None:
+    assert headings(PAGE) == SECTIONS
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_has_code_and_all_points_in_order(name: str) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    body = re.split(r"^## .+$", text, flags=re.MULTILINE)[1 + SECTIONS.index(name)]
+    assert body.count("```python") == 1
+    assert re.findall(r"^- \*\*(.+?)\*\*", body, flags=re.MULTILINE) == POINTS
+
+
+@pytest.mark.parametrize("name", PARTNERS)
+def test_the_table_says_what_it_sees_and_which_methods_use_it(name: str) -> None:
+    _, _, sees, _, methods = row_of(PAGE, f"[{name}](#{name})")[:5]
+    kind = PARTNERS[name]
+    assert sees == (kind.needs or "nothing")
+    if name != "permutation":
+        used = [one for one, method in METHODS.items() if type(method.partner) is kind]
+        assert re.findall(r"`([^`]+)`", methods) == used
+
+
+def test_it_runs_as_written_and_its_links_lead_somewhere() -> None:
+    assert run_python(PAGE) == 1 + len(SECTIONS)
+    assert missing_links(PAGE) == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/blends/README.md", "docs/migration.md"])
+def test_it_is_found_from_where_one_looks(page: str) -> None:
+    assert "partners.md" in (ROOT / page).read_text(encoding="utf-8")
