@@ -210,7 +210,8 @@ def test_autocast_changes_nothing_in_a_mix(
     dtype: torch.dtype, auto: torch.dtype, blend: str
 ) -> None:
     x = torch.randn(4, 3, 6, 6).to(dtype)
-    plan = Planner(["input"], blend=blend, per="sample", seed=1).draw(4)
+    per = "batch" if blend == "many" else "sample"
+    plan = Planner(["input"], blend=blend, per=per, seed=1).draw(4)
     expected = lm.mix(x, plan)
     with torch.autocast("cpu", auto):
         found = lm.mix(x, plan)

@@ -2,9 +2,9 @@
 
 Between classes only, mixup regularises what the labels say; within a class it is plain data
 augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
-González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws from
-the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced example; a
-mixer's from Beta(alpha, alpha) is that of the own one. Both are the same law at alpha = 1 only.
+González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
+from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced
+example; a mixer's from Beta(alpha, alpha) is that of the own one. They agree at alpha = 1.
 """
 
 from dataclasses import dataclass

@@ -3,8 +3,9 @@
 Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbours, along short segments that leave
 the data less. k-mixup (Greenewald et al., 2023) matches groups of k examples with other groups by
 optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for regression, draws partners with
-probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)) from the whole training set, where an example
-may draw itself, with a bandwidth h that is tuned; here they come from the others of the batch.
+probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)) from the whole training set, where an
+example may draw itself, with a bandwidth h that is tuned; here they come from the others of the
+batch.
 
 Shapes: B examples; inputs are flattened to (B, d).
 """
