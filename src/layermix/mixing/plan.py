@@ -9,11 +9,13 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.mixing.blends import Beside, Blend, Blended, find_blend
-from layermix.mixing.blends.blend import fitted, masked
+from layermix.mixing.blends.arrays import fitted, masked
+from layermix.mixing.blends.blend import whole
 from layermix.mixing.precision import full_precision
 from layermix.mixing.ranks import joined
 from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
-from layermix.mixing.targets.positions import ratio_of
+from layermix.mixing.targets.positions import ratio_of, refuse_positions
+from layermix.mixing.targets.target import check_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +117,13 @@ class Plan:
         other = self.of_partners(x)
         try:
             with full_precision(x):
-                return self._whole(x, self._blend(x, other, self.ratio, self.draws, channels))
+                blended = self._blend(x, other, self.ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
+        return whole(self._blend, x, blended)
 
     def follow(self, x: Tensor, point: str, channels: int = 1) -> Tensor:
         """Mix a further tensor of the same activation as the main one was mixed.
@@ -214,24 +217,21 @@ class Plan:
         weight, mask = self.weight, None
         if weight is None:
             weight, mask = self._left()
-        return ManyTarget(labels, weight) if weight.ndim == 2 else self._pairs(weight, mask, labels)
+        if weight.ndim == 2:
+            return ManyTarget(labels, weight)
+        if self._blend.moves:
+            refuse_positions(labels, self.blend)
+        ratio, theirs = ratio_of(weight, mask, labels), self.of_partners(labels)
+        if self.remix is not None:
+            ratio = self.remix(ratio, labels, theirs)
+        mixed = MixedTarget(labels, theirs, ratio)
+        if isinstance(self._blend, Beside):
+            return BesideTarget(MixedTarget.clean(labels), mixed, self._blend.eta)
+        return mixed
 
     def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
         """Raise an `InputError` for labels that this plan cannot mix."""
-        if isinstance(labels, Mapping):
-            for one in labels.values():
-                self.check_labels(one)
-            return
-        if not isinstance(labels, Tensor):
-            raise InputError(
-                f"the labels are a {type(labels).__name__}, but must be a tensor: "
-                "torch.as_tensor(labels)"
-            )
-        if labels.ndim == 0 or labels.shape[0] != self.batch_size:
-            raise InputError(
-                f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "
-                f"batch of {self.batch_size}: draw a plan for each batch"
-            )
+        check_labels(labels, self.batch_size)
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
@@ -241,20 +241,6 @@ class Plan:
             partner=self.partner.to(device),
             draws={name: value.to(device) for name, value in self.draws.items()},
         )
-
-    def _whole(self, x: Tensor, blended: object) -> Blended:
-        """Return what a blend has made of `x`, or say what is wrong with it."""
-        if not isinstance(blended, Blended):
-            raise InputError(
-                f"the blend {self.blend!r} returned a {type(blended).__name__}, but must return a "
-                "layermix.mixing.Blended(values, weight)"
-            )
-        if blended.values.shape != x.shape and not self._blend.grows:
-            raise InputError(
-                f"the blend {self.blend!r} made {tuple(blended.values.shape)} of a tensor of shape "
-                f"{tuple(x.shape)}: return the same shape, or declare more rows with `grows`"
-            )
-        return blended
 
     def _check(self, x: Tensor) -> None:
         if not x.is_floating_point():
@@ -276,20 +262,3 @@ class Plan:
                 "layermix.mix(x, plan)"
             )
         return self.left[self.point]
-
-    def _pairs(self, weight: Tensor, mask: Tensor | None, labels: Tensor) -> Target:
-        """Return the target of examples that were mixed in pairs."""
-        if self._blend.moves and labels.ndim > 1 + labels.is_floating_point():
-            raise InputError(
-                f"the labels have shape {tuple(labels.shape)}, one for each position, but the "
-                f"blend {self.blend!r} moves the partner's positions: use 'cut', 'grid' or "
-                "'fourier'"
-            )
-        partner_labels = self.of_partners(labels)
-        ratio = ratio_of(weight, mask, labels)
-        if self.remix is not None:
-            ratio = self.remix(ratio, labels, partner_labels)
-        mixed = MixedTarget(labels, partner_labels, ratio)
-        if isinstance(self._blend, Beside):
-            return BesideTarget(MixedTarget.clean(labels), mixed, self._blend.eta)
-        return mixed

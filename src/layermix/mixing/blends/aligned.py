@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.blend import Blend, Blended, Draws, positions
+from layermix.mixing.blends.arrays import positions
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.linear import interpolate
 
 

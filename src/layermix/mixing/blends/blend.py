@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.blends.arrays import kept, masked, positions, rows
 
 Draws = Mapping[str, Tensor]
 """The random numbers of a plan by name; their first dimensions are those of the ratio."""
@@ -151,83 +150,22 @@ class Masked(Blend):
         return Blended(masked(own, other, mask, channels), kept(mask), mask)
 
 
-def positions(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
-    """Return the sizes of an activation's positions.
+def whole(blend: Blend, x: Tensor, blended: object) -> Blended:
+    """Return what a blend has made of `x`, or say what is wrong with it.
 
     Raises
     ------
     InputError
-        For an activation that has not as many dimensions of positions as `dims` allow.
+        For something else than a `Blended` with a value of the shape of `x`.
     """
-    size = list(x.shape[1:])
-    if len(size) > 1:
-        del size[channels - 1 if channels > 0 else channels]
-    else:
-        size = []
-    if len(size) in dims:
-        return tuple(size)
-    allowed = " or ".join(map(str, dims))
-    raise InputError(
-        f"an activation of shape {tuple(x.shape)} has {len(size)} dimensions of positions beside "
-        f"batch and channels, but this blend needs {allowed}: mix it with blend='linear', or at a "
-        "point with maps or tokens"
-    )
-
-
-def masked(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tensor:
-    """Return `own` where a mask (R, *size) is one, `other` where it is zero."""
-    mask = mask.unsqueeze(channels)
-    if mask.dtype == torch.bool:
-        return own.where(mask, other)
-    return weighed(own, other, mask)
-
-
-def weighed(own: Tensor, other: Tensor, ratio: Tensor) -> Tensor:
-    """Return ``ratio * own + (1 - ratio) * other`` in the dtype of `own`.
-
-    Halves are computed in float32, where a ratio close to 0 or 1 keeps its digits. Both weights are
-    taken, and not the difference of the activations, so that -inf mixed with itself is -inf.
-
-    Parameters
-    ----------
-    own, other
-        Floating-point tensors of the same shape and dtype.
-    ratio
-        Float, in a shape that multiplies them.
-    """
-    wide = torch.promote_types(own.dtype, torch.float32)
-    ratio = ratio.to(wide)
-    return (ratio * own.to(wide) + (1 - ratio) * other.to(wide)).to(own.dtype)
-
-
-def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
-    """Return a mask (R, *size) for another tensor of the same examples, or None where it cannot be.
-
-    Sequences must have as many positions as the mask; maps may have another size.
-    """
-    size = tuple(n for d, n in enumerate(x.shape) if d not in (0, channels % x.ndim))
-    if len(size) != mask.ndim - 1:
-        return None
-    if size == tuple(mask.shape[1:]):
-        return mask
-    if len(size) < 2:
-        return None
-    near = F.interpolate(mask.float()[:, None], size=size, mode="nearest-exact")[:, 0]
-    return near.to(mask.dtype)
-
-
-def kept(mask: Tensor) -> Tensor:
-    """Return the share of the own example, float32: () for one row, else (B,)."""
-    flat = mask.flatten(1)
-    share = flat.sum(1, dtype=torch.float32) / flat.shape[1]
-    return share[0] if len(share) == 1 else share
-
-
-def rows(ratio: Tensor) -> Tensor:
-    """Return a number of the batch as one row, (1,); one for each example as it is."""
-    return ratio.reshape(-1)
-
-
-def along(rows: Tensor, ndim: int) -> Tensor:
-    """Return numbers (R,) in a shape that multiplies an activation of `ndim` dimensions."""
-    return rows.view(-1, *[1] * (ndim - 1))
+    if not isinstance(blended, Blended):
+        raise InputError(
+            f"the blend {blend!r} returned a {type(blended).__name__}, but must return a "
+            "layermix.mixing.Blended(values, weight)"
+        )
+    if blended.values.shape != x.shape and not blend.grows:
+        raise InputError(
+            f"the blend {blend!r} made {tuple(blended.values.shape)} of a tensor of shape "
+            f"{tuple(x.shape)}: return the same shape, or declare more rows with `grows`"
+        )
+    return blended

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from layermix.mixing.blends.blend import Blend, Blended, Draws, along, weighed
+from layermix.mixing.blends.arrays import along, weighed
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.blend import Blend, Blended, Draws, positions
+from layermix.mixing.blends.arrays import positions
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.blend import Blend, Blended, Draws, along, positions
+from layermix.mixing.blends.arrays import along, positions
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.linear import interpolate
 
 _LEAST = 1e-5  # variance added

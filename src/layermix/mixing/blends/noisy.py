@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks, field
-from layermix.mixing.blends.blend import Blend, Blended, Draws, along, rows
+from layermix.mixing.blends.arrays import along, rows
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.linear import interpolate
 
 

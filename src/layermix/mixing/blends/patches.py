@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.mixing import checks, field
-from layermix.mixing.blends.blend import Draws, Masked, along
+from layermix.mixing.blends.arrays import along
+from layermix.mixing.blends.blend import Draws, Masked
 
 _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 

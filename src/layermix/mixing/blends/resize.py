@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing.blends.blend import Blend, Blended, Draws, kept, masked, positions, rows
+from layermix.mixing.blends.arrays import kept, masked, positions, rows
+from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.cut import span
 
 

@@ -127,3 +127,18 @@ def _refusal(labels: Tensor, size: tuple[int, ...]) -> str:
         f"mixed. {remedy}. For labels of positions mix where the activation has them too, or with "
         "blend='linear'"
     )
+
+
+def refuse_positions(labels: Tensor, blend: object) -> None:
+    """Refuse labels of positions, because a blend moves the partner's.
+
+    Raises
+    ------
+    InputError
+        For labels with more than one number for each example.
+    """
+    if labels.ndim > 1 + labels.is_floating_point():
+        raise InputError(
+            f"the labels have shape {tuple(labels.shape)}, one for each position, but the blend "
+            f"{blend!r} moves the partner's positions: use 'cut', 'grid' or 'fourier'"
+        )

@@ -205,3 +205,27 @@ def _remedy(labels: Tensor, shape: tuple[int, ...]) -> str:
     if labels.shape == shape:
         return ": convert them with .long()"
     return ": one class for each example" if len(shape) == 1 else ": one class for each position"
+
+
+def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
+    """Refuse what are no labels of a batch, or one of the mapping that are none.
+
+    Raises
+    ------
+    InputError
+        For something else than tensors, or another number of examples.
+    """
+    if isinstance(labels, Mapping):
+        for one in labels.values():
+            check_labels(one, batch)
+        return
+    if not isinstance(labels, Tensor):
+        raise InputError(
+            f"the labels are a {type(labels).__name__}, but must be a tensor: "
+            "torch.as_tensor(labels)"
+        )
+    if labels.ndim == 0 or labels.shape[0] != batch:
+        raise InputError(
+            f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "
+            f"batch of {batch}: draw a plan for each batch"
+        )
