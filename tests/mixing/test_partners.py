@@ -171,3 +171,13 @@ def test_partners_across_ranks_cannot_be_chosen_by_labels() -> None:
 def test_partners_across_ranks_are_one_permutation_of_the_joined_batch() -> None:
     parts = [Planner(["input"], rank=rank, ranks=3).draw(4).partner for rank in range(3)]
     assert sorted(torch.cat(parts).tolist()) == list(range(12))
+
+
+def test_partners_by_labels_need_one_kind_of_them() -> None:
+    planner, labels = Planner(["final"], partner="other_class"), torch.arange(4)
+    with pytest.raises(lm.InputError) as error:
+        planner.draw(4, labels={"digit": labels, "colour": labels})
+    assert str(error.value) == (
+        "OtherClass chooses partners by the labels of the batch of 4, but several were given, "
+        "'digit', 'colour', where one must be chosen: call draw(4, labels=...)"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -165,3 +166,18 @@ def test_scheduled_weights_are_not_reweighed() -> None:
     planner = Planner(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
     with pytest.raises(lm.InputError, match=r"^the weights follow Ramp\(.*: build the mixer with"):
         planner.choice.reweigh({"input": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"probability": Ramp(0.0, 2.0, over=4)}, "probability is 2.0, but it must be a number"),
+        ({"probability": Window(1.0, stop=3, outside=-1.0)}, "probability is -1.0, but it must be"),
+        ({"alpha": Ramp(1.0, 0.0, over=4)}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite"),
+    ],
+)
+def test_a_schedule_that_ends_where_it_must_not_is_refused_at_once(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(lm.InputError, match=f"^{re.escape(message)}"):
+        Planner(["final"], **settings)

@@ -147,3 +147,14 @@ def test_ratios_of_another_batch_are_refused() -> None:
     for use in (lambda: wrong.loss(torch.randn(4, 3)), lambda: wrong.dense(3)):
         with pytest.raises(lm.InputError, match=r"^values of shape \(4,\) cannot be weighed by"):
             use()
+
+
+def test_numbers_without_a_criterion_are_refused() -> None:
+    target = lm.Plan("input", torch.tensor(0.3), torch.arange(4)).target(torch.randn(4, 1))
+    with pytest.raises(lm.InputError) as error:
+        target.loss(torch.randn(4, 1))
+    assert str(error.value) == (
+        "the labels are floats of shape (4, 1), as the output, and the default loss of one column "
+        "is always zero: give a criterion, torch.nn.MSELoss() for numbers, "
+        "torch.nn.BCEWithLogitsLoss() for yes and no"
+    )

@@ -217,7 +217,7 @@ class Mixer(Drawing):
         return self._planner.draw(
             batch_size,
             "cpu" if parameter is None else parameter.device,
-            labels=labels if isinstance(labels, Tensor) else None,
+            labels=labels,
             inputs=None if inputs is None else self._wiring.examples(inputs),
         )
 

@@ -20,7 +20,7 @@ from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Amount, Per
-from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
 from layermix.mixing.settings import PATIENCE, by_epoch, refuse_ignored, warn_of_no_epoch
 from layermix.mixing.streams import Streams, seed_of
 from layermix.mixing.targets import Remix
@@ -104,7 +104,8 @@ class Planner:
         self._probability, self._remix = probability, remix
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
-        self._probability_now()
+        for end in ends_of(probability):
+            self._chance(end)
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ class Planner:
         batch_size: int,
         device: torch.device | str = "cpu",
         *,
-        labels: Tensor | None = None,
+        labels: Tensor | Mapping[str, Tensor] | None = None,
         inputs: Tensor | None = None,
     ) -> Plan:
         """Draw a plan for a batch.
@@ -150,7 +151,7 @@ class Planner:
         step = self.clock.step
         if self._by_epoch and step == PATIENCE and not self.clock.begun:
             warn_of_no_epoch(self._by_epoch)
-        mixed = self._streams.of("when", step).random() < self._probability_now()
+        mixed = self._streams.of("when", step).random() < self._chance(self._probability)
         point = self.choice.draw(self._streams.of("point", step), self.clock)
         ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
         partner = self._partner(batch_size, labels, inputs)
@@ -202,20 +203,29 @@ class Planner:
         self._amount.of_epoch = dict(state["epoch_ratios"])
         self.clock = Clock(**state["clock"])
 
-    def _probability_now(self) -> float:
-        value = number_of(self._probability, self.clock, "probability")
+    def _chance(self, probability: float | Schedule) -> float:
+        value = number_of(probability, self.clock, "probability")
         if not 0 <= value <= 1:
             raise InputError(f"probability is {value}, but it must be a number in [0, 1]")
         return value
 
-    def _partner(self, size: int, labels: Tensor | None, inputs: Tensor | None) -> np.ndarray:
+    def _partner(
+        self,
+        size: int,
+        labels: Tensor | Mapping[str, Tensor] | None,
+        inputs: Tensor | None,
+    ) -> np.ndarray:
         """Draw the partners of the batch, int64 (B,)."""
         rng, needs = self._streams.of("partner", self.clock.step), self.pairing.needs
         if (ranks := self._streams.ranks) > 1:
             return self.pairing(rng, ranks * size, None).reshape(ranks, size)[self._streams.rank]
         seen = {None: None, "labels": labels, "inputs": inputs}[needs]
-        if needs and (seen is None or len(seen) != size):
-            has = "none were given" if seen is None else f"those given are {tuple(seen.shape)}"
+        if needs and (not isinstance(seen, Tensor) or len(seen) != size):
+            has = "none were given"
+            if isinstance(seen, Tensor):
+                has = f"those given are {tuple(seen.shape)}"
+            if isinstance(seen, Mapping):
+                has = f"several were given, {', '.join(map(repr, seen))}, where one must be chosen"
             raise InputError(
                 f"{type(self.pairing).__name__} chooses partners by the {needs} of the batch of "
                 f"{size}, but {has}: call draw({size}, {needs}=...)"

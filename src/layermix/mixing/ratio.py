@@ -13,7 +13,7 @@ import numpy as np
 
 from layermix.errors import InputError, unknown
 from layermix.mixing.checks import is_number
-from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
 from layermix.mixing.streams import Streams
 
 Per = Literal["batch", "sample", "epoch"]
@@ -97,6 +97,8 @@ class Amount:
         self.of_epoch: dict[str, float] = {}
         for point in points:
             self._law(point, Clock())
+        for end in () if alpha is None else ends_of(alpha):
+            Beta(number_of(end, Clock(), "alpha"))
 
     def draw(self, point: str, size: int, streams: Streams, clock: Clock) -> np.ndarray:
         """Draw the ratio of a step, float64: () or, per sample, (size,)."""

@@ -149,6 +149,16 @@ class Window:
         return self.value if inside else self.outside
 
 
+def ends_of(setting: float | Schedule) -> list[float | Schedule]:
+    """Return the numbers between which a setting stays, as far as it tells; else itself.
+
+    What is wrong with one of them can then be said before training has come to it.
+    """
+    if isinstance(setting, Ramp):
+        return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
+    return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]
+
+
 def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
     """Return a setting that is one number, as it is now.
 

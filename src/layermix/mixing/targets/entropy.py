@@ -67,7 +67,18 @@ class CrossEntropy:
 
         They may be any numbers, such as several labels at once: torch's mean divides by how many
         rows there are, whatever they sum to and whatever the class weights.
+
+        Raises
+        ------
+        InputError
+            For an output of one column, of which cross-entropy is zero whatever it says.
         """
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise InputError(
+                f"the labels are floats of shape {tuple(target.shape)}, as the output, and "
+                f"{self.name} of one column is always zero: give a criterion, "
+                "torch.nn.MSELoss() for numbers, torch.nn.BCEWithLogitsLoss() for yes and no"
+            )
         loss = self._of_probabilities(logits, target.to(logits.dtype))
         return Parts(loss, torch.ones_like(loss))
 
