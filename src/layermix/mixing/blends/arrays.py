@@ -56,7 +56,7 @@ def weighed(own: Tensor, other: Tensor, ratio: Tensor) -> Tensor:
     """
     wide = torch.promote_types(own.dtype, torch.float32)
     ratio = ratio.to(wide)
-    return (ratio * own.to(wide) + (1 - ratio) * other.to(wide)).to(own.dtype)
+    return (ratio * own.to(wide)).addcmul_(1 - ratio, other.to(wide)).to(own.dtype)
 
 
 def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
