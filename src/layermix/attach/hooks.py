@@ -18,6 +18,7 @@ from layermix.attach.structure import Path, leaves, replace
 from layermix.attach.switch import Switch, only
 from layermix.errors import InputError
 from layermix.mixing import Plan
+from layermix.mixing.further import follow, grouped
 
 _UNKNOWN = Layout()
 
@@ -75,7 +76,8 @@ class Hook:
         if dim == 0 and len(tensor) != plan.batch_size:
             return self._grouped(tensor, plan)
         rows = tensor.movedim(dim, 0)
-        return plan.follow(rows, self.point, self.layout.channels(rows.shape[1:])).movedim(0, dim)
+        channels = self.layout.channels(rows.shape[1:])
+        return follow(rows, plan, self.point, channels).movedim(0, dim)
 
     def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int:
         """Return the dimension of the batch in the main tensor."""
@@ -101,8 +103,8 @@ class Hook:
         size, channels = len(tensor) // plan.batch_size, self.layout.channels(tensor.shape[1:])
         if plan.grows:
             rows, channels = tensor.unflatten(0, (-1, size)), {1: 2, -1: -1}[channels]
-            return plan.follow(rows, self.point, channels).flatten(0, 1)
-        return plan.grouped(size).follow(tensor, self.point, channels)
+            return follow(rows, plan, self.point, channels).flatten(0, 1)
+        return follow(tensor, grouped(plan, size), self.point, channels)
 
     def remove(self) -> None:
         """Take the hook out of the model."""

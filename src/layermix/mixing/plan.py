@@ -9,7 +9,6 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.mixing.blends import Beside, Blend, Blended, find_blend
-from layermix.mixing.blends.arrays import fitted, masked
 from layermix.mixing.blends.blend import whole
 from layermix.mixing.precision import full_precision
 from layermix.mixing.ranks import joined
@@ -45,6 +44,8 @@ class Plan:
         Whether partners are on all ranks of data parallel training, and count the joined batch.
     still
         Whether nothing is mixed in this step, whatever the rest says.
+    how
+        The blend itself, found once by its name: a compiled forward only reads it.
     left
         What the mix has left of the own labels, by mix point, for blends that know only then:
         weight and mask; empty before.
@@ -62,11 +63,10 @@ class Plan:
         default_factory=dict, init=False, repr=False
     )
 
-    # The blend itself, found once: a compiled forward only reads it.
-    _blend: Blend = field(init=False, repr=False)
+    how: Blend = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_blend", find_blend(self.blend))
+        object.__setattr__(self, "how", find_blend(self.blend))
         if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
             raise InputError(
                 "partner must be an int64 tensor of shape (B,), but it is "
@@ -89,12 +89,12 @@ class Plan:
     @property
     def grows(self) -> bool:
         """Whether the mix returns more rows than the batch has examples."""
-        return self._blend.grows and not self.still
+        return self.how.grows and not self.still
 
     @property
     def weight(self) -> Tensor | None:
         """The weight of the own label, or None where only the mix itself will tell it."""
-        return self.ratio if self.still else self._blend.weight(self.ratio, self.draws)
+        return self.ratio if self.still else self.how.weight(self.ratio, self.draws)
 
     def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
         """Mix an activation: a pure function, which leaves no note on the plan.
@@ -111,67 +111,19 @@ class Plan:
         InputError
             For what `layermix.mix` refuses.
         """
-        self._check(x)
+        self.check(x)
         if self.still:
             return Blended(x, self.ratio)
         other = self.of_partners(x)
         try:
             with full_precision(x):
-                blended = self._blend(x, other, self.ratio, self.draws, channels)
+                blended = self.how(x, other, self.ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
-        return whole(self._blend, x, blended)
-
-    def follow(self, x: Tensor, point: str, channels: int = 1) -> Tensor:
-        """Mix a further tensor of the same activation as the main one was mixed.
-
-        A blend that cuts takes from the partner the same positions, in maps of another size the
-        nearest.
-
-        Parameters
-        ----------
-        x
-            Floating-point tensor (B, ...).
-        point
-            Where the main tensor was mixed, which was noted there.
-        channels
-            Which dimension of `x` has the channels.
-
-        Raises
-        ------
-        InputError
-            For a tensor whose positions are not those of the main one.
-        """
-        if self.still or not self._blend.local:
-            return self.carry_out(x, channels).values
-        self._check(x)
-        mask = self.left[point][1] if point in self.left else None
-        mask = None if mask is None or self._blend.moves else fitted(mask, x, channels)
-        if mask is None:
-            raise InputError(
-                f"the blend {self.blend!r} tells positions apart, but several tensors come with "
-                f"one another here, and one of shape {tuple(x.shape)} does not have the positions "
-                "of the first: mix with blend='linear', or after a module that returns one tensor"
-            )
-        with full_precision(x):
-            return masked(x, self.of_partners(x), mask, channels)
-
-    def grouped(self, size: int) -> "Plan":
-        """Return the plan for tensors with `size` rows for each example, one after another."""
-        each = torch.arange(size, device=self.partner.device)
-        partner = (self.partner[:, None] * size + each).flatten()
-        ratio, draws = self.ratio, self.draws
-        if ratio.ndim:
-            ratio = ratio.repeat_interleave(size)
-            draws = {name: value.repeat_interleave(size, 0) for name, value in draws.items()}
-        many = replace(self, ratio=ratio, partner=partner, draws=draws)
-        for point, (weight, mask) in self.left.items():
-            rows = None if mask is None else mask.repeat_interleave(size if len(mask) > 1 else 1, 0)
-            many.left[point] = weight, rows
-        return many
+        return whole(self.how, x, blended)
 
     def note(self, point: str, blended: Blended) -> None:
         """Keep what a mix at a point has left of the own labels, where only it can tell.
@@ -219,14 +171,14 @@ class Plan:
             weight, mask = self._left()
         if weight.ndim == 2:
             return ManyTarget(labels, weight)
-        if self._blend.moves:
+        if self.how.moves:
             refuse_positions(labels, self.blend)
         ratio, theirs = ratio_of(weight, mask, labels), self.of_partners(labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
         mixed = MixedTarget(labels, theirs, ratio)
-        if isinstance(self._blend, Beside):
-            return BesideTarget(MixedTarget.clean(labels), mixed, self._blend.eta)
+        if isinstance(self.how, Beside):
+            return BesideTarget(MixedTarget.clean(labels), mixed, self.how.eta)
         return mixed
 
     def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
@@ -242,7 +194,8 @@ class Plan:
             draws={name: value.to(device) for name, value in self.draws.items()},
         )
 
-    def _check(self, x: Tensor) -> None:
+    def check(self, x: Tensor) -> None:
+        """Raise an `InputError` for a tensor that this plan cannot mix."""
         if not x.is_floating_point():
             raise InputError(
                 f"cannot mix a tensor of dtype {x.dtype} and shape {tuple(x.shape)}: mixing needs "
