@@ -112,7 +112,7 @@ def points(
     channels: int = 3,
     classes: int = 10,
     all: bool = False,
-    check: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
+    check: Annotated[tuple[str, ...] | None, arg(help_behavior_hint="")] = None,
     out: Path | None = None,
 ) -> None:
     """layermix points --net resnet18
@@ -130,7 +130,7 @@ def points(
             those of libraries (timm, torchvision, transformers), or single ones (timm:resnet18).
         out: With --check, also a table NAME.csv; one that was begun is continued.
     """
-    if check:
+    if check is not None:
         check_models(check, out, open_console())
         return
     say(open_console(), str(points_of(net, image_size, channels, classes, all=all)))

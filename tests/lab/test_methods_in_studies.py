@@ -73,6 +73,14 @@ def test_a_variant_that_cannot_be_is_refused_before_anything_runs(
         check_variants([variant], small_points())
 
 
+def test_two_names_of_one_method_are_refused() -> None:
+    with pytest.raises(lm.InputError) as error:
+        check_variants(["none", "mixup", "mixup@input:alpha=1.0"], small_points())
+    assert str(error.value) == (
+        "the variants 'mixup' and 'mixup@input:alpha=1.0' are the same: leave one out"
+    )
+
+
 def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["methods"])
     listed = capsys.readouterr().out

@@ -9,6 +9,7 @@ another: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -75,6 +76,10 @@ def check_variants(variants: Sequence[str], points: Points) -> tuple[str, ...]:
         _try(variant, points)
         if chosen.count(variant) > 1:
             raise InputError(f"the variant {variant!r} is given {chosen.count(variant)} times")
+    methods = {variant: _method_of(variant, points) for variant in chosen}
+    for one, other in combinations(chosen, 2):
+        if methods[one] and methods[one] == methods[other]:
+            raise InputError(f"the variants {one!r} and {other!r} are the same: leave one out")
     return chosen
 
 

@@ -27,7 +27,7 @@ _COLUMNS = ("seeds", "accuracy", "95% interval", "− none", "p", "p Holm", "NLL
 def table(summary: Summary) -> Table:
     """Return a table of all variants: test accuracy, its gain over no mixing, NLL and time."""
     found = Table(title=f"{summary.data}, {summary.net}: test data, mean over seeds")
-    found.add_column("variant")
+    found.add_column("variant", overflow="fold")
     for name in _COLUMNS:
         found.add_column(name, justify="right")
     for name, seeds, row in summary.rows():

@@ -47,8 +47,13 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
     Raises
     ------
     InputError
-        Where models are unknown, or the table is not to be a CSV file.
+        Where models are unknown or none are named, or the table is not to be a CSV file.
     """
+    if not what:
+        raise InputError(
+            f"no models are named: --check takes libraries ({', '.join(LIBRARIES)}) or single "
+            "models such as timm:resnet18"
+        )
     if out and out.suffix != ".csv":
         raise InputError(f"the table is {out}, but its name must end in .csv")
     rows = []
