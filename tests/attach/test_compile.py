@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from mixed_step import step
 from tiny_nets import NETS, Mlp, batch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter, CompileCounterWithBackend
@@ -30,15 +31,6 @@ def compiled(model: nn.Module, backend: Any = "aot_eager") -> nn.Module:
     result = torch.compile(model, backend=backend, fullgraph=True)
     assert isinstance(result, nn.Module)
     return result
-
-
-def step(mixer: lm.Mixer, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return output, loss and gradients of one step."""
-    mixer.model.zero_grad()
-    output, target = mixer(x, y)
-    loss = target.loss(output)
-    loss.backward()
-    return [output, loss, *(p.grad.clone() for p in mixer.model.parameters() if p.grad is not None)]
 
 
 @pytest.mark.parametrize(("net", "point"), CASES)

@@ -7,6 +7,7 @@ from typing import Any
 import across_worker
 import pytest
 import torch
+from mixed_step import step
 from tiny_nets import NETS, Mlp, batch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -31,15 +32,6 @@ def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm
     other = copy.deepcopy(one)
     options = {"at": POINTS[net], "blend": blend, "seed": 3, **options}
     return lm.Mixer(one, **options), lm.Mixer(other, one_graph=True, **options)
-
-
-def step(mixer: lm.Mixer, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return output, loss and gradients of one step."""
-    mixer.model.zero_grad()
-    output, target = mixer(x, y)
-    loss = target.loss(output)
-    loss.backward()
-    return [output, loss, *(p.grad.clone() for p in mixer.model.parameters() if p.grad is not None)]
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])

@@ -6,7 +6,6 @@ Masks come as booleans or as 0 and 1 (true means attend, but ignore where the na
 Shapes: (B, ...), whatever follows: (B, L), (B, 1, 1, L), (B, 1, L, L).
 """
 
-import torch
 from torch import Tensor
 
 from layermix.attach.structure import Path
@@ -28,9 +27,5 @@ def united(name: str, mask: Tensor, plan: Plan) -> Tensor:
     if mask.shape[:1] != (plan.batch_size,):
         return mask
     other = plan.of_partners(mask)
-    if mask.dtype == torch.bool and name.endswith("padding_mask"):
-        return mask & other
-    if mask.dtype == torch.bool:
-        return mask | other
     ignores = name.endswith("padding_mask") and not mask.is_floating_point()
     return mask.minimum(other) if ignores else mask.maximum(other)

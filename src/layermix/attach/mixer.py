@@ -16,7 +16,7 @@ from layermix.attach.candidates import AUTO, resolve
 from layermix.attach.drawing import Drawing
 from layermix.attach.mixpoint import MixPoint
 from layermix.attach.site import as_module, unwrap
-from layermix.attach.trial import unmixable
+from layermix.attach.trial import refusal
 from layermix.attach.wiring import Wiring
 from layermix.errors import InputError, unknown
 from layermix.mixing import (
@@ -244,7 +244,7 @@ class Mixer(Drawing):
 
         The first mixed step does this by itself. Call it in a loop that uses `draw` and `apply`.
         Of ``at="auto"`` the candidates that cannot be mixed are dropped. The blend is tried at each
-        point on zeros of its shape.
+        point, on a tensor of its shape without numbers.
 
         Parameters
         ----------
@@ -261,8 +261,10 @@ class Mixer(Drawing):
         """
         probe = self._wiring.probe(x, self.points)
         refused = probe.obstacles()
-        sound = [name for name in self.points if name not in refused]
-        refused |= unmixable(self._planner.blend, probe, sound)
+        for name in set(self.points) - set(refused):
+            plan = Planner([name], blend=self._planner.blend).draw(2)
+            if why := refusal(plan, probe.shape(name) or (), probe.channels(name)):
+                refused[name] = why
         if self._auto:
             self._planner.choice.drop(refused)
         self._wiring.learn(self.points, probe)

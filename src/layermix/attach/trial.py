@@ -1,21 +1,27 @@
-"""Can a blend mix what passes a mix point? It is tried on a tensor without numbers."""
+"""Can a plan mix what passes a mix point? Tried on a tensor that has a shape and no numbers."""
+
+from collections.abc import Sequence
 
 import torch
 
-from layermix.attach.probe import Probe
 from layermix.errors import InputError
-from layermix.mixing import Blend, Planner
+from layermix.mixing import Plan
 
 
-def unmixable(blend: str | Blend, probe: Probe, names: list[str]) -> dict[str, str]:
-    """Return the points whose activation a blend refuses, and why."""
-    found = {}
-    for name in names:
-        shape = probe.shape(name)
-        x = torch.empty(2, *(shape or ()), device="meta")
-        plan = Planner([name], blend=blend).draw(2, "meta")
-        try:
-            plan.carry_out(x, probe.channels(name) or 1)
-        except InputError as error:
-            found[name] = str(error)
-    return found
+def refusal(plan: Plan, example: Sequence[int], channels: int | None) -> str | None:
+    """Return why a plan for two examples cannot mix activations of a shape, or None when it can.
+
+    Parameters
+    ----------
+    plan
+        A plan for two examples.
+    example
+        Shape of one of them.
+    channels
+        Which dimension has the channels, counted with the batch; 1 where it is not known.
+    """
+    try:
+        plan.to("meta").carry_out(torch.empty(2, *example, device="meta"), channels or 1)
+    except InputError as error:
+        return str(error)
+    return None

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from layermix.attach import Points
+from layermix.attach.trial import refusal
 from layermix.errors import InputError, unknown
 from layermix.lab.training.recipe import Recipe
-from layermix.mixing import METHODS, Many, Method, Planner, method, mix
+from layermix.mixing import METHODS, Many, Method, Planner, method
 from layermix.mixing.methods import is_method
 
 
@@ -90,13 +91,11 @@ def _method_of(variant: str, points: Points) -> Method | None:
 
 
 def _try(variant: str, points: Points) -> None:
-    """Mix zeros of the shapes that a variant will meet: what cannot be mixed is told now."""
+    """Try the shapes that a variant will meet: what cannot be mixed is told now."""
     at = mix_points(variant, points)
     settings, rows = mixer_settings(variant, points, Recipe()), {row.name: row for row in points}
     for point in at:
         zeros, labels = torch.zeros(2, *(rows[point].shape or ())), torch.arange(2)
         plan = Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
-        try:
-            mix(zeros, plan, rows[point].channels or 1)
-        except InputError as error:
-            raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {error}") from None
+        if why := refusal(plan, zeros.shape[1:], rows[point].channels):
+            raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {why}")

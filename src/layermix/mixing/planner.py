@@ -151,18 +151,21 @@ class Planner:
         step = self.clock.step
         if self._by_epoch and step == PATIENCE and not self.clock.begun:
             warn_of_no_epoch(self._by_epoch)
-        mixed = self._streams.of("when", step).random() < self._chance(self._probability)
+        chance = self._chance(self._probability)
+        mixed = chance == 1 or self._streams.of("when", step).random() < chance
         point = self.choice.draw(self._streams.of("point", step), self.clock)
         ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
         partner = self._partner(batch_size, labels, inputs)
         draws = self._blend.draw(self._streams.of("blend", step), ratio.shape, batch_size)
         self.clock.step += 1
         ratio = torch.as_tensor(ratio, dtype=torch.float32)
-        own = torch.arange(batch_size) + self._streams.rank * batch_size * (self._streams.ranks > 1)
+        if not mixed:
+            first = self._streams.rank * batch_size if self._streams.ranks > 1 else 0
+            ratio, partner = torch.ones_like(ratio), np.arange(first, first + batch_size)
         plan = Plan(
             point,
-            ratio if mixed else torch.ones_like(ratio),
-            torch.from_numpy(partner).to(torch.int64) if mixed else own,
+            ratio,
+            torch.from_numpy(partner).to(torch.int64),
             self.blend,
             {name: _tensor(value) for name, value in draws.items()},
             remix=self._remix,

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from layermix.mixing import checks
 from layermix.mixing.blends.arrays import positions
-from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.blend import Blended, ByRatio, Draws
 from layermix.mixing.blends.linear import interpolate
 
 
 @dataclass(frozen=True)
-class Aligned(Blend):
+class Aligned(ByRatio):
     """Mix with the partner, aligned by optimal transport.
 
     Attributes
@@ -45,10 +45,6 @@ class Aligned(Blend):
     def moves(self) -> bool:
         """Whether positions of the partner end up elsewhere: to those of the own example."""
         return True
-
-    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the own label: the ratio."""
-        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

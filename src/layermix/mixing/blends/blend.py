@@ -112,6 +112,15 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class ByRatio(Blend):
+    """A blend whose label is mixed by the ratio, whatever it does with activations."""
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return the weight of the own label: the ratio."""
+        return ratio
+
+
+@dataclass(frozen=True)
 class Masked(Blend):
     """A blend in which each position is of the own example, or of its partner."""
 

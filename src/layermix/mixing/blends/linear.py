@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from layermix.mixing.blends.arrays import along, weighed
-from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.blend import Blended, ByRatio, Draws
 
 
 @dataclass(frozen=True)
-class Linear(Blend):
+class Linear(ByRatio):
     """The blend of mixup and Manifold Mixup."""
-
-    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the own label: the ratio."""
-        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

@@ -13,24 +13,20 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.blends.arrays import along, positions
-from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.blend import Blend, Blended, ByRatio, Draws
 from layermix.mixing.blends.linear import interpolate
 
 _LEAST = 1e-5  # variance added
 
 
 @dataclass(frozen=True)
-class Exchange(Blend):
+class Exchange(ByRatio):
     """MoEx: take the partner's moments over channels; labels are mixed by the ratio."""
 
     @property
     def usual(self) -> float:
         """The ratio, which says how much moments tell of the class: 0.9 in the paper."""
         return 0.9
-
-    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the own label: the ratio."""
-        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from layermix.mixing import checks, field
 from layermix.mixing.blends.arrays import along, rows
-from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.blend import Blended, ByRatio, Draws
 from layermix.mixing.blends.linear import interpolate
 
 
 @dataclass(frozen=True)
-class Noisy(Blend):
+class Noisy(ByRatio):
     """Mix linearly, and add noise.
 
     Attributes
@@ -45,10 +45,6 @@ class Noisy(Blend):
             "strength": rng.beta(2, 5, size=(*rows, 2)),
             "seed": field.seeds(rng, (*rows, 2)),
         }
-
-    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the own label: the ratio."""
-        return ratio
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
