@@ -10,6 +10,8 @@ from torch import Tensor
 from layermix.errors import InputError, RunError
 from layermix.mixing.blends import Beside, Blend, Blended, find_blend
 from layermix.mixing.blends.blend import whole
+from layermix.mixing.blends.pairs import Pairs
+from layermix.mixing.device import moved
 from layermix.mixing.precision import full_precision
 from layermix.mixing.ranks import joined
 from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
@@ -46,6 +48,8 @@ class Plan:
         Whether nothing is mixed in this step, whatever the rest says.
     how
         The blend itself, found once by its name: a compiled forward only reads it.
+    pairs
+        Ratio and partners, with what the gradient of a linear mix needs.
     left
         What the mix has left of the own labels, by mix point, for blends that know only then:
         weight and mask; empty before.
@@ -64,6 +68,7 @@ class Plan:
     )
 
     how: Blend = field(init=False, repr=False)
+    pairs: Pairs = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "how", find_blend(self.blend))
@@ -80,6 +85,7 @@ class Plan:
                 f"ratio must be a float tensor of shape () or ({self.batch_size},), but it is "
                 f"{self.ratio.dtype} of shape {tuple(self.ratio.shape)}"
             )
+        object.__setattr__(self, "pairs", Pairs.of(self.ratio, self.partner, self.across))
 
     @property
     def batch_size(self) -> int:
@@ -114,16 +120,20 @@ class Plan:
         self.check(x)
         if self.still:
             return Blended(x, self.ratio)
-        other = self.of_partners(x)
         try:
             with full_precision(x):
-                blended = self.how(x, other, self.ratio, self.draws, channels)
+                blended = self._blended(x, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
                 "it with a mixer, or hand over what the blend's draw() returns"
             ) from None
         return whole(self.how, x, blended)
+
+    def _blended(self, x: Tensor, channels: int) -> Blended:
+        if self.across:
+            return self.how(x, self.of_partners(x), self.ratio, self.draws, channels)
+        return self.how.of_batch(x, self.pairs, self.ratio, self.draws, channels)
 
     def note(self, point: str, blended: Blended) -> None:
         """Keep what a mix at a point has left of the own labels, where only it can tell.
@@ -187,12 +197,11 @@ class Plan:
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
-        return replace(
-            self,
-            ratio=self.ratio.to(device),
-            partner=self.partner.to(device),
-            draws={name: value.to(device) for name, value in self.draws.items()},
-        )
+        pairs = self.pairs.to(device)
+        draws = {name: moved(value, device) for name, value in self.draws.items()}
+        plan = replace(self, ratio=pairs.ratio, partner=pairs.partner, draws=draws)
+        object.__setattr__(plan, "pairs", pairs)
+        return plan
 
     def check(self, x: Tensor) -> None:
         """Raise an `InputError` for a tensor that this plan cannot mix."""

@@ -14,5 +14,8 @@ def full_precision(x: Tensor) -> AbstractContextManager:
     """Return a context without autocast on the device of `x`."""
     kind = x.device.type
     if kind == "meta" or not torch.is_autocast_enabled(kind):
-        return nullcontext()
+        return _NOTHING
     return torch.autocast(kind, enabled=False)
+
+
+_NOTHING = nullcontext()

@@ -41,8 +41,8 @@ def masked(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tensor:
     return weighed(own, other, mask)
 
 
-def weighed(own: Tensor, other: Tensor, ratio: Tensor) -> Tensor:
-    """Return ``ratio * own + (1 - ratio) * other`` in the dtype of `own`.
+def weighed(own: Tensor, other: Tensor, ratio: Tensor, rest: Tensor | None = None) -> Tensor:
+    """Return ``ratio * own + rest * other`` in the dtype of `own`.
 
     Halves are computed in float32, where a ratio close to 0 or 1 keeps its digits. Both weights are
     taken, and not the difference of the activations, so that -inf mixed with itself is -inf.
@@ -53,10 +53,13 @@ def weighed(own: Tensor, other: Tensor, ratio: Tensor) -> Tensor:
         Floating-point tensors of the same shape and dtype.
     ratio
         Float, in a shape that multiplies them.
+    rest
+        Likewise; 1 - ratio when left out.
     """
     wide = torch.promote_types(own.dtype, torch.float32)
     ratio = ratio.to(wide)
-    return (ratio * own.to(wide)).addcmul_(1 - ratio, other.to(wide)).to(own.dtype)
+    rest = 1 - ratio if rest is None else rest.to(wide)
+    return (ratio * own.to(wide)).addcmul_(rest, other.to(wide)).to(own.dtype)
 
 
 def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:

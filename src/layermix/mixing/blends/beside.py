@@ -15,6 +15,7 @@ from torch import Tensor
 from layermix.mixing import checks
 from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.linear import Linear
+from layermix.mixing.blends.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -67,5 +68,14 @@ class Beside(Blend):
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
         """Mix activations: (B, ...) becomes (2B, ...)."""
-        mixed = self.blend(own, other, ratio, draws, channels)
-        return mixed._replace(values=torch.cat([own, mixed.values]))
+        return _beside(own, self.blend(own, other, ratio, draws, channels))
+
+    def of_batch(
+        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix a batch as the other blend does; see `Blend`."""
+        return _beside(x, self.blend.of_batch(x, pairs, ratio, draws, channels))
+
+
+def _beside(own: Tensor, mixed: Blended) -> Blended:
+    return mixed._replace(values=torch.cat([own, mixed.values]))

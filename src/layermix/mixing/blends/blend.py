@@ -18,6 +18,7 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.blends.arrays import kept, masked, positions, rows
+from layermix.mixing.blends.pairs import Pairs
 
 Draws = Mapping[str, Tensor]
 """The random numbers of a plan by name; their first dimensions are those of the ratio."""
@@ -109,6 +110,16 @@ class Blend:
             For an activation of a shape that this blend cannot mix.
         """
         raise NotImplementedError
+
+    def of_batch(
+        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix the activations of a batch, (B, ...), in pairs.
+
+        It calls the blend on the activations and on those of the partners. Blends that need not
+        have those in memory do better.
+        """
+        return self(x, x[pairs.partner], ratio, draws, channels)
 
 
 @dataclass(frozen=True)

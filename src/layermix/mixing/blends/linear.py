@@ -10,6 +10,7 @@ from torch import Tensor
 
 from layermix.mixing.blends.arrays import along, weighed
 from layermix.mixing.blends.blend import Blended, ByRatio, Draws
+from layermix.mixing.blends.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,14 @@ class Linear(ByRatio):
     ) -> Blended:
         """Mix activations of any shape; see `Blend`."""
         return Blended(interpolate(own, other, ratio), ratio)
+
+    def of_batch(
+        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix a batch in one pass; see `Blend`."""
+        if type(self).__call__ is not Linear.__call__:  # a blend made of this one
+            return super().of_batch(x, pairs, ratio, draws, channels)
+        return Blended(pairs.mix(x), ratio)
 
 
 def interpolate(x1: Tensor, x2: Tensor, ratio: Tensor) -> Tensor:

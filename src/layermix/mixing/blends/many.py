@@ -21,6 +21,7 @@ from torch import Tensor
 from layermix.mixing import checks
 from layermix.mixing.blends.arrays import positions
 from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Many(Blend):
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
         """Return the weight of each label in each mix, (N, B)."""
         return None if self.dense else draws["weights"]
+
+    def of_batch(
+        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix a batch, which has no pairs here; see `Blend`."""
+        return self(x, x, ratio, draws, channels)
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

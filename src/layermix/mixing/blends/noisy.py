@@ -18,6 +18,7 @@ from layermix.mixing import checks, field
 from layermix.mixing.blends.arrays import along, rows
 from layermix.mixing.blends.blend import Blended, ByRatio, Draws
 from layermix.mixing.blends.linear import interpolate
+from layermix.mixing.blends.pairs import Pairs
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,21 @@ class Noisy(ByRatio):
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
         """Mix activations of any shape; see `Blend`."""
-        shape, wide = tuple(own.shape[1:]), torch.promote_types(own.dtype, torch.float32)
+        return self._noisy(interpolate(own, other, ratio), ratio, draws)
+
+    def of_batch(
+        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix a batch in one pass, then add the noise; see `Blend`."""
+        return self._noisy(pairs.mix(x), ratio, draws)
+
+    def _noisy(self, mixed: Tensor, ratio: Tensor, draws: Draws) -> Blended:
+        shape, wide = tuple(mixed.shape[1:]), torch.promote_types(mixed.dtype, torch.float32)
         strength = draws["strength"].to(wide).reshape(-1, 2) * (rows(ratio) < 1)[:, None]
-        add, multiply = (along(s, own.ndim) for s in strength.unbind(1))
+        add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
         if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
-            seeds = seeds + torch.arange(len(own), device=seeds.device)[:, None]
+            seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
         factor = 1 + self.multiplicative * multiply * (2 * field.uniform(seeds[:, 1], shape) - 1)
         noise = self.additive * add * field.normal(seeds[:, 0], shape, wide)
-        mixed = interpolate(own, other, ratio)
-        return Blended(mixed * factor.to(own.dtype) + noise.to(own.dtype), ratio)
+        return Blended(mixed * factor.to(mixed.dtype) + noise.to(mixed.dtype), ratio)

@@ -1,0 +1,232 @@
+"""The linear mix of a batch in one pass: the numbers and gradients of the formula, less work."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+import torch.autograd.forward_ad as forward_mode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import layermix as lm
+from layermix.mixing import Linear
+from layermix.mixing.blends.pairs import Pairs
+
+EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
+SHAPES = [(), (3,), (2, 5), (3, 4, 4), (2, 3, 2, 2)]
+TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")
+FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Tensor, lm.Plan]:
+    """Draw a tensor of any shape and memory format, and a plan, of which half are permutations."""
+    size = draw(st.integers(1, 13))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    dtype = draw(st.sampled_from([torch.float64, torch.float32]))
+    x = torch.randn(size, *draw(st.sampled_from(SHAPES)), generator=generator, dtype=dtype)
+    if x.ndim in FORMATS and draw(st.booleans()):
+        x = x.contiguous(memory_format=FORMATS[x.ndim])
+    if x.ndim > 1 and draw(st.booleans()):
+        x = x.repeat_interleave(2, 1)[:, ::2]  # rows that are not dense
+    ratio = torch.rand(draw(st.sampled_from([(), (size,)])), generator=generator)
+    partner = torch.randint(size, (size,), generator=generator)
+    if draw(st.booleans()):
+        partner = torch.randperm(size, generator=generator)
+    return x, lm.Plan("input", ratio, partner)
+
+
+def formula(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix as the papers write it."""
+    ratio = plan.ratio.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    return ratio * x + (1 - ratio) * x[plan.partner]
+
+
+@EXAMPLES
+@given(cases())
+def test_gradients_are_those_of_the_formula(case: tuple[Tensor, lm.Plan]) -> None:
+    x, plan = case
+    x.requires_grad_()
+    weights = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+    (found,) = torch.autograd.grad((lm.mix(x, plan) * weights).sum(), x)
+    (expected,) = torch.autograd.grad((formula(x, plan) * weights).sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
+@TORCH_WARNS_OF_ITSELF
+@pytest.mark.parametrize("partner", [[2, 0, 1, 3], [1, 1, 0, 1]])
+@pytest.mark.parametrize("ratio", [0.3, [0.1, 0.9, 0.5, 1.0]])
+def test_second_derivatives_and_forward_mode_are_right(
+    partner: list[int], ratio: float | list[float]
+) -> None:
+    plan = lm.Plan("input", torch.tensor(ratio), torch.tensor(partner))
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+
+    def function(x: Tensor) -> Tensor:
+        return lm.mix(x.sin(), plan) ** 2
+
+    assert torch.autograd.gradcheck(function, x, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, x)
+
+
+@TORCH_WARNS_OF_ITSELF
+def test_forward_mode_works_in_single_precision() -> None:
+    plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 0]))
+    x = torch.randn(2, 3, requires_grad=True)
+    with forward_mode.dual_level():
+        mixed = lm.mix(forward_mode.make_dual(x, torch.tensor([[4.0] * 3, [0.0] * 3])), plan)
+        tangent = forward_mode.unpack_dual(mixed).tangent
+    assert tangent is not None
+    assert tangent.tolist() == [[1.0] * 3, [3.0] * 3]
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+def test_function_transforms_see_the_formula() -> None:
+    plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 0]))
+    x = torch.randn(5, 3, 4)
+    mapped = torch.func.vmap(lambda each: lm.mix(each, plan))(x)
+    torch.testing.assert_close(mapped, torch.stack([formula(each, plan) for each in x]))
+    gradient = torch.func.grad(lambda each: lm.mix(each, plan).square().sum())(x[0])
+    expected = torch.func.grad(lambda each: formula(each, plan).square().sum())(x[0])
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_a_ratio_that_is_learned_has_a_gradient() -> None:
+    ratio = torch.tensor(0.25, requires_grad=True)
+    plan = lm.Plan("input", ratio, torch.tensor([1, 0]))
+    lm.mix(torch.tensor([[1.0], [4.0]]), plan)[0].sum().backward()
+    assert ratio.grad is not None
+    assert ratio.grad == -3
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 2, 3, 3)])
+def test_what_is_mixed_may_be_overwritten_by_the_next_layer(shape: tuple[int, ...]) -> None:
+    plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 3, 0]))
+    x = torch.randn(shape, requires_grad=True)
+    (found,) = torch.autograd.grad(nn.ReLU(inplace=True)(lm.mix(x, plan)).sum(), x)
+    (expected,) = torch.autograd.grad(formula(x, plan).relu().sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
+class Counted(TorchDispatchMode):
+    """Counts the bytes that operations return, and notes which they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes, self.names = 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        first = out[0] if isinstance(out, tuple) else out
+        if isinstance(first, Tensor) and not (func.is_view or func._schema.is_mutable):
+            self.bytes += first.numel() * first.element_size()
+        self.names.add(func.overloadpacket.__name__)
+        return out
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_mix_and_its_gradient_write_each_number_once(memory_format: torch.memory_format) -> None:
+    x = torch.randn(8, 16, 12, 12).contiguous(memory_format=memory_format).requires_grad_()
+    plan, gradient = lm.Plan("input", torch.tensor(0.3), torch.randperm(8)), torch.randn_like(x)
+    with Counted() as count:
+        torch.autograd.grad(lm.mix(x, plan), x, gradient)
+    assert count.bytes < 2.1 * x.nbytes  # one tensor forward, one back
+    assert not {"index", "index_put", "index_put_", "_index_put_impl_"} & count.names
+
+
+def test_a_mix_keeps_nothing_for_its_gradient() -> None:
+    kept = []
+    x, plan = (
+        torch.randn(4, 6, requires_grad=True),
+        lm.Plan("input", torch.rand(4), torch.arange(4)),
+    )
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        lm.mix(x, plan)
+    assert not kept
+
+
+def test_a_blend_made_of_the_linear_one_mixes_in_its_own_way() -> None:
+    @dataclass(frozen=True)
+    class Doubled(Linear):
+        def __call__(self, own, other, ratio, draws, channels):
+            found = super().__call__(own, other, ratio, draws, channels)
+            return found._replace(values=2 * found.values)
+
+    x = torch.tensor([[1.0], [4.0]])
+    plan = lm.Plan("input", torch.tensor(0.5), torch.tensor([1, 0]), Doubled())
+    assert lm.mix(x, plan).tolist() == [[5.0], [5.0]]
+
+
+@pytest.mark.parametrize(("partner", "wrong"), [([0, 3, 1], 3), ([0, -1, 1], -1)])
+def test_partners_outside_the_batch_are_refused(partner: list[int], wrong: int) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Plan("input", torch.tensor(0.5), torch.tensor(partner))
+    assert str(error.value) == (
+        f"partner has {wrong}, but the examples of a batch of 3 are numbered from 0 to 2"
+    )
+
+
+def test_a_changed_plan_has_the_gradient_of_its_own_partners() -> None:
+    from dataclasses import replace
+
+    plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 0]))
+    other = replace(plan, partner=torch.tensor([2, 0, 1]))
+    x = torch.randn(3, 2, requires_grad=True)
+    weights = torch.tensor([[1.0], [10.0], [100.0]])
+    (found,) = torch.autograd.grad((lm.mix(x, other) * weights).sum(), x)
+    assert found[:, 0].tolist() == [0.25 + 7.5, 2.5 + 75, 25 + 0.75]
+
+
+def test_the_inverse_is_known_of_permutations_alone() -> None:
+    known = Pairs.of(torch.tensor(0.5), torch.tensor([2, 0, 1])).inverse
+    assert known is not None
+    assert known.tolist() == [1, 2, 0]
+    assert Pairs.of(torch.tensor(0.5), torch.tensor([1, 1, 0])).inverse is None
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
+def test_the_default_compiler_fuses_the_same_mix() -> None:
+    plan = lm.Plan("input", torch.rand(4), torch.tensor([1, 2, 3, 0]))
+    x = torch.randn(4, 3, 5, 5, requires_grad=True)
+
+    def step(x: Tensor) -> Tensor:
+        return lm.mix(x.sin(), plan).square().sum()
+
+    (found,) = torch.autograd.grad(torch.compile(step, fullgraph=True)(x), x)
+    (expected,) = torch.autograd.grad(formula(x.sin(), plan).square().sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
+KERNEL = """
+import torch
+from layermix.mixing.blends.kernel import mix_rows
+
+for dtype in (torch.float32, torch.bfloat16, torch.float16):
+    for n in (1, 5, 100, 3000):
+        for ratio in (torch.tensor(0.3), torch.rand(7)):
+            for back in (False, True):
+                x, partner = torch.randn(7, n).to(dtype), torch.randperm(7)
+                rest = (1 - ratio)[partner] if back and ratio.ndim else 1 - ratio
+                own, rest = (each.reshape(-1, 1) for each in (ratio, rest))
+                exact = own * x.float() + rest * x.float()[partner]
+                found = mix_rows(x, ratio, partner, back)
+                assert found.dtype == dtype
+                error = (found.float() - exact).abs().max()
+                assert error <= 4 * torch.finfo(dtype).eps * x.abs().max(), (dtype, n, back)
+print("right")
+"""
+
+
+def test_the_kernel_of_a_gpu_has_the_same_numbers() -> None:
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}  # its own interpreter, on the CPU
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout == "right\n", done.stderr
