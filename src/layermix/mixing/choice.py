@@ -53,11 +53,11 @@ class Choice:
         """The points that can be drawn."""
         return tuple(self.weights)
 
-    def draw(self, rng: np.random.Generator, clock: Clock | None = None) -> str:
+    def draw(self, rng: np.random.Generator | None, clock: Clock | None = None) -> str:
         """Draw a point, by the weights that a schedule has now; from one point nothing is drawn."""
         if self._schedule and clock:
             self.weights = self._named(self._schedule, clock)
-        if len(self.weights) == 1:
+        if len(self.weights) == 1 or rng is None:
             return self.points[0]
         shares = list(self.weights.values())
         return self.points[rng.choice(len(shares), p=shares)]

@@ -1,7 +1,7 @@
 """The plan: one immutable draw of (mix point, ratio, partner, blend), made before the forward."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from typing import overload
 
 import torch
@@ -50,6 +50,8 @@ class Plan:
         The blend itself, found once by its name: a compiled forward only reads it.
     pairs
         Ratio and partners, with what the gradient of a linear mix needs.
+    ready
+        These, where they are at hand; made of ratio and partner when left out.
     left
         What the mix has left of the own labels, by mix point, for blends that know only then:
         weight and mask; empty before.
@@ -69,8 +71,9 @@ class Plan:
 
     how: Blend = field(init=False, repr=False)
     pairs: Pairs = field(init=False, repr=False)
+    ready: InitVar[Pairs | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, ready: Pairs | None) -> None:
         object.__setattr__(self, "how", find_blend(self.blend))
         if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
             raise InputError(
@@ -85,7 +88,8 @@ class Plan:
                 f"ratio must be a float tensor of shape () or ({self.batch_size},), but it is "
                 f"{self.ratio.dtype} of shape {tuple(self.ratio.shape)}"
             )
-        object.__setattr__(self, "pairs", Pairs.of(self.ratio, self.partner, self.across))
+        pairs = ready or Pairs.of(self.ratio, self.partner, self.across)
+        object.__setattr__(self, "pairs", pairs)
 
     @property
     def batch_size(self) -> int:
@@ -199,9 +203,7 @@ class Plan:
         """Return the same plan with its tensors on `device`."""
         pairs = self.pairs.to(device)
         draws = {name: moved(value, device) for name, value in self.draws.items()}
-        plan = replace(self, ratio=pairs.ratio, partner=pairs.partner, draws=draws)
-        object.__setattr__(plan, "pairs", pairs)
-        return plan
+        return replace(self, ratio=pairs.ratio, partner=pairs.partner, draws=draws, ready=pairs)
 
     def check(self, x: Tensor) -> None:
         """Raise an `InputError` for a tensor that this plan cannot mix."""

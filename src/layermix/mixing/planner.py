@@ -7,7 +7,7 @@ per epoch, and each rank has its own partners, ratios per sample and what a blen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.ahead import Ahead, Drawn, plans_of
 from layermix.mixing.blends import Blend, find_blend
 from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
@@ -105,7 +106,10 @@ class Planner:
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
         for end in ends_of(probability):
-            self._chance(end)
+            self._chance(end, self.clock)
+        scheduled = any(isinstance(each, Schedule) for each in (alpha, probability, weights))
+        free = not (scheduled or self.pairing.needs or self._blend.grows)
+        self._ahead = Ahead() if free else None
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -148,34 +152,53 @@ class Planner:
         """
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
-        step = self.clock.step
-        if self._by_epoch and step == PATIENCE and not self.clock.begun:
+        if self._by_epoch and self.clock.step == PATIENCE and not self.clock.begun:
             warn_of_no_epoch(self._by_epoch)
-        chance = self._chance(self._probability)
-        mixed = chance == 1 or self._streams.of("when", step).random() < chance
-        point = self.choice.draw(self._streams.of("point", step), self.clock)
-        ratio = self._amount.draw(point, batch_size, self._streams, self.clock)
-        partner = self._partner(batch_size, labels, inputs)
-        draws = self._blend.draw(self._streams.of("blend", step), ratio.shape, batch_size)
+        if self._ahead is None:
+            of_batch = {"labels": labels, "inputs": inputs}
+            (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device)
+        else:
+            # Weights by identity: each change of them is a new dict.
+            now = (
+                batch_size,
+                device,
+                self._streams.rank,
+                self._streams.ranks,
+                id(self.choice.weights),
+            )
+            plan = self._ahead.take(self.clock.step, now, self._several)
         self.clock.step += 1
-        ratio = torch.as_tensor(ratio, dtype=torch.float32)
+        return plan
+
+    def _several(self, count: int, batch_size: int, device: torch.device | str) -> list[Plan]:
+        """Draw the plans of the next steps."""
+        clocks = (replace(self.clock, step=self.clock.step + k) for k in range(count))
+        return self._plans([self._drawn(clock, batch_size, {}) for clock in clocks], device)
+
+    def _plans(self, drawn: list[Drawn], device: torch.device | str) -> list[Plan]:
+        across = self._streams.ranks > 1
+        return plans_of(drawn, device, across, blend=self.blend, remix=self._remix)
+
+    def _drawn(self, clock: Clock, size: int, of_batch: Mapping[str, Any]) -> Drawn:
+        """Draw what the plan of a step is made of."""
+        streams, step = self._streams, clock.step
+        chance = self._chance(self._probability, clock)
+        mixed = chance == 1 or streams.of("when", step).random() < chance
+        several = len(self.choice.points) > 1
+        point = self.choice.draw(streams.of("point", step) if several else None, clock)
+        ratio = self._amount.draw(point, size, streams, clock)
+        partner = self._partner(step, size, of_batch)
+        draws = {}
+        if type(self._blend).draw is not Blend.draw:
+            draws = self._blend.draw(streams.of("blend", step), ratio.shape, size)
         if not mixed:
-            first = self._streams.rank * batch_size if self._streams.ranks > 1 else 0
-            ratio, partner = torch.ones_like(ratio), np.arange(first, first + batch_size)
-        plan = Plan(
-            point,
-            ratio,
-            torch.from_numpy(partner).to(torch.int64),
-            self.blend,
-            {name: _tensor(value) for name, value in draws.items()},
-            remix=self._remix,
-            across=self._streams.ranks > 1,
-            still=not mixed,
-        )
-        return plan if torch.device(device).type == "cpu" else plan.to(device)
+            first = streams.rank * size if streams.ranks > 1 else 0
+            ratio, partner = np.ones_like(ratio), np.arange(first, first + size)
+        return Drawn(point, ratio, partner, draws, still=not mixed)
 
     def next_epoch(self) -> None:
         """Begin an epoch: schedules by epoch go on, and ratios per epoch are drawn."""
+        self._forget()
         self.clock.next_epoch()
         self._amount.next_epoch(self._streams, self.clock)
 
@@ -201,42 +224,26 @@ class Planner:
                 f"this is not the state of a planner: it has the keys {sorted(state)}. "
                 "Load what state_dict() returned"
             )
+        self._forget()
         self.choice.load_state_dict(state["choice"])
         self._streams.seed = seed_of(state["seed"])
         self._amount.of_epoch = dict(state["epoch_ratios"])
         self.clock = Clock(**state["clock"])
 
-    def _chance(self, probability: float | Schedule) -> float:
-        value = number_of(probability, self.clock, "probability")
+    def _forget(self) -> None:
+        """Draw anew what was drawn ahead."""
+        if self._ahead is not None:
+            self._ahead = Ahead()
+
+    def _chance(self, probability: float | Schedule, clock: Clock) -> float:
+        value = number_of(probability, clock, "probability")
         if not 0 <= value <= 1:
             raise InputError(f"probability is {value}, but it must be a number in [0, 1]")
         return value
 
-    def _partner(
-        self,
-        size: int,
-        labels: Tensor | Mapping[str, Tensor] | None,
-        inputs: Tensor | None,
-    ) -> np.ndarray:
+    def _partner(self, step: int, size: int, of_batch: Mapping[str, Any]) -> np.ndarray:
         """Draw the partners of the batch, int64 (B,)."""
-        rng, needs = self._streams.of("partner", self.clock.step), self.pairing.needs
-        if (ranks := self._streams.ranks) > 1:
+        rng, ranks = self._streams.of("partner", step), self._streams.ranks
+        if ranks > 1:
             return self.pairing(rng, ranks * size, None).reshape(ranks, size)[self._streams.rank]
-        seen = {None: None, "labels": labels, "inputs": inputs}[needs]
-        if needs and (not isinstance(seen, Tensor) or len(seen) != size):
-            has = "none were given"
-            if isinstance(seen, Tensor):
-                has = f"those given are {tuple(seen.shape)}"
-            if isinstance(seen, Mapping):
-                has = f"several were given, {', '.join(map(repr, seen))}, where one must be chosen"
-            raise InputError(
-                f"{type(self.pairing).__name__} chooses partners by the {needs} of the batch of "
-                f"{size}, but {has}: call draw({size}, {needs}=...)"
-            )
-        return self.pairing(rng, size, seen)
-
-
-def _tensor(value: np.ndarray) -> Tensor:
-    """Return what a blend drew as a tensor: floats in float32, seeds in int64."""
-    tensor = torch.from_numpy(np.asarray(value))
-    return tensor.float() if tensor.is_floating_point() else tensor
+        return self.pairing(rng, size, self.pairing.look(of_batch, size))

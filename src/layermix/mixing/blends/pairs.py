@@ -18,8 +18,8 @@ Shapes: B examples; x (B, ...).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.blends.arrays import along, weighed
+from layermix.mixing.blends.bags import Bags, bags_of
 from layermix.mixing.device import moved
 
 
@@ -45,15 +46,14 @@ class Pairs:
     inverse
         Whose partner each example is, int64 (B,); None where partners are no permutation, or it
         is not known.
-    back
-        Whether the pairs are those of the gradient, in which the second has the weight that its
-        own pair gives its partner.
+    bags
+        What was made of them for the CPU: by whether it is for the gradient.
     """
 
     ratio: Tensor
     partner: Tensor
     inverse: Tensor | None = None
-    back: bool = False
+    bags: dict[bool, Bags] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ratio: Tensor, partner: Tensor, across: bool = False) -> "Pairs":
@@ -66,7 +66,7 @@ class Pairs:
         """
         if torch.compiler.is_compiling() or type(partner) is not Tensor or not partner.is_cpu:
             return cls(ratio, partner)
-        inverse = _inverse(partner)
+        inverse = inverse_of(partner)
         if inverse is None and not across:
             _check(partner)
         return cls(ratio, partner, inverse)
@@ -74,59 +74,50 @@ class Pairs:
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
         inverse = None if self.inverse is None else moved(self.inverse, device)
-        return Pairs(moved(self.ratio, device), moved(self.partner, device), inverse, self.back)
+        return Pairs(moved(self.ratio, device), moved(self.partner, device), inverse)
 
     def mix(self, x: Tensor) -> Tensor:
         """Return each example mixed with its partner, in dtype and memory format of `x`."""
-        if torch._C._are_functorch_transforms_active() or self.ratio.requires_grad:
-            return self._plain(x)
-        if x.requires_grad and torch.is_grad_enabled():
-            way = _Compiled if torch.compiler.is_compiling() else _Eager
-            return way.apply(x, self)  # pyright: ignore[reportReturnType]
-        return self._mixed(x)
+        return self._product(x, back=False)
 
     def gradient(self, g: Tensor) -> Tensor:
         """Return the gradient at what was mixed, of the gradient `g` at the mix."""
         if self.inverse is not None:
-            return Pairs(self.ratio, self.inverse, self.partner, not self.back).mix(g)
+            return self._product(g, back=True)
         wide = g.to(torch.promote_types(g.dtype, torch.float32))
         rows = (along(self.ratio, g.ndim) if self.ratio.ndim else self.ratio).to(wide.dtype)
         return (rows * wide).index_add(0, self.partner, (1 - rows) * wide).to(g.dtype)
 
-    @cached_property
-    def bags(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Both of each pair, int64 (2B,), where pairs begin, (B,), and weights, float32 (2B,)."""
-        size, (own, other) = len(self.partner), self._weights(torch.float32)
-        pairs = torch.empty(size, 2, dtype=torch.int64)
-        weights = torch.empty(size, 2)
-        pairs[:, 0], pairs[:, 1] = torch.arange(size), self.partner
-        weights[:, 0], weights[:, 1] = own, other
-        return pairs.view(-1), torch.arange(0, 2 * size, 2), weights.view(-1)
+    def _product(self, x: Tensor, back: bool) -> Tensor:
+        """Return the product with the matrix, or with its transposed one."""
+        if torch._C._are_functorch_transforms_active() or self.ratio.requires_grad:
+            return self._plain(x, back)
+        if x.requires_grad and torch.is_grad_enabled():
+            way = _Compiled if torch.compiler.is_compiling() else _Eager
+            return way.apply(x, self, back)  # pyright: ignore[reportReturnType]
+        return self._passed(x, back)
 
-    def _weights(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return the weights of the first and of the second of each pair, () or (B,)."""
-        ratio = self.ratio.to(dtype)
-        other = 1 - ratio
-        return ratio, other[self.partner] if self.back and other.ndim else other
-
-    def _plain(self, x: Tensor) -> Tensor:
-        """Mix by torch's operations."""
-        wide = torch.promote_types(x.dtype, torch.float32)
-        own, other = (along(w, x.ndim) if w.ndim else w for w in self._weights(wide))
-        return weighed(x, x[self.partner], own, other)
-
-    def _mixed(self, x: Tensor) -> Tensor:
+    def _passed(self, x: Tensor, back: bool) -> Tensor:
         """Mix in one pass where that can be."""
         kernel = None if torch.compiler.is_compiling() else self._kernel(x)
         rows = x if x.is_contiguous() else x.movedim(1, -1)  # channels last
         if kernel is None or not rows.is_contiguous():
-            return self._plain(x)
+            return self._plain(x, back)
         if x.ndim == 2:
-            return kernel(x)
+            return kernel(x, back)
         # In place, for autograd takes no view out of a function that a user's ReLU may overwrite.
-        return kernel(rows.view(len(x), -1)).as_strided_(x.shape, x.stride())
+        return kernel(rows.view(len(x), -1), back).as_strided_(x.shape, x.stride())
 
-    def _kernel(self, x: Tensor) -> Callable[[Tensor], Tensor] | None:
+    def _plain(self, x: Tensor, back: bool) -> Tensor:
+        """Mix by torch's operations."""
+        other = self.inverse if back and self.inverse is not None else self.partner
+        own = self.ratio.to(torch.promote_types(x.dtype, torch.float32))
+        rest = 1 - own
+        if own.ndim:
+            own, rest = along(own, x.ndim), along(rest[other] if back else rest, x.ndim)
+        return weighed(x, x[other], own, rest)
+
+    def _kernel(self, x: Tensor) -> Callable[[Tensor, bool], Tensor] | None:
         """Return what mixes rows that are dense in memory, (B, n), or None where nothing does."""
         if type(x) not in _PLAIN or not x.numel():
             return None
@@ -136,12 +127,16 @@ class Pairs:
             return self._launched
         return None
 
-    def _bagged(self, x: Tensor) -> Tensor:
-        indices, starts, weights = self.bags
+    def _bagged(self, x: Tensor, back: bool) -> Tensor:
+        if back not in self.bags:
+            other = self.inverse if back and self.inverse is not None else self.partner
+            self.bags[back] = bags_of(self.ratio, other, back)
+        indices, starts, weights = self.bags[back]
         return F.embedding_bag(indices, x, starts, mode="sum", per_sample_weights=weights)
 
-    def _launched(self, x: Tensor) -> Tensor:
-        return _gpu_kernel()(x, self.ratio, self.partner, self.back)
+    def _launched(self, x: Tensor, back: bool) -> Tensor:
+        other = self.inverse if back and self.inverse is not None else self.partner
+        return _gpu_kernel()(x, self.ratio, other, back)
 
 
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -152,16 +147,17 @@ class _Compiled(torch.autograd.Function):
     """The mix with a gradient that gathers."""
 
     @staticmethod
-    def forward(x: Tensor, pairs: Pairs) -> Tensor:
-        return pairs._mixed(x)
+    def forward(x: Tensor, pairs: Pairs, back: bool) -> Tensor:
+        return pairs._passed(x, back)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.pairs = inputs[1]
+        _, ctx.pairs, ctx.back = inputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        return ctx.pairs.gradient(grads[0]), None
+        (g,) = grads
+        return ctx.pairs.mix(g) if ctx.back else ctx.pairs.gradient(g), None, None
 
 
 class _Eager(_Compiled):
@@ -169,7 +165,7 @@ class _Eager(_Compiled):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        return ctx.pairs.mix(tangents[0])
+        return ctx.pairs._product(tangents[0], ctx.back)
 
 
 @cache
@@ -182,15 +178,14 @@ def _gpu_kernel() -> Any:
     return mix_rows
 
 
-def _inverse(partner: Tensor) -> Tensor | None:
-    """Return the inverse of a permutation, int64 (B,), or None of what is none."""
-    size, found = len(partner), partner.numpy()
-    inverse = np.full(size, -1)
-    try:
-        inverse[found] = np.arange(size)
-    except IndexError:
-        return None  # partners in other processes
-    return torch.from_numpy(inverse) if (inverse >= 0).all() and (found >= 0).all() else None
+def inverse_of(partner: Tensor) -> Tensor | None:
+    """Return the inverse of permutations, int64 (..., B), or None where one is none."""
+    found, size = partner.numpy(), partner.shape[-1]
+    if found.size == 0 or found.min() < 0 or found.max() >= size:
+        return None
+    inverse = np.full(found.shape, -1)
+    np.put_along_axis(inverse, found, np.broadcast_to(np.arange(size), found.shape), -1)
+    return torch.from_numpy(inverse) if inverse.min() >= 0 else None
 
 
 def _check(partner: Tensor) -> None:

@@ -3,6 +3,7 @@
 Shapes: B examples.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -43,6 +44,35 @@ class Pairing:
             Partners, int64 (B,).
         """
         raise NotImplementedError
+
+    def look(self, of_batch: Mapping[str, object], size: int) -> Tensor | None:
+        """Return what it needs of a batch, or None where it needs nothing.
+
+        Parameters
+        ----------
+        of_batch
+            Labels and inputs, by name.
+        size
+            The number of examples B.
+
+        Raises
+        ------
+        InputError
+            When that was not given, or is not one tensor of the batch.
+        """
+        if self.needs is None:
+            return None
+        seen, has = of_batch[self.needs], "none were given"
+        if isinstance(seen, Tensor):
+            if len(seen) == size:
+                return seen
+            has = f"those given are {tuple(seen.shape)}"
+        if isinstance(seen, Mapping):
+            has = f"several were given, {', '.join(map(repr, seen))}, where one must be chosen"
+        raise InputError(
+            f"{type(self).__name__} chooses partners by the {self.needs} of the batch of {size}, "
+            f"but {has}: call draw({size}, {self.needs}=...)"
+        )
 
 
 def classes_of(seen: Tensor | None) -> np.ndarray:

@@ -19,10 +19,10 @@ from layermix.errors import InputError
 
 
 class Parts(NamedTuple):
-    """Loss and norm of each label, (B, ...)."""
+    """Loss and norm of each label, (B, ...); the norm is None where it is 1 everywhere."""
 
     loss: Tensor
-    norm: Tensor
+    norm: Tensor | None
 
     def mean(self) -> Tensor:
         """Return the sum of the losses over that of the norms, (), in float32 at least.
@@ -30,6 +30,8 @@ class Parts(NamedTuple):
         Sums in half precision overflow, and stop to count at 2048 (float16) or 256 (bfloat16).
         """
         dtype = torch.promote_types(self.loss.dtype, torch.float32)
+        if self.norm is None:
+            return self.loss.mean(dtype=dtype)
         return self.loss.sum(dtype=dtype) / self.norm.sum(dtype=dtype)
 
 
@@ -53,9 +55,14 @@ class CrossEntropy:
     label_smoothing: float = 0.0
     ignore_index: int = -100
 
-    def of_classes(self, logits: Tensor, labels: Tensor) -> Parts:
-        """Return the parts for logits (B, C, ...) and integer labels (B, ...)."""
+    def of_classes(self, logits: Tensor, labels: Tensor, ignored: bool = True) -> Parts:
+        """Return the parts for logits (B, C, ...) and integer labels (B, ...).
+
+        Whether any label is `ignored` may be known; if none is, there is less to compute.
+        """
         loss = self._of_classes(logits, labels)
+        if self.weight is None and not ignored:
+            return Parts(loss, None)
         counted = labels != self.ignore_index
         if self.weight is None:
             return Parts(loss, counted.to(loss.dtype))
@@ -80,7 +87,7 @@ class CrossEntropy:
                 "torch.nn.MSELoss() for numbers, torch.nn.BCEWithLogitsLoss() for yes and no"
             )
         loss = self._of_probabilities(logits, target.to(logits.dtype))
-        return Parts(loss, torch.ones_like(loss))
+        return Parts(loss, None)
 
     def of_mixtures(self, logits: Tensor, mass: Tensor) -> Parts:
         """Return the parts for logits and the mass of each class in each mix, both (N, C).

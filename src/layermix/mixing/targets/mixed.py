@@ -128,9 +128,7 @@ class MixedTarget(Target):
         """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
         if isinstance(how, CrossEntropy):
             first, second = (self._parts(how, logits, labels) for labels in self._both)
-            # In this form equal weights, 1 without class weights, stay what they are to the digit.
-            norm = second.norm + like(self.ratio, first.norm) * (first.norm - second.norm)
-            return Parts(self._weigh(first.loss, second.loss), norm).mean()
+            return Parts(self._weigh(first.loss, second.loss), self._norm(first, second)).mean()
         self._check_numbers(logits)
         if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
             how = copy.copy(how)
@@ -138,6 +136,17 @@ class MixedTarget(Target):
         one, other = (how(logits, labels) for labels in self._both)
         self._check_losses(one)
         return self._weigh(one, other).mean()
+
+    def _norm(self, first: Parts, second: Parts) -> Tensor | None:
+        """Return the norms of both labels, weighted by the ratio."""
+        if first.norm is None and second.norm is None:
+            return None
+        own, other = (
+            torch.ones_like(part.loss) if part.norm is None else part.norm
+            for part in (first, second)
+        )
+        # In this form equal weights, 1 without class weights, stay what they are to the digit.
+        return other + like(self.ratio, own) * (own - other)
 
     def _check_losses(self, losses: Tensor) -> None:
         """Refuse one mean, or any but (B, ...), where ratios differ within the batch."""
@@ -169,8 +178,8 @@ class MixedTarget(Target):
         if labels.is_floating_point() and labels.shape == logits.shape:
             return entropy.of_probabilities(logits, labels)
         shape = (*logits.shape[:1], *logits.shape[2:])
-        check_classes(labels, shape, _classes(logits), entropy)
-        return entropy.of_classes(logits, labels)
+        ignored = check_classes(labels, shape, _classes(logits), entropy)
+        return entropy.of_classes(logits, labels, ignored)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio."""

@@ -139,10 +139,10 @@ def kind(labels: Tensor) -> str:
 
 def check_classes(
     labels: Tensor, shape: tuple[int, ...], num_classes: int, entropy: CrossEntropy
-) -> None:
+) -> bool:
     """Refuse labels that are not integer classes of this shape for cross-entropy.
 
-    Values are looked at only where that is free.
+    Values are looked at only where that is free. Returns whether any may be ignored.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def check_classes(
             f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
             "a criterion of your own"
         )
-    check_range(labels, num_classes, entropy.ignore_index)
+    return check_range(labels, num_classes, entropy.ignore_index)
 
 
 def check_integers(labels: Tensor) -> None:
@@ -173,10 +173,10 @@ def check_integers(labels: Tensor) -> None:
         )
 
 
-def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> None:
+def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
     """Refuse labels outside the classes but the ignored one, if any.
 
-    Values are looked at only where that is free.
+    Values are looked at only where that is free. Returns whether any may be ignored.
 
     Raises
     ------
@@ -184,7 +184,11 @@ def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> 
         For a label outside the classes.
     """
     if labels.device.type != "cpu" or torch.compiler.is_compiling():
-        return  # reading values would stall the accelerator
+        return True  # reading values would stall the accelerator
+    if labels.numel():
+        low, high = map(int, labels.aminmax())
+        if low >= 0 and high < num_classes and (ignore is None or not low <= ignore <= high):
+            return False
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     wrong = wrong if ignore is None else wrong[wrong != ignore]
     if wrong.numel():
@@ -192,6 +196,7 @@ def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> 
             f"label {int(wrong.min()) if wrong.min() < 0 else int(wrong.max())} is outside the "
             f"{num_classes} classes 0 to {num_classes - 1} of the output"
         )
+    return True
 
 
 def _shape(shape: tuple[int, ...]) -> str:

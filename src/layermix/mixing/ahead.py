@@ -1,0 +1,111 @@
+"""Plans drawn ahead: those of the next steps at once, each as it would have been drawn alone.
+
+Between the steps of a net the code that draws a plan has left the processor's caches, which makes
+it ten times as slow as one draw after another. As each step has random streams of its own, plans
+can be drawn before they are asked for wherever nothing is looked at that may change until then:
+labels, inputs, the value of a schedule. They also go to a device together.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.mixing.blends.bags import Bags, bags_of
+from layermix.mixing.blends.pairs import Pairs, inverse_of
+from layermix.mixing.device import moved
+from layermix.mixing.plan import Plan
+
+_MOST = 32  # plans at once; twice as many each time, so that few are drawn in vain
+
+
+class Ahead:
+    """The plans of the next steps."""
+
+    def __init__(self) -> None:
+        self._plans: list[Plan] = []
+        self._first, self._drawn = 0, 0  # step of the first of them, and how many there were
+        self._setting: Hashable = None
+
+    def take(self, step: int, setting: tuple[Any, ...], draw: Callable[..., list[Plan]]) -> Plan:
+        """Return the plan of a step.
+
+        Parameters
+        ----------
+        step
+            Which.
+        setting
+            What the plan depends on: batch size, device, and whatever else may change.
+        draw
+            Returns the plans of the next steps, given their number, batch size and device.
+        """
+        at = step - self._first
+        if setting != self._setting or not 0 <= at < len(self._plans):
+            follows = setting == self._setting and at == len(self._plans)
+            self._drawn = min(_MOST, 2 * self._drawn) if follows else 1
+            self._plans = draw(self._drawn, *setting[:2])
+            self._first, self._setting, at = step, setting, 0
+        return self._plans[at]
+
+
+class Drawn(NamedTuple):
+    """What the plan of one step is made of: point, ratio () or (B,), partner (B,), the rest."""
+
+    point: str
+    ratio: np.ndarray
+    partner: np.ndarray
+    draws: dict[str, np.ndarray]
+    still: bool
+
+
+def plans_of(
+    drawn: Sequence[Drawn], device: torch.device | str, across: bool, **same: Any
+) -> list[Plan]:
+    """Return the plans of several draws for batches of one size, on a device.
+
+    Parameters
+    ----------
+    drawn
+        What was drawn for each.
+    device
+        Where their tensors shall be.
+    across
+        Whether partners are on all ranks.
+    same
+        Further settings of all plans.
+    """
+    ratio = torch.from_numpy(np.stack([each.ratio for each in drawn])).float()
+    partner = torch.from_numpy(np.stack([each.partner for each in drawn]).astype(np.int64))
+    inverse = None if across else inverse_of(partner)
+    on_cpu = torch.device(device).type == "cpu"
+    bags = _bags(ratio, partner, inverse) if on_cpu and not across else {}
+    ratio, partner = moved(ratio, device), moved(partner, device)
+    inverse = None if inverse is None else moved(inverse, device)
+    draws = {
+        name: moved(_tensor(np.stack([each.draws[name] for each in drawn])), device)
+        for name in drawn[0].draws
+    }
+    plans = []
+    for k, each in enumerate(drawn):
+        own = None if inverse is None else inverse[k]
+        pairs = Pairs(ratio[k], partner[k], own, {back: bag.of(k) for back, bag in bags.items()})
+        of_step = {name: value[k] for name, value in draws.items()}
+        plan = Plan(
+            each.point, pairs.ratio, pairs.partner, draws=of_step, across=across,
+            still=each.still, ready=pairs, **same,
+        )  # fmt: skip
+        plans.append(plan)
+    return plans
+
+
+def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> dict[bool, Bags]:
+    found = {False: bags_of(ratio, partner, back=False)}
+    return found if inverse is None else {**found, True: bags_of(ratio, inverse, back=True)}
+
+
+def _tensor(value: np.ndarray) -> Tensor:
+    """Return what a blend drew as a tensor: floats in float32, seeds in int64."""
+    tensor = torch.from_numpy(value)
+    return tensor.float() if tensor.is_floating_point() else tensor
