@@ -26,6 +26,8 @@ def call(model: nn.Module, x: Batch) -> Any:
 
 def batch_size(x: Batch, batch_dim: int = 0) -> int:
     """Return the number of examples in a batch."""
+    if isinstance(x, Tensor) and x.ndim > batch_dim:
+        return x.shape[batch_dim]
     for path, tensor in _tensors(x).items():
         dim = 0 if is_mask(path) else batch_dim
         if tensor.ndim > dim:

@@ -214,11 +214,14 @@ class Mixer(Drawing):
             The batch, for partners that are chosen by them; of several inputs the first counts.
         """
         parameter = next(self.model.parameters(), None)
+        seen = None
+        if inputs is not None and self._planner.pairing.needs == "inputs":
+            seen = self._wiring.examples(inputs)
         return self._planner.draw(
             batch_size,
             "cpu" if parameter is None else parameter.device,
             labels=labels,
-            inputs=None if inputs is None else self._wiring.examples(inputs),
+            inputs=seen,
         )
 
     @contextmanager

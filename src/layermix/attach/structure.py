@@ -35,6 +35,10 @@ def leaves(value: Any) -> dict[Path, Tensor]:
     InputError
         When there is none.
     """
+    if isinstance(value, Tensor):
+        return {(): value}
+    if _is_one_argument(value):
+        return {(0, 0): value[0][0]}
     found = dict(_walk(value, ()))
     main = _main(value)
     if main is None:
@@ -68,12 +72,22 @@ def replace(value: Any, new: Mapping[Path, Tensor]) -> Any:
     """
     if () in new:
         return new[()]
+    if (0, 0) in new and _is_one_argument(value):
+        return (new[0, 0],), {}
     changed: dict[Any, Any] = {}
     for key, child in _children(value):
         below = {path[1:]: tensor for path, tensor in new.items() if path[0] == key}
         if below:
             changed[key] = replace(child, below)
     return _rebuilt(value, changed) if changed else value
+
+
+def _is_one_argument(value: Any) -> bool:
+    """Tell whether a value is what most modules are called with: one tensor, and no keywords."""
+    if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
+        return False
+    args, keywords = value
+    return not keywords and len(args) == 1 and isinstance(args[0], Tensor)
 
 
 def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:

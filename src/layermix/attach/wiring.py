@@ -45,10 +45,13 @@ class Wiring:
 
     def batch_size(self, x: Batch, y: Any) -> int:
         """Return the number of examples, or say what to declare where the labels have another."""
-        size, main = batch_size(x, self.batch_dim), main_tensor(x)
+        size = batch_size(x, self.batch_dim)
         labels = len(y) if getattr(y, "ndim", 0) else size
+        if labels == size:
+            return size
+        main = main_tensor(x)
         sequences = main.ndim > 2 or not main.is_floating_point()
-        if labels != size and labels in main.shape and sequences:
+        if labels in main.shape and sequences:
             raise InputError(
                 f"the labels have shape {tuple(y.shape)}, but x has {size} examples along "
                 f"dimension {self.batch_dim}: where the batch is another dimension of the model, "

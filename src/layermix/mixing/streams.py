@@ -48,14 +48,22 @@ class Streams:
         self._rank, self._ranks = rank, ranks
 
     @property
+    def place(self) -> tuple[int, int]:
+        """The rank of this process, and how many processes partners are taken from."""
+        if self._rank is not None and self._ranks is not None:
+            return self._rank, self._ranks
+        rank, ranks = place()
+        return rank if self._rank is None else self._rank, self._ranks or ranks
+
+    @property
     def rank(self) -> int:
         """The rank of this process."""
-        return place()[0] if self._rank is None else self._rank
+        return self.place[0]
 
     @property
     def ranks(self) -> int:
         """How many processes partners are taken from."""
-        return place()[1] if self._ranks is None else self._ranks
+        return self.place[1]
 
     def of(self, question: Question, step: int) -> np.random.Generator:
         """Return the generator that answers a question at a step."""

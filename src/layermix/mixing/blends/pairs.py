@@ -144,15 +144,15 @@ _PLAIN = (Tensor, torch.nn.Parameter)  # and not a subclass, which may hold anyt
 
 
 class _Compiled(torch.autograd.Function):
-    """The mix with a gradient that gathers."""
+    """The mix with a gradient that gathers.
+
+    Not in the form with `setup_context`, for which torch looks up the signature at every call.
+    """
 
     @staticmethod
-    def forward(x: Tensor, pairs: Pairs, back: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, pairs: Pairs, back: bool) -> Tensor:
+        ctx.pairs, ctx.back = pairs, back
         return pairs._passed(x, back)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, ctx.pairs, ctx.back = inputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

@@ -69,6 +69,10 @@ class CrossEntropy:
         norm = self.weight.to(loss)[torch.where(counted, labels, 0)]
         return Parts(loss, norm * counted)
 
+    def mean_of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return torch's mean over integer labels (B, ...), shape ()."""
+        return self._of_classes(logits, labels, "mean")
+
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
         """Return the parts for logits and float labels, both (B, C, ...).
 
@@ -102,10 +106,10 @@ class CrossEntropy:
         weight = self._weight(logits)
         return Parts(loss, total if weight is None else (mass * weight).sum(1))
 
-    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the losses (B, ...) of integer labels."""
+    def _of_classes(self, logits: Tensor, labels: Tensor, reduction: str = "none") -> Tensor:
+        """Return the losses (B, ...) of integer labels, or their mean."""
         return F.cross_entropy(
-            logits, labels, self._weight(logits), None, self.ignore_index, None, "none",
+            logits, labels, self._weight(logits), None, self.ignore_index, None, reduction,
             self.label_smoothing,
         )  # fmt: skip
 
@@ -139,9 +143,9 @@ class LogLikelihood(CrossEntropy):
             "logits and log-probabilities alike"
         )
 
-    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _of_classes(self, logits: Tensor, labels: Tensor, reduction: str = "none") -> Tensor:
         weight = self._weight(logits)
-        return F.nll_loss(logits, labels, weight, None, self.ignore_index, None, "none")
+        return F.nll_loss(logits, labels, weight, None, self.ignore_index, None, reduction)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
         weight = self._weight(logits)

@@ -127,6 +127,8 @@ class MixedTarget(Target):
     def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
         """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
         if isinstance(how, CrossEntropy):
+            if (mean := self._of_means(how, logits)) is not None:
+                return mean
             first, second = (self._parts(how, logits, labels) for labels in self._both)
             return Parts(self._weigh(first.loss, second.loss), self._norm(first, second)).mean()
         self._check_numbers(logits)
@@ -136,6 +138,21 @@ class MixedTarget(Target):
         one, other = (how(logits, labels) for labels in self._both)
         self._check_losses(one)
         return self._weigh(one, other).mean()
+
+    def _of_means(self, how: CrossEntropy, logits: Tensor) -> Tensor | None:
+        """Return the loss made of torch's own means over both labels, or None where it is not.
+
+        It is where the batch has one ratio and every label counts alike.
+        """
+        whole = self.ratio.ndim == 0 and self.ratio.dtype == logits.dtype == torch.float32
+        if not whole or how.weight is not None or self.labels.is_floating_point():
+            return None
+        if any(self._ignored(how, logits, labels) for labels in self._both):
+            return None
+        own = how.mean_of_classes(logits, self.labels)
+        if self.partner_labels is self.labels:
+            return own
+        return torch.lerp(how.mean_of_classes(logits, self.partner_labels), own, self.ratio)
 
     def _norm(self, first: Parts, second: Parts) -> Tensor | None:
         """Return the norms of both labels, weighted by the ratio."""
@@ -177,13 +194,18 @@ class MixedTarget(Target):
     def _parts(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
         if labels.is_floating_point() and labels.shape == logits.shape:
             return entropy.of_probabilities(logits, labels)
+        return entropy.of_classes(logits, labels, self._ignored(entropy, logits, labels))
+
+    def _ignored(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> bool:
+        """Return whether any of the labels may be ignored; refuse what are no classes."""
         shape = (*logits.shape[:1], *logits.shape[2:])
-        ignored = check_classes(labels, shape, _classes(logits), entropy)
-        return entropy.of_classes(logits, labels, ignored)
+        return check_classes(labels, shape, _classes(logits), entropy)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio."""
         ratio = like(self.ratio, own)
+        if ratio.dtype == own.dtype == partner.dtype:
+            return torch.lerp(partner, own, ratio)
         return ratio * own + (1 - ratio) * partner
 
 
