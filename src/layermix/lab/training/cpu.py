@@ -1,25 +1,66 @@
 """How torch uses the CPU during a run; the caller's own settings come back afterwards."""
 
-from collections.abc import Iterator
+import ctypes
+import functools
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+
+# Options of glibc's mallopt, and what its own adjustment ends at where large blocks come and go.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+_NEVER_TRIM, _NO_MAPS = 2**31 - 1, 0
+_LARGEST_THRESHOLD, _USUAL_MAPS = 32 * 2**20, 65536
 
 
 @contextmanager
 def cpu_settings(threads: int | None) -> Iterator[None]:
     """Compute on so many threads (torch's own choice when None), tiny numbers taken for zero.
 
-    Weights and moments below the least normal float slow CPUs down manifold.
+    Weights and moments below the least normal float slow CPUs down manifold. Freed memory stays
+    with the process, for the next step needs as much.
     """
     before, flushed = torch.get_num_threads(), _flushes_denormals()
     torch.set_flush_denormal(True)
     try:
         torch.set_num_threads(threads or before)
-        yield
+        with kept_memory():
+            yield
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(flushed)
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Keep freed memory in the process, where the C library is glibc; elsewhere do nothing.
+
+    By itself it maps every block of more than 32 MiB anew and hands it back when it is freed: the
+    system then clears page after page of it at its first use, which takes ten times as long as to
+    copy the block. Smaller ones are handed back wherever they end the heap.
+    """
+    option = _mallopt()
+    if option is None:
+        yield
+        return
+    option(_MMAP_MAX, _NO_MAPS)
+    option(_TRIM_THRESHOLD, _NEVER_TRIM)
+    try:
+        yield
+    finally:
+        option(_MMAP_MAX, _USUAL_MAPS)
+        option(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+        option(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
+
+
+@functools.cache
+def _mallopt() -> Callable[[int, int], int] | None:
+    """Return glibc's mallopt, None where there is another C library."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library.mallopt if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _flushes_denormals() -> bool:
