@@ -1,11 +1,11 @@
 """Time things side by side: alternately in one process, so that a busy machine slows all alike."""
 
-import ctypes
-import ctypes.util
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from layermix.lab.training.cpu import give_back_memory
 
 _STATUS, _REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -41,19 +41,11 @@ def peak_memory(thing: Callable[[], object]) -> float:
     """Return by how many MB the process grows at most while a thing runs; NaN where unknown."""
     if not _REFS.exists():
         return float("nan")
-    _give_back()
+    give_back_memory()  # taken again, freed memory would not be seen to grow
     before = _kilobytes("VmRSS")
     _REFS.write_text("5")  # forget the peak so far
     thing()
     return (_kilobytes("VmHWM") - before) * 1024 / 1e6
-
-
-def _give_back() -> None:
-    """Hand freed memory back to the system: taken again, it would not be seen to grow."""
-    libc = ctypes.util.find_library("c")
-    trim = getattr(ctypes.CDLL(libc), "malloc_trim", None) if libc else None
-    if trim is not None:
-        trim(0)
 
 
 def _kilobytes(name: str) -> int:

@@ -3,7 +3,7 @@
 import ctypes
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -40,27 +40,34 @@ def kept_memory() -> Iterator[None]:
     system then clears page after page of it at its first use, which takes ten times as long as to
     copy the block. Smaller ones are handed back wherever they end the heap.
     """
-    option = _mallopt()
-    if option is None:
+    libc = _glibc()
+    if libc is None:
         yield
         return
-    option(_MMAP_MAX, _NO_MAPS)
-    option(_TRIM_THRESHOLD, _NEVER_TRIM)
+    libc.mallopt(_MMAP_MAX, _NO_MAPS)
+    libc.mallopt(_TRIM_THRESHOLD, _NEVER_TRIM)
     try:
         yield
     finally:
-        option(_MMAP_MAX, _USUAL_MAPS)
-        option(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
-        option(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
+        libc.mallopt(_MMAP_MAX, _USUAL_MAPS)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_THRESHOLD)
+        give_back_memory()
+
+
+def give_back_memory() -> None:
+    """Hand freed memory back to the system, where the C library is glibc."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
 
 
 @functools.cache
-def _mallopt() -> Callable[[int, int], int] | None:
-    """Return glibc's mallopt, None where there is another C library."""
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library of the process, None where it is another one."""
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
-    return library.mallopt if hasattr(library, "gnu_get_libc_version") else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _flushes_denormals() -> bool:
