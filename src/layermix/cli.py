@@ -11,11 +11,11 @@ import layermix
 from layermix import lab
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
-from layermix.lab.answer.command import DEFAULT_NET
-from layermix.lab.bench import run_bench, show_bench
+from layermix.lab.bench import Setting, run_bench, show_bench
 from layermix.lab.console import open_console, replace_unknown_characters, say, stopped
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
+from layermix.lab.presets import DEFAULT_PRESET, PRESETS, PresetName, preset_in, starting_from
 from layermix.lab.profiling import (
     ProfileConfig,
     check_ending,
@@ -28,6 +28,7 @@ from layermix.lab.report.show import open_studies, show_run, show_several, show_
 from layermix.lab.survey import check_models
 
 app = tyro.extras.SubcommandApp()
+_PLAIN = PRESETS[DEFAULT_PRESET]
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
@@ -38,8 +39,9 @@ shows its traceback; --version alone prints the version."""
 @app.command
 def compare(
     data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
-    recipe: Annotated[Recipe, OmitArgPrefixes] = Recipe(),
-    net: str = DEFAULT_NET,
+    recipe: Annotated[Recipe, OmitArgPrefixes] = _PLAIN.recipe,
+    net: str = _PLAIN.net,
+    preset: PresetName = DEFAULT_PRESET,
     variants: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     seeds: int = 8,
     out: Path | None = None,
@@ -53,7 +55,8 @@ def compare(
     Args:
         data: Which images to train on.
         recipe: How to train.
-        net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
+        net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
+        preset: Net and recipe to start from, which further flags change: plain, or speed.
         variants: Where to mix: none, random, auto, input, final, logits or module paths; or how,
             as cutmix, mixup@final:alpha=2 (see `layermix methods`). When left out none, input, each
             block, final, random and auto.
@@ -71,8 +74,9 @@ def compare(
 @app.command
 def train(
     data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
-    recipe: Annotated[Recipe, OmitArgPrefixes] = Recipe(),
-    net: str = DEFAULT_NET,
+    recipe: Annotated[Recipe, OmitArgPrefixes] = _PLAIN.recipe,
+    net: str = _PLAIN.net,
+    preset: PresetName = DEFAULT_PRESET,
     variant: str = "final",
     seed: int = 0,
     out: Path | None = None,
@@ -85,7 +89,8 @@ def train(
     Args:
         data: Which images to train on.
         recipe: How to train.
-        net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
+        net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
+        preset: Net and recipe to start from, which further flags change: plain, or speed.
         variant: Where to mix: none, random, auto, input, final, logits or a module path; or how, as
             cutmix or mixup@final:alpha=2 (see `layermix methods`).
         seed: Seed of the run.
@@ -107,7 +112,7 @@ def train(
 
 @app.command
 def points(
-    net: str = DEFAULT_NET,
+    net: str = _PLAIN.net,
     image_size: int = 32,
     channels: int = 3,
     classes: int = 10,
@@ -120,7 +125,7 @@ def points(
     List the mix points of a net, the names that --variant and --variants take; or --check models.
 
     Args:
-        net: resnet-small, resnet18, preactresnet18, mlp, timm:NAME or package.module:factory.
+        net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
         image_size: Height and width of the images in pixels.
         channels: Channels of the images.
         classes: Number of classes.
@@ -196,28 +201,34 @@ def report(
 
 
 @app.command
-def bench(what: Positional[Literal["snnl", "geometry", "blends"]], out: Path | None = None) -> None:
-    """layermix bench snnl
+def bench(
+    what: Positional[Literal["mix", "step", "train", "study", "snnl", "geometry", "blends"]],
+    setting: Annotated[Setting, OmitArgPrefixes] = Setting(),
+    out: Path | None = None,
+) -> None:
+    """layermix bench mix
 
     Measure speed and memory, each as a ratio to a floor and to peers in the same run.
 
     Args:
         what: What to measure.
+        setting: Where and how often.
         out: Also write the table there, as NAME.json or NAME.csv.
     """
-    show_bench(run_bench(what, out), open_console())
+    show_bench(run_bench(what, setting, out), open_console())
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for what cannot be done as asked, 1 for a failure."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
-        print(f"layermix {layermix.__version__}")
-        return
+        return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
     debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
     try:
+        for command in (compare, train):
+            app.command(starting_from(preset_in(words), command))
         app.cli(
             prog="layermix",
             description=_DESCRIPTION,
@@ -229,10 +240,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, LayermixError):
+        if isinstance(error, LayermixError | OSError):
             sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
-        if isinstance(error, OSError):
-            sys.exit(_fail(str(error), 1))
         kind = type(error).__name__
         sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,8 @@ def test_training_equals_a_plain_pytorch_loop() -> None:
     optimiser = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
     augment = torch.Generator().manual_seed(streams.augment)
     normalise = Normalise.of(data.train)
-    for step, index in enumerate(trainer(("block1",))._batches()):
+    order = np.random.default_rng(streams.order).permutation(60)
+    for step, index in enumerate(torch.from_numpy(order).split(20)):
         for group in optimiser.param_groups:
             group["lr"] = 0.1 * SHORT.lr_factor(step, 6)
         images = crop_and_flip(data.train.images[index], 1, False, augment)
@@ -49,14 +51,15 @@ def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
         assert torch.equal(ours, theirs)
     plain.run_epoch(1)
     mixed.run_epoch(1)
-    for ours, theirs in zip(plain._batches(), mixed._batches(), strict=True):
-        assert torch.equal(ours, theirs)
-    assert torch.equal(plain.augment.get_state(), mixed.augment.get_state())
+    for ours, theirs in zip(plain.batches.epoch(2), mixed.batches.epoch(2), strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
 
 
 def test_seeds_differ() -> None:
     ours, theirs = trainer(seed=0), trainer(seed=1)
-    assert not torch.equal(ours._batches()[0], theirs._batches()[0])
+    (one, _), (other, _) = (next(each.batches.epoch(1)) for each in (ours, theirs))
+    assert not torch.equal(one, other)
     assert not torch.equal(next(ours.net.parameters()), next(theirs.net.parameters()))
 
 
@@ -76,10 +79,9 @@ def test_training_learns_the_digits() -> None:
 
 def test_label_smoothing_reaches_the_loss() -> None:
     smooth = trainer(recipe=Recipe(epochs=1, batch_size=60, label_smoothing=0.1))
-    index = torch.arange(60)
-    x = smooth.normalise(crop_and_flip(smooth.data.train.images, 0, False, smooth.augment))
-    expected = F.cross_entropy(smooth.net(x), smooth.data.train.labels, label_smoothing=0.1)
-    assert torch.allclose(smooth.run_step(index)[0], expected)
+    ((x, labels),) = smooth.batches.epoch(1)
+    expected = F.cross_entropy(smooth.net(x), labels, label_smoothing=0.1)
+    assert torch.allclose(smooth.run_step(x, labels)[0], expected)
 
 
 def test_a_loss_that_blows_up_stops_with_the_step_and_the_remedy() -> None:

@@ -18,8 +18,11 @@ from layermix.lab.store import RunFolder
 from layermix.lab.training.cpu import cpu_settings
 from layermix.lab.training.recipe import Recipe, pick_device
 from layermix.lab.training.streams import Streams, torch_seed
-from layermix.lab.training.train import Record, Trainer
+from layermix.lab.training.train import Trainer
+from layermix.lab.training.trained import Record
 from layermix.lab.variants import candidates, mix_points, mixer_settings
+
+_PREPARED = 5000  # images that a net may see before its first step
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def _run(
         result = {
             "test": trained.measures,
             "val": trained.val,
+            **({} if trained.views is None else {"test_views": trained.views}),
             "sizes": {
                 "train": len(data.train),
                 "val": len(data.val),
@@ -146,9 +150,15 @@ def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
 
 
 def fresh_net(name: str, data: Dataset, seed: int) -> nn.Module:
-    """Build a net for the data, with the initial weights of a seed."""
+    """Build a net for the data, with the initial weights of a seed.
+
+    A net with a method `initialise_from` is shown training images first, normalised.
+    """
     with torch_seed(Streams.of(seed).init):
-        return build(name, len(data.classes), data.image_shape)
+        model = build(name, len(data.classes), data.image_shape)
+    if callable(initialise := getattr(model, "initialise_from", None)):
+        initialise(Normalise.of(data.train)(data.train.images[:_PREPARED]))
+    return model
 
 
 def mix_points_of(model: nn.Module, data: Dataset) -> Points:

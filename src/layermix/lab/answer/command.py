@@ -6,21 +6,29 @@ from dataclasses import fields
 from typing import Any
 
 from layermix.lab.data import DataConfig
+from layermix.lab.presets import DEFAULT_PRESET, PRESETS
 from layermix.lab.study import StudyConfig
-from layermix.lab.training.recipe import Recipe
-
-DEFAULT_NET = "resnet-small"
 
 
 def compare_command(config: StudyConfig) -> str:
-    """Return the `layermix compare` command that gives a study, without its output folder."""
+    """Return the `layermix compare` command that gives a study, without its output folder.
+
+    It starts from the preset that leaves the fewest settings to name.
+    """
+    return min((_from(config, name) for name in PRESETS), key=len)
+
+
+def _from(config: StudyConfig, name: str) -> str:
+    start = PRESETS[name]
     words = ["layermix", "compare", *_changed(config.data, DataConfig())]
-    if config.net != DEFAULT_NET:
+    if name != DEFAULT_PRESET:
+        words += ["--preset", name]
+    if config.net != start.net:
         words += ["--net", config.net]
     words += ["--variants", *config.variants, "--seeds", str(len(config.seeds))]
     if config.threads != 1:
         words += ["--threads", str(config.threads)]
-    return shlex.join([*words, *_changed(config.recipe, Recipe())])
+    return shlex.join([*words, *_changed(config.recipe, start.recipe)])
 
 
 def _changed(settings: Any, default: Any) -> Iterator[str]:

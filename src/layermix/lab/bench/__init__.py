@@ -3,31 +3,40 @@
 A new benchmark is a file with a function that returns a `Table`, and a line in `BENCHES`.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from layermix.errors import InputError, unknown
-from layermix.lab.bench.blends import blends
-from layermix.lab.bench.geometry import geometry
-from layermix.lab.bench.snnl import snnl
+from layermix.lab.bench.blends import bench_blends
+from layermix.lab.bench.geometry import bench_geometry
+from layermix.lab.bench.mix import bench_mix
+from layermix.lab.bench.setting import Setting
+from layermix.lab.bench.snnl import bench_snnl
+from layermix.lab.bench.step import bench_step
+from layermix.lab.bench.study import bench_study
 from layermix.lab.bench.table import Table
+from layermix.lab.bench.train import bench_train
 from layermix.lab.conditions import conditions
 from layermix.lab.console import say
 from layermix.lab.store import write_json
 
-__all__ = ["BENCHES", "Table", "run_bench", "show_bench"]
+__all__ = ["BENCHES", "Setting", "Table", "run_bench", "show_bench"]
 
-BENCHES: dict[str, Callable[[], Table]] = {
-    "blends": blends,
-    "geometry": geometry,
-    "snnl": snnl,
+BENCHES: dict[str, Callable[[Setting], Table]] = {
+    "blends": bench_blends,
+    "geometry": bench_geometry,
+    "mix": bench_mix,
+    "snnl": bench_snnl,
+    "step": bench_step,
+    "study": bench_study,
+    "train": bench_train,
 }
 
 
-def run_bench(what: str, out: Path | None = None) -> Table:
+def run_bench(what: str, setting: Setting, out: Path | None = None) -> Table:
     """Run a benchmark; also write its table as JSON or CSV where `out` is given.
 
     Raises
@@ -39,9 +48,11 @@ def run_bench(what: str, out: Path | None = None) -> Table:
         raise unknown("benchmark", what, BENCHES)
     if out is not None and out.suffix not in (".json", ".csv"):
         raise InputError(f"cannot write {out}: name a file that ends in .json or .csv")
-    found = BENCHES[what]()
-    command = {"command": f"layermix bench {what}"}
-    found = replace(found, conditions=command | conditions("cpu") | found.conditions)
+    setting.check()
+    found = BENCHES[what](setting)
+    under = {"command": " ".join(["layermix bench", what, *_changed(setting)])}
+    under |= conditions(setting.device) | {"threads": str(setting.threads)}
+    found = replace(found, conditions=under | found.conditions)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".json":
@@ -49,6 +60,14 @@ def run_bench(what: str, out: Path | None = None) -> Table:
         else:
             out.write_text(found.to_csv())
     return found
+
+
+def _changed(setting: Setting) -> Iterator[str]:
+    """Yield the flags of what is not as usual."""
+    for field in fields(setting):
+        value = getattr(setting, field.name)
+        if value != field.default:
+            yield f"--{field.name}" if value is True else f"--{field.name} {value}"
 
 
 def show_bench(found: Table, console: Console) -> None:

@@ -7,23 +7,21 @@ floor is a copy of the tensor, which reads and writes each number once.
 Shapes: B examples; maps (B, C, H, W), features (B, d).
 """
 
-import math
 import statistics
-import time
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import alternate, ratio
+from layermix.lab.bench.timing import Thing, alternate, ratio
 from layermix.lab.training.cpu import cpu_settings
 from layermix.mixing import BLENDS, Blend, Many, Patches, Planner, mix
 
 _SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
-_REPEATS, _RATIO = 9, 0.7
+_RATIO = 0.7
 _LEAST = 0.05  # seconds that a measurement takes: of what is quicker it times several calls
 _COPY, _LINEAR = "copy", "linear"
 _OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": Many(k=1)}
@@ -32,12 +30,14 @@ Way = Callable[[Tensor], Tensor]
 """What is timed: a function of a tensor (B, ...)."""
 
 
-def blends() -> Table:
-    """Time every blend on both shapes, on one thread."""
-    with cpu_settings(threads=1):
+def bench_blends(setting: Setting) -> Table:
+    """Time every blend on both shapes, on the CPU."""
+    with cpu_settings(setting.threads):
         return Table(
-            title="Blends over a copy and over the linear mix, float32, one thread",
-            rows=[row for at in _SHAPES for run in (forward, both) for row in _rows(at, run)],
+            title="Blends over a copy and over the linear mix, float32",
+            rows=[
+                row for at in _SHAPES for run in (forward, both) for row in _rows(at, run, setting)
+            ],
             notes=[
                 f"map: {_SHAPES['map']}; features: {_SHAPES['features']}, where only those blends "
                 "are timed that need no positions. pass: forward alone, or with the backward pass, "
@@ -50,12 +50,12 @@ def blends() -> Table:
         )
 
 
-def forward(way: Way, x: Tensor) -> Callable[[], object]:
+def forward(way: Way, x: Tensor) -> Thing:
     """Return the forward pass of one way, as something to time."""
     return lambda: way(x)
 
 
-def both(way: Way, x: Tensor) -> Callable[[], object]:
+def both(way: Way, x: Tensor) -> Thing:
     """Return its forward and backward pass, as something to time."""
     leaf = x.clone().requires_grad_()
     gradient = torch.ones_like(way(x))
@@ -81,33 +81,17 @@ def _way(blend: Blend, batch: int) -> Way:
     return lambda x: mix(x, plan)
 
 
-def _rows(at: str, run: Callable[[Way, Tensor], Callable[[], object]]) -> list[Row]:
-    x = torch.randn(*_SHAPES[at], generator=torch.Generator().manual_seed(0))
+def _rows(at: str, run: Callable[[Way, Tensor], Thing], setting: Setting) -> list[Row]:
+    shape = (4, *_SHAPES[at][1:]) if setting.small else _SHAPES[at]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     things = {name: run(way, x) for name, way in ways(x).items()}
-    calls = {name: _calls(thing) for name, thing in things.items()}
-    found = alternate(
-        {name: partial(_often, things[name], calls[name]) for name in things}, _REPEATS
-    )
-    seconds = {name: [one / calls[name] for one in found[name]] for name in found}
+    seconds = alternate(things, setting.repeats, least=_LEAST)
     passes = "forward" if run is forward else "and backward"
     return [{"what": name, "at": at, "pass": passes} | _numbers(name, seconds) for name in seconds]
 
 
-def _calls(thing: Callable[[], object]) -> int:
-    """Return how many calls make a measurement, from the second one: the first warms up."""
-    thing()
-    started = time.perf_counter()
-    thing()
-    return math.ceil(_LEAST / (time.perf_counter() - started))
-
-
-def _often(thing: Callable[[], object], calls: int) -> None:
-    for _ in range(calls):
-        thing()
-
-
 def _numbers(name: str, seconds: dict[str, list[float]]) -> Row:
-    found: Row = {"n": str(_REPEATS), "seconds": statistics.median(seconds[name])}
+    found: Row = {"n": len(seconds[name]), "seconds": statistics.median(seconds[name])}
     for base in (_COPY, _LINEAR):
         middle, least, most = ratio(seconds, name, base)
         found |= {f"/ {base}": middle, f"least / {base}": least, f"most / {base}": most}

@@ -14,24 +14,25 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from layermix.lab.answer.command import DEFAULT_NET
+from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
 from layermix.lab.bench.timing import alternate, ratio
 from layermix.lab.compare import compare
 from layermix.lab.data import DataConfig
+from layermix.lab.presets import DEFAULT_PRESET, PRESETS
 from layermix.lab.run import RunConfig, run
 from layermix.lab.study import plan
 from layermix.lab.training.recipe import Recipe
 from layermix.lab.workers import default_workers
 
-_REPEATS = 7
 _BASE = "run, SNNL alone"
 _OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
 
 
-def geometry() -> Table:
+def bench_geometry(setting: Setting) -> Table:
     """Time a run with and without geometry, and the default digits study."""
-    usual = Recipe()
+    usual = Recipe(device=setting.device)
+    usual = replace(usual, epochs=1 if setting.small else usual.epochs)
     recipes = {
         _BASE: replace(usual, geometry=False),
         "run, as in a study": usual,
@@ -42,8 +43,8 @@ def geometry() -> Table:
             name: partial(_run, recipe, Path(folder) / str(k))
             for k, (name, recipe) in enumerate(recipes.items())
         }
-        seconds = alternate(runs, _REPEATS)
-        whole, seeds, workers = _study(Path(folder) / "study")
+        seconds = alternate(runs, setting.repeats)
+        whole, seeds, workers = _study(usual, Path(folder) / "study")
     rows = [_row(name, seconds, whole, seeds / workers) for name in seconds]
     nothing = dict.fromkeys(rows[0], math.nan)
     rows.append({**nothing, "what": "default digits study", "seconds": whole})
@@ -79,13 +80,13 @@ def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) 
 
 def _run(recipe: Recipe, folder: Path) -> None:
     number = len(list(folder.parent.glob(f"{folder.name}-*")))
-    config = RunConfig(DataConfig(), DEFAULT_NET, recipe, "none", 0)
+    config = RunConfig(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe, "none", 0)
     run(config, folder.with_name(f"{folder.name}-{number}"), threads=1)
 
 
-def _study(folder: Path) -> tuple[float, int, int]:
+def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     """Return the seconds of the default study, its number of seeds, and of runs side by side."""
-    config = plan(DataConfig(), DEFAULT_NET, Recipe())
+    config = plan(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe)
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)
     started = time.perf_counter()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from layermix.geometry.distances import Computed
 from layermix.geometry.pairs import Pairs
+from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
 from layermix.lab.training.cpu import cpu_settings
@@ -22,15 +23,14 @@ from layermix.lab.training.cpu import cpu_settings
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12
 _GROWTH = (2_500, 5_000, 10_000, 20_000)
 _LARGE = 50_000
-_REPEATS = 7
 
 
-def snnl() -> Table:
+def bench_snnl(setting: Setting) -> Table:
     """Time the tiled SNNL at 12 temperatures, the product alone and a dense reference."""
-    with cpu_settings(threads=1):
+    with cpu_settings(setting.threads):
         return Table(
-            title=f"SNNL: {_TEMPERATURES} temperatures, d = {_D}, float32, one thread",
-            rows=[*_side_by_side(), *_growth()],
+            title=f"SNNL: {_TEMPERATURES} temperatures, d = {_D}, float32, {setting.device}",
+            rows=[*_side_by_side(setting), *_growth(setting)],
             notes=[
                 "product: the matrix product x @ x.T alone, into memory that is there; dense: the "
                 "formula written out with all N x N distances in memory.",
@@ -42,23 +42,25 @@ def snnl() -> Table:
         )
 
 
-def _side_by_side() -> list[Row]:
-    x, y = _data(_N)
-    room = torch.empty(_N, _N)
+def _side_by_side(setting: Setting) -> list[Row]:
+    n = 500 if setting.small else _N
+    x, y = _data(n, setting.device)
+    room = torch.empty(n, n, device=setting.device)
     seconds = alternate(
         {
             "product": lambda: torch.mm(x, x.T, out=room),
             "tiled": lambda: _tiled(x, y),
             "dense": lambda: _dense(x, y),
         },
-        _REPEATS,
+        setting.repeats,
+        device=setting.device,
     )
-    return [_row(name, _N, seconds, x, y) for name in seconds]
+    return [_row(name, n, seconds, x, y) for name in seconds]
 
 
 def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tensor) -> Row:
     middle, least, most = ratio(seconds, name, "product")
-    memory = peak_memory(lambda: _tiled(x, y)) if name == "tiled" else math.nan
+    memory = peak_memory(lambda: _tiled(x, y), x.device.type) if name == "tiled" else math.nan
     return {
         "what": name,
         "N": n,
@@ -70,22 +72,23 @@ def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tenso
     }
 
 
-def _growth() -> list[Row]:
+def _growth(setting: Setting) -> list[Row]:
     """Time the tiled SNNL at growing N, beside the product's own growth."""
     rows = []
-    for n in (*_GROWTH, _LARGE):
-        x, y = _data(n)
+    for n in (250, 500) if setting.small else (*_GROWTH, _LARGE):
+        x, y = _data(n, setting.device)
         things = {"product": partial(_product, x), "tiled": partial(_tiled, x, y)}
-        seconds = alternate(things, 1 if n == _LARGE else 3)
+        seconds = alternate(things, 1 if n == _LARGE else 3, device=setting.device)
         rows.append(_row("tiled", n, seconds, x, y))
     return rows
 
 
-def _data(n: int) -> tuple[Tensor, Tensor]:
+def _data(n: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(n) % _CLASSES
     centres = 0.3 * torch.randn(_CLASSES, _D, generator=generator)
-    return torch.randn(n, _D, generator=generator) + centres[y], y
+    x = torch.randn(n, _D, generator=generator) + centres[y]
+    return x.to(device), y.to(device)
 
 
 def _temperatures() -> Tensor:
@@ -102,7 +105,7 @@ def _tiled(x: Tensor, y: Tensor) -> Tensor:
 
 def _product(x: Tensor) -> None:
     """Multiply all rows with all, some rows at a time, so that any N fits into memory."""
-    room = torch.empty(min(len(x), 2_500), len(x))
+    room = x.new_empty(min(len(x), 2_500), len(x))
     for rows in x.split(2_500):
         torch.mm(rows, x.T, out=room[: len(rows)])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from layermix.errors import InputError, unknown
 from layermix.lab.data.augment import Normalise, crop_and_flip
+from layermix.lab.data.batches import Batches
 from layermix.lab.data.cache import cached, folder_state
 from layermix.lab.data.dataset import Dataset, Images, Split
 from layermix.lab.data.digits import digits
@@ -16,6 +17,7 @@ from layermix.lab.data.hub import hub
 from layermix.lab.data.split import balanced, three_way, watch_batch
 
 __all__ = [
+    "Batches",
     "DataConfig",
     "Dataset",
     "Images",

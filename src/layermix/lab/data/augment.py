@@ -44,8 +44,10 @@ def _mean_and_std(channel: Tensor) -> tuple[float, float]:
     return total / count, max(1.0, math.sqrt(variance))  # a constant channel stays constant
 
 
-def crop_and_flip(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to `crop` pixels and mirror every second one, at random.
+def crop_and_flip(
+    images: Tensor, crop: int, flip: bool | Tensor, generator: torch.Generator
+) -> Tensor:
+    """Shift each image by up to `crop` pixels and mirror some, at random.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def crop_and_flip(images: Tensor, crop: int, flip: bool, generator: torch.Genera
     crop
         Largest shift in pixels, below H and W; what comes in from outside is the reflection.
     flip
-        Mirror left and right with probability one half.
+        Mirror left and right with probability one half, or those of these, bool (B,).
     generator
         Source of randomness, on the device of the images.
 
@@ -67,9 +69,10 @@ def crop_and_flip(images: Tensor, crop: int, flip: bool, generator: torch.Genera
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=device).expand(batch, -1)  # (B, H)
     columns = torch.arange(width, device=device).expand(batch, -1)  # (B, W)
-    if flip:
-        mirror = torch.rand(batch, 1, generator=generator, device=device) < 0.5
-        columns = torch.where(mirror, columns.flip(1), columns)
+    if flip is True:
+        flip = torch.rand(batch, generator=generator, device=device) < 0.5
+    if isinstance(flip, Tensor):
+        columns = torch.where(flip[:, None], columns.flip(1), columns)
     if crop:
         shift = torch.randint(-crop, crop + 1, (2, batch, 1), generator=generator, device=device)
         rows, columns = _reflect(rows + shift[0], height), _reflect(columns + shift[1], width)

@@ -19,6 +19,7 @@ from layermix.lab.nets.hugging_face import from_config
 from layermix.lab.nets.mlp import MLP
 from layermix.lab.nets.resnet import PreActResNet18, ResNet18
 from layermix.lab.nets.small import SmallResNet
+from layermix.lab.nets.speed import SpeedNet
 
 __all__ = ["NETS", "build", "points_of"]
 
@@ -26,6 +27,7 @@ NETS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": ResNet18,
     "preactresnet18": PreActResNet18,
     "resnet-small": SmallResNet,
+    "speed": SpeedNet,
     "mlp": MLP,
 }
 

@@ -26,6 +26,27 @@ def predict(model: nn.Module, split: Split, normalise: Normalise) -> Tensor:
     return torch.cat(logits)
 
 
+def predict_views(model: nn.Module, split: Split, normalise: Normalise, mirror: bool) -> Tensor:
+    """Return logits as `predict`, the mean over views of each image (Jordan, 2024).
+
+    The image as it is counts half, shifted by one pixel along both diagonals a quarter each; where
+    `mirror` is true each of them is the mean of itself and its mirror image.
+    """
+    images, padded = split.images, reflected(split.images)
+    shifted = padded[..., :-2, :-2], padded[..., 2:, 2:]
+    logits: list[Tensor] = []
+    for view in (images, images, *shifted):
+        both = (view, view.flip(3)) if mirror else (view,)
+        logits += [predict(model, Split(each, split.labels), normalise) for each in both]
+    return torch.stack(logits).mean(0)
+
+
+def reflected(images: Tensor) -> Tensor:
+    """Return images, uint8 (N, C, H, W), with one more pixel on each side, by reflection."""
+    rows = torch.cat([images[..., 1:2, :], images, images[..., -2:-1, :]], 2)
+    return torch.cat([rows[..., 1:2], rows, rows[..., -2:-1]], 3)
+
+
 def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the measures of classification.
 

@@ -29,12 +29,18 @@ class Recipe:
     """Nesterov momentum."""
     weight_decay: float = 2e-3
     """Weight decay, on every parameter."""
+    bias_lr: float = 1.0
+    """Learning rate of biases, as a multiple of `lr`; their weight decay stays the same."""
+    lookahead: bool = False
+    """Every 5 steps let the weights go back part of the way, the further the later."""
     label_smoothing: float = 0.0
     """Label smoothing; mixing is compared best without."""
     crop: int | None = None
     """Largest random shift in pixels; when left out, what suits the data."""
     flip: bool | None = None
     """Mirror half of the images; when left out, what suits the data."""
+    alternate: bool = False
+    """Mirror each image in every second epoch, instead of anew at random."""
     alpha: float | None = None
     """Ratios come from Beta(alpha, alpha); when left out, 1 at the input and 2 elsewhere."""
     per: Literal["batch", "sample", "epoch"] = "batch"
@@ -50,10 +56,14 @@ class Recipe:
     """How often in a run validation accuracy and geometry are measured (0: only at the end)."""
     geometry: bool = True
     """Measure every quantity of every layer: unmixed runs all along, others at the end."""
+    views: bool = False
+    """At the end also judge by the mean over mirrored and shifted views of each test image."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
     amp: bool = True
     """Train in bfloat16 where a GPU can."""
+    bfloat16: bool = False
+    """Train in bfloat16 on a CPU too, which has to have instructions for it to be faster."""
     channels_last: bool = True
     """Keep images with channels last in memory."""
     compile: bool = False
@@ -65,7 +75,7 @@ class Recipe:
         _require(
             self.batch_size >= 2, "batch_size", self.batch_size, "must be 2 or more to mix pairs"
         )
-        for name in ("lr", "alpha"):
+        for name in ("lr", "alpha", "bias_lr"):
             value = getattr(self, name)
             good = value is None or (math.isfinite(value) and value > 0)
             _require(good, name, value, "must be finite and above 0")
@@ -80,8 +90,13 @@ class Recipe:
 
     def optimiser(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a net."""
+        trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        biases = [p for name, p in trained if name.split(".")[-1] == "bias"]
+        others = [p for name, p in trained if name.split(".")[-1] != "bias"]
+        of_biases = {"lr": self.lr * self.bias_lr, "weight_decay": self.weight_decay / self.bias_lr}
+        groups = [{"params": others}, {"params": biases, **of_biases}]
         return torch.optim.SGD(
-            model.parameters(),
+            [group for group in groups if group["params"]],
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,

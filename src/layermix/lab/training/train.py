@@ -5,56 +5,23 @@ Shapes: B batch, C channels, H height, W width.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from layermix.attach import Mixer
 from layermix.errors import RunError
 from layermix.geometry import auto_weights
-from layermix.lab.data import Dataset, Normalise, crop_and_flip, watch_batch
-from layermix.lab.training.evaluate import measures, predict
+from layermix.lab.data import Batches, Dataset, Normalise, watch_batch
+from layermix.lab.training.evaluate import measures, predict, predict_views
 from layermix.lab.training.feature_loss import FeatureLoss
+from layermix.lab.training.lookahead import Lookahead
 from layermix.lab.training.recipe import Recipe
 from layermix.lab.training.streams import Streams, torch_seed
+from layermix.lab.training.trained import Record, Trained
 from layermix.lab.training.watch import Watch
 from layermix.mixing import MixedTarget, Target
-
-Record = dict[str, Any]
-
-
-@dataclass
-class Trained:
-    """What a training leaves.
-
-    Attributes
-    ----------
-    measures
-        Final measures on the test data.
-    val
-        The same on the validation data.
-    seconds
-        Training time without measuring, in seconds.
-    geometry_seconds
-        Time spent on the geometry of the watched batch.
-    images_per_second
-        Training images seen per second of that time.
-    model
-        The trained net.
-    features
-        Activations of the watched batch before and after training, by mix point; when kept.
-    """
-
-    measures: dict[str, float]
-    val: dict[str, float]
-    seconds: float
-    geometry_seconds: float
-    images_per_second: float
-    model: nn.Module
-    features: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Trainer:
@@ -99,7 +66,8 @@ class Trainer:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.net = model
         self.model: Any = torch.compile(model) if recipe.compile else model
-        self.normalise = Normalise.of(data.train)
+        self.batches = _batches(data, recipe, streams)
+        self.normalise = self.batches.normalise
         self.feature_loss = None
         if recipe.snnl_weight:
             few = self.normalise(data.train.images[:3])
@@ -111,11 +79,9 @@ class Trainer:
             settings = recipe.mixing() if how is None else how
             self.mixer = Mixer(self.model, mix_at, seed=streams.mix, rank=0, **settings)
         self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
-        self.order = np.random.default_rng(streams.order)
-        self.augment = torch.Generator(self.device).manual_seed(streams.augment)
-        self.batch_size = min(recipe.batch_size, len(data.train))
-        self.steps = recipe.epochs * (len(data.train) // self.batch_size)
+        self.steps = recipe.epochs * len(self.batches)
         self.step = 0
+        self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
         self.optimiser = recipe.optimiser(model)
         self.schedule = recipe.schedule(self.optimiser, self.steps)
 
@@ -137,10 +103,11 @@ class Trainer:
             features |= self._features("end")
         return Trained(
             measures=self._measure("test"),
+            views=self._views(),
             val=self._measure("val"),
             seconds=seconds,
             geometry_seconds=self.watch.seconds,
-            images_per_second=self.steps * self.batch_size / seconds,
+            images_per_second=self.steps * self.batches.size / seconds,
             model=self.net,
             features=features,
         )
@@ -153,8 +120,8 @@ class Trainer:
         losses, hits = [], []
         lr = self.optimiser.param_groups[0]["lr"]
         with torch_seed(self.streams.model + epoch):
-            for index in self._batches():
-                loss, accuracy = self.run_step(index)
+            for x, labels in self.batches.epoch(epoch):
+                loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
                 hits.append(accuracy)
         loss = torch.stack(losses)  # the one look of an epoch at what the device computed
@@ -165,14 +132,8 @@ class Trainer:
             "train_accuracy": float(torch.stack(hits).mean()),
         }
 
-    def run_step(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Train on the images of these indices; return loss and accuracy, both shape ()."""
-        images, labels = self.data.train.images[index], self.data.train.labels[index]
-        crop, flip = self.recipe.crop or 0, bool(self.recipe.flip)
-        images = crop_and_flip(images, crop, flip, self.augment)  # channels last in memory
-        if not self.recipe.channels_last:
-            images = images.clone(memory_format=torch.contiguous_format)
-        x = self.normalise(images)
+    def run_step(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Train on a batch (B, C, H, W) with labels (B,); return loss and accuracy, both ()."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
             output, target, point = self._forward(x, labels)
             loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
@@ -183,6 +144,8 @@ class Trainer:
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
+        if self.lookahead:
+            self.lookahead.after(self.step)
         return loss.detach(), target.accuracy(output).detach()
 
     def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
@@ -212,15 +175,16 @@ class Trainer:
             self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
-    def _batches(self) -> list[Tensor]:
-        """Return the index batches of an epoch, shuffled, without the incomplete last one."""
-        order = torch.from_numpy(self.order.permutation(len(self.data.train))).to(self.device)
-        full = len(order) // self.batch_size * self.batch_size
-        return list(order[:full].split(self.batch_size))
-
     def _features(self, when: str) -> dict[str, Tensor]:
         found = self.watch.activations().items()
         return {f"{when}.{point}": features.flatten(1).cpu() for point, features in found}
+
+    def _views(self) -> dict[str, float] | None:
+        """Return the measures of the mean over views of each test image, where they are wanted."""
+        if not self.recipe.views:
+            return None
+        mirror, test = bool(self.recipe.flip), self.data.test
+        return measures(predict_views(self.model, test, self.normalise, mirror), test.labels)
 
     def _measure(self, split: str) -> dict[str, float]:
         part = getattr(self.data, split)
@@ -238,4 +202,20 @@ class Trainer:
 
     @property
     def _amp(self) -> bool:
+        if self.device.type == "cpu":
+            return self.recipe.bfloat16
         return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _batches(data: Dataset, recipe: Recipe, streams: Streams) -> Batches:
+    return Batches(
+        data.train,
+        Normalise.of(data.train),
+        recipe.batch_size,
+        crop=recipe.crop or 0,
+        flip=bool(recipe.flip),
+        alternate=recipe.alternate,
+        channels_last=recipe.channels_last,
+        order=streams.order,
+        augment=streams.augment,
+    )

@@ -1,0 +1,106 @@
+"""What does mixing add to a training step?
+
+The same step of the same net, mixed at one place and not mixed at all: forward, loss, backward,
+optimiser. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
+line of this library. All steps run in turn, so that each meets the caches that another net has
+left, as in a training loop.
+
+Shapes: B images (B, 3, 32, 32).
+"""
+
+import statistics
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layermix.attach import Mixer, points
+from layermix.lab.bench.setting import Setting
+from layermix.lab.bench.table import Row, Table
+from layermix.lab.bench.timing import alternate, peak_memory, ratio
+from layermix.lab.nets import build
+from layermix.lab.training.cpu import cpu_settings
+from layermix.lab.training.recipe import Recipe
+from layermix.lab.training.streams import torch_seed
+
+_NETS = {"resnet-small": 128, "resnet18": 128}  # with the images of a step
+_SHAPE, _CLASSES = (3, 32, 32), 10
+_NONE = "none"
+
+
+def bench_step(setting: Setting) -> Table:
+    """Time a step and take its memory, mixed at the input, each block and the final layer."""
+    with cpu_settings(setting.threads):
+        rows = [row for net, size in _NETS.items() for row in _rows(net, size, setting)]
+    return Table(
+        title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
+        rows=rows,
+        notes=[
+            "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it.",
+            "/ none: to that step in the same repetition, median, with least and most of n.",
+            "MB: by how much memory grows within a step, median of 3; / none MB: over none's.",
+            f"{_SHAPE[0]} x {_SHAPE[1]} x {_SHAPE[2]} images, channels last, "
+            + ("bfloat16 autocast." if setting.device == "cuda" else "float32."),
+        ],
+    )
+
+
+def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
+    """Return one training step on a batch, mixed at a mix point or at none."""
+    mixer = None if at == _NONE else Mixer(net, at, seed=0)
+    optimiser = Recipe().optimiser(net)
+
+    def call() -> None:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            if mixer is None:
+                loss = F.cross_entropy(net(x), labels)
+            else:
+                output, target = mixer(x, labels)
+                loss = target.loss(output)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return call
+
+
+def _rows(name: str, size: int, setting: Setting) -> list[Row]:
+    size = 4 if setting.small else size
+    x = torch.randn(size, *_SHAPE, generator=torch.Generator().manual_seed(0))
+    x = x.to(setting.device, memory_format=torch.channels_last)
+    labels = (torch.arange(size) % _CLASSES).to(setting.device)
+    places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final"]
+    steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
+    seconds = alternate(steps, setting.repeats, device=setting.device)
+    memory = {at: _memory(steps[at], setting.device) for at in places}
+    return [_row(name, size, at, seconds, memory) for at in places]
+
+
+def _net(name: str, device: str) -> nn.Module:
+    with torch_seed(0):
+        net = build(name, _CLASSES, _SHAPE)
+    return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _memory(call: Callable[[], object], device: str) -> float:
+    return statistics.median(map(partial(peak_memory, call), [device] * 3))
+
+
+def _row(
+    net: str, size: int, at: str, seconds: dict[str, list[float]], memory: dict[str, float]
+) -> Row:
+    middle, least, most = ratio(seconds, at, _NONE)
+    return {
+        "what": at,
+        "net": net,
+        "batch": size,
+        "n": len(seconds[at]),
+        "seconds": statistics.median(seconds[at]),
+        "/ none": middle,
+        "least": least,
+        "most": most,
+        "MB": memory[at],
+        "/ none MB": memory[at] / memory[_NONE],
+    }
