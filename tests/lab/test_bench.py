@@ -11,7 +11,7 @@ import torch
 
 from layermix import InputError
 from layermix.lab import Recipe, plan
-from layermix.lab.bench import BENCHES, Table, run_bench, show_bench
+from layermix.lab.bench import BENCHES, Setting, Table, run_bench, show_bench
 from layermix.lab.bench.snnl import _data, _dense, _tiled
 from layermix.lab.bench.timing import alternate, peak_memory, ratio
 from layermix.lab.console import open_console
@@ -43,10 +43,11 @@ def test_a_benchmark_writes_its_table(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"what": "nothing", "seconds": 0.5}
-    monkeypatch.setitem(BENCHES, "nothing", lambda: Table("Nothing", [row], ["It is quick."]))
+    table = Table("Nothing", [row], ["It is quick."])
+    monkeypatch.setitem(BENCHES, "nothing", lambda setting: table)
     path = tmp_path / f"deep/nothing.{suffix}"
-    found = run_bench("nothing", path)
-    assert found.conditions["command"] == "layermix bench nothing"
+    found = run_bench("nothing", Setting(repeats=3), path)
+    assert found.conditions["command"] == "layermix bench nothing --repeats 3"
     assert torch.__version__.startswith(found.conditions["torch"])
     if suffix == "json":
         assert json.loads(path.read_text()) == found.to_json()
@@ -56,9 +57,9 @@ def test_a_benchmark_writes_its_table(
 
 def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown benchmark 'snml': did you mean 'snnl'"):
-        run_bench("snml")
+        run_bench("snml", Setting())
     with pytest.raises(InputError, match=r"name a file that ends in .json or .csv"):
-        run_bench("snnl", tmp_path / "table.txt")
+        run_bench("snnl", Setting(), tmp_path / "table.txt")
 
 
 def test_the_timed_ways_to_snnl_agree() -> None:
@@ -69,11 +70,10 @@ def test_the_timed_ways_to_snnl_agree() -> None:
 def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(geometry, "_REPEATS", 1)
     monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
     monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=2))
     monkeypatch.setattr(geometry, "default_workers", lambda device: 1)
-    found = geometry.geometry()
+    found = geometry.bench_geometry(Setting(repeats=1))
     rows = {row["what"]: row for row in found.rows}
     assert list(rows) == [
         "run, SNNL alone",
@@ -101,9 +101,8 @@ def test_every_blend_is_timed_where_it_can_mix(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(blends, "_SHAPES", {"map": (4, 3, 4, 4), "features": (4, 8)})
-    monkeypatch.setattr(blends, "_REPEATS", 2)
     monkeypatch.setattr(blends, "_LEAST", 1e-9)
-    found = blends.blends()
+    found = blends.bench_blends(Setting(repeats=2))
     timed = {(row["what"], row["at"]) for row in found.rows}
     assert {what for what, at in timed if at == "map"} >= {"copy", *BLENDS}
     assert ("linear", "features") in timed
@@ -122,3 +121,36 @@ def test_a_gradient_flows_through_what_is_timed_backward() -> None:
     for way in blends.ways(x).values():
         (gradient,) = blends.both(way, x)()
         assert gradient.shape == x.shape
+
+
+@pytest.mark.parametrize("what", ["mix", "step", "train"])
+def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
+    found = run_bench(what, Setting(repeats=1, small=True))
+    assert found.conditions["command"] == f"layermix bench {what} --repeats 1 --small"
+    for row in found.rows:
+        assert float(row["n"]) == 1
+        assert math.isnan(float(row["least"])) or float(row["least"]) <= float(row["most"])
+    assert len({frozenset(row) for row in found.rows}) == 1
+
+
+@pytest.mark.slow
+def test_a_study_is_timed_beside_its_commands() -> None:
+    rows = run_bench("study", Setting(repeats=1, small=True)).rows
+    assert rows[0]["times as fast"] == 1
+    assert float(rows[1]["times as fast"]) > 1
+
+
+def test_what_is_quick_is_called_often_and_counts_once() -> None:
+    calls: list[str] = []
+    seconds = alternate({"a": lambda: calls.append("a")}, 2, least=1e-3)
+    assert len(calls) > 100
+    assert max(seconds["a"]) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"repeats": 0}, "repeats is 0, but must be"), ({"threads": 0}, "threads is 0, but must be")],
+)
+def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_bench("mix", Setting(**setting))

@@ -115,7 +115,7 @@ def _data(setting: Setting, size: int) -> Dataset:
     data = load(DataConfig(setting.data, train_size=None, image_size=_SIZE))
     if size < len(data.train):
         data = load(DataConfig(setting.data, train_size=size, image_size=_SIZE))
-    judged = data.test[torch.arange(min(_JUDGED, len(data.test)))]
+    judged = data.test[torch.arange(min(size, _JUDGED, len(data.test)))]
     return Dataset(data.train, data.val, judged, data.classes)
 
 
