@@ -10,7 +10,7 @@ from pathlib import Path
 from layermix.errors import InputError, unknown
 from layermix.lab.data.augment import Normalise, crop_and_flip
 from layermix.lab.data.batches import Batches
-from layermix.lab.data.cache import cached, folder_state
+from layermix.lab.data.cache import cached, folder_state, read_images, write_images
 from layermix.lab.data.dataset import Dataset, Images, Split
 from layermix.lab.data.digits import digits
 from layermix.lab.data.hub import hub
@@ -27,7 +27,9 @@ __all__ = [
     "crop_and_flip",
     "default_augmentation",
     "load",
+    "read_images",
     "watch_batch",
+    "write_images",
 ]
 
 SOURCES: dict[str, Callable[[], Images]] = {"digits": digits}
@@ -40,7 +42,8 @@ class DataConfig:
     """Which images to train on."""
 
     data: str = "digits"
-    """`digits`, a hub id such as `uoft-cs/cifar10`, or a folder of parquet files or images."""
+    """`digits`, a hub id such as `uoft-cs/cifar10`, a folder of parquet files or images, or a
+    decoded data set, NAME.safetensors."""
     train_size: int | None = None
     """Class-balanced number of training images; all when left out."""
     image_size: int | None = None
@@ -72,9 +75,11 @@ def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
 
 
 def _images(config: DataConfig) -> Images:
-    if config.data in SOURCES:
-        return _built_in(config)
     folder = Path(config.data)
+    if config.data in SOURCES:
+        return _as_they_are(config, "is built in", SOURCES[config.data])
+    if folder.suffix == ".safetensors":
+        return _as_they_are(config, "is decoded", lambda: read_images(folder))
     if not folder.exists() and "/" not in config.data:
         raise unknown("data set", config.data, [*SOURCES, "a hub id", "a folder"])
     key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
@@ -84,12 +89,12 @@ def _images(config: DataConfig) -> Images:
     return cached(key, lambda: hub(config.data, *columns, config.image_size))
 
 
-def _built_in(config: DataConfig) -> Images:
+def _as_they_are(config: DataConfig, why: str, read: Callable[[], Images]) -> Images:
     for flag in ("image_column", "label_column"):
         if value := getattr(config, flag):
             raise InputError(
-                f"{flag} is {value!r}, but {config.data!r} is built in and has no columns: leave "
+                f"{flag} is {value!r}, but {config.data!r} {why} and has no columns: leave "
                 f"out --{flag.replace('_', '-')}, or name another --data"
             )
-    images = SOURCES[config.data]()
+    images = read()
     return images if config.image_size is None else images.resized(config.image_size)

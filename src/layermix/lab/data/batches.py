@@ -13,6 +13,7 @@ from torch import Tensor
 
 from layermix.lab.data.augment import Normalise, crop_and_flip
 from layermix.lab.data.dataset import Split
+from layermix.mixing.device import moved
 
 
 class Batches:
@@ -69,7 +70,8 @@ class Batches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images, float32 (B, C, H, W), and labels, int64 (B,), of an epoch (1, 2, ...)."""
         order = torch.from_numpy(self._order.permutation(len(self.train)))
-        for index in order.to(self.train.labels.device)[: len(self) * self.size].split(self.size):
+        order = moved(order, self.train.labels.device)
+        for index in order[: len(self) * self.size].split(self.size):
             yield self._images(index, number), self.train.labels[index]
 
     def _images(self, index: Tensor, epoch: int) -> Tensor:

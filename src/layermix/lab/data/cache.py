@@ -1,5 +1,7 @@
 """Decode a data set once, keep it on disk as safetensors, read it in every worker.
 
+Such a file is a data set by itself, which needs nothing but safetensors to be read.
+
 The cache lies in ``$LAYERMIX_CACHE``, else in ``$XDG_CACHE_HOME/layermix`` or
 ``~/.cache/layermix``, one file for each source; it may be deleted at any time.
 """
@@ -10,6 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from layermix.errors import InputError
 from layermix.lab.data.dataset import Images, Split
 
 _FORMAT = 2  # raise it when the meaning of a file changes
@@ -27,9 +30,9 @@ def cached(key: dict, load: Callable[[], Images]) -> Images:
     digest = hashlib.sha256(json.dumps([_FORMAT, key], sort_keys=True).encode()).hexdigest()
     path = cache_folder() / f"{digest[:24]}.safetensors"
     if path.exists():
-        return _read(path)
+        return read_images(path)
     images = load()
-    _write(images, path)
+    write_images(images, path)
     return images
 
 
@@ -40,7 +43,8 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
     return [(str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in stats]
 
 
-def _write(images: Images, path: Path) -> None:
+def write_images(images: Images, path: Path) -> None:
+    """Write a decoded data set to a file, which is whole or not there."""
     from safetensors.torch import save_file
 
     tensors = {}
@@ -52,12 +56,27 @@ def _write(images: Images, path: Path) -> None:
     unfinished.replace(path)
 
 
-def _read(path: Path) -> Images:
-    from safetensors import safe_open
+def read_images(path: Path) -> Images:
+    """Read a decoded data set from a file.
 
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        classes = tuple(json.loads(file.metadata()["classes"]))
+    Raises
+    ------
+    InputError
+        For a file that is not there, or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            classes = tuple(json.loads((file.metadata() or {})["classes"]))
+    except (SafetensorError, KeyError) as error:
+        raise InputError(
+            f"{path} holds no decoded data set ({error}): name a file that "
+            "layermix.lab.data.write_images wrote"
+        ) from error
     names = sorted({name.rpartition(".")[0] for name in tensors})
     splits = {name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names}
     return Images(splits, classes)

@@ -1,0 +1,66 @@
+"""What `gpu.sh` runs, on a machine that has torch and the usual libraries but not our command line.
+
+    python benchmarks/gpu.py bench WHAT OUT [--device cuda] [--data DATA] [--small]
+    python benchmarks/gpu.py study NAME OUT --data DATA [--device cuda] [--small] [--workers 1]
+    python benchmarks/gpu.py report OUT
+
+Studies: `speed` (the speed recipe, no mixing and the final layer), `reference` (ResNet-18, every
+place to mix). Each goes on where it was stopped; `report` tells what is finished.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from layermix import lab
+from layermix.lab import DataConfig, Recipe, Study, StudyConfig
+from layermix.lab.bench import Setting, run_bench, show_bench
+from layermix.lab.console import open_console
+from layermix.lab.presets import PRESETS
+from layermix.lab.report.show import show_study
+
+REFERENCE = Recipe(epochs=30, batch_size=512, lr=0.4, weight_decay=5e-4, watch=6)
+PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "random")
+
+
+def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
+    """Return the configuration of a study, or of a tiny one in its place."""
+    net, recipe, variants, seeds = {
+        "speed": (*PRESETS["speed"], ("none", "final"), 8),
+        "reference": ("resnet18", REFERENCE, PLACES, 8),
+    }[name]
+    size = None
+    if given.small:
+        size, seeds, variants = 100, 1, ("none", "final")
+        recipe = replace(recipe, epochs=1, batch_size=50, watch=1)
+    recipe = replace(recipe, device=given.device)
+    return lab.plan(DataConfig(given.data, train_size=size), net, recipe, variants, seeds)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["bench", "study", "report"])
+    parser.add_argument("words", nargs="+")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    console, out = open_console(), Path(given.words[-1])
+    if given.what == "bench":
+        what = given.words[0]
+        threads, repeats = (1, 9) if given.device == "cpu" else (8, 9)
+        repeats = 1 if given.small else repeats
+        setting = Setting(given.device, repeats, threads, given.data, given.small)
+        found = run_bench(what, setting, out / f"{what}.json")
+        (out / f"{what}.csv").write_text(found.to_csv())
+        show_bench(found, console)
+    elif given.what == "study":
+        lab.compare(study_of(given.words[0], given), out, given.workers, console)
+    else:
+        show_study(Study.open(out), console)
+
+
+if __name__ == "__main__":
+    main()

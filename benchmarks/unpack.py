@@ -1,0 +1,54 @@
+"""Decode a data set of parquet files into one file that layermix reads without `datasets`.
+
+    python benchmarks/unpack.py FOLDER OUT.safetensors
+
+For machines that have pyarrow and Pillow and nothing else. The files are those of the Hugging Face
+hub: SPLIT-*.parquet below the folder, one column of images and one of labels (img or image, label),
+as CIFAR-10 has them.
+"""
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from layermix.lab.data import Images, Split, write_images
+
+
+def main(folder: Path, out: Path) -> None:
+    """Decode every split of a folder."""
+    import pyarrow.parquet as pq
+
+    splits: dict[str, Split] = {}
+    for path in sorted(folder.rglob("*.parquet")):
+        name, table = path.name.partition("-")[0], pq.read_table(path)
+        column = next(name for name in ("img", "image") if name in table.column_names)
+        pixels = [decode(each) for each in table[column].to_pylist()]
+        images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+        labels = torch.tensor(table["label"].to_pylist())
+        if name in splits:
+            images = torch.cat([splits[name].images, images])
+            labels = torch.cat([splits[name].labels, labels])
+        splits[name] = Split(images, labels)
+    if not splits:
+        sys.exit(f"there are no parquet files below {folder}")
+    classes = 1 + max(int(split.labels.max()) for split in splits.values())
+    write_images(Images(splits, tuple(map(str, range(classes)))), out)
+    for name, split in splits.items():
+        print(f"{name}: {len(split)} images {tuple(split.images.shape[1:])}, {classes} classes")
+
+
+def decode(value: dict[str, Any]) -> np.ndarray:
+    """Return an encoded image, uint8 (H, W, 3)."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(value["bytes"])).convert("RGB"))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

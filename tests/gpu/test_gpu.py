@@ -1,0 +1,146 @@
+"""On a GPU: the same numbers as on the CPU, by our own kernel, and nothing waits for the device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import layermix as lm
+from layermix.lab import DataConfig, Recipe, RunConfig, run
+from layermix.lab.data import load
+from layermix.lab.nets import build
+from layermix.lab.run import fresh_net
+from layermix.lab.training.train import Trainer
+from layermix.mixing import BLENDS, Many, Planner
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+]
+
+CUDA = torch.device("cuda")
+
+
+@contextmanager
+def nothing_waits() -> Iterator[None]:
+    """Make every wait for the device an error."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def formula(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix in float64, as the papers write it."""
+    ratio = plan.ratio.double().reshape(-1, *[1] * (x.ndim - 1))
+    return ratio * x.double() + (1 - ratio) * x.double()[plan.partner]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("shape", [(7, 5), (64, 3, 33, 31), (33, 64, 16, 16), (5, 1)])
+def test_mixes_and_gradients_are_those_of_the_formula(
+    dtype: torch.dtype, per: Any, shape: tuple[int, ...]
+) -> None:
+    plan = Planner(["final"], per=per, seed=0).draw(shape[0], CUDA)
+    formats = [torch.contiguous_format, *([torch.channels_last] if len(shape) == 4 else [])]
+    for memory_format in formats:
+        x = torch.randn(shape, device=CUDA).to(dtype, memory_format=memory_format).requires_grad_()
+        g = torch.randn_like(x)
+        mixed = lm.mix(x, plan)
+        assert (mixed.dtype, mixed.stride()) == (x.dtype, x.stride())
+        expected = formula(x, plan)
+        (found,) = torch.autograd.grad(mixed, x, g)
+        (gradient,) = torch.autograd.grad(expected, x, g.double())
+        slack = 4 * torch.finfo(dtype).eps
+        assert (mixed.double() - expected).abs().max() <= slack * x.abs().max().double()
+        assert (found.double() - gradient.double()).abs().max() <= slack * g.abs().max().double()
+
+
+def test_a_mix_is_one_kernel_of_our_own() -> None:
+    x = torch.randn(32, 64, 8, 8, device=CUDA)
+    plan = Planner(["final"], seed=0).draw(32, CUDA)
+    lm.mix(x, plan)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        lm.mix(x, plan)
+    kernels = [event.name for event in (profile.events() or []) if event.device_type.name == "CUDA"]
+    assert len(kernels) == 1
+    assert "_mix" in kernels[0]
+
+
+@pytest.mark.parametrize("at", ["input", "layer2", "final", "logits", "random"])
+@pytest.mark.parametrize("blend", ["linear", "cut"])
+def test_a_mixed_step_waits_for_nothing(at: str, blend: str) -> None:
+    net = build("resnet18", 10, (3, 32, 32)).to(CUDA)
+    mixer = lm.Mixer(net, at, blend=blend)
+    optimiser = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    x, y = torch.randn(16, 3, 32, 32, device=CUDA), torch.arange(16, device=CUDA) % 10
+
+    def step() -> None:
+        output, target = mixer(x, y)
+        optimiser.zero_grad()
+        target.loss(output).backward()
+        target.accuracy(output)
+        optimiser.step()
+
+    step()
+    with nothing_waits():
+        for _ in range(40):  # so that plans are drawn several times
+            step()
+
+
+def test_an_epoch_of_the_loop_waits_only_for_its_order_and_its_losses() -> None:
+    data = load(DataConfig(train_size=200)).to(CUDA)
+    recipe = Recipe(epochs=2, batch_size=20, watch=1, crop=1, flip=True, alternate=True)
+    net = fresh_net("resnet-small", data, 0).to(CUDA)
+    trainer = Trainer(net, data, recipe, ("block1", "final"), ("final",), 0)
+    trainer.run_epoch(1)
+    batches = list(trainer.batches.epoch(2))
+    with nothing_waits():
+        for x, labels in batches:
+            trainer.run_step(x, labels)
+
+
+@pytest.mark.parametrize("name", BLENDS)
+def test_every_blend_mixes_there_as_on_the_cpu(name: str) -> None:
+    plan = Planner(["layer1"], blend=name, seed=0).draw(6)
+    x = torch.randn(6, 8, 12, 12)
+    found, expected = lm.mix(x.to(CUDA), plan.to(CUDA)), lm.mix(x, plan)
+    tolerance = 1e-3 if isinstance(BLENDS[name](), Many) else 1e-4
+    torch.testing.assert_close(found.cpu(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_a_compiled_model_is_mixed_as_an_eager_one() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).to(CUDA)
+    x, y = torch.randn(12, 3, 8, 8, device=CUDA), torch.arange(12, device=CUDA) % 5
+    grads = []
+    for compiled in (False, True):
+        mixer = lm.Mixer(net, ["1", "final"], seed=0)
+        model: Any = torch.compile(net, fullgraph=True) if compiled else net
+        for _ in range(3):
+            output, target = mixer(x, y, model=model)
+            net.zero_grad()
+            target.loss(output).backward()
+        grads.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+        mixer.remove()
+    for eager, compiled in zip(*grads, strict=True):
+        torch.testing.assert_close(eager, compiled, rtol=1e-3, atol=1e-4)
+
+
+def test_snnl_is_the_same_on_both_devices() -> None:
+    x, y = torch.randn(300, 20), torch.arange(300) % 3
+    found, expected = lm.snnl(x.to(CUDA), y.to(CUDA)), lm.snnl(x, y)
+    assert float(found.value) == pytest.approx(float(expected.value), rel=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["none", "final", "random"])
+def test_a_run_trains_on_a_gpu(variant: str, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=15, device="cuda")
+    result = run(RunConfig(DataConfig(), "resnet-small", recipe, variant, 0), tmp_path / "run")
+    assert result["test"]["accuracy"] > 0.9
