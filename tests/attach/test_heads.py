@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.attach.head import find_heads
+from layermix.mixing import Many
 
 TIMM = {
     "resnet18": ["fc"],
@@ -158,3 +159,25 @@ def test_a_classifier_at_each_position_is_the_final_layer() -> None:
             return self.score(x)[:, -1]
 
     assert "final" in lm.points(Tagger(), torch.randn(3, 7, 4)).names
+
+
+def test_many_mixes_at_the_final_layer_are_mixes_of_its_output() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    mixer, seen = lm.Mixer(model, at="final", blend=Many(k=6)), []
+    model[2].register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    x = torch.randn(5, 4, dtype=torch.float64)
+    plan = mixer.draw(5)
+    with mixer.apply(plan):
+        mixed = model(x)
+    assert seen == [5]  # the classifier never sees 30 rows
+    weights = plan.draws["weights"].double()
+    torch.testing.assert_close(mixed, model[2](weights @ model[:2](x)), rtol=1e-6, atol=1e-6)
+
+
+def test_many_mixes_before_a_convolution_are_mixed_there() -> None:
+    model, x = Convolutional().double(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
+    mixer, seen = lm.Mixer(model, at="final", blend=Many(k=2)), []
+    model.classifier[0].register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    with mixer.apply(mixer.draw(4)):
+        assert model(x).shape == (8, 5)
+    assert seen == [8]

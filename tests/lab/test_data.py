@@ -1,6 +1,7 @@
 """The digits, normalisation and augmentation."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from layermix.lab.data import (
     Split,
     crop_and_flip,
     load,
+    write_images,
 )
 from layermix.lab.training.evaluate import predict
 from layermix.lab.training.train import Trainer
@@ -187,3 +189,27 @@ def test_no_crop_and_no_flip_change_nothing() -> None:
 def test_an_unknown_data_set_gets_the_closest_name() -> None:
     with pytest.raises(InputError, match="unknown data set 'digit': did you mean 'digits'"):
         load(DataConfig(data="digit"))
+
+
+def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "deep/made.safetensors"
+    images = Images({"train": make(60, 4), "test": make(20, 4)}, tuple("abcd"))
+    write_images(images, path)
+    data = load(DataConfig(data=str(path)))
+    assert (len(data.train) + len(data.val), len(data.test)) == (60, 20)
+    assert data.classes == tuple("abcd")
+    assert load(DataConfig(data=str(path), image_size=4)).image_shape == (3, 4, 4)
+
+
+def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(InputError, match=r"there is no file .*weights.safetensors"):
+        load(DataConfig(data=str(path)))
+    save_file({"fc.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from layermix.lab import DataConfig, Recipe, RunConfig, plan
+from layermix.lab import DataConfig, Recipe, RunConfig, compare, plan
 from layermix.lab.answer.command import compare_command
 from layermix.lab.data import Batches, Normalise, Split, load
 from layermix.lab.nets import build, speed
 from layermix.lab.nets.speed import SpeedNet
 from layermix.lab.presets import PRESETS, preset_in
+from layermix.lab.report import write_report
 from layermix.lab.run import fresh_net, run
+from layermix.lab.store import read_json
 from layermix.lab.training.evaluate import predict, predict_views
 from layermix.lab.training.lookahead import Lookahead
 from layermix.lab.training.train import Trainer
@@ -175,3 +177,20 @@ def test_the_command_of_a_study_starts_from_the_nearest_preset() -> None:
     assert command == (
         "layermix compare --preset speed --variants none final --seeds 2 --epochs 3 --no-views"
     )
+
+
+def test_a_study_tells_what_views_gave_apart_from_its_results(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, batch_size=20, watch=1, views=True)
+    config = plan(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
+    study = compare(config, tmp_path / "study", workers=1)
+    summary, _ = write_report(study)
+    (note,) = [each for each in summary.verdict.notes if "views" in each]
+    results = [read_json(study.path(cell) / "result.json") for cell in study.cells()]
+    none, final = (
+        sum(result["test_views"]["accuracy"] for result in results[k::2]) / 2 for k in (0, 1)
+    )
+    assert note.startswith(
+        "By the mean over mirrored and shifted views of each test image, test accuracy is none "
+        f"{none:.2%} (95% interval "
+    )
+    assert f", n = 2), final {final:.2%} (95% interval " in note

@@ -39,7 +39,7 @@ class Hook:
         self.batch_dim = batch_dim
         self.layout = layout
         self.dims: Mapping[Path, int | None] = {}
-        self.handle: torch.utils.hooks.RemovableHandle | None = None
+        self.handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
@@ -47,7 +47,13 @@ class Hook:
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
-        return self._mixed((args, kwargs), self.switch.current(module))
+        plan = self.switch.current(module)
+        return None if _follows(plan, module) else self._mixed((args, kwargs), plan)
+
+    def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        """Forward hook: mix what a linear layer returned in place of what it was called with."""
+        plan = self.switch.current(module)
+        return self._mixed(output, plan) if _follows(plan, module) else None
 
     def _mixed(self, value: Any, plan: Plan | None) -> Any:
         """Return the value with its tensors mixed, or None where nothing is mixed here."""
@@ -108,8 +114,8 @@ class Hook:
 
     def remove(self) -> None:
         """Take the hook out of the model."""
-        if self.handle:
-            self.handle.remove()
+        for handle in self.handles:
+            handle.remove()
 
     def __deepcopy__(self, memo: dict) -> "Hook":
         return Hook(Switch(), self.point)
@@ -124,11 +130,18 @@ def install(site: Site, switch: Switch, batch_dim: int = 0) -> list[Hook]:
     for module in site.modules:
         hook = Hook(switch, site.name, batch_dim, layout(module, site.side))
         if site.side == "before":
-            hook.handle = module.register_forward_pre_hook(hook.before, with_kwargs=True)
+            hook.handles.append(module.register_forward_pre_hook(hook.before, with_kwargs=True))
+            if type(module) is nn.Linear:
+                hook.handles.append(module.register_forward_hook(hook.behind))
         else:
-            hook.handle = module.register_forward_hook(hook.after)
+            hook.handles.append(module.register_forward_hook(hook.after))
         hooks.append(hook)
     return hooks
+
+
+def _follows(plan: Plan | None, module: nn.Module) -> bool:
+    """Tell whether a plan mixes what a linear layer returns, which is the same as what it takes."""
+    return plan is not None and plan.how.commutes and type(module) is nn.Linear
 
 
 def _inert(point: str) -> Hook:

@@ -5,7 +5,15 @@ from typing import Any
 
 from layermix.lab.answer.bounds import beyond
 from layermix.lab.answer.stats import BASELINES, LEVEL, estimate, least_p
-from layermix.lab.answer.words import MEASURES, listed, percentage_points, seeds_word
+from layermix.lab.answer.words import (
+    MEASURES,
+    in_percent,
+    interval,
+    listed,
+    percent,
+    percentage_points,
+    seeds_word,
+)
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """For each planned variant, in order, the ``result.json`` of each finished seed."""
@@ -29,6 +37,7 @@ def notes(sizes: dict[str, int], results: Results) -> list[str]:
         "same for every run.",
         *_out_of_bounds(finished),
         f"One test image is {percentage_points(1 / sizes['test'])[1:]} points of accuracy.",
+        *_views(finished),
         *_claim(finished),
         *_power(finished),
         *_same_place(finished),
@@ -64,6 +73,25 @@ def _out_of_bounds(finished: Results) -> list[str]:
     return [
         "Some intervals are cut at the least or greatest possible value, as at 0 or 100%: "
         f"{listed(found)}. Student-t intervals are symmetric and know no bounds."
+    ]
+
+
+def _views(finished: Results) -> list[str]:
+    """Tell the accuracy over views of each test image, where every run was judged by it too."""
+    own = {
+        name: [run["test_views"]["accuracy"] for run in runs.values() if "test_views" in run]
+        for name, runs in finished.items()
+    }
+    found = {name: estimate(values) for name, values in own.items() if values}
+    told = [
+        f"{name} {percent(each.mean)} (95% interval {interval(each, in_percent)}, n = {each.n})"
+        for name, each in found.items()
+    ]
+    if not told:
+        return []
+    return [
+        "By the mean over mirrored and shifted views of each test image, test accuracy is "
+        f"{', '.join(told)}. Everything else here is of the images as they are."
     ]
 
 

@@ -64,6 +64,15 @@ class Blend:
         return False
 
     @property
+    def commutes(self) -> bool:
+        """Whether it had better follow a linear layer than precede it, where the mix is the same.
+
+        That holds of combinations of examples whose weights sum to one; it pays where there are
+        many of them, and fewer numbers behind the layer.
+        """
+        return False
+
+    @property
     def grows(self) -> bool:
         """Whether it returns more rows than the batch has examples."""
         return False

@@ -55,6 +55,11 @@ class Many(Blend):
         return self.dense
 
     @property
+    def commutes(self) -> bool:
+        """Whether it follows a linear layer: N mixes of logits cost N x B x classes."""
+        return not self.dense
+
+    @property
     def grows(self) -> bool:
         """Whether it returns more rows than the batch has: k for each example."""
         return True

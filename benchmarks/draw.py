@@ -1,0 +1,70 @@
+"""Draw the picture of docs/performance.md from the tables in this folder.
+
+    python benchmarks/draw.py
+
+It takes the tables that were measured on one processor: mix, step and train.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+from layermix.lab.figures.ratios import Group, Ratio, ratios_figure
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "docs/pictures/performance.svg"
+CONDITIONS = "epyc-*-torch2.14.1-cpu"
+
+
+def rows(what: str) -> list[dict[str, str]]:
+    """Return the rows of a benchmark's table."""
+    (path,) = HERE.glob(f"{what}-{CONDITIONS}.csv")
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def ratio(name: str, row: dict[str, str], column: str) -> Ratio:
+    """Return a row's ratio with its spread."""
+    return Ratio(name, float(row[column]), float(row["least"]), float(row["most"]))
+
+
+def groups() -> list[Group]:
+    """Return what is drawn."""
+    mixes = [row for row in rows("mix") if row["what"] != "copy_"]
+    floor = [
+        ratio(f"{row['what']} {row['at']}", row, "/ copy")
+        for row in mixes
+        if row["pass"] == "forward"
+    ]
+    peers = [
+        ratio(row["what"], row, "/ mix")
+        for row in mixes
+        if row["pass"] == "with labels" and row["what"] != "mix"
+    ]
+    steps = [
+        ratio(f"{row['net']}, {row['what']}", row, "/ none")
+        for row in rows("step")
+        if row["what"] != "none"
+    ]
+    loops = [
+        ratio(f"{row['net']}, {row['what']}", row, "times as slow")
+        for row in rows("train")
+        if row["what"] != "layermix"
+    ]
+    return [
+        Group("a mix over a copy", floor),
+        Group("other libraries over our mix, at the input", peers),
+        Group("a mixed step over a plain one", steps),
+        Group("other loops over ours", loops),
+    ]
+
+
+if __name__ == "__main__":
+    figure = ratios_figure(
+        "performance",
+        groups(),
+        "times as long",
+        "Each dot is the median of the repetitions, each line reaches from least to largest.",
+    )
+    OUT.write_text(figure.standalone(), encoding="utf-8")
+    sys.stdout.write(f"{OUT}\n")
