@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
@@ -11,7 +11,7 @@ import layermix
 from layermix import lab
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
-from layermix.lab.bench import Setting, run_bench, show_bench
+from layermix.lab.bench import BenchName, Setting, run_bench, show_bench
 from layermix.lab.console import open_console, replace_unknown_characters, say, stopped
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
@@ -29,6 +29,7 @@ from layermix.lab.survey import check_models
 
 app = tyro.extras.SubcommandApp()
 _PLAIN = PRESETS[DEFAULT_PRESET]
+_Setting = Annotated[Setting, OmitArgPrefixes]
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
@@ -67,7 +68,7 @@ def compare(
     """
     console = open_console()
     config = lab.plan(data, net, recipe, variants, seeds, threads)
-    study = lab.compare(config, out or Path("runs") / _short(data), workers, console)
+    study = lab.compare(config, out or Path("runs") / data.short, workers, console)
     show_study(study, console)
 
 
@@ -99,7 +100,7 @@ def train(
     """
     console = open_console()
     config = RunConfig(data, net, recipe, variant, seed)
-    folder = out or Path("runs") / f"{_short(data)}-{config.name}"
+    folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
         with RunView(console, recipe.epochs) as view:
             result = lab.run(config, folder, view, threads=threads)
@@ -202,9 +203,7 @@ def report(
 
 @app.command
 def bench(
-    what: Positional[Literal["mix", "step", "train", "study", "snnl", "geometry", "blends"]],
-    setting: Annotated[Setting, OmitArgPrefixes] = Setting(),
-    out: Path | None = None,
+    what: Positional[BenchName], setting: _Setting = Setting(), out: Path | None = None
 ) -> None:
     """layermix bench mix
 
@@ -227,8 +226,9 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
     try:
+        start = preset_in(words)
         for command in (compare, train):
-            app.command(starting_from(preset_in(words), command))
+            app.command(starting_from(start, command))
         app.cli(
             prog="layermix",
             description=_DESCRIPTION,
@@ -244,10 +244,6 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
         kind = type(error).__name__
         sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
-
-
-def _short(data: DataConfig) -> str:
-    return Path(data.data).name or "study"
 
 
 def _fail(message: str, code: int) -> int:

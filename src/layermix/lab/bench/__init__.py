@@ -6,6 +6,7 @@ A new benchmark is a file with a function that returns a `Table`, and a line in 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from layermix.lab.bench.geometry import bench_geometry
 from layermix.lab.bench.mix import bench_mix
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.snnl import bench_snnl
+from layermix.lab.bench.speed import bench_speed
 from layermix.lab.bench.step import bench_step
 from layermix.lab.bench.study import bench_study
 from layermix.lab.bench.table import Table
@@ -23,13 +25,15 @@ from layermix.lab.conditions import conditions
 from layermix.lab.console import say
 from layermix.lab.store import write_json
 
-__all__ = ["BENCHES", "Setting", "Table", "run_bench", "show_bench"]
+__all__ = ["BENCHES", "BenchName", "Setting", "Table", "run_bench", "show_bench"]
 
+BenchName = Literal["mix", "step", "train", "study", "speed", "snnl", "geometry", "blends"]
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
     "geometry": bench_geometry,
     "mix": bench_mix,
     "snnl": bench_snnl,
+    "speed": bench_speed,
     "step": bench_step,
     "study": bench_study,
     "train": bench_train,

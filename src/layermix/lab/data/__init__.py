@@ -53,6 +53,11 @@ class DataConfig:
     label_column: str | None = None
     """Column of the labels, where it cannot be told."""
 
+    @property
+    def short(self) -> str:
+        """The last part of the source's name, for a folder of results."""
+        return Path(self.data).stem or "study"
+
 
 def load(config: DataConfig) -> Dataset:
     """Load a data set, decoded at most once on this machine, and split it three ways.

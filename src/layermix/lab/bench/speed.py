@@ -1,0 +1,128 @@
+"""Where does the time of a run of the speed recipe go?
+
+One whole run, from its first step to its last look at the test data, under torch's profiler. What
+must be computed is convolutions and matrix products; all the rest is what could be saved.
+"""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from layermix.lab.bench.setting import Setting
+from layermix.lab.bench.table import Row, Table
+from layermix.lab.data import DataConfig, load
+from layermix.lab.presets import PRESETS
+from layermix.lab.run import complete, fresh_net
+from layermix.lab.training.cpu import cpu_settings
+from layermix.lab.training.train import Trainer
+
+_WINDOW = 20  # steps after which events are added up and forgotten
+_KINDS = {
+    "convolutions": ("conv",),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "linear"),
+    "norms": ("batch_norm",),
+    "pooling": ("pool", "amax"),
+    "activations": ("gelu", "relu", "threshold"),
+    "copies and casts": ("copy_", "aten::index", "aten::cat", "fill_", "zero_"),
+}
+_OTHER, _BETWEEN = "other operations", "between operations"
+_NEEDED = ("convolutions", "matrix products")
+
+
+class Windows:
+    """A profile of any length, taken window by window: seconds by operation, and in all."""
+
+    def __init__(self, device: str) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.whole = 0.0
+        self._gpu = device == "cuda"
+        self._activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._gpu else [])]
+        self._steps = 0
+
+    @contextmanager
+    def over(self, optimiser: torch.optim.Optimizer) -> Iterator[None]:
+        """Profile what happens inside the block, whose steps are those of an optimiser."""
+        handle = optimiser.register_step_post_hook(self._step)
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+            handle.remove()
+
+    def _step(self, *_: object) -> None:
+        self._steps += 1
+        if self._steps % _WINDOW == 0:
+            self._end()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._profile = profile(activities=self._activities)
+        self._profile.start()
+        self._started = time.perf_counter()
+
+    def _end(self) -> None:
+        if self._gpu:
+            torch.cuda.synchronize()
+        self.whole += time.perf_counter() - self._started
+        self._profile.stop()
+        for event in self._profile.key_averages():
+            found: Any = event
+            spent = found.self_device_time_total if self._gpu else found.self_cpu_time_total
+            self.seconds[found.key] += spent / 1e6
+
+
+def bench_speed(setting: Setting) -> Table:
+    """Profile one run of the speed recipe, unmixed."""
+    net, recipe = PRESETS["speed"]
+    source = DataConfig(setting.data)
+    if setting.small:
+        source = replace(source, train_size=60)
+        recipe = replace(recipe, epochs=1, batch_size=20)
+    data = load(source)
+    recipe = complete(replace(recipe, device=setting.device, geometry=False), source, data)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # of the profiler's own starts and stops
+    with cpu_settings(setting.threads):
+        model = fresh_net(net, data, seed=0).to(setting.device)
+        trainer = Trainer(model, data.to(torch.device(setting.device)), recipe, (), ("final",), 0)
+        windows = Windows(setting.device)
+        with windows.over(trainer.optimiser):
+            trained = trainer.train(lambda _: None)
+    return Table(
+        title=f"A run of the speed recipe on {setting.data}, {setting.device}",
+        rows=_rows(windows),
+        notes=[
+            f"{recipe.epochs} epochs of {len(data.train)} images, {recipe.batch_size} a step; "
+            f"test accuracy {trained.measures['accuracy']:.2%}, over views "
+            f"{(trained.views or {})['accuracy']:.2%}.",
+            "share: of the whole run's time under the profiler, which slows what is small.",
+            f"between operations: Python, and what no operation is. Outside {' and '.join(_NEEDED)}"
+            f": {1 - sum(_kinds(windows)[kind] for kind in _NEEDED) / windows.whole:.1%}.",
+        ],
+    )
+
+
+def _kinds(windows: Windows) -> dict[str, float]:
+    """Return the seconds of each kind of operation."""
+    found = dict.fromkeys((*_KINDS, _OTHER), 0.0)
+    for name, seconds in windows.seconds.items():
+        kinds = (kind for kind, parts in _KINDS.items() if any(part in name for part in parts))
+        found[next(kinds, _OTHER)] += seconds
+    found[_BETWEEN] = max(0.0, windows.whole - sum(found.values()))
+    return found
+
+
+def _rows(windows: Windows) -> list[Row]:
+    found = _kinds(windows)
+    rows: list[Row] = [
+        {"what": kind, "seconds": seconds, "share": seconds / windows.whole}
+        for kind, seconds in found.items()
+    ]
+    return [*rows, {"what": "whole run", "seconds": windows.whole, "share": 1.0}]
