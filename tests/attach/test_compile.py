@@ -132,8 +132,9 @@ def test_a_mixer_built_too_late_says_that_nothing_was_mixed(point: str) -> None:
     mixer = lm.Mixer(model, at=point)
     expected = (
         f"nothing was mixed: no forward pass came by mix point '{point}'. Call the model inside "
-        "the block, and build the mixer before the first call of a compiled model. Where training "
-        "leaves layers out at random, switch that off (layerdrop=0)"
+        "the block, and build the mixer before the first call of a compiled model, with "
+        "torch.compiler.reset() before it where another model of the same class was compiled. "
+        "Where training leaves layers out at random, switch that off (layerdrop=0)"
     )
     with pytest.raises(lm.RunError) as error:
         mixer(x, y)

@@ -77,8 +77,9 @@ def test_a_block_without_a_forward_is_an_error() -> None:
         pass
     assert str(error.value) == (
         "nothing was mixed: no forward pass came by mix point 'final'. Call the model inside the "
-        "block, and build the mixer before the first call of a compiled model. Where "
-        "training leaves layers out at random, switch that off (layerdrop=0)"
+        "block, and build the mixer before the first call of a compiled model, with "
+        "torch.compiler.reset() before it where another model of the same class was compiled. "
+        "Where training leaves layers out at random, switch that off (layerdrop=0)"
     )
 
 

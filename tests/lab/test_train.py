@@ -1,6 +1,8 @@
 """Training: the loop against a plain one, streams kept apart, and losses that blow up."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +145,14 @@ def test_measures_are_the_textbooks() -> None:
     assert found["nll"] == pytest.approx(-torch.tensor([0.7, 0.4, 0.9]).log().mean().item())
     assert found["brier"] == pytest.approx((2 * 0.3**2 + 2 * 0.6**2 + 2 * 0.1**2) / 3)
     assert found["ece"] == pytest.approx((0.3 + 0.6 + 0.1) / 3)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
+def test_compiled_runs_of_one_process_do_not_take_one_anothers_graphs() -> None:
+    recipe = replace(SHORT, epochs=1, batch_size=30, compile=True)
+    losses = {}
+    for variant in ((), ("final",), ()):
+        own, plain = trainer(variant, recipe), trainer(variant, replace(recipe, compile=False))
+        losses[variant] = own.run_epoch(1)["train_loss"]
+        assert losses[variant] == pytest.approx(plain.run_epoch(1)["train_loss"], rel=1e-4)
+    assert len(set(losses.values())) == 2

@@ -58,8 +58,9 @@ class Switch:
             raise RunError(
                 f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
                 "Call the model inside the block, and build the mixer before the first call "
-                "of a compiled model. Where training leaves layers out at random, switch that off "
-                "(layerdrop=0)"
+                "of a compiled model, with torch.compiler.reset() before it where another model of "
+                "the same class was compiled. Where training leaves layers out at random, switch "
+                "that off (layerdrop=0)"
             )
 
     def current(self, module: nn.Module) -> Plan | None:

@@ -56,7 +56,7 @@ class DataConfig:
     @property
     def short(self) -> str:
         """The last part of the source's name, for a folder of results."""
-        return Path(self.data).stem or "study"
+        return Path(self.data).name.removesuffix(".safetensors") or "study"
 
 
 def load(config: DataConfig) -> Dataset:

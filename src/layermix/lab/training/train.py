@@ -65,7 +65,7 @@ class Trainer:
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.net = model
-        self.model: Any = torch.compile(model) if recipe.compile else model
+        self.model: Any = _compiled(model) if recipe.compile else model
         self.batches = _batches(data, recipe, streams)
         self.normalise = self.batches.normalise
         self.feature_loss = None
@@ -205,6 +205,16 @@ class Trainer:
         if self.device.type == "cpu":
             return self.recipe.bfloat16
         return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _compiled(model: nn.Module) -> Any:
+    """Compile a net; what an earlier run compiled comes back from torch's cache on disk.
+
+    In memory it must be forgotten: torch would take it for this net too, which is of the same
+    class, and so leave out the hooks that are new.
+    """
+    torch.compiler.reset()
+    return torch.compile(model)
 
 
 def _batches(data: Dataset, recipe: Recipe, streams: Streams) -> Batches:
