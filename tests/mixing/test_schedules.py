@@ -71,7 +71,7 @@ def test_steps_that_are_not_mixed_shift_no_other_draw() -> None:
     always = Planner(["input", "final"], per="sample")
     later = Planner(["input", "final"], per="sample", probability=Window(start=3, unit="step"))
     for step in range(6):
-        one, other = always.draw(5), later.draw(5)
+        one, other = always.draw(9), later.draw(9)
         assert one.point == other.point
         assert one.ratio.equal(other.ratio) == (step >= 3)
         assert one.partner.equal(other.partner) == (step >= 3)

@@ -48,12 +48,16 @@ class Hook:
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
         plan = self.switch.current(module)
-        return None if _follows(plan, module) else self._mixed((args, kwargs), plan)
+        return None if self._waits(plan) else self._mixed((args, kwargs), plan)
 
     def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what a linear layer returned in place of what it was called with."""
         plan = self.switch.current(module)
-        return self._mixed(output, plan) if _follows(plan, module) else None
+        return self._mixed(output, plan) if self._waits(plan) else None
+
+    def _waits(self, plan: Plan | None) -> bool:
+        """Tell whether a plan mixes what a linear layer returns, which is the same there."""
+        return plan is not None and len(self.handles) > 1 and plan.how.commutes
 
     def _mixed(self, value: Any, plan: Plan | None) -> Any:
         """Return the value with its tensors mixed, or None where nothing is mixed here."""
@@ -124,24 +128,22 @@ class Hook:
         return _inert, (self.point,)
 
 
-def install(site: Site, switch: Switch, batch_dim: int = 0) -> list[Hook]:
-    """Put the hooks of one site into the model, for good: one, or one for each head."""
+def install(site: Site, switch: Switch, batch_dim: int = 0, late: bool = False) -> list[Hook]:
+    """Put the hooks of one site into the model, for good: one, or one for each head.
+
+    Where the blend had better follow a linear layer, it is `late`: heads get a hook behind them.
+    """
     hooks = []
     for module in site.modules:
         hook = Hook(switch, site.name, batch_dim, layout(module, site.side))
         if site.side == "before":
             hook.handles.append(module.register_forward_pre_hook(hook.before, with_kwargs=True))
-            if type(module) is nn.Linear:
+            if late and type(module) is nn.Linear:
                 hook.handles.append(module.register_forward_hook(hook.behind))
         else:
             hook.handles.append(module.register_forward_hook(hook.after))
         hooks.append(hook)
     return hooks
-
-
-def _follows(plan: Plan | None, module: nn.Module) -> bool:
-    """Tell whether a plan mixes what a linear layer returns, which is the same as what it takes."""
-    return plan is not None and plan.how.commutes and type(module) is nn.Linear
 
 
 def _inert(point: str) -> Hook:

@@ -144,12 +144,13 @@ class Mixer(Drawing):
             rank=rank,
             ranks=None if across else 1,
         )
-        if one_graph and find_blend(blend).grows:
+        how = find_blend(blend)
+        if one_graph and how.grows:
             raise InputError(
                 f"the blend {blend!r} returns more examples than it gets, so that what follows "
                 "has another shape after each mix point: leave one_graph out"
             )
-        self._wiring = Wiring(inner, names, batch_dim, one_graph)
+        self._wiring = Wiring(inner, names, batch_dim, one_graph, how.commutes)
         self._probed = False
 
     def __repr__(self) -> str:

@@ -28,14 +28,19 @@ class Wiring:
     """
 
     def __init__(
-        self, model: nn.Module, names: Sequence[str], batch_dim: int = 0, one_graph: bool = False
+        self,
+        model: nn.Module,
+        names: Sequence[str],
+        batch_dim: int = 0,
+        one_graph: bool = False,
+        late: bool = False,
     ) -> None:
         self.batch_dim = checked(batch_dim)
         self.model = model
         self.switch = Switch(names if one_graph else None)
         self.sites = {name: find(model, name) for name in names}
         self._hooks: dict[str, list[Hook]] = {
-            name: install(site, self.switch, batch_dim) for name, site in self.sites.items()
+            name: install(site, self.switch, batch_dim, late) for name, site in self.sites.items()
         }
         self._masks = install_masks(model, self.sites.values(), self.switch)
 

@@ -87,17 +87,33 @@ def plans_of(
         name: moved(_tensor(np.stack([each.draws[name] for each in drawn])), device)
         for name in drawn[0].draws
     }
+    rows = zip(
+        drawn,
+        ratio.unbind(),
+        partner.unbind(),
+        [None] * len(drawn) if inverse is None else inverse.unbind(),
+        _each(bags, len(drawn)),
+        strict=True,
+    )
     plans = []
-    for k, each in enumerate(drawn):
-        own = None if inverse is None else inverse[k]
-        pairs = Pairs(ratio[k], partner[k], own, {back: bag.of(k) for back, bag in bags.items()})
+    for k, (each, own_ratio, own_partner, own_inverse, own_bags) in enumerate(rows):
+        pairs = Pairs(own_ratio, own_partner, own_inverse, own_bags)
         of_step = {name: value[k] for name, value in draws.items()}
         plan = Plan(
-            each.point, pairs.ratio, pairs.partner, draws=of_step, across=across,
+            each.point, own_ratio, own_partner, draws=of_step, across=across,
             still=each.still, ready=pairs, **same,
         )  # fmt: skip
         plans.append(plan)
     return plans
+
+
+def _each(bags: dict[bool, Bags], count: int) -> list[dict[bool, Bags]]:
+    """Return the bags of each plan."""
+    found: list[dict[bool, Bags]] = [{} for _ in range(count)]
+    for back, bag in bags.items():
+        for own, one in zip(found, bag.each(), strict=True):
+            own[back] = one
+    return found
 
 
 def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> dict[bool, Bags]:

@@ -167,6 +167,8 @@ def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
     InputError
         When it is none.
     """
+    if type(setting) is float:  # which is asked at every draw, and a protocol is slow to tell
+        return setting
     value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)

@@ -1,9 +1,10 @@
 """Random streams of a planner: every question of every step has one of its own.
 
-A stream is numpy's PCG64, seeded by (seed, question, step) and, where processes of data parallel
-training differ, by the rank. So what a step draws depends on nothing that was drawn before: no
-question shifts another, and the state of a planner is a seed and a clock, alike on all ranks. No
-global generator is read.
+A stream is a stretch of numpy's Philox (Salmon, Moraes, Dror, Shaw, 2011), a function of a key and
+a counter: the key is made of seed, question and, where processes of data parallel training differ,
+the rank, and the counter begins at the step. So what a step draws depends on nothing that was
+drawn before: no question shifts another, and the state of a planner is a seed and a clock, alike on
+all ranks. No global generator is read.
 """
 
 from typing import Literal
@@ -44,8 +45,18 @@ class Streams:
     def __init__(
         self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int | None = 1
     ) -> None:
-        self.seed = seed_of(seed)
         self._rank, self._ranks = rank, ranks
+        self.seed = seed_of(seed)
+
+    @property
+    def seed(self) -> int:
+        """The seed of all streams."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self._seed = seed
+        self._streams: dict[tuple[int, ...], Stream] = {}
 
     @property
     def place(self) -> tuple[int, int]:
@@ -66,12 +77,38 @@ class Streams:
         return self.place[1]
 
     def of(self, question: Question, step: int) -> np.random.Generator:
-        """Return the generator that answers a question at a step."""
-        key = [_KEYS[question], step]
-        if question in _OF_A_RANK and not (question == "partner" and self.ranks > 1):
-            key.append(self.rank)
-        sequence = np.random.SeedSequence(self.seed, spawn_key=key)
-        return np.random.Generator(np.random.PCG64(sequence))
+        """Return the generator that answers a question at a step, until it is asked again."""
+        key = (_KEYS[question],)
+        if question in _OF_A_RANK:
+            rank, ranks = self.place
+            if question != "partner" or ranks == 1:
+                key = (*key, rank)
+        if key not in self._streams:
+            self._streams[key] = Stream(self.seed, key)
+        return self._streams[key].at(step)
+
+
+class Stream:
+    """The generator of one question, which can begin at any step.
+
+    Parameters
+    ----------
+    seed
+        Seed of all streams.
+    key
+        Which of them.
+    """
+
+    def __init__(self, seed: int, key: tuple[int, ...]) -> None:
+        self._bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+        self._generator, self._state = np.random.Generator(self._bits), self._bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def at(self, step: int) -> np.random.Generator:
+        """Return the generator at the beginning of a step; each has 2^64 blocks of its own."""
+        self._counter[:] = 0, step, 0, 0
+        self._bits.state = self._state
+        return self._generator
 
 
 def seed_of(seed: int | np.random.Generator) -> int:

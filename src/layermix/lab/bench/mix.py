@@ -3,7 +3,7 @@
 The floor is `copy_` into memory that is there: it reads and writes each number once, where a mix
 reads twice what it writes. The plain expression is ``lam * x + (1 - lam) * x[partner]`` under
 autograd. At the input it also runs beside the mixup of other libraries as their users call it, on
-images and labels: there it draws its plan and makes soft labels too, as they do.
+images and labels: there it draws its plan and mixes labels too, as they do.
 
 Shapes: B examples; (B, C, H, W) or (B, d).
 """
@@ -46,8 +46,9 @@ def bench_mix(setting: Setting) -> Table:
         rows=rows,
         notes=[
             "copy_: into memory that is there; plain: lam * x + (1 - lam) * x[partner]. Plans are "
-            "drawn beforehand, but for the rows at the input with labels: there images and labels "
-            "are mixed as the libraries' users call them, with soft labels, and each call draws.",
+            "drawn beforehand, but for the rows with labels: there each call draws and returns "
+            "mixed images and what a loss needs of the labels, as users call it: two labels and a "
+            "ratio of ours, soft labels of the other libraries, of which timm's mixes in place.",
             "/ copy, / plain, / mix: to these in the same repetition, median, with least and most "
             "of n repetitions for the first that there is.",
         ],
@@ -108,9 +109,9 @@ def _peers(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list
 def _own(x: Tensor, labels: Tensor) -> Thing:
     planner = Planner(["input"], seed=0)
 
-    def call() -> tuple[Tensor, Tensor]:
+    def call() -> tuple[Tensor, object]:
         plan = planner.draw(len(x), x.device)
-        return mix(x, plan), plan.target(labels).dense(_CLASSES)
+        return mix(x, plan), plan.target(labels)
 
     return call
 

@@ -23,9 +23,10 @@ class Bags(NamedTuple):
     starts: Tensor
     weights: Tensor
 
-    def of(self, k: int) -> "Bags":
-        """Return the k-th of several."""
-        return Bags(self.indices[k], self.starts, self.weights[k])
+    def each(self) -> list["Bags"]:
+        """Return each of several."""
+        both = zip(self.indices.unbind(), self.weights.unbind(), strict=True)
+        return [Bags(indices, self.starts, weights) for indices, weights in both]
 
 
 def bags_of(ratio: Tensor, other: Tensor, back: bool) -> Bags:
