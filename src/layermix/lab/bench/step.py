@@ -28,6 +28,7 @@ from layermix.lab.training.streams import torch_seed
 _NETS = {"resnet-small": 128, "resnet18": 128}  # with the images of a step
 _SHAPE, _CLASSES = (3, 32, 32), 10
 _NONE = "none"
+_LEAST = 0.5  # seconds of a measurement
 
 
 def bench_step(setting: Setting) -> Table:
@@ -73,7 +74,8 @@ def _rows(name: str, size: int, setting: Setting) -> list[Row]:
     labels = (torch.arange(size) % _CLASSES).to(setting.device)
     places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final"]
     steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
-    seconds = alternate(steps, setting.repeats, device=setting.device)
+    least = 0.0 if setting.small else _LEAST
+    seconds = alternate(steps, setting.repeats, least=least, device=setting.device)
     memory = {at: _memory(steps[at], setting.device) for at in places}
     return [_row(name, size, at, seconds, memory) for at in places]
 
