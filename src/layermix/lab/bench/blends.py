@@ -32,6 +32,8 @@ Way = Callable[[Tensor], Tensor]
 
 def bench_blends(setting: Setting) -> Table:
     """Time every blend on both shapes, on the CPU."""
+    if setting.device != "cpu":
+        raise InputError(f"blends are timed on the CPU alone, and device is {setting.device!r}")
     with cpu_settings(setting.threads):
         return Table(
             title="Blends over a copy and over the linear mix, float32",

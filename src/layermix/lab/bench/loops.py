@@ -4,7 +4,7 @@ Both get the images as a data set of Pillow images, crop and mirror each by torc
 the same net with the same optimiser, learning rates and number of steps as ours.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from layermix.lab.data import Dataset, Normalise, Split
 from layermix.lab.training.recipe import Recipe
-
-Loader = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,7 @@ class Pairs:
 
     def _plain(self, x: Tensor, back: bool) -> Tensor:
         """Mix by torch's operations."""
-        other = self.inverse if back and self.inverse is not None else self.partner
-        own = self.ratio.to(torch.promote_types(x.dtype, torch.float32))
+        other, own = self._second(back), self.ratio.to(torch.promote_types(x.dtype, torch.float32))
         rest = 1 - own
         if own.ndim:
             own, rest = along(own, x.ndim), along(rest[other] if back else rest, x.ndim)
@@ -129,14 +128,16 @@ class Pairs:
 
     def _bagged(self, x: Tensor, back: bool) -> Tensor:
         if back not in self.bags:
-            other = self.inverse if back and self.inverse is not None else self.partner
-            self.bags[back] = bags_of(self.ratio, other, back)
+            self.bags[back] = bags_of(self.ratio, self._second(back), back)
         indices, starts, weights = self.bags[back]
         return F.embedding_bag(indices, x, starts, mode="sum", per_sample_weights=weights)
 
     def _launched(self, x: Tensor, back: bool) -> Tensor:
-        other = self.inverse if back and self.inverse is not None else self.partner
-        return _gpu_kernel()(x, self.ratio, other, back)
+        return _gpu_kernel()(x, self.ratio, self._second(back), back)
+
+    def _second(self, back: bool) -> Tensor:
+        """Return the second of each pair, int64 (B,); for the gradient whose partner it is."""
+        return self.inverse if back and self.inverse is not None else self.partner
 
 
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
