@@ -6,7 +6,7 @@ can be drawn before they are asked for wherever nothing is looked at that may ch
 labels, inputs, the value of a schedule. They also go to a device together.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class Ahead:
     def __init__(self) -> None:
         self._plans: list[Plan] = []
         self._first, self._drawn = 0, 0  # step of the first of them, and how many there were
-        self._setting: Hashable = None
+        self._setting: tuple[Any, ...] = ()
 
     def take(self, step: int, setting: tuple[Any, ...], draw: Callable[..., list[Plan]]) -> Plan:
         """Return the plan of a step.

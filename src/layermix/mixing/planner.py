@@ -158,8 +158,7 @@ class Planner:
             of_batch = {"labels": labels, "inputs": inputs}
             (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device)
         else:
-            # Weights by identity: each change of them is a new dict.
-            now = batch_size, device, self._streams.place, id(self.choice.weights)
+            now = batch_size, device, self._streams.place, self.choice.weights
             plan = self._ahead.take(self.clock.step, now, self._several)
         self.clock.step += 1
         return plan
