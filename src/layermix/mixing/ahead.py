@@ -80,7 +80,11 @@ def plans_of(
     partner = torch.from_numpy(np.stack([each.partner for each in drawn]).astype(np.int64))
     inverse = None if across else inverse_of(partner)
     on_cpu = torch.device(device).type == "cpu"
-    bags = _bags(ratio, partner, inverse) if on_cpu and not across else {}
+    bags: dict[bool, Bags] = {}
+    if on_cpu and not across:
+        bags[False] = bags_of(ratio, partner, back=False)
+        if inverse is not None and any(each.point != "input" for each in drawn):
+            bags[True] = bags_of(ratio, inverse, back=True)
     ratio, partner = moved(ratio, device), moved(partner, device)
     inverse = None if inverse is None else moved(inverse, device)
     draws = {
@@ -114,11 +118,6 @@ def _each(bags: dict[bool, Bags], count: int) -> list[dict[bool, Bags]]:
         for own, one in zip(found, bag.each(), strict=True):
             own[back] = one
     return found
-
-
-def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> dict[bool, Bags]:
-    found = {False: bags_of(ratio, partner, back=False)}
-    return found if inverse is None else {**found, True: bags_of(ratio, inverse, back=True)}
 
 
 def _tensor(value: np.ndarray) -> Tensor:

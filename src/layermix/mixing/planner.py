@@ -7,7 +7,7 @@ per epoch, and each rank has its own partners, ratios per sample and what a blen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -154,18 +154,20 @@ class Planner:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
         if self._by_epoch and self.clock.step == PATIENCE and not self.clock.begun:
             warn_of_no_epoch(self._by_epoch)
+        place = self._streams.locate()
         if self._ahead is None:
             of_batch = {"labels": labels, "inputs": inputs}
             (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device)
         else:
-            now = batch_size, device, self._streams.place, self.choice.weights
+            now = batch_size, device, place, self.choice.weights
             plan = self._ahead.take(self.clock.step, now, self._several)
         self.clock.step += 1
         return plan
 
     def _several(self, count: int, batch_size: int, device: torch.device | str) -> list[Plan]:
         """Draw the plans of the next steps."""
-        clocks = (replace(self.clock, step=self.clock.step + k) for k in range(count))
+        step, epoch, begun = self.clock.step, self.clock.epoch, self.clock.begun
+        clocks = (Clock(step + k, epoch, begun) for k in range(count))
         return self._plans([self._drawn(clock, batch_size, {}) for clock in clocks], device)
 
     def _plans(self, drawn: list[Drawn], device: torch.device | str) -> list[Plan]:

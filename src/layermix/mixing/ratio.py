@@ -92,20 +92,20 @@ class Amount:
             raise unknown("value of per", per, get_args(Per))
         if ratio is not None and alpha is not None:
             raise InputError(f"give alpha ({alpha!r}) or ratio ({ratio!r}), not both")
-        self._points, self._alpha, self._ratio = tuple(points), alpha, ratio
+        self._alpha, self._ratio = alpha, ratio
+        self._scheduled = isinstance(alpha, Schedule)
         self.per: Per = per
         self.of_epoch: dict[str, float] = {}
-        for point in points:
-            self._law(point, Clock())
+        self._laws = {point: self._law(point, Clock()) for point in points}
         for end in () if alpha is None else ends_of(alpha):
             Beta(number_of(end, Clock(), "alpha"))
 
     def draw(self, point: str, size: int, streams: Streams, clock: Clock) -> np.ndarray:
         """Draw the ratio of a step, float64: () or, per sample, (size,)."""
         if self.per == "sample":
-            return self._law(point, clock).sample(streams.of("sample", clock.step), size)
+            return self._now(point, clock).sample(streams.of("sample", clock.step), size)
         if self.per == "batch":
-            return self._law(point, clock).sample(streams.of("ratio", clock.step), 1).reshape(())
+            return self._now(point, clock).sample(streams.of("ratio", clock.step), 1).reshape(())
         if not self.of_epoch:
             self.next_epoch(streams, clock)
         return np.asarray(self.of_epoch[point])
@@ -115,8 +115,11 @@ class Amount:
         if self.per == "epoch":
             stream = streams.of("ratio", clock.epoch + clock.begun)
             self.of_epoch = {
-                point: float(self._law(point, clock).sample(stream, 1)[0]) for point in self._points
+                point: float(self._now(point, clock).sample(stream, 1)[0]) for point in self._laws
             }
+
+    def _now(self, point: str, clock: Clock) -> RatioLaw:
+        return self._law(point, clock) if self._scheduled else self._laws[point]
 
     def _law(self, point: str, clock: Clock) -> RatioLaw:
         if self._ratio == "uniform":

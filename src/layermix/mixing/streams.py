@@ -30,22 +30,27 @@ class Streams:
     seed
         Seed of all streams, or a generator from which it is taken.
     rank
-        Rank of this process in data parallel training; that of `torch.distributed`, asked at each
-        draw, when left out.
+        Rank of this process in data parallel training; that of `torch.distributed` when left out.
     ranks
         How many processes partners are taken from, which then share their stream: 1 for those of
-        this one alone, None for all that there are at a draw.
+        this one alone, None for all that there are.
 
     Raises
     ------
     InputError
         For a seed that is neither a whole number >= 0 nor a generator.
+
+    Attributes
+    ----------
+    rank, ranks
+        The same as `locate` last found them.
     """
 
     def __init__(
         self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int | None = 1
     ) -> None:
-        self._rank, self._ranks = rank, ranks
+        self._given = rank, ranks
+        self.rank, self.ranks = self.locate()
         self.seed = seed_of(seed)
 
     @property
@@ -58,31 +63,18 @@ class Streams:
         self._seed = seed
         self._streams: dict[tuple[int, ...], Stream] = {}
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """The rank of this process, and how many processes partners are taken from."""
-        if self._rank is not None and self._ranks is not None:
-            return self._rank, self._ranks
+    def locate(self) -> tuple[int, int]:
+        """Look again which rank this is of how many, for a planner may be made before they join."""
         rank, ranks = place()
-        return rank if self._rank is None else self._rank, self._ranks or ranks
-
-    @property
-    def rank(self) -> int:
-        """The rank of this process."""
-        return self.place[0]
-
-    @property
-    def ranks(self) -> int:
-        """How many processes partners are taken from."""
-        return self.place[1]
+        own, of = self._given
+        self.rank, self.ranks = rank if own is None else own, of or ranks
+        return self.rank, self.ranks
 
     def of(self, question: Question, step: int) -> np.random.Generator:
         """Return the generator that answers a question at a step, until it is asked again."""
         key = (_KEYS[question],)
-        if question in _OF_A_RANK:
-            rank, ranks = self.place
-            if question != "partner" or ranks == 1:
-                key = (*key, rank)
+        if question in _OF_A_RANK and (question != "partner" or self.ranks == 1):
+            key = (*key, self.rank)
         if key not in self._streams:
             self._streams[key] = Stream(self.seed, key)
         return self._streams[key].at(step)

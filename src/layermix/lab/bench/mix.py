@@ -23,7 +23,7 @@ from layermix.lab.training.cpu import cpu_settings
 from layermix.mixing import Plan, Planner, mix
 
 _SHAPES = ((256, 3, 32, 32), (256, 64, 16, 16), (512, 256, 8, 8), (512, 512))
-_LEAST = 0.02  # seconds of a measurement
+_LEAST = 0.05  # seconds of a measurement: several blocks of plans drawn ahead
 _CLASSES = 10
 _FORWARD, _BOTH, _LABELS = "forward", "and backward", "with labels"
 
