@@ -15,7 +15,7 @@ from torch import nn
 import layermix as lm
 from layermix.geometry.profiles.features import examples_that_fit
 from layermix.geometry.profiles.pooling import pooling
-from layermix.lab.bench.timing import peak_memory
+from layermix.lab.bench.memory import peak_memory
 
 
 def test_no_forward_pass_is_larger_than_the_batch_size() -> None:

@@ -12,8 +12,9 @@ import torch
 from layermix import InputError
 from layermix.lab import Recipe, plan
 from layermix.lab.bench import BENCHES, Setting, Table, run_bench, show_bench
+from layermix.lab.bench.memory import peak_memory, peak_of_tensors
 from layermix.lab.bench.snnl import _data, _dense, _tiled
-from layermix.lab.bench.timing import alternate, peak_memory, ratio
+from layermix.lab.bench.timing import against, alternate, measured, ratio
 from layermix.lab.console import open_console
 from layermix.mixing import BLENDS
 
@@ -36,6 +37,25 @@ def test_a_ratio_is_taken_repetition_by_repetition() -> None:
 def test_peak_memory_sees_what_was_given_back() -> None:
     grown = peak_memory(lambda: torch.ones(10_000_000).sum())
     assert math.isnan(grown) or 38 < grown < 80
+
+
+def test_tensors_are_counted_to_the_byte() -> None:
+    def one_after_another() -> None:
+        for _ in range(3):
+            torch.ones(1_000_000)
+
+    def together() -> None:
+        torch.ones(1_000_000), torch.zeros(500_000, dtype=torch.float64)
+
+    assert peak_of_tensors(one_after_another) == 4.0
+    assert peak_of_tensors(together) == 8.0
+    assert peak_of_tensors(lambda: None) == 0.0
+
+
+def test_a_row_of_a_ratio_has_median_and_spread() -> None:
+    seconds = {"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}
+    assert measured(seconds, "a") == {"n": 3, "seconds": 4.0}
+    assert against(seconds, "a", "b", "/ b") == {"/ b": 2.0, "least": 1.0, "most": 3.0}
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])

@@ -7,7 +7,6 @@ floor is a copy of the tensor, which reads and writes each number once.
 Shapes: B examples; maps (B, C, H, W), features (B, d).
 """
 
-import statistics
 from collections.abc import Callable
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import Thing, alternate, ratio
+from layermix.lab.bench.timing import Thing, alternate, measured, ratio
 from layermix.lab.training.cpu import cpu_settings
 from layermix.mixing import BLENDS, Blend, Many, Patches, Planner, mix
 
@@ -93,7 +92,7 @@ def _rows(at: str, run: Callable[[Way, Tensor], Thing], setting: Setting) -> lis
 
 
 def _numbers(name: str, seconds: dict[str, list[float]]) -> Row:
-    found: Row = {"n": len(seconds[name]), "seconds": statistics.median(seconds[name])}
+    found = measured(seconds, name)
     for base in (_COPY, _LINEAR):
         middle, least, most = ratio(seconds, name, base)
         found |= {f"/ {base}": middle, f"least / {base}": least, f"most / {base}": most}

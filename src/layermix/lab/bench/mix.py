@@ -8,7 +8,6 @@ images and labels: there it draws its plan and mixes labels too, as they do.
 Shapes: B examples; (B, C, H, W) or (B, d).
 """
 
-import statistics
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import Thing, alternate, ratio
+from layermix.lab.bench.timing import Thing, alternate, measured, ratio
 from layermix.lab.training.cpu import cpu_settings
 from layermix.mixing import Plan, Planner, mix
 
@@ -155,8 +154,7 @@ def _row(
         "at": str(shape),
         "pass": passes,
         "dtype": str(dtype).removeprefix("torch."),
-        "n": len(seconds[name]),
-        "seconds": statistics.median(seconds[name]),
+        **measured(seconds, name),
     }
     spread: tuple[float, ...] | None = None
     for column, known in (("/ copy", "copy_"), ("/ plain", "plain"), ("/ mix", "mix")):

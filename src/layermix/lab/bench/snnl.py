@@ -15,9 +15,10 @@ from torch import Tensor
 
 from layermix.geometry.distances import Computed
 from layermix.geometry.pairs import Pairs
+from layermix.lab.bench.memory import peak_memory
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import alternate, peak_memory, ratio
+from layermix.lab.bench.timing import alternate, ratio
 from layermix.lab.training.cpu import cpu_settings
 
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12

@@ -4,7 +4,6 @@ One whole run, from its first step to its last look at the test data, under torc
 must be computed is convolutions and matrix products; all the rest is what could be saved.
 """
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
+from layermix.lab.bench.profiler import profiler
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
 from layermix.lab.data import DataConfig, load
@@ -43,7 +42,7 @@ class Windows:
         self.seconds: dict[str, float] = defaultdict(float)
         self.whole = 0.0
         self._gpu = device == "cuda"
-        self._activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._gpu else [])]
+        self._device = device
         self._steps = 0
 
     @contextmanager
@@ -64,7 +63,7 @@ class Windows:
             self._begin()
 
     def _begin(self) -> None:
-        self._profile = profile(activities=self._activities)
+        self._profile = profiler(self._device)
         self._profile.start()
         self._started = time.perf_counter()
 
@@ -88,7 +87,6 @@ def bench_speed(setting: Setting) -> Table:
         recipe = replace(recipe, epochs=1, batch_size=20)
     data = load(source)
     recipe = complete(replace(recipe, device=setting.device, geometry=False), source, data)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # of the profiler's own starts and stops
     with cpu_settings(setting.threads):
         model = fresh_net(net, data, seed=0).to(setting.device)
         trainer = Trainer(model, data.to(torch.device(setting.device)), recipe, (), ("final",), 0)

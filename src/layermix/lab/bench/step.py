@@ -8,18 +8,17 @@ left, as in a training loop.
 Shapes: B images (B, 3, 32, 32).
 """
 
-import statistics
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.attach import Mixer, points
+from layermix.lab.bench.memory import peak_of_tensors
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import alternate, peak_memory, ratio
+from layermix.lab.bench.timing import against, alternate, measured
 from layermix.lab.nets import build
 from layermix.lab.training.cpu import cpu_settings
 from layermix.lab.training.recipe import Recipe
@@ -41,7 +40,8 @@ def bench_step(setting: Setting) -> Table:
         notes=[
             "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it.",
             "/ none: to that step in the same repetition, median, with least and most of n.",
-            "MB: by how much memory grows within a step, median of 3; / none MB: over none's.",
+            "MB: by how much the tensors of a step grow at most, counted allocation by allocation; "
+            "/ none MB: over none's. The images of the batch themselves were there before.",
             f"{_SHAPE[0]} x {_SHAPE[1]} x {_SHAPE[2]} images, channels last, "
             + ("bfloat16 autocast." if setting.device == "cuda" else "float32."),
         ],
@@ -76,7 +76,7 @@ def _rows(name: str, size: int, setting: Setting) -> list[Row]:
     steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
     least = 0.0 if setting.small else _LEAST
     seconds = alternate(steps, setting.repeats, least=least, device=setting.device)
-    memory = {at: _memory(steps[at], setting.device) for at in places}
+    memory = {at: peak_of_tensors(steps[at], setting.device) for at in places}
     return [_row(name, size, at, seconds, memory) for at in places]
 
 
@@ -86,23 +86,15 @@ def _net(name: str, device: str) -> nn.Module:
     return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _memory(call: Callable[[], object], device: str) -> float:
-    return statistics.median(map(partial(peak_memory, call), [device] * 3))
-
-
 def _row(
     net: str, size: int, at: str, seconds: dict[str, list[float]], memory: dict[str, float]
 ) -> Row:
-    middle, least, most = ratio(seconds, at, _NONE)
     return {
         "what": at,
         "net": net,
         "batch": size,
-        "n": len(seconds[at]),
-        "seconds": statistics.median(seconds[at]),
-        "/ none": middle,
-        "least": least,
-        "most": most,
+        **measured(seconds, at),
+        **against(seconds, at, _NONE, "/ none"),
         "MB": memory[at],
         "/ none MB": memory[at] / memory[_NONE],
     }

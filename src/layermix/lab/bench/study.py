@@ -5,7 +5,6 @@ variant of one seed: what a study saves is the start of a process for each run, 
 that runs go side by side. The commands of one seed stand for those of every seed.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from functools import partial
 
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
-from layermix.lab.bench.timing import alternate, ratio
+from layermix.lab.bench.timing import against, alternate, measured
 from layermix.lab.data import DataConfig
 from layermix.lab.presets import DEFAULT_PRESET, PRESETS
 from layermix.lab.study import StudyConfig, plan
@@ -53,15 +52,8 @@ def bench_study(setting: Setting) -> Table:
 
 
 def _row(name: str, seconds: dict[str, list[float]]) -> Row:
-    middle, least, most = ratio(seconds, _SEPARATE, name)
-    return {
-        "what": name,
-        "n": len(seconds[name]),
-        "seconds": statistics.median(seconds[name]),
-        "times as fast": middle,
-        "least": least,
-        "most": most,
-    }
+    fast = against(seconds, _SEPARATE, name, "times as fast")
+    return {"what": name, **measured(seconds, name), **fast}
 
 
 def _study(study: StudyConfig, workers: int) -> None:

@@ -4,16 +4,13 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 
-from layermix.lab.training.cpu import give_back_memory
+from layermix.lab.bench.table import Row
 
 Thing = Callable[[], object]
 """What is timed."""
-
-_STATUS, _REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def alternate(
@@ -49,20 +46,15 @@ def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
-def peak_memory(thing: Thing, device: str = "cpu") -> float:
-    """Return by how many MB memory grows at most while a thing runs; NaN where unknown.
+def measured(seconds: Mapping[str, list[float]], name: str) -> Row:
+    """Return what a row says of a thing: how often it was timed, and the median."""
+    return {"n": len(seconds[name]), "seconds": statistics.median(seconds[name])}
 
-    On the CPU it is the memory of the process, on a GPU what torch has taken of it.
-    """
-    if device == "cuda":
-        return _peak_on_gpu(thing)
-    if not _REFS.exists():
-        return math.nan
-    give_back_memory()  # taken again, freed memory would not be seen to grow
-    before = _kilobytes("VmRSS")
-    _REFS.write_text("5")  # forget the peak so far
-    thing()
-    return (_kilobytes("VmHWM") - before) * 1024 / 1e6
+
+def against(seconds: Mapping[str, list[float]], name: str, to: str, column: str) -> Row:
+    """Return what a row says of a ratio, in a column: median, with least and largest."""
+    middle, least, most = ratio(seconds, name, to)
+    return {column: middle, "least": least, "most": most}
 
 
 def _calls(thing: Thing, least: float, device: str) -> int:
@@ -82,16 +74,3 @@ def _seconds(thing: Thing, calls: int, device: str) -> float:
 def _wait(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
-
-
-def _peak_on_gpu(thing: Thing) -> float:
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    thing()
-    torch.cuda.synchronize()
-    return (torch.cuda.max_memory_allocated() - before) / 1e6
-
-
-def _kilobytes(name: str) -> int:
-    (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1])

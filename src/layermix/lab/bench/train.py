@@ -17,6 +17,7 @@ from torch import nn
 from layermix.lab.bench.loops import Task, plain_loop, timm_loop
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
+from layermix.lab.bench.timing import against
 from layermix.lab.data import DataConfig, Dataset, Normalise, load
 from layermix.lab.run import complete, fresh_net
 from layermix.lab.training.cpu import cpu_settings
@@ -129,16 +130,13 @@ def _accuracy(net: nn.Module, data: Dataset) -> float:
 def _row(
     name: str, net: str, images: int, seconds: dict[str, list[float]], right: dict[str, list[float]]
 ) -> Row:
-    ratios = [own / ours for own, ours in zip(seconds[name], seconds[_OURS], strict=True)]
     several = len(right[name]) > 1
     return {
         "what": name,
         "net": net,
-        "n": len(ratios),
+        "n": len(seconds[name]),
         "images/s": images / statistics.median(seconds[name]),
-        "times as slow": statistics.median(ratios),
-        "least": min(ratios),
-        "most": max(ratios),
+        **against(seconds, name, _OURS, "times as slow"),
         "accuracy": statistics.mean(right[name]),
         "deviation": statistics.stdev(right[name]) if several else float("nan"),
     }
