@@ -12,7 +12,7 @@ from layermix.geometry.measures.measure import SHARE
 from layermix.lab.answer.bounds import beyond, cut
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.variant import VariantSummary
-from layermix.lab.figures.labels import plain, shorten, widest
+from layermix.lab.figures.labels import beside, plain, shorten, widest
 from layermix.lab.figures.scales import bulk
 from layermix.lab.figures.style import INK, Figure, canvas, colour, finish, look
 
@@ -76,13 +76,7 @@ def _row(axes: Axes, place: int, row: VariantSummary, ends: tuple[float, float])
         count = int(outside.sum())
         axes.plot([edge] * count, place + offsets[outside], arrow, markersize=5, **style)
     _interval(axes, place - 0.16, row, ends, tint)
-    axes.annotate(
-        f"{100 * found.mean:.2f}",
-        (1.03, place),
-        xycoords=("axes fraction", "data"),
-        va="center",
-        annotation_clip=False,
-    )
+    beside(axes, place, f"{100 * found.mean:.2f}")
 
 
 def _interval(

@@ -56,6 +56,17 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def beside(axes: Axes, place: float, text: str) -> None:
+    """Write a text at the right of the axes, at a place of the vertical axis."""
+    axes.annotate(
+        plain(text),
+        (1.03, place),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        annotation_clip=False,
+    )
+
+
 def widest(names: Sequence[str], most: float) -> float:
     """Return the width that labels need, at most `most` points."""
     return min(most, max(text_width(name) for name in names))
