@@ -1,7 +1,8 @@
 """The usual ways to train on images, as their users write them: what our loop is set against.
 
 Both get the images as a data set of Pillow images, crop and mirror each by torchvision, and train
-the same net with the same optimiser, learning rates and number of steps as ours.
+the same net with the same optimiser, learning rates and number of steps as ours. Each is prepared
+first, with its worker processes at work, and returns what trains.
 """
 
 from collections.abc import Callable
@@ -48,8 +49,11 @@ class Pictures(TorchDataset):
         return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
 
 
-def plain_loop(task: Task) -> None:
-    """Train in plain PyTorch, with torchvision's transforms and a DataLoader."""
+Training = Callable[[], None]
+
+
+def plain_loop(task: Task) -> Training:
+    """Prepare to train in plain PyTorch, with torchvision's transforms and a DataLoader."""
     from torchvision import transforms
 
     normalise = Normalise.of(task.data.train)
@@ -67,18 +71,23 @@ def plain_loop(task: Task) -> None:
     )
     optimiser = task.recipe.optimiser(task.net)
     schedule = task.recipe.schedule(optimiser, task.recipe.epochs * len(loader))
-    task.net.train()
-    for _ in range(task.recipe.epochs):
-        for images, labels in loader:
-            loss = _loss(task, images, labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+    next(iter(loader))  # workers that persist are those of this iterator
+
+    def train() -> None:
+        task.net.train()
+        for _ in range(task.recipe.epochs):
+            for images, labels in loader:
+                loss = _loss(task, images, labels)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+
+    return train
 
 
-def timm_loop(task: Task) -> None:
-    """Train with timm's loader, optimiser and meters, in the order of its training script."""
+def timm_loop(task: Task) -> Training:
+    """Prepare to train with timm's loader, optimiser and meters, as its training script does."""
     from timm.data.loader import create_loader
     from timm.data.transforms import ToNumpy
     from timm.optim._optim_factory import create_optimizer_v2
@@ -101,19 +110,29 @@ def timm_loop(task: Task) -> None:
     )
     pictures.transform = transforms.Compose([*_augmentation(task), ToNumpy()])
     optimiser = create_optimizer_v2(
-        task.net, "sgd", lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+        task.net,
+        "sgd",  # with Nesterov's momentum, as ours
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        filter_bias_and_bn=False,  # weights of every kind decay, as in ours
     )
     schedule = recipe.schedule(optimiser, recipe.epochs * len(loader))
-    for _ in range(recipe.epochs):
-        losses = AverageMeter()
-        task.net.train()
-        for images, labels in loader:
-            loss = _loss(task, images, labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.update(loss.item(), len(images))
-            schedule.step()
+    next(iter(loader))
+
+    def train() -> None:
+        for _ in range(recipe.epochs):
+            losses = AverageMeter()
+            task.net.train()
+            for images, labels in loader:
+                loss = _loss(task, images, labels)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.update(loss.item(), len(images))
+                schedule.step()
+
+    return train
 
 
 def _augmentation(task: Task) -> list[Any]:
