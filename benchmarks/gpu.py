@@ -1,7 +1,7 @@
 """What `gpu.sh` runs, on a machine that has torch and the usual libraries but not our command line.
 
-    python benchmarks/gpu.py bench WHAT OUT [--device cuda] [--data DATA] [--small]
-    python benchmarks/gpu.py study NAME OUT --data DATA [--device cuda] [--small] [--workers 1]
+    python benchmarks/gpu.py bench WHAT OUT [--device cuda] [--data DATA] [--small] [--repeats 9]
+    python benchmarks/gpu.py study NAME OUT --data DATA [--device cuda] [--small] [--seeds 4]
     python benchmarks/gpu.py report OUT
 
 Studies: `speed` (the speed recipe, no mixing and the final layer), `reference` (ResNet-18, every
@@ -25,11 +25,11 @@ PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "ran
 
 def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
     """Return the configuration of a study, or of a tiny one in its place."""
-    net, recipe, variants, seeds = {
-        "speed": (*PRESETS["speed"], ("none", "final"), 8),
-        "reference": ("resnet18", REFERENCE, PLACES, 8),
+    net, recipe, variants = {
+        "speed": (*PRESETS["speed"], ("none", "final")),
+        "reference": ("resnet18", REFERENCE, PLACES),
     }[name]
-    size = None
+    size, seeds = None, given.seeds
     if given.small:
         size, seeds, variants = 100, 1, ("none", "final")
         recipe = replace(recipe, epochs=1, batch_size=50, watch=1)
@@ -45,13 +45,15 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     console, out = open_console(), Path(given.words[-1])
     if given.what == "bench":
         what = given.words[0]
-        threads, repeats = (1, 9) if given.device == "cpu" else (8, 9)
-        repeats = 1 if given.small else repeats
+        threads = 1 if given.device == "cpu" else 8
+        repeats = 1 if given.small else given.repeats
         setting = Setting(given.device, repeats, threads, given.data, given.small)
         found = run_bench(what, setting, out / f"{what}.json")
         (out / f"{what}.csv").write_text(found.to_csv())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
+from layermix.mixing import Many
 
 B = 4
 
@@ -45,6 +46,21 @@ def test_a_recurrent_layer_is_mixed_along_its_second_dimension(length: int) -> N
     expected = net.fc((lam * hidden + (1 - lam) * hidden[:, plan.partner]).mean(0))
     torch.testing.assert_close(output, expected)
     assert target.dense(B).shape == (B, B)
+
+
+def test_many_mixes_behind_a_head_know_where_the_batch_is() -> None:
+    class Sequences(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.fc = nn.GRU(4, 6), nn.Linear(6, B)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.rnn(x)[1][0])
+
+    mixer = lm.Mixer(Sequences(), at="final", blend=Many(k=2), batch_dim=1, seed=1)
+    output, target = mixer(torch.randn(7, B, 4), torch.arange(B))
+    assert output.shape == (2 * B, B)
+    assert target.loss(output).isfinite()
 
 
 def test_the_input_is_mixed_along_its_second_dimension() -> None:

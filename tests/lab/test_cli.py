@@ -107,6 +107,12 @@ def test_a_factory_in_the_working_folder_is_found(
     assert "final" in capsys.readouterr().out
 
 
+def test_without_a_command_the_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = ends("", capsys)
+    assert code == 2
+    assert "{compare, train, points" in err
+
+
 def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends("compare --sedes 3", capsys)[0] == 2
 

@@ -210,6 +210,9 @@ def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
     save_file({"fc.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(InputError, match="holds no decoded data set"):
         load(DataConfig(data=str(path)))
+    save_file({"train.images": torch.zeros(2, 2)}, path, {"classes": '["a", "b"]'})
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))
     path.write_bytes(b"something else")
     with pytest.raises(InputError, match="holds no decoded data set"):
         load(DataConfig(data=str(path)))

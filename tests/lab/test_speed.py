@@ -89,6 +89,18 @@ def test_lookahead_takes_the_statistics_of_norms_along() -> None:
     assert torch.equal(net.running_mean, torch.zeros(2))  # pyright: ignore[reportArgumentType]
 
 
+def test_lookahead_moves_shared_weights_once() -> None:
+    nets = [nn.Sequential(nn.Linear(1, 1, bias=False)) for _ in range(2)]
+    nets[1].append(nets[1][0])
+    for net in nets:
+        nn.init.zeros_(net[0].weight)
+        ahead = Lookahead(net, steps=6)
+        for step in range(1, 7):
+            net[0].weight.data += 1
+            ahead.after(step)
+    assert nets[0][0].weight.item() == nets[1][0].weight.item() != 6
+
+
 def test_each_image_is_mirrored_in_every_second_epoch() -> None:
     split = pictures()
     batches = Batches(split, Normalise.of(split), 12, flip=True, alternate=True)
@@ -164,6 +176,7 @@ def test_bfloat16_on_a_cpu_is_asked_for() -> None:
         ("train --preset=speed", "speed"),
         ("train --preset unheard-of", "resnet-small"),
         ("train --preset", "resnet-small"),
+        ("", "resnet-small"),
     ],
 )
 def test_a_preset_is_found_in_the_words_of_a_command(words: str, net: str) -> None:

@@ -1,12 +1,15 @@
 """Plans drawn ahead are those that would have been drawn one by one."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from layermix.mixing import Cut, Plan, Planner, Schedule
+from layermix import InputError
+from layermix.mixing import Cut, Pairing, Plan, Planner, Schedule
 
 SETTINGS: list[dict[str, Any]] = [
     {},
@@ -103,6 +106,52 @@ def test_few_are_drawn_in_vain() -> None:
         for _ in range(taken):
             planner.draw(4)
         assert taken <= len(drawn) <= min(2 * taken, taken + 32)
+
+
+def test_draws_of_a_blend_may_differ_in_number_and_shape() -> None:
+    class Boxes(Cut):
+        def draw(
+            self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+        ) -> dict[str, np.ndarray]:
+            more = {"more": np.ones(())} if rng.random() < 0.5 else {}
+            return {"boxes": rng.random((rng.integers(1, 5), 4)), **more}
+
+    planner = Planner(["final"], blend=Boxes(), seed=3)
+    found = [told(planner.draw(4)) for _ in range(20)]
+    assert found == [told(_drawn_alone(step, Boxes())) for step in range(20)]
+    assert len({len(each["draws"]["boxes"]) for each in found}) > 1
+
+
+def _drawn_alone(step: int, blend: Cut) -> Plan:
+    planner = Planner(["final"], blend=blend, seed=3)
+    planner.clock.step = step
+    return planner.draw(4)
+
+
+def test_nothing_is_kept_of_a_plan_that_was_taken() -> None:
+    planner = Planner(["final"], seed=3)
+    taken = [weakref.ref(planner.draw(4)) for _ in range(20)]
+    gc.collect()
+    assert not any(each() for each in taken)
+
+
+def test_a_planner_that_is_set_back_draws_the_same_anew() -> None:
+    planner = Planner(["final"], seed=3)
+    first = [planner.draw(4) for _ in range(5)]
+    planner.clock.step = 2
+    again = planner.draw(4)
+    assert again is not first[2]
+    assert told(again) == told(first[2])
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_partners_outside_the_batch_are_refused_when_they_are_drawn(wrong: int) -> None:
+    class Outside(Pairing):
+        def __call__(self, rng: np.random.Generator, size: int, seen: Any) -> np.ndarray:
+            return np.array([0, 1, wrong, 2])
+
+    with pytest.raises(InputError, match=f"partner has {wrong}, but the examples of a batch of 4"):
+        Planner(["final"], partner=Outside()).draw(4)
 
 
 def test_a_schedule_is_asked_at_each_step() -> None:

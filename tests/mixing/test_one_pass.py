@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import layermix as lm
-from layermix.mixing import Linear
+from layermix.mixing import BLENDS, Blend, Blended, Linear, Planner
 from layermix.mixing.blends.pairs import Pairs
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
@@ -33,8 +33,10 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, lm.Plan]:
     x = torch.randn(size, *draw(st.sampled_from(SHAPES)), generator=generator, dtype=dtype)
     if x.ndim in FORMATS and draw(st.booleans()):
         x = x.contiguous(memory_format=FORMATS[x.ndim])
-    if x.ndim > 1 and draw(st.booleans()):
-        x = x.repeat_interleave(2, 1)[:, ::2]  # rows that are not dense
+    if draw(st.booleans()):
+        dim = min(1, x.ndim - 1)
+        x = x.repeat_interleave(2, dim)
+        x = x[:, ::2] if dim else x[::2]  # rows that are not dense
     ratio = torch.rand(draw(st.sampled_from([(), (size,)])), generator=generator)
     partner = torch.randint(size, (size,), generator=generator)
     if draw(st.booleans()):
@@ -57,6 +59,9 @@ def test_gradients_are_those_of_the_formula(case: tuple[Tensor, lm.Plan]) -> Non
     (found,) = torch.autograd.grad((lm.mix(x, plan) * weights).sum(), x)
     (expected,) = torch.autograd.grad((formula(x, plan) * weights).sum(), x)
     torch.testing.assert_close(found, expected)
+    (found,) = torch.autograd.grad(lm.mix(x, plan).sum(), x)  # of a gradient without strides
+    (expected,) = torch.autograd.grad(formula(x, plan).sum(), x)
+    torch.testing.assert_close(found, expected)
 
 
 @TORCH_WARNS_OF_ITSELF
@@ -76,9 +81,10 @@ def test_second_derivatives_and_forward_mode_are_right(
 
 
 @TORCH_WARNS_OF_ITSELF
-def test_forward_mode_works_in_single_precision() -> None:
+@pytest.mark.parametrize("needs", [True, False])
+def test_forward_mode_works_in_single_precision(needs: bool) -> None:
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 0]))
-    x = torch.randn(2, 3, requires_grad=True)
+    x = torch.randn(2, 3, requires_grad=needs)
     with forward_mode.dual_level():
         mixed = lm.mix(forward_mode.make_dual(x, torch.tensor([[4.0] * 3, [0.0] * 3])), plan)
         tangent = forward_mode.unpack_dual(mixed).tangent
@@ -95,6 +101,17 @@ def test_function_transforms_see_the_formula() -> None:
     gradient = torch.func.grad(lambda each: lm.mix(each, plan).square().sum())(x[0])
     expected = torch.func.grad(lambda each: formula(each, plan).square().sum())(x[0])
     torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+def test_plans_are_made_under_function_transforms() -> None:
+    x, partners = torch.randn(2, 3, 4), torch.tensor([[1, 2, 0], [0, 2, 1]])
+
+    def mixed(x: Tensor, partner: Tensor) -> Tensor:
+        return lm.mix(x, lm.Plan("input", torch.tensor(0.25), partner))
+
+    expected = [mixed(*each) for each in zip(x, partners, strict=True)]
+    torch.testing.assert_close(torch.func.vmap(mixed)(x, partners), torch.stack(expected))
 
 
 def test_a_ratio_that_is_learned_has_a_gradient() -> None:
@@ -163,6 +180,18 @@ def test_a_blend_made_of_the_linear_one_mixes_in_its_own_way() -> None:
     assert lm.mix(x, plan).tolist() == [[5.0], [5.0]]
 
 
+@pytest.mark.parametrize("base", BLENDS.values())
+def test_a_blend_made_of_another_takes_none_of_its_short_cuts(base: type[Blend]) -> None:
+    class Nothing(base):
+        def __call__(self, own, other, ratio, draws, channels):
+            return Blended(torch.zeros_like(own), torch.tensor(1.0))
+
+    plan = Planner(["layer"], blend=Nothing(), seed=0).draw(2)
+    x = torch.ones(2, 3, 8, 8)
+    assert not plan.how.of_batch(x, plan.pairs, plan.ratio, plan.draws, 1).values.any()
+    assert not plan.how.commutes
+
+
 @pytest.mark.parametrize(("partner", "wrong"), [([0, 3, 1], 3), ([0, -1, 1], -1)])
 def test_partners_outside_the_batch_are_refused(partner: list[int], wrong: int) -> None:
     with pytest.raises(lm.InputError) as error:
@@ -188,6 +217,11 @@ def test_the_inverse_is_known_of_permutations_alone() -> None:
     assert known is not None
     assert known.tolist() == [1, 2, 0]
     assert Pairs.of(torch.tensor(0.5), torch.tensor([1, 1, 0])).inverse is None
+
+
+def test_a_plan_whose_numbers_lie_elsewhere_is_carried_out_there() -> None:
+    plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 0]))
+    assert lm.mix(torch.ones(2, 3, device="meta"), plan).shape == (2, 3)
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
@@ -219,6 +253,9 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
                 assert found.dtype == dtype
                 error = (found.float() - exact).abs().max()
                 assert error <= 4 * torch.finfo(dtype).eps * x.abs().max(), (dtype, n, back)
+for outside in (-1, 7, 10**9):
+    partner[3] = outside
+    assert mix_rows(x, ratio, partner, False).isnan().all(1).tolist() == [k == 3 for k in range(7)]
 print("right")
 """
 

@@ -53,7 +53,10 @@ class Hook:
     def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what a linear layer returned in place of what it was called with."""
         plan = self.switch.current(module)
-        return self._mixed(output, plan) if self._waits(plan) else None
+        if not self._waits(plan):
+            return None
+        called = self._mixed(((output,), {}), plan)  # in the place where the batch was looked for
+        return None if called is None else called[0][0]
 
     def _waits(self, plan: Plan | None) -> bool:
         """Tell whether a plan mixes what a linear layer returns, which is the same there."""

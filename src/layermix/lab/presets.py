@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -49,7 +50,7 @@ def preset_in(words: Sequence[str]) -> Preset:
     What is not a preset's name is left to whoever reads the whole line.
     """
     name = DEFAULT_PRESET
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         if word == "--preset":
             name = following
         elif word.startswith("--preset="):

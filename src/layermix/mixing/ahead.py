@@ -25,8 +25,8 @@ class Ahead:
     """The plans of the next steps."""
 
     def __init__(self) -> None:
-        self._plans: list[Plan] = []
-        self._first, self._drawn = 0, 0  # step of the first of them, and how many there were
+        self._plans: list[Plan] = []  # the next one is the last
+        self._next, self._drawn = 0, 0  # its step, and how many were drawn with it
         self._setting: tuple[Any, ...] = ()
 
     def take(self, step: int, setting: tuple[Any, ...], draw: Callable[..., list[Plan]]) -> Plan:
@@ -41,13 +41,13 @@ class Ahead:
         draw
             Returns the plans of the next steps, given their number, batch size and device.
         """
-        at = step - self._first
-        if setting != self._setting or not 0 <= at < len(self._plans):
-            follows = setting == self._setting and at == len(self._plans)
-            self._drawn = min(_MOST, 2 * self._drawn) if follows else 1
-            self._plans = draw(self._drawn, *setting[:2])
-            self._first, self._setting, at = step, setting, 0
-        return self._plans[at]
+        if step != self._next or setting != self._setting:
+            self._plans, self._drawn, self._setting = [], 0, setting
+        if not self._plans:
+            self._drawn = min(_MOST, 2 * self._drawn) or 1
+            self._plans = draw(self._drawn, *setting[:2])[::-1]
+        self._next = step + 1
+        return self._plans.pop()
 
 
 class Drawn(NamedTuple):
@@ -78,7 +78,7 @@ def plans_of(
     """
     ratio = torch.from_numpy(np.stack([each.ratio for each in drawn])).float()
     partner = torch.from_numpy(np.stack([each.partner for each in drawn]).astype(np.int64))
-    inverse = None if across else inverse_of(partner)
+    inverse = inverse_of(partner, across)
     on_cpu = torch.device(device).type == "cpu"
     bags: dict[bool, Bags] = {}
     if on_cpu and not across:
@@ -87,10 +87,7 @@ def plans_of(
             bags[True] = bags_of(ratio, inverse, back=True)
     ratio, partner = moved(ratio, device), moved(partner, device)
     inverse = None if inverse is None else moved(inverse, device)
-    draws = {
-        name: moved(_tensor(np.stack([each.draws[name] for each in drawn])), device)
-        for name in drawn[0].draws
-    }
+    draws = _draws(drawn, device)
     rows = zip(
         drawn,
         ratio.unbind(),
@@ -102,9 +99,8 @@ def plans_of(
     plans = []
     for k, (each, own_ratio, own_partner, own_inverse, own_bags) in enumerate(rows):
         pairs = Pairs(own_ratio, own_partner, own_inverse, own_bags)
-        of_step = {name: value[k] for name, value in draws.items()}
         plan = Plan(
-            each.point, own_ratio, own_partner, draws=of_step, across=across,
+            each.point, own_ratio, own_partner, draws=draws[k], across=across,
             still=each.still, ready=pairs, **same,
         )  # fmt: skip
         plans.append(plan)
@@ -118,6 +114,21 @@ def _each(bags: dict[bool, Bags], count: int) -> list[dict[bool, Bags]]:
         for own, one in zip(found, bag.each(), strict=True):
             own[back] = one
     return found
+
+
+def _draws(drawn: Sequence[Drawn], device: torch.device | str) -> list[dict[str, Tensor]]:
+    """Return what the blend drew for each plan; what has one shape goes to the device together."""
+    shapes = [{name: np.shape(value) for name, value in each.draws.items()} for each in drawn]
+    if any(each != shapes[0] for each in shapes):
+        return [
+            {name: moved(_tensor(np.asarray(value)), device) for name, value in each.draws.items()}
+            for each in drawn
+        ]
+    together = {
+        name: moved(_tensor(np.stack([each.draws[name] for each in drawn])), device)
+        for name in drawn[0].draws
+    }
+    return [{name: value[k] for name, value in together.items()} for k in range(len(drawn))]
 
 
 def _tensor(value: np.ndarray) -> Tensor:

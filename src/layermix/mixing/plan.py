@@ -55,6 +55,12 @@ class Plan:
     left
         What the mix has left of the own labels, by mix point, for blends that know only then:
         weight and mask; empty before.
+
+    Raises
+    ------
+    InputError
+        For a ratio or a partner of another shape or dtype, or on the CPU a partner that is not in
+        the batch, unless it is `across` processes.
     """
 
     point: str

@@ -193,7 +193,8 @@ class Planner:
 
     def next_epoch(self) -> None:
         """Begin an epoch: schedules by epoch go on, and ratios per epoch are drawn."""
-        self._forget()
+        if self.per == "epoch":
+            self._forget()
         self.clock.next_epoch()
         self._amount.next_epoch(self._streams, self.clock)
 

@@ -92,14 +92,14 @@ class Stream:
     """
 
     def __init__(self, seed: int, key: tuple[int, ...]) -> None:
-        self._bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
-        self._generator, self._state = np.random.Generator(self._bits), self._bits.state
+        bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+        self._generator, self._state = np.random.Generator(bits), bits.state
         self._counter = self._state["state"]["counter"]
 
     def at(self, step: int) -> np.random.Generator:
         """Return the generator at the beginning of a step; each has 2^64 blocks of its own."""
         self._counter[:] = 0, step, 0, 0
-        self._bits.state = self._state
+        self._generator.bit_generator.state = self._state
         return self._generator
 
 

@@ -72,11 +72,13 @@ def read_images(path: Path) -> Images:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             classes = tuple(json.loads((file.metadata() or {})["classes"]))
+        names = sorted({name.rpartition(".")[0] for name in tensors})
+        splits = {
+            name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names
+        }
     except (SafetensorError, KeyError) as error:
         raise InputError(
             f"{path} holds no decoded data set ({error}): name a file that "
             "layermix.lab.data.write_images wrote"
         ) from error
-    names = sorted({name.rpartition(".")[0] for name in tensors})
-    splits = {name: Split(tensors[f"{name}.images"], tensors[f"{name}.labels"]) for name in names}
     return Images(splits, classes)

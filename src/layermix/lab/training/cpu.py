@@ -1,4 +1,7 @@
-"""How torch uses the CPU during a run; the caller's own settings come back afterwards."""
+"""How torch uses the CPU during a run; its own settings come back afterwards.
+
+Those of the C library cannot be read: they become what glibc itself ends at.
+"""
 
 import ctypes
 import functools
@@ -38,7 +41,9 @@ def kept_memory() -> Iterator[None]:
 
     By itself it maps every block of more than 32 MiB anew and hands it back when it is freed: the
     system then clears page after page of it at its first use, which takes ten times as long as to
-    copy the block. Smaller ones are handed back wherever they end the heap.
+    copy the block. Smaller ones are handed back wherever they end the heap. Afterwards blocks of up
+    to 32 MiB are kept, as glibc itself does once it has seen some; settings of the environment
+    (``MALLOC_...``) do not come back.
     """
     libc = _glibc()
     if libc is None:

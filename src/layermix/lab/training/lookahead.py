@@ -5,6 +5,8 @@ slow. How slow grows with the cube of the time, as in Jordan (2024): at first th
 the fast ones, in the end an average over the last steps.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -39,4 +41,6 @@ class Lookahead:
 
 
 def _numbers(model: nn.Module) -> list[Tensor]:
-    return [tensor.detach() for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    """Return parameters and buffers, each once where several modules share it."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]

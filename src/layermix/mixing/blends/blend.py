@@ -48,6 +48,12 @@ class Blended(NamedTuple):
 class Blend:
     """How two activations become one."""
 
+    def __init_subclass__(cls) -> None:
+        """Let a blend that mixes in another way than its base do without the base's short cuts."""
+        if "__call__" in vars(cls):
+            for name in {"of_batch", "commutes"} - set(vars(cls)):
+                setattr(cls, name, vars(Blend)[name])
+
     @property
     def moves(self) -> bool:
         """Whether positions of the partner end up elsewhere, so that their labels cannot follow."""

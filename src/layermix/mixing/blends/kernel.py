@@ -18,16 +18,17 @@ _BLOCK = 2048  # numbers in a program: 16 for each of its 128 threads
 def _mix(x, out, ratio, partner, n, per_row: tl.constexpr, back: tl.constexpr, block: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     other = tl.load(partner + row)
+    there = (other >= 0) & (other < tl.num_programs(0))  # nothing else of the memory is read
     if per_row:
         own = tl.load(ratio + row).to(tl.float32)
-        rest = 1 - (tl.load(ratio + other).to(tl.float32) if back else own)
+        rest = 1 - (tl.load(ratio + other, mask=there).to(tl.float32) if back else own)
     else:
         own = tl.load(ratio).to(tl.float32)
         rest = 1 - own
     at = tl.program_id(1) * block + tl.arange(0, block)
     within = at < n
     first = tl.load(x + row * n + at, mask=within).to(tl.float32)
-    second = tl.load(x + other * n + at, mask=within).to(tl.float32)
+    second = tl.load(x + other * n + at, mask=within & there, other=float("nan")).to(tl.float32)
     tl.store(out + row * n + at, (own * first + rest * second).to(out.dtype.element_ty), within)
 
 
@@ -39,9 +40,9 @@ def mix_rows(x: Tensor, ratio: Tensor, partner: Tensor, back: bool) -> Tensor:
     x
         Dense rows, (B, n), in float32, float16 or bfloat16.
     ratio
-        Weight of the own row, float () or (B,).
+        Weight of the own row, float () or (B,), contiguous as is `partner`.
     partner
-        Of each row, int64 (B,).
+        Of each row, int64 (B,); one that is none of the rows makes NaN of its row.
     back
         Whether the other row has the weight that its own pair gives its partner.
     """

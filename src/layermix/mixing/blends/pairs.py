@@ -17,6 +17,7 @@ operations, with the same gradient.
 Shapes: B examples; x (B, ...).
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -64,12 +65,9 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        if torch.compiler.is_compiling() or type(partner) is not Tensor or not partner.is_cpu:
+        if type(partner) is not Tensor or not partner.is_cpu or _traced():
             return cls(ratio, partner)
-        inverse = inverse_of(partner)
-        if inverse is None and not across:
-            _check(partner)
-        return cls(ratio, partner, inverse)
+        return cls(ratio, partner, inverse_of(partner, across))
 
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
@@ -90,17 +88,16 @@ class Pairs:
 
     def _product(self, x: Tensor, back: bool) -> Tensor:
         """Return the product with the matrix, or with its transposed one."""
-        if torch._C._are_functorch_transforms_active() or self.ratio.requires_grad:
+        if _transformed() or self.ratio.requires_grad or _has_tangent(x):
             return self._plain(x, back)
         if x.requires_grad and torch.is_grad_enabled():
-            way = _Compiled if torch.compiler.is_compiling() else _Eager
-            return way.apply(x, self, back)  # pyright: ignore[reportReturnType]
+            return _Mix.apply(x, self, back)  # pyright: ignore[reportReturnType]
         return self._passed(x, back)
 
     def _passed(self, x: Tensor, back: bool) -> Tensor:
         """Mix in one pass where that can be."""
         kernel = None if torch.compiler.is_compiling() else self._kernel(x)
-        rows = x if x.is_contiguous() else x.movedim(1, -1)  # channels last
+        rows = x if x.ndim < 2 or x.is_contiguous() else x.movedim(1, -1)  # channels last
         if kernel is None or not rows.is_contiguous():
             return self._plain(x, back)
         if x.ndim == 2:
@@ -118,7 +115,8 @@ class Pairs:
 
     def _kernel(self, x: Tensor) -> Callable[[Tensor, bool], Tensor] | None:
         """Return what mixes rows that are dense in memory, (B, n), or None where nothing does."""
-        if type(x) not in _PLAIN or not x.numel():
+        apart = not self.ratio.device == self.partner.device == x.device
+        if type(x) not in _PLAIN or not x.numel() or apart:
             return None
         if x.device.type == "cpu":
             return self._bagged if x.dtype == torch.float32 else None
@@ -133,7 +131,8 @@ class Pairs:
         return F.embedding_bag(indices, x, starts, mode="sum", per_sample_weights=weights)
 
     def _launched(self, x: Tensor, back: bool) -> Tensor:
-        return _gpu_kernel()(x, self.ratio, self._second(back), back)
+        second = self._second(back).contiguous()
+        return _gpu_kernel()(x, self.ratio.contiguous(), second, back)
 
     def _second(self, back: bool) -> Tensor:
         """Return the second of each pair, int64 (B,); for the gradient whose partner it is."""
@@ -144,7 +143,7 @@ _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _PLAIN = (Tensor, torch.nn.Parameter)  # and not a subclass, which may hold anything
 
 
-class _Compiled(torch.autograd.Function):
+class _Mix(torch.autograd.Function):
     """The mix with a gradient that gathers.
 
     Not in the form with `setup_context`, for which torch looks up the signature at every call.
@@ -161,39 +160,64 @@ class _Compiled(torch.autograd.Function):
         return ctx.pairs.mix(g) if ctx.back else ctx.pairs.gradient(g), None, None
 
 
-class _Eager(_Compiled):
-    """The same in forward mode too, which compilation does not take: it is linear."""
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
-        return ctx.pairs._product(tangents[0], ctx.back)
-
-
 @cache
 def _gpu_kernel() -> Any:
-    """Return the kernel, or None where there is no triton."""
+    """Return the kernel, or None where there is no triton, or it cannot build one."""
     try:
         from layermix.mixing.blends.kernel import mix_rows
+
+        one = torch.ones(1, 1, device="cuda")
+        mix_rows(one, one[0, 0], torch.zeros(1, dtype=torch.int64, device="cuda"), back=False)
     except ImportError:
+        return None
+    except Exception as error:  # triton raises of many kinds: no compiler, a GPU too old for it
+        warnings.warn(
+            f"the linear mix is done by torch's operations, for triton cannot build its kernel "
+            f"here: {type(error).__name__}: {error}",
+            stacklevel=2,
+        )
         return None
     return mix_rows
 
 
-def inverse_of(partner: Tensor) -> Tensor | None:
-    """Return the inverse of permutations, int64 (..., B), or None where one is none."""
+def _transformed() -> bool:
+    return torch._C._are_functorch_transforms_active()
+
+
+def _traced() -> bool:
+    """Tell whether values cannot be read, for a graph is made or a function transformed."""
+    return torch.compiler.is_compiling() or _transformed()
+
+
+def _has_tangent(x: Tensor) -> bool:
+    """Tell whether a tensor is one of forward mode, which compilation does not take."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch.autograd.forward_ad.unpack_dual(x).tangent is not None
+
+
+def inverse_of(partner: Tensor, across: bool = False) -> Tensor | None:
+    """Return the inverse of permutations, int64 (..., B), or None where one is none.
+
+    Raises
+    ------
+    InputError
+        For a partner that is not in the batch, unless it may be `across` processes.
+    """
     found, size = partner.numpy(), partner.shape[-1]
-    if found.size == 0 or found.min() < 0 or found.max() >= size:
+    if found.size == 0 or across:
         return None
+    if found.min() < 0 or found.max() >= size:
+        raise _outside(partner)
     inverse = np.full(found.shape, -1)
     np.put_along_axis(inverse, found, np.broadcast_to(np.arange(size), found.shape), -1)
     return torch.from_numpy(inverse) if inverse.min() >= 0 else None
 
 
-def _check(partner: Tensor) -> None:
-    size = len(partner)
-    outside = partner[(partner < 0) | (partner >= size)].tolist()
-    if outside:
-        raise InputError(
-            f"partner has {outside[0]}, but the examples of a batch of {size} are numbered from 0 "
-            f"to {size - 1}"
-        )
+def _outside(partner: Tensor) -> InputError:
+    size = partner.shape[-1]
+    number = partner[(partner < 0) | (partner >= size)][0].item()
+    return InputError(
+        f"partner has {number}, but the examples of a batch of {size} are numbered from 0 to "
+        f"{size - 1}"
+    )

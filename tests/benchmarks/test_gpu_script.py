@@ -1,0 +1,73 @@
+"""What measures everything on a GPU runs to its end, here at sizes that measure nothing."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Return a folder of parquet files as CIFAR-10 has them."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    from PIL import Image
+
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 120), ("test", 40)):
+        rows = []
+        for _ in range(count):
+            file = io.BytesIO()
+            pixels = rng.integers(256, size=(32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(file, "png")
+            rows.append({"bytes": file.getvalue(), "path": None})
+        table = pa.table({"img": rows, "label": [k % 10 for k in range(count)]})
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "SMALL": "1", "DEVICE": "cpu", "PYTHON": sys.executable}
+    return subprocess.run(
+        ["benchmarks/gpu.sh", str(images), str(out), *steps],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+needs_bash = pytest.mark.skipif(
+    shutil.which("bash") is None or shutil.which("timeout") is None, reason="needs bash and timeout"
+)
+
+
+@needs_bash
+def test_a_step_that_fails_stops_none_behind_it(images: Path, tmp_path: Path) -> None:
+    done = gpu_script(images, tmp_path / "out", "unpack", "nonsense", "mix")
+    assert done.returncode == 1
+    assert done.stderr.endswith("not finished: nonsense (exit 1)\n")
+    assert (tmp_path / "out/images.safetensors").exists()
+    assert (tmp_path / "out/mix.csv").read_text().startswith("what,at,pass,dtype,n,seconds")
+
+
+@needs_bash
+@pytest.mark.slow
+def test_every_step_leaves_its_table(images: Path, tmp_path: Path) -> None:
+    pytest.importorskip("timm")
+    done = gpu_script(images, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for name in ("mix", "step", "snnl", "train"):
+        assert (tmp_path / f"out/{name}.csv").exists()
+    for study in ("speed", "reference"):
+        assert (tmp_path / f"out/{study}/report.html").exists()
+        shown = subprocess.run(
+            [sys.executable, "benchmarks/tables.py", str(tmp_path / f"out/{study}")],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "| none |" in shown.stdout
