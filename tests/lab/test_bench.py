@@ -45,7 +45,7 @@ def test_tensors_are_counted_to_the_byte() -> None:
             torch.ones(1_000_000)
 
     def together() -> None:
-        torch.ones(1_000_000), torch.zeros(500_000, dtype=torch.float64)
+        _ = torch.ones(1_000_000), torch.zeros(500_000, dtype=torch.float64)
 
     assert peak_of_tensors(one_after_another) == 4.0
     assert peak_of_tensors(together) == 8.0

@@ -3,11 +3,12 @@
 The same step of the same net, mixed at one place and not mixed at all: forward, loss, backward,
 optimiser. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
 line of this library. All steps run in turn, so that each meets the caches that another net has
-left, as in a training loop.
+left, as in a training loop; a repetition is the median of several rounds.
 
 Shapes: B images (B, 3, 32, 32).
 """
 
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -24,16 +25,15 @@ from layermix.lab.training.cpu import cpu_settings
 from layermix.lab.training.recipe import Recipe
 from layermix.lab.training.streams import torch_seed
 
-_NETS = {"resnet-small": 128, "resnet18": 128}  # with the images of a step
+_NETS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
 _SHAPE, _CLASSES = (3, 32, 32), 10
 _NONE = "none"
-_LEAST = 0.5  # seconds of a measurement
 
 
 def bench_step(setting: Setting) -> Table:
     """Time a step and take its memory, mixed at the input, each block and the final layer."""
     with cpu_settings(setting.threads):
-        rows = [row for net, size in _NETS.items() for row in _rows(net, size, setting)]
+        rows = [row for net in _NETS for row in _rows(net, setting)]
     return Table(
         title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
         rows=rows,
@@ -67,17 +67,23 @@ def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], obj
     return call
 
 
-def _rows(name: str, size: int, setting: Setting) -> list[Row]:
-    size = 4 if setting.small else size
+def _rows(name: str, setting: Setting) -> list[Row]:
+    size, rounds = (4, 1) if setting.small else _NETS[name]
     x = torch.randn(size, *_SHAPE, generator=torch.Generator().manual_seed(0))
     x = x.to(setting.device, memory_format=torch.channels_last)
     labels = (torch.arange(size) % _CLASSES).to(setting.device)
     places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final"]
     steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
-    least = 0.0 if setting.small else _LEAST
-    seconds = alternate(steps, setting.repeats, least=least, device=setting.device)
+    singly = alternate(steps, setting.repeats * rounds, device=setting.device)
+    seconds = {at: _medians(singly[at], rounds) for at in places}
     memory = {at: peak_of_tensors(steps[at], setting.device) for at in places}
     return [_row(name, size, at, seconds, memory) for at in places]
+
+
+def _medians(seconds: list[float], rounds: int) -> list[float]:
+    """Return the median of the rounds of each repetition."""
+    starts = range(0, len(seconds), rounds)
+    return [statistics.median(seconds[start : start + rounds]) for start in starts]
 
 
 def _net(name: str, device: str) -> nn.Module:
