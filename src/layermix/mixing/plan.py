@@ -155,7 +155,10 @@ class Plan:
 
     def of_partners(self, x: Tensor) -> Tensor:
         """Return what the partner of each example has, (B, ...), of what each example has."""
-        return (joined(x) if self.across else x)[self.partner]
+        everyone = joined(x) if self.across else x
+        if everyone.device != self.partner.device:
+            return everyone[self.partner]
+        return everyone.index_select(0, self.partner)
 
     @overload
     def target(self, labels: Tensor) -> Target: ...

@@ -69,9 +69,12 @@ class CrossEntropy:
         norm = self.weight.to(loss)[torch.where(counted, labels, 0)]
         return Parts(loss, norm * counted)
 
-    def mean_of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return torch's mean over integer labels (B, ...), shape ()."""
-        return self._of_classes(logits, labels, "mean")
+    def means_of_classes(self, logits: Tensor, *several: Tensor) -> list[Tensor]:
+        """Return torch's mean, shape (), over each of several integer labels (B, ...)."""
+        if self.label_smoothing:
+            return [self._of_classes(logits, labels, "mean") for labels in several]
+        scores, weight = self._scores(logits), self._weight(logits)
+        return [F.nll_loss(scores, labels, weight, None, self.ignore_index) for labels in several]
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
         """Return the parts for logits and float labels, both (B, C, ...).
@@ -113,6 +116,10 @@ class CrossEntropy:
             self.label_smoothing,
         )  # fmt: skip
 
+    def _scores(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities (B, C, ...), which all labels share."""
+        return F.log_softmax(logits, 1)
+
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the losses (B, ...) of float labels (B, C, ...)."""
         return F.cross_entropy(
@@ -146,6 +153,9 @@ class LogLikelihood(CrossEntropy):
     def _of_classes(self, logits: Tensor, labels: Tensor, reduction: str = "none") -> Tensor:
         weight = self._weight(logits)
         return F.nll_loss(logits, labels, weight, None, self.ignore_index, None, reduction)
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        return logits
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
         weight = self._weight(logits)

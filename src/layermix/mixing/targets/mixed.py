@@ -149,10 +149,10 @@ class MixedTarget(Target):
             return None
         if any(self._ignored(how, logits, labels) for labels in self._both):
             return None
-        own = how.mean_of_classes(logits, self.labels)
         if self.partner_labels is self.labels:
-            return own
-        return torch.lerp(how.mean_of_classes(logits, self.partner_labels), own, self.ratio)
+            return how.means_of_classes(logits, self.labels)[0]
+        own, partner = how.means_of_classes(logits, *self._both)
+        return torch.lerp(partner, own, self.ratio)
 
     def _norm(self, first: Parts, second: Parts) -> Tensor | None:
         """Return the norms of both labels, weighted by the ratio."""
