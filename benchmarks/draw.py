@@ -2,7 +2,7 @@
 
     python benchmarks/draw.py
 
-It takes the tables that were measured on one processor: mix, step and train.
+It takes the tables that were measured on one processor: mix and train.
 """
 
 import csv
@@ -41,21 +41,18 @@ def groups() -> list[Group]:
         for row in mixes
         if row["pass"] == "with labels" and row["what"] != "mix"
     ]
-    steps = [
-        ratio(f"{row['net']}, {row['what']}", row, "/ none")
-        for row in rows("step")
-        if row["what"] != "none"
-    ]
-    loops = [
-        ratio(f"{row['net']}, {row['what']}", row, "times as slow")
-        for row in rows("train")
-        if row["what"] != "layermix"
-    ]
+    loops = {
+        net: [
+            ratio(row["what"], row, "times as slow")
+            for row in rows("train")
+            if row["net"] == net and row["what"] != "layermix"
+        ]
+        for net in ("resnet-small", "resnet18")
+    }
     return [
-        Group("a mix over a copy", floor),
-        Group("other libraries over our mix, at the input", peers),
-        Group("a mixed step over a plain one", steps),
-        Group("other loops over ours", loops),
+        Group("mix over copy", floor),
+        Group("libraries over our mix", peers),
+        *(Group(f"loops over ours, {net}", found) for net, found in loops.items()),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from layermix.lab.answer.words import significant
 from layermix.lab.figures.labels import beside, plain, shorten, widest
 from layermix.lab.figures.scales import tick
 from layermix.lab.figures.style import WIDTH, Figure, canvas, colour, finish, look, marker
@@ -84,7 +85,7 @@ def _draw(axes: Axes, place: float, ratio: Ratio, group: int) -> None:
     tint = colour(group)
     axes.plot([ratio.least, ratio.largest], [place] * 2, color=tint, solid_capstyle="butt")
     axes.plot(ratio.median, place, marker(group), color=tint, markersize=6, mew=0)
-    beside(axes, place, f"{ratio.median:.3g}")
+    beside(axes, place, significant(ratio.median))
 
 
 def _ticks(axes: Axes, ends: Sequence[float]) -> None:
