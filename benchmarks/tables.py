@@ -36,21 +36,18 @@ def shown(found: Estimate, show: Callable[[float], str], unit: str = "") -> str:
 
 def accuracy(study: Study) -> str:
     """Return how each variant did."""
-    gaps = {
-        (gap["variant"], gap["baseline"]): gap
-        for baseline in ("none", "input")
-        for gap in study["differences"].get(baseline, [])
-    }
+    against = {base: gaps for base, gaps in study["differences"].items() if gaps}
+    header = ["variant", "accuracy"]
+    for baseline in against:
+        header += [f"against {baseline}", "p (Holm)"]
     rows = []
     for row in study["variants"]:
-        name, cells = row["name"], []
-        for baseline in ("none", "input"):
-            gap = gaps.get((name, baseline))
-            cells += _gap(gap) if gap else ["", ""]
-        right = shown(Estimate(**row["test"]["accuracy"]), in_percent, "%")
+        cells = [row["name"], shown(Estimate(**row["test"]["accuracy"]), in_percent, "%")]
+        for gaps in against.values():
+            own = [gap for gap in gaps if gap["variant"] == row["name"]]
+            cells += _gap(own[0]) if own else ["", ""]
         error = shown(Estimate(**row["test"]["ece"]), lambda value: number(value, 3))
-        rows.append([name, right, *cells, error])
-    header = ["variant", "accuracy", "against none", "p (Holm)", "against input", "p (Holm)"]
+        rows.append([*cells, error])
     return as_table([*header, "calibration error"], rows)
 
 
@@ -81,7 +78,7 @@ def main(folders: list[str]) -> None:
     for name, study in studies.items():
         sys.stdout.write(f"## {name}\n\n{study['command']}\n\n{accuracy(study)}\n\n")
         sys.stdout.write(" ".join(study["verdict"]["sentences"]) + "\n\n")
-    told = {name: study for name, study in studies.items() if study.get("prediction")}
+    told = {name: study for name, study in studies.items() if study["prediction"]["depth"]}
     if told:
         sys.stdout.write(prediction(told) + "\n")
 
