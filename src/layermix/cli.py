@@ -57,7 +57,8 @@ def compare(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
-        preset: Net and recipe to start from, which further flags change: plain, or speed.
+        preset: Net and recipe to start from, which further flags change: plain, or speed, after the
+            CIFAR-10 speed records. `--preset speed --help` shows its settings.
         variants: Where to mix: none, random, auto, input, final, logits or module paths; or how,
             as cutmix, mixup@final:alpha=2 (see `layermix methods`). When left out none, input, each
             block, final, random and auto.
@@ -91,7 +92,8 @@ def train(
         data: Which images to train on.
         recipe: How to train.
         net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
-        preset: Net and recipe to start from, which further flags change: plain, or speed.
+        preset: Net and recipe to start from, which further flags change: plain, or speed, after the
+            CIFAR-10 speed records. `--preset speed --help` shows its settings.
         variant: Where to mix: none, random, auto, input, final, logits or a module path; or how, as
             cutmix or mixup@final:alpha=2 (see `layermix methods`).
         seed: Seed of the run.
@@ -208,6 +210,11 @@ def bench(
     """layermix bench mix
 
     Measure speed and memory, each as a ratio to a floor and to peers in the same run.
+
+    mix: the linear mix over a copy, and other libraries. step: a mixed training step over a plain
+    one. train: our loop and others (half an hour). study: a study over its runs as commands (a
+    quarter). speed: where the time of the speed recipe goes (a quarter). snnl: the loss over a
+    matrix product. geometry: what measuring layers costs. blends: each over a copy and the linear.
 
     Args:
         what: What to measure.

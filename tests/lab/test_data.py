@@ -201,6 +201,21 @@ def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> No
     assert load(DataConfig(data=str(path), image_size=4)).image_shape == (3, 4, 4)
 
 
+@pytest.mark.parametrize(
+    ("images", "name", "message"),
+    [
+        ({"train": make(6, 2)}, "made.npz", "name a file that ends in .safetensors"),
+        ({"test": make(6, 2)}, "made.safetensors", "'train' is missing"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(
+    images: dict[str, Split], name: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        write_images(Images(images, ("a", "b")), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from layermix.geometry.measures.measure import SHARE
 from layermix.lab.answer.bounds import beyond
 from layermix.lab.answer.stats import BASELINES, LEVEL, estimate, least_p
 from layermix.lab.answer.words import (
@@ -84,13 +85,15 @@ def _views(finished: Results) -> list[str]:
     }
     found = {name: estimate(values) for name, values in own.items() if values}
     told = [
-        f"{name} {percent(each.mean)} (95% interval {interval(each, in_percent)}, n = {each.n})"
+        f"{name} {percent(each.mean)} (95% interval {interval(each, in_percent, SHARE)}, "
+        f"n = {each.n})"
         for name, each in found.items()
     ]
     if not told:
         return []
     return [
-        "By the mean over mirrored and shifted views of each test image, test accuracy is "
+        "By the mean over shifted views of each test image, mirrored too where training mirrors, "
+        "test accuracy is "
         f"{', '.join(told)}. Everything else here is of the images as they are."
     ]
 

@@ -27,6 +27,8 @@ from layermix.lab.store import write_json
 
 __all__ = ["BENCHES", "BenchName", "Setting", "Table", "run_bench", "show_bench"]
 
+_SMALL = "Tiny sizes, other than these notes say: they prove that it works and measure nothing."
+
 BenchName = Literal["mix", "step", "train", "study", "speed", "snnl", "geometry", "blends"]
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
@@ -56,7 +58,8 @@ def run_bench(what: str, setting: Setting, out: Path | None = None) -> Table:
     found = BENCHES[what](setting)
     under = {"command": " ".join(["layermix bench", what, *_changed(setting)])}
     under |= conditions(setting.device) | {"threads": str(setting.threads)}
-    found = replace(found, conditions=under | found.conditions)
+    notes = [_SMALL, *found.notes] if setting.small else found.notes
+    found = replace(found, notes=notes, conditions=under | found.conditions)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".json":

@@ -52,7 +52,7 @@ def bench_geometry(setting: Setting) -> Table:
         title="Geometry while training: one unmixed run of the default digits study, one thread",
         rows=rows,
         notes=[
-            "ratio: to the run with SNNL alone in the same repetition, median (least to largest).",
+            "ratio: to the run with SNNL alone in the same repetition; median, least and most.",
             f"{_OF_ONE}: seconds of this one run beyond the run with SNNL alone, median over the "
             "repetitions, divided by the seconds of the whole default study.",
             f"{_OF_ALL}: the same for all unmixed runs of the study, were each measured as this "
@@ -72,7 +72,7 @@ def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) 
         "seconds": statistics.median(seconds[name]),
         "ratio": middle,
         "least": least,
-        "largest": most,
+        "most": most,
         _OF_ONE: of_one,
         _OF_ALL: of_one * runs,
     }

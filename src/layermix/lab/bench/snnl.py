@@ -38,7 +38,7 @@ def bench_snnl(setting: Setting) -> Table:
                 "Time grows with N^2 d (the product) plus N^2 for each temperature (the weights), "
                 "so that it is four times as long at twice the N. The tiled way takes each pair "
                 "once for both of its rows, which halves the product, and needs N d memory.",
-                "ratio: to the product in the same repetition, median (least to largest).",
+                "ratio: to the product in the same repetition, median, with least and most of n.",
             ],
         )
 
@@ -68,7 +68,7 @@ def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tenso
         "seconds": statistics.median(seconds[name]),
         "ratio": middle,
         "least": least,
-        "largest": most,
+        "most": most,
         "extra MB": memory,
     }
 

@@ -41,7 +41,7 @@ def alternate(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float, float, float]:
-    """Return median, least and largest ratio of two things, repetition by repetition."""
+    """Return median, least and most ratio of two things, repetition by repetition."""
     ratios = [a / b for a, b in zip(seconds[name], seconds[to], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
@@ -52,7 +52,7 @@ def measured(seconds: Mapping[str, list[float]], name: str) -> Row:
 
 
 def against(seconds: Mapping[str, list[float]], name: str, to: str, column: str) -> Row:
-    """Return what a row says of a ratio, in a column: median, with least and largest."""
+    """Return what a row says of a ratio, in a column: median, with least and most."""
     middle, least, most = ratio(seconds, name, to)
     return {column: middle, "least": least, "most": most}
 

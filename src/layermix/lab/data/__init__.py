@@ -86,7 +86,10 @@ def _images(config: DataConfig) -> Images:
     if folder.suffix == ".safetensors":
         return _as_they_are(config, "is decoded", lambda: read_images(folder))
     if not folder.exists() and "/" not in config.data:
-        raise unknown("data set", config.data, [*SOURCES, "a hub id", "a folder"])
+        raise InputError(
+            f"{unknown('data set', config.data, SOURCES)} Or name a folder, a hub id such as "
+            "uoft-cs/cifar10, or a file NAME.safetensors"
+        )
     key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
     if folder.is_dir():
         key |= {"data": str(folder.resolve()), "files": folder_state(folder)}

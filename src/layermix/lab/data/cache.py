@@ -43,10 +43,29 @@ def folder_state(folder: Path) -> list[tuple[str, int, int]]:
     return [(str(p.relative_to(folder)), s.st_size, s.st_mtime_ns) for p, s in stats]
 
 
-def write_images(images: Images, path: Path) -> None:
-    """Write a decoded data set to a file, which is whole or not there."""
+def write_images(images: Images, path: Path | str) -> None:
+    """Write a decoded data set to a file, which is whole or not there.
+
+    Parameters
+    ----------
+    images
+        Its splits, ``"train"`` among them: uint8 images (N, C, H, W) and int64 labels (N,); and the
+        names of its classes.
+    path
+        ``NAME.safetensors``, as ``--data`` takes it.
+
+    Raises
+    ------
+    InputError
+        For another ending, or splits without ``"train"``.
+    """
     from safetensors.torch import save_file
 
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"cannot write {path}: name a file that ends in .safetensors")
+    if "train" not in images.splits:
+        raise InputError(f"there are the splits {sorted(images.splits)}, and 'train' is missing")
     tensors = {}
     for name, split in images.splits.items():
         tensors |= {f"{name}.images": split.images, f"{name}.labels": split.labels}
@@ -56,7 +75,7 @@ def write_images(images: Images, path: Path) -> None:
     unfinished.replace(path)
 
 
-def read_images(path: Path) -> Images:
+def read_images(path: Path | str) -> Images:
     """Read a decoded data set from a file.
 
     Raises
@@ -66,7 +85,7 @@ def read_images(path: Path) -> Images:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.exists():
+    if not Path(path).exists():
         raise InputError(f"there is no file {path}")
     try:
         with safe_open(path, "pt") as file:

@@ -44,7 +44,7 @@ def show_run(result: dict[str, Any], folder: Path, console: Console) -> None:
         f"{timings['images_per_second']:,.0f} images per second.",
     )
     if views := result.get("test_views"):
-        say(console, f"Over mirrored and shifted views: test accuracy {views['accuracy']:.2%}.")
+        say(console, f"Over views of each image: test accuracy {views['accuracy']:.2%}.")
     say(console, f"Run: {folder}")
 
 

@@ -16,6 +16,8 @@ _EVERY, _KEPT, _POWER = 5, 0.95, 3
 class Lookahead:
     """The slow weights of a net, buffers of norms included.
 
+    A training of so few steps that they would not have moved, five or fewer, goes without.
+
     Parameters
     ----------
     model
@@ -33,7 +35,7 @@ class Lookahead:
     def after(self, step: int) -> None:
         """Do what is due after a step, counted from 1; after the last the net is the slow one."""
         last = step == self._steps
-        if step % _EVERY and not last:
+        if self._steps <= _EVERY or (step % _EVERY and not last):
             return
         kept = 1 if last else _KEPT**_EVERY * (step / self._steps) ** _POWER
         for slow, fast in zip(self._slow, self._fast, strict=True):

@@ -57,7 +57,8 @@ class Recipe:
     geometry: bool = True
     """Measure every quantity of every layer: unmixed runs all along, others at the end."""
     views: bool = False
-    """At the end also judge by the mean over mirrored and shifted views of each test image."""
+    """At the end also judge by the mean over shifted views of each test image, with `flip` mirrored
+    ones too."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
     amp: bool = True

@@ -19,7 +19,7 @@ class Trained:
     val
         The same on the validation data.
     views
-        Those on mirrored and shifted views of the test data; None where they are not wanted.
+        Those on views of the test data; None where they are not wanted.
     seconds
         Training time without measuring, in seconds.
     geometry_seconds
