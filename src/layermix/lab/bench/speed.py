@@ -22,7 +22,7 @@ from layermix.lab.run import complete, fresh_net
 from layermix.lab.training.cpu import cpu_settings
 from layermix.lab.training.train import Trainer
 
-_WINDOW = 20  # steps after which events are added up and forgotten
+_WINDOW = 20  # calls of the net after which events are added up and forgotten
 _KINDS = {
     "convolutions": ("conv",),
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "linear"),
@@ -43,12 +43,15 @@ class Windows:
         self.whole = 0.0
         self._gpu = device == "cuda"
         self._device = device
-        self._steps = 0
+        self._calls = 0
 
     @contextmanager
-    def over(self, optimiser: torch.optim.Optimizer) -> Iterator[None]:
-        """Profile what happens inside the block, whose steps are those of an optimiser."""
-        handle = optimiser.register_step_post_hook(self._step)
+    def over(self, net: torch.nn.Module) -> Iterator[None]:
+        """Profile what happens inside the block; windows begin where a net is called.
+
+        There no operation is under way: one that outlives its profile is written to freed memory.
+        """
+        handle = net.register_forward_pre_hook(self._call)
         self._begin()
         try:
             yield
@@ -56,9 +59,9 @@ class Windows:
             self._end()
             handle.remove()
 
-    def _step(self, *_: object) -> None:
-        self._steps += 1
-        if self._steps % _WINDOW == 0:
+    def _call(self, *_: object) -> None:
+        self._calls += 1
+        if self._calls % _WINDOW == 0:
             self._end()
             self._begin()
 
@@ -93,7 +96,7 @@ def bench_speed(setting: Setting) -> Table:
         model = fresh_net(net, data, seed=0).to(setting.device)
         trainer = Trainer(model, data.to(torch.device(setting.device)), recipe, (), ("final",), 0)
         windows = Windows(setting.device)
-        with windows.over(trainer.optimiser):
+        with windows.over(model):
             trained = trainer.train(lambda _: None)
     return Table(
         title=f"A run of the speed recipe on {setting.data}, {setting.device}",
