@@ -61,7 +61,7 @@ if __name__ == "__main__":
         "performance",
         groups(),
         "times as long",
-        "Each dot is the median of the repetitions, each line reaches from least to largest.",
+        "Each dot is the median of the repetitions, each line reaches from least to most.",
     )
     OUT.write_text(figure.standalone(), encoding="utf-8")
     sys.stdout.write(f"{OUT}\n")

@@ -15,7 +15,6 @@ from typing import Any
 
 from layermix.lab.answer.stats import Estimate
 from layermix.lab.answer.words import (
-    correlation,
     heading,
     in_percent,
     interval,
@@ -23,15 +22,15 @@ from layermix.lab.answer.words import (
     p_value,
     percentage_points,
 )
-from layermix.lab.report.layers import sign
-from layermix.lab.report.markdown import as_table
+from layermix.lab.report.layers import rho_cell, sign
+from layermix.lab.report.markdown import as_table, with_interval
 
 Study = dict[str, Any]
 
 
 def shown(found: Estimate, show: Callable[[float], str], unit: str = "") -> str:
     """Return a mean with its interval."""
-    return f"{show(found.mean)}{unit} ({interval(found, show)})"
+    return with_interval((f"{show(found.mean)}{unit}", interval(found, show)))
 
 
 def accuracy(study: Study) -> str:
@@ -66,7 +65,7 @@ def prediction(studies: dict[str, Study]) -> str:
         cells = []
         for rank in ranks:
             found = rank["estimate"]
-            cells.append(shown(Estimate(**found), correlation) if found else "")
+            cells.append(with_interval(rho_cell(Estimate(**found))) if found else "")
             cells.append("" if rank["p"] is None else p_value(rank["p"]))
         rows.append([heading(ranks[0]["quantity"]), sign(ranks[0]["expected"]), *cells])
     return as_table(header, rows)

@@ -5,13 +5,14 @@ import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from layermix import InputError
 from layermix.lab import Recipe, plan
-from layermix.lab.bench import BENCHES, Setting, Table, run_bench, show_bench
+from layermix.lab.bench import BENCHES, BenchName, Setting, Table, run_bench, show_bench
 from layermix.lab.bench.memory import peak_memory, peak_of_tensors
 from layermix.lab.bench.snnl import _data, _dense, _tiled
 from layermix.lab.bench.timing import against, alternate, measured, ratio
@@ -56,6 +57,10 @@ def test_a_row_of_a_ratio_has_median_and_spread() -> None:
     seconds = {"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}
     assert measured(seconds, "a") == {"n": 3, "seconds": 4.0}
     assert against(seconds, "a", "b", "/ b") == {"/ b": 2.0, "least": 1.0, "most": 3.0}
+
+
+def test_the_command_line_knows_every_benchmark() -> None:
+    assert set(get_args(BenchName)) == set(BENCHES)
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])

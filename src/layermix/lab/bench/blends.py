@@ -86,8 +86,7 @@ def _way(blend: Blend, batch: int) -> Way:
 def _rows(at: str, run: Callable[[Way, Tensor], Thing], setting: Setting) -> list[Row]:
     shape = (4, *_SHAPES[at][1:]) if setting.small else _SHAPES[at]
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    runs = {name: forward if name == _COPY else run for name in ways(x)}
-    things = {name: runs[name](way, x) for name, way in ways(x).items()}
+    things = {name: (forward if name == _COPY else run)(way, x) for name, way in ways(x).items()}
     seconds = alternate(things, setting.repeats, least=_LEAST)
     passes = "forward" if run is forward else "and backward"
     return [{"what": name, "at": at, "pass": passes} | _numbers(name, seconds) for name in seconds]

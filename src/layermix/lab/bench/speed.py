@@ -41,7 +41,6 @@ class Windows:
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.whole = 0.0
-        self._gpu = device == "cuda"
         self._device = device
         self._calls = 0
 
@@ -71,7 +70,8 @@ class Windows:
         self._started = time.perf_counter()
 
     def _end(self) -> None:
-        if self._gpu:
+        gpu = self._device == "cuda"
+        if gpu:
             torch.cuda.synchronize()
         self.whole += time.perf_counter() - self._started
         self._profile.stop()
@@ -79,7 +79,7 @@ class Windows:
             found: Any = event
             if found.device_type.name != "CPU":
                 continue  # a kernel, whose time the operation that launched it has too
-            spent = found.self_device_time_total if self._gpu else found.self_cpu_time_total
+            spent = found.self_device_time_total if gpu else found.self_cpu_time_total
             self.seconds[found.key] += spent / 1e6
 
 
@@ -98,16 +98,17 @@ def bench_speed(setting: Setting) -> Table:
         windows = Windows(setting.device)
         with windows.over(model):
             trained = trainer.train(lambda _: None)
+    kinds = _kinds(windows)
     return Table(
         title=f"A run of the speed recipe on {setting.data}, {setting.device}",
-        rows=_rows(windows),
+        rows=_rows(kinds, windows.whole),
         notes=[
             f"{recipe.epochs} epochs of {len(data.train)} images, {recipe.batch_size} a step; "
             f"test accuracy {trained.measures['accuracy']:.2%}, over views "
             f"{(trained.views or {})['accuracy']:.2%}.",
             "share: of the whole run's time under the profiler, which slows what is small.",
             f"between operations: Python, and what no operation is. Outside {' and '.join(_NEEDED)}"
-            f": {1 - sum(_kinds(windows)[kind] for kind in _NEEDED) / windows.whole:.1%}.",
+            f": {1 - sum(kinds[kind] for kind in _NEEDED) / windows.whole:.1%}.",
         ],
     )
 
@@ -122,10 +123,8 @@ def _kinds(windows: Windows) -> dict[str, float]:
     return found
 
 
-def _rows(windows: Windows) -> list[Row]:
-    found = _kinds(windows)
-    rows: list[Row] = [
-        {"what": kind, "seconds": seconds, "share": seconds / windows.whole}
-        for kind, seconds in found.items()
+def _rows(kinds: dict[str, float], whole: float) -> list[Row]:
+    return [
+        {"what": name, "seconds": seconds, "share": seconds / whole}
+        for name, seconds in {**kinds, "whole run": whole}.items()
     ]
-    return [*rows, {"what": "whole run", "seconds": windows.whole, "share": 1.0}]

@@ -56,11 +56,11 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def beside(axes: Axes, place: float, text: str) -> None:
-    """Write a text at the right of the axes, at a place of the vertical axis."""
+def beside(axes: Axes, place: float, text: str, at: float = 1.03) -> None:
+    """Write a text beside the axes, `at` so many of their widths, at a place of the vertical one."""
     axes.annotate(
         plain(text),
-        (1.03, place),
+        (at, place),
         xycoords=("axes fraction", "data"),
         va="center",
         annotation_clip=False,

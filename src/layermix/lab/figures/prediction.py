@@ -13,7 +13,7 @@ from layermix.lab.answer.layer_notes import fixed_at_input
 from layermix.lab.answer.ranks import Rank
 from layermix.lab.answer.summary import Summary
 from layermix.lab.answer.words import correlation, heading
-from layermix.lab.figures.labels import plain, widest, wrapped
+from layermix.lab.figures.labels import beside, plain, widest, wrapped
 from layermix.lab.figures.panels import Grid, grid, spot
 from layermix.lab.figures.scales import bulk, scale
 from layermix.lab.figures.style import (
@@ -72,8 +72,7 @@ def _row(axes: Axes, place: int, row: Rank) -> None:
     tint = _DEPTH if row.quantity == "depth" else colour(0)
     side = sorted((0.0, 1.04 * row.expected))
     axes.fill_between(side, place - 0.42, place + 0.42, color=INK, alpha=0.08, linewidth=0)
-    text = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    axes.annotate(_rho(row), (1.05, place), **text)
+    beside(axes, place, _rho(row), 1.05)
     found = row.estimate
     if found is None:
         return

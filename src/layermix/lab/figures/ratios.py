@@ -18,12 +18,12 @@ _MOST = 170  # of the names
 
 @dataclass(frozen=True)
 class Ratio:
-    """One ratio: what it is of, median, least and largest of the repetitions."""
+    """One ratio: what it is of, median, least and most of the repetitions."""
 
     name: str
     median: float
     least: float
-    largest: float
+    most: float
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,13 @@ def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.axvline(1, color=INK, alpha=0.55, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    _ticks(axes, [end for row in rows for end in (row.least, row.largest)])
+    _ticks(axes, [end for row in rows for end in (row.least, row.most)])
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.set_xlabel(axis)
     told = "; ".join(
-        f"{group.title}: " + ", ".join(f"{row.name} {row.median:.3g}" for row in group.ratios)
+        f"{group.title}: "
+        + ", ".join(f"{row.name} {significant(row.median)}" for row in group.ratios)
         for group in groups
     )
     return finish(drawing, name, f"{axis}. {told}.", caption)
@@ -83,7 +84,7 @@ def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -
 
 def _draw(axes: Axes, place: float, ratio: Ratio, group: int) -> None:
     tint = colour(group)
-    axes.plot([ratio.least, ratio.largest], [place] * 2, color=tint, solid_capstyle="butt")
+    axes.plot([ratio.least, ratio.most], [place] * 2, color=tint, solid_capstyle="butt")
     axes.plot(ratio.median, place, marker(group), color=tint, markersize=6, mew=0)
     beside(axes, place, significant(ratio.median))
 
