@@ -57,7 +57,7 @@ def plain(text: str) -> str:
 
 
 def beside(axes: Axes, place: float, text: str, at: float = 1.03) -> None:
-    """Write a text beside the axes, `at` so many of their widths, at a place of the vertical one."""
+    """Write a text beside the axes, `at` so many of their widths, at a place of the vertical."""
     axes.annotate(
         plain(text),
         (at, place),
