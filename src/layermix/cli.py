@@ -12,7 +12,13 @@ from layermix import lab
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.bench import BenchName, Setting, run_bench, show_bench
-from layermix.lab.console import open_console, replace_unknown_characters, say, stopped
+from layermix.lab.console import (
+    doing,
+    open_console,
+    replace_unknown_characters,
+    say,
+    stopped,
+)
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
 from layermix.lab.presets import DEFAULT_PRESET, PRESETS, PresetName, preset_in, starting_from
@@ -221,7 +227,10 @@ def bench(
         setting: Where and how often.
         out: Also write the table there, as NAME.json or NAME.csv.
     """
-    show_bench(run_bench(what, setting, out), open_console())
+    console = open_console()
+    with doing(console, "Measuring"):
+        found = run_bench(what, setting, out)
+    show_bench(found, console)
 
 
 def main(arguments: list[str] | None = None) -> None:

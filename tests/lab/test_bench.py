@@ -1,6 +1,7 @@
 """Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
 
 import importlib
+import io
 import json
 import math
 from functools import partial
@@ -9,12 +10,14 @@ from typing import get_args
 
 import pytest
 import torch
+from rich.console import Console
 
 from layermix import InputError
 from layermix.lab import Recipe, plan
 from layermix.lab.bench import BENCHES, BenchName, Setting, Table, run_bench, show_bench
 from layermix.lab.bench.memory import peak_memory, peak_of_tensors
 from layermix.lab.bench.snnl import _data, _dense, _tiled
+from layermix.lab.bench.table import Row
 from layermix.lab.bench.timing import against, alternate, measured, ratio
 from layermix.lab.console import open_console
 from layermix.mixing import BLENDS
@@ -139,6 +142,27 @@ def test_every_blend_is_timed_where_it_can_mix(
             assert row[f"/ {row['what']}"] == 1
     show_bench(found, open_console())
     assert found.notes[0] in capsys.readouterr().out
+
+
+def _shown(console: Console) -> list[str]:
+    many: Row = {f"ratio number {k}": 1.25 for k in range(12)}
+    show_bench(Table("Title", [{"what": "a", **many, "none": math.nan}], ["A note."]), console)
+    return console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_table_that_is_kept_has_all_digits_in_one_line() -> None:
+    lines = _shown(Console(file=io.StringIO(), width=60))
+    (row,) = [line for line in lines if "1.25" in line]
+    assert row.count("1.25") == 12
+    assert "nan" not in row
+
+
+def test_a_narrow_terminal_folds_numbers_and_loses_no_digit() -> None:
+    lines = _shown(Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None))
+    assert max(map(len, lines[:-2])) <= 60
+    cells = [line for line in lines if line.startswith("│")]
+    assert "".join("".join(cells).split("│")).replace(" ", "").count("1") == 12
+    assert "…" not in "".join(cells)
 
 
 def test_a_gradient_flows_through_what_is_timed_backward() -> None:

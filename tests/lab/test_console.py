@@ -12,7 +12,7 @@ import termios
 import pytest
 from rich.console import Console
 
-from layermix.lab.console import doing, say, stacked, tell
+from layermix.lab.console import doing, open_console, say, stacked, tell
 
 TABLE = """\
 mix point   features  SNNL ↓  probe ↑     NC1 ↓
@@ -97,6 +97,16 @@ def test_output_that_is_not_utf_8_has_question_marks() -> None:
     )
     assert b"SNNL ?" in done.stdout
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("150", 150)])
+def test_text_that_is_kept_is_as_wide_as_the_environment_says(
+    columns: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert open_console().width == expected
 
 
 @pytest.mark.parametrize("width", [80, 200])

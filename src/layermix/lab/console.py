@@ -1,5 +1,6 @@
 """How text reaches a terminal: what it cannot show, and what a command says that is stopped."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,10 @@ _GAP = "  "  # between columns, and nowhere inside of one
 
 
 def open_console() -> Console:
-    """Return the terminal, or what stands for one, 110 characters wide."""
+    """Return the terminal, or what stands for one, as wide as COLUMNS says or 110 characters."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=110)
+    known = console.is_terminal or "COLUMNS" in os.environ
+    return console if known else Console(highlight=False, width=110)
 
 
 def say(console: Console, text: str) -> None:

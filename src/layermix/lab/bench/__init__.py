@@ -27,6 +27,7 @@ from layermix.lab.store import write_json
 
 __all__ = ["BENCHES", "BenchName", "Setting", "Table", "run_bench", "show_bench"]
 
+_WIDEST = 1000  # characters
 _SMALL = "Tiny sizes, other than these notes say: they prove that it works and measure nothing."
 
 BenchName = Literal["mix", "step", "train", "study", "speed", "snnl", "geometry", "blends"]
@@ -78,8 +79,12 @@ def _changed(setting: Setting) -> Iterator[str]:
 
 
 def show_bench(found: Table, console: Console) -> None:
-    """Show a table with its notes and conditions."""
-    console.print(found.to_rich())
+    """Show a table with its notes and conditions; off a terminal as wide as all its digits are."""
+    table = found.to_rich()
+    if not console.is_terminal:
+        anything = console.options.update(max_width=_WIDEST)
+        table.width = console.measure(table, options=anything).maximum
+    console.print(table, crop=console.is_terminal)
     for note in found.notes:
         say(console, note)
     say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,7 +48,15 @@ class Table:
         """Return a table for a terminal."""
         found = RichTable(title=self.title)
         for name in self.rows[0]:
-            found.add_column(name, justify="left" if name == "what" else "right")
+            justify = "left" if name == "what" else "right"
+            found.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
-            found.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+            found.add_row(*map(_cell, row.values()))
         return found
+
+
+def _cell(value: str | float) -> str:
+    """Return what a terminal shows: three digits, and nothing where there is no number."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.3g}"
+    return str(value)
