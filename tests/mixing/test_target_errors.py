@@ -88,6 +88,15 @@ def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: s
     assert str(error.value) == expected
 
 
+def test_the_output_of_a_part_of_the_batch_is_refused() -> None:
+    with pytest.raises(lm.InputError) as error:
+        target(torch.tensor([0, 1, 1])).loss(torch.randn(2, 3))
+    assert str(error.value) == (
+        "the output is that of 2 examples, but the labels are those of 3: hand over the output of "
+        "the whole batch"
+    )
+
+
 def test_soft_labels_of_classes_need_their_number() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1])).dense()

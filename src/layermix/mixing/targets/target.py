@@ -149,6 +149,11 @@ def check_classes(
     InputError
         For another shape or dtype, or a label outside the classes.
     """
+    if labels.dtype == torch.int64 and labels.shape != shape and labels.shape[1:] == shape[1:]:
+        raise InputError(
+            f"the output is that of {shape[0]} examples, but the labels are those of "
+            f"{len(labels)}: hand over the output of the whole batch"
+        )
     if labels.shape != shape or labels.dtype != torch.int64:
         raise InputError(
             f"{entropy.name} needs integer class labels (int64) of shape "
