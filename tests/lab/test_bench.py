@@ -1,5 +1,6 @@
 """Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
 
+import copy
 import importlib
 import io
 import json
@@ -17,6 +18,7 @@ from layermix.lab import Recipe, plan
 from layermix.lab.bench import BENCHES, BenchName, Setting, Table, run_bench, show_bench
 from layermix.lab.bench.memory import peak_memory, peak_of_tensors
 from layermix.lab.bench.snnl import _data, _dense, _tiled
+from layermix.lab.bench.step import step
 from layermix.lab.bench.table import Row
 from layermix.lab.bench.timing import against, alternate, measured, ratio
 from layermix.lab.console import open_console
@@ -181,6 +183,17 @@ def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
         least, most = float(row.get("least", 0)), float(row.get("most", 0))
         assert math.isnan(least) or least <= most
     assert len({frozenset(row) for row in found.rows}) == 1
+
+
+def test_both_plain_steps_do_the_same_and_a_mixed_one_does_not() -> None:
+    x, labels = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    net = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    nets = {at: copy.deepcopy(net) for at in ("none", "none again", "final")}
+    for at, one in nets.items():
+        step(one, at, x, labels)()
+    none, again, final = (list(one.parameters()) for one in nets.values())
+    assert all(map(torch.equal, none, again))
+    assert not any(map(torch.equal, none, final))
 
 
 @pytest.mark.slow

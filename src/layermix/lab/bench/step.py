@@ -27,7 +27,7 @@ from layermix.lab.training.streams import torch_seed
 
 _NETS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
 _SHAPE, _CLASSES = (3, 32, 32), 10
-_NONE = "none"
+_NONE, _AGAIN = "none", "none again"
 
 
 def bench_step(setting: Setting) -> Table:
@@ -38,7 +38,8 @@ def bench_step(setting: Setting) -> Table:
         title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
         rows=rows,
         notes=[
-            "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it.",
+            "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it. "
+            "none again: the same of a second copy; by as much two equal steps differ.",
             "/ none: to that step in the same repetition, median, with least and most of n.",
             "MB: by how much the tensors of a step grow at most, counted allocation by allocation; "
             "/ none MB: over none's. The images of the batch themselves were there before.",
@@ -50,7 +51,7 @@ def bench_step(setting: Setting) -> Table:
 
 def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
     """Return one training step on a batch, mixed at a mix point or at none."""
-    mixer = None if at == _NONE else Mixer(net, at, seed=0)
+    mixer = None if at in (_NONE, _AGAIN) else Mixer(net, at, seed=0)
     optimiser = Recipe().optimiser(net)
 
     def call() -> None:
@@ -72,7 +73,7 @@ def _rows(name: str, setting: Setting) -> list[Row]:
     x = torch.randn(size, *_SHAPE, generator=torch.Generator().manual_seed(0))
     x = x.to(setting.device, memory_format=torch.channels_last)
     labels = (torch.arange(size) % _CLASSES).to(setting.device)
-    places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final"]
+    places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final", _AGAIN]
     steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
     singly = alternate(steps, setting.repeats * rounds, device=setting.device)
     seconds = {at: _medians(singly[at], rounds) for at in places}
