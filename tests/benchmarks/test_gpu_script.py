@@ -1,5 +1,6 @@
 """What measures everything on a GPU runs to its end, here at sizes that measure nothing."""
 
+import csv
 import io
 import os
 import shutil
@@ -42,6 +43,11 @@ def gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+def printed(script: str, folder: Path) -> str:
+    command = [sys.executable, script, str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
 needs_bash = pytest.mark.skipif(
     shutil.which("bash") is None or shutil.which("timeout") is None, reason="needs bash and timeout"
 )
@@ -65,9 +71,10 @@ def test_every_step_leaves_its_table(images: Path, tmp_path: Path) -> None:
     for name in ("mix", "step", "snnl", "train"):
         assert (tmp_path / f"out/{name}.csv").exists()
     for study in ("speed", "reference"):
-        assert (tmp_path / f"out/{study}/report.html").exists()
-        shown = subprocess.run(
-            [sys.executable, "benchmarks/tables.py", str(tmp_path / f"out/{study}")],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert "| none |" in shown.stdout
+        folder = tmp_path / f"out/{study}"
+        assert (folder / "report.html").exists()
+        assert "| none |" in printed("benchmarks/tables.py", folder)
+        runs = list(csv.DictReader(io.StringIO(printed("benchmarks/runs.py", folder))))
+        assert {run["variant"] for run in runs} == {"none", "final"}
+        assert all(run["seed"] == "0" and float(run["seconds"]) > 0 for run in runs)
+        assert all((run["over_views"] != "") == (study == "speed") for run in runs)
