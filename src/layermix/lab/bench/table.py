@@ -56,7 +56,7 @@ class Table:
 
 
 def _cell(value: str | float) -> str:
-    """Return what a terminal shows: three digits, and nothing where there is no number."""
+    """Return what a terminal shows: four digits, and nothing where there is no number."""
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.3g}"
+        return "" if math.isnan(value) else f"{value:.4g}"
     return str(value)
