@@ -99,8 +99,8 @@ def test_output_that_is_not_utf_8_has_question_marks() -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("150", 150)])
-def test_text_that_is_kept_is_as_wide_as_the_environment_says(
+@pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("80", 110), ("150", 150)])
+def test_text_that_is_kept_is_wide_and_wider_where_the_environment_says_so(
     columns: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)

@@ -1,6 +1,5 @@
 """How text reaches a terminal: what it cannot show, and what a command says that is stopped."""
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,14 +15,16 @@ _STOPPED = {
     "points --check": "stopped. Models that a table of --out has are not checked again",
     "bench": "stopped. A benchmark keeps nothing of what was begun",
 }
+_LEAST = 110  # characters of a line where there is no terminal
 _GAP = "  "  # between columns, and nowhere inside of one
 
 
 def open_console() -> Console:
-    """Return the terminal, or what stands for one, as wide as COLUMNS says or 110 characters."""
+    """Return the terminal, or what stands for one: 110 characters wide, more if COLUMNS says so."""
     console = Console(highlight=False)
-    known = console.is_terminal or "COLUMNS" in os.environ
-    return console if known else Console(highlight=False, width=110)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=max(_LEAST, console.width))
 
 
 def say(console: Console, text: str) -> None:
