@@ -7,42 +7,37 @@ Accuracies are shares of the test images, over views too where the recipe looks 
 are those of the epochs, without what is measured between them.
 """
 
-import csv
-import json
 import sys
 from pathlib import Path
 
-from layermix.lab import Study
+from layermix.lab import RunConfig, Study
+from layermix.lab.bench.table import Row, Table
+from layermix.lab.store import read_json
 
-COLUMNS = (
-    "variant",
-    "seed",
-    "accuracy",
-    "over_views",
-    "nll",
-    "ece",
-    "seconds",
-    "images_per_second",
-)
+
+def row(study: Study, cell: RunConfig) -> Row:
+    """Return what a finished run found."""
+    found = read_json(study.path(cell) / "result.json")
+    test, timings = found["test"], found["timings"]
+    return {
+        "variant": cell.variant,
+        "seed": cell.seed,
+        "accuracy": test["accuracy"],
+        "over_views": found.get("test_views", {}).get("accuracy", ""),
+        "nll": test["nll"],
+        "ece": test["ece"],
+        "seconds": timings["seconds"],
+        "images_per_second": timings["images_per_second"],
+    }
 
 
 def main(folder: str) -> None:
     """Print the finished runs of a study."""
     study = Study.open(Path(folder))
-    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for cell in study.finished():
-        found = json.loads((study.path(cell) / "result.json").read_text())
-        test, timings = found["test"], found["timings"]
-        writer.writerow(
-            {
-                "variant": cell.variant,
-                "seed": cell.seed,
-                "over_views": found.get("test_views", {}).get("accuracy", ""),
-                **{name: test[name] for name in ("accuracy", "nll", "ece")},
-                **{name: timings[name] for name in ("seconds", "images_per_second")},
-            }
-        )
+    rows = [row(study, cell) for cell in study.finished()]
+    if not rows:
+        sys.exit(f"no run of {folder} is finished")
+    sys.stdout.write(Table("Runs", rows, []).to_csv())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ For each study: accuracy with the differences to no mixing and to the input, and
 error; and for all that have geometry how its quantities rank the gains.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from layermix.lab.answer.words import (
 )
 from layermix.lab.report.layers import rho_cell, sign
 from layermix.lab.report.markdown import as_table, with_interval
+from layermix.lab.store import read_json
 
 Study = dict[str, Any]
 
@@ -73,7 +73,7 @@ def prediction(studies: dict[str, Study]) -> str:
 
 def main(folders: list[str]) -> None:
     """Print everything of some studies."""
-    studies = {name: json.loads((Path(name) / "results.json").read_text()) for name in folders}
+    studies = {name: read_json(Path(name) / "results.json") for name in folders}
     for name, study in studies.items():
         sys.stdout.write(f"## {name}\n\n{study['command']}\n\n{accuracy(study)}\n\n")
         sys.stdout.write(" ".join(study["verdict"]["sentences"]) + "\n\n")

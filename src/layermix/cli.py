@@ -12,13 +12,7 @@ from layermix import lab
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.bench import BenchName, Setting, run_bench, show_bench
-from layermix.lab.console import (
-    doing,
-    open_console,
-    replace_unknown_characters,
-    say,
-    stopped,
-)
+from layermix.lab.console import doing, open_console, replace_unknown_characters, say, stopped
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
 from layermix.lab.presets import DEFAULT_PRESET, PRESETS, PresetName, preset_in, starting_from

@@ -76,6 +76,7 @@ def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
             "labels are floats (B, C)",
         ),
         (torch.tensor([[0], [1]]), "torch.int64 of shape (2, 1): one class for each example"),
+        (torch.tensor(1), "torch.int64 of shape (): one class for each example"),
     ],
 )
 def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: str) -> None:

@@ -149,18 +149,19 @@ def check_classes(
     InputError
         For another shape or dtype, or a label outside the classes.
     """
-    if labels.dtype == torch.int64 and labels.shape != shape and labels.shape[1:] == shape[1:]:
+    if labels.shape == shape and labels.dtype == torch.int64:
+        return check_range(labels, num_classes, entropy.ignore_index)
+    alike = labels.ndim == len(shape) and labels.shape[1:] == shape[1:]
+    if alike and labels.dtype == torch.int64:
         raise InputError(
             f"the output is that of {shape[0]} examples, but the labels are those of "
             f"{len(labels)}: hand over the output of the whole batch"
         )
-    if labels.shape != shape or labels.dtype != torch.int64:
-        raise InputError(
-            f"{entropy.name} needs integer class labels (int64) of shape "
-            f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
-            "a criterion of your own"
-        )
-    return check_range(labels, num_classes, entropy.ignore_index)
+    raise InputError(
+        f"{entropy.name} needs integer class labels (int64) of shape "
+        f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
+        "a criterion of your own"
+    )
 
 
 def check_integers(labels: Tensor) -> None:
