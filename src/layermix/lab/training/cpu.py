@@ -21,8 +21,8 @@ _LARGEST_THRESHOLD, _USUAL_MAPS = 32 * 2**20, 65536
 def cpu_settings(threads: int | None) -> Iterator[None]:
     """Compute on so many threads (torch's own choice when None), tiny numbers taken for zero.
 
-    Weights and moments below the least normal float slow CPUs down manifold. Freed memory stays
-    with the process, for the next step needs as much.
+    Weights and moments below the least normal float slow CPUs down many times over. Freed memory
+    stays with the process, for the next step needs as much.
     """
     before, flushed = torch.get_num_threads(), _flushes_denormals()
     torch.set_flush_denormal(True)
