@@ -3,10 +3,12 @@
 import copy
 import importlib
 import io
+import itertools
 import json
 import math
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
@@ -15,7 +17,7 @@ from rich.console import Console
 
 from layermix import InputError
 from layermix.lab import Recipe, plan
-from layermix.lab.bench import BENCHES, BenchName, Setting, Table, run_bench, show_bench
+from layermix.lab.bench import BENCHES, BenchName, Setting, Table, run_bench, show_bench, timing
 from layermix.lab.bench.memory import peak_memory, peak_of_tensors
 from layermix.lab.bench.snnl import _data, _dense, _tiled
 from layermix.lab.bench.step import step
@@ -208,6 +210,20 @@ def test_what_is_quick_is_called_often_and_counts_once() -> None:
     seconds = alternate({"a": lambda: calls.append("a")}, 2, least=1e-3)
     assert len(calls) > 100
     assert max(seconds["a"]) < 1e-3
+
+
+def test_a_call_that_prepares_the_next_ones_does_not_shorten_the_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    calls = itertools.count()
+
+    def thing() -> None:
+        clock[0] += 64.0 if next(calls) % 32 == 1 else 1.0
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    (share,) = alternate({"a": thing}, 1, least=1000.0)["a"]
+    assert share == pytest.approx(1 + 63 / 32, rel=0.05)
 
 
 @pytest.mark.parametrize(

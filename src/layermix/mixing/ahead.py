@@ -18,7 +18,7 @@ from layermix.mixing.blends.pairs import Pairs, inverse_of
 from layermix.mixing.device import moved
 from layermix.mixing.plan import Plan
 
-_MOST = 32  # plans at once; twice as many each time, so that few are drawn in vain
+_MOST = 64  # plans at once; twice as many each time, so that few are drawn in vain
 
 
 class Ahead:
@@ -76,8 +76,9 @@ def plans_of(
     same
         Further settings of all plans.
     """
-    ratio = torch.from_numpy(np.stack([each.ratio for each in drawn])).float()
-    partner = torch.from_numpy(np.stack([each.partner for each in drawn]).astype(np.int64))
+    ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float32))
+    partner = np.stack([each.partner for each in drawn]).astype(np.int64, copy=False)
+    partner = torch.from_numpy(partner)
     inverse = inverse_of(partner, across)
     on_cpu = torch.device(device).type == "cpu"
     bags: dict[bool, Bags] = {}
@@ -118,6 +119,8 @@ def _each(bags: dict[bool, Bags], count: int) -> list[dict[bool, Bags]]:
 
 def _draws(drawn: Sequence[Drawn], device: torch.device | str) -> list[dict[str, Tensor]]:
     """Return what the blend drew for each plan; what has one shape goes to the device together."""
+    if not any(each.draws for each in drawn):
+        return [{} for _ in drawn]
     shapes = [{name: np.shape(value) for name, value in each.draws.items()} for each in drawn]
     if any(each != shapes[0] for each in shapes):
         return [

@@ -50,8 +50,9 @@ class Streams:
         self, seed: int | np.random.Generator = 0, rank: int | None = None, ranks: int | None = 1
     ) -> None:
         self._given = rank, ranks
-        self.rank, self.ranks = self.locate()
         self.seed = seed_of(seed)
+        self.rank, self.ranks = -1, -1
+        self.locate()
 
     @property
     def seed(self) -> int:
@@ -61,23 +62,28 @@ class Streams:
     @seed.setter
     def seed(self, seed: int) -> None:
         self._seed = seed
-        self._streams: dict[tuple[int, ...], Stream] = {}
+        self._streams: dict[Question, Stream] = {}
 
     def locate(self) -> tuple[int, int]:
         """Look again which rank this is of how many, for a planner may be made before they join."""
         rank, ranks = place()
         own, of = self._given
-        self.rank, self.ranks = rank if own is None else own, of or ranks
-        return self.rank, self.ranks
+        found = rank if own is None else own, of or ranks
+        if found != (self.rank, self.ranks):
+            self.rank, self.ranks = found
+            self._streams = {}
+        return found
 
     def of(self, question: Question, step: int) -> np.random.Generator:
         """Return the generator that answers a question at a step, until it is asked again."""
-        key = (_KEYS[question],)
-        if question in _OF_A_RANK and (question != "partner" or self.ranks == 1):
-            key = (*key, self.rank)
-        if key not in self._streams:
-            self._streams[key] = Stream(self.seed, key)
-        return self._streams[key].at(step)
+        if question not in self._streams:
+            self._streams[question] = Stream(self.seed, self._key(question))
+        return self._streams[question].at(step)
+
+    def _key(self, question: Question) -> tuple[int, ...]:
+        """Return what tells the stream of a question from the others of the seed."""
+        of_rank = question in _OF_A_RANK and (question != "partner" or self.ranks == 1)
+        return (_KEYS[question], self.rank) if of_rank else (_KEYS[question],)
 
 
 class Stream:
@@ -98,7 +104,7 @@ class Stream:
 
     def at(self, step: int) -> np.random.Generator:
         """Return the generator at the beginning of a step; each has 2^64 blocks of its own."""
-        self._counter[:] = 0, step, 0, 0
+        self._counter[1] = step
         self._generator.bit_generator.state = self._state
         return self._generator
 

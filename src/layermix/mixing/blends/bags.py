@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,9 +42,20 @@ def bags_of(ratio: Tensor, other: Tensor, back: bool) -> Bags:
     back
         Whether the bags are for the gradient.
     """
-    if ratio.ndim < other.ndim:
-        ratio = ratio.unsqueeze(-1).expand(other.shape)
-    own, size = ratio.float(), other.shape[-1]
-    rest = (1 - own).gather(-1, other) if back else 1 - own
-    indices = torch.stack((torch.arange(size).expand_as(other), other), -1).flatten(-2)
-    return Bags(indices, torch.arange(0, 2 * size, 2), torch.stack((own, rest), -1).flatten(-2))
+    own, second = ratio.float().numpy(), other.numpy()
+    if own.ndim < second.ndim:
+        own = own[..., None]
+    rest = 1 - own
+    if back and own.shape == second.shape:
+        rest = np.take_along_axis(rest, second, -1)
+    *several, size = second.shape
+    indices = np.empty((*several, size, 2), np.int64)
+    indices[..., 0], indices[..., 1] = np.arange(size), second
+    weights = np.empty(indices.shape, np.float32)
+    weights[..., 0], weights[..., 1] = own, rest
+    flat = (*several, 2 * size)
+    return Bags(
+        torch.from_numpy(indices.reshape(flat)),
+        torch.arange(0, 2 * size, 2),
+        torch.from_numpy(weights.reshape(flat)),
+    )

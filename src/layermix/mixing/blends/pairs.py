@@ -210,8 +210,9 @@ def inverse_of(partner: Tensor, across: bool = False) -> Tensor | None:
         return None
     if found.min() < 0 or found.max() >= size:
         raise _outside(partner)
-    inverse = np.full(found.shape, -1)
-    np.put_along_axis(inverse, found, np.broadcast_to(np.arange(size), found.shape), -1)
+    inverse, numbers = np.full(found.shape, -1), np.arange(size)
+    for own, one in zip(inverse.reshape(-1, size), found.reshape(-1, size), strict=True):
+        own[one] = numbers
     return torch.from_numpy(inverse) if inverse.min() >= 0 else None
 
 
