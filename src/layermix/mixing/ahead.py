@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing.blends.bags import Bags, bags_of
-from layermix.mixing.blends.pairs import Pairs, inverse_of
+from layermix.mixing.blends.pairs import Pairs, check_partner, inverse_of
 from layermix.mixing.device import moved
 from layermix.mixing.plan import Plan
 
@@ -76,45 +76,47 @@ def plans_of(
     same
         Further settings of all plans.
     """
+    return [
+        Plan(
+            each.point, pairs.ratio, pairs.partner, draws=draws, across=across, still=each.still,
+            ready=pairs, **same,
+        )
+        for each, pairs, draws in zip(
+            drawn, _pairs(drawn, device, across), _draws(drawn, device), strict=True
+        )
+    ]  # fmt: skip
+
+
+def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> list[Pairs]:
+    """Return the pairs of each plan, with what its mix and its gradient need.
+
+    At the input of a net on the CPU that is the mix alone: hardly anybody asks for a gradient
+    there, and then the inverse of the partners is looked for.
+    """
     ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float32))
     partner = np.stack([each.partner for each in drawn]).astype(np.int64, copy=False)
     partner = torch.from_numpy(partner)
-    inverse = inverse_of(partner, across)
-    on_cpu = torch.device(device).type == "cpu"
-    bags: dict[bool, Bags] = {}
-    if on_cpu and not across:
-        bags[False] = bags_of(ratio, partner, back=False)
-        if inverse is not None and any(each.point != "input" for each in drawn):
-            bags[True] = bags_of(ratio, inverse, back=True)
-    ratio, partner = moved(ratio, device), moved(partner, device)
-    inverse = None if inverse is None else moved(inverse, device)
-    draws = _draws(drawn, device)
-    rows = zip(
-        drawn,
-        ratio.unbind(),
-        partner.unbind(),
-        [None] * len(drawn) if inverse is None else inverse.unbind(),
-        _each(bags, len(drawn)),
-        strict=True,
-    )
-    plans = []
-    for k, (each, own_ratio, own_partner, own_inverse, own_bags) in enumerate(rows):
-        pairs = Pairs(own_ratio, own_partner, own_inverse, own_bags)
-        plan = Plan(
-            each.point, own_ratio, own_partner, draws=draws[k], across=across,
-            still=each.still, ready=pairs, **same,
-        )  # fmt: skip
-        plans.append(plan)
-    return plans
+    inverse, bags = None, [{} for _ in drawn]
+    if not across:
+        check_partner(partner)
+        on_cpu = torch.device(device).type == "cpu"
+        if not on_cpu or any(each.point != "input" for each in drawn):
+            inverse = inverse_of(partner)
+        if on_cpu:
+            bags = _bags(ratio, partner, inverse)
+    several = Pairs(ratio, partner, inverse).to(device)
+    inverses = [None] * len(drawn) if several.inverse is None else several.inverse.unbind()
+    rows = zip(several.ratio.unbind(), several.partner.unbind(), inverses, bags, strict=True)
+    return [Pairs(*row) for row in rows]
 
 
-def _each(bags: dict[bool, Bags], count: int) -> list[dict[bool, Bags]]:
-    """Return the bags of each plan."""
-    found: list[dict[bool, Bags]] = [{} for _ in range(count)]
-    for back, bag in bags.items():
-        for own, one in zip(found, bag.each(), strict=True):
-            own[back] = one
-    return found
+def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> list[dict[bool, Bags]]:
+    """Return the bags of each plan; those of the gradient where the inverse is known."""
+    forward = bags_of(ratio, partner, back=False).each()
+    if inverse is None:
+        return [{False: bags} for bags in forward]
+    both = zip(forward, bags_of(ratio, inverse, back=True).each(), strict=True)
+    return [{False: bags, True: back} for bags, back in both]
 
 
 def _draws(drawn: Sequence[Drawn], device: torch.device | str) -> list[dict[str, Tensor]]:

@@ -86,10 +86,8 @@ class Plan:
                 "partner must be an int64 tensor of shape (B,), but it is "
                 f"{self.partner.dtype} of shape {tuple(self.partner.shape)}"
             )
-        if not self.ratio.is_floating_point() or self.ratio.shape not in (
-            torch.Size([]),
-            self.partner.shape,
-        ):
+        fits = self.ratio.ndim == 0 or self.ratio.shape == self.partner.shape
+        if not (self.ratio.is_floating_point() and fits):
             raise InputError(
                 f"ratio must be a float tensor of shape () or ({self.batch_size},), but it is "
                 f"{self.ratio.dtype} of shape {tuple(self.ratio.shape)}"

@@ -46,7 +46,7 @@ class Pairs:
         The second, int64 (B,).
     inverse
         Whose partner each example is, int64 (B,); None where partners are no permutation, or it
-        is not known.
+        is not known: on the CPU a gradient then looks for it.
     bags
         What was made of them for the CPU: by whether it is for the gradient.
     """
@@ -65,9 +65,10 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        if type(partner) is not Tensor or not partner.is_cpu or _traced():
+        if across or type(partner) is not Tensor or not partner.is_cpu or _traced():
             return cls(ratio, partner)
-        return cls(ratio, partner, inverse_of(partner, across))
+        check_partner(partner)
+        return cls(ratio, partner, inverse_of(partner))
 
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
@@ -80,8 +81,9 @@ class Pairs:
 
     def gradient(self, g: Tensor) -> Tensor:
         """Return the gradient at what was mixed, of the gradient `g` at the mix."""
-        if self.inverse is not None:
-            return self._product(g, back=True)
+        known = self if self.inverse is not None else Pairs.of(self.ratio, self.partner)
+        if known.inverse is not None:
+            return known._product(g, back=True)
         wide = g.to(torch.promote_types(g.dtype, torch.float32))
         rows = (along(self.ratio, g.ndim) if self.ratio.ndim else self.ratio).to(wide.dtype)
         return (rows * wide).index_add(0, self.partner, (1 - rows) * wide).to(g.dtype)
@@ -102,8 +104,9 @@ class Pairs:
             return self._plain(x, back)
         if x.ndim == 2:
             return kernel(x, back)
+        mixed = kernel(rows.view(x.shape[0], -1), back)
         # In place, for autograd takes no view out of a function that a user's ReLU may overwrite.
-        return kernel(rows.view(len(x), -1), back).as_strided_(x.shape, x.stride())
+        return mixed.resize_as_(x) if rows is x else mixed.as_strided_(x.shape, x.stride())
 
     def _plain(self, x: Tensor, back: bool) -> Tensor:
         """Mix by torch's operations."""
@@ -115,14 +118,14 @@ class Pairs:
 
     def _kernel(self, x: Tensor) -> Callable[[Tensor, bool], Tensor] | None:
         """Return what mixes rows that are dense in memory, (B, n), or None where nothing does."""
-        apart = not self.ratio.device == self.partner.device == x.device
-        if type(x) not in _PLAIN or not x.numel() or apart:
+        if type(x) not in _PLAIN or not x.numel():
             return None
-        if x.device.type == "cpu":
-            return self._bagged if x.dtype == torch.float32 else None
-        if x.device.type == "cuda" and x.dtype in _KERNEL_DTYPES and _gpu_kernel():
-            return self._launched
-        return None
+        if x.is_cpu:
+            taken = x.dtype == torch.float32 and self.ratio.is_cpu and self.partner.is_cpu
+            return self._bagged if taken else None
+        if not x.is_cuda or not self.ratio.device == self.partner.device == x.device:
+            return None
+        return self._launched if x.dtype in _KERNEL_DTYPES and _gpu_kernel() else None
 
     def _bagged(self, x: Tensor, back: bool) -> Tensor:
         if back not in self.bags:
@@ -197,19 +200,24 @@ def _has_tangent(x: Tensor) -> bool:
     return forward_ad.unpack_dual(x).tangent is not None
 
 
-def inverse_of(partner: Tensor, across: bool = False) -> Tensor | None:
+def check_partner(partner: Tensor) -> None:
+    """Raise an `InputError` for partners on the CPU, int64 (..., B), that are not in the batch."""
+    found, size = partner.numpy(), partner.shape[-1]
+    if found.size and (found.min() < 0 or found.max() >= size):
+        raise _outside(partner)
+
+
+def inverse_of(partner: Tensor) -> Tensor | None:
     """Return the inverse of permutations, int64 (..., B), or None where one is none.
 
-    Raises
-    ------
-    InputError
-        For a partner that is not in the batch, unless it may be `across` processes.
+    Parameters
+    ----------
+    partner
+        Numbers from 0 to B - 1 on the CPU, int64 (..., B).
     """
     found, size = partner.numpy(), partner.shape[-1]
-    if found.size == 0 or across:
+    if not size:
         return None
-    if found.min() < 0 or found.max() >= size:
-        raise _outside(partner)
     inverse, numbers = np.full(found.shape, -1), np.arange(size)
     for own, one in zip(inverse.reshape(-1, size), found.reshape(-1, size), strict=True):
         own[one] = numbers
