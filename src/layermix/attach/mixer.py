@@ -15,7 +15,7 @@ from layermix.attach.batch import Batch, call
 from layermix.attach.candidates import AUTO, resolve
 from layermix.attach.drawing import Drawing
 from layermix.attach.mixpoint import MixPoint
-from layermix.attach.site import as_module, unwrap
+from layermix.attach.site import as_module, device_of, unwrap
 from layermix.attach.trial import refusal
 from layermix.attach.wiring import Wiring
 from layermix.errors import InputError, unknown
@@ -214,16 +214,10 @@ class Mixer(Drawing):
         labels, inputs
             The batch, for partners that are chosen by them; of several inputs the first counts.
         """
-        parameter = next(self.model.parameters(), None)
         seen = None
         if inputs is not None and self._planner.pairing.needs == "inputs":
             seen = self._wiring.examples(inputs)
-        return self._planner.draw(
-            batch_size,
-            "cpu" if parameter is None else parameter.device,
-            labels=labels,
-            inputs=seen,
-        )
+        return self._planner.draw(batch_size, device_of(self.model), labels=labels, inputs=seen)
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[None]:

@@ -13,6 +13,7 @@ otherwise  the module of that name            after
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
 from layermix.attach.head import find_heads
@@ -53,6 +54,22 @@ def unwrap(model: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return model
         model = inner
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU where it has none."""
+    return _first_device(model) or torch.device("cpu")
+
+
+def _first_device(module: nn.Module) -> torch.device | None:
+    # Asked at each step: parameters() of torch goes through names and sets, for ten times as long.
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            return parameter.device
+    for child in module._modules.values():
+        if child is not None and (device := _first_device(child)) is not None:
+            return device
+    return None
 
 
 _WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from layermix.attach.batch import Batch, batch_size, edit_batch
 from layermix.attach.observe import observe
-from layermix.attach.site import find, unwrap
+from layermix.attach.site import device_of, find, unwrap
 from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 from layermix.geometry.gap import parts
@@ -102,12 +102,6 @@ def on_device(x: Batch, device: torch.device) -> Any:
     if isinstance(x, tuple | list):
         return tuple(v.to(device) if isinstance(v, Tensor) else v for v in x)
     return x.to(device)
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a model's first parameter; the CPU where it has none."""
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _room(n: int, d: int, dtype: torch.dtype, path: Path | None) -> Tensor:

@@ -10,10 +10,10 @@ from layermix.attach import points as list_points
 from layermix.attach.batch import Batch, first
 from layermix.attach.mixpoint import names_of
 from layermix.attach.observe import takes
-from layermix.attach.site import unwrap
+from layermix.attach.site import device_of, unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
-from layermix.geometry.profiles.features import device_of, examples_that_fit, on_device
+from layermix.geometry.profiles.features import examples_that_fit, on_device
 from layermix.geometry.profiles.notices import about_examples, class_token, left_out
 from layermix.geometry.profiles.pooling import Pool, Pooling, norm_widths, pooling
 

@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from layermix.attach import MixPoint
 from layermix.attach.batch import first
-from layermix.attach.site import as_module, unwrap
+from layermix.attach.site import as_module, device_of, unwrap
 from layermix.errors import InputError
 from layermix.geometry.checks import not_finite
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
 from layermix.geometry.layer import Layer
 from layermix.geometry.profiles.examples import Data
-from layermix.geometry.profiles.features import device_of, gathered, on_device
+from layermix.geometry.profiles.features import gathered, on_device
 from layermix.geometry.profiles.notices import unmeasured
 from layermix.geometry.profiles.pooling import Pool, Pooling
 from layermix.geometry.profiles.prepare import Subject, prepare
