@@ -10,6 +10,7 @@ import torch
 
 from layermix import InputError
 from layermix.mixing import Cut, Pairing, Plan, Planner, Schedule
+from layermix.mixing.blends import pairs
 
 
 class First(Pairing):
@@ -163,6 +164,17 @@ def test_partners_outside_the_batch_are_refused_when_they_are_drawn(wrong: int, 
 
     with pytest.raises(InputError, match=f"partner has {wrong}, but the examples of a batch of 4"):
         Planner([point], partner=Outside()).draw(4)
+
+
+@pytest.mark.parametrize(("point", "again"), [("input", 1), ("final", 0)])
+def test_an_inverse_that_is_not_there_is_looked_for_once(
+    point: str, again: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, looked = Planner([point], partner=First()).draw(4), []
+    monkeypatch.setattr(pairs, "inverse_of", lambda partner: looked.append(partner))
+    x = torch.randn(4, 2, requires_grad=True)
+    plan.carry_out(x).values.sum().backward()
+    assert len(looked) == again
 
 
 def test_a_schedule_is_asked_at_each_step() -> None:

@@ -96,18 +96,19 @@ def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> 
     ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float32))
     partner = np.stack([each.partner for each in drawn]).astype(np.int64, copy=False)
     partner = torch.from_numpy(partner)
+    on_cpu = torch.device(device).type == "cpu"
+    sought = not on_cpu or any(each.point != "input" for each in drawn)
     inverse, bags = None, [{} for _ in drawn]
     if not across:
         check_partner(partner)
-        on_cpu = torch.device(device).type == "cpu"
-        if not on_cpu or any(each.point != "input" for each in drawn):
+        if sought:
             inverse = inverse_of(partner)
         if on_cpu:
             bags = _bags(ratio, partner, inverse)
     several = Pairs(ratio, partner, inverse).to(device)
     inverses = [None] * len(drawn) if several.inverse is None else several.inverse.unbind()
     rows = zip(several.ratio.unbind(), several.partner.unbind(), inverses, bags, strict=True)
-    return [Pairs(*row) for row in rows]
+    return [Pairs(*row, sought) for row in rows]
 
 
 def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> list[dict[bool, Bags]]:

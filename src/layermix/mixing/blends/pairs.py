@@ -46,15 +46,18 @@ class Pairs:
         The second, int64 (B,).
     inverse
         Whose partner each example is, int64 (B,); None where partners are no permutation, or it
-        is not known: on the CPU a gradient then looks for it.
+        is not known.
     bags
         What was made of them for the CPU: by whether it is for the gradient.
+    sought
+        Whether the inverse was looked for, where it can be; if not, a gradient does.
     """
 
     ratio: Tensor
     partner: Tensor
     inverse: Tensor | None = None
     bags: dict[bool, Bags] = field(default_factory=dict)
+    sought: bool = True
 
     @classmethod
     def of(cls, ratio: Tensor, partner: Tensor, across: bool = False) -> "Pairs":
@@ -73,7 +76,8 @@ class Pairs:
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
         inverse = None if self.inverse is None else moved(self.inverse, device)
-        return Pairs(moved(self.ratio, device), moved(self.partner, device), inverse)
+        ratio, partner = moved(self.ratio, device), moved(self.partner, device)
+        return Pairs(ratio, partner, inverse, sought=self.sought)
 
     def mix(self, x: Tensor) -> Tensor:
         """Return each example mixed with its partner, in dtype and memory format of `x`."""
@@ -81,7 +85,7 @@ class Pairs:
 
     def gradient(self, g: Tensor) -> Tensor:
         """Return the gradient at what was mixed, of the gradient `g` at the mix."""
-        known = self if self.inverse is not None else Pairs.of(self.ratio, self.partner)
+        known = self if self.sought else Pairs.of(self.ratio, self.partner)
         if known.inverse is not None:
             return known._product(g, back=True)
         wide = g.to(torch.promote_types(g.dtype, torch.float32))
