@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from layermix.attach.batch import Batch, call, described
-from layermix.attach.site import Site
+from layermix.attach.site import Site, device_of
 from layermix.errors import InputError, LayermixError
 
 See = Callable[[str, Any], None]
@@ -47,8 +47,8 @@ def takes(model: nn.Module, names: Iterable[str]) -> bool:
 def silent(model: nn.Module) -> Iterator[None]:
     """Evaluate a model without a trace: eval mode, no gradient, eager; all restored at the end."""
     modes = [(module, module.training) for module in model.modules()]
-    parameter = next(model.parameters(), None)
-    cuda = [parameter.device] if parameter is not None and parameter.is_cuda else []
+    device = device_of(model)
+    cuda = [device] if device.type == "cuda" else []
     model.eval()
     try:
         with (

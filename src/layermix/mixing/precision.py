@@ -12,7 +12,7 @@ from torch import Tensor
 
 def full_precision(x: Tensor) -> AbstractContextManager:
     """Return a context without autocast on the device of `x`."""
-    kind = "cpu" if x.is_cpu else x.device.type
+    kind = x.device.type
     if kind == "meta" or not torch.is_autocast_enabled(kind):
         return _NOTHING
     return torch.autocast(kind, enabled=False)

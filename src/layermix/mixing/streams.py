@@ -51,7 +51,7 @@ class Streams:
     ) -> None:
         self._given = rank, ranks
         self.seed = seed_of(seed)
-        self.rank, self.ranks = -1, -1
+        self.rank, self.ranks = 0, 1
         self.locate()
 
     @property

@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from layermix.attach.site import device_of
 from layermix.lab.bench.loops import Task, Training, plain_loop, timm_loop
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.table import Row, Table
@@ -129,7 +130,7 @@ def _data(setting: Setting, size: int) -> Dataset:
 
 
 def _accuracy(net: nn.Module, data: Dataset) -> float:
-    device = next(net.parameters()).device
+    device = device_of(net)
     test = data.test.to(device)
     logits = predict(net, test, Normalise.of(data.train.to(device)))
     return measures(logits, test.labels)["accuracy"]
