@@ -4,7 +4,7 @@ The public names of the core, which needs torch and numpy alone; experiments are
 `layermix.lab`.
 """
 
-from layermix.attach import Capture, Mixer, MixPoint, Points, activations, points
+from layermix.attach import Capture, Mixer, MixPoint, Points, activations, points, remove_hooks
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
 from layermix.mixing import MixedTarget, MixLayer, Plan, method, mix
@@ -29,5 +29,6 @@ __all__ = [
     "mix",
     "points",
     "profile",
+    "remove_hooks",
     "snnl",
 ]

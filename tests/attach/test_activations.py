@@ -76,5 +76,6 @@ def test_a_module_that_is_not_called_is_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.activations(net, torch.zeros(2, 3, 8), ["self_attn.out_proj"])
     assert str(error.value) == (
-        "mix point 'self_attn.out_proj' was not called in a forward pass of the model"
+        "mix point 'self_attn.out_proj' has no activations: it was not called in a forward pass of "
+        "the model"
     )

@@ -96,7 +96,7 @@ def test_a_plan_at_a_dropped_point_is_refused() -> None:
     mixer.check(x)
     plan = lm.Plan("input", torch.tensor(0.5), torch.arange(6))
     with (
-        pytest.raises(lm.InputError, match=r"^unknown mix point of this mixer 'input': "),
+        pytest.raises(lm.InputError, match=r"^the plan mixes at 'input', which was dropped: "),
         mixer.apply(plan),
     ):
         pytest.fail("the block was entered")

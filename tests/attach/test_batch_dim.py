@@ -117,18 +117,23 @@ def test_a_padding_mask_beside_it_is_batch_first(length: int) -> None:
     assert output.shape == (B, 5)
 
 
-def test_without_a_look_equal_sizes_are_not_guessed_at() -> None:
-    net, x = Recurrent(), torch.randn(B, B, 4)
-    mixer = lm.Mixer(net, at="lstm", batch_dim=1)
-    with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(B)):
-        net(x)
-    assert str(error.value) == (
-        "at mix point 'lstm': dimensions 0 and 1 of a tensor of shape (4, 4, 6) both have the size "
-        "of the batch: call mixer.check(x) first, to tell them apart"
-    )
+def test_a_plan_without_a_check_tells_equal_sizes_apart() -> None:
+    net, x = Recurrent().double(), torch.randn(B, B, 4).double()
+    mixer = lm.Mixer(net, at="input", batch_dim=1)
+    plan = mixer.draw(B)
+    with mixer.apply(plan):
+        output = net(x)
+    lam = plan.ratio.double()
+    torch.testing.assert_close(output, net(lam * x + (1 - lam) * x[:, plan.partner]))
 
 
-def test_without_a_look_the_declared_dimension_is_taken() -> None:
+@pytest.mark.parametrize("at", ["input", "lstm", "final"])
+def test_as_many_steps_as_examples_are_not_taken_for_examples(at: str) -> None:
+    with pytest.raises(lm.InputError, match=r"not the batch"):
+        lm.Mixer(Recurrent(), at=at)(torch.randn(B, B, 4), torch.arange(B))
+
+
+def test_a_plan_without_a_check_takes_the_declared_dimension_is_taken() -> None:
     net, x = Recurrent(), torch.randn(7, B, 4)
     mixer = lm.Mixer(net, at=["lstm", "logits"], batch_dim=1)
     for _ in range(4):

@@ -137,12 +137,14 @@ def test_looking_at_a_checkpointed_model_gives_no_warning(
     assert recwarn.list == []
 
 
+@pytest.mark.filterwarnings("ignore:some mix points are no cuts")
 @pytest.mark.parametrize("point", ["blocks.0", "blocks.0.attn", "blocks.1.mlp", "final"])
 def test_a_checkpointed_timm_model_has_the_gradients_of_its_written_out_forward(point: str) -> None:
     net, (x, y) = tiny_vit().double(), batch("vit", 3, torch.float64)
     by_hand = copy.deepcopy(net)
     net.set_grad_checkpointing(True)
-    mixer, twin = (lm.Mixer(model, at=point) for model in (net, copy.deepcopy(net)))
+    twin = lm.Mixer(copy.deepcopy(net), at=point)
+    mixer = lm.Mixer(net, at=point, allow_partial=True)
     plan = twin.draw(3)
 
     def at(name: str, a: Tensor) -> Any:
@@ -150,3 +152,66 @@ def test_a_checkpointed_timm_model_has_the_gradients_of_its_written_out_forward(
 
     expected = gradients(by_hand, plan.target(y).loss(NETS["vit"][1](by_hand, x, at)))
     assert_same(mixed_gradients(net, mixer, x, y), expected)
+
+
+@REENTRANT
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["in order", "in any order"])
+def test_each_forward_pass_is_recomputed_by_its_own_plan(
+    reentrant: bool, order: tuple[int, ...]
+) -> None:
+    """Several mixed forward passes, one plain one between them, then their backward passes."""
+    plain, checkpointed = pair(reentrant)
+    grads = []
+    for net in (plain, checkpointed):
+        mixer, losses = lm.Mixer(net, at="stages.0", seed=3), []
+        for step in range(3):
+            generator = torch.Generator().manual_seed(step)
+            x = torch.randn(3, 4, dtype=torch.float64, generator=generator)
+            if step == 1:
+                losses.append(net(x).square().sum())
+                continue
+            output, target = mixer(x, torch.arange(3))
+            losses.append(target.loss(output))
+        net.zero_grad()
+        for index in order:
+            losses[index].backward()
+        grads.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    assert_same(*grads)
+
+
+@REENTRANT
+def test_one_backward_pass_of_two_plans_on_the_same_batch_is_right(reentrant: bool) -> None:
+    """A consistency loss: the same examples under two plans."""
+    plain, checkpointed = pair(reentrant)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    grads = []
+    for net in (plain, checkpointed):
+        mixer = lm.Mixer(net, at="stages.0", seed=3)
+        outputs = [mixer(x, torch.arange(3))[0] for _ in range(2)]
+        grads.append(gradients(net, (outputs[0] - outputs[1]).square().sum()))
+    assert_same(*grads)
+
+
+def test_hooks_outlive_their_mixer_until_the_backward_pass_is_over() -> None:
+    plain, checkpointed = pair(False)
+    x, y = torch.randn(3, 4, dtype=torch.float64), torch.arange(3)
+
+    def loss(net: nn.Module) -> Tensor:
+        output, target = lm.Mixer(net, at="stages.0", seed=3)(x, y)
+        return target.loss(output)
+
+    assert_same(*(gradients(net, loss(net)) for net in (plain, checkpointed)))
+    checkpointed(x)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in checkpointed.modules())
+
+
+def test_more_waiting_forward_passes_than_plans_are_kept_for_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("layermix.attach.state._KEPT", 2)
+    _, net = pair(False)
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
+    losses = [mixer(x, torch.arange(3))[0].sum() for _ in range(3)]
+    losses[2].backward()
+    with pytest.raises(lm.RunError, match="run backward\\(\\) more often"):
+        losses[0].backward()

@@ -19,7 +19,11 @@ BLOCKS = {
 @pytest.mark.parametrize("net", NETS)
 def test_a_word_stands_for_blocks(net: str) -> None:
     model, blocks = NETS[net][0](), BLOCKS[net]
-    found = {word: lm.Mixer(model, at=word).points for word in ("hidden", "random", "last")}
+    found = {}
+    for word in ("hidden", "random", "last"):
+        with lm.Mixer(model, at=word) as mixer:
+            mixer.check(batch(net, 4)[0])
+            found[word] = mixer.points
     assert found == {"hidden": blocks, "random": ("input", *blocks), "last": blocks[-1:]}
 
 
@@ -38,7 +42,7 @@ def test_a_module_of_that_name_comes_first() -> None:
             self.hidden = nn.Identity()
 
     assert lm.Mixer(Named(), at="hidden").points == ("hidden",)
-    assert lm.Mixer(Named(), at="last").points == ("blocks.1",)
+    assert lm.Mixer(Named(), at="last").points == ("blocks.0", "blocks.1")  # until a probe
 
 
 @pytest.mark.parametrize(
@@ -78,6 +82,23 @@ def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:
             return 2 * self.module(x)
 
     net, (x, y) = Mlp().double(), batch("mlp", 6, torch.float64)
-    mixers = [lm.Mixer(net, at="blocks.0", seed=4) for _ in range(2)]
-    wrapped, _ = mixers[0](x, y, model=Wrapper(net))
-    torch.testing.assert_close(wrapped, 2 * mixers[1](x, y)[0])
+    with lm.Mixer(net, at="blocks.0", seed=4) as mixer:
+        wrapped, _ = mixer(x, y, model=Wrapper(net))
+    with lm.Mixer(net, at="blocks.0", seed=4) as mixer:
+        torch.testing.assert_close(wrapped, 2 * mixer(x, y)[0])
+
+
+def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
+    class Beside(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module, self.skip = module, nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.module(x) + self.skip(x)
+
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="blocks.0")
+    mixer(x, y)
+    with pytest.raises(lm.InputError, match="no cut of the network"):
+        mixer(x, y, model=Beside(net))

@@ -1,5 +1,6 @@
 """What cannot be mixed, or not wholly: a test for each of the limits in docs/models.md."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -66,7 +67,8 @@ def passed(model: nn.Module, name: str, x: dict[str, Tensor]) -> Any:
 @each_ear
 def test_behind_a_block_a_mean_is_over_the_positions_of_the_first_example(name: str) -> None:
     model, x, last = ear(name), sounds(), f"{name}.encoder.layers.1"
-    output = mixed(model, last, x).logits
+    with pytest.warns(UserWarning, match="mixed with masks that cannot be united"):
+        output = mixed(model, last, x).logits
     features = model.projector(blended(passed(model, last, x)))
 
     def pooled(keep: Tensor) -> Tensor:
@@ -102,7 +104,15 @@ def test_the_last_token_is_that_of_the_first_example(point: str) -> None:
     norm = model.transformer.ln_f
     hidden = norm(blended(hidden)) if point == "transformer.h.1" else blended(norm(hidden))
     expected = model.score(hidden)[torch.arange(4), LENGTHS - 1]
-    torch.testing.assert_close(mixed(model, point, x).logits, expected, **close)
+    with pytest.raises(lm.InputError, match="no cut of the network"):
+        mixed(model, point, x)
+    mixer = lm.Mixer(model, at=point, allow_partial=True)
+    with (
+        pytest.warns(UserWarning, match="no cuts"),
+        mixer.apply(lm.Plan(point, RATIO, PARTNER)),
+    ):
+        output = model(**x).logits
+    torch.testing.assert_close(output, expected, **close)
 
 
 def test_at_the_logits_each_example_has_the_last_token_of_its_own() -> None:
@@ -152,7 +162,13 @@ def test_longt5_hands_its_mask_on_in_a_position_bias_which_is_blended() -> None:
     own = passed(model, "encoder.block.0", x)[1]
     assert len(own) == 4  # of each example, since the mask is in it
     model.encoder.block[1].register_forward_pre_hook(lambda _, args: seen.append(args[2]))
-    mixed(model, "encoder.block.0", x, check=False)
+    mixer = lm.Mixer(model, at="encoder.block.0", allow_partial=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixer.check(x)
+    seen.clear()
+    with mixer.apply(lm.Plan("encoder.block.0", RATIO, PARTNER)):
+        model(**x)
     torch.testing.assert_close(seen[0], blended(own), **close)
     ignored = own < -1e300
     assert (seen[0] < -1e300).equal(ignored | ignored[PARTNER])  # what both have counts
@@ -169,7 +185,14 @@ def test_masks_of_other_names_are_not_united() -> None:
         ("input_mask", whole, whole),
         ("input_mask", real, blended(real)),
     ]:
-        output = mixed(model, "input", {"inputs_embeds": x, name: mask}).logits
+        inputs = {"inputs_embeds": x, name: mask}
+        mixer = lm.Mixer(model, at="input", allow_partial=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mixer.check(inputs)
+        with mixer.apply(lm.Plan("input", RATIO, PARTNER)):
+            output = model(**inputs).logits
+        mixer.remove()
         expected = model(**{"inputs_embeds": blended(x), name: then}).logits
         torch.testing.assert_close(output, expected, **close)
 
@@ -179,8 +202,11 @@ def test_masks_of_other_names_are_not_united() -> None:
 
 @each_ear
 def test_a_layer_that_is_left_out_of_a_step_is_an_error_that_names_the_remedy(name: str) -> None:
-    model, x, y = ear(name, layerdrop=1.0), sounds(), torch.arange(4) % 2
+    model, y = ear(name, layerdrop=0.4), torch.arange(4) % 2
+    x = {"input_values": sounds()["input_values"]}
     mixer = lm.Mixer(model, at=f"{name}.encoder.layers.0")
+    mixer.check(x)
+    model.config.layerdrop = 1.0
     with pytest.raises(lm.RunError, match=r"no forward pass came by .* \(layerdrop=0\)"):
         mixer(x, y)
     model.config.layerdrop = 0.0
@@ -196,17 +222,20 @@ def googlenet() -> nn.Module:
     return torchvision.models.googlenet(num_classes=5, init_weights=False, **off).double().train()
 
 
-def test_auxiliary_heads_read_what_is_not_mixed_at_the_final_layer() -> None:
+def test_auxiliary_heads_are_final_layers_too() -> None:
     model, x = googlenet(), torch.randn(4, 3, 32, 32, dtype=torch.float64)
     clean = model(x)
     mixer = lm.Mixer(model, at="final")
-    plan = lm.Plan("final", RATIO, PARTNER)
-    with mixer.apply(plan):
+    with mixer.apply(lm.Plan("final", RATIO, PARTNER)):
         output = model(x)
-    torch.testing.assert_close(output.logits, blended(clean.logits), **close)
-    torch.testing.assert_close(output[1:], clean[1:], **close)
-    target = plan.target(torch.arange(4))
-    assert target.loss(output).equal(target.loss(output.logits))  # theirs is left out
+    for mixed_logits, own in zip(output, clean, strict=True):
+        torch.testing.assert_close(mixed_logits, blended(own), **close)
+
+
+def test_a_block_behind_an_auxiliary_head_is_no_cut() -> None:
+    x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
+    with pytest.raises(lm.InputError, match=r"'inception5b' is no cut .* the outputs 'aux"):
+        lm.Mixer(googlenet(), at="inception5b").check(x)
 
 
 def test_auxiliary_heads_are_mixed_at_an_earlier_block() -> None:

@@ -14,7 +14,7 @@ from padded import BOTH, KEEP, PARTNER, RATIO, SIZES, blended, mixed
 from torch import Tensor
 
 import layermix as lm
-from layermix.attach.masks import united
+from layermix.attach.companions import united
 
 
 def bert(attention: str) -> Any:
@@ -94,6 +94,7 @@ def test_layers_up_to_the_mix_keep_their_own_mask(name: str, attention: str, k: 
     last = model.get_submodule(layers)[-1]
     seen: list[Tensor] = []
     mixer = lm.Mixer(model, at=point)  # its hooks come first
+    mixer.check(x)
     last.register_forward_hook(lambda *call: seen.append(call[-1]))
     with mixer.apply(lm.Plan(point, RATIO, PARTNER)):
         model(**x)
@@ -139,4 +140,4 @@ def test_padding_masks_ignore_what_both_ignore(dtype: torch.dtype) -> None:
     mask = torch.tensor([[0, 0, 1], [0, 1, 1]], dtype=dtype)
     plan = lm.Plan("input", torch.tensor(0.5), torch.tensor([1, 0]))
     expected = torch.tensor([[0, 0, 1], [0, 0, 1]], dtype=dtype)
-    assert united("src_key_padding_mask", mask, plan).equal(expected)
+    assert united("mask", "src_key_padding_mask", mask, plan).equal(expected)

@@ -86,8 +86,9 @@ def test_the_input_is_not_changed(net: str, at: str) -> None:
 @pytest.mark.parametrize("point", POINTS)
 def test_in_eval_mode_nothing_is_mixed(point: str) -> None:
     net, (x, y) = Mlp().eval(), batch("mlp", 6)
-    expected = net(x)
-    output, target = lm.Mixer(net, at=point, ratio=0.5)(x, y)
+    with torch.no_grad():
+        expected = net(x)
+        output, target = lm.Mixer(net, at=point, ratio=0.5)(x, y)
     assert output.equal(expected)
     assert target.dense(5).equal(torch.eye(5)[y])
     torch.testing.assert_close(target.loss(output), nn.functional.cross_entropy(expected, y))
@@ -98,8 +99,24 @@ def test_in_eval_mode_no_plan_is_drawn() -> None:
     mixer = lm.Mixer(net, at=POINTS, per="sample")
     before = mixer.state_dict()
     net.eval()
-    mixer(x, y)
+    with torch.no_grad():
+        mixer(x, y)
     assert mixer.state_dict() == before
+
+
+def test_in_eval_mode_with_gradients_the_mixer_says_once_how_to_mix() -> None:
+    net, (x, y) = Mlp().eval(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="final")
+    with pytest.warns(UserWarning, match=r"in eval mode, .* always=True to mix"):
+        mixer(x, y)
+    mixer(x, y)  # warnings are errors
+
+
+def test_a_mixer_that_always_mixes_does_so_in_eval_mode() -> None:
+    net, (x, y) = Mlp().double().eval(), batch("mlp", 6, torch.float64)
+    output, _ = lm.Mixer(net, at="final", always=True, seed=1)(x, y)
+    plan = lm.Mixer(net, at="final", seed=1).draw(6)
+    torch.testing.assert_close(output, lm.mix(net(x), plan))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -136,6 +153,7 @@ def test_the_block_is_left_clean_when_a_forward_fails() -> None:
     net, (x, _) = Mlp().eval(), batch("mlp", 6)
     expected = net(x)
     mixer = lm.Mixer(net, at="final", ratio=0.5)
+    mixer.check(x)
     with (
         pytest.raises(RuntimeError, match="shapes cannot be multiplied"),
         mixer.apply(mixer.draw(6)),

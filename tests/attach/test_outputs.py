@@ -96,7 +96,7 @@ def test_what_the_module_returned_is_itself_left_as_it_was(wrap: str) -> None:
     clean = parts(net(x))
     with lm.Mixer(net, at="logits").apply(lm.Plan("logits", **PLAN)):
         net(x)
-    assert all(r.equal(c) for r, c in zip(parts(returned[1]), clean, strict=True))
+    assert all(r.equal(c) for r, c in zip(parts(returned[-1]), clean, strict=True))
 
 
 def test_a_named_tuple_with_logits_goes_into_the_loss_as_it_is() -> None:

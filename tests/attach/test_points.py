@@ -49,17 +49,20 @@ def test_a_model_without_repetition_has_no_hidden_candidates() -> None:
     assert lm.points(net, torch.zeros(2, 4)).names == ["input", "final", "logits"]
 
 
-def test_a_model_without_linear_layer_has_no_final_point() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Flatten())
-    assert lm.points(net, IMAGES).names == ["input", "logits"]
-
-
-def test_a_final_layer_that_is_no_head_is_not_listed() -> None:
-    net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 1), nn.Flatten())
-    x = torch.zeros(3, 4)
+def test_a_model_that_ends_in_a_norm_has_no_final_point() -> None:
+    net, x = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6)), torch.randn(3, 4)
     assert lm.points(net, x).names == ["input", "logits"]
     (final,) = (row for row in lm.points(net, x, all=True) if row.kind == "final")
-    assert str(final.obstacle).startswith("it was taken to be the input of Linear(in_features=4")
+    assert final.obstacle == (
+        "its output comes from BatchNorm1d, which is no linear layer, so it has no final layer: "
+        "name the module to mix after, or use 'logits'"
+    )
+
+
+def test_a_convolution_may_be_the_final_layer() -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 1), nn.Flatten())
+    (final,) = (row for row in lm.points(net, torch.randn(3, 4)) if row.kind == "final")
+    assert (final.module, final.shape, final.cut) == ("Conv1d", (1, 6), 0.0)
 
 
 def test_the_table_says_why_there_is_no_hidden_candidate() -> None:
@@ -94,16 +97,17 @@ def test_all_lists_every_module_with_what_keeps_it_from_being_mixed() -> None:
     found = lm.points(net, x, all=True)
     modules = [name for name, _ in net.named_modules() if name]
     assert [row.name for row in found] == ["input", *modules, "final", "logits"]
-    relus = [name for name in modules if name.endswith("relu")]
-    assert {row.name: row.obstacle for row in found if row.obstacle} == dict.fromkeys(
-        relus, "it is called 2 times in one forward pass, but a mix happens once"
-    )
+    twice = {row.name for row in found if str(row.obstacle).startswith("it is called 2 times")}
+    assert twice == {name for name in modules if name.endswith("relu")}
+    partial = {row.name for row in found if row.cut}
+    inside = ("conv1", "bn1", "conv2", "bn2", "shortcut", "shortcut.0", "shortcut.1")
+    assert partial == {name for name in modules if name.partition(".0.")[2] in inside}
 
 
 def test_all_tells_windows_and_uncalled_modules() -> None:
     obstacles = {row.name: row.obstacle for row in lm.points(small_swin(), IMAGES, all=True)}
     assert obstacles["layers.0.blocks.0.attn"] == (
-        "its output has shape (8, 16, 8) for a batch of 2, so its first dimension is not the batch"
+        "its output has shape (12, 16, 8) for a batch of 3, so its first dimension is not the batch"
     )
     net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     rows = {row.name: row.obstacle for row in lm.points(net, torch.zeros(2, 3, 8), all=True)}
@@ -135,7 +139,7 @@ def test_the_table_shows_obstacles_and_shapes() -> None:
 def test_points_are_a_sequence() -> None:
     found = lm.points(Mlp(), torch.zeros(2, 4))
     assert len(found) == 5
-    assert found[0] == lm.MixPoint("input", "input", "Mlp", (4,), channels=1)
+    assert found[0] == lm.MixPoint("input", "input", "Mlp", (4,), channels=1, cut=0.0)
 
 
 def test_the_model_is_left_as_it_was() -> None:

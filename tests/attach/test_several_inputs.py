@@ -33,21 +33,39 @@ Y = torch.tensor([0, 1, 2, 3])
 def test_all_floating_inputs_are_mixed_and_integers_are_left(shape: Any) -> None:
     net, (a, b, kind) = Pairs(), inputs()
     x = {"a": a, "b": b, "kind": kind} if shape is dict else shape((a, b, kind))
-    output, _ = lm.Mixer(net, at="input", seed=1)(x, Y)
+    mixer = lm.Mixer(net, at="input", seed=1, allow_partial=True)
+    with pytest.warns(UserWarning, match="'kind' cannot be mixed and stays"):
+        output, _ = mixer(x, Y)
     plan = lm.Mixer(net, at="input", seed=1).draw(4)
     torch.testing.assert_close(output, net(lm.mix(a, plan), lm.mix(b, plan), kind))
 
 
 def test_inputs_by_position_and_by_name_are_mixed_in_one_call() -> None:
     net, (a, b, kind) = Pairs(), inputs()
-    mixer = lm.Mixer(net, at="input", seed=1)
+    mixer = lm.Mixer(net, at="input", seed=1, allow_partial=True)
     plan = mixer.draw(4)
-    with mixer.apply(plan):
+    with pytest.warns(UserWarning, match="no cuts"), mixer.apply(plan):
         output = net(a, b=b, kind=kind, scale=2.0)
     torch.testing.assert_close(output, net(lm.mix(a, plan), lm.mix(b, plan), kind, 2.0))
 
 
-@pytest.mark.parametrize("point", ["first", "final", "logits"])
+def test_integers_beside_the_input_are_an_error_that_names_them() -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(Pairs(), at="input")(inputs(), Y)
+    message = str(error.value)
+    assert message.startswith("mix point 'input' is no cut of the network: ")
+    assert "'kind' cannot be mixed and stays" in message
+    assert message.endswith("mix it all the same with allow_partial=True")
+
+
+def test_integers_that_are_equal_in_this_batch_are_an_error_too() -> None:
+    a, b, _ = inputs()
+    for kind in (torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)):
+        with pytest.raises(lm.InputError, match="'kind' cannot be mixed"):
+            lm.Mixer(Pairs(), at="input")((a, b, kind), Y)
+
+
+@pytest.mark.parametrize("point", ["final", "logits"])
 def test_other_points_are_mixed_with_several_inputs_too(point: str) -> None:
     net, x = Pairs(), inputs()
     assert point in lm.points(net, x, all=True).names
@@ -57,7 +75,8 @@ def test_other_points_are_mixed_with_several_inputs_too(point: str) -> None:
 
 def test_in_eval_mode_several_inputs_pass_unmixed() -> None:
     net, x = Pairs().eval(), inputs()
-    assert lm.Mixer(net, at="input")(x, Y)[0].equal(net(*x))
+    with torch.no_grad():
+        assert lm.Mixer(net, at="input")(x, Y)[0].equal(net(*x))
 
 
 def test_features_of_several_inputs_are_read() -> None:
@@ -102,6 +121,6 @@ def test_a_batch_without_a_tensor_is_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Pairs(), at="final")((1, "two"), Y)
     assert str(error.value) == (
-        "the batch is (1, 'two'), none of which is a tensor: it needs at least one with the "
-        "examples along its first dimension"
+        "the batch is of type tuple of int, str, none of which is a tensor: convert it with "
+        "torch.as_tensor, with the examples along the first dimension"
     )

@@ -8,7 +8,7 @@ from layermix.attach.batch import Batch
 from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.observe import observe
 from layermix.attach.probe import Probe
-from layermix.attach.site import find, unwrap
+from layermix.attach.site import as_module, find, unwrap
 from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 
@@ -16,7 +16,7 @@ from layermix.errors import InputError
 def activations(
     model: nn.Module,
     x: Batch,
-    points: str | MixPoint | Iterable[str | MixPoint],
+    at: str | MixPoint | Iterable[str | MixPoint],
     *,
     batch_dim: int = 0,
 ) -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ def activations(
     x
         A batch, shape (B, ...); a tuple of several inputs for ``model(*x)``, or a mapping of named
         ones for ``model(**x)``.
-    points
+    at
         One mix point or several: names, or rows of `points`.
     batch_dim
         Dimension of `x` along which the examples lie, 1 for models whose batch is second.
@@ -39,14 +39,17 @@ def activations(
     dict
         For each point, by name, a detached tensor of shape (B, ...).
     """
-    model = unwrap(model)
+    model, names = unwrap(as_module(model)), names_of(at)
+    probe = (
+        Probe(model, names, x, batch_dim, measured=()) if batch_dim or "final" in names else None
+    )
     seen: dict[str, Tensor] = {}
-    sites = [find(model, point) for point in names_of(points)]
+    sites = list(probe.sites.values()) if probe else [find(model, name) for name in names]
     observe(model, sites, x, lambda name, value: seen.update({name: main_tensor(value)}))
-    missing = [site.name for site in sites if site.name not in seen]
-    if missing:
-        raise InputError(f"mix point {missing[0]!r} was not called in a forward pass of the model")
-    if not batch_dim:
-        return seen
-    probe = Probe(model, sites, x, batch_dim)
-    return {name: tensor.movedim(probe.batch_dim(name), 0) for name, tensor in seen.items()}
+    if missing := [name for name in names if name not in seen]:
+        why = probe.obstacle(missing[0]) if probe else None
+        why = why or "it was not called in a forward pass of the model"
+        raise InputError(f"mix point {missing[0]!r} has no activations: {why}")
+    if probe is None or not batch_dim:
+        return {name: seen[name] for name in names}
+    return {name: seen[name].movedim(probe.batch_dim(name), 0) for name in names}

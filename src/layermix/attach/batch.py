@@ -4,35 +4,58 @@ Shapes: B examples, along the first dimension or along the one that is declared 
 (1 for `nn.LSTM` and `nn.Transformer` as torch builds them).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from layermix.attach.masks import is_mask
-from layermix.attach.structure import Path, leaves, replace
+from layermix.attach.activation_info import shape_of
+from layermix.attach.companions import is_mask
+from layermix.attach.structure import Path, leaves, packed_sequences, replace
 from layermix.errors import InputError
 
 Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
 """A batch of examples: what a model is called with, several such, or its inputs by name."""
 
 
-def call(model: nn.Module, x: Batch) -> Any:
-    """Call a model on a batch: ``model(x)``, ``model(**x)`` by name, ``model(*x)`` for several."""
+class Inputs(NamedTuple):
+    """The arguments of one call of a model."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def as_inputs(x: Batch) -> Inputs:
+    """Return the arguments with which a model is called on a batch.
+
+    They are ``model(x)``, ``model(**x)`` by name, and ``model(*x)`` for several.
+    """
+    if isinstance(x, Inputs):
+        return x
     if isinstance(x, Mapping):
-        return model(**x)
-    return model(*x) if isinstance(x, tuple | list) else model(x)
+        return Inputs((), dict(x))
+    if isinstance(x, tuple | list) and not hasattr(x, "batch_sizes"):  # no packed sequence
+        return Inputs(tuple(x), {})
+    return Inputs((x,), {})
+
+
+def call(model: nn.Module, x: Batch) -> Any:
+    """Call a model on a batch."""
+    args, kwargs = as_inputs(x)
+    return model(*args, **kwargs)
 
 
 def batch_size(x: Batch, batch_dim: int = 0) -> int:
     """Return the number of examples in a batch."""
-    if isinstance(x, Tensor) and x.ndim > batch_dim:
+    if isinstance(x, Tensor) and not x.is_nested and x.ndim > batch_dim:
         return x.shape[batch_dim]
-    for path, tensor in _tensors(x).items():
+    for packed in packed_sequences(x).values():
+        return int(packed.batch_sizes[0])
+    shapes = [shape_of(tensor) for tensor in tensors_of(x).values()]
+    for path, shape in zip(tensors_of(x), shapes, strict=True):
         dim = 0 if is_mask(path) else batch_dim
-        if tensor.ndim > dim:
-            return tensor.shape[dim]
-    shapes = [tuple(tensor.shape) for tensor in _tensors(x).values()]
+        if len(shape) > dim:
+            return shape[dim]
     raise InputError(
         f"the batch has tensors of shape {shapes}, none of which has its examples along "
         f"dimension {batch_dim}"
@@ -58,37 +81,67 @@ def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -
 
     `edit` gets and returns them with the examples along their first dimension.
     """
-    dims = _batch_dims(x, batch_dim)
-    tensors = _tensors(x)
-    new = {p: edit(tensors[p].movedim(dim, 0)).movedim(0, dim) for p, dim in dims}
+    tensors = tensors_of(x)
+    new = {
+        path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
+        for path, dim in likely_dims(x, batch_dim).items()
+    }
     return replace(x, new)
 
 
 def described(x: Batch) -> str:
-    """Return a batch in words: its shape, or the shape of each input."""
-    if isinstance(x, Mapping):
-        return ", ".join(f"{k} {tuple(getattr(v, 'shape', ()))}" for k, v in x.items())
-    if isinstance(x, tuple | list):
-        return "shapes " + ", ".join(str(tuple(getattr(v, "shape", ()))) for v in x)
-    return f"shape {tuple(x.shape)}"
+    """Return the shapes of a batch as text."""
+    if isinstance(x, Tensor):
+        return f"shape {shape_of(x)}"
+    args, kwargs = as_inputs(x)
+    named = [f"{name} {_shape(value)}" for name, value in kwargs.items()]
+    if len(args) == 1 and not named:
+        return f"shape {_shape(args[0])}"
+    unnamed = ["shapes " + ", ".join(_shape(value) for value in args)] if args else []
+    return ", ".join([*unnamed, *named])
 
 
-def _batch_dims(x: Batch, batch_dim: int) -> Iterator[tuple[Path, int]]:
-    """Yield the tensors that hold something for each example, and the dimension of the batch."""
+def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
+    """Return the batch dimension of each tensor that has the size of the batch, by shape alone."""
     size = batch_size(x, batch_dim)
-    for path, tensor in _tensors(x).items():
-        likely = (0,) if is_mask(path) else (batch_dim, 0)
-        dims = [dim for dim in likely if tensor.ndim > dim and tensor.shape[dim] == size]
-        if dims:
-            yield path, dims[0]
+    found: dict[Path, int] = {}
+    for path, tensor in tensors_of(x).items():
+        shape = shape_of(tensor)
+        for dim in (0,) if is_mask(path) else (batch_dim, 0):
+            if shape[dim : dim + 1] == (size,):
+                found[path] = dim
+                break
+    return found
 
 
-def _tensors(x: Batch) -> dict[Path, Tensor]:
+def tensors_of(x: Batch) -> dict[Path, Tensor]:
+    """Return the tensors of a batch by their paths, the main one first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     try:
         return leaves(x)
     except InputError:
-        has = f"has the entries {sorted(x)}" if isinstance(x, Mapping) else f"is {x!r:.80}"
+        if isinstance(x, Mapping):
+            has = f"has the entries {sorted(map(str, x))}"
+        else:
+            has = f"is of type {_kind(x)}"
         raise InputError(
-            f"the batch {has}, none of which is a tensor: it needs at least one "
-            "with the examples along its first dimension"
+            f"the batch {has}, none of which is a tensor: convert it with torch.as_tensor, with "
+            "the examples along the first dimension"
         ) from None
+
+
+def _shape(value: Any) -> str:
+    return str(shape_of(value)) if isinstance(value, Tensor) else "()"
+
+
+def _kind(x: Any) -> str:
+    """Return the type of a value, and of its items; never its contents."""
+    if isinstance(x, tuple | list):
+        kinds = dict.fromkeys(type(item).__name__ for item in x)
+        return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"
+    return type(x).__name__

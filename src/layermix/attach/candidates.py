@@ -1,13 +1,14 @@
 """Which mix points of a model are worth trying when nobody has chosen any.
 
 The input, the repeated blocks or stages, and the final layer: the points that Manifold
-Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of them:
+Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of
+them; points that a probe finds to be no cuts of the network are left out:
 
 ========== ==============================================================================
-auto       the input, each block and the final layer, those that cannot be mixed left out
+auto       the input, each block and the final layer
 random     the input and each block
 hidden     each block
-last       the last block
+last       the last block that is a cut of the network; until a probe, each block
 ========== ==============================================================================
 """
 
@@ -59,6 +60,16 @@ def resolve(
     return names
 
 
+def group_of(at: object, model: nn.Module) -> str | None:
+    """Return the word for several points that `at` is; None if it names points itself.
+
+    A module of this name is named itself, but for ``"auto"``.
+    """
+    if isinstance(at, str) and (at == AUTO or at in GROUPS):
+        return at if at == AUTO or at not in dict(model.named_modules()) else None
+    return None
+
+
 def _group(word: str, model: nn.Module) -> tuple[str, ...]:
     """Return the points that a word stands for."""
     blocks = repeated_blocks(model)
@@ -69,4 +80,4 @@ def _group(word: str, model: nn.Module) -> tuple[str, ...]:
             f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
             "has none: name modules, which layermix.points(model, x, all=True) lists"
         )
-    return tuple(blocks[-1:] if word == "last" else blocks)
+    return tuple(blocks)

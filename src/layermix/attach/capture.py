@@ -127,7 +127,7 @@ class Capture:
         InputError
             For whatever `Mixer.check` refuses, such as a module that is called several times.
         """
-        probe = Probe(unwrap(self.model), list(self._sites.values()), x, self._batch_dim)
+        probe = Probe(unwrap(self.model), self._sites, x, self._batch_dim, measured=())
         for name in self.names:
             probe.require(name, "captured")
 

@@ -1,9 +1,10 @@
-"""Find the classifier of a model: the layer, or the layers, whose input is the point `final`.
+"""Guess the classifier of a model by its names, before anything has passed it.
 
-A timm model is asked for its classifier. Elsewhere it is the last linear layer, or where there is
-none the last convolution, inside the child that is named as heads are; else the last linear layer
-of the whole model. Distilled models have two heads, models of several branches a head for each:
-all of them are found, and the same plan is carried out before each.
+A mixer is built before its model is called, and its hooks must be there when the model is compiled.
+The first probe finds the final layers by what flows in the model (`final.py`) and corrects the
+guess. timm models return their classifier. Elsewhere it is the last linear layer, or if there is
+none the last convolution, inside the child that is named as heads are, or else of the whole model.
+Distilled models have two heads, models of several branches a head for each.
 """
 
 from typing import Any
@@ -18,6 +19,8 @@ HEAD_NAMES = (
     *("logits_proj", "sequence_summary"),
 )
 _DISTILLED = ("distillation_classifier", "classifier_distill", "head_dist")
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 Heads = dict[str, nn.Module]  # module paths and modules
 
@@ -37,8 +40,8 @@ def find_heads(model: nn.Module) -> Heads:
             for second in _DISTILLED:
                 heads |= _heads_in(second, getattr(model, second, None))
             return heads
-    if linear := _last(model, "", nn.Linear):
-        return linear
+    if last := _last(model, "", nn.Linear) or _last(model, "", *_CONVOLUTIONS):
+        return last
     raise InputError(
         f"{type(model).__name__} has no linear layer, so it has no 'final' mix point: name the "
         "module to mix after, or use 'logits'"
@@ -78,7 +81,7 @@ def _heads_in(path: str, module: Any) -> Heads:
         return {name: head for item in items for name, head in item.items()}
     if not isinstance(module, nn.Module):
         return {}
-    return _last(module, path, nn.Linear) or _last(module, path, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    return _last(module, path, nn.Linear) or _last(module, path, *_CONVOLUTIONS)
 
 
 def _last(module: nn.Module, path: str, *kinds: type[nn.Module]) -> Heads:

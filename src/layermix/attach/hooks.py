@@ -1,8 +1,8 @@
 """The permanent hooks of a mixer: pure functions of (plan, activation).
 
 They are installed once, when the mixer is built, and do nothing while no plan is set. The plan is
-drawn before the forward pass, so that a forward that runs twice (activation checkpointing) mixes
-the same way twice. Copies of a model (EMA, deepcopy, pickles) get hooks that do nothing.
+drawn before the forward pass, so that a forward pass that runs twice (activation checkpointing)
+mixes the same way twice.
 """
 
 from collections.abc import Mapping
@@ -12,61 +12,87 @@ import torch
 from torch import Tensor, nn
 
 from layermix.attach.channels import Layout, layout
-from layermix.attach.masks import is_mask, united
+from layermix.attach.companions import Role, name_at, parameter_names, role_of, united
+from layermix.attach.registry import ModelHook, register_after, register_before
 from layermix.attach.site import Site
+from layermix.attach.state import MixingState, only
 from layermix.attach.structure import Path, leaves, replace
-from layermix.attach.switch import Switch, only
-from layermix.errors import InputError
+from layermix.errors import InputError, RunError
 from layermix.mixing import Plan
 from layermix.mixing.further import follow, grouped
 
 _UNKNOWN = Layout()
 
 
-class Hook:
+class Hook(ModelHook):
     """Mix one site when the plan names it: every tensor there that carries the batch.
 
-    `dims` says along which dimension each does, as a probe found it. Of a tensor that was not
-    there when it was probed (training adds outputs), and before any probe, the first dimension is
-    taken for the batch where it has its size; for the main tensor `batch_dim` is.
+    Parameters
+    ----------
+    state
+        The mixing state of the mixer.
+    point
+        Name of the mix point.
+    layout
+        What the layers there say about their channels.
+    names
+        Parameters of the module, where its arguments are mixed.
+
+    Attributes
+    ----------
+    dims
+        Maps the path of each tensor to its batch dimension, None if it does not carry the batch.
+        None before a probe; the hook then refuses to mix.
+    roles
+        Tensors that select positions, as the probe found them; others go by their names.
     """
 
     def __init__(
-        self, switch: Switch, point: str, batch_dim: int = 0, layout: Layout = _UNKNOWN
+        self,
+        state: MixingState,
+        point: str,
+        layout: Layout = _UNKNOWN,
+        names: tuple[str, ...] = (),
     ) -> None:
-        self.switch = switch
+        self.state = state
         self.point = point
-        self.batch_dim = batch_dim
         self.layout = layout
-        self.dims: Mapping[Path, int | None] = {}
+        self.names = names
+        self.dims: Mapping[Path, int | None] | None = None
+        self.roles: Mapping[Path, Role | None] = {}
         self.handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
-        return self._mixed(output, self.switch.current(module))
+        found = self.state.plan_at(module, self.point)
+        return None if found is None else self._mixed(output, *found)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
-        plan = self.switch.current(module)
-        return None if self._waits(plan) else self._mixed((args, kwargs), plan)
+        found = self.state.plan_at(module, self.point)
+        if found is None or self._waits(found[0]):
+            return None
+        return self._mixed((args, kwargs), *found)
 
     def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what a linear layer returned in place of what it was called with."""
-        plan = self.switch.current(module)
-        if not self._waits(plan):
+        found = self.state.plan_at(module, self.point)
+        if found is None or not self._waits(found[0]):
             return None
-        called = self._mixed(((output,), {}), plan)  # in the place where the batch was looked for
-        return None if called is None else called[0][0]
+        # The output takes the path of the argument, whose batch dimension is known.
+        return self._mixed(((output,), {}), *found)[0][0]
 
-    def _waits(self, plan: Plan | None) -> bool:
-        """Tell whether a plan mixes what a linear layer returns, which is the same there."""
-        return plan is not None and len(self.handles) > 1 and plan.how.commutes
+    def _waits(self, plan: Plan) -> bool:
+        """Return True if a plan mixes what a linear layer returns, which is the same there."""
+        return len(self.handles) > 1 and plan.how.commutes
 
-    def _mixed(self, value: Any, plan: Plan | None) -> Any:
-        """Return the value with its tensors mixed, or None where nothing is mixed here."""
-        here = plan is not None and self.switch.here(plan, self.point)
-        if plan is None or here is False:
-            return None
+    def _mixed(self, value: Any, plan: Plan, here: bool | Tensor) -> Any:
+        """Return the value with its tensors mixed."""
+        if self.dims is None:
+            raise RunError(
+                f"mix point {self.point!r} was not probed yet, so it is not known where the batch "
+                "is: call mixer.check(x) first"
+            )
         try:
             new = {
                 path: only(here, self._leaf(path, tensor, plan, main=number == 0), tensor)
@@ -74,80 +100,98 @@ class Hook:
             }
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
-        self.switch.fired.add(self.point)
+        self.state.fired.add(self.point)
         return replace(value, new)
 
     def _leaf(self, path: Path, tensor: Tensor, plan: Plan, main: bool) -> Tensor:
-        """Mix one tensor, or return what does not carry the batch as it is."""
+        """Mix one tensor; one that does not carry the batch is returned as it is."""
+        name = name_at(path, self.names)
+        if not main and (role := self._role(path, name, tensor)):
+            return self._unite(role, name, tensor, plan)
+        dim = self._dim(path, name, tensor, plan)
         if main:
-            return self._along(tensor, plan, self._main_dim(path, tensor, plan))
-        if is_mask(path):
-            return united(str(path[-1]), tensor, plan)
-        dim = self.dims.get(path, 0 if tensor.shape[:1] == (plan.batch_size,) else None)
+            return self._main(tensor, plan, dim or 0)
         if dim is None or not tensor.is_floating_point():
             return tensor
         if dim == 0 and len(tensor) != plan.batch_size:
             return self._grouped(tensor, plan)
         rows = tensor.movedim(dim, 0)
         channels = self.layout.channels(rows.shape[1:])
-        return follow(rows, plan, self.point, channels).movedim(0, dim)
+        return self._follow(rows, plan, channels).movedim(0, dim)
 
-    def _main_dim(self, path: Path, tensor: Tensor, plan: Plan) -> int:
-        """Return the dimension of the batch in the main tensor."""
-        if path in self.dims or not self.batch_dim:
-            return self.dims.get(path) or 0
-        likely = [d for d in (self.batch_dim, 0) if tensor.shape[d : d + 1] == (plan.batch_size,)]
-        if len(likely) > 1:
-            raise InputError(
-                f"dimensions 0 and {self.batch_dim} of a tensor of shape {tuple(tensor.shape)} "
-                f"both have the size of the batch: call mixer.check(x) first, to tell them apart"
-            )
-        return likely[0] if likely else 0
+    def _role(self, path: Path, name: str, tensor: Tensor) -> Role | None:
+        if path in self.roles:
+            return self.roles[path]
+        role = role_of(name)
+        return None if role == "lengths" and tensor.ndim > 2 else role
 
-    def _along(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
-        """Mix the main tensor, which has the batch at a dimension, and note what is left."""
+    def _dim(self, path: Path, name: str, tensor: Tensor, plan: Plan) -> int | None:
+        """Return the batch dimension of a tensor, None if it does not carry the batch."""
+        assert self.dims is not None
+        if path in self.dims:
+            return self.dims[path]
+        if plan.batch_size not in tensor.shape:
+            return None
+        raise InputError(
+            f"the tensor {name!r} of shape {tuple(tensor.shape)} was not there when the mixer "
+            "probed the model: call mixer.check(x) with a batch like this one"
+        )
+
+    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
+        """Mix the main tensor, and record how much of the labels is left."""
         rows = tensor.movedim(dim, 0) if dim else tensor
         blended = plan.carry_out(rows, self.layout.channels(rows.shape[1:]))
         plan.note(self.point, blended)
         return blended.values.movedim(0, dim) if dim else blended.values
+
+    def _follow(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
+        """Mix a further tensor, batch first, as the main one was mixed."""
+        return follow(rows, plan, self.point, channels)
+
+    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
+        return united(role, name, tensor, plan)
 
     def _grouped(self, tensor: Tensor, plan: Plan) -> Tensor:
         """Mix a tensor with several rows for each example, one after another."""
         size, channels = len(tensor) // plan.batch_size, self.layout.channels(tensor.shape[1:])
         if plan.grows:
             rows, channels = tensor.unflatten(0, (-1, size)), {1: 2, -1: -1}[channels]
-            return follow(rows, plan, self.point, channels).flatten(0, 1)
-        return follow(tensor, grouped(plan, size), self.point, channels)
+            return self._follow(rows, plan, channels).flatten(0, 1)
+        return self._follow(tensor, grouped(plan, size), channels)
 
     def remove(self) -> None:
-        """Take the hook out of the model."""
+        """Remove the hook from the model."""
         for handle in self.handles:
             handle.remove()
 
     def __deepcopy__(self, memo: dict) -> "Hook":
-        return Hook(Switch(), self.point)
+        return type(self)(MixingState(), self.point)
 
     def __reduce__(self) -> tuple:
         return _inert, (self.point,)
 
 
-def install(site: Site, switch: Switch, batch_dim: int = 0, late: bool = False) -> list[Hook]:
-    """Put the hooks of one site into the model, for good: one, or one for each head.
+def install(
+    site: Site, state: MixingState, late: bool = False, kind: type[Hook] = Hook
+) -> list[Hook]:
+    """Register the hooks of one site: one for each of its modules.
 
-    Where the blend had better follow a linear layer, it is `late`: heads get a hook behind them.
+    If the blend is cheaper behind a linear layer than before it (`late`), linear heads get a second
+    hook behind them.
     """
     hooks = []
     for module in site.modules:
-        hook = Hook(switch, site.name, batch_dim, layout(module, site.side))
+        names = parameter_names(type(module)) if site.side == "before" else ()
+        hook = kind(state, site.name, layout(module, site.side), names)
         if site.side == "before":
-            hook.handles.append(module.register_forward_pre_hook(hook.before, with_kwargs=True))
+            hook.handles.append(register_before(module, hook.before))
             if late and type(module) is nn.Linear:
-                hook.handles.append(module.register_forward_hook(hook.behind))
+                hook.handles.append(register_after(module, hook.behind))
         else:
-            hook.handles.append(module.register_forward_hook(hook.after))
+            hook.handles.append(register_after(module, hook.after))
         hooks.append(hook)
     return hooks
 
 
 def _inert(point: str) -> Hook:
-    return Hook(Switch(), point)
+    return Hook(MixingState(), point)

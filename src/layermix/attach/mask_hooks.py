@@ -1,71 +1,92 @@
-"""Hooks that unite attention masks behind a mix point, for models of tokens.
+"""Hooks that unite attention masks and lengths behind a mix point.
 
-A mixed sequence has two examples in it, so that a position counts if it does for either. Behind
-the mix point every mask that a module is called with is replaced by its union with the partner's;
-before it each example keeps its own. Modules come behind the mix point when they do so in the
-module tree, and only the outermost that take a mask unite it: they hand it on. Like all hooks these
-are pure functions of (plan, arguments), so that checkpointing repeats them.
+Behind the mix point every mask or length that a module is called with is replaced by its union with
+the partner's; before it each example keeps its own. Modules come behind the mix point when they do
+so in the module tree, and only the outermost that take a mask unite it: they hand it on. Like all
+hooks these are pure functions of (plan, arguments), so that checkpointing repeats them.
 
-At the input the hook that mixes unites the masks itself. What a model does with its mask after its
-blocks, in its own forward, cannot be reached: a mean over the positions that the mask keeps takes
-those of the first example.
+At the input the hook that mixes unites the masks itself. What a model does with its mask in its own
+forward, after its blocks, cannot be reached; the probe finds that such a block is no cut.
 """
 
 import functools
-import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.masks import is_mask, united
+from layermix.attach.companions import Role, parameter_names, role_of, united
+from layermix.attach.registry import ModelHook, register_before
 from layermix.attach.site import SPECIAL, Site
-from layermix.attach.switch import Switch, only
+from layermix.attach.state import MixingState, only
+from layermix.mixing import Plan
 
 
-class MaskHook:
-    """Unite the masks that a module takes, when the plan names a point before it."""
+class MaskHook(ModelHook):
+    """Unite the masks and lengths that a module takes, when the plan names a point before it.
 
-    def __init__(self, switch: Switch, points: frozenset[str], masks: tuple[tuple[int, str], ...]):
-        self.switch = switch
+    Parameters
+    ----------
+    state
+        The mixing state of the mixer.
+    points
+        The points behind which the module lies.
+    masks
+        Index, name and role of each mask among the parameters of the module.
+    """
+
+    def __init__(
+        self,
+        state: MixingState,
+        points: frozenset[str],
+        masks: tuple[tuple[int, str, Role], ...],
+    ) -> None:
+        self.state = state
         self.points = points
         self.masks = masks
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
-        plan = self.switch.current(module)
-        here = plan is not None and self.switch.here(plan, *self.points)
-        if plan is None or here is False:
+        found = self.state.plan_at(module, *self.points)
+        if found is None:
             return None
+        plan, here = found
         new_args, new_kwargs = list(args), dict(kwargs)
-        for place, name in self.masks:
+        for place, name, role in self.masks:
             if place < len(args) and isinstance(args[place], Tensor):
-                new_args[place] = only(here, united(name, args[place], plan), args[place])
+                mixed = self._unite(role, name, args[place], plan)
+                new_args[place] = only(here, mixed, args[place])
             if isinstance(kwargs.get(name), Tensor):
-                new_kwargs[name] = only(here, united(name, kwargs[name], plan), kwargs[name])
+                mixed = self._unite(role, name, kwargs[name], plan)
+                new_kwargs[name] = only(here, mixed, kwargs[name])
         return tuple(new_args), new_kwargs
 
+    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
+        return united(role, name, tensor, plan)
+
     def __deepcopy__(self, memo: dict) -> "MaskHook":
-        return MaskHook(Switch(), self.points, self.masks)
+        return MaskHook(MixingState(), self.points, self.masks)
 
     def __reduce__(self) -> tuple:
         return _inert, (self.points, self.masks)
 
 
 def install_masks(
-    model: nn.Module, sites: Iterable[Site], switch: Switch
+    model: nn.Module,
+    sites: Iterable[Site],
+    state: MixingState,
+    kind: type[MaskHook] = MaskHook,
 ) -> list[torch.utils.hooks.RemovableHandle]:
-    """Put hooks before the modules that take a mask behind any of the sites, for good."""
+    """Register hooks before the modules that take a mask behind any of the sites."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in readers(model, site):
             points.setdefault(module, set()).add(site.name)
-    handles = []
-    for module, names in points.items():
-        hook = MaskHook(switch, frozenset(names), mask_parameters(type(module)))
-        handles.append(module.register_forward_pre_hook(hook.before, with_kwargs=True))
-    return handles
+    return [
+        register_before(module, kind(state, frozenset(names), mask_parameters(type(module))).before)
+        for module, names in points.items()
+    ]
 
 
 def readers(model: nn.Module, site: Site) -> list[nn.Module]:
@@ -83,14 +104,14 @@ def readers(model: nn.Module, site: Site) -> list[nn.Module]:
 
 
 @functools.cache
-def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str], ...]:
-    """Return place and name of the masks among the arguments of a class's forward."""
-    try:
-        parameters = list(inspect.signature(kind.forward).parameters)[1:]  # without self
-    except (TypeError, ValueError):
-        return ()
-    return tuple((place, name) for place, name in enumerate(parameters) if is_mask((name,)))
+def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
+    """Return index, name and role of the masks among the parameters of a class's forward."""
+    return tuple(
+        (place, name, role)
+        for place, name in enumerate(parameter_names(kind))
+        if (role := role_of(name)) is not None
+    )
 
 
-def _inert(points: frozenset[str], masks: tuple[tuple[int, str], ...]) -> MaskHook:
-    return MaskHook(Switch(), points, masks)
+def _inert(points: frozenset[str], masks: tuple[tuple[int, str, Role], ...]) -> MaskHook:
+    return MaskHook(MixingState(), points, masks)

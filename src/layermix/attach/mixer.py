@@ -6,19 +6,19 @@ mixing at the final layer are the same object with another `at`.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
 from torch import Tensor, nn
 
+from layermix.attach.attached import Attached
 from layermix.attach.batch import Batch, call
-from layermix.attach.candidates import AUTO, resolve
-from layermix.attach.drawing import Drawing
+from layermix.attach.candidates import group_of, resolve
+from layermix.attach.manager import HookManager
 from layermix.attach.mixpoint import MixPoint
 from layermix.attach.site import as_module, device_of, unwrap
-from layermix.attach.trial import refusal
-from layermix.attach.wiring import Wiring
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError
 from layermix.mixing import (
     Blend,
     Pairing,
@@ -35,7 +35,7 @@ from layermix.mixing.choice import Weights
 from layermix.mixing.targets.several import clean
 
 
-class Mixer(Drawing):
+class Mixer(Attached):
     """Mix training examples inside a model's own forward pass.
 
     Build it before the first call of a compiled model: hooks that come later are ignored by
@@ -53,8 +53,9 @@ class Mixer(Drawing):
         for the last of them, ``"random"`` for the input and each block, unless a module has that
         name. ``"auto"`` stands for the input, each block and the final layer, even where a module
         has that name. All are equally likely until `reweigh` is called, for which
-        ``layermix.geometry.auto_weights`` makes weights of a profile; what cannot be mixed is
-        dropped at the first step.
+        ``layermix.geometry.auto_weights`` makes weights of a profile. The points of these words
+        that cannot be mixed, or that something of an example goes round, are dropped at the first
+        step.
     alpha
         Ratios come from Beta(alpha, alpha); a number, or a schedule. Left out: 1 at the input, 2
         elsewhere.
@@ -89,6 +90,11 @@ class Mixer(Drawing):
         Mix at every point at every step and keep what the plan's point mixed, so that a compiled
         model has one graph for all points and not one for each. It costs a mix for each point, at
         all of which the blend must be possible.
+    allow_partial
+        Mix at points that are no cuts of the network as well: something of an example goes round
+        them (a skip connection, a second head, another input), while its label is mixed in full.
+    always
+        Mix in eval mode too, for training with norms that are frozen by ``model.eval()``.
 
     Raises
     ------
@@ -125,11 +131,12 @@ class Mixer(Drawing):
         rank: int | None = None,
         batch_dim: int = 0,
         one_graph: bool = False,
+        allow_partial: bool = False,
+        always: bool = False,
     ) -> None:
         self.model = as_module(model)
-        inner = unwrap(self.model)
-        names = resolve(at, inner, weights)
-        self._auto = at == AUTO
+        names = resolve(at, unwrap(self.model), weights)
+        self._group = group_of(at, unwrap(self.model))
         self._planner = Planner(
             names,
             weights=weights,
@@ -150,12 +157,16 @@ class Mixer(Drawing):
                 f"the blend {blend!r} returns more examples than it gets, so that what follows "
                 "has another shape after each mix point: leave one_graph out"
             )
-        self._wiring = Wiring(inner, names, batch_dim, one_graph, how.commutes)
-        self._probed = False
+        self._allow_partial, self._always = allow_partial, always
+        self._hooking = {"batch_dim": batch_dim, "one_graph": one_graph, "late": how.commutes}
+        self._attached: HookManager | None = None
+        self._probed: tuple[Any, ...] = ()  # what was probed: the model that is called, its inputs
+        self._warned: set[str] = set()
+        self._attach()
 
     def __repr__(self) -> str:
         planner, model = self._planner, type(unwrap(self.model)).__name__
-        at = AUTO if self._auto else self.points[0] if len(self.points) == 1 else list(self.points)
+        at = self._group or (self.points[0] if len(self.points) == 1 else list(self.points))
         return f"Mixer({model}, at={at!r}, per={planner.per!r}, blend={planner.blend!r})"
 
     @overload
@@ -188,11 +199,13 @@ class Mixer(Drawing):
             What the model returned, in its own type, and the labels under the same plan.
         """
         model = self.model if model is None else model
-        if not model.training:
+        if not (model.training or self._always):
+            self._warn_of_eval()
             return call(model, x), clean(y)
-        if not self._probed:
-            self.check(x)
-        plan = self.draw(self._wiring.batch_size(x, y), labels=y, inputs=x)
+        size = self._attach().batch_size(x, y)
+        if self._is_unprobed(model, x):
+            self._check(x, model)
+        plan = self.draw(size, labels=y, inputs=x)
         plan.check_labels(y)
         with self.apply(plan):
             output = call(model, x)
@@ -216,32 +229,37 @@ class Mixer(Drawing):
         """
         seen = None
         if inputs is not None and self._planner.pairing.needs == "inputs":
-            seen = self._wiring.examples(inputs)
+            seen = self._attach().examples(inputs)
         return self._planner.draw(batch_size, device_of(self.model), labels=labels, inputs=seen)
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[None]:
         """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
 
-        In eval mode too: who carries out a plan by hand wants it.
+        In eval mode too. The first forward pass is preceded by silent ones that probe the points,
+        as `check` does. Only forward passes of this thread are mixed.
 
         Raises
         ------
         InputError
-            When the mixer was not built for `plan.point`.
+            When the mixer was not built for `plan.point`, or for what `check` refuses.
         RunError
             When the forward pass did not come by the mix point, so that nothing was mixed.
         """
         if plan.point not in self.points:
-            raise unknown("mix point of this mixer", plan.point, self.points)
-        with self._wiring.switch.on(plan):
+            raise self._unknown_point(plan.point)
+        manager = self._attach()
+        probe = None
+        if not self._probed or manager.is_stale():
+            probe = partial(self._check_before, plan.point)
+        with manager.mixing(plan, probe):
             yield
 
     def check(self, x: Batch) -> None:
-        """Look, in two silent forward passes, whether every point can be mixed.
+        """Probe in silent forward passes whether every point can be mixed, and wholly.
 
-        The first mixed step does this by itself. Call it in a loop that uses `draw` and `apply`.
-        Of ``at="auto"`` the candidates that cannot be mixed are dropped. The blend is tried at each
+        The first mixed step does this by itself. The points of ``"auto"``, ``"random"``,
+        ``"hidden"`` and ``"last"`` that cannot be mixed are dropped. The blend is tried at each
         point, on a tensor of its shape without numbers.
 
         Parameters
@@ -253,23 +271,14 @@ class Mixer(Drawing):
         ------
         InputError
             For a module that a forward never calls or calls several times, integers such as token
-            ids, an output without batch first or without a tensor, a classifier head that is not
-            the model's last, or an activation that the blend cannot mix; for ``at="auto"`` only
-            where no candidate is left.
-        """
-        probe = self._wiring.probe(x, self.points)
-        refused = probe.obstacles()
-        for name in set(self.points) - set(refused):
-            plan = Planner([name], blend=self._planner.blend).draw(2)
-            if why := refusal(plan, probe.shape(name) or (), probe.channels(name)):
-                refused[name] = why
-        if self._auto:
-            self._planner.choice.drop(refused)
-        self._wiring.learn(self.points, probe)
-        for name in filter(refused.get, self.points):
-            raise InputError(f"at mix point {name!r}: {refused[name]}")
-        self._probed = True
+            ids, an output without batch first or without a tensor, an activation that the blend
+            cannot mix, and without `allow_partial` for a point that is no cut of the network: mixed
+            with ratio 0 there, the output is not that of the partners. For the points of a word
+            only where none is left.
 
-    def remove(self) -> None:
-        """Take the mixer's hooks out of the model."""
-        self._wiring.remove()
+        Warns
+        -----
+        UserWarning
+            Once, with `allow_partial`, for points that are no cuts.
+        """
+        self._check(x, self.model)

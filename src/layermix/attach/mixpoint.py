@@ -32,6 +32,9 @@ class MixPoint:
         Why it cannot be mixed; None when it can.
     channels
         Where the channels of a batch are: 1 in maps, -1 in tokens; None where it cannot be mixed.
+    cut
+        The share of an example that goes round the point, in [0, 1]; 0 for a cut of the network,
+        None if it was not measured.
     """
 
     name: str
@@ -40,6 +43,7 @@ class MixPoint:
     shape: tuple[int, ...] | None
     obstacle: str | None = None
     channels: Channels | None = None
+    cut: float | None = None
 
 
 class Points(tuple[MixPoint, ...]):

@@ -1,16 +1,21 @@
-"""Read what flows through a model, and change nothing: no mode, no statistics, no random state."""
+"""Run a model and leave no trace: no mode, buffer, attribute, random state or switch is changed."""
 
 import inspect
+import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from layermix.attach.batch import Batch, call, described
+from layermix.attach.deterministic import Deterministic
 from layermix.attach.site import Site, device_of
+from layermix.attach.snapshot import Snapshot
 from layermix.errors import InputError, LayermixError
 
 See = Callable[[str, Any], None]
@@ -24,20 +29,25 @@ def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
     """
     with ExitStack() as stack:
         for site in sites:
-            stack.callback(_watch(site, see).remove)
+            stack.callback(watch(site.module, site.side, partial(see, site.name)).remove)
         stack.enter_context(silent(model))
-        try:
-            return call(model, x)
-        except LayermixError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"{type(model).__name__} failed on a batch of {described(x)}: {error}"
-            ) from error
+        return forward(model, x)
+
+
+def forward(model: nn.Module, x: Batch) -> Any:
+    """Call a model; an error of the model becomes an `InputError` that names the batch."""
+    try:
+        return call(model, x)
+    except LayermixError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{type(model).__name__} failed on a batch of {described(x)}: {error}"
+        ) from error
 
 
 def takes(model: nn.Module, names: Iterable[str]) -> bool:
-    """Tell whether a model takes an input by one of these names."""
+    """Return True if a model takes an input by one of these names."""
     parameters = inspect.signature(model.forward).parameters
     by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return by_name or any(name in parameters for name in names)
@@ -46,32 +56,55 @@ def takes(model: nn.Module, names: Iterable[str]) -> bool:
 @contextmanager
 def silent(model: nn.Module) -> Iterator[None]:
     """Evaluate a model without a trace: eval mode, no gradient, eager; all restored at the end."""
-    modes = [(module, module.training) for module in model.modules()]
+    with untouched(model):
+        model.eval()
+        yield
+
+
+@contextmanager
+def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
+    """Run a model without gradients, and restore everything that this changes.
+
+    If `random_free`, random operations return constants.
+
+    Restored are modes, buffers, attributes and parameters of the model, the global random states of
+    torch, NumPy and Python, and the switches of torch that are set here: compiled code is not used,
+    and neither are the fast paths of transformer encoders, which skip the hooks of their layers.
+    """
+    snapshot = Snapshot(model)
+    deterministic = Deterministic(model.parameters(), random_free)
     device = device_of(model)
-    cuda = [device] if device.type == "cuda" else []
-    model.eval()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         with (
             torch.no_grad(),
-            torch.random.fork_rng(devices=cuda),
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
             torch.compiler.set_stance("force_eager"),
             warnings.catch_warnings(),
+            deterministic,
         ):
-            # Reentrant activation checkpointing complains of a forward without gradients.
+            # Reentrant activation checkpointing warns of a forward pass without gradients.
             warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
-            yield
+            yield deterministic
     finally:
-        for module, mode in modes:
-            module.training = mode
+        deterministic.restore()
+        snapshot.restore()
+        torch.backends.mha.set_fastpath_enabled(fast)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
 
 
-def _watch(site: Site, see: See) -> torch.utils.hooks.RemovableHandle:
-    def before(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        see(site.name, (args, kwargs))
+def watch(
+    module: nn.Module, side: Literal["before", "after"], see: Callable[[Any], None]
+) -> torch.utils.hooks.RemovableHandle:
+    """Call ``see(value)`` whenever a module is passed.
 
-    def after(module: nn.Module, args: tuple, output: Any) -> None:
-        see(site.name, output)
-
-    if site.side == "before":
-        return site.module.register_forward_pre_hook(before, with_kwargs=True)
-    return site.module.register_forward_hook(after)
+    The value is what the module returned, or before it (args, kwargs).
+    """
+    if side == "before":
+        return module.register_forward_pre_hook(
+            lambda _, args, kwargs: see((args, kwargs)), with_kwargs=True
+        )
+    return module.register_forward_hook(lambda _, args, output: see(output))

@@ -1,15 +1,14 @@
 """List the mix points of a model, with what one forward pass shows about each."""
 
-from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
 from layermix.attach.batch import Batch
 from layermix.attach.blocks import repeated_blocks
-from layermix.attach.head import has_head
 from layermix.attach.mixpoint import Kind, MixPoint, Points
 from layermix.attach.probe import Probe
-from layermix.attach.site import Site, find, unwrap
+from layermix.attach.site import as_module, unwrap
 
 
 def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0) -> Points:
@@ -32,24 +31,48 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
     Returns
     -------
     Points
-        Rows in the order of the module tree; those that cannot be mixed have an obstacle.
+        Rows in the order of the module tree; those that cannot be mixed have an obstacle. A point
+        that something of an example goes round, such as a skip connection, has one too; its `cut`
+        is the share that does.
     """
-    model = unwrap(model)
+    return table_of(model, x, all=all, batch_dim=batch_dim)
+
+
+def table_of(
+    model: nn.Module,
+    x: Batch,
+    *,
+    all: bool = False,
+    batch_dim: int = 0,
+    cuts: Literal["all", "default", "none"] = "all",
+) -> Points:
+    """List the mix points of a model; see `points`.
+
+    Parameters
+    ----------
+    model, x, all, batch_dim
+        As for `points`.
+    cuts
+        Points of which it is measured whether they are cuts. It takes a few passes for the default
+        candidates together, and one pass for each other module.
+    """
+    model = unwrap(as_module(model))
     blocks = repeated_blocks(model)
     names = [name for name, _ in model.named_modules() if name] if all else blocks
-    kinds: list[tuple[str, Kind]] = [(n, "block" if n in blocks else "module") for n in names]
-    rows: Sequence[tuple[Site, Kind]] = [
-        (find(model, "input"), "input"),
-        *((find(model, name), kind) for name, kind in kinds),
-        *((find(model, "final"), "final") for _ in range(has_head(model))),
-        (find(model, "logits"), "logits"),
-    ]
-    probe = Probe(model, [site for site, _ in rows], x, batch_dim)
-    found = [_row(site, kind, probe) for site, kind in rows]
-    return Points(row for row in found if all or row.obstacle is None)
+    kinds: dict[str, Kind] = {"input": "input"}
+    kinds |= {name: "block" if name in blocks else "module" for name in names}
+    kinds |= {"final": "final", "logits": "logits"}
+    default = ["input", *blocks, "final", "logits"]
+    measured = {"all": list(kinds), "default": default, "none": []}[cuts]
+    probe = Probe(model, kinds, x, batch_dim, measured=measured, together=default)
+    rows = [_row(model, name, kind, probe) for name, kind in kinds.items()]
+    return Points(row for row in rows if all or row.obstacle is None)
 
 
-def _row(site: Site, kind: Kind, probe: Probe) -> MixPoint:
-    module = type(site.module).__name__
-    shape, obstacle = probe.shape(site.name), probe.obstacle(site.name)
-    return MixPoint(site.name, kind, module, shape, obstacle, probe.channels(site.name))
+def _row(model: nn.Module, name: str, kind: Kind, probe: Probe) -> MixPoint:
+    site = probe.sites.get(name)
+    module = type(site.module if site else model).__name__
+    shape = probe.shape(name) if site else None
+    return MixPoint(
+        name, kind, module, shape, probe.obstacle(name), probe.channels(name), probe.cut(name)
+    )

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from layermix.errors import InputError
 
@@ -90,6 +91,26 @@ def _is_one_argument(value: Any) -> bool:
     return not keywords and len(args) == 1 and isinstance(args[0], Tensor)
 
 
+def label_of(value: Any, path: Path) -> str:
+    """Return the keys that lead to a leaf as text; fields of named tuples by their names."""
+    labels: list[str] = []
+    for key in path:
+        fields = getattr(value, "_fields", None)
+        labels.append(str(fields[key] if fields and isinstance(key, int) else key))
+        value = dict(_children(value))[key]
+    return "/".join(labels)
+
+
+def packed_sequences(value: Any, path: Path = ()) -> dict[Path, PackedSequence]:
+    """Return every packed sequence in a value by its path."""
+    if isinstance(value, PackedSequence):
+        return {path: value}
+    found: dict[Path, PackedSequence] = {}
+    for key, child in _children(value):
+        found |= packed_sequences(child, (*path, key))
+    return found
+
+
 def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:
     if isinstance(value, Tensor):
         yield path, value
@@ -103,6 +124,8 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
         return []
     if isinstance(value, Mapping):
         return list(value.items())
+    if isinstance(value, PackedSequence):
+        return [(0, value.data)]  # the rest counts and orders its rows
     if isinstance(value, tuple | list):
         return list(enumerate(value))
     if _is_record(value):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from layermix.attach.site import Site
+from layermix.attach.state import in_backward
 from layermix.attach.structure import main_input, main_tensor
-from layermix.attach.switch import in_backward
 from layermix.errors import InputError
 
 

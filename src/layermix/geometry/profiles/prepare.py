@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from layermix.attach import MixPoint, Points
-from layermix.attach import points as list_points
 from layermix.attach.batch import Batch, first
 from layermix.attach.mixpoint import names_of
 from layermix.attach.observe import takes
+from layermix.attach.points import table_of
 from layermix.attach.site import device_of, unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
@@ -51,7 +51,8 @@ def prepare(
     inner = unwrap(model)
     chosen = collect(data, wanted, seed, _padding(inner))
     chosen = chosen._replace(x=_called(inner, chosen.x))
-    table = list_points(inner, on_device(first(chosen.x, 3), device_of(inner)), all=True)
+    few = on_device(first(chosen.x, 3), device_of(inner))
+    table = table_of(inner, few, all=True, cuts="none")
     rows = _rows(table, points)
     widths = norm_widths(inner)
     layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}

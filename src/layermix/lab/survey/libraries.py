@@ -1,11 +1,14 @@
 """The libraries that are surveyed: what their classifiers are called, and how each is built.
 
 A new library is an entry of `LIBRARIES`. timm's and torchvision's models are built at full size on
-the meta device, where parameters and activations have shapes and no numbers.
+the meta device, where parameters and activations have shapes and no numbers, and the smallest model
+of each family on the CPU, with random weights, on small images where the model takes them.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from layermix.errors import InputError
 from layermix.lab.survey.hugging_face import build_hugging_face, hugging_face_names
 
 CLASSES, EXAMPLES = 10, 3
+_LARGE = 224  # pixels; larger images are made so small where the model takes them
 
 Built = tuple[nn.Module, Batch]
 
@@ -29,22 +33,47 @@ class Library:
     names
         Returns the names of all its models.
     build
-        Returns a model of random weights by its name, and a batch for it.
+        Returns a model of random weights by its name, and a batch for it; the second argument is
+        True for real numbers, False for shapes alone where the library can do without numbers.
+    family
+        Returns the family of a model by its name; models of one family share their code.
     """
 
     names: Callable[[], list[str]]
-    build: Callable[[str], Built]
+    build: Callable[[str, bool], Built]
+    family: Callable[[str], str] = str
 
 
 def _timm_names() -> list[str]:
     return _imported("timm").list_models()
 
 
-def _timm(name: str) -> Built:
+@cache
+def _timm_families() -> dict[str, str]:
     timm = _imported("timm")
-    with torch.device("meta"):
-        model = timm.create_model(name, num_classes=CLASSES)
-        return model, torch.zeros(EXAMPLES, *model.default_cfg.get("input_size", (3, 224, 224)))
+    return {
+        name: module for module in timm.list_modules() for name in timm.list_models(module=module)
+    }
+
+
+def _timm(name: str, real: bool) -> Built:
+    timm = _imported("timm")
+    if not real:
+        with torch.device("meta"):
+            model = timm.create_model(name, num_classes=CLASSES)
+            return model, torch.zeros(EXAMPLES, *_timm_size(model))
+    model = timm.create_model(name, num_classes=CLASSES)
+    channels, *size = _timm_size(model)
+    if max(size) > _LARGE:
+        # Many models take images of their own size alone.
+        with suppress(TypeError, AssertionError, RuntimeError, ValueError):
+            model = timm.create_model(name, num_classes=CLASSES, img_size=_LARGE)
+            size = [_LARGE] * 2
+    return model, torch.randn(EXAMPLES, channels, *size)
+
+
+def _timm_size(model: Any) -> tuple[int, ...]:
+    return tuple(model.default_cfg.get("input_size", (3, 224, 224)))
 
 
 def _torchvision_names() -> list[str]:
@@ -52,16 +81,23 @@ def _torchvision_names() -> list[str]:
     return models.list_models(module=models)
 
 
-def _torchvision(name: str) -> Built:
+def _torchvision_family(name: str) -> str:
+    builder = _imported("torchvision.models").get_model_builder(name)
+    return builder.__module__.rpartition(".")[2]
+
+
+def _torchvision(name: str, real: bool) -> Built:
     options: dict[str, Any] = {"weights": None, "num_classes": CLASSES}
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False  # which takes minutes
     size = 299 if name == "inception_v3" else 224
-    on_cpu = name.startswith("regnet")  # computes its widths with tensors
+    on_cpu = real or name.startswith("regnet")  # computes its widths with tensors
     model = _imported("torchvision.models").get_model
     with torch.device("cpu" if on_cpu else "meta"):
-        built = model(name, **options).to("meta")
-    return built, torch.zeros(EXAMPLES, 3, size, size, device="meta")
+        built = model(name, **options)
+    if real:
+        return built, torch.randn(EXAMPLES, 3, size, size)
+    return built.to("meta"), torch.zeros(EXAMPLES, 3, size, size, device="meta")
 
 
 def _imported(name: str) -> Any:
@@ -73,7 +109,7 @@ def _imported(name: str) -> Any:
 
 
 LIBRARIES: dict[str, Library] = {
-    "timm": Library(_timm_names, _timm),
-    "torchvision": Library(_torchvision_names, _torchvision),
-    "transformers": Library(hugging_face_names, build_hugging_face),
+    "timm": Library(_timm_names, _timm, lambda name: _timm_families()[name]),
+    "torchvision": Library(_torchvision_names, _torchvision, _torchvision_family),
+    "transformers": Library(hugging_face_names, lambda name, _: build_hugging_face(name)),
 }

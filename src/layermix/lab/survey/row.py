@@ -1,11 +1,13 @@
-"""A row of the survey, the table of them on disk (CSV), and what they say together."""
+"""A row of the survey, the table of them on disk (CSV), and a summary of the table."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 MIXED = "mixed"
+REAL, SHAPES = "real", "shapes"
 
 
 @dataclass(frozen=True)
@@ -16,37 +18,49 @@ class Row:
     ----------
     library, model
         Where the model is from, and its name there.
+    family
+        Models of one family share their code.
     input
-        Shapes of what it was called with.
-    device
-        Where it ran: ``"meta"`` (shapes without numbers) or ``"cpu"``.
+        Shapes of its inputs.
+    numbers
+        ``"real"`` if it ran on the CPU and its points were measured to be cuts, ``"shapes"`` if it
+        ran on the meta device.
+    parameters
+        Number of parameters.
     blocks, mixed_blocks
-        Number of default blocks, and after how many of them it was mixed.
+        Number of default blocks, and after how many of them it can be mixed.
     final
-        Whether it was mixed at its final layer: ``"yes"`` or ``"no"``.
+        Whether it can be mixed at its final layer: ``"yes"`` or ``"no"``.
     verdict
         `MIXED`, or the error of the first point that is refused.
     """
 
     library: str
     model: str
+    family: str
     input: str
-    device: str
+    numbers: str
+    parameters: int
     blocks: int
     mixed_blocks: int
     final: str
     verdict: str
 
 
+_NUMBERS = ("parameters", "blocks", "mixed_blocks")
+
+
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a table; none where there is no such file yet."""
+    """Return the rows of a table, of each model the last one; none where there is no such file."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Row(**{**row, "blocks": int(row["blocks"]), "mixed_blocks": int(row["mixed_blocks"])})
-            for row in csv.DictReader(file)
-        ]
+        rows = [_row(row) for row in csv.DictReader(file)]
+    return list({(row.library, row.model): row for row in rows}.values())
+
+
+def _row(cells: Mapping[str, Any]) -> Row:
+    return Row(**{**cells, **{name: int(cells[name]) for name in _NUMBERS}})
 
 
 def append(path: Path, row: Row) -> None:
@@ -60,17 +74,40 @@ def append(path: Path, row: Row) -> None:
         writer.writerow(asdict(row))
 
 
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a table anew, with one row for each model."""
+    path.unlink(missing_ok=True)
+    for row in rows:
+        append(path, row)
+
+
 def summary(rows: Iterable[Row]) -> str:
     """Return how many models of each library can be mixed, and the errors of those that cannot."""
-    rows = list(rows)
-    lines = []
+    rows, lines = list(rows), list[str]()
     for library in dict.fromkeys(row.library for row in rows):
         own = [row for row in rows if row.library == library]
-        whole = [row for row in own if row.verdict == MIXED]
-        blocks = sum(row.mixed_blocks for row in own)
+        real = [row for row in own if row.numbers == REAL]
         lines.append(
-            f"{library}: {len(whole):,} of {len(own):,} models ({len(whole) / len(own):.1%}) are "
-            f"mixed at their final layer and after every block, {blocks:,} blocks in all"
+            f"{library}: {_share(own)} can be mixed at their final layer and after every block"
         )
-        lines += [f"  {row.model}: {row.verdict}" for row in own if row.verdict != MIXED]
+        if real:
+            whole = sum(
+                row.final == "yes" and (row.mixed_blocks > 0 or not row.blocks) for row in real
+            )
+            lines.append(
+                f"  measured with real numbers: {_share(real)} in {_families(real)} families; "
+                f"{whole:,} have a final layer and a block that are cuts"
+            )
+        lines += [
+            f"  {row.model} ({row.numbers}): {row.verdict}" for row in own if row.verdict != MIXED
+        ]
     return "\n".join(lines)
+
+
+def _share(rows: Sequence[Row]) -> str:
+    whole = sum(row.verdict == MIXED for row in rows)
+    return f"{whole:,} of {len(rows):,} models ({whole / len(rows):.1%})"
+
+
+def _families(rows: Sequence[Row]) -> int:
+    return len({row.family for row in rows})

@@ -1,6 +1,6 @@
-"""What passed a site of a model, without its values, and where in it the batch is.
+"""Shapes and dtypes of what passes a site of a model, and where in it the batch is.
 
-A dimension follows the batch when it has the size of the batch in every look, at batches of
+A dimension follows the batch if it has the size of the batch in every pass, with batches of
 different sizes. The main tensor must have the batch first, or at the declared `batch_dim`; every
 other tensor of floating point that carries it anywhere is mixed along that dimension, also where
 its first dimension holds several rows for each example, one after the other (attention heads). What
@@ -12,19 +12,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from layermix.attach.masks import is_mask
+from layermix.attach.companions import is_mask
 from layermix.attach.structure import Path, leaves
 from layermix.errors import InputError
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Shapes and dtypes of the tensors that passed a site, by their paths."""
+class ActivationInfo:
+    """Shapes and dtypes of the tensors that passed a site, by their paths.
+
+    Attributes
+    ----------
+    main
+        Path of the main tensor.
+    shapes, dtypes
+        Of each tensor; a nested tensor has the size of its first dimension alone.
+    irregular
+        Tensors that are not dense, with what they are: ``"nested"``, ``"sparse"``.
+    """
 
     main: Path
     shapes: dict[Path, tuple[int, ...]]
     dtypes: dict[Path, torch.dtype]
+    irregular: dict[Path, str]
 
     def example(self, batch_dim: int) -> tuple[int, ...]:
         """Return the shape of one example of the main tensor."""
@@ -32,25 +44,37 @@ class Seen:
         return shape[:batch_dim] + shape[batch_dim + 1 :]
 
 
-def look_at(value: Any) -> Seen | str:
-    """Return what is to be known of a value; the name of its type where it has no tensor."""
+def info_of(value: Any) -> ActivationInfo | str:
+    """Return shapes and dtypes of the tensors in a value; the name of its type if it has none."""
     try:
         found = leaves(value)
     except InputError:
         return type(value).__name__
-    return Seen(
+    return ActivationInfo(
         next(iter(found)),
-        {path: tuple(tensor.shape) for path, tensor in found.items()},
+        {path: shape_of(tensor) for path, tensor in found.items()},
         {path: tensor.dtype for path, tensor in found.items()},
+        {path: kind for path, tensor in found.items() if (kind := _irregular(tensor))},
     )
 
 
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape of a tensor; of a nested one the size of its first dimension alone."""
+    return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
+
+
+def _irregular(tensor: Tensor) -> str | None:
+    if tensor.is_nested:
+        return "nested"
+    return None if tensor.layout == torch.strided else "sparse"
+
+
 def tensor_dims(
-    looks: Sequence[Seen], batches: Sequence[int], batch_dim: int
+    looks: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
     """Return along which dimension each tensor carries the batch, None where it does not.
 
-    What one look alone cannot tell is missing.
+    From a single pass the first dimension of this size is taken.
     """
     if not looks:
         return {}
@@ -60,17 +84,26 @@ def tensor_dims(
         if path == looks[0].main:
             likely = [dim for dim in (batch_dim, 0) if dim in dims]
             found[path] = likely[0] if likely else None
-        elif len(batches) > 1:
+        elif len(batches) == 1 and dims:
+            found[path] = dims[0]
+        else:
             found[path] = dims[0] if len(dims) == 1 else _folded(path, looks, batches)
     return found
 
 
-def obstacle(looks: Sequence[Seen | str], batches: Sequence[int], batch_dim: int) -> str | None:
+def obstacle(
+    looks: Sequence[ActivationInfo | str], batches: Sequence[int], batch_dim: int
+) -> str | None:
     """Return why what passed a site in each forward cannot be mixed, or None when it can."""
-    seen = [look for look in looks if isinstance(look, Seen)]
+    seen = [look for look in looks if isinstance(look, ActivationInfo)]
     for batch, look in zip(batches, looks, strict=True):
         if isinstance(look, str):
             return f"its output is of type {look}, without a tensor to mix"
+        if kind := look.irregular.get(look.main):
+            return (
+                f"its activation is a {kind} tensor, but mixing needs a dense one: mix at a point "
+                "behind the layer that returns dense activations"
+            )
         if not look.dtypes[look.main].is_floating_point:
             return _wrong_dtype(look.dtypes[look.main])
         shape = look.shapes[look.main]
@@ -82,7 +115,7 @@ def obstacle(looks: Sequence[Seen | str], batches: Sequence[int], batch_dim: int
     return _unclear(seen, batches)
 
 
-def _folded(path: Path, looks: Sequence[Seen], batches: Sequence[int]) -> int | None:
+def _folded(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
     """Return 0 where the first dimension holds several rows for each example, else None."""
     shapes = [look.shapes.get(path, ()) for look in looks]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
@@ -91,7 +124,7 @@ def _folded(path: Path, looks: Sequence[Seen], batches: Sequence[int]) -> int | 
     return 0 if len(rows) == 1 and rows.pop().is_integer() else None
 
 
-def _following(path: Path, looks: Sequence[Seen], batches: Sequence[int]) -> list[int]:
+def _following(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
     """Return the dimensions of a tensor that have the size of the batch in every look."""
     shapes = [look.shapes.get(path, ()) for look in looks]
     ndim = min(map(len, shapes))
@@ -110,13 +143,13 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
     )
 
 
-def _elsewhere(looks: Sequence[Seen], batches: Sequence[int]) -> str:
+def _elsewhere(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str:
     """Return the remedy where another dimension of the main tensor is the batch."""
     dims = _following(looks[0].main, looks, batches) if len(batches) > 1 else []
     return f"; where the whole model has it there, declare batch_dim={dims[0]}" if dims else ""
 
 
-def _unclear(looks: Sequence[Seen], batches: Sequence[int]) -> str | None:
+def _unclear(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
     """Return which of the other tensors changes with the batch, but not in one dimension."""
     for path in looks[0].shapes:
         floating = looks[0].dtypes[path].is_floating_point and not is_mask(path)

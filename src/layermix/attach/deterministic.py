@@ -1,0 +1,189 @@
+"""Run a model in its training mode without randomness: random operations return constants.
+
+In training mode layers behave as they do in training (batch statistics, auxiliary heads), but two
+forward passes must agree for the same example. Therefore dropout keeps everything, stochastic depth
+keeps every layer, and noise is the mean of its law plus one standard deviation. The mode works
+below modules, on ATen operations, so that functional dropout and layers of any library are covered.
+
+It also saves parameters before an operation writes them in place, so that they can be restored.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_KEEP = 0.5  # a Bernoulli variable with at least this probability is one
+_RATES = ("dropout_p", "dropout")  # arguments of fused operations that drop inside
+
+
+class Deterministic(TorchDispatchMode):
+    """Replace randomness by constants and record in-place changes of parameters.
+
+    Parameters
+    ----------
+    parameters
+        Parameters to protect; `restore` undoes what was written to them.
+    random_free
+        Replace random operations; otherwise parameters are protected alone.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
+        super().__init__()
+        self._random_free = random_free
+        self._protected = {
+            p.untyped_storage().data_ptr(): p.data for p in parameters if _is_plain(p)
+        }
+        self._saved: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        change = _changed(func)
+        for index in change.written:
+            if index < len(args):
+                self._protect(args[index])
+        if "out" in kwargs:
+            self._protect(kwargs["out"])
+        if self._random_free and change.rates:
+            args, kwargs = change.without_dropout(args, kwargs)
+        if self._random_free and change.constant is not None:
+            return change.constant(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def restore(self) -> None:
+        """Write back the parameters that were changed."""
+        for key, saved in self._saved.items():
+            self._protected[key].copy_(saved)
+        self._saved.clear()
+
+    def _protect(self, value: Any) -> None:
+        if not isinstance(value, Tensor) or not self._protected or not _is_plain(value):
+            return
+        key = value.untyped_storage().data_ptr()
+        if key in self._protected and key not in self._saved:
+            self._saved[key] = self._protected[key].clone()
+
+
+class _Change:
+    """How one operation is changed.
+
+    Attributes
+    ----------
+    constant
+        Function that replaces the operation; None if it is called as it is.
+    written
+        Indices of the positional arguments that it writes.
+    rates
+        Names of the dropout rates among its arguments, with their indices.
+    """
+
+    def __init__(self, func: Any) -> None:
+        arguments = func._schema.arguments
+        self.constant = _constant_of(func)
+        self.written = [
+            k for k, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write
+        ]
+        self.rates = {a.name: k for k, a in enumerate(arguments) if a.name in _RATES}
+
+    def without_dropout(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """Return the arguments with all dropout rates set to zero."""
+        for name, index in self.rates.items():
+            if index < len(args):
+                args = (*args[:index], 0.0, *args[index + 1 :])
+            elif name in kwargs:
+                kwargs = {**kwargs, name: 0.0}
+        return args, kwargs
+
+
+@cache
+def _changed(func: Any) -> _Change:
+    return _Change(func)
+
+
+def _is_plain(value: Tensor) -> bool:
+    return type(value) in (Tensor, nn.Parameter) and not value.is_meta and not value.is_nested
+
+
+Constant = Callable[[Any, tuple, Mapping[str, Any]], Any]
+
+
+def _constant_of(func: Any) -> Constant | None:
+    """Return what replaces a random operation; None for any other and for samples of indices."""
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return None
+    return _CONSTANTS.get(func._schema.name.removeprefix("aten::"))
+
+
+def _given(args: tuple, kwargs: Mapping[str, Any], index: int, name: str, default: Any) -> Any:
+    return args[index] if len(args) > index else kwargs.get(name, default)
+
+
+def _keep_all(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Dropout that keeps everything, with its mask."""
+    x = args[0]
+    kind = torch.bool if func._schema.name == "aten::native_dropout" else torch.uint8
+    return x.clone(), torch.ones_like(x, dtype=kind)
+
+
+def _bernoulli(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    """The more likely value of each Bernoulli variable, in a new tensor."""
+    x, p = args[0], _given(args, kwargs, 1, "p", None)
+    if p is None or isinstance(p, torch.Generator):
+        p = x  # the tensor holds the probabilities
+    likely = torch.as_tensor(p, device=x.device) >= _KEEP
+    return likely.to(x.dtype).expand_as(x).clone()
+
+
+def _bernoulli_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    return args[0].copy_(_bernoulli(func, (args[0], _given(args, kwargs, 1, "p", 0.5)), {}))
+
+
+def _uniform_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    low, high = _given(args, kwargs, 1, "from", 0.0), _given(args, kwargs, 2, "to", 1.0)
+    return args[0].fill_((low + high) / 2)
+
+
+def _normal(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    """Mean plus standard deviation, so that both still reach the output."""
+    result = func(*args, **kwargs)
+    mean, std = _given(args, kwargs, 0, "mean", 0.0), _given(args, kwargs, 1, "std", 1.0)
+    return result.copy_(torch.zeros_like(result) + mean + std)
+
+
+def _normal_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    mean, std = _given(args, kwargs, 1, "mean", 0.0), _given(args, kwargs, 2, "std", 1.0)
+    return args[0].fill_(mean + std)
+
+
+def _rrelu(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+    """Leaky ReLU with the mean of the slopes, as in evaluation."""
+    low, high = _given(args, kwargs, 2, "lower", 1 / 8), _given(args, kwargs, 3, "upper", 1 / 3)
+    result = torch.nn.functional.leaky_relu(args[0], (low + high) / 2)
+    return args[0].copy_(result) if func._schema.name.endswith("_") else result
+
+
+def _fill(value: float) -> Constant:
+    return lambda func, args, kwargs: func(*args, **kwargs).fill_(value)
+
+
+_CONSTANTS: dict[str, Constant] = {
+    "native_dropout": _keep_all,
+    "_fused_dropout": _keep_all,
+    "bernoulli": _bernoulli,
+    "bernoulli_": _bernoulli_,
+    "rand": _fill(0.5),
+    "rand_like": _fill(0.5),
+    "uniform_": _uniform_,
+    "randn": _fill(1.0),
+    "randn_like": _fill(1.0),
+    "normal": _normal,
+    "normal_": _normal_,
+    "exponential_": _fill(1.0),
+    "rrelu_with_noise": _rrelu,
+    "rrelu_with_noise_": _rrelu,
+}

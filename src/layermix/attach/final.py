@@ -1,0 +1,104 @@
+"""The final layers of a model as a probe finds them: the layers that return its outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.attach.dataflow import Dataflow
+from layermix.attach.head import find_heads
+from layermix.attach.rotation import share_of
+from layermix.attach.site import Site
+from layermix.attach.structure import Path, leaves
+from layermix.errors import InputError
+
+_AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is rounding
+
+
+def features_in(flow: Dataflow, output: Any) -> set[Path]:
+    """Return the paths of features in an output that also has logits, on which the loss is.
+
+    They are tensors from which the logits are computed, such as hidden states.
+    """
+    logits = getattr(
+        output, "logits", output.get("logits") if isinstance(output, Mapping) else None
+    )
+    if output is logits or not isinstance(logits, Tensor):
+        return set()
+    return {
+        path
+        for path, tensor in leaves(output).items()
+        if tensor is not logits and flow.leads_to(tensor, logits)
+    }
+
+
+def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
+    """Return the site of the final layers, or why a model has none.
+
+    Parameters
+    ----------
+    flow, output
+        The flow of data in a pass, and the output of the pass.
+    model
+        The model in which layers are found by their names if the flow of data shows none.
+    """
+    calls, other = flow.final_calls(output)
+    if calls:
+        modules = [flow.calls[call].module for call in _whole_layers(flow, calls)]
+        return Site("final", tuple(dict.fromkeys(modules)), "before")
+    if other:
+        return (
+            f"its output comes from {other}, which is no linear layer, so it has no final layer: "
+            "name the module to mix after, or use 'logits'"
+        )
+    try:
+        return Site("final", tuple(find_heads(model).values()), "before")
+    except InputError as error:
+        return str(error)
+
+
+def _whole_layers(flow: Dataflow, calls: Sequence[int]) -> list[int]:
+    """Replace calls inside a module that is affine, a layer with adapters, by its call."""
+    found = list(calls)
+    around = {parent for call in calls for parent in _parents(flow, call)}
+    for parent in sorted(around, reverse=True):  # the innermost first
+        inside = [call for call in found if parent in _parents(flow, call)]
+        if len(inside) > 1 and _is_affine(flow, parent):
+            found = [call for call in found if call not in inside] + [parent]
+    return sorted(found)
+
+
+def _parents(flow: Dataflow, call: int) -> list[int]:
+    """Return the calls around a call, without that of the whole model."""
+    found: list[int] = []
+    parent = flow.calls[call].parent
+    while parent is not None:
+        found.append(parent)
+        parent = flow.calls[parent].parent
+    return found[:-1]
+
+
+def _is_affine(flow: Dataflow, call: int) -> bool:
+    """Return True if a module maps a random input affinely: f((a + b) / 2) = (f(a) + f(b)) / 2."""
+    module, _, info = flow.calls[call]
+    if isinstance(info, str) or list(info.shapes) != [(0, 0)]:
+        return False
+    shape, dtype = info.shapes[0, 0], info.dtypes[0, 0]
+    if not dtype.is_floating_point:
+        return False
+    device = next(module.parameters()).device
+    if device.type == "meta":
+        return False
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(shape, generator=generator).to(device, dtype) for _ in range(2))
+    try:
+        one, other, middle = (leaves(module(x)) for x in (a, b, (a + b) / 2))
+    except Exception:  # it depends on more than its input
+        return False
+    tolerance = _AFFINE.get(dtype, 3e-2)
+    return all(
+        share_of(middle[path], one[path], (one[path] + other[path]) / 2, other[path]) < tolerance
+        for path in one
+        if one[path].is_floating_point()
+    )

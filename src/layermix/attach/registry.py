@@ -1,0 +1,109 @@
+"""Register hooks so that copies of a model come without them, and remove them from any model.
+
+A deep copy or a pickle of a module takes its hooks along. Hooks of layermix belong to one mixer and
+one model; in a copy they could only do nothing, and would keep it from being scripted, quantized or
+exported. The first hook that is registered therefore teaches `torch.nn.Module` to leave them out of
+its reduced state, which `copy.deepcopy`, `pickle` and `torch.save` use; modules without such hooks
+are reduced as before.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from layermix.errors import InputError
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_FLAGS = {
+    "_forward_hooks": ("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
+}
+
+
+class ModelHook:
+    """Base class of objects whose bound methods are registered as hooks."""
+
+
+def register_before(module: nn.Module, hook: Any, prepend: bool = False) -> RemovableHandle:
+    """Register a forward pre-hook that gets keyword arguments; a bound method of a `ModelHook`."""
+    _leave_hooks_out_of_copies()
+    return module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
+
+
+def register_after(module: nn.Module, hook: Any) -> RemovableHandle:
+    """Register a forward hook; a bound method of a `ModelHook`."""
+    _leave_hooks_out_of_copies()
+    return module.register_forward_hook(hook)
+
+
+def remove_hooks(model: nn.Module) -> None:
+    """Remove all hooks of layermix from a model, those of mixers and of captures.
+
+    For a model, or a copy of one, whose mixer is out of reach. Copies made by `copy.deepcopy`,
+    `pickle` or `torch.save` come without hooks.
+
+    Parameters
+    ----------
+    model
+        Any model. Hooks of others stay.
+
+    Raises
+    ------
+    InputError
+        If `model` is not a module.
+
+    Examples
+    --------
+    >>> import torch, layermix as lm
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    >>> mixer = lm.Mixer(model, at="final")
+    >>> lm.remove_hooks(model)
+    >>> len(model[0]._forward_pre_hooks)
+    0
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"the model is a {type(model).__name__}, but must be a torch.nn.Module")
+    for module in model.modules():
+        for name in _HOOKS:
+            for key in _ours(getattr(module, name)):
+                for hooks in (name, *_FLAGS[name]):
+                    getattr(module, hooks).pop(key, None)
+
+
+def hooks_of(module: nn.Module) -> list[ModelHook]:
+    """Return the objects of layermix that have hooks on a module."""
+    hooks = [hook for name in _HOOKS for hook in getattr(module, name).values()]
+    return [hook.__self__ for hook in hooks if _is_ours(hook)]
+
+
+def _is_ours(hook: Any) -> bool:
+    return isinstance(getattr(hook, "__self__", None), ModelHook)
+
+
+def _ours(hooks: dict[int, Any]) -> list[int]:
+    return [key for key, hook in hooks.items() if _is_ours(hook)]
+
+
+def _leave_hooks_out_of_copies() -> None:
+    if nn.Module.__reduce_ex__ is not _reduced:
+        nn.Module.__reduce_ex__ = _reduced  # pyright: ignore[reportAttributeAccessIssue]
+
+
+_reduce_ex = nn.Module.__reduce_ex__
+
+
+def _reduced(self: nn.Module, protocol: Any) -> Any:
+    """Return what `copy` and `pickle` make of a module, without hooks of layermix."""
+    reduced = _reduce_ex(self, protocol)
+    if isinstance(reduced, str) or len(reduced) < 3 or not isinstance(reduced[2], dict):
+        return reduced
+    state = reduced[2]
+    clean: dict[str, Any] = {}
+    for name in _HOOKS:
+        if ours := _ours(state.get(name, {})):
+            for hooks in (name, *_FLAGS[name]):
+                kept = [(k, v) for k, v in state.get(hooks, {}).items() if k not in ours]
+                clean[hooks] = OrderedDict(kept)
+    return (*reduced[:2], {**state, **clean}, *reduced[3:]) if clean else reduced

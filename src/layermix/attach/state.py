@@ -1,0 +1,211 @@
+"""The mixing state of a mixer: which plan its hooks carry out in the current forward pass.
+
+There are two ways in which a hook finds out that the plan is for its mix point. By name: only the
+hook of the plan's point mixes, and a compiled model has one graph for each point. By a tensor (one
+graph): every hook mixes in every step, and unwanted results are discarded, so that one graph serves
+all points.
+
+A plan is visible to the thread that applies it alone. Activation checkpointing runs a forward pass
+again inside the backward pass. The recomputation belongs to the autograd node that needs it, and
+the sequence number of this node (numbers grow in the order in which nodes are created) belongs to
+one forward pass, so that each recomputation mixes by the plan of its own forward pass.
+"""
+
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import RunError
+from layermix.mixing import Plan
+
+_KEPT = 256  # forward passes whose plans are kept for their backward passes
+
+
+@dataclass
+class _Forward:
+    """A mixed forward pass: its plan, and the range [start, stop) of its sequence numbers."""
+
+    plan: Plan
+    start: int
+    stop: int | None = None
+
+    def holds(self, number: int) -> bool:
+        return self.start <= number and (self.stop is None or number < self.stop)
+
+
+class MixingState:
+    """The plan that all hooks of one mixer carry out.
+
+    Parameters
+    ----------
+    points
+        The mix points, for hooks that share one compiled graph; None for hooks that compare names.
+
+    Attributes
+    ----------
+    fired
+        Points at which a hook mixed during the current forward pass.
+    """
+
+    def __init__(self, points: Sequence[str] | None = None) -> None:
+        self.fired: set[str] = set()
+        # A plain attribute of a plain thread-local object is what torch.compile guards on.
+        self._local = threading.local()
+        self._forwards: deque[_Forward] = deque(maxlen=_KEPT)
+        self._latest: Plan | None = None  # None after an unmixed forward pass in training mode
+        self._graded = False  # gradients were enabled where the current forward pass began
+        self._checkpointed = False  # a forward pass may be repeated in its backward pass
+        self._remove: Callable[[], None] | None = None
+        self._points = points
+        self._pick: Tensor | None = None  # bool (P,): which of the points is the plan's
+
+    @property
+    def was_used(self) -> bool:
+        """True if any forward pass was mixed."""
+        return bool(self._forwards)
+
+    @contextmanager
+    def on(self, plan: Plan) -> Iterator[None]:
+        """Carry out a plan in the forward pass inside the ``with`` block; there must be one."""
+        plan.left.clear()  # results of an earlier forward pass
+        self.fired = set()
+        if self._points:
+            picked = [point == plan.point and not plan.still for point in self._points]
+            self._pick = torch.tensor(picked, device=plan.ratio.device)
+        # In one graph a step without mixing is one that picks nothing.
+        moving = replace(plan, still=False) if self._points and plan.still else plan
+        self._local.plan = self._latest = moving
+        forward = _Forward(moving, _sequence_number())
+        self._forwards.append(forward)
+        self._graded = torch.is_grad_enabled()
+        try:
+            yield
+        except RuntimeError as error:
+            if plan.grows and self.fired and not isinstance(error, RunError):
+                raise RunError(_failed_behind(plan)) from error
+            raise
+        finally:
+            self._local.plan = None
+            forward.stop = _sequence_number()
+        if plan.point not in self.fired:
+            raise RunError(
+                f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
+                "Call the model inside the block, and build the mixer before the first call "
+                "of a compiled model, with torch.compiler.reset() before it where another model of "
+                "the same class was compiled. Where training leaves layers out at random, switch "
+                "that off (layerdrop=0)"
+            )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Mix nothing inside the ``with`` block, and remember nothing of its forward passes."""
+        plan, latest, fired = getattr(self._local, "plan", None), self._latest, self.fired
+        self._local.plan, self.fired = None, set()
+        try:
+            yield
+        finally:
+            self._local.plan, self._latest, self.fired = plan, latest, fired
+
+    def plan_at(self, module: nn.Module, *points: str) -> tuple[Plan, bool | Tensor] | None:
+        """Return the plan to carry out at one of some points, as `module` is passed.
+
+        Returns
+        -------
+        plan, here
+            `here` is True, or in one graph a bool tensor (). None if nothing is mixed there.
+        """
+        plan = self._current(module)
+        here = plan is not None and self._here(plan, points)
+        return None if plan is None or here is False else (plan, here)
+
+    def _current(self, module: nn.Module) -> Plan | None:
+        plan = getattr(self._local, "plan", None)
+        if torch.compiler.is_compiling():
+            return plan
+        if plan is not None:
+            self._checkpointed = self._checkpointed or self._is_checkpointed()
+        else:
+            if in_backward():
+                return self._recomputed()
+            if self._remove is not None:
+                self._remove()
+            if module.training or torch.is_grad_enabled():  # an evaluation changes nothing
+                self._latest = None
+        return plan
+
+    def release(self, remove: Callable[[], None]) -> None:
+        """Remove hooks whose mixer is gone.
+
+        With activation checkpointing the backward pass of the last forward pass may still need
+        them; they are removed when the model is next called.
+        """
+        if self._checkpointed:
+            self._remove = remove
+        else:
+            remove()
+
+    def _is_checkpointed(self) -> bool:
+        """Return True inside checkpointing: reentrant, or by hooks of saved tensors."""
+        if self._graded and not torch.is_grad_enabled():
+            return True
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks  # pyright: ignore[reportAttributeAccessIssue]
+        return hooks(True) is not None
+
+    def _here(self, plan: Plan, points: Sequence[str]) -> bool | Tensor:
+        if not self._points or self._pick is None:
+            return plan.point in points
+        picked = [self._pick[self._points.index(point)] for point in points]
+        return functools.reduce(torch.logical_or, picked)
+
+    def _recomputed(self) -> Plan | None:
+        """Return the plan of the forward pass to which a recomputation belongs.
+
+        Nodes that are newer than all mixed forward passes belong to an unmixed one, or were created
+        by a recomputation (nested reentrant checkpointing), which repeats the latest plan.
+        """
+        if not self._forwards:
+            return None
+        node = torch._C._current_autograd_node()
+        number = node._sequence_nr()  # pyright: ignore[reportOptionalMemberAccess]
+        for forward in reversed(self._forwards):
+            if forward.holds(number):
+                return forward.plan
+            if forward.stop is not None and number >= forward.stop:
+                return self._latest if forward is self._forwards[-1] else None
+        if len(self._forwards) == _KEPT:
+            raise RunError(
+                f"more than {_KEPT} mixed forward passes with activation checkpointing wait for "
+                "their backward pass: run backward() more often"
+            )
+        return None
+
+
+def _sequence_number() -> int:
+    """Return the number that the next autograd node of this thread gets."""
+    return torch._C._autograd._get_sequence_nr()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _failed_behind(plan: Plan) -> str:
+    """Return why a forward pass failed behind a mix of more rows than the batch has."""
+    return (
+        f"the forward pass failed behind mix point {plan.point!r}: the blend {plan.blend!r} "
+        f"returns more rows there than the batch of {plan.batch_size} has, and what follows does "
+        "not take them. Mix at a point after which nothing else of the batch comes in, such as "
+        "'final', and never inside a residual branch"
+    )
+
+
+def only(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:
+    """Return what was mixed if the plan mixes here, and the unmixed tensor otherwise."""
+    return torch.where(here, mixed, own) if isinstance(here, Tensor) else mixed
+
+
+def in_backward() -> bool:
+    """Return True in a backward pass, whose forward passes are those of checkpointing."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
