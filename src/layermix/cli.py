@@ -9,19 +9,10 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
 
 import layermix
 from layermix import lab
-from layermix.errors import InputError, LayermixError
-from layermix.extras import missing_module
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.bench import BenchName, Setting, run_bench, show_bench
-from layermix.lab.console import (
-    discard_output,
-    doing,
-    open_console,
-    replace_unknown_characters,
-    say,
-    stopped,
-    tell,
-)
+from layermix.lab.console import doing, open_console, replace_unknown_characters, say, tell
+from layermix.lab.exits import exit_codes
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
 from layermix.lab.presets import DEFAULT_PRESET, PRESETS, PresetName, preset_in, starting_from
@@ -242,18 +233,13 @@ def bench(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line.
-
-    Exit codes: 2 for what cannot be done as asked, 1 for a failure, 130 where it was interrupted,
-    141 where the reader of its output is gone.
-    """
+    """Run the command line; see `layermix.lab.exits` for its exit codes."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
-    debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
-    try:
+    with exit_codes(words):
         start = preset_in(words)
         for command in (compare, train):
             app.command(starting_from(start, command))
@@ -264,22 +250,4 @@ def main(arguments: list[str] | None = None) -> None:
             config=(DisallowNone,),
         )
         sys.stdout.flush()
-    except KeyboardInterrupt as stop:
-        sys.exit(_fail(str(stop) or stopped(words), 130))
-    except BrokenPipeError:
-        discard_output()
-        sys.exit(141)
-    except Exception as error:
-        if debug:
-            raise
-        if isinstance(error, LayermixError | OSError):
-            sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
-        if isinstance(error, ModuleNotFoundError):
-            sys.exit(_fail(missing_module(error), 1))
-        kind = type(error).__name__
-        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"layermix: {message}", file=sys.stderr)
-    return code
+    return None

@@ -1,21 +1,14 @@
-"""How text reaches a terminal: what it cannot show, and what a command says that is stopped."""
+"""How text reaches a terminal: names as they are, and what the terminal cannot show."""
 
-import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 from rich.console import Console
 from rich.text import Text
 
-_STOPPED = {
-    "compare": "stopped. What was finished is kept: the same command continues",
-    "profile": "stopped. A profile keeps nothing of what was begun",
-    "points --check": "stopped. Models that a table of --out has are not checked again",
-    "bench": "stopped. A benchmark keeps nothing of what was begun",
-}
 _LEAST = 110  # characters of a line where there is no terminal
 _GAP = "  "  # between columns, and nowhere inside of one
 
@@ -36,14 +29,6 @@ def open_console() -> Console:
     """Return the terminal; without one, a console at least 110 characters wide."""
     console = PlainConsole()
     return console if console.is_terminal else PlainConsole(max(_LEAST, console.width))
-
-
-def discard_output() -> None:
-    """Send the rest of the output nowhere, so that closing the streams raises no error."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            os.dup2(nowhere, stream.fileno())
 
 
 def say(console: Console, text: str) -> None:
@@ -106,10 +91,3 @@ def _block(columns: list[tuple[str, ...]]) -> list[str]:
         _GAP.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
         for row in zip(*columns, strict=True)
     ]
-
-
-def stopped(words: Sequence[str]) -> str:
-    """Return what to say when a command is stopped, given as its words: what of it is kept."""
-    command = next((word for word in words if not word.startswith("-")), "")
-    command += " --check" if "--check" in words else ""
-    return _STOPPED.get(command, "stopped")

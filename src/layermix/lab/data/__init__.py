@@ -15,7 +15,8 @@ from layermix.lab.data.dataset import Dataset, Images, Split
 from layermix.lab.data.digits import digits
 from layermix.lab.data.hub import hub
 from layermix.lab.data.labels import encode_labels
-from layermix.lab.data.split import adapt_batch, balanced, three_way, watch_batch
+from layermix.lab.data.measured import adapt_batch, watch_batch
+from layermix.lab.data.split import balanced, three_way
 
 __all__ = [
     "Batches",
