@@ -2,12 +2,20 @@
 
 import sys
 
+from layermix.extras import missing_module
+
 
 def main() -> None:
-    """Run the command line; stopped while it is still being loaded, it goes without a word."""
+    """Run the command line; say in one line what keeps it from being loaded."""
     try:
         from layermix.cli import main as run
     except KeyboardInterrupt:
+        print("layermix: stopped", file=sys.stderr)
+        sys.exit(130)
+    except ModuleNotFoundError as error:
+        if (error.name or "layermix").startswith("layermix"):
+            raise
+        print(f"layermix: {missing_module(error)}", file=sys.stderr)
         sys.exit(1)
     run()
 

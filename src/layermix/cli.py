@@ -9,10 +9,10 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, Positional, arg
 
 import layermix
 from layermix import lab
-from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.bench import BenchName, Setting, run_bench, show_bench
-from layermix.lab.console import doing, open_console, replace_unknown_characters, say, stopped
+from layermix.lab.console import doing, open_console, replace_unknown_characters, say, tell
+from layermix.lab.exits import exit_codes
 from layermix.lab.method_table import show_drawn, show_methods
 from layermix.lab.nets import points_of
 from layermix.lab.presets import DEFAULT_PRESET, PRESETS, PresetName, preset_in, starting_from
@@ -23,8 +23,9 @@ from layermix.lab.profiling import (
     show_profile,
     take_profile,
 )
-from layermix.lab.progress import RunView
+from layermix.lab.progress import RunView, sizes_text
 from layermix.lab.report.show import open_studies, show_run, show_several, show_study
+from layermix.lab.run import load_once
 from layermix.lab.survey import check_models
 
 app = tyro.extras.SubcommandApp()
@@ -68,7 +69,8 @@ def compare(
         threads: CPU threads of each run.
     """
     console = open_console()
-    config = lab.plan(data, net, recipe, variants, seeds, threads)
+    with doing(console, f"Loading {data.data}"):
+        config = lab.plan(data, net, recipe, variants, seeds, threads)
     study = lab.compare(config, out or Path("runs") / data.short, workers, console)
     show_study(study, console)
 
@@ -102,12 +104,15 @@ def train(
     """
     console = open_console()
     config = RunConfig(data, net, recipe, variant, seed)
+    with doing(console, f"Loading {data.data}"):
+        loaded = load_once(data)
+    tell(console, f"{sizes_text(loaded)}; epochs: {recipe.epochs:,}.")
     folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
         with RunView(console, recipe.epochs) as view:
             result = lab.run(config, folder, view, threads=threads)
     except KeyboardInterrupt:
-        raise RunError(
+        raise KeyboardInterrupt(
             f"stopped. What was recorded is in {folder}-unfinished; the same command starts anew"
         ) from None
     show_run(result, folder, console)
@@ -164,7 +169,7 @@ def methods(draw: Path | None = None) -> None:
 def profile(
     what: Annotated[ProfileConfig, OmitArgPrefixes] = ProfileConfig(), out: Path | None = None
 ) -> None:
-    """layermix profile --model timm:resnet18 --weights W.safetensors --data FOLDER
+    """layermix profile --net timm:resnet18 --weights W.safetensors --data FOLDER
 
     Measure at every layer how entangled the classes are and what a mix does there.
 
@@ -228,14 +233,13 @@ def bench(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit code 2 for what cannot be done as asked, 1 for a failure."""
+    """Run the command line; see `layermix.lab.exits` for its exit codes."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
-    debug = "--debug" in words
     sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
-    try:
+    with exit_codes(words):
         start = preset_in(words)
         for command in (compare, train):
             app.command(starting_from(start, command))
@@ -245,17 +249,5 @@ def main(arguments: list[str] | None = None) -> None:
             args=[word for word in words if word != "--debug"],
             config=(DisallowNone,),
         )
-    except KeyboardInterrupt:
-        sys.exit(_fail(stopped(words), 1))
-    except Exception as error:
-        if debug:
-            raise
-        if isinstance(error, LayermixError | OSError):
-            sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
-        kind = type(error).__name__
-        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows where it happened", 1))
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"layermix: {message}", file=sys.stderr)
-    return code
+        sys.stdout.flush()
+    return None

@@ -145,7 +145,7 @@ def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert err.startswith(f"layermix: stopped. What was recorded is in {tmp_path}/x-unfinished;")
     assert (tmp_path / "x-unfinished/epochs.jsonl").exists()
 
@@ -170,7 +170,7 @@ def test_a_command_that_is_stopped_says_what_it_keeps(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"layermix.cli.{name}", stop)
-    assert ends(words, capsys) == (1, f"layermix: {message}\n")
+    assert ends(words, capsys) == (130, f"layermix: {message}\n")
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import termios
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from layermix.lab.console import doing, open_console, say, stacked, tell
 
@@ -85,7 +86,19 @@ def test_what_takes_its_time_is_a_line_where_there_is_no_terminal() -> None:
         assert text.getvalue() == "Building runs/[a]/report.html ...\n"
 
 
-PROFILE = [sys.executable, "-m", "layermix", "profile", "--model", "mlp", "--examples", "40"]
+@pytest.mark.parametrize("name", ["own:m:net", ":star:", "[b]", "[/]", "C:\\[data]"])
+def test_names_are_shown_as_they_are(name: str) -> None:
+    console = open_console()
+    with console.capture() as shown:
+        say(console, name)
+        tell(console, name)
+        console.print(Table("column", title=name))
+        with doing(console, name):
+            pass
+    assert shown.get().count(name) == 4
+
+
+PROFILE = [sys.executable, "-m", "layermix", "profile", "--net", "mlp", "--examples", "40"]
 
 
 def test_output_that_is_not_utf_8_has_question_marks() -> None:

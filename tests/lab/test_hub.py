@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from images_on_disk import encoded, parquet, png
 from PIL import Image
 
 from layermix import InputError, RunError
@@ -19,22 +18,6 @@ pytestmark = [
     pytest.mark.usefixtures("own_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
-
-
-def png(seed: int, size: int = 8) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def parquet(folder: Path, name: str, columns: dict) -> None:
-    folder.mkdir(exist_ok=True)
-    pq.write_table(pa.table(columns), folder / f"{name}-00000-of-00001.parquet")
-
-
-def encoded(count: int) -> list[dict]:
-    return [{"bytes": png(row), "path": None} for row in range(count)]
 
 
 def test_a_folder_of_parquet_files_is_decoded_to_the_pixel(tmp_path: Path) -> None:
@@ -176,7 +159,10 @@ def test_float_images_are_refused_with_their_type(tmp_path: Path) -> None:
 
 def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [0.0, 1.0]})
-    with pytest.raises(InputError, match="holds float64 values, but labels must be integer"):
+    with pytest.raises(
+        InputError,
+        match="column 'label': split 'train' has float64 labels",
+    ):
         hub(str(tmp_path / "set"), image_column="img")
 
 

@@ -81,6 +81,44 @@ def test_two_names_of_one_method_are_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("variants", "alpha"),
+    [
+        (("input", "mixup"), None),
+        (("final", "mixup@final:alpha=2"), None),
+        (("final", "mixup@final"), 1.0),
+        (("random", "manifold-mixup"), 2.0),
+        (("last", "block3"), None),
+    ],
+)
+def test_a_place_and_a_method_that_mix_alike_are_refused(
+    variants: tuple[str, str], alpha: float | None
+) -> None:
+    message = f"the variants '{variants[0]}' and '{variants[1]}' are the same: leave one out"
+    with pytest.raises(lm.InputError, match=message):
+        check_variants(variants, small_points(), lab.Recipe(alpha=alpha))
+
+
+@pytest.mark.parametrize(
+    ("variants", "alpha"),
+    [
+        (("final", "mixup@final"), None),
+        (("input", "mixup"), 2.0),
+        (("random", "manifold-mixup"), None),
+        (("input", "cutmix", "regmixup"), None),
+    ],
+)
+def test_variants_that_mix_otherwise_stand_beside_each_other(
+    variants: tuple[str, ...], alpha: float | None
+) -> None:
+    assert check_variants(variants, small_points(), lab.Recipe(alpha=alpha)) == variants
+
+
+def test_a_model_without_blocks_is_not_mixed_twice_at_its_input() -> None:
+    points = lm.points(torch.nn.Linear(8, 4), torch.zeros(3, 8), all=True)
+    assert "random" not in check_variants((), points)
+
+
 def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["methods"])
     listed = capsys.readouterr().out

@@ -229,3 +229,12 @@ def test_flags_for_images_and_nets_for_images_are_refused_with_texts(tmp_path: P
     for net in ("resnet18", "timm:test_vit"):
         with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):
             take_profile(ProfileConfig(net, data=films))
+
+
+def test_texts_may_have_class_names(tmp_path: Path) -> None:
+    rows = "".join(f"a film,{name}\n" for name in ("good", "bad") * 4)
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films/train.csv").write_text(f"text,label\n{rows}")
+    found = load_texts(str(tmp_path / "films"))
+    assert found.classes == ("bad", "good")
+    assert found.splits["train"].labels.tolist() == [1, 0] * 4

@@ -115,7 +115,7 @@ def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> 
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
     expected = lm.profile(net, (Normalise.of(data.train)(data.val.images), data.val.labels))
     assert found.layers == expected.layers
-    with pytest.raises(lm.InputError, match="leave out --model or --run"):
+    with pytest.raises(lm.InputError, match="leave out --net or --run"):
         take_profile(ProfileConfig("resnet18", run=tmp_path / "run"))
     with pytest.raises(lm.InputError, match="not the folder of a finished run"):
         take_profile(ProfileConfig(run=tmp_path))

@@ -1,6 +1,8 @@
 """The progress of a study: what is said at its start, and how much time is left."""
 
 import io
+import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -28,6 +30,13 @@ def study(finished: Path, tmp_path: Path) -> Study:
     shutil.copytree(finished, tmp_path / "study")
     shutil.rmtree(tmp_path / "study/runs/input-seed1")
     return Study.open(tmp_path / "study")
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Report every tenth of a second, at the latest after half a second of silence."""
+    monkeypatch.setattr("layermix.lab.progress._LOOK", 0.1)
+    monkeypatch.setattr("layermix.lab.progress._SILENCE", 0.5)
 
 
 def said(study: Study) -> str:
@@ -72,3 +81,41 @@ def test_the_clock_of_runs_that_nobody_watched_starts_with_the_first(study: Stud
     assert view.began is not None
     assert 0 <= view.began - (now - spent) < 0.25
     assert "3/4  none seed 1: validation accuracy" in text.getvalue()
+
+
+def test_a_study_says_at_once_what_it_is_about_to_do(study: Study) -> None:
+    text = io.StringIO()
+    compare(study.config, study.folder, workers=1, console=Console(file=text, width=200))
+    assert text.getvalue().splitlines()[:2] == [
+        "3 of 4 runs are finished, continuing.",
+        "100 training (class-balanced), 300 validation and 1,197 test images of 10 classes. "
+        "2 variants × 2 seeds = 4 runs of 2 epochs, 1 at a time. The time left is estimated after "
+        "the first epochs.",
+    ]
+
+
+def test_epochs_are_reported_as_they_pass_but_not_each_of_them(
+    study: Study, restless: None
+) -> None:
+    run = study.runs / f".input-seed1.{os.getpid()}"
+    text = io.StringIO()
+    with StudyView(Console(file=text, width=200), study):
+        run.mkdir()
+        for _ in range(30):
+            with (run / "epochs.jsonl").open("a") as file:
+                file.write("{}\n")
+            time.sleep(0.05)
+    lines = text.getvalue().splitlines()[1:]
+    assert 2 <= len(lines) <= 4
+    assert all(re.match(r"3/4  under way: input-seed1 epoch \d+/2; about ", line) for line in lines)
+
+
+def test_the_time_left_counts_from_the_start_of_the_first_run_under_way(study: Study) -> None:
+    run = study.runs / f".input-seed1.{os.getpid()}"
+    run.mkdir()
+    (run / "epochs.jsonl").write_text("{}\n{}\n")  # before training, and one epoch of two
+    (run / "config.json").write_text("{}")
+    begun = time.time() - 60
+    os.utime(run / "config.json", (begun, begun))
+    view = StudyView(Console(quiet=True), study)
+    assert re.match(r"about 1 min [0-5] s left", view._time_left())

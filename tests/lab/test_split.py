@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from layermix import InputError
-from layermix.lab.data import DataConfig, Dataset, Images, Split, balanced, load, watch_batch
+from layermix.lab.data import (
+    DataConfig,
+    Dataset,
+    Images,
+    Split,
+    adapt_batch,
+    balanced,
+    load,
+    watch_batch,
+)
 from layermix.lab.data.split import three_way
 
 ABC = ("a", "b", "c")
@@ -57,8 +66,46 @@ def test_a_class_with_too_few_examples_is_named() -> None:
 
 def test_the_rarest_of_too_rare_classes_is_named_by_its_name() -> None:
     images = Images({name: of_counts(40, 20, 10) for name in ("train", "validation", "test")}, ABC)
+    labels = images.splits["train"].labels
     with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: ask for 30"):
-        three_way(images, 90)
+        balanced(labels, 90, 3, images.classes)
+
+
+UNBALANCED = Images({name: of_counts(40, 20, 4) for name in ("train", "validation", "test")}, ABC)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected", "chosen"),
+    [
+        (12, [4, 4, 4], "balanced"),
+        (32, [20, 10, 2], "stratified"),
+        (63, [39, 20, 4], "stratified"),
+        (64, [40, 20, 4], "stratified"),
+        (None, [40, 20, 4], "all"),
+    ],
+)
+def test_training_images_are_stratified_where_a_class_has_too_few_for_equal_numbers(
+    size: int | None, expected: list[int], chosen: str
+) -> None:
+    data = three_way(UNBALANCED, size)
+    assert data.train.labels.bincount().tolist() == expected
+    assert data.chosen == chosen
+
+
+def test_a_stratified_subset_keeps_one_image_of_a_rare_class() -> None:
+    images = Images({**UNBALANCED.splits, "train": of_counts(900, 300, 1)}, ABC)
+    assert three_way(images, 100).train.labels.bincount().tolist() == [74, 25, 1]
+
+
+def test_more_training_images_than_there_are_are_refused() -> None:
+    with pytest.raises(InputError, match="train_size is 65, but there are 64 training images: ask"):
+        three_way(UNBALANCED, 65)
+
+
+def test_a_class_without_training_images_is_named() -> None:
+    images = Images({**UNBALANCED.splits, "train": of_counts(40, 20, 0)}, ABC)
+    with pytest.raises(InputError, match="of class 'c', but there are 0: add some, or drop the"):
+        three_way(images, 30)
 
 
 def test_missing_splits_are_cut_from_the_training_images() -> None:
@@ -135,3 +182,13 @@ def test_a_class_without_a_pair_to_watch_is_named(count: int) -> None:
     message = f"the validation split has {count} of class 'b', but .* a larger validation split"
     with pytest.raises(InputError, match=message):
         watch_batch(Dataset(whole, part, whole, ABC))
+    message = f"the training split has {count} of class 'b', but .* a larger training split"
+    with pytest.raises(InputError, match=message):
+        adapt_batch(Dataset(part, whole, whole, ABC))
+
+
+def test_the_batch_that_training_adapts_to_holds_training_images() -> None:
+    train, other = of_counts(90, 40, 50), of_counts(200, 200, 200)
+    batch = adapt_batch(Dataset(train, other, other, ABC))
+    assert batch.labels.bincount().tolist() == [40, 40, 40]
+    assert {*map(bytes, batch.images.numpy())} <= {*map(bytes, train.images.numpy())}

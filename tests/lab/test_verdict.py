@@ -51,7 +51,7 @@ def test_the_claim_is_undecided_where_seeds_disagree() -> None:
 def test_three_seeds_decide_nothing_and_say_so() -> None:
     found = verdict({"none": [0.8] * 3, "input": [0.8] * 3, "final": [0.9] * 3})
     assert found.claim == "undecided"
-    assert any("3 seeds the exact test cannot give less than p = 0.25" in n for n in found.notes)
+    assert any("3 seeds are too few to tell: the exact test cannot give" in n for n in found.notes)
 
 
 def test_one_seed_has_no_interval() -> None:
@@ -67,7 +67,40 @@ def test_the_claim_is_not_tested_without_both_places() -> None:
 def test_the_winner_is_chosen_on_validation_data() -> None:
     found = verdict({"none": spread(0.8), "block1": spread(0.9)}, val={"none": 0.99})
     assert found.winner == "none"
-    assert "no mixing is best on validation data, with 80.09% test accuracy" in str(found)
+    assert "no mixing is best on validation data, but not on test data: 80.09% test" in str(found)
+
+
+def test_no_mixing_is_compared_with_the_best_place_to_mix() -> None:
+    runs = {"none": spread(0.95), "input": spread(0.80), "block1": spread(0.94), "final": []}
+    found = verdict(runs)
+    assert (
+        "+1.00 points (95% interval +1.00 to +1.00) against mixing after block1, the best"
+        in str(found)
+    )
+
+
+def test_a_place_that_is_as_good_as_no_mixing_leaves_no_winner() -> None:
+    wobble = [0.95 + 0.02 * (-1) ** k for k in range(8)]
+    runs = {"none": [0.95] * 8, "input": [0.80] * 8, "final": wobble}
+    found = verdict(runs, val={"none": 0.99})
+    assert found.winner == "none"
+    assert "no winner is shown. Best on validation data is no mixing" in str(found)
+    assert "won" not in str(found)
+
+
+def test_no_mixing_alone_has_no_rival() -> None:
+    found = verdict({"none": spread(0.9), "final": []})
+    assert "no mixing is best on validation data, with 90.09% test accuracy." in str(found)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_below_six_seeds_a_difference_is_not_put_down_to_noise(seeds: int) -> None:
+    found = verdict({name: [0.9 + 0.01 * k] * seeds for k, name in enumerate(("input", "final"))})
+    with_none = verdict({"none": [0.8] * seeds, "final": [0.9] * seeds})
+    word = "1 seed is" if seeds == 1 else f"{seeds} seeds are"
+    assert f"; {word} too few to tell." in str(found)  # of the claim
+    assert f"against no mixing; {word} too few to tell." in str(with_none)
+    assert "noise" not in str(found) + str(with_none)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.0001])
@@ -86,7 +119,7 @@ def test_a_winner_on_validation_data_that_loses_on_test_data_is_called_so() -> N
 @pytest.mark.parametrize("level", [0.9, 0.0])
 def test_a_tie_on_every_seed_is_not_called_noise(level: float) -> None:
     found = verdict({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
-    assert "the same as no mixing on every seed" in str(found)
+    assert "the same on every seed as no mixing" in str(found)
     assert "final and input have the same test accuracy on every seed" in str(found)
     assert "noise" not in str(found)
     assert found.claim == "undecided"
@@ -172,3 +205,32 @@ def test_variants_that_mix_at_the_same_place_are_told_of() -> None:
     assert "count 3 times" in note
     alone = {name: runs[name] for name in ("block3", "final")}
     assert any(note == f"{twins} place." for note in verdict(alone).notes)
+
+
+@pytest.mark.parametrize(
+    ("final", "input_"),
+    [("final", "mixup"), ("mixup@final", "input"), ("mixup@final:alpha=2", "mixup:alpha=2")],
+)
+def test_a_method_that_mixes_plainly_tests_the_claim(final: str, input_: str) -> None:
+    found = verdict({input_: spread(0.90), final: spread(0.95), "cutmix": spread(0.99)})
+    assert found.claim == "holds"
+    assert f"{final} minus {input_} is +5.00 points" in str(found)
+    assert any("final beats input was asked beforehand" in note for note in found.notes)
+
+
+def test_of_several_pairs_the_places_own_names_test_the_claim() -> None:
+    runs = {"mixup": spread(0.9), "mixup@final": spread(0.8), "input": spread(0.9)}
+    assert "final minus input is" in str(verdict({**runs, "final": spread(0.95)}))
+
+
+def test_of_several_methods_those_of_equal_settings_test_the_claim() -> None:
+    names = ("mixup", "mixup:alpha=2", "mixup@final:alpha=2")
+    found = verdict({name: spread(0.9) for name in names})
+    assert "mixup@final:alpha=2 and mixup:alpha=2 have the same" in str(found)
+
+
+@pytest.mark.parametrize("other", ["cutmix", "c-mixup", "mixup:probability=0.5", "mixup@block1"])
+def test_other_ways_to_mix_do_not_test_the_claim(other: str) -> None:
+    found = verdict({other: spread(0.9), "final": spread(0.95)})
+    assert found.claim == "not tested"
+    assert "mixed plainly, and input is no variant" in str(found)

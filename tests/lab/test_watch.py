@@ -1,14 +1,16 @@
 """What is measured during training: when, of which weights, and what `auto` makes of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from short_training import FEW, SHORT, records, trainer
 
 import layermix as lm
 from layermix.geometry import MEASURES, QUANTITIES, Layer
-from layermix.lab.data import Normalise, load, watch_batch
+from layermix.lab.data import Normalise, adapt_batch, load, watch_batch
 from layermix.lab.run import fresh_net
 from layermix.lab.store import read_epochs
 from layermix.lab.training.train import Trainer
@@ -46,14 +48,38 @@ def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: 
     assert last["geometry"]["final"]["gap"] < 1e-6
 
 
-def test_auto_mixes_where_the_classes_were_found_apart(tmp_path: Path) -> None:
-    for record in records(tmp_path / "auto", "auto"):
-        if "snnl" in record:
-            apart = {p: max(0, 1 - v["value"] / v["chance"]) for p, v in record["snnl"].items()}
-            shares = {p: v / sum(apart.values()) for p, v in apart.items()}
-            assert record["weights"] == pytest.approx(shares, abs=1e-9)
+def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Path) -> None:
+    last = records(tmp_path / "auto", "auto")[-1]
+    data = load(FEW)
+    net = fresh_net("mlp", data, 0)
+    net.load_state_dict(load_file(tmp_path / "auto/weights.safetensors"))
+    batch = adapt_batch(data)
+    x = Normalise.of(data.train)(batch.images)
+    found = {
+        p: lm.snnl(f, batch.labels) for p, f in lm.activations(net, x, [*last["snnl"]]).items()
+    }
+    apart = {point: max(0.0, 1 - each.value / each.chance) for point, each in found.items()}
+    shares = {point: value / sum(apart.values()) for point, value in apart.items()}
+    assert last["weights"] == pytest.approx(shares, abs=1e-4)
     assert not any("weights" in e for e in records(tmp_path / "equal", "auto", adapt=False))
     assert not any("weights" in e for e in records(tmp_path / "random", "random"))
+
+
+def test_no_training_depends_on_the_images_that_choose_the_winner() -> None:
+    """A run of `auto` on other validation images has the same weights, of net and of mix points."""
+    data, recipe = load(FEW), replace(SHORT, epochs=3, watch=3, snnl_weight=0.1)
+    other = replace(data, val=data.test)
+    points = ("input", "block3", "final")
+    trained = []
+    for each in (data, other):
+        own = Trainer(fresh_net("mlp", each, 0), each, recipe, points, points, 0, adapt=True)
+        seen: list[dict] = []
+        weights = own.train(seen.append).model.state_dict()
+        trained.append((weights, [record["weights"] for record in seen if "weights" in record]))
+    (first, first_weights), (second, second_weights) = trained
+    assert first_weights == second_weights
+    assert len(first_weights) == 4
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_auto_draws_by_the_weights_it_records() -> None:

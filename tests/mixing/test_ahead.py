@@ -50,6 +50,7 @@ def alone(step: int, size: int, **settings: Any) -> Plan:
     return planner.draw(size)
 
 
+@pytest.mark.filterwarnings("ignore:.* no epoch was begun")
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_each_is_the_plan_of_its_step(settings: dict[str, Any]) -> None:
     planner = Planner(["input", "final"], seed=3, **settings)

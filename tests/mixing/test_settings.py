@@ -128,10 +128,21 @@ def test_settings_by_epoch_warn_once_where_no_epoch_begins(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(200):
-            planner.draw(1)
+            planner.draw(4)
     assert len(caught) == 1
-    text = rf"^50 steps were drawn and no epoch was begun, so that {told} stays .* call next_epoch"
+    text = rf"^10 steps were drawn and no epoch was begun, so that {told} stays .* call next_epoch"
     assert re.match(text, str(caught[0].message))
+
+
+@pytest.mark.parametrize(("settings", "told"), BY_EPOCH)
+def test_an_epoch_that_ended_with_a_smaller_batch_warns_at_once(
+    settings: dict[str, Any], told: str
+) -> None:
+    planner = Planner(["input", "final"], **settings)
+    for size in (4, 4, 2):
+        planner.draw(size)  # warnings are errors
+    with pytest.warns(UserWarning, match=f"^3 steps were drawn and no epoch was begun, .* {told}"):
+        planner.draw(4)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from pathlib import Path
 from rich.console import Console
 
 from layermix.errors import InputError, RunError
-from layermix.lab.progress import StudyView
+from layermix.lab.console import tell
+from layermix.lab.progress import StudyView, study_text
+from layermix.lab.run import load_once
 from layermix.lab.study import Study, StudyConfig
 from layermix.lab.workers import default_workers, run_missing
 
@@ -41,8 +43,10 @@ def compare(
     if workers < 1:
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study = Study(config, Path(folder))
-    problems = []
-    with StudyView(console or Console(quiet=True), study) as view:
+    console, problems = console or Console(quiet=True), []
+    with StudyView(console, study) as view:
+        if view.done < view.total:
+            tell(console, study_text(study, load_once(config.data), workers))
         for cell, problem in run_missing(study, workers):
             view.finished(cell, problem)
             if problem:

@@ -1,47 +1,51 @@
-"""How text reaches a terminal: what it cannot show, and what a command says that is stopped."""
+"""How text reaches a terminal: names as they are, and what the terminal cannot show."""
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-_STOPPED = {
-    "compare": "stopped. What was finished is kept: the same command continues",
-    "profile": "stopped. A profile keeps nothing of what was begun",
-    "points --check": "stopped. Models that a table of --out has are not checked again",
-    "bench": "stopped. A benchmark keeps nothing of what was begun",
-}
 _LEAST = 110  # characters of a line where there is no terminal
 _GAP = "  "  # between columns, and nowhere inside of one
 
 
+class PlainConsole(Console):
+    """A console that prints names as they are: ``[a]`` is no markup and ``:m:`` no emoji."""
+
+    def __init__(self, width: int | None = None) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+
+    def on_broken_pipe(self) -> None:
+        """Raise `BrokenPipeError`, which ends a command, where rich itself ends the program."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
 def open_console() -> Console:
-    """Return the terminal, or what stands for one: 110 characters wide, more if COLUMNS says so."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        return console
-    return Console(highlight=False, width=max(_LEAST, console.width))
+    """Return the terminal; without one, a console at least 110 characters wide."""
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(max(_LEAST, console.width))
 
 
 def say(console: Console, text: str) -> None:
     """Print text as it is, folded where it goes to a terminal."""
-    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def tell(console: Console, text: str) -> None:
     """Print sentences, folded between words to the width that tables have, wherever they go."""
-    console.print(text, markup=False)
+    console.print(Text(text))
 
 
 @contextmanager
 def doing(console: Console, what: str) -> Iterator[None]:
     """Show what takes its time: for as long as it does on a terminal, as a line elsewhere."""
     if console.is_terminal:
-        with console.status(escape(what)):
+        with console.status(Text(what)):
             yield
     else:
         say(console, f"{what} ...")
@@ -87,10 +91,3 @@ def _block(columns: list[tuple[str, ...]]) -> list[str]:
         _GAP.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
         for row in zip(*columns, strict=True)
     ]
-
-
-def stopped(words: Sequence[str]) -> str:
-    """Return what to say when a command is stopped, given as its words: what of it is kept."""
-    command = next((word for word in words if not word.startswith("-")), "")
-    command += " --check" if "--check" in words else ""
-    return _STOPPED.get(command, "stopped")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from layermix.lab.console import say
 from layermix.lab.figures.blends import draw_blends
@@ -24,12 +25,12 @@ def method_table() -> Table:
         table.add_column(head, overflow="fold")
     for name, method in METHODS.items():
         table.add_row(
-            name,
-            method.at,
-            part(method.blend),
-            with_whom(method),
-            how_much(method),
-            method.source,
+            Text(name),
+            Text(method.at),
+            Text(part(method.blend)),
+            Text(with_whom(method)),
+            Text(how_much(method)),
+            Text(method.source),
         )
     return table
 

@@ -1,21 +1,54 @@
 """Show how a run or a study goes: live on a terminal, in plain lines elsewhere."""
 
 import contextlib
+import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from layermix.lab.answer.settings import CHOSEN_TEXT
 from layermix.lab.answer.stats import estimate
 from layermix.lab.answer.words import ABSENT, interval, percent
+from layermix.lab.data import Dataset
 from layermix.lab.run import RunConfig
 from layermix.lab.store import read_json, remove_unfinished, unfinished_runs
 from layermix.lab.study import Study
 from layermix.lab.training.train import Record
+
+_SILENCE = 10.0  # least seconds between two lines of progress where there is no terminal
+_LOOK = 1.0  # seconds between two looks at the runs under way
+
+
+def sizes_text(data: Dataset) -> str:
+    """Return how many images of how many classes there are, and how they were chosen."""
+    chosen = f" ({CHOSEN_TEXT[data.chosen]})" if data.chosen in CHOSEN_TEXT else ""
+    return (
+        f"{len(data.train):,} training{chosen}, {len(data.val):,} validation and "
+        f"{len(data.test):,} test images of {len(data.classes):,} classes"
+    )
+
+
+def study_text(study: Study, data: Dataset, workers: int) -> str:
+    """Return what a study is about to do: its data, its runs, and how many go side by side."""
+    config = study.config
+    variants, seeds = len(config.variants), len(config.seeds)
+    left = variants * seeds - len(study.finished())
+    return (
+        f"{sizes_text(data)}. {_count(variants, 'variant')} × {_count(seeds, 'seed')} = "
+        f"{_count(variants * seeds, 'run')} of {_count(config.recipe.epochs, 'epoch')}, "
+        f"{min(workers, left)} at a time. The time left is estimated after the first epochs."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 class RunView:
@@ -63,6 +96,8 @@ class StudyView:
             self._count(cell)
         self.before = self.done
         self.live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
+        self.reported, self.ended = 0.0, threading.Event()
+        self.reporter = threading.Thread(target=self._report_now_and_then, daemon=True)
 
     def __enter__(self) -> "StudyView":
         if self.before == self.total:
@@ -71,6 +106,8 @@ class StudyView:
             self.console.print(f"{self.before} of {self.total} runs are finished, continuing.")
         if self.console.is_terminal:
             self.live.start()
+        elif self.before < self.total:
+            self.reporter.start()
         return self
 
     def __exit__(
@@ -79,6 +116,7 @@ class StudyView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.ended.set()
         self.live.stop()
 
     @property
@@ -89,17 +127,44 @@ class StudyView:
     def finished(self, cell: RunConfig, problem: str | None) -> None:
         """Take note of a finished run, or of one that failed."""
         if problem:
-            self.console.print(f"{cell.name} failed: {problem}", markup=False, highlight=False)
+            self.console.print(Text(f"{cell.name} failed: {problem}"))
             return
         value = self._count(cell)
         if self.began is None:
             self.began = time.monotonic() - self._seconds(cell)
         if not self.console.is_terminal:
-            self.console.print(
+            self.reported = time.monotonic()
+            line = (
                 f"{self.done}/{self.total}  {cell.variant} seed {cell.seed}: validation accuracy "
-                f"{value:.1%}, {self._time_left()}",
-                highlight=False,
+                f"{value:.1%}, {self._time_left()}"
             )
+            self.console.print(Text(line))
+
+    def epochs_under_way(self) -> dict[str, int]:
+        """Return how many epochs are done of each run under way, by the name of the run."""
+        found = {}
+        for name, path in unfinished_runs(self.study.runs):
+            with contextlib.suppress(OSError):  # not begun yet, or finished and renamed just now
+                lines = (path / "epochs.jsonl").read_text().count("\n")
+                found[name] = max(0, lines - 1)
+        return found
+
+    def _report_now_and_then(self) -> None:
+        """Print how far the runs are: after the first epoch, then after each long silence."""
+        known: dict[str, int] = {}
+        while not self.ended.wait(_LOOK):
+            under_way = self.epochs_under_way()
+            due = time.monotonic() - self.reported >= _SILENCE
+            if due and any(under_way.values()) and under_way != known:
+                self.reported, known = time.monotonic(), under_way
+                self._report(under_way)
+
+    def _report(self, under_way: dict[str, int]) -> None:
+        epochs = self.study.config.recipe.epochs
+        runs = ", ".join(f"{name} epoch {done}/{epochs}" for name, done in under_way.items())
+        line = f"{self.done}/{self.total}  under way: {runs}; {self._time_left()}"
+        with contextlib.suppress(OSError):  # the reader is gone: the next run that ends says so
+            self.console.print(Text(line))
 
     def _count(self, cell: RunConfig) -> float:
         value = self._result(cell)["val"]["accuracy"]
@@ -121,7 +186,7 @@ class StudyView:
             found = estimate(values) if values else None
             seeds = f"{len(values)}/{len(self.study.config.seeds)}"
             mean = percent(found.mean) if found else ABSENT
-            table.add_row(variant, seeds, mean, interval(found, percent))
+            table.add_row(Text(variant), seeds, mean, interval(found, percent))
         return table
 
     def _time_left(self) -> str:
@@ -134,13 +199,18 @@ class StudyView:
 
     def _under_way(self) -> float:
         """Return how many runs' worth of epochs is done in the runs under way."""
-        epochs = 0
-        for _, path in unfinished_runs(self.study.runs):
-            if self.began is None:
-                self.began = time.monotonic()
-            with contextlib.suppress(OSError):  # not begun yet, or finished and renamed just now
-                epochs += max(0, (path / "epochs.jsonl").read_text().count("\n") - 1)
-        return epochs / self.study.config.recipe.epochs
+        if self.began is None:
+            ages = [_age(path) for _, path in unfinished_runs(self.study.runs)]
+            self.began = time.monotonic() - max(ages) if ages else None
+        return sum(self.epochs_under_way().values()) / self.study.config.recipe.epochs
+
+
+def _age(run: Path) -> float:
+    """Return the seconds since a run that is under way was begun, 0 if it has written nothing."""
+    try:
+        return max(0.0, time.time() - (run / "config.json").stat().st_mtime)
+    except OSError:
+        return 0.0
 
 
 def _duration(seconds: float) -> str:

@@ -84,7 +84,7 @@ def _run(
     keep_features: bool,
 ) -> dict:
     device = pick_device(config.recipe.device)
-    data = _data(config.data)
+    data = load_once(config.data)
     model = fresh_net(config.net, data, config.seed)
     found = mix_points_of(model, data)
     recipe = complete(config.recipe, config.data, data)
@@ -123,6 +123,7 @@ def _run(
                 "classes": len(data.classes),
             },
             "classes": list(data.classes),
+            "chosen": data.chosen,
             "timings": {
                 "seconds": trained.seconds,
                 "geometry_seconds": trained.geometry_seconds,
@@ -174,6 +175,6 @@ def mix_points_of(model: nn.Module, data: Dataset) -> Points:
 
 
 @functools.lru_cache(maxsize=1)
-def _data(config: DataConfig) -> Dataset:
-    """Load data once in each process."""
+def load_once(config: DataConfig) -> Dataset:
+    """Load data, once in each process."""
     return lab_data.load(config)

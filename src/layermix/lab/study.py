@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from layermix.errors import InputError
-from layermix.lab import data as lab_data
 from layermix.lab.conditions import conditions
-from layermix.lab.data import DataConfig, watch_batch
-from layermix.lab.run import RunConfig, complete, fresh_net, mix_points_of
+from layermix.lab.data import DataConfig, adapt_batch, watch_batch
+from layermix.lab.run import RunConfig, complete, fresh_net, load_once, mix_points_of
 from layermix.lab.store import read_json, remove_unfinished, write_json
 from layermix.lab.training.recipe import Recipe, pick_device
 from layermix.lab.variants import check_variants
@@ -155,13 +154,14 @@ def plan(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
     pick_device(recipe.device)
-    loaded = lab_data.load(data)
+    loaded = load_once(data)
     complete(recipe, data, loaded)
     watch_batch(loaded)
     points = mix_points_of(fresh_net(net, loaded, seed=0), loaded)
-    return StudyConfig(
-        data, net, recipe, check_variants(variants, points), tuple(range(seeds)), threads
-    )
+    chosen = check_variants(variants, points, recipe)
+    if "auto" in chosen and recipe.adapt:
+        adapt_batch(loaded)
+    return StudyConfig(data, net, recipe, chosen, tuple(range(seeds)), threads)
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 ``none`` trains without mixing, a mix point's own name mixes there, ``last`` after the last block,
 ``hidden`` after any block, ``random`` at the input or after a block, drawn each step (the set of
 Manifold Mixup, Verma et al., 2019). ``auto`` draws each step from the input, the blocks and the
-final layer, each as often as its classes are apart on the watched batch
+final layer, each as often as its classes are apart on a batch of training images
 (`layermix.geometry.auto_weights`). A named method mixes in its own way, at its own point or
 another: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``.
 """
@@ -18,8 +18,9 @@ from layermix.attach import Points
 from layermix.attach.trial import refusal
 from layermix.errors import InputError, unknown
 from layermix.lab.training.recipe import Recipe
-from layermix.mixing import METHODS, Many, Method, Planner, method
+from layermix.mixing import METHODS, Linear, Many, Method, Permutation, Planner, method
 from layermix.mixing.methods import is_method
+from layermix.mixing.ratio import HIDDEN_ALPHA, INPUT_ALPHA
 
 
 def default_variants(points: Points) -> tuple[str, ...]:
@@ -70,18 +71,44 @@ def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
     return settings
 
 
-def check_variants(variants: Sequence[str], points: Points) -> tuple[str, ...]:
-    """Return the variants, defaults when empty; refuse unknown or repeated ones."""
+def check_variants(
+    variants: Sequence[str], points: Points, recipe: Recipe | None = None
+) -> tuple[str, ...]:
+    """Return the variants, the defaults if empty; refuse unknown, repeated or equal ones.
+
+    Parameters
+    ----------
+    variants
+        The names of the variants.
+    points
+        All mix points of the model.
+    recipe
+        How to train; the default recipe if None. Its alpha decides if ``mixup`` equals ``input``.
+    """
     chosen = tuple(variants) or default_variants(points)
     for variant in chosen:
         _try(variant, points)
         if chosen.count(variant) > 1:
             raise InputError(f"the variant {variant!r} is given {chosen.count(variant)} times")
-    methods = {variant: _method_of(variant, points) for variant in chosen}
+    mixes = {variant: _mix_of(variant, points, recipe or Recipe()) for variant in chosen}
+    if not variants:  # a model without blocks has its input as the only place of "random"
+        return tuple(v for k, v in enumerate(chosen) if mixes[v] not in list(mixes.values())[:k])
     for one, other in combinations(chosen, 2):
-        if methods[one] and methods[one] == methods[other]:
+        if mixes[one] == mixes[other]:
             raise InputError(f"the variants {one!r} and {other!r} are the same: leave one out")
     return chosen
+
+
+def _mix_of(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
+    """Return where and how a variant mixes, with every setting in full: equal for equal mixes."""
+    at, settings = mix_points(variant, points), mixer_settings(variant, points, recipe)
+    usual = {"blend": Linear(), "partner": Permutation(), "probability": 1.0}
+    mix = {**usual, **settings, "at": at, "adapt": variant == "auto" and recipe.adapt}
+    if mix.get("alpha") is None and mix["blend"] == Linear() and "ratio" not in mix:
+        mix["alpha"] = [INPUT_ALPHA if point == "input" else HIDDEN_ALPHA for point in at]
+    elif mix.get("alpha") is not None:
+        mix["alpha"] = [mix["alpha"]] * len(at)
+    return mix
 
 
 def _method_of(variant: str, points: Points) -> Method | None:

@@ -4,8 +4,11 @@ Each worker trains with its own few threads, one run after another, and loads th
 """
 
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -47,7 +50,9 @@ def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | N
     )
     try:
         with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
-            for finished in parallel(jobs):
+            with _ignored_interrupts():
+                results = parallel(jobs)
+            for finished in results:
                 yield cast(tuple[RunConfig, str | None], finished)
     except TerminatedWorkerError as error:
         done, all_cells = len(study.finished()), len(list(study.cells()))
@@ -56,6 +61,22 @@ def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | N
             f"are finished in {study.folder}. Start the same command again to continue with the "
             "rest; --workers 1 needs the least memory"
         ) from error
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Start workers that ignore Ctrl-C, which reaches them too: their leader ends them.
+
+    Processes inherit that a signal is ignored. Only the main thread can set it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _work(

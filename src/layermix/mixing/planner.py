@@ -22,7 +22,7 @@ from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
 from layermix.mixing.ratio import Amount, Per
 from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
-from layermix.mixing.settings import PATIENCE, by_epoch, refuse_ignored, warn_of_no_epoch
+from layermix.mixing.settings import EpochReminder, by_epoch, refuse_ignored
 from layermix.mixing.streams import Streams, seed_of
 from layermix.mixing.targets import Remix
 
@@ -101,7 +101,8 @@ class Planner:
         law = {"alpha": alpha, "ratio": ratio, "per": per}
         pairs = {"partner": self.pairing, "remix": remix, "ranks": ranks}
         refuse_ignored(self._blend, {**law, **pairs})
-        self._by_epoch = by_epoch(**law, probability=probability, weights=weights)
+        changing = by_epoch(**law, probability=probability, weights=weights)
+        self._reminder = EpochReminder(changing) if changing else None
         self._probability, self._remix = probability, remix
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
@@ -148,12 +149,13 @@ class Planner:
         Warns
         -----
         UserWarning
-            Once, after 50 steps, where a setting goes by epochs and `next_epoch` was never called.
+            Once, if a setting depends on epochs and `next_epoch` was never called: when a larger
+            batch follows the last one of an epoch, at the latest after 10 steps.
         """
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
-        if self._by_epoch and self.clock.step == PATIENCE and not self.clock.begun:
-            warn_of_no_epoch(self._by_epoch)
+        if self._reminder and not self.clock.begun:
+            self._reminder.after(self.clock.step, batch_size)
         place = self._streams.locate()
         if self._ahead is None:
             of_batch = {"labels": labels, "inputs": inputs}

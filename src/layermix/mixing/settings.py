@@ -12,7 +12,7 @@ from layermix.errors import InputError
 from layermix.mixing.blends import Blend, Many
 from layermix.mixing.partners import Permutation
 
-PATIENCE = 50  # steps before an epoch must have begun: fewer may be a few plans drawn by hand
+PATIENCE = 10  # steps before an epoch must have begun: fewer may be a few plans drawn for a look
 
 # What a planner has where nothing is said.
 DEFAULTS: dict[str, Any] = {
@@ -60,11 +60,37 @@ def by_epoch(*, per: str, ratio: object, **settings: object) -> tuple[str, ...]:
     return tuple(f"{name}={value!r}" for name, value in changing.items())
 
 
-def warn_of_no_epoch(settings: tuple[str, ...]) -> None:
-    """Warn that steps follow one another, but no epoch was begun for the settings that go by it."""
-    warnings.warn(
-        f"{PATIENCE} steps were drawn and no epoch was begun, so that {' and '.join(settings)} "
-        "stays as at the start: call next_epoch() of the mixer at the start of each epoch",
-        UserWarning,
-        stacklevel=3,
-    )
+class EpochReminder:
+    """Warns once if settings depend on epochs, and steps are drawn without an epoch ever begun.
+
+    The first epoch begins before the first step. An epoch has ended unseen when, after batches of
+    one size, a smaller one is followed by one of that size: the last batch of an epoch is the
+    smaller one. Otherwise the length of an epoch is unknown, and `PATIENCE` steps must pass.
+
+    Parameters
+    ----------
+    settings
+        The settings that change by epoch, in words.
+    """
+
+    def __init__(self, settings: tuple[str, ...]) -> None:
+        self.settings = settings
+        self._sizes: list[int] = []  # of the batches, repetitions left out
+
+    def after(self, steps: int, batch_size: int) -> None:
+        """Warn, if it is due, at the draw of a batch after so many steps without an epoch."""
+        if not self.settings:
+            return
+        if self._sizes[-1:] != [batch_size]:
+            self._sizes.append(batch_size)
+        ended = len(self._sizes) == 3 and self._sizes[1] < self._sizes[0] == self._sizes[2]
+        if not ended and steps < PATIENCE:
+            return
+        warnings.warn(
+            f"{steps} steps were drawn and no epoch was begun, so that "
+            f"{' and '.join(self.settings)} stays as at the start: call next_epoch() of the mixer "
+            "at the start of each epoch",
+            UserWarning,
+            stacklevel=3,
+        )
+        self.settings = ()

@@ -5,6 +5,7 @@ from typing import Any
 
 from layermix.geometry.measures.measure import SHARE
 from layermix.lab.answer.bounds import beyond
+from layermix.lab.answer.claim import claim_pair
 from layermix.lab.answer.stats import BASELINES, LEVEL, estimate, least_p
 from layermix.lab.answer.words import (
     MEASURES,
@@ -99,7 +100,7 @@ def _views(finished: Results) -> list[str]:
 
 
 def _claim(finished: Results) -> list[str]:
-    if not {"final", "input"} <= finished.keys():
+    if claim_pair(list(finished)) is None:
         return []
     return [
         "That final beats input was asked beforehand: in the answer its p stands uncorrected, in "
@@ -113,8 +114,8 @@ def _power(finished: Results) -> list[str]:
     least = least_p(seeds)
     if least >= LEVEL:
         return [
-            f"With {seeds_word(seeds)} the exact test cannot give less than p = {least:.3g}, so "
-            "nothing can be shown at the 0.05 level; it takes 6 seeds or more."
+            f"{seeds_word(seeds)} {'is' if seeds == 1 else 'are'} too few to tell: the exact test "
+            f"cannot give less than p = {least:.3g}, and p < 0.05 takes 6 seeds or more."
         ]
     if compared * least >= LEVEL:
         return [

@@ -14,10 +14,14 @@ _LEFT_OUT = {
     "label_column": "found by type and name",
     "alpha": "1 at the input, 2 elsewhere",
 }
+CHOSEN_TEXT = {
+    "balanced": "class-balanced",
+    "stratified": "stratified, for a class has too few images to balance them",
+}
 _NOT_CUDA = ("cpu", "mps")  # what `conditions` calls a device that has no name
 
 
-def used_settings(study: Study, run: dict[str, Any]) -> dict[str, Any]:
+def used_settings(study: Study, run: dict[str, Any], chosen: str | None = None) -> dict[str, Any]:
     """Return every setting by its name on the command line, with the value that it had.
 
     Parameters
@@ -26,10 +30,14 @@ def used_settings(study: Study, run: dict[str, Any]) -> dict[str, Any]:
         The study.
     run
         The ``config.json`` of one of its runs, whose recipe is complete.
+    chosen
+        How its training images were chosen (see `Dataset`); None in older runs.
     """
     asked = flat(as_json(study.config))
     used = {k: _LEFT_OUT.get(k) if value is None else value for k, value in asked.items()}
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
+    if asked["train_size"] is not None and chosen in CHOSEN_TEXT:
+        used["train_size"] = f"{asked['train_size']}, {CHOSEN_TEXT[chosen]}"
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     for name in filter(is_method, used.get("variants") or ()):

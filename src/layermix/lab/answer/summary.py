@@ -125,7 +125,9 @@ def summarise(study: Study) -> Summary:
         command=compare_command(study.config),
         config={
             "asked": as_json(study.config),
-            "used": used_settings(study, read_json(study.path(finished[0]) / "config.json")),
+            "used": used_settings(
+                study, read_json(study.path(finished[0]) / "config.json"), first.get("chosen")
+            ),
         },
         conditions=study.conditions,
     )

@@ -1,20 +1,25 @@
 """The answer in words: which place to mix won, by how much, and does *final beats input* hold?
 
-The winner is chosen on validation data and judged on test data. The claim is one question asked
-beforehand, so its p-value is not corrected: it holds (or fails) where the 95% interval of the
-paired test difference lies above (or below) zero and the sign-flip test gives p < 0.05.
+The winner is chosen on validation data and judged on test data. A variant that mixes is compared
+with no mixing; no mixing is compared with the best variant that mixes, chosen in the same way.
 """
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal
 
+from layermix.lab.answer.claim import (
+    Accuracy,
+    Status,
+    difference,
+    is_same,
+    is_too_few,
+    judge_claim,
+    point_interval,
+    status_of,
+    too_few,
+)
 from layermix.lab.answer.notes import Results, notes, runs_done
-from layermix.lab.answer.stats import LEVEL, Difference, Estimate, differences
-from layermix.lab.answer.words import interval, listed, p_name, percentage_points, place, seeds_word
-
-Status = Literal["holds", "fails", "undecided", "not tested"]
-Accuracy = dict[str, dict[int, float]]
+from layermix.lab.answer.words import place, seeds_word
 
 
 @dataclass(frozen=True)
@@ -57,18 +62,21 @@ def judge(data: str, net: str, sizes: dict[str, int], results: Results) -> Verdi
     """
     done, planned = runs_done(results), len(results) * sizes["seeds"]
     finished = done == planned
-    winner = max((name for name in results if results[name]), key=lambda n: _merit(results, n))
+    winner = _best(results, list(results))
+    assert winner is not None
+    mixing = [name for name in results if name != "none"]
+    rival = "none" if winner != "none" else _best(results, mixing)
     accuracy = accuracy_by_seed(results)
     setting = (
         f"{'On' if finished else 'So far, on'} {data} with {net}, {sizes['train']:,} training "
         f"images and {seeds_word(len(results[winner]), sizes['seeds'])}"
     )
     first = [] if finished else [f"This study is not finished: {done} of {planned} runs are done."]
-    claim, about_claim = _claim(accuracy, list(results), finished)
+    claim, about_claim = judge_claim(accuracy, list(results), finished)
     return Verdict(
         winner=winner,
         claim=claim,
-        sentences=[*first, f"{setting}, {_win(winner, accuracy, finished)}", about_claim],
+        sentences=[*first, f"{setting}, {_win(winner, rival, accuracy, finished)}", about_claim],
         notes=notes(sizes, results),
     )
 
@@ -82,12 +90,10 @@ def accuracy_by_seed(results: Results) -> Accuracy:
     }
 
 
-def point_interval(found: Estimate) -> str:
-    """Return a difference in percentage points with its interval."""
-    mean = f"{percentage_points(found.mean)} points"
-    if found.low is None:
-        return f"{mean} (one seed, no interval)"
-    return f"{mean} (95% interval {interval(found, percentage_points)})"
+def _best(results: Results, names: list[str]) -> str | None:
+    """Return the best of some variants on validation data; None if none has a finished run."""
+    begun = [name for name in names if results[name]]
+    return max(begun, key=lambda name: _merit(results, name), default=None)
 
 
 def _merit(results: Results, name: str) -> tuple[float, float]:
@@ -95,85 +101,25 @@ def _merit(results: Results, name: str) -> tuple[float, float]:
     return fmean(run["accuracy"] for run in val), -fmean(run["nll"] for run in val)
 
 
-def _win(winner: str, accuracy: Accuracy, finished: bool) -> str:
+def _win(winner: str, rival: str | None, accuracy: Accuracy, finished: bool) -> str:
+    """Return how the winner compares with its rival on test data."""
     found = f"{fmean(accuracy[winner].values()):.2%} test accuracy"
-    rival = "none" if winner != "none" else "input"
-    gap = _difference(accuracy, winner, rival)
-    if gap is None:
+    gap = difference(accuracy, winner, rival) if rival else None
+    if rival is None or gap is None:
         return f"{place(winner)} is best on validation data, with {found}."
-    if _same(gap):
-        return (
-            f"no winner is shown. Best on validation data is {place(winner)}, with {found}, the "
-            f"same as {place(rival)} on every seed."
-        )
-    found = f"{found}, {point_interval(gap.estimate)} against {place(rival)}"
+    other = place(rival) if rival == "none" else f"{place(rival)}, the best variant that mixes"
+    best = f"no winner is shown. Best on validation data is {place(winner)}, with {found}"
+    against = f"{point_interval(gap.estimate)} against {other}"
+    if is_same(gap):
+        return f"{best}, the same on every seed as {other}."
+    doubt = too_few(gap) if is_too_few(gap) else "a difference that noise alone could make"
     return {
         "holds": (
             f"{place(winner)} {'won' if finished else 'leads'}: best on validation data, it has "
-            f"{found}."
+            f"{found}, {against}."
         ),
-        "fails": f"{place(winner)} is best on validation data, but not on test data: {found}.",
-        "undecided": (
-            f"no winner is shown. Best on validation data is {place(winner)}, with {found}, a "
-            "difference that noise alone could make."
+        "fails": (
+            f"{place(winner)} is best on validation data, but not on test data: {found}, {against}."
         ),
-    }[_status(gap)]
-
-
-def _claim(accuracy: Accuracy, planned: list[str], finished: bool) -> tuple[Status, str]:
-    gap = _difference(accuracy, "final", "input")
-    if gap is None:
-        return "not tested", f"The claim that final beats input {_untested(accuracy, planned)}."
-    status, here = _status(gap), "here" if finished else "so far"
-    verb = {
-        "holds": f"holds {here}",
-        "fails": f"fails {here}: the input is better",
-        "undecided": f"is undecided {here}",
-    }[status]
-    claim = f"The claim that mixing at the final layer beats mixing at the input {verb}:"
-    if _same(gap):
-        return status, f"{claim} final and input have the same test accuracy on every seed."
-    return status, (
-        f"{claim} final minus input is {point_interval(gap.estimate)}, {p_name(gap.estimate.n)} = "
-        f"{gap.p:.3g}."
-    )
-
-
-def _untested(accuracy: Accuracy, planned: list[str]) -> str:
-    """Return why there is no difference between final and input."""
-    if absent := [name for name in ("final", "input") if name not in planned]:
-        return f"was not tested: it needs both, mixed plainly, and {_are(absent)} of this study"
-    if waiting := [name for name in ("final", "input") if name not in accuracy]:
-        return f"is not tested yet: {_have(waiting)} no finished run"
-    return "is not tested yet: the two share no finished seed"
-
-
-def _are(names: list[str]) -> str:
-    if len(names) == 1:
-        return f"{names[0]} is no variant"
-    return f"{listed(names)} are no variants"
-
-
-def _have(names: list[str]) -> str:
-    return f"{listed(names)} {'has' if len(names) == 1 else 'have'}"
-
-
-def _difference(accuracy: Accuracy, variant: str, baseline: str) -> Difference | None:
-    if variant not in accuracy or baseline not in accuracy:
-        return None
-    pair = {name: accuracy[name] for name in (variant, baseline)}
-    return next(iter(differences(pair, baseline)), None)
-
-
-def _same(gap: Difference) -> bool:
-    return not any(gap.estimate.values)
-
-
-def _status(gap: Difference) -> Literal["holds", "fails", "undecided"]:
-    low, high = gap.estimate.low, gap.estimate.high
-    if gap.p < LEVEL and low is not None and high is not None:
-        if low > 0:
-            return "holds"
-        if high < 0:
-            return "fails"
-    return "undecided"
+        "undecided": f"{best}, {against}; {doubt}.",
+    }[status_of(gap)]

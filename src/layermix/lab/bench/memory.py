@@ -4,7 +4,9 @@ What a process takes depends on how its C library keeps what was freed. The tens
 exactly, allocation by allocation, so that two things can be told apart by a thousandth.
 """
 
+import ctypes
 import math
+import sys
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -13,7 +15,6 @@ from typing import Any
 import torch
 
 from layermix.lab.bench.profiler import profiler
-from layermix.lab.training.cpu import give_back_memory
 
 _STATUS, _REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -27,7 +28,7 @@ def peak_memory(thing: Callable[[], object], device: str = "cpu") -> float:
         return _peak_on_gpu(thing)
     if not _REFS.exists():
         return math.nan
-    give_back_memory()  # taken again, freed memory would not be seen to grow
+    _give_back_memory()  # taken again, freed memory would not be seen to grow
     before = _kilobytes("VmRSS")
     _REFS.write_text("5")  # forget the peak so far
     thing()
@@ -60,3 +61,10 @@ def _peak_on_gpu(thing: Callable[[], object]) -> float:
 def _kilobytes(name: str) -> int:
     (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1])
+
+
+def _give_back_memory() -> None:
+    """Hand freed memory back to the system, if the C library is glibc."""
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if library is not None and hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 Row = dict[str, str | float]
 
@@ -46,12 +47,12 @@ class Table:
 
     def to_rich(self) -> RichTable:
         """Return a table for a terminal."""
-        found = RichTable(title=self.title)
+        found = RichTable(title=Text(self.title, style="table.title"))
         for name in self.rows[0]:
             justify = "left" if name == "what" else "right"
             found.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
-            found.add_row(*map(_cell, row.values()))
+            found.add_row(*(Text(_cell(value)) for value in row.values()))
         return found
 
 

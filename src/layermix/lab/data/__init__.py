@@ -14,7 +14,9 @@ from layermix.lab.data.cache import cached, folder_state, read_images, write_ima
 from layermix.lab.data.dataset import Dataset, Images, Split
 from layermix.lab.data.digits import digits
 from layermix.lab.data.hub import hub
-from layermix.lab.data.split import balanced, three_way, watch_batch
+from layermix.lab.data.labels import encode_labels
+from layermix.lab.data.measured import adapt_batch, watch_batch
+from layermix.lab.data.split import balanced, three_way
 
 __all__ = [
     "Batches",
@@ -23,9 +25,11 @@ __all__ = [
     "Images",
     "Normalise",
     "Split",
+    "adapt_batch",
     "balanced",
     "crop_and_flip",
     "default_augmentation",
+    "encode_labels",
     "load",
     "read_images",
     "watch_batch",
@@ -45,7 +49,8 @@ class DataConfig:
     """`digits`, a hub id such as `uoft-cs/cifar10`, a folder of parquet files or images, or a
     decoded data set, NAME.safetensors."""
     train_size: int | None = None
-    """Class-balanced number of training images; all when left out."""
+    """Number of training images, class-balanced, or stratified if a class has too few; all when
+    left out."""
     image_size: int | None = None
     """Resize every image to this height and width in pixels."""
     image_column: str | None = None

@@ -3,13 +3,18 @@
 Shapes: N images, C channels, H height, W width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.lab.data.labels import Labels, encode_labels
+
+Chosen = Literal["all", "balanced", "stratified"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,25 @@ class Images:
     splits: dict[str, Split]
     classes: tuple[str, ...]
 
+    @classmethod
+    def of(cls, splits: Mapping[str, tuple[Tensor, Labels]]) -> "Images":
+        """Return a data set of images and labels, which may be integers or class names.
+
+        Parameters
+        ----------
+        splits
+            For each split, ``"train"`` among them, its images, uint8 (N, C, H, W), and its labels,
+            (N,): a tensor, an array or a list. Names become classes in sorted order.
+
+        Raises
+        ------
+        InputError
+            For images or labels of another kind or shape.
+        """
+        labels, classes = encode_labels({name: own for name, (_, own) in splits.items()})
+        parts = {name: Split(images, labels[name]) for name, (images, _) in splits.items()}
+        return cls(parts, classes)
+
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
             if not len(split):
@@ -89,12 +113,23 @@ class Dataset:
 
     The test split is for the one look after the last epoch; everything that is chosen is chosen
     on the validation split.
+
+    Attributes
+    ----------
+    train, val, test
+        The three splits.
+    classes
+        Names of the classes; label k is ``classes[k]``.
+    chosen
+        How the training images were chosen: all that there are; as many of each class; or as many
+        as its share, where a class has too few images for equal numbers.
     """
 
     train: Split
     val: Split
     test: Split
     classes: tuple[str, ...]
+    chosen: Chosen = "all"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -105,4 +140,4 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """Return the data on `device`."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
-        return Dataset(train, val, test, self.classes)
+        return Dataset(train, val, test, self.classes, self.chosen)

@@ -3,16 +3,17 @@
 A hub id, a folder of parquet files, or a folder of images with one sub-folder for each class.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
 from layermix.lab.data.dataset import Images, Split
 from layermix.lab.data.decode import decode
+from layermix.lab.data.labels import encode_labels
 
 _IMAGE_NAMES = ("img", "image")
 _LABEL_NAMES = ("label", "labels", "fine_label")
@@ -45,18 +46,14 @@ def hub(
     """
     tables = load_tables(source)
     first = tables["train"] if "train" in tables else next(iter(tables.values()))
-    image_column = image_column or _image_column(first.features)
+    image_column = image_column or _image_column(first.features, source)
     label_column = label_column or label_column_of(first.features)
     for column in (image_column, label_column):
         if column not in first.features:
             raise unknown("column", column, first.features)
     images = decode(tables, image_column, image_size)
-    splits = {
-        name: Split(images[name], labels_of(table, name, label_column))
-        for name, table in tables.items()
-    }
-    labels = [split.labels for split in splits.values()]
-    return Images(splits, classes_of(first.features[label_column], labels))
+    labels, classes = labels_of(tables, label_column)
+    return Images({name: Split(images[name], labels[name]) for name in tables}, classes)
 
 
 def load_tables(source: str) -> dict[str, Any]:
@@ -73,7 +70,8 @@ def load_tables(source: str) -> dict[str, Any]:
     if not folder.exists() and (folder.is_absolute() or source.startswith((".", "~"))):
         raise _cannot_load(source, "there is no such folder")
     try:
-        tables = datasets.load_dataset(source)
+        # A folder's full path, for "text" or "csv" alone would name a reader of datasets.
+        tables = datasets.load_dataset(str(folder.resolve()) if folder.is_dir() else source)
     except Exception as error:  # datasets raises a dozen kinds
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise _cannot_load(source, lines[0].rstrip(" .:")) from error
@@ -94,9 +92,15 @@ def holds_images(source: str) -> bool:
     return "Image" in kinds or any(name in features for name in _IMAGE_NAMES)
 
 
-def _image_column(features: Any) -> str:
+def _image_column(features: Any, source: str) -> str:
     found = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
     named = [name for name in _IMAGE_NAMES if name in features]
+    if not found and not named:
+        raise InputError(
+            f"studies train on images so far, but none of the columns {list(features)} of "
+            f"{source!r} is known to hold images. If one does, name it with --image-column; "
+            "texts are for `layermix profile`"
+        )
     return _only(found or named, features, "image")
 
 
@@ -116,21 +120,29 @@ def _only(found: list[str], features: Any, what: str) -> str:
     )
 
 
-def classes_of(kind: Any, labels: list[Tensor]) -> tuple[str, ...]:
-    """Return the names of the classes, numbers where a column has none."""
-    names = getattr(kind, "names", None)
-    if names:
-        return tuple(names)
-    highest = max(int(each.max()) for each in labels)
-    return tuple(str(label) for label in range(highest + 1))
+def labels_of(tables: Mapping[str, Any], column: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the labels of all splits, int64 (N,) each, and the names of the classes.
 
+    Class names in place of integers are encoded in sorted order (see `encode_labels`).
 
-def labels_of(table: Any, split: str, column: str) -> Tensor:
-    """Return the labels of a split, int64 (N,)."""
-    labels = np.asarray(table[column][:])
-    if labels.dtype.kind not in "iu":
+    Parameters
+    ----------
+    tables
+        Tables of `datasets`, by split.
+    column
+        Name of the column of labels.
+
+    Raises
+    ------
+    InputError
+        For labels that are neither integers nor names, or are missing.
+    """
+    values = {name: np.asarray(table[column][:]) for name, table in tables.items()}
+    try:
+        labels, classes = encode_labels(values)
+    except InputError as error:
         raise InputError(
-            f"column {column!r} of split {split!r} holds {labels.dtype} values, but labels must "
-            "be integer classes: name another with --label-column"
-        )
-    return torch.from_numpy(labels.astype(np.int64))
+            f"column {column!r}: {error}, or name another with --label-column"
+        ) from error
+    named = next(iter(tables.values())).features[column]
+    return labels, tuple(getattr(named, "names", None) or classes)

@@ -1,8 +1,8 @@
 """Cut the splits a run needs out of those a source has, the same way every time.
 
 What a source lacks is cut in proportion to how frequent each class is; what is asked for by size
-holds every class equally often. No cut depends on a run's seed, so that all runs of a study see
-the same images.
+holds every class equally often, or in proportion if a class has too few images. No cut depends on a
+run's seed, so that all runs of a study see the same images.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.lab.data.dataset import Dataset, Images, Split
+from layermix.lab.data.dataset import Chosen, Dataset, Images, Split
 
 _SEED = 20190601
 _VAL_SHARE, _VAL_MOST = 0.1, 2000
 _TEST_SHARE = 1 / 3
-_WATCHED, _WATCHED_OF_CLASS = 256, 4
 
 
 def three_way(images: Images, train_size: int | None) -> Dataset:
@@ -33,13 +32,14 @@ def three_way(images: Images, train_size: int | None) -> Dataset:
     images
         The data set as its source delivers it.
     train_size
-        Number of training images, class-balanced; all that are left over when None.
+        Number of training images: as many of each class, or, where a class has too few for that,
+        of each class in proportion to its frequency. All that are left over when None.
 
     Raises
     ------
     InputError
         When there is no training split, a class has too few images to be in every split, or
-        `train_size` images cannot be class-balanced.
+        `train_size` is more than there are, or too few for every class.
     """
     splits = dict(images.splits)
     if "train" not in splits:
@@ -56,9 +56,30 @@ def three_way(images: Images, train_size: int | None) -> Dataset:
         size = min(_VAL_MOST, round(len(train) * _VAL_SHARE))
         part = stratified(train.labels, size, len(classes), least=2)
         splits["validation"], train = _divide(train, part)
+    chosen: Chosen = "all"
     if train_size is not None:
-        train = train[balanced(train.labels, train_size, len(classes), classes)]
-    return Dataset(train, splits["validation"], splits["test"], classes)
+        train, chosen = _subset(train, train_size, classes)
+    return Dataset(train, splits["validation"], splits["test"], classes, chosen)
+
+
+def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, Chosen]:
+    """Return a subset of the training images, balanced if the classes allow it, and which it is."""
+    count, counts = len(classes), _counts(train.labels, len(classes))
+    if size > len(train):
+        raise InputError(
+            f"train_size is {size}, but there are {len(train)} training images: ask for "
+            f"{len(train)} or fewer"
+        )
+    if (counts >= _even(count, size)).all() or not counts.min() or size < count:
+        return train[balanced(train.labels, size, count, classes)], "balanced"
+    rng = np.random.default_rng(_SEED)
+    wanted = _proportional(counts, size, rng.permutation(count)).clip(1, counts)
+    while excess := wanted.sum() - size:  # the bounds of rare classes changed the sum
+        if excess > 0:
+            wanted[wanted.argmax()] -= 1
+        else:
+            wanted[(counts - wanted).argmax()] += 1
+    return train[_choose(train.labels, wanted, rng)], "stratified"
 
 
 def stratified(
@@ -123,9 +144,7 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
         raise InputError(
             f"{size} examples cannot cover {num_classes} classes: ask for {num_classes} or more"
         )
-    rng = np.random.default_rng(_SEED)
-    wanted = _proportional(np.ones(num_classes, np.int64), size, rng.permutation(num_classes))
-    counts = _counts(labels, num_classes)
+    wanted, counts = _even(num_classes, size), _counts(labels, num_classes)
     if (counts < wanted).any():
         rarest = int(np.where(counts < wanted, counts, len(labels)).argmin())
         have = int(counts[rarest])
@@ -134,36 +153,14 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
             f"a balanced subset of {size} needs {wanted[rarest]} examples of class "
             f"{repr(names[rarest]) if names else rarest}, but there are {have}: {remedy}"
         )
+    rng = np.random.default_rng(_SEED)
+    rng.permutation(num_classes)  # as `_even` drew it; the rest of the stream chooses the images
     return _choose(labels, wanted, rng)
 
 
 def cut(split: Split, size: int, num_classes: int) -> tuple[Split, Split]:
     """Return a balanced part of `size` images and the rest."""
     return _divide(split, balanced(split.labels, size, num_classes))
-
-
-def watch_batch(data: Dataset) -> Split:
-    """Choose the fixed batch of validation images on which geometry is watched.
-
-    Each class as often as any other (or once more or less): 256 images in all, or 4 of each of
-    more than 64 classes, but of no class more than the rarest has.
-
-    Raises
-    ------
-    InputError
-        When a class has fewer than 2 validation images: SNNL compares pairs of a class.
-    """
-    count = len(data.classes)
-    of_class = _counts(data.val.labels, count)
-    rarest = int(of_class.argmin())
-    if of_class[rarest] < 2:
-        raise InputError(
-            f"the validation split has {of_class[rarest]} of class {data.classes[rarest]!r}, but "
-            "SNNL compares pairs and needs 2 or more of each class: give a larger validation "
-            "split, or more images of that class"
-        )
-    size = min(int(of_class[rarest]) * count, max(_WATCHED, _WATCHED_OF_CLASS * count))
-    return data.val[balanced(data.val.labels, size, count)]
 
 
 def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...]) -> None:
@@ -191,6 +188,12 @@ def _proportional(counts: np.ndarray, size: int, order: np.ndarray) -> np.ndarra
     ranked = order[np.argsort(-remainders[order], kind="stable")]
     shares[ranked[: size - shares.sum()]] += 1
     return shares
+
+
+def _even(num_classes: int, size: int) -> np.ndarray:
+    """Divide `size` evenly, int64 (K,); which classes get one more is the same every time."""
+    order = np.random.default_rng(_SEED).permutation(num_classes)
+    return _proportional(np.ones(num_classes, np.int64), size, order)
 
 
 def _choose(labels: Tensor, wanted: np.ndarray, rng: np.random.Generator) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
-from layermix.lab.data.hub import classes_of, label_column_of, labels_of, load_tables
+from layermix.lab.data.hub import label_column_of, labels_of, load_tables
 
 _TEXT_NAMES = ("text", "sentence", "content")
 _STRINGS = ("string", "large_string", "string_view")
@@ -40,7 +40,7 @@ class TextData(NamedTuple):
 def load_texts(
     source: str, text_column: str | None = None, label_column: str | None = None
 ) -> TextData:
-    """Load a data set of texts with integer classes.
+    """Load a data set of texts with classes, given as integers or by name.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def load_texts(
     for column in (text_column, label_column):
         if column not in features:
             raise unknown("column", column, features)
-    labels = {name: labels_of(table, name, label_column) for name, table in tables.items()}
+    labels, classes = labels_of(tables, label_column)
     splits = {
         name: Texts([str(text) for text in table[text_column]], labels[name])
         for name, table in tables.items()
     }
-    return TextData(splits, classes_of(features[label_column], list(labels.values())))
+    return TextData(splits, classes)
 
 
 def text_column_of(features: Any) -> str:

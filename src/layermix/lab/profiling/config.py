@@ -15,9 +15,9 @@ from layermix.geometry.profiles.pooling import Pool
 class ProfileConfig:
     """What to profile, and on what."""
 
-    model: str = "resnet-small"
-    """resnet-small, resnet18, preactresnet18, mlp, timm:NAME, transformers:CONFIG (a folder) or
-    package.module:factory."""
+    net: str = "resnet-small"
+    """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, transformers:CONFIG (a folder)
+    or package.module:factory."""
     weights: Path | None = None
     """Safetensors file of the weights; random ones when left out."""
     run: Path | None = None

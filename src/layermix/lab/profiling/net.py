@@ -32,7 +32,7 @@ def load_net(
         Channels, height and width of the images; None for texts.
     """
     with torch_seed(config.seed):
-        model = build(config.model, config.classes or classes, image_shape)
+        model = build(config.net, config.classes or classes, image_shape)
     notices = []
     if config.classes not in (None, classes):
         notices.append(

@@ -15,7 +15,7 @@ from layermix.lab.profiling.config import ProfileConfig, Subject, refuse
 from layermix.lab.profiling.net import load_net
 from layermix.lab.store import read_json
 
-_OF_RUN = ("model", "weights", "data", "classes", "image_size", "image_column", "label_column")
+_OF_RUN = ("net", "weights", "data", "classes", "image_size", "image_column", "label_column")
 
 
 def of_run(config: ProfileConfig, folder: Path) -> Subject:
@@ -27,7 +27,7 @@ def of_run(config: ProfileConfig, folder: Path) -> Subject:
     refuse(config, ("text_column", "tokenizer"), why, " or --run")
     run, weights = read_json(folder / "config.json"), folder / "weights.safetensors"
     source = DataConfig(**run["data"])
-    config = replace(config, model=run["net"], weights=weights, data=source.data)
+    config = replace(config, net=run["net"], weights=weights, data=source.data)
     return _subject(config, lab_data.load(source), None)
 
 

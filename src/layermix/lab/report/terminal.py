@@ -26,14 +26,15 @@ _COLUMNS = ("seeds", "accuracy", "95% interval", "− none", "p", "p Holm", "NLL
 
 def table(summary: Summary) -> Table:
     """Return a table of all variants: test accuracy, its gain over no mixing, NLL and time."""
-    found = Table(title=f"{summary.data}, {summary.net}: test data, mean over seeds")
+    title = f"{summary.data}, {summary.net}: test data, mean over seeds"
+    found = Table(title=Text(title, style="table.title"))
     found.add_column("variant", overflow="fold")
     for name in _COLUMNS:
         found.add_column(name, justify="right")
     for name, seeds, row in summary.rows():
         style = "bold" if name == summary.verdict.winner else None
         cells = _cells(summary, row) if row else [ABSENT] * (len(_COLUMNS) - 1)
-        found.add_row(name, seeds, *cells, style=style)
+        found.add_row(Text(name), seeds, *cells, style=style)
     return found
 
 

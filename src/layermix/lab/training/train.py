@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from layermix.attach import Mixer
 from layermix.errors import RunError
 from layermix.geometry import auto_weights
-from layermix.lab.data import Batches, Dataset, Normalise, watch_batch
+from layermix.lab.data import Batches, Dataset, Normalise, adapt_batch, watch_batch
 from layermix.lab.training.evaluate import measures, predict, predict_views
 from layermix.lab.training.feature_loss import FeatureLoss
 from layermix.lab.training.lookahead import Lookahead
@@ -42,8 +42,8 @@ class Trainer:
     seed
         Seed of the run.
     adapt
-        Mix at each point as often as its classes are found apart whenever geometry is measured;
-        the mix points are the watched ones then.
+        Mix at each point as often as its classes are apart, measured anew whenever geometry is
+        watched, on training images: validation data choose the winner and must not shape a run.
     how
         How to mix there, as arguments of a `Mixer`; as the recipe says when left out.
     """
@@ -74,11 +74,14 @@ class Trainer:
             self.feature_loss = FeatureLoss(
                 self.model, recipe.snnl_at, recipe.snnl_weight, few, mix_at
             )
-        self.mixer, self.adapt = None, adapt
+        self.mixer = None
         if mix_at:
             settings = recipe.mixing() if how is None else how
             self.mixer = Mixer(self.model, mix_at, seed=streams.mix, rank=0, **settings)
         self.watch = Watch(model, watch_batch(data), self.normalise, watch_at)
+        self.adapt = None
+        if self.mixer and adapt:
+            self.adapt = Watch(model, adapt_batch(data), self.normalise, mix_at)
         self.steps = recipe.epochs * len(self.batches)
         self.step = 0
         self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
@@ -106,7 +109,7 @@ class Trainer:
             views=self._views(),
             val=self._measure("val"),
             seconds=seconds,
-            geometry_seconds=self.watch.seconds,
+            geometry_seconds=self.watch.seconds + (self.adapt.seconds if self.adapt else 0.0),
             images_per_second=self.steps * self.batches.size / seconds,
             model=self.net,
             features=features,
@@ -169,8 +172,9 @@ class Trainer:
         whole = self.recipe.geometry and (last or self.mixer is None)
         found = self.watch.geometry() if whole else self.watch.snnl()
         if self.mixer and self.adapt:
+            snnl = self.adapt.snnl()["snnl"]
             found["weights"] = auto_weights(
-                {point: each["value"] / each["chance"] for point, each in found["snnl"].items()}
+                {point: each["value"] / each["chance"] for point, each in snnl.items()}
             )
             self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
