@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from layermix.attach.batch import Batch
 from layermix.attach.mixpoint import MixPoint, names_of
 from layermix.attach.probe import Probe
+from layermix.attach.registry import register_after, register_before
 from layermix.attach.site import as_module, find, unwrap
 from layermix.attach.tape import Slot, Tape, install
 from layermix.errors import InputError, unknown
+
+_OF_HOOKS = ("_sites", "_tape", "_slots", "_handles")
 
 
 class Capture:
@@ -73,23 +76,40 @@ class Capture:
         if not names:
             raise InputError("no mix point was given: name at least one, for example 'final'")
         self.model = as_module(model)
+        self._names, self._always, self._batch_dim = names, always, batch_dim
+        self._attach()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings; a copy of capture and model together gets hooks of its own."""
+        return {k: v for k, v in vars(self).items() if k not in _OF_HOOKS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def __getattr__(self, name: str) -> Any:
+        """Register the hooks of a copy when it is first used."""
+        if name in _OF_HOOKS and "_names" in vars(self):
+            self._attach()
+            return vars(self)[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _attach(self) -> None:
         inner = unwrap(self.model)
-        self._sites = {name: find(inner, name) for name in names}
-        self._batch_dim = batch_dim
-        self._tape = Tape(always)
+        self._sites = {name: find(inner, name) for name in self._names}
+        self._tape = Tape(self._always)
         self._slots = {name: Slot(name, self._tape) for name in self._sites}
         self._tape.slots = list(self._slots.values())
         # The tape starts before, and stops after, the hooks of sites at the model itself.
         self._handles = [
-            inner.register_forward_pre_hook(self._tape.begin),
+            register_before(inner, self._tape.begin, with_kwargs=False),
             *(install(site, self._slots[name]) for name, site in self._sites.items()),
-            inner.register_forward_hook(self._tape.end, always_call=True),
+            register_after(inner, self._tape.end, always_call=True),
         ]
 
     @property
     def names(self) -> tuple[str, ...]:
         """The mix points whose features are kept."""
-        return tuple(self._slots)
+        return tuple(dict.fromkeys(self._names))
 
     def __getitem__(self, point: str) -> Tensor:
         """Return the features of a mix point, shape (B, ...), from the last training forward.

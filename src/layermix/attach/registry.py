@@ -26,16 +26,18 @@ class ModelHook:
     """Base class of objects whose bound methods are registered as hooks."""
 
 
-def register_before(module: nn.Module, hook: Any, prepend: bool = False) -> RemovableHandle:
-    """Register a forward pre-hook that gets keyword arguments; a bound method of a `ModelHook`."""
+def register_before(
+    module: nn.Module, hook: Any, *, with_kwargs: bool = True, prepend: bool = False
+) -> RemovableHandle:
+    """Register a forward pre-hook, a bound method of a `ModelHook`."""
     _leave_hooks_out_of_copies()
-    return module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
+    return module.register_forward_pre_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
 
 
-def register_after(module: nn.Module, hook: Any) -> RemovableHandle:
-    """Register a forward hook; a bound method of a `ModelHook`."""
+def register_after(module: nn.Module, hook: Any, *, always_call: bool = False) -> RemovableHandle:
+    """Register a forward hook, a bound method of a `ModelHook`."""
     _leave_hooks_out_of_copies()
-    return module.register_forward_hook(hook)
+    return module.register_forward_hook(hook, always_call=always_call)
 
 
 def remove_hooks(model: nn.Module) -> None:

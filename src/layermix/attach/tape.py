@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from layermix.attach.registry import ModelHook, register_after, register_before
 from layermix.attach.site import Site
 from layermix.attach.state import in_backward
 from layermix.attach.structure import main_input, main_tensor
 from layermix.errors import InputError
 
 
-class Tape:
+class Tape(ModelHook):
     """What the hooks of one capture share: is a forward under way that counts?"""
 
     def __init__(self, always: bool = False) -> None:
@@ -52,7 +53,7 @@ class Tape:
         return Tape, ()
 
 
-class Slot:
+class Slot(ModelHook):
     """What passed one site in the last forward, and the hook that kept it."""
 
     def __init__(self, point: str, tape: Tape) -> None:
@@ -140,5 +141,5 @@ class Slot:
 def install(site: Site, slot: Slot) -> torch.utils.hooks.RemovableHandle:
     """Put the hook of one site into the model, for good."""
     if site.side == "before":
-        return site.module.register_forward_pre_hook(slot.before, with_kwargs=True)
-    return site.module.register_forward_hook(slot.after)
+        return register_before(site.module, slot.before)
+    return register_after(site.module, slot.after)
