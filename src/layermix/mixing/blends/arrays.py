@@ -76,6 +76,13 @@ def weighed(
     return (ratio * first).addcmul_(rest, second).to(own.dtype)
 
 
+def weighed_by_number(own: Tensor, other: Tensor, ratio: float) -> Tensor:
+    """Return ``ratio * own + (1 - ratio) * other``, in few operations."""
+    if ratio in (0, 1):
+        return own if ratio else other
+    return torch.add(ratio * own, other, alpha=1 - ratio)
+
+
 def times(weight: Tensor, values: Tensor) -> Tensor:
     """Return ``weight * values``, which is 0 where the weight is 0, even for infinite values."""
     return weight * (values if without_zeros(weight) else _unless_zero(weight, values))
@@ -83,9 +90,12 @@ def times(weight: Tensor, values: Tensor) -> Tensor:
 
 def without_zeros(weight: Tensor) -> bool:
     """Return True if no weight is 0; False where checking the values is not free."""
-    if type(weight) is not Tensor or not weight.is_cpu or traced():
-        return False
-    return bool(weight.all())
+    return readable(weight) and bool(weight.all())
+
+
+def readable(weight: Tensor) -> bool:
+    """Return True if the values of a tensor that is not learned can be read without waiting."""
+    return type(weight) is Tensor and weight.is_cpu and not weight.requires_grad and not traced()
 
 
 def traced() -> bool:

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import along, times, traced, weighed
+from layermix.mixing.blends.arrays import along, readable, times, traced, weighed
 from layermix.mixing.blends.bags import Bags, bags_of
 from layermix.mixing.device import moved
 
@@ -71,7 +71,7 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        partial = bool(are_partial(ratio))
+        partial = are_partial(ratio)
         if across or type(partner) is not Tensor or not partner.is_cpu or traced():
             return cls(ratio, partner, partial=partial)
         check_partner(partner)
@@ -201,18 +201,12 @@ def _has_tangent(x: Tensor) -> bool:
     return forward_ad.unpack_dual(x).tangent is not None
 
 
-def are_partial(ratio: Tensor) -> Tensor | bool:
-    """Return True for each ratio of a plan that is neither 0 nor 1 in float32 anywhere.
-
-    Parameters
-    ----------
-    ratio
-        Float () or (B,); False is returned where its values cannot be read without waiting.
-    """
-    if type(ratio) is not Tensor or not ratio.is_cpu or traced():
+def are_partial(ratio: Tensor) -> bool:
+    """Return True if no ratio, () or (B,), is 0 or 1 in float32; False if they cannot be read."""
+    if not readable(ratio):
         return False
-    single = ratio.detach().float()
-    return ((single > 0) & (single < 1)).all()
+    single = ratio.float().numpy()
+    return bool(single.min() > 0 and single.max() < 1) if single.size else True
 
 
 def check_partner(partner: Tensor) -> None:
