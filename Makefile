@@ -22,7 +22,7 @@ slow: $(VENV)/test.stamp
 # The core alone, with the lowest versions that it supports.
 lowest: $(LOWEST)/stamp
 	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_WARNS) \
-		tests/mixing tests/attach tests/geometry
+		tests/mixing tests/attach tests/geometry --ignore tests/geometry/test_profile_memory.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -48,7 +48,8 @@ $(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
 	@echo "Setting up the lowest versions: this takes some minutes once."
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
-		hypothesis pytest pytest-xdist scikit-learn scipy timm torchvision
+		hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchvision \
+		transformers
 	@touch $@
 
 clean:

@@ -1,5 +1,6 @@
 """On a GPU: the same numbers as on the CPU, by our own kernel, and nothing waits for the device."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,9 @@ CUDA = torch.device("cuda")
 @contextmanager
 def nothing_waits() -> Iterator[None]:
     """Make every wait for the device an error."""
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():  # torch warns that it does not find all of them
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:
