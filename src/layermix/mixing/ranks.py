@@ -28,7 +28,9 @@ def joined(x: Tensor) -> Tensor:
         # A compiled graph takes this one, whose gradient torch derives, and no autograd function.
         from torch.distributed._functional_collectives import all_gather_tensor_autograd
 
-        return all_gather_tensor_autograd(x.contiguous(), 0, torch.distributed.group.WORLD)
+        everyone = torch.distributed.group.WORLD
+        assert everyone is not None
+        return all_gather_tensor_autograd(x.contiguous(), 0, everyone)
     return _Joined.apply(x)
 
 
