@@ -48,7 +48,7 @@ $(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
 	@echo "Setting up the lowest versions: this takes some minutes once."
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
-		hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchvision \
+		datasets hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchvision \
 		transformers
 	@touch $@
 
