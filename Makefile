@@ -4,7 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint clean
+LOWEST := .venv-lowest
+# torch 2.11 uses parts of its own that it calls deprecated.
+LOWEST_WARNS := -W 'ignore:`torch.jit.script:DeprecationWarning'
+
+.PHONY: demo test slow lowest lint clean
 
 demo: $(VENV)/lab.stamp
 	$(BIN)/layermix compare --data digits --out runs/digits
@@ -14,6 +18,11 @@ test: lint
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow
+
+# The core alone, with the lowest versions that it supports.
+lowest: $(LOWEST)/stamp
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_WARNS) \
+		tests/mixing tests/attach tests/geometry --ignore tests/geometry/test_profile_memory.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
@@ -35,5 +44,13 @@ $(VENV)/test.stamp: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@ $(VENV)/lab.stamp
 
+$(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
+	@echo "Setting up the lowest versions: this takes some minutes once."
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
+		datasets hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchvision \
+		transformers
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .pytest_cache .ruff_cache .hypothesis

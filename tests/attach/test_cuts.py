@@ -1,4 +1,4 @@
-"""A mix point must be a cut of the network: what goes round it is measured, refused and explained."""
+"""A mix point must be a cut of the network: what goes round it is measured and refused."""
 
 import warnings
 from typing import Any
@@ -29,6 +29,10 @@ def gap(model: nn.Module, x: Any, point: str, **options: Any) -> float:
         torch.cat([t.flatten() for t in leaves(v).values()]) for v in (own, want, got)
     )
     return float((got - want).norm() / (own - want).norm())
+
+
+def flat(output: Any) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in leaves(output).values()])
 
 
 class Heads(nn.Module):

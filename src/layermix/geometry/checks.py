@@ -29,6 +29,12 @@ def check_features(features: Tensor, labels: Tensor) -> None:
         )
 
 
+def labeled(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return features and labels without the examples whose label is ignored."""
+    keep = labels != ignore_index
+    return (features, labels) if keep.all() else (features[keep], labels[keep])
+
+
 def check_finite(features: Tensor) -> None:
     """Refuse features that are NaN or infinite, and name the first row that has such."""
     if found := not_finite(features):

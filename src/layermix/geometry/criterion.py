@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.errors import unknown
-from layermix.geometry.checks import check_features, check_temperature
+from layermix.geometry.checks import check_features, check_temperature, labeled
 from layermix.geometry.minimum import minimise, span_of
 
 Sense = Literal["disentangle", "entangle"]
@@ -32,6 +32,8 @@ class SoftNearestNeighborLoss(nn.Module):
         with respect to T is zero.
     sense
         ``"disentangle"``: small where the classes are apart, ``"entangle"``: its negative.
+    ignore_index
+        Label of examples that are left out; they get no gradient.
 
     Raises
     ------
@@ -46,11 +48,17 @@ class SoftNearestNeighborLoss(nn.Module):
     True
     """
 
-    def __init__(self, temperature: float | None = None, sense: Sense = "disentangle") -> None:
+    def __init__(
+        self,
+        temperature: float | None = None,
+        sense: Sense = "disentangle",
+        ignore_index: int = -100,
+    ) -> None:
         super().__init__()
         if sense not in _SIGNS:
             raise unknown("sense", sense, _SIGNS)
         self.temperature, self.sense = check_temperature(temperature), sense
+        self.ignore_index = ignore_index
 
     def forward(
         self, features: Tensor, labels: Tensor, temperature: Tensor | float | None = None
@@ -66,7 +74,7 @@ class SoftNearestNeighborLoss(nn.Module):
             Floating point, shape (B, ...), flattened to (B, d).
         labels
             Integer classes, shape (B,). Examples alone in their class do not count; a batch of
-            none but such has loss 0.
+            none but such has loss 0. Examples with the label `ignore_index` are left out.
         temperature
             T for this call, also a tensor () that is trained itself.
 
@@ -78,6 +86,7 @@ class SoftNearestNeighborLoss(nn.Module):
         check_features(features, labels)
         if not isinstance(temperature, Tensor):
             temperature = check_temperature(temperature) or self.temperature
+        features, labels = labeled(features, labels, self.ignore_index)
         precise = torch.float32 if features.device.type == "mps" else torch.float64
         x = features.flatten(1).to(precise)
         same = labels[:, None] == labels

@@ -29,9 +29,10 @@ from layermix.attach.observe import silent
 from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 from layermix.geometry.intrusion import derangement
-from layermix.mixing import MixedTarget, Plan
+from layermix.mixing import MixedTarget, Plan, interpolate
 
 RATIOS = (0.1, 0.3, 0.5)
+IGNORED = -100  # label without a cross-entropy
 _ROUNDING = 1e-12  # nats below which a gap is that of logits in float32
 
 
@@ -77,8 +78,8 @@ def interpolation_gap(
     x
         A batch of two or more, or a mapping of named inputs.
     labels
-        Integer classes, shape (B,). Where they are not classes of the logits there is no
-        cross-entropy with them, and it is NaN.
+        Integer classes, shape (B,); -100 is ignored. Where others are not classes of the logits
+        there is no cross-entropy with them, and it is NaN.
     points
         Mix points whose activations are floating point.
     ratios
@@ -103,16 +104,18 @@ def interpolation_gap(
             "give two or more"
         )
     names, rng = names_of(points), np.random.default_rng(seed)
+    counted = max(1, int((labels != IGNORED).sum()))
     sums = {name: {ratio: [0.0, 0.0] for ratio in ratios} for name in names}
     mixer = Mixer(model, at=names)
     try:
         with silent(model):
             for rows in parts(len(labels), batch_size or len(labels), least=2):
                 batch = _Batch(mixer, edit_batch(x, lambda t, r=rows: t[r]), labels[rows], rng)
+                shares = (rows.stop - rows.start) / len(labels), batch.counted / counted
                 on_forward()
                 for name, ratio in product(names, ratios):
                     for k, value in enumerate(batch.gap(name, ratio)):
-                        sums[name][ratio][k] += value * (rows.stop - rows.start) / len(labels)
+                        sums[name][ratio][k] += value * shares[k]
                     on_forward()
     finally:
         mixer.remove()
@@ -124,7 +127,7 @@ class _Batch:
 
     def __init__(self, mixer: Mixer, x: Batch, labels: Tensor, rng: np.random.Generator) -> None:
         self._mixer, self._x, self._labels = mixer, x, labels.cpu()
-        self._device = labels.device
+        self._device, self.counted = labels.device, int((labels != IGNORED).sum())
         self._partner = torch.from_numpy(derangement(rng, len(labels)))
         self._clean = self._logits()
 
@@ -134,13 +137,24 @@ class _Batch:
         plan = Plan(name, lam.to(self._device), self._partner.to(self._device))
         with self._mixer.apply(plan):
             mixed = self._logits()
-        wanted = torch.lerp(self._clean, self._clean[self._partner], 1 - lam)
+        wanted = interpolate(self._clean, self._clean[self._partner], lam)
         ours, theirs = mixed.log_softmax(1), wanted.log_softmax(1)
         kl = float(F.kl_div(theirs, ours, log_target=True, reduction="batchmean"))
-        inside = int(self._labels.min()) >= 0 and int(self._labels.max()) < mixed.shape[1]
+        return (0.0 if kl <= _ROUNDING else kl), self._loss(mixed, lam)  # NaN stays NaN
+
+    def _loss(self, mixed: Tensor, lam: Tensor) -> float:
+        """Return the mean cross-entropy, 0 if all labels are ignored, NaN if some are no classes.
+
+        Each label comes once as an example's own and once as a partner's, so that as many are
+        ignored in both places.
+        """
+        if not self.counted:
+            return 0.0
+        found = self._labels[self._labels != IGNORED]
+        if int(found.min()) < 0 or int(found.max()) >= mixed.shape[1]:
+            return math.nan
         target = MixedTarget(self._labels, self._labels[self._partner], lam)
-        loss = float(target.loss(mixed)) if inside else math.nan
-        return (0.0 if kl <= _ROUNDING else kl), loss  # NaN stays NaN
+        return float(target.loss(mixed, ignore_index=IGNORED))
 
     def _logits(self) -> Tensor:
         """Return the logits of a forward pass, float64 (B, C), on the CPU."""

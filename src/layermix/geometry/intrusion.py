@@ -45,7 +45,9 @@ class Intrusion:
     by_pair: Tensor
 
 
-def intruders(mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
+def intruders(
+    mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
+) -> Tensor:
     """Tell which mixed points have their nearest real neighbour in a class of neither parent.
 
     Parameters
@@ -58,6 +60,8 @@ def intruders(mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor) 
         Their integer classes, shape (N,).
     partner
         Partner of each example, int64, shape (N,).
+    ignore_index
+        Label of examples that are no neighbours, and whose mixes have no class to intrude on.
 
     Returns
     -------
@@ -65,7 +69,9 @@ def intruders(mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor) 
         Booleans, shape (N,). The two parents do not count as neighbours.
     """
     distance = torch.cdist(mixed.flatten(1).double(), features.flatten(1).double())  # (N, N)
-    return _foreign(distance, labels, partner)
+    counted = labels != ignore_index
+    distance[:, ~counted] = math.inf
+    return _foreign(distance, labels, partner) & counted & counted[partner]
 
 
 @once

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.geometry.checks import labeled
 from layermix.geometry.distances import power_of_two
 from layermix.geometry.precision import full_precision
 
@@ -32,16 +33,19 @@ class Layer:
         Floating point, shape (N, ...), flattened to (N, d).
     labels
         Integer classes, shape (N,); at least two classes, each with two members or more.
+    ignore_index
+        Label of examples that are left out.
 
     Attributes
     ----------
     features, labels
-        As given, flattened; labels are 0 to K-1.
+        As given, flattened, without ignored examples; labels are 0 to K-1.
     counts
         Members of each class, int64 (K,).
     """
 
-    def __init__(self, features: Tensor, labels: Tensor) -> None:
+    def __init__(self, features: Tensor, labels: Tensor, ignore_index: int = -100) -> None:
+        features, labels = labeled(features, labels.to(features.device), ignore_index)
         device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
         self.features = features.detach().flatten(1).to(device)
         _, self.labels, self.counts = labels.to(device).unique(

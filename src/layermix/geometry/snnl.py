@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
-from layermix.geometry.checks import check_features, check_finite, check_temperature
+from layermix.geometry.checks import check_features, check_finite, check_temperature, labeled
 from layermix.geometry.distances import SMALL, Kept, all_distances, power_of_two
 from layermix.geometry.layer import Layer, once
 from layermix.geometry.minimum import minimise
@@ -77,6 +77,7 @@ def snnl(
     sample: int | None = None,
     samples: int = 8,
     seed: int = 0,
+    ignore_index: int = -100,
 ) -> SNNL:
     """Measure the soft nearest neighbor loss, exactly, without ever holding all distances.
 
@@ -100,6 +101,8 @@ def snnl(
         then their mean, the temperature their median, n the size of a sample.
     samples, seed
         How many samples, and the seed they are drawn from.
+    ignore_index
+        Label of examples that are left out, as torch's cross-entropy leaves them out.
 
     Returns
     -------
@@ -114,6 +117,7 @@ def snnl(
         sample larger than N, or no class with two members.
     """
     check_features(features, labels)
+    features, labels = labeled(features, labels, ignore_index)
     check_finite(features)
     temperature = check_temperature(temperature)
     if distance not in get_args(Distance):

@@ -105,10 +105,11 @@ def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> 
             inverse = inverse_of(partner)
         if on_cpu:
             bags = _bags(ratio, partner, inverse)
+    partial = ((ratio > 0) & (ratio < 1)).view(len(drawn), -1).all(1).tolist()
     several = Pairs(ratio, partner, inverse).to(device)
     inverses = [None] * len(drawn) if several.inverse is None else several.inverse.unbind()
     rows = zip(several.ratio.unbind(), several.partner.unbind(), inverses, bags, strict=True)
-    return [Pairs(*row, sought) for row in rows]
+    return [Pairs(*row, sought, each) for row, each in zip(rows, partial, strict=True)]
 
 
 def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> list[dict[bool, Bags]]:

@@ -34,6 +34,10 @@ def uniform(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
         Of one row.
     """
     place = torch.arange(1, 1 + math.prod(shape), device=seed.device)
+    if torch.compiler.is_compiling():
+        # Inductor computes with places as Python numbers, which do not wrap, unless they depend on
+        # a tensor's values.
+        place = place + (seed & 0)[:, None]
     bits = _mixed(_mixed(seed)[:, None] + place * _GOLDEN)  # (R, count)
     top = _shifted(bits, 64 - _BITS).to(torch.float32)
     return ((top + 0.5) / 2**_BITS).view(-1, *shape)

@@ -15,8 +15,8 @@ from layermix.mixing.device import moved
 from layermix.mixing.precision import full_precision
 from layermix.mixing.ranks import joined
 from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
+from layermix.mixing.targets.labels import check_labels
 from layermix.mixing.targets.positions import ratio_of, refuse_positions
-from layermix.mixing.targets.target import check_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,8 @@ class Plan:
         ratio, theirs = ratio_of(weight, mask, labels), self.of_partners(labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
-        mixed = MixedTarget(labels, theirs, ratio)
+        partial = self.pairs.partial and ratio is self.ratio
+        mixed = MixedTarget(labels, theirs, ratio, self.of_partners, partial)
         if isinstance(self.how, Beside):
             return BesideTarget(MixedTarget.clean(labels), mixed, self.how.eta)
         return mixed

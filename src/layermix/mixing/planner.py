@@ -20,6 +20,7 @@ from layermix.mixing.blends import Blend, find_blend
 from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
+from layermix.mixing.ranks import check_even, place
 from layermix.mixing.ratio import Amount, Per
 from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
 from layermix.mixing.settings import EpochReminder, by_epoch, refuse_ignored
@@ -144,7 +145,8 @@ class Planner:
         Raises
         ------
         InputError
-            For an empty batch, or without the labels or inputs that partners are chosen by.
+            For an empty batch, without the labels or inputs that partners are chosen by, or on all
+            ranks where partners are on all of them and their batches differ in size.
 
         Warns
         -----
@@ -152,16 +154,18 @@ class Planner:
             Once, if a setting depends on epochs and `next_epoch` was never called: when a larger
             batch follows the last one of an epoch, at the latest after 10 steps.
         """
+        rank, ranks = self._streams.locate()
+        if ranks > 1 and ranks == place()[1]:
+            check_even(batch_size)
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
         if self._reminder and not self.clock.begun:
             self._reminder.after(self.clock.step, batch_size)
-        place = self._streams.locate()
         if self._ahead is None:
             of_batch = {"labels": labels, "inputs": inputs}
             (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device)
         else:
-            now = batch_size, device, place, self.choice.weights
+            now = batch_size, device, rank, ranks, self.choice.weights
             plan = self._ahead.take(self.clock.step, now, self._several)
         self.clock.step += 1
         return plan

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from layermix.attach.batch import Batch, edit_batch
 from layermix.errors import InputError
 from layermix.geometry.profiles.labels import are_several, as_labels, split
+from layermix.geometry.profiles.stack import stacked
 
 Data = Any
 """Where examples come from; see `collect`."""
@@ -25,14 +26,27 @@ _NO_DATA_SET = DataLoader | Mapping | Tensor | list | tuple
 
 
 class Examples(NamedTuple):
-    """Inputs and integer classes, (N,), and how many examples there were to choose from."""
+    """Inputs and integer classes, (N,), and where they were chosen from.
+
+    Attributes
+    ----------
+    x, labels
+        Of each example.
+    seen
+        Number of examples there were to choose from.
+    ignored
+        Number of others that were left out because their label is ignored.
+    """
 
     x: Batch
     labels: Tensor
     seen: int
+    ignored: int = 0
 
 
-def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
+def collect(
+    data: Data, most: int, seed: int, padding: int = 0, ignore_index: int = -100
+) -> Examples:
     """Return at most so many examples, without those whose class has no second member.
 
     Parameters
@@ -48,6 +62,8 @@ def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
     padding
         What ``input_ids`` of different length are padded with on the right, where there is an
         attention mask; other sequences are padded with 0.
+    ignore_index
+        Label of examples that are left out.
 
     Raises
     ------
@@ -57,12 +73,15 @@ def collect(data: Data, most: int, seed: int, padding: int = 0) -> Examples:
     rng = np.random.default_rng(seed)
     if isinstance(data, Mapping) or _is_pair(data) or _are_arrays(data):
         x, labels = split(data)
-        found = _part(x, labels, rng.permutation(len(labels))[:most])
+        order = torch.from_numpy(rng.permutation(len(labels)))
+        order = order[labels.cpu()[order] != ignore_index]
+        found = _part(x, labels, order[:most])
+        found = found._replace(seen=len(order), ignored=len(labels) - len(order))
+        _check_any(len(order), found.ignored)
     elif _is_data_set(data):
-        chosen = rng.permutation(len(data))[:most].tolist()
-        found = _stacked([_single(data[index]) for index in chosen], len(data), padding)
+        found = _chosen(data, most, rng, padding, ignore_index)
     elif isinstance(data, Iterable) and not isinstance(data, str | Tensor):
-        found = _reservoir(data, most, rng, padding)
+        found = _reservoir(data, most, rng, padding, ignore_index)
     else:
         raise InputError(
             f"the data are a {type(data).__name__}, but must be (x, labels), a data set, or "
@@ -107,15 +126,36 @@ def _part(x: Batch, labels: Tensor, index: Any) -> Examples:
 
 
 def _take(examples: Examples, index: Tensor) -> Examples:
-    return _part(examples.x, examples.labels, index)._replace(seen=examples.seen)
+    part = _part(examples.x, examples.labels, index)
+    return part._replace(seen=examples.seen, ignored=examples.ignored)
+
+
+def _chosen(
+    data: Any, most: int, rng: np.random.Generator, padding: int, ignore_index: int
+) -> Examples:
+    kept: list[tuple[Batch, Tensor]] = []
+    ignored = 0
+    for index in rng.permutation(len(data)).tolist():
+        if len(kept) == most:
+            break
+        one = _single(data[index])
+        if int(one[1]) == ignore_index:
+            ignored += 1
+        else:
+            kept.append(one)
+    _check_any(len(kept), ignored)
+    return Examples(*stacked(kept, padding), len(data) - ignored, ignored)
 
 
 def _reservoir(
-    batches: Iterable[Any], most: int, rng: np.random.Generator, padding: int
+    batches: Iterable[Any], most: int, rng: np.random.Generator, padding: int, ignore_index: int
 ) -> Examples:
     kept: list[tuple[Batch, Tensor]] = []
-    seen = 0
+    seen = ignored = 0
     for batch, row in _rows(batches):
+        if int(batch[1][row]) == ignore_index:
+            ignored += 1
+            continue
         place = seen if seen < most else int(rng.integers(seen + 1))
         seen += 1
         if place >= most:
@@ -125,9 +165,19 @@ def _reservoir(
             kept.append(own)
         else:
             kept[place] = own
-    if not kept:
-        raise InputError("the data yield no batch")
-    return _stacked([kept[index] for index in rng.permutation(len(kept))], seen, padding)
+    _check_any(len(kept), ignored)
+    shuffled = [kept[index] for index in rng.permutation(len(kept))]
+    return Examples(*stacked(shuffled, padding), seen, ignored)
+
+
+def _check_any(kept: int, ignored: int) -> None:
+    if kept:
+        return
+    if ignored:
+        raise InputError(
+            f"the labels of all {ignored} examples are ignored: give examples of known classes"
+        )
+    raise InputError("the data yield no batch")
 
 
 def _rows(batches: Iterable[Any]) -> Iterator[tuple[tuple[Batch, Tensor], int]]:
@@ -176,45 +226,6 @@ def _alone(value: Any) -> Tensor:
             f"an example of the data set holds a {type(value).__name__}, but must hold tensors: "
             "convert it in the data set's transform"
         ) from error
-
-
-def _stacked(rows: list[tuple[Batch, Tensor]], seen: int, padding: int) -> Examples:
-    labels = torch.cat([label for _, label in rows])
-    inputs: list[Any] = [x for x, _ in rows]
-    first = inputs[0]
-    if isinstance(first, Mapping):
-        ragged = "attention_mask" in first
-        x: Batch = {
-            name: _column([each[name] for each in inputs], name, ragged, padding) for name in first
-        }
-        return Examples(x, labels, seen)
-    if isinstance(first, tuple):
-        columns = enumerate(zip(*inputs, strict=True))
-        x = tuple(_column(list(rows), f"input {k}", False, 0) for k, rows in columns)
-        return Examples(x, labels, seen)
-    return Examples(_joined(inputs, "x", False, 0), labels, seen)
-
-
-def _column(rows: list[Any], name: str, may_pad: bool, padding: int) -> Any:
-    """Return one input of all examples; what is no tensor of theirs is the same for all."""
-    each = isinstance(rows[0], Tensor) and rows[0].ndim
-    return _joined(rows, name, may_pad, padding) if each else rows[0]
-
-
-def _joined(rows: list[Any], name: str, may_pad: bool, padding: int) -> Tensor:
-    """Return rows as one tensor; sequences are padded where an attention mask says so."""
-    shapes = {row.shape for row in rows}
-    if len(shapes) == 1:
-        return torch.cat(rows)
-    if not (may_pad and all(row.ndim == 2 for row in rows)):
-        some = " and ".join(str(tuple(shape[1:])) for shape in sorted(shapes)[:2])
-        raise InputError(
-            f"examples of {name!r} differ in shape, as {some}: make them all alike, or pad "
-            "sequences together with an attention_mask"
-        )
-    value = padding if name == "input_ids" else 0
-    sequences = [row[0] for row in rows]
-    return torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=value)
 
 
 def _with_company(found: Examples) -> Examples:

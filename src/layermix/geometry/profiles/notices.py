@@ -23,6 +23,10 @@ def left_out(
     masked = isinstance(kept.x, Mapping) and "attention_mask" in kept.x
     if masked and any(layer.positions and layer.how != "flatten" for layer in layers.values()):
         found.append("Positions are those that the attention mask keeps.")
+    if chosen.ignored:
+        one = "1 example whose label is ignored was left out."
+        many = f"{chosen.ignored:,} examples whose labels are ignored were left out."
+        found.append(one if chosen.ignored == 1 else many)
     if drawn < chosen.seen:
         found.append(f"{drawn:,} of {chosen.seen:,} examples were chosen at random.")
     if fit < len(chosen.labels):

@@ -45,11 +45,18 @@ class Subject:
 
 
 def prepare(
-    model: nn.Module, data: Data, points: Where, wanted: int, pool: Pool, memory: int, seed: int
+    model: nn.Module,
+    data: Data,
+    points: Where,
+    wanted: int,
+    pool: Pool,
+    memory: int,
+    seed: int,
+    ignore_index: int = -100,
 ) -> Subject:
     """Return what is measured; parameters are those of `profile`."""
     inner = unwrap(model)
-    chosen = collect(data, wanted, seed, _padding(inner))
+    chosen = collect(data, wanted, seed, _padding(inner), ignore_index)
     chosen = chosen._replace(x=_called(inner, chosen.x))
     few = on_device(first(chosen.x, 3), device_of(inner))
     table = table_of(inner, few, all=True, cuts="none")

@@ -39,6 +39,7 @@ def profile(
     memory: int = 2**30,
     seed: int = 0,
     progress: bool = True,
+    ignore_index: int = -100,
 ) -> Profile:
     """Measure how entangled the classes are at every layer of a model, in eval mode.
 
@@ -79,6 +80,8 @@ def profile(
         generators, which are restored.
     progress
         Show a bar on the standard error stream, where that is a terminal.
+    ignore_index
+        Label of examples that are left out.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def profile(
     if not OF_GAP.keys() & set(quantities):
         mixed = 0
     with seeded(seed), Bar(progress) as bar:
-        subject = prepare(model, data, points, examples, pool, memory, seed)
+        subject = prepare(model, data, points, examples, pool, memory, seed, ignore_index)
         n = len(subject.examples.labels)
         mixed = min(mixed, n)
         mixes = -(-mixed // batch_size) * (1 + len(subject.rows) * len(ratios))
@@ -166,7 +169,8 @@ def _layers(
     bar: Bar,
 ) -> tuple[list[LayerProfile], dict[str, str]]:
     """Return the layers, and of those with features that are not finite why."""
-    (x, labels, _), device, layers = subject.examples, device_of(model), subject.layers
+    x, labels = subject.examples.x, subject.examples.labels
+    device, layers = device_of(model), subject.layers
 
     def forward(done: int) -> None:
         bar.step(f"{done:,} of {len(labels):,} examples")

@@ -7,12 +7,22 @@ without stride or pooling first, four stages of two blocks, average pooling, one
 Shapes: B batch, C channels, H height, W width.
 """
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """Return a 3 x 3 convolution without bias that keeps height and width at stride 1."""
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+
+
+def global_max(x: Tensor) -> Tensor:
+    """Return the largest number of each map, (B, C) of (B, C, H, W).
+
+    It pools with indices: the gradient of `amax` compares the maximum with all numbers, and is 0/0
+    in a graph that is compiled in bfloat16, where none equals the rounded maximum.
+    """
+    return F.adaptive_max_pool2d(x, 1).flatten(1)
 
 
 class BasicBlock(nn.Module):

@@ -8,7 +8,7 @@ channels on 32 x 32 images: 308,266 parameters, 12.9 million multiplications an 
 
 from torch import Tensor, nn
 
-from layermix.lab.nets.resnet import PreActBlock, conv3x3
+from layermix.lab.nets.resnet import PreActBlock, conv3x3, global_max
 
 
 class PooledBlock(PreActBlock):
@@ -48,4 +48,4 @@ class SmallResNet(nn.Module):
         """Map images (B, C, H, W) to logits (B, num_classes)."""
         x = self.stem_pool(self.stem(x))
         x = self.block3(self.block2(self.block1(x)))
-        return self.fc(self.norm(x).amax((2, 3)))
+        return self.fc(global_max(self.norm(x)))

@@ -14,7 +14,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from layermix.lab.nets.resnet import conv3x3
+from layermix.lab.nets.resnet import conv3x3, global_max
 
 _PATCH, _LEAST_VARIANCE = 2, 5e-4
 _LOGIT_SCALE = 1 / 9
@@ -77,7 +77,7 @@ class SpeedNet(nn.Module):
         """Map images (B, C, H, W) to logits (B, num_classes)."""
         x = self.gelu(self.whiten(x))
         x = self.block3(self.block2(self.block1(x)))
-        return self.head(x.amax((2, 3)) * _LOGIT_SCALE)
+        return self.head(global_max(x) * _LOGIT_SCALE)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

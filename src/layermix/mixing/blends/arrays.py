@@ -41,11 +41,18 @@ def masked(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tensor:
     return weighed(own, other, mask)
 
 
-def weighed(own: Tensor, other: Tensor, ratio: Tensor, rest: Tensor | None = None) -> Tensor:
+def weighed(
+    own: Tensor,
+    other: Tensor,
+    ratio: Tensor,
+    rest: Tensor | None = None,
+    partial: bool | None = None,
+) -> Tensor:
     """Return ``ratio * own + rest * other`` in the dtype of `own`.
 
     Halves are computed in float32, where a ratio close to 0 or 1 keeps its digits. Both weights are
-    taken, and not the difference of the activations, so that -inf mixed with itself is -inf.
+    used, and not the difference of the activations, so that -inf mixed with itself is -inf. A value
+    with weight 0 does not count, even if it is infinite or NaN.
 
     Parameters
     ----------
@@ -55,11 +62,53 @@ def weighed(own: Tensor, other: Tensor, ratio: Tensor, rest: Tensor | None = Non
         Float, in a shape that multiplies them.
     rest
         Likewise; 1 - ratio when left out.
+    partial
+        True if no weight is 0, which saves work. None: both weights are checked where that is free.
     """
     wide = torch.promote_types(own.dtype, torch.float32)
     ratio = ratio.to(wide)
     rest = 1 - ratio if rest is None else rest.to(wide)
-    return (ratio * own.to(wide)).addcmul_(rest, other.to(wide)).to(own.dtype)
+    first, second = own.to(wide), other.to(wide)
+    if partial is None:
+        partial = without_zeros(ratio) and without_zeros(rest)
+    if not partial:
+        first, second = _unless_zero(ratio, first), _unless_zero(rest, second)
+    return (ratio * first).addcmul_(rest, second).to(own.dtype)
+
+
+def weighed_by_number(own: Tensor, other: Tensor, ratio: float) -> Tensor:
+    """Return ``ratio * own + (1 - ratio) * other``, in few operations."""
+    if ratio in (0, 1):
+        return own if ratio else other
+    return torch.add(ratio * own, other, alpha=1 - ratio)
+
+
+def times(weight: Tensor, values: Tensor) -> Tensor:
+    """Return ``weight * values``, which is 0 where the weight is 0, even for infinite values."""
+    return weight * (values if without_zeros(weight) else _unless_zero(weight, values))
+
+
+def without_zeros(weight: Tensor) -> bool:
+    """Return True if no weight is 0; False where checking the values is not free."""
+    return readable(weight) and bool(weight.all())
+
+
+def readable(weight: Tensor) -> bool:
+    """Return True if the values of a tensor that is not learned can be read without waiting."""
+    return type(weight) is Tensor and weight.is_cpu and not weight.requires_grad and not traced()
+
+
+def traced() -> bool:
+    """Return True if values cannot be read: in a compiled graph or a function transform."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _unless_zero(weight: Tensor, values: Tensor) -> Tensor:
+    """Return values with 0 in place of those that must not count because their weight is 0."""
+    left_out = weight == 0
+    if weight.requires_grad or torch._C._are_functorch_transforms_active():
+        left_out = left_out & ~values.isfinite()  # a weight has the finite ones as its gradient
+    return torch.where(left_out, 0.0, values)
 
 
 def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:

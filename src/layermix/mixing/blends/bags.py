@@ -27,11 +27,21 @@ class Bags(NamedTuple):
     def each(self) -> list["Bags"]:
         """Return each of several."""
         both = zip(self.indices.unbind(), self.weights.unbind(), strict=True)
-        return [Bags(indices, self.starts, weights) for indices, weights in both]
+        return [Bags(indices, self.starts, weights).counted() for indices, weights in both]
+
+    def counted(self) -> "Bags":
+        """Return the same bags without examples of weight 0, whose values may be infinite."""
+        if self.weights.all():
+            return self
+        counted = self.weights != 0
+        starts = counted.cumsum(0)[self.starts] - counted[self.starts].long()
+        return Bags(self.indices[counted], starts, self.weights[counted])
 
 
 def bags_of(ratio: Tensor, other: Tensor, back: bool) -> Bags:
     """Return the bags of pairs, or of several such at once, whose shapes begin with their number.
+
+    Examples of weight 0 are still in them; see `Bags.counted`.
 
     Parameters
     ----------

@@ -27,8 +27,11 @@ def _mix(x, out, ratio, partner, n, per_row: tl.constexpr, back: tl.constexpr, b
         rest = 1 - own
     at = tl.program_id(1) * block + tl.arange(0, block)
     within = at < n
-    first = tl.load(x + row * n + at, mask=within).to(tl.float32)
-    second = tl.load(x + other * n + at, mask=within & there, other=float("nan")).to(tl.float32)
+    # A row of weight 0 is not read, for 0 times infinity is NaN.
+    ends, other_ends = tl.where(own != 0, n, 0), tl.where(rest != 0, n, 0)
+    first = tl.load(x + row * n + at, mask=at < ends, other=0).to(tl.float32)
+    second = tl.load(x + other * n + at, mask=there & (at < other_ends), other=0).to(tl.float32)
+    second = tl.where(there, second, float("nan"))
     tl.store(out + row * n + at, (own * first + rest * second).to(out.dtype.element_ty), within)
 
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import along, weighed
+from layermix.mixing.blends.arrays import along, readable, times, traced, weighed
 from layermix.mixing.blends.bags import Bags, bags_of
 from layermix.mixing.device import moved
 
@@ -51,6 +51,8 @@ class Pairs:
         What was made of them for the CPU: by whether it is for the gradient.
     sought
         Whether the inverse was looked for, where it can be; if not, a gradient does.
+    partial
+        True if it is known that no ratio is 0 or 1 in float32.
     """
 
     ratio: Tensor
@@ -58,6 +60,7 @@ class Pairs:
     inverse: Tensor | None = None
     bags: dict[bool, Bags] = field(default_factory=dict)
     sought: bool = True
+    partial: bool = False
 
     @classmethod
     def of(cls, ratio: Tensor, partner: Tensor, across: bool = False) -> "Pairs":
@@ -68,16 +71,17 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        if across or type(partner) is not Tensor or not partner.is_cpu or _traced():
-            return cls(ratio, partner)
+        partial = are_partial(ratio)
+        if across or type(partner) is not Tensor or not partner.is_cpu or traced():
+            return cls(ratio, partner, partial=partial)
         check_partner(partner)
-        return cls(ratio, partner, inverse_of(partner))
+        return cls(ratio, partner, inverse_of(partner), partial=partial)
 
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
         inverse = None if self.inverse is None else moved(self.inverse, device)
         ratio, partner = moved(self.ratio, device), moved(self.partner, device)
-        return Pairs(ratio, partner, inverse, sought=self.sought)
+        return Pairs(ratio, partner, inverse, sought=self.sought, partial=self.partial)
 
     def mix(self, x: Tensor) -> Tensor:
         """Return each example mixed with its partner, in dtype and memory format of `x`."""
@@ -90,11 +94,13 @@ class Pairs:
             return known._product(g, back=True)
         wide = g.to(torch.promote_types(g.dtype, torch.float32))
         rows = (along(self.ratio, g.ndim) if self.ratio.ndim else self.ratio).to(wide.dtype)
-        return (rows * wide).index_add(0, self.partner, (1 - rows) * wide).to(g.dtype)
+        return times(rows, wide).index_add(0, self.partner, times(1 - rows, wide)).to(g.dtype)
 
     def _product(self, x: Tensor, back: bool) -> Tensor:
         """Return the product with the matrix, or with its transposed one."""
-        if _transformed() or self.ratio.requires_grad or _has_tangent(x):
+        # A compiled graph derives the gradient of plain operations; torch 2.11 gets that of an
+        # autograd function wrong there.
+        if traced() or self.ratio.requires_grad or _has_tangent(x):
             return self._plain(x, back)
         if x.requires_grad and torch.is_grad_enabled():
             return _Mix.apply(x, self, back)  # pyright: ignore[reportReturnType]
@@ -102,7 +108,7 @@ class Pairs:
 
     def _passed(self, x: Tensor, back: bool) -> Tensor:
         """Mix in one pass where that can be."""
-        kernel = None if torch.compiler.is_compiling() else self._kernel(x)
+        kernel = self._kernel(x)
         rows = x if x.ndim < 2 or x.is_contiguous() else x.movedim(1, -1)  # channels last
         if kernel is None or not rows.is_contiguous():
             return self._plain(x, back)
@@ -118,7 +124,7 @@ class Pairs:
         rest = 1 - own
         if own.ndim:
             own, rest = along(own, x.ndim), along(rest[other] if back else rest, x.ndim)
-        return weighed(x, x[other], own, rest)
+        return weighed(x, x[other], own, rest, not torch.compiler.is_compiling() and self.partial)
 
     def _kernel(self, x: Tensor) -> Callable[[Tensor, bool], Tensor] | None:
         """Return what mixes rows that are dense in memory, (B, n), or None where nothing does."""
@@ -133,7 +139,7 @@ class Pairs:
 
     def _bagged(self, x: Tensor, back: bool) -> Tensor:
         if back not in self.bags:
-            self.bags[back] = bags_of(self.ratio, self._second(back), back)
+            self.bags[back] = bags_of(self.ratio, self._second(back), back).counted()
         indices, starts, weights = self.bags[back]
         # What F.embedding_bag(..., mode="sum") calls, whose checks take a third of its time.
         return torch.embedding_bag(x, indices, starts, False, 0, False, weights)[0]
@@ -188,20 +194,19 @@ def _gpu_kernel() -> Any:
     return mix_rows
 
 
-def _transformed() -> bool:
-    return torch._C._are_functorch_transforms_active()
-
-
-def _traced() -> bool:
-    """Tell whether values cannot be read, for a graph is made or a function transformed."""
-    return torch.compiler.is_compiling() or _transformed()
-
-
 def _has_tangent(x: Tensor) -> bool:
     """Tell whether a tensor is one of forward mode, which compilation does not take."""
     if getattr(forward_ad, "_current_level", 0) < 0 or torch.compiler.is_compiling():
         return False
     return forward_ad.unpack_dual(x).tangent is not None
+
+
+def are_partial(ratio: Tensor) -> bool:
+    """Return True if no ratio, () or (B,), is 0 or 1 in float32; False if they cannot be read."""
+    if not readable(ratio):
+        return False
+    single = ratio.float().numpy()
+    return bool(single.min() > 0 and single.max() < 1) if single.size else True
 
 
 def check_partner(partner: Tensor) -> None:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.targets.criteria import Criterion
 from layermix.mixing.targets.entropy import CrossEntropy
-from layermix.mixing.targets.target import Criterion, Target, logits_of
+from layermix.mixing.targets.target import Target, logits_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +34,9 @@ class BesideTarget(Target):
     second: Target
     eta: float
 
-    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the accuracy over both halves; shape (), in [0, 1]."""
-        clean, mixed = _halves(output)
-        first = self.first.accuracy(clean, k, ignore_index=ignore_index)
-        return (first + self.second.accuracy(mixed, k, ignore_index=ignore_index)) / 2
-
-    def dense(self, num_classes: int | None = None) -> Tensor:
+    def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the labels of both halves: soft labels (2B, `num_classes`), or floats."""
-        return torch.cat([self.first.dense(num_classes), self.second.dense(num_classes)])
+        return torch.cat([half.dense(num_classes, dtype) for half in (self.first, self.second)])
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
         """Return the negative log-likelihood in nats over both halves; shape ().
@@ -52,10 +47,19 @@ class BesideTarget(Target):
         first = self.first.nll(clean, ignore_index=ignore_index)
         return (first + self.second.nll(mixed, ignore_index=ignore_index)) / 2
 
-    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+    def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+        clean, mixed = _halves(logits)
+        found, total = self.first._found(clean, k, ignore_index)
+        more, total_more = self.second._found(mixed, k, ignore_index)
+        return found + more, total + total_more
+
+    def _loss(
+        self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
+    ) -> Tensor:
         """Return the loss of the clean half plus `eta` times that of the mixed half."""
         clean, mixed = _halves(logits)
-        return self.first._loss(clean, how) + self.eta * self.second._loss(mixed, how)
+        first = self.first._loss(clean, how, sample_weight)
+        return first + self.eta * self.second._loss(mixed, how, sample_weight)
 
 
 def _halves(output: Any) -> tuple[Tensor, Tensor]:

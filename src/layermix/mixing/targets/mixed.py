@@ -8,25 +8,26 @@ target (focal, L1, margin).
 Shapes: B batch, C classes, `...` positions of dense labels.
 """
 
-import copy
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.blends.arrays import readable, times, weighed, weighed_by_number
+from layermix.mixing.targets.criteria import Criterion, Unreduced, losses_of, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
-from layermix.mixing.targets.positions import like
-from layermix.mixing.targets.target import (
-    Criterion,
-    Target,
+from layermix.mixing.targets.labels import (
     check_classes,
     check_integers,
     check_range,
+    check_soft,
+    check_weights,
     kind,
-    logits_of,
 )
+from layermix.mixing.targets.positions import like, weights_like
+from layermix.mixing.targets.target import Target, best, checked_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,40 +44,72 @@ class MixedTarget(Target):
     ratio
         Weight of `labels`, in [0, 1]: shape () or (B,); or one for each position, a shape that
         broadcasts to that of the labels.
+    of_partners
+        Returns for each example what its partner has, (B, ...), of what each example has; needed
+        for `sample_weight` alone. A plan's target has it.
+    partial
+        True if it is known that no ratio is 0 or 1, which saves work.
     """
 
     labels: Tensor
     partner_labels: Tensor
     ratio: Tensor
+    of_partners: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    partial: bool = field(default=False, repr=False)
 
     @classmethod
     def clean(cls, labels: Tensor) -> "MixedTarget":
         """Return the target of a batch that was not mixed."""
         return cls(labels, labels, torch.ones((), device=labels.device))
 
-    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the accuracy against both labels, weighted by the ratio; shape (), in [0, 1].
-
-        Of soft labels it is the probability that they give to the guesses.
+    def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the mixed labels.
 
         Parameters
         ----------
-        output
-            What the model returned: logits (B, C, ...), or anything with them as `.logits`.
-        k
-            How many of the best guesses count: top-k accuracy.
-        ignore_index
-            Label that does not count.
+        num_classes
+            Number of classes C, for integer labels.
+        dtype
+            Of the result; left out, that of the ratio for classes, and that of the labels for
+            floats.
+
+        Returns
+        -------
+        Tensor
+            Of integer classes (B, ...) soft labels (B, C, ...), which sum to 1 over the classes; of
+            floats the labels mixed by the ratio, in their shape.
 
         Raises
         ------
         InputError
-            When the labels are neither integer classes of the output nor soft labels.
+            When `num_classes` is missing, labels are outside the classes, or dtype is not floating
+            point.
         """
-        logits = logits_of(output)
-        guesses = logits.topk(min(k, logits.shape[1]), dim=1).indices  # (B, k, ...)
+        if self.labels.is_floating_point():
+            dtype = checked_dtype(dtype or self.labels.dtype)
+            return self._weigh(*(labels.to(_wide(dtype)) for labels in self._both)).to(dtype)
+        if num_classes is None:
+            raise InputError("integer labels need num_classes to become soft labels")
+        check_integers(self.labels)
+        for labels in self._both:
+            check_range(labels, num_classes)
+        dtype = checked_dtype(dtype or self.ratio.dtype)
+        ratio = like(self.ratio, self.labels).to(_wide(dtype))
+        ratio = ratio.expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
+        soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
+        soft.scatter_(1, self.labels.unsqueeze(1), ratio)
+        return soft.scatter_add_(1, self.partner_labels.unsqueeze(1), 1 - ratio).to(dtype)
+
+    @property
+    def _both(self) -> tuple[Tensor, Tensor]:
+        return self.labels, self.partner_labels
+
+    def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+        guesses = best(logits, k)
         if self.labels.is_floating_point() and self.labels.shape == logits.shape:
-            return self.dense().gather(1, guesses).sum(1).mean()
+            check_soft(self.labels, logits)
+            soft = self.dense(dtype=_wide(self.labels.dtype))
+            return soft.gather(1, guesses).sum(), soft.sum()
         if self.labels.is_floating_point() or self.labels.shape != guesses[:, 0].shape:
             raise InputError(
                 f"accuracy needs integer class labels of shape {tuple(guesses[:, 0].shape)}, but "
@@ -86,109 +119,90 @@ class MixedTarget(Target):
             check_range(labels, logits.shape[1], ignore_index)
         counts = [labels != ignore_index for labels in self._both]
         hits = [(guesses == labels.unsqueeze(1)).any(1) for labels in self._both]
-        right = self._weigh(*(hit & count for hit, count in zip(hits, counts, strict=True)))
-        return right.sum() / self._weigh(*counts).sum()
+        hits = [hit & count for hit, count in zip(hits, counts, strict=True)]
+        dtype = _wide(self.ratio.dtype)
+        right, total = (self._weigh(*(each.to(dtype) for each in two)) for two in (hits, counts))
+        return right.sum(), total.sum()
 
-    def dense(self, num_classes: int | None = None) -> Tensor:
-        """Return the mixed labels.
-
-        Parameters
-        ----------
-        num_classes
-            Number of classes C, for integer labels.
-
-        Returns
-        -------
-        Tensor
-            Of integer classes (B, ...) soft labels (B, C, ...) in the ratio's dtype, which sum to
-            1 over the classes; of floats the labels mixed by the ratio, in their shape.
-
-        Raises
-        ------
-        InputError
-            When `num_classes` is missing, or labels are outside the classes.
-        """
-        if self.labels.is_floating_point():
-            return self._weigh(*self._both)
-        if num_classes is None:
-            raise InputError("integer labels need num_classes to become soft labels")
-        check_integers(self.labels)
-        for labels in self._both:
-            check_range(labels, num_classes)
-        ratio = like(self.ratio, self.labels).expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
-        soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
-        soft.scatter_(1, self.labels.unsqueeze(1), ratio)
-        return soft.scatter_add_(1, self.partner_labels.unsqueeze(1), 1 - ratio)
-
-    @property
-    def _both(self) -> tuple[Tensor, Tensor]:
-        return self.labels, self.partner_labels
-
-    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+    def _loss(
+        self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
+    ) -> Tensor:
         """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
-        if isinstance(how, CrossEntropy):
-            if (mean := self._of_means(how, logits)) is not None:
-                return mean
-            first, second = (self._parts(how, logits, labels) for labels in self._both)
-            return Parts(self._weigh(first.loss, second.loss), self._norm(first, second)).mean()
-        self._check_numbers(logits)
-        if self.ratio.ndim and getattr(how, "reduction", None) == "mean":
-            how = copy.copy(how)
-            how.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
-        one, other = (how(logits, labels) for labels in self._both)
-        self._check_losses(one)
-        return self._weigh(one, other).mean()
+        weights = self._weights(sample_weight)
+        if not isinstance(how, CrossEntropy):
+            return self._of_criterion(how, logits, weights)
+        if weights is None and (mean := self._of_means(how, logits)) is not None:
+            return mean
+        first, second = (self._parts(how, logits, labels) for labels in self._both)
+        losses = self._weigh(*_weighted([first.loss, second.loss], weights))
+        return Parts(losses, self._norm(first, second)).mean()
+
+    def _of_criterion(
+        self, how: Criterion, logits: Tensor, weights: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Return the mean of a criterion over both labels."""
+        each = self.ratio.ndim > 0 or weights is not None
+        criterion = unreduced(how) if each else Unreduced(how)
+        losses = losses_of(criterion.losses, logits, *self._both)
+        if each:
+            self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
+        return criterion.mean(self._weigh(*_weighted(losses, weights)))
 
     def _of_means(self, how: CrossEntropy, logits: Tensor) -> Tensor | None:
         """Return the loss made of torch's own means over both labels, or None where it is not.
 
         It is where the batch has one ratio and every label counts alike.
         """
-        whole = self.ratio.ndim == 0 and self.ratio.dtype == logits.dtype == torch.float32
-        if not whole or how.weight is not None or self.labels.is_floating_point():
+        if self.ratio.ndim or logits.dtype not in (torch.float32, torch.float64):
+            return None
+        if how.weight is not None or self.labels.is_floating_point():
             return None
         if any(self._ignored(how, logits, labels) for labels in self._both):
             return None
         if self.partner_labels is self.labels:
             return how.means_of_classes(logits, self.labels)[0]
-        own, partner = how.means_of_classes(logits, *self._both)
-        return torch.lerp(partner, own, self.ratio)
+        return self._weigh(*how.means_of_classes(logits, *self._both))
 
     def _norm(self, first: Parts, second: Parts) -> Tensor | None:
         """Return the norms of both labels, weighted by the ratio."""
         if first.norm is None and second.norm is None:
             return None
         own, other = (
-            torch.ones_like(part.loss) if part.norm is None else part.norm
+            (torch.ones_like(part.loss) if part.norm is None else part.norm).to(
+                _wide(part.loss.dtype)
+            )
             for part in (first, second)
         )
         # In this form equal weights, 1 without class weights, stay what they are to the digit.
-        return other + like(self.ratio, own) * (own - other)
+        return other + like(self.ratio, own).to(own.dtype) * (own - other)
 
-    def _check_losses(self, losses: Tensor) -> None:
-        """Refuse one mean, or any but (B, ...), where ratios differ within the batch."""
-        each = "example" if self.ratio.ndim == 1 else "position"
-        if self.ratio.ndim and losses.ndim == 0:
+    def _weights(self, sample_weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Return the weights of the examples and of their partners."""
+        if sample_weight is None:
+            return None
+        check_weights(sample_weight, self.labels)
+        if self.partner_labels is self.labels:
+            return sample_weight, sample_weight
+        if self.of_partners is None:
             raise InputError(
-                f"each {each} has a ratio of its own, but the criterion returned one mean "
+                "sample_weight needs the partners of the examples, which this target does not "
+                "have: use plan.target(labels), or give MixedTarget(..., of_partners=...)"
+            )
+        return sample_weight, self.of_partners(sample_weight)
+
+    def _check_losses(self, losses: Tensor, what: str) -> None:
+        """Refuse one mean, or any but (B, ...), where examples have ratios or weights."""
+        each = "position" if self.ratio.ndim > 1 else "example"
+        if losses.ndim == 0:
+            raise InputError(
+                f"each {each} has a {what} of its own, but the criterion returned one mean "
                 'for the batch: build it with reduction="none"'
             )
-        if self.ratio.ndim and len(losses) != len(self.labels):
+        if len(losses) != len(self.labels):
             raise InputError(
-                f"each {each} has a ratio of its own, but the criterion returned losses of shape "
+                f"each {each} has a {what} of its own, but the criterion returned losses of shape "
                 f"{tuple(losses.shape)} for {len(self.labels)} examples: it must return "
                 f"({len(self.labels)}, ...)"
-            )
-
-    def _check_numbers(self, output: Tensor) -> None:
-        """Refuse numbers (B,) against an output (B, 1): a criterion would compare all with all."""
-        labels = self.labels
-        alike = labels.squeeze().shape == output.squeeze().shape and len(labels) > 1
-        if labels.is_floating_point() and alike and labels.shape != output.shape:
-            raise InputError(
-                f"the labels are numbers of shape {tuple(labels.shape)}, but the output has shape "
-                f"{tuple(output.shape)}, and a loss of both would compare each with every other: "
-                f"give both the same shape, labels.view({', '.join(map(str, output.shape))})"
             )
 
     def _parts(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
@@ -199,15 +213,31 @@ class MixedTarget(Target):
     def _ignored(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> bool:
         """Return whether any of the labels may be ignored; refuse what are no classes."""
         shape = (*logits.shape[:1], *logits.shape[2:])
-        return check_classes(labels, shape, _classes(logits), entropy)
+        classes = logits.shape[1] if logits.ndim > 1 else 1
+        return check_classes(labels, shape, classes, entropy)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
-        """Return the values of both labels, (B, ...) or (), weighted by the ratio."""
-        ratio = like(self.ratio, own)
-        if ratio.dtype == own.dtype == partner.dtype:
-            return torch.lerp(partner, own, ratio)
-        return ratio * own + (1 - ratio) * partner
+        """Return the values of both labels, (B, ...) or (), weighted by the ratio.
+
+        The result is float32, or float64 if the values are.
+        """
+        wide = _wide(own.dtype)
+        if own is partner:
+            return own.to(wide)
+        own, partner = own.to(wide), partner.to(wide)
+        if not self.ratio.ndim and readable(self.ratio):
+            return weighed_by_number(own, partner, float(self.ratio.to(wide)))
+        return weighed(own, partner, like(self.ratio, own), partial=self.partial or None)
 
 
-def _classes(logits: Tensor) -> int:
-    return logits.shape[1] if logits.ndim > 1 else 1
+def _weighted(values: list[Tensor], weights: tuple[Tensor, Tensor] | None) -> list[Tensor]:
+    """Return losses of both labels, each times the weight of the example that has the label."""
+    if weights is None:
+        return values
+    both = zip(values, weights, strict=True)
+    return [times(weights_like(w, v).to(_wide(v.dtype)), v.to(_wide(v.dtype))) for v, w in both]
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Return float32, or float64 if that is the dtype."""
+    return torch.promote_types(dtype, torch.float32)

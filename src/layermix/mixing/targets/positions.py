@@ -101,6 +101,23 @@ def like(ratio: Tensor, values: Tensor) -> Tensor:
     )
 
 
+def weights_like(weight: Tensor, values: Tensor) -> Tensor:
+    """Return weights of examples or positions in a shape that multiplies losses (B, ...).
+
+    Raises
+    ------
+    InputError
+        For losses of whole examples and weights of positions.
+    """
+    if weight.ndim > values.ndim:
+        raise InputError(
+            f"sample_weight has one weight for each position, shape {tuple(weight.shape)}, but the "
+            f"losses have shape {tuple(values.shape)}: give one for each example, "
+            f"({weight.shape[0]},), or a criterion that returns one loss for each position"
+        )
+    return like(weight, values)
+
+
 def _of_tokens(labels: Tensor, length: int) -> bool:
     """Tell whether labels (B, N), or floats (B, K, N), are of tokens (L,)."""
     count = labels.shape[-1]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
+from layermix.mixing.targets.criteria import Criterion
 from layermix.mixing.targets.mixed import MixedTarget
-from layermix.mixing.targets.target import Criterion, Target
+from layermix.mixing.targets.target import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Targets(Mapping[str, Target]):
         output: Mapping[str, Tensor],
         criterion: Mapping[str, Criterion] | None = None,
         weights: Mapping[str, float] | None = None,
+        *,
+        sample_weight: Tensor | Mapping[str, Tensor] | None = None,
     ) -> Tensor:
         """Return the sum of the losses of all targets, shape ().
 
@@ -47,6 +50,8 @@ class Targets(Mapping[str, Target]):
             Loss of each, by name; cross-entropy where it is left out.
         weights
             Of each loss, by name; 1 where it is left out.
+        sample_weight
+            Weight of each example, (B,), in all losses, or in each by name; see `Target.loss`.
 
         Raises
         ------
@@ -54,7 +59,8 @@ class Targets(Mapping[str, Target]):
             For an output without one of the targets, or a name of no target.
         """
         criterion, weights = criterion or {}, weights or {}
-        for name in (*criterion, *weights):
+        by_name = sample_weight if isinstance(sample_weight, Mapping) else {}
+        for name in (*criterion, *weights, *by_name):
             if name not in self.by_name:
                 raise unknown("target", name, self.by_name)
         for name in self.by_name:
@@ -65,7 +71,14 @@ class Targets(Mapping[str, Target]):
                     f"name: it is {has}. Return a mapping by the names of the labels"
                 )
         losses = [
-            weights.get(name, 1.0) * target.loss(output[name], criterion.get(name))
+            weights.get(name, 1.0)
+            * target.loss(
+                output[name],
+                criterion.get(name),
+                sample_weight=by_name.get(name)
+                if isinstance(sample_weight, Mapping)
+                else sample_weight,
+            )
             for name, target in self.by_name.items()
         ]
         return sum(losses[1:], losses[0])

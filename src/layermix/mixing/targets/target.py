@@ -1,20 +1,18 @@
-"""What every mixed target can do, and the checks that all of them share.
+"""What every mixed target can do.
 
 Shapes: B examples, C classes, M outputs of the model: B, or more where a blend mixes more.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.targets.entropy import CrossEntropy, in_parts
-
-Criterion = Callable[[Tensor, Tensor], Tensor]
-"""A loss of (output, labels)."""
+from layermix.mixing.targets.criteria import Criterion, in_parts
+from layermix.mixing.targets.entropy import CrossEntropy
 
 
 class Target(ABC):
@@ -25,6 +23,7 @@ class Target(ABC):
         output: Any,
         criterion: Criterion | None = None,
         *,
+        sample_weight: Tensor | None = None,
         weight: Tensor | None = None,
         label_smoothing: float = 0.0,
         ignore_index: int = -100,
@@ -45,7 +44,13 @@ class Target(ABC):
             ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. CrossEntropyLoss and
             NLLLoss keep their own mean, with class weights and ignored labels; of another module
             that takes the mean the parts are averaged here; a function may return a mean () where
-            the batch has one ratio, and must return one loss per example (B, ...) otherwise.
+            the batch has one ratio and no `sample_weight`, and must return one loss per example
+            (B, ...) otherwise. A criterion of soft labels, such as ``torch.nn.KLDivLoss()``, gets
+            classes as one-hot labels.
+        sample_weight
+            Weight of each example, (B,), or of each position of the labels. Each label is weighted
+            by the weight of its own example: the mean over the batch of ``ratio * w * loss +
+            (1-ratio) * w[partner] * partner's loss``. It is not divided by the weights.
         weight
             Of each class in the default loss, (C,).
         label_smoothing
@@ -62,22 +67,57 @@ class Target(ABC):
         Raises
         ------
         InputError
-            When labels are not classes of the output, or the criterion reduces what it must not.
+            When labels are not classes of the output, labels and output would be compared all with
+            all, or the criterion reduces what it must not.
         """
-        how = _heard(criterion, weight, label_smoothing, ignore_index)
-        return self._loss(logits_of(output), how)
+        logits = logits_of(output)
+        how = _heard(criterion, logits, weight, label_smoothing, ignore_index)
+        return self._loss(logits, how, sample_weight)
+
+    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
+        """Return the share of the labels' total weight that the k best guesses have.
+
+        That is the sum over the batch of the weight of the labels among the guesses, over the sum
+        of the weight of all labels. If the labels of each example sum to 1, as classes and
+        probabilities do, it is the mean weight of the guesses. Of several labels at once, such as
+        (1, 1, 0), each counts alike.
+
+        Parameters
+        ----------
+        output
+            What the model returned: logits (M, C, ...), or anything with them as `.logits`.
+        k
+            How many of the best guesses count: top-k accuracy.
+        ignore_index
+            Class label that does not count.
+
+        Returns
+        -------
+        Tensor
+            Shape (), in [0, 1]; NaN if no label has a weight.
+
+        Raises
+        ------
+        InputError
+            When the labels are neither integer classes of the output nor soft labels, which have
+            its shape and no negative numbers.
+        """
+        found, total = self._found(logits_of(output), k, ignore_index)
+        return found / total
 
     @abstractmethod
-    def _loss(self, logits: Tensor, how: CrossEntropy | Criterion) -> Tensor:
+    def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the mixed labels: of classes soft labels (M, C)."""
+
+    @abstractmethod
+    def _loss(
+        self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
+    ) -> Tensor:
         """Return the loss by cross-entropy, or by another criterion; shape ()."""
 
     @abstractmethod
-    def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the share of the labels' weight that the k best guesses have; shape ()."""
-
-    @abstractmethod
-    def dense(self, num_classes: int | None = None) -> Tensor:
-        """Return the mixed labels: of classes soft labels (M, C)."""
+    def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
+        """Return the weight of the labels among the k best guesses, and of all; both ()."""
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
         """Return the negative log-likelihood in nats, unsmoothed and without gradient; shape ()."""
@@ -104,8 +144,27 @@ def logits_of(output: Any) -> Tensor:
     )
 
 
+def best(logits: Tensor, k: int) -> Tensor:
+    """Return the k best guesses, or all classes if they are fewer, int64 (M, k, ...)."""
+    return logits.topk(min(k, logits.shape[1]), dim=1).indices
+
+
+def checked_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of soft labels.
+
+    Raises
+    ------
+    InputError
+        For one that is not floating point.
+    """
+    if not dtype.is_floating_point:
+        raise InputError(f"mixed labels are floating point, so dtype cannot be {dtype}")
+    return dtype
+
+
 def _heard(
     criterion: Criterion | None,
+    logits: Tensor,
     weight: Tensor | None,
     label_smoothing: float,
     ignore_index: int,
@@ -126,117 +185,7 @@ def _heard(
             f"{changed[0]} is a setting of the default loss, but a criterion was given: build the "
             "criterion with it"
         )
-    return in_parts(criterion) or criterion
+    return in_parts(criterion, logits) or criterion
 
 
 _DEFAULTS = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}
-
-
-def kind(labels: Tensor) -> str:
-    """Return dtype and shape in words."""
-    return f"{labels.dtype} of shape {tuple(labels.shape)}"
-
-
-def check_classes(
-    labels: Tensor, shape: tuple[int, ...], num_classes: int, entropy: CrossEntropy
-) -> bool:
-    """Refuse labels that are not integer classes of this shape for cross-entropy.
-
-    Values are looked at only where that is free. Returns whether any may be ignored.
-
-    Raises
-    ------
-    InputError
-        For another shape or dtype, or a label outside the classes.
-    """
-    if labels.shape == shape and labels.dtype == torch.int64:
-        return check_range(labels, num_classes, entropy.ignore_index)
-    alike = labels.ndim == len(shape) and labels.shape[1:] == shape[1:]
-    if alike and labels.dtype == torch.int64:
-        raise InputError(
-            f"the output is that of {shape[0]} examples, but the labels are those of "
-            f"{len(labels)}: hand over the output of the whole batch"
-        )
-    raise InputError(
-        f"{entropy.name} needs integer class labels (int64) of shape "
-        f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
-        "a criterion of your own"
-    )
-
-
-def check_integers(labels: Tensor) -> None:
-    """Refuse labels of which no soft labels can be made.
-
-    Raises
-    ------
-    InputError
-        For another dtype than int64.
-    """
-    if labels.dtype != torch.int64:
-        raise InputError(
-            f"soft labels are made of integer classes (int64), but the labels are {kind(labels)}: "
-            "convert them with .long()"
-        )
-
-
-def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
-    """Refuse labels outside the classes but the ignored one, if any.
-
-    Values are looked at only where that is free. Returns whether any may be ignored.
-
-    Raises
-    ------
-    InputError
-        For a label outside the classes.
-    """
-    if labels.device.type != "cpu" or torch.compiler.is_compiling():
-        return True  # reading values would stall the accelerator
-    if labels.numel():
-        low, high = map(int, labels.aminmax())
-        if low >= 0 and high < num_classes and (ignore is None or not low <= ignore <= high):
-            return False
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    wrong = wrong if ignore is None else wrong[wrong != ignore]
-    if wrong.numel():
-        raise InputError(
-            f"label {int(wrong.min()) if wrong.min() < 0 else int(wrong.max())} is outside the "
-            f"{num_classes} classes 0 to {num_classes - 1} of the output"
-        )
-    return True
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(['B', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
-
-
-def _remedy(labels: Tensor, shape: tuple[int, ...]) -> str:
-    """Say how labels of another kind become classes."""
-    if labels.ndim == len(shape) + 1 and labels.shape[1] > 1:
-        return ": one-hot labels become classes by .argmax(dim=1), soft labels are floats (B, C)"
-    if labels.shape == shape:
-        return ": convert them with .long()"
-    return ": one class for each example" if len(shape) == 1 else ": one class for each position"
-
-
-def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
-    """Refuse what are no labels of a batch, or one of the mapping that are none.
-
-    Raises
-    ------
-    InputError
-        For something else than tensors, or another number of examples.
-    """
-    if isinstance(labels, Mapping):
-        for one in labels.values():
-            check_labels(one, batch)
-        return
-    if not isinstance(labels, Tensor):
-        raise InputError(
-            f"the labels are a {type(labels).__name__}, but must be a tensor: "
-            "torch.as_tensor(labels)"
-        )
-    if labels.ndim == 0 or labels.shape[0] != batch:
-        raise InputError(
-            f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "
-            f"batch of {batch}: draw a plan for each batch"
-        )

@@ -1,0 +1,194 @@
+"""Checks of labels that all targets share.
+
+Values are read only where that is free: on an accelerator it would wait for the device.
+
+Shapes: B examples, C classes, `...` positions.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+from layermix.mixing.blends.arrays import traced
+from layermix.mixing.targets.entropy import CrossEntropy
+
+
+def kind(labels: Tensor) -> str:
+    """Return dtype and shape in words."""
+    return f"{labels.dtype} of shape {tuple(labels.shape)}"
+
+
+def check_classes(
+    labels: Tensor, shape: tuple[int, ...], num_classes: int, entropy: CrossEntropy
+) -> bool:
+    """Refuse labels that are not integer classes of this shape for cross-entropy.
+
+    Values are looked at only where that is free. Returns whether any may be ignored.
+
+    Raises
+    ------
+    InputError
+        For another shape or dtype, or a label outside the classes.
+    """
+    if labels.shape == shape and labels.dtype == torch.int64:
+        return check_range(labels, num_classes, entropy.ignore_index)
+    alike = labels.ndim == len(shape) and labels.shape[1:] == shape[1:]
+    if alike and labels.dtype == torch.int64:
+        raise InputError(
+            f"the output is that of {shape[0]} examples, but the labels are those of "
+            f"{len(labels)}: hand over the output of the whole batch"
+        )
+    raise InputError(
+        f"{entropy.name} needs integer class labels (int64) of shape "
+        f"{_shape(shape)}, but the labels are {kind(labels)}{_remedy(labels, shape)}, or pass "
+        "a criterion of your own"
+    )
+
+
+def check_integers(labels: Tensor) -> None:
+    """Refuse labels of which no soft labels can be made.
+
+    Raises
+    ------
+    InputError
+        For another dtype than int64.
+    """
+    if labels.dtype != torch.int64:
+        raise InputError(
+            f"soft labels are made of integer classes (int64), but the labels are {kind(labels)}: "
+            "convert them with .long()"
+        )
+
+
+def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
+    """Refuse labels outside the classes but the ignored one, if any.
+
+    Values are looked at only where that is free. Returns whether any may be ignored.
+
+    Raises
+    ------
+    InputError
+        For a label outside the classes.
+    """
+    if labels.device.type != "cpu" or traced():
+        return True
+    if labels.numel():
+        low, high = map(int, labels.aminmax())
+        if low >= 0 and high < num_classes and (ignore is None or not low <= ignore <= high):
+            return False
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    wrong = wrong if ignore is None else wrong[wrong != ignore]
+    if wrong.numel():
+        raise InputError(
+            f"label {int(wrong.min()) if wrong.min() < 0 else int(wrong.max())} is outside the "
+            f"{num_classes} classes 0 to {num_classes - 1} of the output"
+        )
+    return True
+
+
+def check_soft(labels: Tensor, output: Tensor) -> None:
+    """Refuse float labels that are no weights of the classes of an output.
+
+    Raises
+    ------
+    InputError
+        For an output of one column, of which the best guess is always the same, or a negative
+        label.
+    """
+    if output.shape[1] == 1:
+        raise InputError(
+            f"accuracy needs an output with two classes or more, but it has shape "
+            f"{tuple(output.shape)}: compare (output > 0) with the labels instead"
+        )
+    if labels.device.type == "cpu" and not traced() and labels.numel() and labels.min() < 0:
+        raise InputError(
+            f"accuracy needs soft labels of 0 or more, but one of the labels is "
+            f"{float(labels.min()):g}: numbers to predict have no accuracy"
+        )
+
+
+def check_weights(weight: Tensor, labels: Tensor) -> None:
+    """Refuse what are no weights of examples, (B,), or of the labels' positions.
+
+    Raises
+    ------
+    InputError
+        For something else than a tensor, or another shape.
+    """
+    if not isinstance(weight, Tensor):
+        raise InputError(
+            f"sample_weight is a {type(weight).__name__}, but must be a tensor: "
+            "torch.as_tensor(sample_weight)"
+        )
+    shapes = [tuple(labels.shape[:1]), tuple(labels.shape)]
+    if labels.is_floating_point():
+        shapes.insert(1, (*labels.shape[:1], *labels.shape[2:]))
+    if tuple(weight.shape) not in shapes:
+        allowed = " or ".join(map(str, dict.fromkeys(shapes)))
+        raise InputError(
+            f"sample_weight has shape {tuple(weight.shape)}, but must have one weight for each "
+            f"example or position of the labels: {allowed}"
+        )
+
+
+def check_same_shape(labels: Tensor, output: Tensor) -> None:
+    """Refuse labels that a loss would compare with the outputs of all examples.
+
+    Raises
+    ------
+    InputError
+        For labels with as many numbers as the output in another shape, such as (B,) and (B, 1), of
+        which broadcasting makes more.
+    """
+    if labels.shape == output.shape or labels.numel() != output.numel():
+        return
+    try:
+        together = torch.broadcast_shapes(labels.shape, output.shape)
+    except RuntimeError:
+        return  # the criterion refuses them itself
+    if together.numel() > labels.numel():
+        what = "numbers" if labels.is_floating_point() else "integers"
+        raise InputError(
+            f"the labels are {what} of shape {tuple(labels.shape)}, but the output has shape "
+            f"{tuple(output.shape)}, and a loss of both would compare each with every other: "
+            f"give both the same shape, labels.view({', '.join(map(str, output.shape))})"
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(['B', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
+
+
+def _remedy(labels: Tensor, shape: tuple[int, ...]) -> str:
+    """Say how labels of another kind become classes."""
+    if labels.ndim == len(shape) + 1 and labels.shape[1] > 1:
+        return ": one-hot labels become classes by .argmax(dim=1), soft labels are floats (B, C)"
+    if labels.shape == shape:
+        return ": convert them with .long()"
+    return ": one class for each example" if len(shape) == 1 else ": one class for each position"
+
+
+def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
+    """Refuse what are no labels of a batch, or one of the mapping that are none.
+
+    Raises
+    ------
+    InputError
+        For something else than tensors, or another number of examples.
+    """
+    if isinstance(labels, Mapping):
+        for one in labels.values():
+            check_labels(one, batch)
+        return
+    if not isinstance(labels, Tensor):
+        raise InputError(
+            f"the labels are a {type(labels).__name__}, but must be a tensor: "
+            "torch.as_tensor(labels)"
+        )
+    if labels.ndim == 0 or labels.shape[0] != batch:
+        raise InputError(
+            f"the labels have shape {tuple(labels.shape)}, but the plan was drawn for a "
+            f"batch of {batch}: draw a plan for each batch"
+        )

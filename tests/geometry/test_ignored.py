@@ -1,0 +1,147 @@
+"""Examples whose label the loss ignores are ignored by every measure of the classes."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import layermix as lm
+from layermix.geometry import MEASURES, Layer, interpolation_gap, intruders
+from layermix.geometry.profiles.examples import collect
+
+N = 120
+
+
+def examples(ignored: int = -100) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features, labels of which every second one is ignored, and which are not."""
+    labels = torch.arange(N) % 3
+    features = torch.randn(N, 5) + 2 * labels[:, None]
+    known = torch.arange(N) % 2 == 0
+    return features, labels.where(known, ignored), known
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("ignored", [-100, 7])
+@pytest.mark.parametrize("options", [{}, {"temperature": 1.0}, {"distance": "cosine"}])
+def test_snnl_leaves_them_out(ignored: int, options: dict[str, Any]) -> None:
+    x, y, known = examples(ignored)
+    found = lm.snnl(x, y, ignore_index=ignored, **options)
+    expected = lm.snnl(x[known], y[known], **options)
+    assert found == expected
+    assert (found.n, found.classes, found.chance) == (N // 2, 3, expected.chance)
+
+
+def test_their_features_may_be_anything() -> None:
+    x, y, known = examples()
+    x[~known] = math.nan
+    assert lm.snnl(x, y) == lm.snnl(x[known], y[known])
+
+
+@pytest.mark.parametrize("temperature", [None, 1.0])
+@pytest.mark.parametrize("ignored", [-100, 7])
+def test_the_criterion_leaves_them_out(ignored: int, temperature: float | None) -> None:
+    x, y, known = examples(ignored)
+    x.requires_grad_()
+    loss = lm.SoftNearestNeighborLoss(temperature, ignore_index=ignored)(x, y)
+    expected = lm.SoftNearestNeighborLoss(temperature)(x[known], y[known])
+    torch.testing.assert_close(loss, expected)
+    (gradient,) = torch.autograd.grad(loss, x)
+    assert (gradient[~known] == 0).all()
+    assert (gradient[known] != 0).any()
+
+
+def test_a_batch_of_ignored_examples_has_loss_0() -> None:
+    x = torch.randn(4, 5, requires_grad=True)
+    loss = lm.SoftNearestNeighborLoss()(x, torch.full((4,), -100))
+    loss.backward()
+    assert loss == 0
+    assert x.grad is not None
+    assert not x.grad.any()
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_of_a_layer_leaves_them_out(name: str) -> None:
+    x, y, known = examples()
+    found, expected = Layer(x, y), Layer(x[known], y[known])
+    assert MEASURES[name].compute(found) == MEASURES[name].compute(expected)
+
+
+def test_they_are_no_neighbors_of_a_mix_and_have_no_class_to_intrude_on() -> None:
+    features = torch.tensor([[0.0], [4.0], [2.0], [2.1]])
+    mixed, partner = torch.tensor([[2.0], [2.0], [2.0], [2.0]]), torch.tensor([1, 0, 0, 0])
+    both = intruders(mixed, features, torch.tensor([0, 0, 1, 1]), partner)
+    assert both.tolist() == [True, True, False, False]
+    found = intruders(mixed, features, torch.tensor([0, 0, -100, 1]), partner)
+    assert found.tolist() == [True, True, False, False]
+    none = intruders(mixed, features, torch.tensor([0, 0, -100, -100]), partner)
+    assert not none.any()
+
+
+@pytest.mark.parametrize("batch_size", [None, 30])
+def test_the_loss_of_a_mix_is_that_of_the_known_labels(batch_size: int | None) -> None:
+    x, y, _ = examples()
+    y[:30] = -100  # a whole batch
+    (found,) = interpolation_gap(
+        model(), x, y, "input", ratios=(1.0,), batch_size=batch_size
+    ).values()
+    expected = nn.functional.cross_entropy(model()(x), y)
+    assert found.cross_entropy == pytest.approx(float(expected.detach()), rel=1e-6)
+
+
+class Some(torch.utils.data.Dataset):
+    """A data set of single examples."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.x[index], int(self.y[index])
+
+
+FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "pair": lambda x, y: (x, y),
+    "mapping": lambda x, y: {"x": x, "labels": y},
+    "data set": Some,
+    "loader": lambda x, y: DataLoader(TensorDataset(x, y), 7),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("most", [40, 500])
+def test_known_examples_take_their_place_in_a_profile(form: str, most: int) -> None:
+    x, y, _ = examples()
+    found = collect(FORMS[form](x, y), most, seed=0)
+    assert len(found.labels) == min(most, N // 2)
+    assert found.labels.unique().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_profile_tells_how_many_were_left_out(form: str) -> None:
+    x, y, _ = examples()
+    found = lm.profile(model(), FORMS[form](x, y), "final", quantities="snnl", progress=False)
+    assert (found.n, found.classes) == (N // 2, 3)
+    assert "60 examples whose labels are ignored were left out." in found.notices
+
+
+def test_a_profile_ignores_the_label_that_it_is_given() -> None:
+    x, y, _ = examples(7)
+    found = lm.profile(model(), (x, y), "final", mixed=0, progress=False, ignore_index=7)
+    assert (found.n, found.classes) == (N // 2, 3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_examples_without_a_known_label_are_refused(form: str) -> None:
+    data = FORMS[form](torch.randn(10, 5), torch.full((10,), -100))
+    with pytest.raises(lm.InputError, match="the labels of all 10 examples are ignored"):
+        lm.profile(model(), data, "final", progress=False)

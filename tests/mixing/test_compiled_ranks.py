@@ -1,0 +1,53 @@
+"""Partners on two real processes, mixed in a compiled graph: the numbers of the joined batch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.multiprocessing.spawn import spawn
+
+import layermix as lm
+
+PARTNER = torch.tensor([3, 0, 1, 2])  # of the joined batch, two examples for each process
+RATIO = torch.tensor(0.3)
+
+
+def data() -> tuple[Tensor, Tensor]:
+    """Return the joined batch, and the weights of its mix in a loss."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator)
+
+
+def work(rank: int, folder: str) -> None:
+    """Mix the batch of a process, compiled and eager, and save mix and gradient."""
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    own = slice(2 * rank, 2 * rank + 2)
+    plan = lm.Plan("final", RATIO, PARTNER[own], across=True)
+    x, weights = (part[own] for part in data())
+    found = []
+    for compiled in (False, True):
+        mix = torch.compile(lm.mix, backend="aot_eager") if compiled else lm.mix
+        x = x.detach().clone().requires_grad_()
+        mixed = mix(x.sin(), plan)
+        (gradient,) = torch.autograd.grad((mixed * weights).sum(), x)
+        found += [mixed.detach(), gradient]
+    torch.save(found, Path(folder) / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_a_compiled_mix_across_processes_is_that_of_the_joined_batch(tmp_path: Path) -> None:
+    spawn(work, (str(tmp_path),), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    mixed, gradient, compiled, of_compiled = map(torch.cat, zip(*ranks, strict=True))
+    x, weights = data()
+    x.requires_grad_()
+    expected = RATIO * x.sin() + (1 - RATIO) * x.sin()[PARTNER]
+    (of_formula,) = torch.autograd.grad((expected * weights).sum(), x)
+    for found in (mixed, compiled):
+        torch.testing.assert_close(found, expected.detach())
+    for found in (gradient, of_compiled):
+        torch.testing.assert_close(found, of_formula)

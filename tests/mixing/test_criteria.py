@@ -1,0 +1,211 @@
+"""Labels and criteria that do not fit are put right or refused; nothing is broadcast silently."""
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
+from timm.loss.binary_cross_entropy import BinaryCrossEntropy
+from timm.loss.cross_entropy import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from torch import Tensor, nn
+from torchvision.ops import sigmoid_focal_loss
+
+import layermix as lm
+from layermix.mixing import ManyTarget
+
+RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5])]
+PARTNER = torch.tensor([2, 0, 1])
+LABELS = torch.tensor([0, 2, 2])
+
+
+def target(labels: Tensor, ratio: Tensor = RATIOS[0]) -> lm.MixedTarget:
+    made = lm.Plan("final", ratio, PARTNER[: len(labels)]).target(labels)
+    assert isinstance(made, lm.MixedTarget)
+    return made
+
+
+def randn(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def soft(labels: Tensor) -> Tensor:
+    return F.one_hot(labels, 3).double()
+
+
+def cross_entropy(z: Tensor, y: Tensor) -> Tensor:
+    return -(soft(y) * z.log_softmax(1)).sum(1)
+
+
+def binary(z: Tensor, y: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(z, soft(y), reduction="none").mean(1)
+
+
+def divergence(z: Tensor, y: Tensor) -> Tensor:
+    return -(soft(y) * z).sum(1)
+
+
+def focal(z: Tensor, y: Tensor) -> Tensor:
+    return sigmoid_focal_loss(z, soft(y)).mean(1)
+
+
+def asymmetric(z: Tensor, y: Tensor) -> Tensor:
+    unreduced = AsymmetricLossMultiLabel(reduction="none")
+    return unreduced(z, soft(y)).sum(1).double()
+
+
+def squared(z: Tensor, y: Tensor) -> Tensor:
+    return (z - soft(y)).square().mean(1)
+
+
+PER_SAMPLE = [  # criteria, and the loss of each example by their formula
+    (SoftTargetCrossEntropy(), cross_entropy),
+    (LabelSmoothingCrossEntropy(0.0), cross_entropy),
+    (AsymmetricLossMultiLabel(), asymmetric),
+    (nn.BCEWithLogitsLoss(), binary),
+    (nn.MSELoss(), squared),
+    (nn.KLDivLoss(reduction="batchmean"), divergence),
+    (sigmoid_focal_loss, focal),
+]
+OF_BATCH = [  # functions that return one mean
+    (functools.partial(sigmoid_focal_loss, reduction="mean"), focal),
+    (F.binary_cross_entropy_with_logits, binary),
+    (F.mse_loss, squared),
+]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize(("criterion", "formula"), PER_SAMPLE)
+def test_criteria_of_soft_labels_get_classes_one_hot(
+    criterion: Any, formula: Any, ratio: Tensor
+) -> None:
+    """As many examples as classes: (B,) against (B, C) would be broadcast."""
+    logits, lam = randn(3, 3), ratio.double().expand(3)
+    losses = lam * formula(logits, LABELS) + (1 - lam) * formula(logits, LABELS[PARTNER])
+    found = target(LABELS, ratio).loss(logits, criterion)
+    tolerance = 1e-6 if formula is asymmetric else 1e-12  # it computes in float32
+    torch.testing.assert_close(found.double(), losses.mean(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("criterion", "formula"), [*PER_SAMPLE, *OF_BATCH])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_that_does_not_depend_on_the_size_of_the_batch(
+    criterion: Any, formula: Any, size: int
+) -> None:
+    logits, labels = randn(size, 3), LABELS[:size]
+    made = lm.Plan("final", torch.tensor(0.3), torch.arange(size).roll(1)).target(labels)
+    lam = torch.tensor(0.3).double()
+    losses = lam * formula(logits, labels) + (1 - lam) * formula(logits, labels.roll(1))
+    found = made.loss(logits, criterion)
+    tolerance = 1e-6 if formula is asymmetric else 1e-12
+    torch.testing.assert_close(found.double(), losses.mean(), rtol=tolerance, atol=tolerance)
+
+
+def test_a_criterion_of_maps_gets_classes_one_hot() -> None:
+    logits, labels = randn(3, 3, 4, 5), torch.randint(3, (3, 4, 5))
+    one_hot = F.one_hot(labels, 3).movedim(-1, 1).double()
+    expected = F.binary_cross_entropy_with_logits(logits, one_hot)
+    found = lm.MixedTarget.clean(labels).loss(logits, nn.BCEWithLogitsLoss())
+    torch.testing.assert_close(found, expected)
+
+
+def soft_mean(z: Tensor, y: Tensor) -> Tensor:
+    return (-y * z.log_softmax(1)).sum(1).mean()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_another_criterion_of_soft_labels_is_refused(size: int) -> None:
+    made = lm.MixedTarget.clean(LABELS[:size])
+    with pytest.raises(lm.InputError) as error:
+        made.loss(randn(size, 3), soft_mean)
+    assert str(error.value) == (
+        f"soft_mean needs soft labels, but the labels are integer classes of shape ({size},) and "
+        f"the output has shape ({size}, 3). Give it one-hot labels: target.loss(output, "
+        "lambda z, y: criterion(z, F.one_hot(y, 3).to(z)))"
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_remedy_for_it_works(size: int) -> None:
+    logits, labels = randn(size, 3), LABELS[:size]
+    found = lm.MixedTarget.clean(labels).loss(
+        logits, lambda z, y: soft_mean(z, F.one_hot(y, 3).to(z))
+    )
+    torch.testing.assert_close(found, cross_entropy(logits, labels).mean())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_criterion_of_class_labels_gets_them_as_they_are(size: int) -> None:
+    logits, labels, weight = randn(size, 3), LABELS[:size], torch.rand(size).double()
+
+    def margin(z: Tensor, y: Tensor) -> Tensor:
+        return F.multi_margin_loss(z, y)
+
+    def weighted(z: Tensor, y: Tensor) -> Tensor:  # which fails with more examples
+        return (F.cross_entropy(z, y, reduction="none") * weight).mean()
+
+    for criterion in (margin, weighted, nn.MultiMarginLoss(), BinaryCrossEntropy()):
+        found = lm.MixedTarget.clean(labels).loss(logits, criterion)
+        torch.testing.assert_close(found, criterion(logits, labels))
+
+
+def test_an_error_of_the_criterion_itself_is_not_changed() -> None:
+    def broken(z: Tensor, y: Tensor) -> Tensor:
+        raise ValueError("not like this")
+
+    with pytest.raises(ValueError, match=r"^not like this$"):
+        target(LABELS).loss(randn(3, 4), broken)
+
+
+def test_classes_have_no_log_probabilities() -> None:
+    with pytest.raises(lm.InputError, match=r"^KLDivLoss with log_target=True needs log-prob"):
+        target(LABELS).loss(randn(3, 3), nn.KLDivLoss(reduction="batchmean", log_target=True))
+
+
+def test_labels_outside_the_classes_are_not_made_one_hot() -> None:
+    with pytest.raises(lm.InputError, match=r"^label -100 is outside the 3 classes"):
+        target(torch.tensor([0, -100, 2])).loss(randn(3, 3), nn.BCEWithLogitsLoss())
+
+
+SHAPES = [((3,), (3, 1)), ((3, 1), (3,)), ((3, 2, 2), (3, 1, 2, 2)), ((3, 1, 2), (3, 2))]
+
+
+@pytest.mark.parametrize("integers", [True, False])
+@pytest.mark.parametrize(("of_labels", "of_output"), SHAPES)
+@pytest.mark.parametrize("criterion", [nn.L1Loss(), nn.BCEWithLogitsLoss(), F.mse_loss])
+def test_labels_are_not_compared_with_the_outputs_of_all_examples(
+    of_labels: tuple[int, ...], of_output: tuple[int, ...], integers: bool, criterion: Any
+) -> None:
+    labels = torch.randint(2, of_labels)
+    kind = "integers" if integers else "numbers"
+    shape = ", ".join(map(str, of_output))
+    with pytest.raises(lm.InputError) as error:
+        target(labels if integers else labels.float()).loss(torch.randn(of_output), criterion)
+    assert str(error.value) == (
+        f"the labels are {kind} of shape {of_labels}, but the output has shape {of_output}, and a "
+        "loss of both would compare each with every other: give both the same shape, "
+        f"labels.view({shape})"
+    )
+
+
+def test_whole_numbers_of_the_shape_of_the_output_are_compared_one_by_one() -> None:
+    output, ages = randn(3, 1), torch.tensor([[18], [40], [77]])
+    lam = torch.tensor(0.3).double()
+    expected = (lam * (output - ages).abs() + (1 - lam) * (output - ages[PARTNER]).abs()).mean()
+    torch.testing.assert_close(target(ages).loss(output, nn.L1Loss()), expected)
+
+
+@pytest.mark.parametrize(("of_labels", "of_output"), [((3,), (9, 1)), ((3, 1), (9,))])
+def test_that_holds_for_mixes_of_the_whole_batch(
+    of_labels: tuple[int, ...], of_output: tuple[int, ...]
+) -> None:
+    made = ManyTarget(torch.randn(of_labels), torch.rand(9, 3).softmax(1))
+    with pytest.raises(lm.InputError, match=r"would compare each with every other"):
+        made.loss(torch.randn(of_output), nn.MSELoss())
+
+
+def test_classes_of_an_output_without_classes_are_refused() -> None:
+    made = ManyTarget(LABELS, torch.rand(9, 3).softmax(1))
+    with pytest.raises(lm.InputError, match=r"^the labels are torch.int64 of shape \(3,\), but"):
+        made.loss(torch.randn(9), nn.MSELoss())

@@ -1,0 +1,181 @@
+"""An activation or a loss with weight 0 does not count, even if it is infinite or NaN."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import layermix as lm
+from layermix.mixing import Patches, Planner, interpolate
+from layermix.mixing.blends.arrays import masked, weighed
+
+INF = float("inf")
+EDGES = [
+    torch.tensor(0.0),
+    torch.tensor(1.0),
+    torch.tensor([0.0, 1.0, 0.25, 1.0]),
+    torch.tensor(1 - 1e-9, dtype=torch.float64),  # 1 in float32
+    torch.tensor(1e-60, dtype=torch.float64),  # 0 in float32
+]
+PARTNERS = [torch.tensor([1, 2, 3, 0]), torch.tensor([1, 1, 0, 2])]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+
+
+def masked_logits(dtype: torch.dtype) -> Tensor:
+    """Return logits (4, 3, 2) in which each example has another column of infinities."""
+    x = torch.randn(4, 3, 2).to(dtype)
+    x[0, 0], x[1, 1], x[2, 2], x[3, 0] = -INF, INF, -INF, -INF
+    return x
+
+
+def exact(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix number by number; a number with weight 0 does not count."""
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    ratio, mixed = plan.ratio.to(wide).expand(len(x)), torch.zeros(x.shape, dtype=wide)
+    for i, j in enumerate(plan.partner.tolist()):
+        for weight, row in ((ratio[i], i), (1 - ratio[i], j)):
+            if weight:
+                mixed[i] += weight * x[row].to(wide)
+    return mixed.to(x.dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("partner", PARTNERS)
+@pytest.mark.parametrize("ratio", EDGES)
+def test_a_mix_with_ratio_0_or_1_is_one_of_both_examples(
+    ratio: Tensor, partner: Tensor, dtype: torch.dtype
+) -> None:
+    x, plan = masked_logits(dtype), lm.Plan("logits", ratio, partner)
+    torch.testing.assert_close(lm.mix(x, plan), exact(x, plan), equal_nan=False)
+
+
+def test_a_nan_with_weight_0_does_not_count() -> None:
+    own, other = torch.tensor([[1.0], [torch.nan]]), torch.tensor([[torch.nan], [2.0]])
+    assert interpolate(own, other, torch.tensor([1.0, 0.0])).tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("partner", PARTNERS)
+@pytest.mark.parametrize("ratio", EDGES)
+def test_an_infinite_gradient_with_weight_0_does_not_count(
+    ratio: Tensor, partner: Tensor, dtype: torch.dtype
+) -> None:
+    x, g = torch.randn(4, 3, 2).to(dtype).requires_grad_(), masked_logits(dtype)
+    plan = lm.Plan("logits", ratio, partner)
+    (found,) = torch.autograd.grad(lm.mix(x, plan), x, g)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    lam, expected = ratio.to(wide).expand(4), torch.zeros(x.shape, dtype=wide)
+    for i, j in enumerate(partner.tolist()):
+        for weight, row in ((lam[i], i), (1 - lam[i], j)):
+            if weight:
+                expected[row] += weight * g[i].to(wide)
+    torch.testing.assert_close(found, expected.to(dtype), equal_nan=True)
+
+
+def test_gradients_of_masked_logits_are_finite() -> None:
+    x = masked_logits(torch.float32)[..., 0].clone()
+    x[1, 1] = -INF
+    x.requires_grad_()
+    for ratio in EDGES:
+        mixed = lm.mix(x, lm.Plan("logits", ratio, torch.tensor([1, 2, 3, 0])))
+        (found,) = torch.autograd.grad(mixed.log_softmax(1).clamp_min(-9).sum(), x)
+        assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_the_plain_layer_returns_one_of_both_inputs(value: float) -> None:
+    finite, infinite = torch.randn(2, 3), torch.full((2, 3), -INF)
+    pair = (finite, infinite) if value else (infinite, finite)
+    assert lm.MixLayer()(*pair, value).equal(finite)
+    assert lm.MixLayer()(*pair, torch.full((2,), value)).equal(finite)
+
+
+def test_a_mask_of_floats_takes_values_of_weight_1_alone() -> None:
+    own, other = torch.zeros(1, 2, 3), torch.full((1, 2, 3), INF)
+    mask = torch.tensor([[1.0, 0.5, 0.0]])
+    assert masked(own, other, mask, 1).tolist() == [[[0, INF, INF]] * 2]
+    assert masked(other, own, mask, 1).tolist() == [[[INF, INF, 0]] * 2]
+
+
+def test_soft_patches_leave_other_positions_alone() -> None:
+    x = torch.stack([torch.zeros(2, 6, 6), torch.full((2, 6, 6), -INF)])
+    plan = Planner(["layer"], blend=Patches(block=3), partner="derangement", seed=0).draw(2)
+    mixed = lm.mix(x, plan)
+    assert not mixed.isnan().any()
+    assert (mixed[0] == 0).any()
+
+
+def test_a_learned_ratio_of_0_has_the_gradient_of_the_formula() -> None:
+    ratio = torch.tensor(0.0, requires_grad=True)
+    weighed(torch.tensor([3.0, INF]), torch.tensor([1.0, 1.0]), ratio)[0].backward()
+    assert ratio.grad is not None
+    assert ratio.grad == 2
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_plans_drawn_ahead_leave_out_weights_that_round_to_0(per: Any) -> None:
+    planner = Planner(["logits"], alpha=0.02, per=per, partner="derangement", seed=0)
+    x, edges = masked_logits(torch.float32)[..., 0], 0
+    for _ in range(40):
+        plan = planner.draw(4)
+        edges += not plan.pairs.partial
+        torch.testing.assert_close(lm.mix(x, plan), exact(x, plan))
+    assert edges > 10
+
+
+@pytest.mark.parametrize(
+    ("ratio", "partial"),
+    [
+        (0.5, True),
+        (0.0, False),
+        (1.0, False),
+        ([0.5, 0.1, 0.2, 0.9], True),
+        ([0.5, 1, 0, 0], False),
+    ],
+)
+def test_pairs_know_if_every_ratio_lies_between_0_and_1(ratio: Any, partial: bool) -> None:
+    plan = lm.Plan("final", torch.tensor(ratio), torch.tensor([1, 2, 3, 0]))
+    assert plan.pairs.partial is partial
+    assert plan.to("meta").pairs.partial is partial
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_a_compiled_mix_leaves_them_out_too(backend: str) -> None:
+    mix = torch.compile(lambda x, plan: lm.mix(x, plan), backend=backend, fullgraph=True)
+    x = masked_logits(torch.float32).requires_grad_()
+    for ratio in EDGES[:3]:
+        plan = lm.Plan("logits", ratio, torch.tensor([1, 2, 3, 0]))
+        mixed = mix(x, plan)
+        torch.testing.assert_close(mixed, exact(x.detach(), plan))
+        (found,) = torch.autograd.grad(mixed, x, torch.ones_like(x))
+        assert found.isfinite().all()
+
+
+KERNEL = """
+import torch
+from layermix.mixing.blends.kernel import mix_rows
+
+x = torch.tensor([[0.0, -torch.inf], [torch.inf, 1.0], [torch.nan, 2.0]])
+partner = torch.tensor([1, 2, 0])
+for ratio, rows in ((0.0, [1, 2, 0]), (1.0, [0, 1, 2]), ([1.0, 0.0, 0.0], [0, 2, 0])):
+    found = mix_rows(x, torch.tensor(ratio), partner, False)
+    torch.testing.assert_close(found, x[rows], equal_nan=True)
+back = mix_rows(x, torch.tensor([1.0, 0.0, 0.0]), partner, True)
+expected = torch.stack([x[0] + x[1], x[2], torch.zeros(2)])
+torch.testing.assert_close(back, expected, equal_nan=True)
+print("right")
+"""
+
+
+def test_the_kernel_of_a_gpu_does_not_read_them() -> None:
+    pytest.importorskip("triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout == "right\n", done.stderr

@@ -1,0 +1,71 @@
+"""Weights of examples that cannot be used are refused by name."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import layermix as lm
+from layermix.mixing import ManyTarget
+
+RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
+PARTNER = torch.tensor([2, 0, 3, 1])
+WEIGHT = torch.tensor([5.0, 0.5, 0.0, 2.0])
+LABELS = torch.tensor([0, 1, 2, 0])
+
+
+def randn(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def target(labels: Tensor, ratio: Tensor = RATIOS[0]) -> lm.MixedTarget:
+    made = lm.Plan("final", ratio, PARTNER).target(labels)
+    assert isinstance(made, lm.MixedTarget)
+    return made
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_a_function_that_averages_is_refused(ratio: Tensor) -> None:
+    what = "ratio" if ratio.ndim else "weight"
+    with pytest.raises(lm.InputError) as error:
+        target(LABELS, ratio).loss(randn(4, 3), F.cross_entropy, sample_weight=WEIGHT)
+    assert str(error.value) == (
+        f"each example has a {what} of its own, but the criterion returned one mean for the batch: "
+        'build it with reduction="none"'
+    )
+
+
+def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
+    made = ManyTarget(LABELS, torch.rand(9, 4).softmax(1))
+    with pytest.raises(lm.InputError, match=r"weight of its own, but .* shape \(\) for 9 mixes"):
+        made.loss(randn(9, 3), F.cross_entropy, sample_weight=WEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1.0] * 4, "sample_weight is a list, but must be a tensor"),
+        (torch.ones(3), r"sample_weight has shape \(3,\), but must have one weight for each"),
+        (torch.ones(4, 1), r"sample_weight has shape \(4, 1\), but must have one weight for"),
+    ],
+)
+def test_weights_of_something_else_are_refused(weight: Any, message: str) -> None:
+    for made in (target(LABELS), ManyTarget(LABELS, torch.eye(4))):
+        with pytest.raises(lm.InputError, match=f"^{message}"):
+            made.loss(randn(4, 3), sample_weight=weight)
+
+
+def test_weights_of_positions_need_losses_of_positions() -> None:
+    labels = torch.rand(4, 3, 5)
+    with pytest.raises(lm.InputError, match=r"^sample_weight has one weight for each position"):
+        target(labels).loss(
+            torch.rand(4, 3, 5), lambda z, y: (z - y).mean((1, 2)), sample_weight=torch.ones(4, 5)
+        )
+
+
+def test_a_target_without_partners_says_so() -> None:
+    made = lm.MixedTarget(LABELS, LABELS[PARTNER], RATIOS[0])
+    with pytest.raises(lm.InputError, match=r"^sample_weight needs the partners of the examples"):
+        made.loss(randn(4, 3), sample_weight=WEIGHT)

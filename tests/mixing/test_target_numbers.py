@@ -1,0 +1,221 @@
+"""Targets in numbers: float64 to its last digits, shares in [0, 1], no NaN from infinite losses."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import layermix as lm
+from layermix.mixing import BesideTarget, ManyTarget, Planner
+
+RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.123, 1.0])]
+PARTNER = torch.tensor([2, 0, 3, 1])
+LABELS = torch.tensor([0, 1, 2, 0])
+
+
+def assert_exact(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-14)
+
+
+def randn(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def target(labels: Tensor, ratio: Tensor = RATIOS[0]) -> lm.MixedTarget:
+    made = lm.Plan("final", ratio, PARTNER).target(labels)
+    assert isinstance(made, lm.MixedTarget)
+    return made
+
+
+def mean(ratio: Tensor, own: Tensor, partner: Tensor) -> Tensor:
+    lam = ratio.double().expand(4)
+    return (lam * own + (1 - lam) * partner).mean()
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_losses_of_float64_are_exact(ratio: Tensor) -> None:
+    logits, output, numbers = randn(4, 3), randn(4), randn(4)
+    theirs = LABELS[PARTNER]
+    own, other = (F.cross_entropy(logits, y, reduction="none") for y in (LABELS, theirs))
+    made = target(LABELS, ratio)
+    for found in (
+        made.loss(logits),
+        made.loss(logits.log_softmax(1), nn.NLLLoss()),
+        made.loss(logits, lambda z, y: F.cross_entropy(z, y, reduction="none")),
+    ):
+        assert_exact(found, mean(ratio, own, other))
+    losses = [(output - y).square() for y in (numbers, numbers[PARTNER])]
+    found = target(numbers, ratio).loss(output, nn.MSELoss())
+    assert_exact(found, mean(ratio, *losses))
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_activations_of_float64_are_exact(ratio: Tensor) -> None:
+    x, lam = randn(4, 5), ratio.double().expand(4)[:, None]
+    expected = lam * x + (1 - lam) * x[PARTNER]
+    assert_exact(lm.mix(x, lm.Plan("final", ratio, PARTNER)), expected)
+    found = lm.MixLayer()(x, x[PARTNER], ratio)
+    assert_exact(found, expected)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_soft_labels_of_float64_are_exact(ratio: Tensor) -> None:
+    lam, one_hot, numbers = (
+        ratio.double().expand(4)[:, None],
+        F.one_hot(LABELS).double(),
+        randn(4, 2),
+    )
+    soft = target(LABELS, ratio).dense(3, torch.float64)
+    assert_exact(soft, lam * one_hot + (1 - lam) * one_hot[PARTNER])
+    found = target(numbers, ratio).dense()
+    assert_exact(found, lam * numbers + (1 - lam) * numbers[PARTNER])
+
+
+def test_mixes_of_the_whole_batch_are_exact_in_float64() -> None:
+    weights, logits = torch.rand(9, 4).softmax(1), randn(9, 3)
+    soft = weights.double() @ F.one_hot(LABELS, 3).double()
+    made = ManyTarget(LABELS, weights)
+    assert_exact(made.dense(3, torch.float64), soft)
+    losses = torch.stack(
+        [F.cross_entropy(logits, y.expand(9), reduction="none") for y in LABELS], 1
+    )
+    expected = (weights.double() * losses).sum() / weights.double().sum()
+    torch.testing.assert_close(made.loss(logits), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_the_dtype_of_mixed_labels_can_be_chosen() -> None:
+    floats, classes = target(torch.rand(4, 3)), target(LABELS)
+    many = ManyTarget(LABELS, torch.eye(4))
+    both = BesideTarget(lm.MixedTarget.clean(LABELS), classes, 1.0)
+    for made in (floats, classes, many, both):
+        assert made.dense(3).dtype == torch.float32
+        for dtype in (torch.float64, torch.bfloat16):
+            assert made.dense(3, dtype).dtype == dtype
+        with pytest.raises(lm.InputError) as error:
+            made.dense(3, torch.int64)
+        assert str(error.value) == (
+            "mixed labels are floating point, so dtype cannot be torch.int64"
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_losses_of_half_precision_are_averaged_in_float32(
+    ratio: Tensor, dtype: torch.dtype
+) -> None:
+    made, output = target(torch.randn(4).to(dtype), ratio), torch.randn(4).to(dtype)
+    assert made.loss(output, nn.MSELoss()).dtype == torch.float32
+
+
+SEVERAL = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 0]]).float()
+SCORES = torch.tensor([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [1, 3, 2]])
+
+
+def test_accuracy_of_several_labels_is_the_share_that_the_guesses_have() -> None:
+    clean = lm.MixedTarget.clean(SEVERAL)
+    # of 6 labels the best guesses have those of the first, third and fourth example
+    assert clean.accuracy(SCORES) == pytest.approx(3 / 6)
+    assert clean.accuracy(SCORES, k=2) == pytest.approx(5 / 6)
+    assert clean.accuracy(SCORES, k=3) == 1
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_accuracy_of_mixed_labels_is_weighted_by_the_ratio(ratio: Tensor) -> None:
+    mixed = target(SEVERAL, ratio).dense()
+    guesses = SCORES.topk(2).indices
+    expected = mixed.gather(1, guesses).sum() / mixed.sum()
+    torch.testing.assert_close(target(SEVERAL, ratio).accuracy(SCORES, 2), expected)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.booleans())
+def test_accuracy_is_a_share(seed: int, k: int, many: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.rand(4, 5, generator=generator) > 0.4).float()
+    labels[0, 0] = 1
+    logits = torch.randn(4, 5, generator=generator)
+    weights = torch.rand(4, 4, generator=generator).softmax(1)
+    made = ManyTarget(labels, weights) if many else target(labels)
+    share = float(made.accuracy(logits, k))
+    assert 0 <= share <= 1 + 1e-6
+    assert k < 5 or share == pytest.approx(1)
+
+
+def test_accuracy_of_both_halves_is_that_of_all_their_labels() -> None:
+    first = lm.MixedTarget.clean(torch.tensor([0, -100]))
+    second = lm.MixedTarget.clean(torch.tensor([1, 0]))
+    logits = torch.eye(3)[[0, 0, 0, 0]]
+    assert BesideTarget(first, second, 1.0).accuracy(logits) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_negative_labels_have_no_accuracy(many: bool) -> None:
+    labels = SEVERAL.clone()
+    labels[0, 0] = -0.5
+    made: Any = ManyTarget(labels, torch.eye(4)) if many else target(labels)
+    with pytest.raises(lm.InputError) as error:
+        made.accuracy(SCORES)
+    assert str(error.value) == (
+        "accuracy needs soft labels of 0 or more, but one of the labels is -0.5: numbers to "
+        "predict have no accuracy"
+    )
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_one_column_has_no_accuracy(many: bool) -> None:
+    labels = torch.ones(4, 1)
+    made: Any = ManyTarget(labels, torch.eye(4)) if many else target(labels)
+    with pytest.raises(lm.InputError, match=r"^accuracy needs an output with two classes or more"):
+        made.accuracy(torch.randn(4, 1))
+
+
+def test_numbers_of_many_mixes_have_no_accuracy() -> None:
+    made = ManyTarget(torch.rand(4), torch.eye(4))
+    with pytest.raises(lm.InputError, match=r"^accuracy needs integer class labels of shape \(4,"):
+        made.accuracy(torch.randn(4, 3))
+
+
+MASKED = torch.tensor([[1.0, 2.0, -math.inf], [0.5, 0.1, 0.2], [0.1, 0.2, 0.3], [1.0, 2.0, 0.1]])
+EDGES = [torch.tensor(1.0), torch.tensor([1.0, 0.0, 0.5, 0.25])]
+
+
+@pytest.mark.parametrize("ratio", EDGES)
+@pytest.mark.parametrize("each", [False, True])
+def test_an_infinite_loss_with_weight_0_does_not_count(ratio: Tensor, each: bool) -> None:
+    """The partner's class of the first example is impossible there, but has no weight."""
+    criterion = (lambda z, y: F.cross_entropy(z, y, reduction="none")) if each else None
+    logits = MASKED.clone().requires_grad_()
+    loss = target(LABELS, ratio).loss(logits, criterion)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    own, other = (
+        -MASKED.log_softmax(1).gather(1, y[:, None])[:, 0] for y in (LABELS, LABELS[PARTNER])
+    )
+    lam = ratio.expand(4)
+    expected = (lam * own + torch.where(lam == 1, 0, (1 - lam) * other)).mean()
+    torch.testing.assert_close(loss, expected)
+    assert gradient.isfinite().all()
+
+
+def test_two_infinite_losses_are_infinite() -> None:
+    logits = torch.tensor([[0.0, -math.inf, -math.inf], [0.0, -math.inf, -math.inf]])
+    for ratio in (torch.tensor(0.3), torch.tensor([0.3, 0.6])):
+        made = lm.Plan("final", ratio, torch.tensor([1, 0])).target(torch.tensor([1, 2]))
+        assert made.loss(logits) == math.inf
+
+
+def test_ratios_that_lie_between_0_and_1_are_known_to() -> None:
+    assert target(LABELS).partial
+    assert not target(LABELS, RATIOS[1]).partial
+
+
+def test_what_a_cut_leaves_is_not_known_to() -> None:
+    plan = Planner(["input"], blend="cut", ratio=0.999).draw(4)
+    lm.mix(torch.randn(4, 1, 2, 2), plan)
+    made = plan.target(LABELS)
+    assert isinstance(made, lm.MixedTarget)
+    assert made.ratio == 1
+    assert not made.partial

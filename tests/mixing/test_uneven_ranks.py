@@ -1,0 +1,53 @@
+"""Two real processes with batches of different sizes cannot have partners on both: all are told."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.multiprocessing.spawn import spawn
+
+import layermix as lm
+from layermix.mixing import Planner
+
+SIZES = ([4, 3], [0, 4], [5, 5])
+
+
+def draw(rank: int, folder: str) -> None:
+    """Draw plans for batches of several sizes, and save what happened."""
+    store = f"file://{folder}/store"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    planner, found = Planner(["final"], ranks=None, seed=0), []
+    for sizes in SIZES:
+        try:
+            found.append(planner.draw(sizes[rank]).partner)
+        except lm.InputError as error:
+            found.append(str(error))
+    alone = Planner(["final"], seed=0).draw(3 + rank)  # partners of this process alone
+    torch.save([*found, alone.partner], Path(folder) / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    folder = tmp_path_factory.mktemp("uneven")
+    spawn(draw, (str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("case", [0, 1])
+def test_every_rank_is_told_the_sizes(ranks: list[list[object]], case: int) -> None:
+    one, other = SIZES[case]
+    for rank in ranks:
+        assert rank[case] == (
+            f"the batches of the ranks have {one}, {other} examples, but partners across ranks "
+            "need batches of one size: load data with drop_last=True, or leave across out"
+        )
+
+
+def test_batches_of_one_size_go_on(ranks: list[list[object]]) -> None:
+    both = torch.cat([rank[2] for rank in ranks])  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert sorted(both.tolist()) == list(range(10))
+
+
+def test_partners_of_one_process_may_be_of_any_number(ranks: list[list[object]]) -> None:
+    assert [len(rank[3]) for rank in ranks] == [3, 4]  # pyright: ignore[reportArgumentType]
