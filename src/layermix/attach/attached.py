@@ -14,7 +14,7 @@ from layermix.attach.manager import HookManager
 from layermix.attach.probe import Probe
 from layermix.attach.site import unwrap
 from layermix.attach.trial import refusal
-from layermix.errors import InputError, LayermixError, RunError, unknown
+from layermix.errors import InputError, LayermixError, unknown
 from layermix.mixing import Planner
 
 
@@ -89,11 +89,6 @@ class Attached(Drawing):
 
     def _check_before(self, point: str, inputs: Batch) -> None:
         """Probe before the first forward pass of a plan that was drawn without a probe."""
-        if torch.compiler.is_compiling():
-            raise RunError(
-                "a compiled model cannot be probed while it is compiled: call mixer.check(x) "
-                "before its first forward pass"
-            )
         self._check(inputs, self.model)
         if point not in self.points:
             raise self._unknown_point(point)

@@ -127,8 +127,8 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
 def with_different_numbers(x: Inputs, dims: Dims) -> Inputs:
     """Return a batch in which integers of each example, (n,) or (n, 1), are not all equal.
 
-    Lengths and categories of few examples may happen to be. They get smaller from example to
-    example, so that they stay valid; those that cannot get smaller alternate with one.
+    Lengths and categories of few examples may happen to be. They get smaller, so that they stay
+    valid; zeros alternate with ones.
     """
     new: dict[Path, Tensor] = {}
     for path, numbers in leaves(x).items():
@@ -136,9 +136,9 @@ def with_different_numbers(x: Inputs, dims: Dims) -> Inputs:
         whole = numbers.dtype in (torch.int32, torch.int64) and len(numbers) > 1
         if dims.get(path) == 0 and vector and whole and bool((numbers == numbers[0]).all()):
             steps = torch.arange(len(numbers), device=numbers.device).view(numbers.shape)
-            smaller = numbers - steps
-            valid = smaller if int(smaller.min()) > 0 else (numbers + steps % 2)
-            new[path] = valid.to(numbers.dtype)
+            value = int(numbers[0])
+            changed = numbers - (steps if value >= len(numbers) else steps % 2)
+            new[path] = (changed if value else steps % 2).to(numbers.dtype)
     return as_inputs(replace(x, new))
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -121,7 +122,8 @@ class HookManager:
             return
         first = _FirstForward(self.model, probe)
         try:
-            with self.state.on(plan):
+            # A compiled model cannot be probed while it is compiled: it runs as it is once.
+            with torch.compiler.set_stance("force_eager"), self.state.on(plan):
                 yield
         finally:
             first.handle.remove()

@@ -34,6 +34,8 @@ class Snapshot:
     def __init__(self, model: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []
         self._seen: dict[int, Any] = {}  # by identity; the values keep the identities unique
+        # Sharded parameters are gathered and freed by their own bookkeeping.
+        self._sharded = any(type(m).__name__.startswith("FSDP") for m in model.modules())
         for module in model.modules():
             self._visit(module, 0)
 
@@ -59,14 +61,15 @@ class Snapshot:
                 self._visit(item, depth)
         elif undo := _undo_known(value):
             self._undo.append(undo)
-        elif hasattr(value, "__dict__"):
+        elif hasattr(value, "__dict__") and not type(value).__module__.startswith("torch."):
             self._visit_attributes(value, depth + 1)
 
     def _visit_attributes(self, value: Any, depth: int) -> None:
         attributes = vars(value)
         self._undo.append(_undo_container(attributes))
-        for item in tuple(attributes.values()):
-            self._visit(item, depth)
+        for name, item in tuple(attributes.items()):
+            if not (self._sharded and name == "_parameters"):
+                self._visit(item, depth)
 
 
 def _undo_container(value: Any) -> Callable[[], None]:
