@@ -38,7 +38,9 @@ def test_auto_mixes_at_input_blocks_and_final_layer_equally_often(net: str) -> N
 
 
 def test_a_model_without_a_head_has_no_final_candidate() -> None:
-    net = nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)) for _ in range(2)))
+    net = nn.Sequential(
+        *(nn.Sequential(nn.BatchNorm1d(4), nn.PReLU(), nn.LayerNorm(4)) for _ in range(2))
+    )
     assert lm.Mixer(net, at="auto").points == ("input", "0", "1")
 
 

@@ -55,6 +55,7 @@ def test_a_compiled_step_has_the_gradients_of_an_eager_one(
     model, points = worker.model(net), POINTS[net, blend]
     counter = CompileCounterWithBackend("aot_eager")
     mixer = lm.Mixer(model, at=points, blend=blend, one_graph=one_graph)
+    mixer.check(worker.data()[0])
     compiled = torch.compile(model, backend=counter, fullgraph=True)
     frames = []
     for point in 2 * points:

@@ -46,8 +46,9 @@ def test_token_ids_are_refused_by_a_plan_that_was_drawn_by_hand_too() -> None:
     with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(6)):
         net(torch.randint(10, (6, 3)))
     assert str(error.value) == (
-        "at mix point 'input': cannot mix a tensor of dtype torch.int64 and shape (6, 3): mixing "
-        "needs floating point. Convert images with .float(); mix token ids after their embedding"
+        "mix point 'input' cannot be mixed: its values are integers (torch.int64) such as token "
+        "ids, which cannot be mixed: mix after the embedding or a block instead. "
+        "layermix.points(model, x) lists the points that can"
     )
 
 
@@ -101,7 +102,7 @@ def test_a_batch_the_model_cannot_take_is_told_from_the_examples_that_were_probe
     net = nn.Sequential(nn.Linear(4, 5))
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="final")(torch.randn(16, 7), torch.zeros(16, dtype=torch.int64))
-    assert str(error.value).startswith("Sequential failed on a batch of shape (3, 7): ")
+    assert str(error.value).startswith("Sequential failed on a batch of shape (2, 7): ")
     assert str(error.value).endswith("(mix points are probed on 3 of your 16 examples)")
 
 
