@@ -29,7 +29,7 @@ class Sum(nn.Module):
 class Named(Sum):
     """The same with the name that lengths usually have."""
 
-    def forward(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:
+    def forward(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(wavs, wav_lens)
 
 
@@ -100,7 +100,7 @@ def test_a_number_of_each_example_that_selects_nothing_is_mixed() -> None:
 
 def test_lengths_used_behind_a_hidden_point_go_round_it() -> None:
     class Behind(Sum):
-        def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:
+        def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return super().forward(wavs, lengths)
 
     for lengths in (LENGTHS, torch.full((4,), T)):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 import layermix as lm
 
@@ -72,10 +73,14 @@ def print_nothing(*_: Any) -> None:
     """A hook of somebody else."""
 
 
+def traced(net: nn.Module) -> Any:
+    return torch.jit.trace(net, X)
+
+
 USES: dict[str, Callable[[nn.Module], Any]] = {
     "quantized": lambda net: torch.ao.quantization.quantize_dynamic(net, {nn.Linear})(X),
     "scripted": lambda net: torch.jit.script(net)(X),
-    "traced": lambda net: torch.jit.trace(net, X)(X),
+    "traced": lambda net: traced(net)(X),
     "exported": lambda net: torch.export.export(net, (X,)).module()(X),
 }
 
@@ -148,7 +153,7 @@ def test_a_copied_pair_of_model_and_mixer_mixes(kind: Any, how: str, used: bool)
     learner = kind()
     if used:
         learner.step()
-    copied = COPIES[how](learner)
+    copied: Any = COPIES[how](learner)
     assert copied.mixer.model is copied.net
     assert copied.net is not learner.net
     for one in (copied, learner):
@@ -225,7 +230,7 @@ def test_a_compiled_forward_pass_in_another_thread_is_not_mixed(fresh_compiler: 
 
 
 def test_hooks_go_when_the_mixer_does() -> None:
-    net = model()
+    net, mixer = model(), None
     for _ in range(3):  # a cell of a notebook that is run again
         mixer = lm.Mixer(net, at=["input", "0", "final"])
         mixer(X, Y)
@@ -246,7 +251,7 @@ def test_hooks_go_at_the_end_of_a_block() -> None:
 def test_a_mixer_does_not_keep_its_model_alive() -> None:
     learner = Module()
     learner.step()
-    alive = torch.utils.weak.WeakTensorKeyDictionary({learner.fc.weight: True})
+    alive = WeakTensorKeyDictionary({learner.fc.weight: True})
     del learner
     gc.collect()
     assert len(alive) == 0
@@ -265,7 +270,7 @@ def test_norms_of_an_averaged_copy_are_updated_on_clean_examples() -> None:
     net = model()
     mixer = lm.Mixer(net, at="input")
     mixer(X, Y)
-    averaged = AveragedModel(net)
+    averaged: Any = AveragedModel(net)
     update_bn([X], averaged)
     clean = nn.BatchNorm1d(8, momentum=None)
     clean(net[0](X))

@@ -200,7 +200,7 @@ def check(graph: Graph, x: dict[str, Tensor], lengths: bool) -> None:
     assert all(value.equal(state[name]) for name, value in net.state_dict().items())
     with torch.no_grad():  # gates open as they do after the first step of training
         for name, layer in net.layers.items():
-            if name.startswith("gate"):
+            if name.startswith("gate") and isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight)
     names = {node.layer for node in graph.nodes if node.layer}
     for layer in names:

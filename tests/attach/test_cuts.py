@@ -41,6 +41,8 @@ class Heads(nn.Module):
     def __init__(self, kept: str, returned: str) -> None:
         super().__init__()
         self.kept, self.returned = kept, returned
+        self.age_head: Any
+        self.sex_head: Any
         self.trunk = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
         heads = {"age": nn.Linear(8, 3), "sex": nn.Linear(8, 3)}
         if kept == "dict":
@@ -176,7 +178,7 @@ def test_points_that_something_goes_round_are_no_defaults_and_refused(name: str)
     assert not set(partial) & set(lm.points(net, x).names)
     rows = {row.name: row for row in lm.points(net, x, all=True)}
     for point in partial:
-        assert rows[point].cut > 0
+        assert rows[point].cut
         with pytest.raises(lm.InputError, match=REFUSED):
             lm.Mixer(net, at=point).check(x)
     for point in [*cuts, "final", *(["input"] if name != "TextCNN" else [])]:
@@ -312,7 +314,7 @@ def test_a_gate_that_starts_at_zero_hides_nothing() -> None:
     assert lm.points(net, torch.randn(6, 5)).names == ["input", "final", "logits"]
     with pytest.raises(lm.InputError, match=REFUSED):
         lm.Mixer(net, at="f").check(torch.randn(6, 5))
-    assert net.gate == 0
+    assert not net.gate
 
 
 def test_a_classifier_that_starts_at_zero_is_probed_all_the_same() -> None:
@@ -334,7 +336,7 @@ def test_cuts_are_told_in_every_dtype(dtype: torch.dtype) -> None:
     net, x = Heads("attributes", "mean").to(dtype), torch.randn(6, 5, dtype=dtype)
     rows = {row.name: row.cut for row in lm.points(net, x, all=True)}
     assert rows["trunk"] == rows["final"] == rows["input"] == 0
-    assert rows["age_head"] > 0.1
+    assert (rows["age_head"] or 0) > 0.1
 
 
 def test_an_output_that_depends_on_the_place_in_the_batch_cannot_be_measured() -> None:

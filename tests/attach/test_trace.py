@@ -21,6 +21,8 @@ class Queue(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.f, self.fc = nn.Linear(5, 8), nn.Linear(8, 3)
+        self.queue: Any
+        self.start: Any
         self.register_buffer("queue", torch.zeros(12, 8))
         self.register_buffer("start", torch.zeros((), dtype=torch.long), persistent=False)
 

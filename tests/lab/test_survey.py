@@ -58,13 +58,15 @@ class Blocks(nn.Module):
 
 
 def row(run: Any) -> Row:
-    return examine("own", "net", Blocks(run), torch.randn(3, 4))
+    return examine("own", "net", "nets", Blocks(run), torch.randn(3, 4))
 
 
-def test_what_is_mixed_without_effect_is_no_success() -> None:
-    found = row(lambda net, x: x + 0 * (net.block1(x) + net.block2(x)))
-    assert found.verdict == "block1: mixing at block1 changed nothing"
-    assert (found.blocks, found.mixed_blocks, found.final) == (2, 0, "no")
+def test_a_block_that_an_example_goes_round_is_refused() -> None:
+    found = row(lambda net, x: net.block2(x) + net.block1(x))
+    assert found.verdict.startswith("block1: ")
+    assert "of an example goes round it to the output" in found.verdict
+    assert (found.numbers, found.family, found.parameters) == ("real", "nets", 105)
+    assert (found.blocks, found.mixed_blocks, found.final) == (2, 0, "yes")
 
 
 def test_a_block_that_is_called_twice_is_counted_as_refused() -> None:
@@ -77,7 +79,7 @@ def test_a_block_that_is_called_twice_is_counted_as_refused() -> None:
 
 def test_a_model_that_fails_is_listed_with_its_error() -> None:
     found = row(lambda net, x: x[:, :3])
-    assert "Blocks failed on a batch of shape (3, 4)" in found.verdict
+    assert "Blocks failed on a batch of shape (2, 4)" in found.verdict
 
 
 def test_a_table_that_was_begun_is_continued(tmp_path: Path) -> None:
@@ -104,19 +106,21 @@ def test_every_model_of_timm_has_a_row() -> None:
 
 def test_a_summary_counts_and_lists_what_is_not_mixed() -> None:
     rows = [
-        Row("timm", "a", "(3, 8)", "meta", 4, 4, "yes", MIXED),
-        Row("timm", "b", "(3, 8)", "meta", 4, 0, "no", "final: it has none"),
+        Row("timm", "a", "as", "(3, 8)", "real", 9, 4, 4, "yes", MIXED),
+        Row("timm", "b", "bs", "(3, 8)", "shapes", 9, 4, 0, "no", "final: it has none"),
     ]
     assert summary(rows) == (
-        "timm: 1 of 2 models (50.0%) are mixed at their final layer and after every block, 4 "
-        "blocks in all\n  b: final: it has none"
+        "timm: 1 of 2 models (50.0%) can be mixed at their final layer and after every block\n"
+        "  measured with real numbers: 1 of 1 models (100.0%) in 1 families; 1 have a final layer "
+        "and a block that are cuts\n"
+        "  b (shapes): final: it has none"
     )
 
 
 def test_the_command_checks_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(shlex.split(f"points --check torchvision:alexnet --out {tmp_path}/models.csv"))
     out = capsys.readouterr().out
-    assert "torchvision: 1 of 1 models (100.0%) are mixed at their final layer" in out
+    assert "torchvision: 1 of 1 models (100.0%) can be mixed at their final layer" in out
     assert [found.model for found in read_rows(tmp_path / "models.csv")] == ["alexnet"]
 
 

@@ -125,9 +125,8 @@ class Passes:
         try:
             return look(self._x)
         except InputError:
-            raise InputError(
-                f"{error} (mix points are probed on {COUNT} of your {self._count} examples)"
-            ) from error
+            few = f" (mix points are probed on {COUNT} of your {self._count} examples)"
+            raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _leave_out_constants(self, rows: list[int]) -> None:
         """Find inputs that only happen to have the size of the batch.
