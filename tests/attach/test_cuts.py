@@ -41,8 +41,6 @@ class Heads(nn.Module):
     def __init__(self, kept: str, returned: str) -> None:
         super().__init__()
         self.kept, self.returned = kept, returned
-        self.age_head: Any
-        self.sex_head: Any
         self.trunk = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
         heads = {"age": nn.Linear(8, 3), "sex": nn.Linear(8, 3)}
         if kept == "dict":
@@ -55,7 +53,8 @@ class Heads(nn.Module):
     def forward(self, x: Tensor) -> Any:
         h = self.trunk(x)
         if self.kept == "attributes":
-            first, second = self.age_head(h), self.sex_head(h)
+            own: Any = self
+            first, second = own.age_head(h), own.sex_head(h)
         else:
             heads: Any = self.heads.values() if self.kept == "dict" else self.heads
             first, second = (head(h) for head in heads)
