@@ -56,7 +56,8 @@ class Heads(nn.Module):
             own: Any = self
             first, second = own.age_head(h), own.sex_head(h)
         else:
-            heads: Any = self.heads.values() if self.kept == "dict" else self.heads
+            kept: Any = self.heads
+            heads = kept.values() if self.kept == "dict" else kept
             first, second = (head(h) for head in heads)
         if self.returned == "dict":
             return {"age": first, "sex": second}
