@@ -1,4 +1,4 @@
-"""What comes beside the main tensor and selects positions of it: attention masks and lengths.
+"""Attention masks and lengths, which select positions of the main tensor.
 
 A mixed example has two examples in it, so that a position counts if it does for either: masks are
 united, and of two lengths the longer one is taken.

@@ -42,7 +42,7 @@ _NOISE, _MOST_NOISE = 30.0, 0.1
 
 @dataclass(frozen=True)
 class Unmixed:
-    """What an unmixed pass showed.
+    """Result of an unmixed pass.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ _UNSTEADY = 0.5  # nothing can be measured if rotating the examples changes so m
 
 
 class Probe:
-    """What silent forward passes showed about some points of a model.
+    """Result of silent forward passes at some points of a model.
 
     Parameters
     ----------

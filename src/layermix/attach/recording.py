@@ -26,7 +26,7 @@ Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one 
 
 
 class Recording:
-    """What two unmixed passes showed about some points.
+    """Result of two unmixed passes at some points.
 
     Parameters
     ----------
