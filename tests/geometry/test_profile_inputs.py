@@ -1,5 +1,6 @@
 """A profile of a model with several inputs: in which forms data hand them out, what is refused."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,7 +74,11 @@ def measured(data: Any) -> dict[str, float]:
     torch.manual_seed(0)
     found = lm.profile(Pairs(), data, ["first", "final"], quantities=["snnl", "cka", "gap"])
     assert found.n == 60
-    assert found.notices == ()
+    assert found.notices == (
+        "gap is not measured at first: something of an example goes round it.",
+    )
+    assert math.isnan(found["first"].values["gap"])
+    assert found["final"].values["gap"] < 1e-6
     return {q: found["final"].values[q] for q in ("snnl", "cka")}
 
 
@@ -129,7 +134,7 @@ def test_inputs_side_by_side_with_their_labels_are_refused_with_the_way_out(
 
 
 def test_a_name_that_the_model_does_not_take_is_told() -> None:
-    with pytest.raises(lm.InputError, match=r"failed on a batch of a \(3, 4\), c \(3, 3\): .*'c'"):
+    with pytest.raises(lm.InputError, match=r"failed on a batch of a \(2, 4\), c \(2, 3\): .*'c'"):
         lm.profile(Pairs(), {"a": a, "c": b, "labels": y})
 
 

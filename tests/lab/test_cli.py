@@ -70,7 +70,7 @@ def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("compare --seeds 1 --workers 0", "workers is 0, but must be 1 or more"),
         ("points --net resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
         ("points --check", "no models are named: --check takes libraries (timm, torchvision"),
-        ("points --net timm:vgg11 --image-size 9", "VGG failed on a batch of shape (3, 3, 9, 9)"),
+        ("points --net timm:vgg11 --image-size 9", "VGG failed on a batch of shape (2, 3, 9, 9)"),
         ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
         ("compare --crop 8", "crop is 8, but must be below the images' size of 8 pixels"),
         ("points --classes 0", "classes is 0, but must be 1 or more"),

@@ -33,6 +33,7 @@ def test_settings_are_shown_as_they_were_used(finished: Path) -> None:
     summary, path = write_report(Study.open(finished))
     used = summary.config["used"]
     assert (used["crop"], used["flip"], used["train_size"]) == (1, False, 100)
+    assert used["train_images"] == "class-balanced"
     assert used["alpha"] == "1 at the input, 2 elsewhere"
     assert used["image_size"] == "as they are"
     assert used["image_column"] == "no effect on digits"

@@ -93,6 +93,7 @@ def test_reweighing_shifts_neither_partners_nor_ratios_nor_later_points(per: Any
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
 def test_a_resumed_planner_has_the_weights_and_their_history(per: Any) -> None:
     planner, resumed = (Planner(POINTS, per=per, seed=seed) for seed in (3, 99))
+    planner.next_epoch()
     planner.choice.reweigh({"layer1": 1.0, "layer2": 2.0, "final": 4.0})
     planner.draw(4)
     planner.choice.drop({"layer1": "it is never called"})

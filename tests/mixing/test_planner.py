@@ -109,6 +109,7 @@ def test_the_ratio_of_an_epoch_lasts_until_the_next() -> None:
 
 def test_in_an_epoch_each_point_keeps_a_ratio_of_its_own() -> None:
     planner = Planner(["input", "final"], per="epoch")
+    planner.next_epoch()
     plans = [planner.draw(3) for _ in range(40)]
     found = {(plan.point, float(plan.ratio)) for plan in plans}
     assert {point for point, _ in found} == {"input", "final"}

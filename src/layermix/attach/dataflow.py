@@ -221,7 +221,8 @@ class Dataflow(TorchDispatchMode):
             sum(n.call == node.call and n.kind in ("product", "layer") for n in self._graph.nodes)
             == 1
         )
-        if node.kind == "product" and module not in (None, self._model) and alone:
+        parts = module is self._model and any(self._model.children())
+        if node.kind == "product" and module is not None and not parts and alone:
             found.add(number)
         else:
             others.append(type(module or self._model).__name__)

@@ -1,6 +1,6 @@
 """List the mix points of a model, with what one forward pass shows about each."""
 
-from typing import Literal
+from collections.abc import Collection
 
 from torch import nn
 
@@ -44,7 +44,7 @@ def table_of(
     *,
     all: bool = False,
     batch_dim: int = 0,
-    cuts: Literal["all", "default", "none"] = "all",
+    measured: Collection[str] | None = None,
 ) -> Points:
     """List the mix points of a model; see `points`.
 
@@ -52,21 +52,25 @@ def table_of(
     ----------
     model, x, all, batch_dim
         As for `points`.
-    cuts
-        Points of which it is measured whether they are cuts. It takes a few passes for the default
-        candidates together, and one pass for each other module.
+    measured
+        Points of which it is measured whether they are cuts, by default all. It takes a few passes
+        for the default candidates together, and one pass for each other module.
     """
     model = unwrap(as_module(model))
-    blocks = repeated_blocks(model)
+    default = default_points(model)
+    blocks = default[1:-2]
     names = [name for name, _ in model.named_modules() if name] if all else blocks
     kinds: dict[str, Kind] = {"input": "input"}
     kinds |= {name: "block" if name in blocks else "module" for name in names}
     kinds |= {"final": "final", "logits": "logits"}
-    default = ["input", *blocks, "final", "logits"]
-    measured = {"all": list(kinds), "default": default, "none": []}[cuts]
     probe = Probe(model, kinds, x, batch_dim, measured=measured, together=default)
     rows = [_row(model, name, kind, probe) for name, kind in kinds.items()]
     return Points(row for row in rows if all or row.obstacle is None)
+
+
+def default_points(model: nn.Module) -> list[str]:
+    """Return the default candidates of an unwrapped model, whether or not they can be mixed."""
+    return ["input", *repeated_blocks(model), "final", "logits"]
 
 
 def _row(model: nn.Module, name: str, kind: Kind, probe: Probe) -> MixPoint:

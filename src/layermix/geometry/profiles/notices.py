@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from layermix.attach import MixPoint
 from layermix.attach.structure import leaves
 from layermix.geometry.gap import Gap
 from layermix.geometry.profiles.examples import Examples
@@ -79,6 +80,7 @@ def unmeasured(
     quantities: Sequence[str],
     classes: int,
     gaps: Mapping[str, Gap],
+    rows: Sequence[MixPoint],
 ) -> list[str]:
     """Return why values are missing.
 
@@ -91,12 +93,18 @@ def unmeasured(
     classes
         Number of classes.
     gaps
-        Of each point.
+        Of each point at which the network can be mixed.
+    rows
+        What is known of the points.
     """
     found = [f"{name} is not measured: {why}." for name, why in broken.items()]
     if classes == 2 and "intrusion" in quantities:
         name = QUANTITIES["intrusion"].short
         found.append(f"{name} is not measured: of two classes there is no third to land in.")
+    if round_them := [row.name for row in rows if row.cut]:
+        found.append(
+            f"gap is not measured at {', '.join(round_them)}: something of an example goes round it."
+        )
     if nowhere := [name for name, gap in gaps.items() if math.isnan(gap.kl)]:
         found.append(
             f"gap is not measured at {', '.join(nowhere)}: the logits are NaN or infinite there."

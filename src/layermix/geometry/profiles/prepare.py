@@ -9,7 +9,7 @@ from layermix.attach import MixPoint, Points
 from layermix.attach.batch import Batch, first
 from layermix.attach.mixpoint import names_of
 from layermix.attach.observe import takes
-from layermix.attach.points import table_of
+from layermix.attach.points import default_points, table_of
 from layermix.attach.site import device_of, unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
@@ -36,12 +36,15 @@ class Subject:
         For each of them by name how its activations become vectors.
     notices
         What was left out.
+    cuts
+        Names of the points at which the network can be mixed, if that was measured.
     """
 
     examples: Examples
     rows: list[MixPoint]
     layers: dict[str, Pooling]
     notices: list[str]
+    cuts: list[str]
 
 
 def prepare(
@@ -53,14 +56,16 @@ def prepare(
     memory: int,
     seed: int,
     ignore_index: int = -100,
+    mixes: bool = False,
 ) -> Subject:
-    """Return what is measured; parameters are those of `profile`."""
+    """Return what is measured; parameters are those of `profile`, and whether it mixes."""
     inner = unwrap(model)
     chosen = collect(data, wanted, seed, _padding(inner), ignore_index)
     chosen = chosen._replace(x=_called(inner, chosen.x))
     few = on_device(first(chosen.x, 3), device_of(inner))
-    table = table_of(inner, few, all=True, cuts="none")
-    rows = _rows(table, points)
+    names = default_points(inner) if points is None else names_of(points)
+    table = table_of(inner, few, all=True, measured=names if mixes else ())
+    rows = _rows(table, None if points is None else names)
     widths = norm_widths(inner)
     layers = {row.name: pooling(row.shape or (), pool, widths) for row in rows}
     fit = examples_that_fit(inner, layers, len(chosen.labels), memory)
@@ -70,11 +75,12 @@ def prepare(
         notices += [
             f"{row.name} is left out: {row.obstacle}."
             for row in table
-            if row.kind in _KINDS and row.obstacle
+            if row.kind in _KINDS and not _is_measurable(row)
         ]
     if pool == "auto" and any(layer.how == "mean" for layer in layers.values()):
         notices += class_token(inner)
-    return Subject(kept, rows, layers, notices)
+    cuts = [row.name for row in rows if row.obstacle is None]
+    return Subject(kept, rows, layers, notices, cuts)
 
 
 def _padding(model: nn.Module) -> int:
@@ -91,18 +97,24 @@ def _called(model: nn.Module, x: Batch) -> Batch:
     return x if takes(model, x) or len(tensors) != 1 else tensors[0]
 
 
-def _rows(table: Points, points: Where) -> list[MixPoint]:
-    """Return the rows of the points to measure."""
-    if points is None:
-        return [row for row in table if row.kind in _KINDS and row.obstacle is None]
+def _is_measurable(row: MixPoint) -> bool:
+    """Return True for points with features; something may go round them."""
+    return row.obstacle is None or bool(row.cut)
+
+
+def _rows(table: Points, names: Iterable[str] | None) -> list[MixPoint]:
+    """Return the rows of the points to measure; None: the default candidates."""
+    if names is None:
+        return [row for row in table if row.kind in _KINDS and _is_measurable(row)]
     by_name: Mapping[str, MixPoint] = {row.name: row for row in table}
     found = []
-    for name in dict.fromkeys(names_of(points)):
+    for name in dict.fromkeys(names):
         if name not in by_name:
             raise unknown("mix point", name, by_name)
-        if obstacle := by_name[name].obstacle:
-            raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
-        found.append(by_name[name])
+        row = by_name[name]
+        if not _is_measurable(row):
+            raise InputError(f"mix point {name!r} cannot be measured: {row.obstacle}")
+        found.append(row)
     if not found:
         raise InputError("points is empty: name one or more, or leave it out")
     return found

@@ -110,12 +110,16 @@ def profile(
     if not OF_GAP.keys() & set(quantities):
         mixed = 0
     with seeded(seed), Bar(progress) as bar:
-        subject = prepare(model, data, points, examples, pool, memory, seed, ignore_index)
+        subject = prepare(
+            model, data, points, examples, pool, memory, seed, ignore_index, mixes=mixed > 0
+        )
         n = len(subject.examples.labels)
         mixed = min(mixed, n)
-        mixes = -(-mixed // batch_size) * (1 + len(subject.rows) * len(ratios))
+        mixes = -(-mixed // batch_size) * (1 + len(subject.cuts) * len(ratios))
         bar.expect(mixes + -(-n // batch_size) + len(subject.rows))
-        gaps = _gaps(model, subject, mixed, ratios, batch_size, seed, bar) if mixed else {}
+        gaps = {}
+        if mixed and subject.cuts:
+            gaps = _gaps(model, subject, mixed, ratios, batch_size, seed, bar)
         found, broken = _layers(model, subject, quantities, gaps, batch_size, memory, bar)
     _, counts = subject.examples.labels.unique(return_counts=True)
     return Profile(
@@ -126,7 +130,10 @@ def profile(
         ratios=tuple(ratios) if mixed else (),
         classes=len(counts),
         chance=chance_level(counts),
-        notices=(*subject.notices, *unmeasured(broken, quantities, len(counts), gaps)),
+        notices=(
+            *subject.notices,
+            *unmeasured(broken, quantities, len(counts), gaps, subject.rows),
+        ),
     )
 
 
@@ -151,7 +158,7 @@ def _gaps(
         model,
         on_device(first(examples.x, mixed), device),
         examples.labels[:mixed].to(device),
-        list(subject.layers),
+        subject.cuts,
         ratios=ratios,
         batch_size=batch_size,
         seed=seed,

@@ -37,7 +37,7 @@ def used_settings(study: Study, run: dict[str, Any], chosen: str | None = None) 
     used = {k: _LEFT_OUT.get(k) if value is None else value for k, value in asked.items()}
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
     if asked["train_size"] is not None and chosen in CHOSEN_TEXT:
-        used["train_size"] = f"{asked['train_size']}, {CHOSEN_TEXT[chosen]}"
+        used["train_images"] = CHOSEN_TEXT[chosen]
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     for name in filter(is_method, used.get("variants") or ()):
