@@ -1,13 +1,15 @@
-"""The examples: each a real process, short, without warnings, and done when it says so.
+"""The examples: short, without warnings, and done when they say so.
 
-Few epochs and seeds here; `-m slow` runs them in full.
+Few epochs and seeds in this process; `-m slow` runs each in full in a process of its own.
 """
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,13 +56,13 @@ IGNORED = {
 }
 
 
-def run(name: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(name: str) -> subprocess.CompletedProcess[str]:
     """Run an example as its head says, from the root, with warnings as errors."""
     filters = [word for one in ["error", *IGNORED.get(name, [])] for word in ("-W", one)]
     return subprocess.run(
         [sys.executable, *filters, f"examples/{name}.py"],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | settings,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=600,
@@ -72,9 +74,20 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", LAST_LINES)
-def test_an_example_runs(name: str) -> None:
-    assert re.fullmatch(LAST_LINES[name], last_line(run(name, EPOCHS="1", SEEDS="2")))
+def example(name: str) -> Any:
+    return pytest.param(name, marks=[pytest.mark.filterwarnings(w) for w in IGNORED.get(name, [])])
+
+
+@pytest.mark.parametrize("name", [example(name) for name in LAST_LINES])
+def test_an_example_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EPOCHS", "1")
+    monkeypatch.setenv("SEEDS", "2")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(FOLDER)  # as of a script
+    runpy.run_path(f"examples/{name}.py", run_name="__main__")
+    assert re.fullmatch(LAST_LINES[name], capsys.readouterr().out.splitlines()[-1])
 
 
 @pytest.mark.slow

@@ -54,6 +54,7 @@ needs_bash = pytest.mark.skipif(
 
 
 @needs_bash
+@pytest.mark.slow
 def test_a_step_that_fails_stops_none_behind_it(images: Path, tmp_path: Path) -> None:
     done = gpu_script(images, tmp_path / "out", "unpack", "nonsense", "mix")
     assert done.returncode == 1

@@ -46,7 +46,10 @@ def many(d: int, apart: float) -> tuple[Tensor, Tensor, list[tuple[float, float]
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 @pytest.mark.parametrize(
     ("d", "apart"),
-    [*itertools.product([2, 64, 1024], [0.0, 0.3, 3.0]), (16_384, 0.3), (16_384, 3.0)],
+    [
+        *itertools.product([2, 64, 1024], [0.0, 0.3, 3.0]),
+        *(pytest.param(16_384, apart, marks=pytest.mark.slow) for apart in (0.3, 3.0)),
+    ],
 )
 def test_many_examples_are_measured_in_float32_to_five_digits(
     d: int, apart: float, dtype: torch.dtype, close: float

@@ -176,7 +176,10 @@ def test_a_gradient_flows_through_what_is_timed_backward() -> None:
         assert gradient.shape == x.shape
 
 
-@pytest.mark.parametrize("what", ["mix", "step", "train", "speed"])
+@pytest.mark.parametrize(
+    "what",
+    ["mix", "step", *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed"))],
+)
 def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
     found = run_bench(what, Setting(repeats=1, small=True))
     assert found.conditions["command"] == f"layermix bench {what} --repeats 1 --small"

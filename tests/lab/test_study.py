@@ -94,6 +94,7 @@ def test_a_study_killed_half_way_and_resumed_is_the_same_to_the_last_digit(
     assert results(tmp_path / "study") == results(whole)
 
 
+@pytest.mark.slow
 def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
     while len(list((tmp_path / "study").glob("runs/.*/epochs.jsonl"))) < 2:

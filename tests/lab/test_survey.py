@@ -22,7 +22,7 @@ FEW = [
         "timm:hrnet_w18_small",
         "timm:mobilenetv3_small_050",
     ),
-    *("torchvision:squeezenet1_0", "torchvision:inception_v3", "torchvision:swin_t"),
+    *("torchvision:squeezenet1_0", "torchvision:swin_t"),
     *("transformers:bert", "transformers:vit", "transformers:gpt2", "transformers:wavlm"),
 ]
 
@@ -42,6 +42,13 @@ def test_a_block_with_windows_in_its_batch_is_refused_by_name() -> None:
         "not the batch"
     )
     assert (row.blocks, row.mixed_blocks, row.final) == (12, 0, "yes")
+
+
+def test_a_block_behind_an_auxiliary_head_is_refused() -> None:
+    (row,) = survey(["torchvision:inception_v3"])
+    assert row.verdict.startswith("Mixed_7a: ")
+    assert "goes round it to the outputs 'aux_logits'" in row.verdict
+    assert (row.mixed_blocks, row.final) == (row.blocks - 3, "yes")  # and the two behind it
 
 
 class Blocks(nn.Module):

@@ -197,13 +197,14 @@ def test_mixup_and_cutmix_by_turns_are_two_mixers(images: Tensor, labels: Tensor
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * H * W, C)).double()
     mixup = lm.Mixer(model, at="input", alpha=0.8, seed=1)
     cutmix = lm.Mixer(model, at="input", alpha=1.0, blend="cut", seed=2)
-    with pytest.warns(UserWarning, match="another mixer has hooks on this model") as warned:
-        for mixer in (mixup, cutmix, mixup, cutmix):
-            plan = mixer.draw(B)
-            with mixer.apply(plan):
-                output = model(images)
-            torch.testing.assert_close(output, model(lm.mix(images, plan)), rtol=0, atol=0)
-    assert len(warned) == 1
+    mixup(images, labels)
+    with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
+        cutmix.check(images)
+    for mixer in (mixup, cutmix, mixup, cutmix):
+        plan = mixer.draw(B)
+        with mixer.apply(plan):
+            output = model(images)
+        torch.testing.assert_close(output, model(lm.mix(images, plan)), rtol=0, atol=0)
 
 
 def test_the_code_of_the_page_runs(images: Tensor, labels: Tensor) -> None:

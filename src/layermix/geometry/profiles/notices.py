@@ -102,9 +102,8 @@ def unmeasured(
         name = QUANTITIES["intrusion"].short
         found.append(f"{name} is not measured: of two classes there is no third to land in.")
     if round_them := [row.name for row in rows if row.cut]:
-        found.append(
-            f"gap is not measured at {', '.join(round_them)}: something of an example goes round it."
-        )
+        names = ", ".join(round_them)
+        found.append(f"gap is not measured at {names}: something of an example goes round it.")
     if nowhere := [name for name, gap in gaps.items() if math.isnan(gap.kl)]:
         found.append(
             f"gap is not measured at {', '.join(nowhere)}: the logits are NaN or infinite there."

@@ -64,12 +64,15 @@ def _timm(name: str, real: bool) -> Built:
             return model, torch.zeros(EXAMPLES, *_timm_size(model))
     model = timm.create_model(name, num_classes=CLASSES)
     channels, *size = _timm_size(model)
+    x = torch.randn(EXAMPLES, channels, *size)
     if max(size) > _LARGE:
         # Many models take images of their own size alone.
-        with suppress(TypeError, AssertionError, RuntimeError, ValueError):
-            model = timm.create_model(name, num_classes=CLASSES, img_size=_LARGE)
-            size = [_LARGE] * 2
-    return model, torch.randn(EXAMPLES, channels, *size)
+        with suppress(TypeError, AssertionError, RuntimeError, ValueError), torch.no_grad():
+            smaller = timm.create_model(name, num_classes=CLASSES, img_size=_LARGE).eval()
+            few = torch.randn(EXAMPLES, channels, _LARGE, _LARGE)
+            smaller(few[:1])
+            return smaller.train(), few
+    return model, x
 
 
 def _timm_size(model: Any) -> tuple[int, ...]:
