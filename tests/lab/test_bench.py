@@ -178,7 +178,12 @@ def test_a_gradient_flows_through_what_is_timed_backward() -> None:
 
 @pytest.mark.parametrize(
     "what",
-    ["mix", "step", *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed"))],
+    [
+        "mix",
+        "step",
+        "probe",
+        *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed")),
+    ],
 )
 def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
     found = run_bench(what, Setting(repeats=1, small=True))

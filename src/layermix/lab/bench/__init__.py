@@ -14,6 +14,7 @@ from layermix.errors import InputError, unknown
 from layermix.lab.bench.blends import bench_blends
 from layermix.lab.bench.geometry import bench_geometry
 from layermix.lab.bench.mix import bench_mix
+from layermix.lab.bench.probe import bench_probe
 from layermix.lab.bench.setting import Setting
 from layermix.lab.bench.snnl import bench_snnl
 from layermix.lab.bench.speed import bench_speed
@@ -30,11 +31,12 @@ __all__ = ["BENCHES", "BenchName", "Setting", "Table", "run_bench", "show_bench"
 _WIDEST = 1000  # characters
 _SMALL = "Tiny sizes, other than these notes say: they prove that it works and measure nothing."
 
-BenchName = Literal["mix", "step", "train", "study", "speed", "snnl", "geometry", "blends"]
+BenchName = Literal["mix", "step", "train", "study", "speed", "snnl", "geometry", "blends", "probe"]
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
     "geometry": bench_geometry,
     "mix": bench_mix,
+    "probe": bench_probe,
     "snnl": bench_snnl,
     "speed": bench_speed,
     "step": bench_step,
