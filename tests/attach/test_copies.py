@@ -1,12 +1,8 @@
 """Copies of a model are inert, and a removed mixer leaves nothing behind."""
 
-import copy
-import io
-import pickle
-from collections.abc import Callable
-
 import pytest
 import torch
+from model_copies import COPIES
 from tiny_nets import Mlp, batch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -14,21 +10,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import layermix as lm
 
 POINTS = ["input", "blocks.0", "final", "logits"]
-
-
-def saved_and_loaded(model: nn.Module) -> nn.Module:
-    buffer = io.BytesIO()
-    torch.save(model, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=False)
-
-
-COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "deepcopy": copy.deepcopy,
-    "average": AveragedModel,
-    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
-    "torch.save": saved_and_loaded,
-}
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -2,14 +2,13 @@
 
 import copy
 import gc
-import io
-import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from model_copies import COPIES
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -21,22 +20,6 @@ X, Y = torch.randn(6, 5), torch.arange(6) % 3
 
 def model() -> nn.Sequential:
     return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-
-
-def saved(net: nn.Module) -> nn.Module:
-    buffer = io.BytesIO()
-    torch.save(net, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=False)
-
-
-COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "deepcopy": copy.deepcopy,
-    "pickle": lambda net: pickle.loads(pickle.dumps(net)),
-    "torch.save": saved,
-    "averaged": lambda net: AveragedModel(net).module,
-    "ema": lambda net: AveragedModel(net, multi_avg_fn=None).module,
-}
 
 
 def hooks(net: nn.Module) -> int:

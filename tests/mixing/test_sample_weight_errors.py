@@ -5,25 +5,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from mixed_labels import LABELS, PARTNER, WEIGHT, randn, target
 from torch import Tensor
 
 import layermix as lm
 from layermix.mixing import ManyTarget
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
-PARTNER = torch.tensor([2, 0, 3, 1])
-WEIGHT = torch.tensor([5.0, 0.5, 0.0, 2.0])
-LABELS = torch.tensor([0, 1, 2, 0])
-
-
-def randn(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def target(labels: Tensor, ratio: Tensor = RATIOS[0]) -> lm.MixedTarget:
-    made = lm.Plan("final", ratio, PARTNER).target(labels)
-    assert isinstance(made, lm.MixedTarget)
-    return made
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

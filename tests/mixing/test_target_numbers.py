@@ -8,28 +8,17 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from mixed_labels import LABELS, PARTNER, randn, target
 from torch import Tensor, nn
 
 import layermix as lm
 from layermix.mixing import BesideTarget, ManyTarget, Planner
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.123, 1.0])]
-PARTNER = torch.tensor([2, 0, 3, 1])
-LABELS = torch.tensor([0, 1, 2, 0])
 
 
 def assert_exact(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-14)
-
-
-def randn(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64)
-
-
-def target(labels: Tensor, ratio: Tensor = RATIOS[0]) -> lm.MixedTarget:
-    made = lm.Plan("final", ratio, PARTNER).target(labels)
-    assert isinstance(made, lm.MixedTarget)
-    return made
 
 
 def mean(ratio: Tensor, own: Tensor, partner: Tensor) -> Tensor:
