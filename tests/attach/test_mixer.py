@@ -150,7 +150,7 @@ def test_a_forward_outside_the_block_is_not_mixed() -> None:
 
 
 def test_the_block_is_left_clean_when_a_forward_fails() -> None:
-    net, (x, _) = Mlp().eval(), batch("mlp", 6)
+    net, (x, _) = Mlp(), batch("mlp", 6)
     expected = net(x)
     mixer = lm.Mixer(net, at="final", ratio=0.5)
     mixer.check(x)

@@ -2,13 +2,14 @@
 
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import nn
 
-from layermix.attach.batch import Batch, Inputs
+from layermix.attach.batch import Batch, as_inputs
 from layermix.attach.drawing import Drawing
 from layermix.attach.manager import HookManager
 from layermix.attach.probe import Probe
@@ -32,7 +33,8 @@ class Attached(Drawing):
     _allow_partial: bool
     _hooking: dict[str, Any]  # further arguments of the hook manager
     _attached: HookManager | None
-    _probed: tuple[Any, ...]  # what was probed: the model that is called, the form of its inputs
+    _always: bool
+    _probed: "_Probed | None"
     _warned: set[str]
 
     def __enter__(self) -> Self:
@@ -43,7 +45,7 @@ class Attached(Drawing):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings; a copy of mixer and model together gets hooks of its own."""
-        fresh = {"_attached": None, "_probed": (), "_warned": set()}
+        fresh = {"_attached": None, "_probed": None, "_warned": set()}
         return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
 
     def _attach(self) -> HookManager:
@@ -56,15 +58,30 @@ class Attached(Drawing):
         return self._attached
 
     def remove(self) -> None:
-        """Remove the mixer's hooks from the model."""
-        if self._attached is not None:
-            self._attached.remove()
+        """Remove the mixer's hooks from the model.
 
-    def _check(self, x: Batch, model: nn.Module) -> None:
+        With activation checkpointing a backward pass may still need them; they are then removed
+        when the model is next called.
+        """
+        if self._attached is not None:
+            self._attached.remover()()
+
+    def _check(self, x: Batch, model: nn.Module, *, called: bool, train: bool = False) -> None:
+        """Probe a model that is or contains the mixer's.
+
+        Parameters
+        ----------
+        x, model
+            The batch, and the model that takes it.
+        called
+            It is known that this is the model that is called.
+        train
+            Probe in training mode, even if the model is in eval mode.
+        """
         inner, outer = unwrap(self.model), unwrap(model)
         manager = self._attach()
         around = outer is not inner and any(m is inner for m in outer.modules())
-        probe = manager.probe(x, outer if around else inner)
+        probe = manager.probe(x, outer if around else inner, train)
         if self._group:
             refused = {p: why for p in self.points if (why := self._refusal(probe, p))}
             self._planner.choice.drop(refused)
@@ -75,7 +92,8 @@ class Attached(Drawing):
             if why := self._refusal(probe, name):
                 raise InputError(_refused(name, why, probe.leak(name)))
         manager.learn(self.points, probe)
-        self._probed = (weakref.ref(model), _form(x))
+        mode = train or model.training
+        self._probed = _Probed(weakref.ref(unwrap(model)), _form(x), mode, called)
         self._warn_of("partial", "no cuts of the network", probe.leak)
         self._warn_of("masks", "mixed with masks that cannot be united", probe.mask_leak)
         self._warn_of_company()
@@ -87,16 +105,27 @@ class Attached(Drawing):
         plan = Planner([name], blend=self._planner.blend).draw(2)
         return refusal(plan, probe.shape(name) or (), probe.channels(name))
 
-    def _check_before(self, point: str, inputs: Batch) -> None:
-        """Probe before the first forward pass of a plan that was drawn without a probe."""
-        self._check(inputs, self.model)
+    def _check_before(self, point: str, model: nn.Module, inputs: Batch) -> None:
+        """Probe before a forward pass, unless the model that is called was probed."""
+        if self._is_probed() and self._probed and self._probed.model() is unwrap(model):
+            self._probed.called = True
+            return
+        self._check(inputs, model, called=True)
         if point not in self.points:
             raise self._unknown_point(point)
 
-    def _is_unprobed(self, model: nn.Module, x: Batch) -> bool:
-        if not self._probed or self._probed[1] != _form(x) or self._attach().is_stale():
-            return True
-        return model is not self.model and self._probed[0]() is not model
+    def _is_probed(self) -> bool:
+        """Return True if the hooked model was probed as it is now, in its present mode."""
+        probed = self._probed
+        if probed is None or self._attach().is_stale():
+            return False
+        return probed.training == self.model.training
+
+    def _is_probed_with(self, model: nn.Module, x: Batch) -> bool:
+        probed = self._probed
+        if probed is None or not self._is_probed() or probed.form != _form(x):
+            return False
+        return model is self.model or probed.model() is unwrap(model)
 
     def _unknown_point(self, point: str) -> LayermixError:
         if why := self.dropped.get(point):
@@ -134,16 +163,36 @@ class Attached(Drawing):
             )
 
 
+@dataclass
+class _Probed:
+    """What was probed.
+
+    Attributes
+    ----------
+    model
+        Returns the model that was called, unwrapped.
+    form
+        How its inputs were handed over.
+    training
+        It was in training mode.
+    called
+        It is known that this model is the one that is called, and not a wrapper of it.
+    """
+
+    model: Callable[[], nn.Module | None]
+    form: object
+    training: bool
+    called: bool
+
+
 _NOT_LAST = "a later block can be mixed"
 
 
 def _form(x: Batch) -> object:
     """Return how a batch is handed over: a tensor, how many, or which names."""
-    if isinstance(x, Inputs):
-        return len(x.args), frozenset(x.kwargs)
-    if isinstance(x, Mapping):
-        return 0, frozenset(x)
-    return (len(x) if isinstance(x, tuple | list) else 1), frozenset()
+    args, kwargs = as_inputs(x)
+    given = tuple(value is not None for value in args)
+    return given, frozenset(name for name, value in kwargs.items() if value is not None)
 
 
 def _refused(name: str, why: str, leak: str | None) -> str:

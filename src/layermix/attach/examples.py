@@ -132,7 +132,7 @@ def with_different_numbers(x: Inputs, dims: Dims) -> Inputs:
     """
     new: dict[Path, Tensor] = {}
     for path, numbers in leaves(x).items():
-        vector = numbers.shape[1:] in ((), (1,)) and not numbers.is_meta and not numbers.is_nested
+        vector = not numbers.is_nested and numbers.shape[1:] in ((), (1,)) and not numbers.is_meta
         whole = numbers.dtype in (torch.int32, torch.int64) and len(numbers) > 1
         if dims.get(path) == 0 and vector and whole and bool((numbers == numbers[0]).all()):
             steps = torch.arange(len(numbers), device=numbers.device).view(numbers.shape)

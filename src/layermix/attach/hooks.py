@@ -64,19 +64,19 @@ class Hook(ModelHook):
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what the module returned."""
-        found = self.state.plan_at(module, self.point)
+        found = self.state.plan_at(self.point)
         return None if found is None else self._mixed(output, *found)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: mix what the module is called with."""
-        found = self.state.plan_at(module, self.point)
+        found = self.state.plan_at(self.point)
         if found is None or self._waits(found[0]):
             return None
         return self._mixed((args, kwargs), *found)
 
     def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix what a linear layer returned in place of what it was called with."""
-        found = self.state.plan_at(module, self.point)
+        found = self.state.plan_at(self.point)
         if found is None or not self._waits(found[0]):
             return None
         # The output takes the path of the argument, whose batch dimension is known.
@@ -100,7 +100,7 @@ class Hook(ModelHook):
             }
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
-        self.state.fired.add(self.point)
+        self.state.record(self.point)
         return replace(value, new)
 
     def _leaf(self, path: Path, tensor: Tensor, plan: Plan, main: bool) -> Tensor:

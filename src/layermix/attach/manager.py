@@ -3,10 +3,12 @@
 Hooks of mix points mix, hooks behind them unite masks and lengths.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import chain
+from itertools import chain, takewhile
+from types import FrameType
 from typing import Any
 
 import torch
@@ -24,18 +26,44 @@ from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 from layermix.mixing import Plan
 
+Probing = Callable[[nn.Module, Inputs], None]
+"""A function of the model that is called and of its arguments."""
+
 
 class _FirstForward(ModelHook):
-    """Calls a function of the arguments before the first forward pass of a model."""
+    """Calls a function before the first forward pass of a model, alone or inside a wrapper.
 
-    def __init__(self, model: nn.Module, function: Callable[[Inputs], None]) -> None:
+    The wrapper is the outermost module that contains the model among those whose calls began after
+    this object was made; it is found on the stack of Python.
+    """
+
+    def __init__(self, model: nn.Module, function: Probing) -> None:
         self._function = function
+        self._frames = list(_frames())  # kept, so that no new frame has the identity of one
         self.handle = register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """Forward pre-hook: call the function once; its own passes do not call it again."""
+        if torch.compiler.is_compiling():
+            return
         self.handle.remove()
-        self._function(Inputs(args, kwargs))
+        called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
+        for frame in takewhile(lambda frame: id(frame) not in known, _frames()):
+            if frame.f_code is nn.Module._wrapped_call_impl.__code__:
+                outer = frame.f_locals["self"]
+                if any(part is module for part in outer.modules()):
+                    called = outer
+                    inputs = Inputs(frame.f_locals["args"], frame.f_locals["kwargs"])
+        self._frames.clear()
+        self._function(called, inputs)
+
+
+def _frames() -> Iterator[FrameType]:
+    """Yield the frames of the stack of Python, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 class HookManager:
@@ -79,10 +107,10 @@ class HookManager:
         self._masks = install_masks(model, self._sites.values(), self.state)
         self._paths = _paths(model, self._sites)
 
-    def probe(self, x: Batch, root: nn.Module | None = None) -> Probe:
+    def probe(self, x: Batch, root: nn.Module | None = None, train: bool = True) -> Probe:
         """Probe all points in silent forward passes; nothing is mixed in them."""
         with self.state.paused():
-            return Probe(self.model, self._sites, x, self.batch_dim, root=root)
+            return Probe(self.model, self._sites, x, self.batch_dim, root=root, train=train)
 
     def learn(self, names: Sequence[str], probe: Probe) -> None:
         """Take over where the batch is in each tensor; hooks of other points are removed."""
@@ -105,7 +133,9 @@ class HookManager:
         return any(_at(self.model, path) is not module for path, module in self._paths)
 
     @contextmanager
-    def mixing(self, plan: Plan, probe: Any = None) -> Iterator[None]:
+    def mixing(
+        self, plan: Plan, probe: Probing | None = None, probed: bool = False
+    ) -> Iterator[None]:
         """Carry out a plan in the forward pass inside the ``with`` block.
 
         Parameters
@@ -113,17 +143,19 @@ class HookManager:
         plan
             The plan.
         probe
-            Function of the arguments of the first forward pass, called before it; None if the
-            points are probed.
+            Called before the first forward pass; None if that is not needed.
+        probed
+            The points were probed in the model itself, which may be called by a wrapper.
         """
         if probe is None:
             with self.state.on(plan):
                 yield
             return
         first = _FirstForward(self.model, probe)
+        # A compiled model cannot be probed while it is compiled: it runs as it is once.
+        eager = nullcontext() if probed else torch.compiler.set_stance("force_eager")
         try:
-            # A compiled model cannot be probed while it is compiled: it runs as it is once.
-            with torch.compiler.set_stance("force_eager"), self.state.on(plan):
+            with eager, self.state.on(plan):
                 yield
         finally:
             first.handle.remove()
@@ -157,10 +189,6 @@ class HookManager:
             if isinstance(hook, Hook | MaskHook)
         )
         return any(state is not self.state and state.was_used for state in states)
-
-    def remove(self) -> None:
-        """Remove all hooks from the model."""
-        _remove(self._hooks, self._masks)
 
     def remover(self) -> Callable[[], None]:
         """Return a function that removes all hooks and does not keep the model alive."""

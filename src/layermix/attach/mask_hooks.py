@@ -48,7 +48,7 @@ class MaskHook(ModelHook):
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
-        found = self.state.plan_at(module, *self.points)
+        found = self.state.plan_at(*self.points)
         if found is None:
             return None
         plan, here = found

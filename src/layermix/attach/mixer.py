@@ -160,7 +160,7 @@ class Mixer(Attached):
         self._allow_partial, self._always = allow_partial, always
         self._hooking = {"batch_dim": batch_dim, "one_graph": one_graph, "late": how.commutes}
         self._attached: HookManager | None = None
-        self._probed: tuple[Any, ...] = ()  # what was probed: the model that is called, its inputs
+        self._probed = None
         self._warned: set[str] = set()
         self._attach()
 
@@ -203,8 +203,8 @@ class Mixer(Attached):
             self._warn_of_eval()
             return call(model, x), clean(y)
         size = self._attach().batch_size(x, y)
-        if self._is_unprobed(model, x):
-            self._check(x, model)
+        if not self._is_probed_with(model, x):
+            self._check(x, model, called=True)
         plan = self.draw(size, labels=y, inputs=x)
         plan.check_labels(y)
         with self.apply(plan):
@@ -249,10 +249,10 @@ class Mixer(Attached):
         if plan.point not in self.points:
             raise self._unknown_point(plan.point)
         manager = self._attach()
-        probe = None
-        if not self._probed or manager.is_stale():
+        probe, probed = None, self._is_probed()
+        if not probed or not (self._probed and self._probed.called):
             probe = partial(self._check_before, plan.point)
-        with manager.mixing(plan, probe):
+        with manager.mixing(plan, probe, probed):
             yield
 
     def check(self, x: Batch) -> None:
@@ -281,4 +281,4 @@ class Mixer(Attached):
         UserWarning
             Once, with `allow_partial`, for points that are no cuts.
         """
-        self._check(x, self.model)
+        self._check(x, self.model, called=False, train=not self._always)

@@ -43,6 +43,8 @@ class Probe:
         Points of which it is measured whether they are cuts; all of them by default.
     together
         Points that are expected to be cuts, which are tested in common passes; by default all.
+    train
+        Put a model that is in eval mode into training mode; otherwise it runs in its own mode.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Probe:
         root: nn.Module | None = None,
         measured: Iterable[str] | None = None,
         together: Iterable[str] | None = None,
+        train: bool = True,
     ) -> None:
         self._batch_dim = checked(batch_dim)
         self._shares: dict[str, dict[Path, float]] = {}
@@ -63,9 +66,9 @@ class Probe:
         names = list(dict.fromkeys(points))
         called = root or model
         try:
-            self._open(model, called, x, names, measured, together, train=True)
+            self._open(model, called, x, names, measured, together, train)
         except InputError:
-            if called.training:
+            if called.training or not train:
                 raise  # otherwise it may run in eval mode alone
             self._open(model, called, x, names, measured, together, train=False)
 

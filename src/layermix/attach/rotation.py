@@ -6,7 +6,7 @@ Shapes: n examples.
 from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from layermix.attach.companions import Role
 from layermix.attach.hooks import Hook
@@ -36,15 +36,17 @@ class Rotation:
     """
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
-        self.fired: set[str] = set()
         self._turns = turns
         ratio = torch.zeros((), device=device)
         self._plans = [Plan("", ratio, rotation(k, count, device)) for k in range(count)]
 
-    def plan_at(self, module: nn.Module, *points: str) -> tuple[Plan, bool] | None:
+    def plan_at(self, *points: str) -> tuple[Plan, bool] | None:
         """Return the plan that carries out the turns of some points together."""
         turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
         return (self._plans[turns], True) if turns else None
+
+    def record(self, point: str) -> None:
+        """Record nothing."""
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 _DEPTH = 3  # plain objects inside plain objects; a trainer or a data set is not searched whole
 _CONTAINERS = (list, dict, set, collections.deque)
@@ -102,10 +103,15 @@ def _undo_tensor(value: Tensor) -> Callable[[], None]:
         return _nothing
     # A tensor with gradient history is detached; the copy keeps values alone.
     data, saved = value.detach(), value.detach().clone()
+    # A graph that was built before may have saved the tensor and refuses newer versions of it.
+    version = _unsafe_preserve_version_counter(data)
 
     def undo() -> None:
+        if value.data_ptr() != data.data_ptr() or value.shape != data.shape:
+            value.data = data
         if not data.equal(saved):
             data.copy_(saved)
+        version.__exit__()
 
     return undo
 

@@ -7,11 +7,13 @@ all points.
 
 A plan is visible to the thread that applies it alone. Activation checkpointing runs a forward pass
 again inside the backward pass. The recomputation belongs to the autograd node that needs it, and
-the sequence number of this node (numbers grow in the order in which nodes are created) belongs to
-one forward pass, so that each recomputation mixes by the plan of its own forward pass.
+the sequence number of this node (numbers grow in the order in which a thread creates nodes) belongs
+to one forward pass, so that each recomputation mixes by the plan of its own forward pass. With
+nested reentrant checkpointing, a recomputation inside another one has the plan of that one.
 """
 
 import functools
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.checkpoint import CheckpointFunction
 
 from layermix.errors import RunError
 from layermix.mixing import Plan
@@ -29,9 +32,11 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 @dataclass
 class _Forward:
-    """A mixed forward pass: its plan, and the range [start, stop) of its sequence numbers."""
+    """A mixed forward pass: plan, thread, and the range [start, stop) of its sequence numbers."""
 
     plan: Plan
+    pick: Tensor | None  # bool (P,): which of the points is the plan's, in one graph
+    thread: int
     start: int
     stop: int | None = None
 
@@ -47,23 +52,17 @@ class MixingState:
     points
         The mix points, for hooks that share one compiled graph; None for hooks that compare names.
 
-    Attributes
-    ----------
-    fired
-        Points at which a hook mixed during the current forward pass.
     """
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
-        self.fired: set[str] = set()
-        # A plain attribute of a plain thread-local object is what torch.compile guards on.
+        # A plain attribute of a plain thread-local object is what torch.compile guards on. Of the
+        # thread's current forward pass it has the plan, its pick, the points at which a hook mixed
+        # and if gradients were enabled; and the passes that are repeated inside one another.
         self._local = threading.local()
         self._forwards: deque[_Forward] = deque(maxlen=_KEPT)
-        self._latest: Plan | None = None  # None after an unmixed forward pass in training mode
-        self._graded = False  # gradients were enabled where the current forward pass began
         self._checkpointed = False  # a forward pass may be repeated in its backward pass
         self._remove: Callable[[], None] | None = None
         self._points = points
-        self._pick: Tensor | None = None  # bool (P,): which of the points is the plan's
 
     @property
     def was_used(self) -> bool:
@@ -74,26 +73,27 @@ class MixingState:
     def on(self, plan: Plan) -> Iterator[None]:
         """Carry out a plan in the forward pass inside the ``with`` block; there must be one."""
         plan.left.clear()  # results of an earlier forward pass
-        self.fired = set()
+        local = self._local
+        local.fired = fired = set[str]()
+        local.pick = None
         if self._points:
             picked = [point == plan.point and not plan.still for point in self._points]
-            self._pick = torch.tensor(picked, device=plan.ratio.device)
+            local.pick = torch.tensor(picked, device=plan.ratio.device)
         # In one graph a step without mixing is one that picks nothing.
-        moving = replace(plan, still=False) if self._points and plan.still else plan
-        self._local.plan = self._latest = moving
-        forward = _Forward(moving, _sequence_number())
+        local.plan = replace(plan, still=False) if self._points and plan.still else plan
+        local.graded = torch.is_grad_enabled()
+        forward = _Forward(local.plan, local.pick, threading.get_ident(), _sequence_number())
         self._forwards.append(forward)
-        self._graded = torch.is_grad_enabled()
         try:
             yield
         except RuntimeError as error:
-            if plan.grows and self.fired and not isinstance(error, RunError):
+            if plan.grows and fired and not isinstance(error, RunError):
                 raise RunError(_failed_behind(plan)) from error
             raise
         finally:
-            self._local.plan = None
+            local.plan = None
             forward.stop = _sequence_number()
-        if plan.point not in self.fired:
+        if plan.point not in fired:
             raise RunError(
                 f"nothing was mixed: no forward pass came by mix point {plan.point!r}. "
                 "Call the model inside the block, and build the mixer before the first call "
@@ -105,39 +105,42 @@ class MixingState:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Mix nothing inside the ``with`` block, and remember nothing of its forward passes."""
-        plan, latest, fired = getattr(self._local, "plan", None), self._latest, self.fired
-        self._local.plan, self.fired = None, set()
+        plan, self._local.plan = getattr(self._local, "plan", None), None
         try:
             yield
         finally:
-            self._local.plan, self._latest, self.fired = plan, latest, fired
+            self._local.plan = plan
 
-    def plan_at(self, module: nn.Module, *points: str) -> tuple[Plan, bool | Tensor] | None:
-        """Return the plan to carry out at one of some points, as `module` is passed.
+    def record(self, point: str) -> None:
+        """Record that a hook mixed at a point in the current forward pass."""
+        if (fired := getattr(self._local, "fired", None)) is not None:  # None in a backward thread
+            fired.add(point)
+
+    def plan_at(self, *points: str) -> tuple[Plan, bool | Tensor] | None:
+        """Return the plan to carry out at one of some points.
 
         Returns
         -------
         plan, here
             `here` is True, or in one graph a bool tensor (). None if nothing is mixed there.
         """
-        plan = self._current(module)
-        here = plan is not None and self._here(plan, points)
+        plan, pick = self._current()
+        here = plan is not None and self._here(plan, pick, points)
         return None if plan is None or here is False else (plan, here)
 
-    def _current(self, module: nn.Module) -> Plan | None:
-        plan = getattr(self._local, "plan", None)
+    def _current(self) -> tuple[Plan | None, Tensor | None]:
+        plan, pick = getattr(self._local, "plan", None), getattr(self._local, "pick", None)
         if torch.compiler.is_compiling():
-            return plan
+            return plan, pick
         if plan is not None:
             self._checkpointed = self._checkpointed or self._is_checkpointed()
         else:
             if in_backward():
-                return self._recomputed()
+                forward = self._repeated()
+                return (forward.plan, forward.pick) if forward else (None, None)
             if self._remove is not None:
                 self._remove()
-            if module.training or torch.is_grad_enabled():  # an evaluation changes nothing
-                self._latest = None
-        return plan
+        return plan, pick
 
     def release(self, remove: Callable[[], None]) -> None:
         """Remove hooks whose mixer is gone.
@@ -152,38 +155,55 @@ class MixingState:
 
     def _is_checkpointed(self) -> bool:
         """Return True inside checkpointing: reentrant, or by hooks of saved tensors."""
-        if self._graded and not torch.is_grad_enabled():
+        if self._local.graded and not torch.is_grad_enabled():
             return True
         hooks = torch._C._autograd._top_saved_tensors_default_hooks  # pyright: ignore[reportAttributeAccessIssue]
         return hooks(True) is not None
 
-    def _here(self, plan: Plan, points: Sequence[str]) -> bool | Tensor:
-        if not self._points or self._pick is None:
+    def _here(self, plan: Plan, pick: Tensor | None, points: Sequence[str]) -> bool | Tensor:
+        if not self._points or pick is None:
             return plan.point in points
-        picked = [self._pick[self._points.index(point)] for point in points]
+        picked = [pick[self._points.index(point)] for point in points]
         return functools.reduce(torch.logical_or, picked)
 
-    def _recomputed(self) -> Plan | None:
-        """Return the plan of the forward pass to which a recomputation belongs.
+    def _repeated(self) -> _Forward | None:
+        """Return the mixed forward pass to which a recomputation belongs; None for an unmixed one.
 
-        Nodes that are newer than all mixed forward passes belong to an unmixed one, or were created
-        by a recomputation (nested reentrant checkpointing), which repeats the latest plan.
+        A recomputation inside another one belongs to the same pass as that one.
         """
+        depth = _reentrant_depth()
+        passes: dict[int, _Forward | None] = self._local.__dict__.setdefault("repeated", {})
+        passes[depth] = passes.get(depth - 1) if depth > 1 else self._of_current_node()
+        return passes[depth]
+
+    def _of_current_node(self) -> _Forward | None:
+        """Return the mixed forward pass that created the current node of the backward pass."""
         if not self._forwards:
             return None
         node = torch._C._current_autograd_node()
         number = node._sequence_nr()  # pyright: ignore[reportOptionalMemberAccess]
-        for forward in reversed(self._forwards):
-            if forward.holds(number):
-                return forward.plan
-            if forward.stop is not None and number >= forward.stop:
-                return self._latest if forward is self._forwards[-1] else None
-        if len(self._forwards) == _KEPT:
+        found = [forward for forward in self._forwards if forward.holds(number)]
+        if len({forward.thread for forward in found}) > 1:
+            raise RunError(
+                "two threads ran mixed forward passes of one model with activation checkpointing, "
+                "whose backward passes cannot be told apart: give each thread its own copy of the "
+                "model and mixer"
+            )
+        if not found and number < self._forwards[0].start and len(self._forwards) == _KEPT:
             raise RunError(
                 f"more than {_KEPT} mixed forward passes with activation checkpointing wait for "
                 "their backward pass: run backward() more often"
             )
-        return None
+        return found[-1] if found else None
+
+
+def _reentrant_depth() -> int:
+    """Return how many reentrant recomputations run inside one another in this thread."""
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        depth += frame.f_code is CheckpointFunction.backward.__code__
+        frame = frame.f_back
+    return depth
 
 
 def _sequence_number() -> int:
