@@ -56,6 +56,8 @@ class Unmixed:
         What passed each module of each point, for points that are tested together.
     roles
         Masks and lengths among the inputs.
+    shared_masks
+        Names of masks of modules that are the same for all examples.
     count
         The number of examples.
     """
@@ -65,6 +67,7 @@ class Unmixed:
     dims: Mapping[str, Sequence[Dims]]
     values: Mapping[str, Sequence[Mapping[Path, Tensor]]]
     roles: Mapping[Path, Role | None]
+    shared_masks: Mapping[nn.Module, frozenset[str]]
     count: int
 
 
@@ -187,12 +190,16 @@ class CutTest:
                 hook.dims = dims
                 hook.roles = unmixed.roles if site.name == "input" else {}
                 hooks.append(hook)
-        hooks += install_masks(self._model, sites, state, TurnMaskHook)
+        masks = install_masks(self._model, sites, state, TurnMaskHook)
+        for module, hook in masks.items():
+            hook.shared = unmixed.shared_masks.get(module, frozenset())
         try:
             return self._run(0)
         finally:
             for hook in hooks:
                 hook.remove()
+            for hook in masks.values():
+                hook.handle.remove()
 
     def _distances(self, output: Any, turns: int) -> dict[Path, float]:
         unmixed = self._unmixed

@@ -124,22 +124,39 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
     return as_inputs(replace(x, new)) if new else None
 
 
-def with_different_numbers(x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which integers of each example, (n,) or (n, 1), are not all equal.
+def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
+    """Return a batch in which inputs of one value throughout are not the same for all examples.
 
-    Lengths and categories of few examples may happen to be. They get smaller, so that they stay
-    valid; zeros alternate with ones.
+    Lengths, categories and masks of a few examples may happen to be; attention masks are left as
+    they are. Numbers get smaller, so that they stay valid, and in longer inputs the last positions
+    alone are changed, more of them with each example.
     """
+    masks = {path for path, _, _ in _masks(model, x)}
     new: dict[Path, Tensor] = {}
-    for path, numbers in leaves(x).items():
-        vector = not numbers.is_nested and numbers.shape[1:] in ((), (1,)) and not numbers.is_meta
-        whole = numbers.dtype in (torch.int32, torch.int64) and len(numbers) > 1
-        if dims.get(path) == 0 and vector and whole and bool((numbers == numbers[0]).all()):
-            steps = torch.arange(len(numbers), device=numbers.device).view(numbers.shape)
-            value = int(numbers[0])
-            changed = numbers - (steps if value >= len(numbers) else steps % 2)
-            new[path] = (changed if value else steps % 2).to(numbers.dtype)
+    for path, tensor in leaves(x).items():
+        irregular = tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta
+        if irregular or dims.get(path) is None or path in masks or tensor.is_complex():
+            continue
+        rows = tensor.movedim(dims[path] or 0, 0)
+        flat = rows.reshape(len(rows), -1)
+        if flat.numel() and bool((flat == flat[0, 0]).all()):
+            new[path] = _stepped(flat).view(rows.shape).movedim(0, dims[path] or 0)
     return as_inputs(replace(x, new))
+
+
+def _stepped(rows: Tensor) -> Tensor:
+    """Return rows (n, k) of one value, changed in the last positions, in more with each row."""
+    count, width = rows.shape
+    steps = torch.arange(count, device=rows.device)[:, None]
+    cut = torch.arange(width, device=rows.device) >= width - (steps * width / count).ceil()
+    value = rows[0, 0].item()
+    if rows.dtype == torch.bool:
+        return rows ^ cut
+    if rows.is_floating_point():
+        other = value * (1 - steps / (2 * count)) if value else steps / (2 * count)
+    else:
+        other = value - steps if value >= count else (steps + int(value)) % 2
+    return torch.where(cut, other, rows).to(rows.dtype)
 
 
 def _masks(model: nn.Module, x: Inputs) -> Iterator[tuple[Path, str, Tensor]]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from layermix.attach.batch import Batch, Inputs, batch_size, checked
 from layermix.attach.hooks import Hook, install
@@ -126,6 +125,8 @@ class HookManager:
             for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
                 hook.dims = dims
                 hook.roles = probe.roles if name == "input" else {}
+        for module, hook in self._masks.items():
+            hook.shared = probe.shared_masks.get(module, frozenset())
         self._paths = _paths(self.model, {name: self._sites[name] for name in names})
 
     def is_stale(self) -> bool:
@@ -195,9 +196,11 @@ class HookManager:
         return partial(self.state.release, partial(_remove, self._hooks, self._masks))
 
 
-def _remove(hooks: Mapping[str, list[Hook]], masks: Sequence[RemovableHandle]) -> None:
-    for hook in (*chain.from_iterable(hooks.values()), *masks):
+def _remove(hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]) -> None:
+    for hook in chain.from_iterable(hooks.values()):
         hook.remove()
+    for mask in masks.values():
+        mask.handle.remove()
 
 
 def _paths(model: nn.Module, sites: Mapping[str, Site]) -> list[tuple[tuple[str, ...], nn.Module]]:

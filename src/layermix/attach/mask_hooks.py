@@ -34,7 +34,17 @@ class MaskHook(ModelHook):
         The points behind which the module lies.
     masks
         Index, name and role of each mask among the parameters of the module.
+
+    Attributes
+    ----------
+    shared
+        Names of masks that are the same for all examples, such as causal masks (T, T), as a probe
+        found them.
+    handle
+        Removes the hook.
     """
+
+    handle: torch.utils.hooks.RemovableHandle
 
     def __init__(
         self,
@@ -45,6 +55,7 @@ class MaskHook(ModelHook):
         self.state = state
         self.points = points
         self.masks = masks
+        self.shared: frozenset[str] = frozenset()
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
@@ -54,6 +65,8 @@ class MaskHook(ModelHook):
         plan, here = found
         new_args, new_kwargs = list(args), dict(kwargs)
         for place, name, role in self.masks:
+            if name in self.shared:
+                continue
             if place < len(args) and isinstance(args[place], Tensor):
                 mixed = self._unite(role, name, args[place], plan)
                 new_args[place] = only(here, mixed, args[place])
@@ -77,16 +90,28 @@ def install_masks(
     sites: Iterable[Site],
     state: MixingState,
     kind: type[MaskHook] = MaskHook,
-) -> list[torch.utils.hooks.RemovableHandle]:
+) -> dict[nn.Module, MaskHook]:
     """Register hooks before the modules that take a mask behind any of the sites."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in readers(model, site):
             points.setdefault(module, set()).add(site.name)
-    return [
-        register_before(module, kind(state, frozenset(names), mask_parameters(type(module))).before)
-        for module, names in points.items()
-    ]
+    hooks = {}
+    for module, names in points.items():
+        hook = kind(state, frozenset(names), mask_parameters(type(module)))
+        hook.handle = register_before(module, hook.before)
+        hooks[module] = hook
+    return hooks
+
+
+def given_masks(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the masks with which a module is called by their names."""
+    found: dict[str, Tensor] = {}
+    for place, name, _ in mask_parameters(type(module)):
+        value = args[place] if place < len(args) else kwargs.get(name)
+        if isinstance(value, Tensor):
+            found[name] = value
+    return found
 
 
 def readers(model: nn.Module, site: Site) -> list[nn.Module]:

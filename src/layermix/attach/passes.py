@@ -22,8 +22,8 @@ from layermix.attach.examples import (
     chosen_rows,
     made_different,
     rows_of,
+    with_different_companions,
     with_different_masks,
-    with_different_numbers,
     with_equal_masks,
 )
 from layermix.attach.observe import forward, untouched
@@ -111,7 +111,7 @@ class Passes:
         self.padded = with_different_masks(self.model, few)
         equal = with_equal_masks(self.model, few)
         error: InputError | None = None
-        for inputs in (with_different_numbers(equal, self.dims), equal, few):
+        for inputs in (with_different_companions(self.model, equal, self.dims), equal, few):
             self.inputs, self.sizes = inputs, [COUNT, COUNT - 1]
             try:
                 return look(rows_of(inputs, self.dims, range(COUNT - 1)))

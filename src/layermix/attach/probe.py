@@ -143,6 +143,7 @@ class Probe:
             dims={name: seen.dims(name) for name in order},
             values={name: found for name, found in values.items() if name in together},
             roles=seen.roles,
+            shared_masks=seen.shared_masks,
             count=passes.sizes[0],
         )
 
@@ -161,6 +162,11 @@ class Probe:
     def roles(self) -> Mapping[Path, Role | None]:
         """Masks and lengths among the inputs."""
         return self._seen.roles
+
+    @property
+    def shared_masks(self) -> Mapping[nn.Module, frozenset[str]]:
+        """Names of masks of modules behind a point that are the same for all examples."""
+        return self._seen.shared_masks
 
     @property
     def output(self) -> tuple[int, ...] | None:
