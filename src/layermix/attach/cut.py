@@ -204,4 +204,5 @@ class CutTest:
     def _distances(self, output: Any, turns: int) -> dict[Path, float]:
         unmixed = self._unmixed
         now = leaves(output)
-        return dict(distances(unmixed.output, now, unmixed.output_dims, turns, unmixed.count))
+        dims = unmixed.output_dims
+        return dict(distances(unmixed.output, now, dims, turns, unmixed.count, thorough=True))

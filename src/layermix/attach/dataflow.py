@@ -182,14 +182,15 @@ class Dataflow(TorchDispatchMode):
         """Return shapes and dtypes of what a module was called with, for each call."""
         return [call.inputs for call in self.calls if call.module is module]
 
-    def final_calls(self, output: Any) -> tuple[list[int], str | None]:
+    def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
         """Return the calls of the final layers of an output, and what else returns a part of it.
 
         Returns
         -------
         calls
-            Indices of calls of modules, in the order of the pass; a call inside another call that
-            is final as a whole is left out.
+            Indices of calls of modules with one matrix product, in the order of the pass.
+        compound
+            Those of modules with several matrix products of their own.
         other
             Class of a layer without a matrix product that returns a part of the output; None if
             there is none.
@@ -203,7 +204,20 @@ class Dataflow(TorchDispatchMode):
             head for head in found if not any(self._graph.reads(o, head) for o in found - {head})
         }
         calls = {call for head in heads if (call := self._graph.nodes[head].call) is not None}
-        return sorted(calls), others[0] if others else None
+        compound = {call for call in calls if self._layers_in(call) > 1}
+        return sorted(calls - compound), sorted(compound), others[0] if others else None
+
+    def enters(self, tensor: Tensor, other: Tensor) -> bool:
+        """Return True if a tensor is the input of the layers that return `other`."""
+        sources, seen = self._sources(tensor) - {PARAMETER}, set[int]()
+        todo = [self._graph.nodes[node] for node in self._graph.first_layers(self._sources(other))]
+        while todo:
+            for source in todo.pop().sources:
+                node = self._graph.nodes[source]
+                if source not in seen and node.kind == "pass" and len(node.sources) == 1:
+                    todo.append(node)
+                seen.add(source)
+        return bool(sources & seen)
 
     def leads_to(self, tensor: Tensor, other: Tensor) -> bool:
         """Return True if `other` was computed from a tensor."""
@@ -217,15 +231,15 @@ class Dataflow(TorchDispatchMode):
     def _sort(self, number: int, found: set[int], others: list[str]) -> None:
         node = self._graph.nodes[number]
         module = None if node.call is None else self.calls[node.call].module
-        alone = (
-            sum(n.call == node.call and n.kind in ("product", "layer") for n in self._graph.nodes)
-            == 1
-        )
         parts = module is self._model and any(self._model.children())
-        if node.kind == "product" and module is not None and not parts and alone:
+        if node.kind == "product" and module is not None and not parts:
             found.add(number)
         else:
             others.append(type(module or self._model).__name__)
+
+    def _layers_in(self, call: int) -> int:
+        """Return how many operations with parameters a call has outside of inner modules."""
+        return sum(n.call == call and n.kind in ("product", "layer") for n in self._graph.nodes)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -19,17 +19,19 @@ _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is r
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
     """Return the paths of features in an output that also has logits, on which the loss is.
 
-    They are tensors from which the logits are computed, such as hidden states.
+    In outputs with an attribute ``logits`` (transformers) they are all tensors from which the
+    logits are computed, such as hidden states; in mappings the input of the last layer alone, for
+    another entry from which logits are computed may be those of another head.
     """
-    logits = getattr(
-        output, "logits", output.get("logits") if isinstance(output, Mapping) else None
-    )
+    named = getattr(output, "logits", None)
+    logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
     if output is logits or not isinstance(logits, Tensor):
         return set()
+    is_feature = flow.enters if named is None else flow.leads_to
     return {
         path
         for path, tensor in leaves(output).items()
-        if tensor is not logits and flow.leads_to(tensor, logits)
+        if tensor is not logits and is_feature(tensor, logits)
     }
 
 
@@ -43,7 +45,12 @@ def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
     model
         The model in which layers are found by their names if the flow of data shows none.
     """
-    calls, other = flow.final_calls(output)
+    calls, compound, other = flow.final_calls(output)
+    for call in reversed(compound):  # the innermost first
+        if _is_affine(flow, call):
+            calls = [inner for inner in calls if call not in _parents(flow, inner)] + [call]
+        else:
+            other = other or type(flow.calls[call].module).__name__
     if calls:
         modules = [flow.calls[call].module for call in _whole_layers(flow, calls)]
         return Site("final", tuple(dict.fromkeys(modules)), "before")

@@ -43,6 +43,8 @@ def input_roles(passes: Passes) -> dict[Path, Role | None]:
             role = "lengths" if selects else None
         elif role == "lengths":
             role = None
+        elif name_at(path, names).endswith("mask") and tensor.is_floating_point():
+            role = "mask"  # factors of 0 and 1, or terms of 0 and -inf: the larger one attends
         roles[path] = role
     return roles
 
@@ -54,7 +56,7 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool | None:
         return None
     seen: bool | None = False
     for dim in _position_dims(passes, values, lengths, passes.dims[main] or 0):
-        size = 1.0 if lengths.is_floating_point() else values.shape[dim]
+        size = 1.0 if _is_relative(lengths) else values.shape[dim]
         short = lengths.clamp(max=size / 2 if lengths.is_floating_point() else size // 2)
         try:
             hidden = _reaches(passes, main, dim, _with(passes, path, short))
@@ -70,12 +72,17 @@ def _position_dims(
     passes: Passes, values: Tensor, lengths: Tensor, batch_dim: int
 ) -> Iterator[int]:
     """Yield the dimensions of the main input that the lengths may count."""
-    relative = lengths.is_floating_point()
-    if bool((lengths < 0).any()) or (relative and bool((lengths > 1).any())):
+    relative = _is_relative(lengths)
+    if bool((lengths < 0).any()):
         return
     for dim, size in enumerate(values.shape):
         if dim != batch_dim and size >= _LEAST and (relative or int(lengths.max()) <= size):
             yield dim
+
+
+def _is_relative(lengths: Tensor) -> bool:
+    """Return True for lengths relative to that of the longest example."""
+    return lengths.is_floating_point() and bool((lengths <= 1).all())
 
 
 def _with(passes: Passes, path: Path, lengths: Tensor) -> Inputs:

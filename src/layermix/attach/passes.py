@@ -2,8 +2,8 @@
 
 The model runs as it does in training: in training mode, with layers that the user has frozen in
 eval mode left so (batch norms use batch statistics unless they are frozen, as in training). Random
-operations return constants. Parameters that are all zero are replaced by noise, for a gate or an
-adapter that starts at zero hides what it will let through after the first step.
+operations return constants. Parameters without numbers above 0.001 are replaced by noise, for a
+gate, a layer scale or an adapter that starts so hides what it will let through later.
 """
 
 import random
@@ -36,6 +36,7 @@ Found = TypeVar("Found")
 
 COUNT = 3  # examples
 _NOISE = 0.1
+_TINY = 1e-3  # a parameter without larger numbers is a gate that is closed at first
 
 
 class Passes:
@@ -186,15 +187,17 @@ def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[
         was_training = model.training
         if train and not was_training:
             model.train()
-        _fill_zeros(model)
+        _open_gates(model)
         yield Passes(model, x, batch_dim, guard)
 
 
-def _fill_zeros(model: nn.Module) -> None:
-    """Replace parameters that are all zero by noise."""
+def _open_gates(model: nn.Module) -> None:
+    """Replace parameters that are zero or tiny by noise."""
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         plain = type(parameter.data) is torch.Tensor and not parameter.is_meta
-        if plain and parameter.is_floating_point() and parameter.numel() and not parameter.any():
+        if not (plain and parameter.is_floating_point() and parameter.numel()):
+            continue
+        if torch.linalg.vector_norm(parameter.float(), torch.inf) < _TINY:
             noise = torch.randn(parameter.shape, generator=generator) * _NOISE
             parameter.data = noise.to(parameter)

@@ -19,6 +19,8 @@ Dims = Mapping[Path, int | None]
 # Shares below which a difference is rounding, by dtype.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _OTHER_ROUNDING = 0.1
+_SLICED = (torch.float32, torch.float64)  # in half precision a feature alone has too few digits
+_EPSILONS = 16  # a difference of so many times the machine epsilon of a value is rounding
 _LARGE = 1e30  # stands for a difference to infinity
 
 
@@ -80,21 +82,41 @@ def _partners_mask(tensor: Tensor, plan: Plan) -> Tensor:
 
 
 def distances(
-    clean: Mapping[Path, Tensor], now: Mapping[Path, Tensor], dims: Dims, turns: int, count: int
+    clean: Mapping[Path, Tensor],
+    now: Mapping[Path, Tensor],
+    dims: Dims,
+    turns: int,
+    count: int,
+    *,
+    thorough: bool = False,
 ) -> Iterator[tuple[Path, float]]:
-    """Yield path and relative distance of tensors that are not the clean ones rotated."""
+    """Yield path and relative distance of tensors that are not the clean ones rotated.
+
+    If `thorough`, each feature is compared on its own scale, and integers, booleans and complex
+    numbers are compared too.
+    """
     for path, own in clean.items():
         dim = dims.get(path)
-        if dim is None or not own.is_floating_point():
+        if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
             continue
         got = now.get(path)
         if got is None or got.shape != own.shape:
             yield path, 1.0
             continue
+        got, own = _comparable(got), _comparable(own)
         want, other = (rotated(own, dim, k, count) for k in (turns, 1))
-        share = share_of(got, own, want, other)
+        rows = (t.movedim(dim, 0) for t in (got, own, want, other))
+        share = share_of(*rows, features=thorough and own.dtype in _SLICED)
         if share > _ROUNDING.get(own.dtype, _OTHER_ROUNDING):
             yield path, min(share, 1.0)
+
+
+def _comparable(tensor: Tensor) -> Tensor:
+    """Return a dense tensor of real floating-point numbers."""
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    if dense.is_complex():
+        return torch.view_as_real(dense.resolve_conj())
+    return dense if dense.is_floating_point() else dense.double()
 
 
 def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
@@ -104,19 +126,37 @@ def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
     return rows.index_select(0, index).flatten(0, 1).movedim(0, dim)
 
 
-def share_of(got: Tensor, own: Tensor, want: Tensor, other: Tensor) -> float:
+def share_of(
+    got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
+) -> float:
     """Return |got - want| / |own - other|, 0 where all examples are equal.
 
     Values that are infinite or NaN in the same places of `got` and `want` count as equal.
+
+    Parameters
+    ----------
+    got, own, want, other
+        Floating-point tensors of the same shape.
+    features
+        Return the largest share of any index of the second dimension, if it exceeds that of all.
     """
     wide = torch.promote_types(own.dtype, torch.float32)
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
-    error, scale = (got - want).norm(), (own - other).norm()
-    if not (error.isfinite() and scale.isfinite()):
+    error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
+    if not (error.isfinite().all() and scale.isfinite().all()):
         same = (got == want) | (got.isnan() & want.isnan())
-        error = torch.where(same, 0.0, (got - want).nan_to_num(_LARGE, _LARGE, -_LARGE)).norm()
-        scale = torch.where(own == other, 0.0, own - other).nan_to_num(0.0, 0.0, 0.0).norm()
-    if not scale:
-        size = want.nan_to_num(0.0, 0.0, 0.0).norm()
-        return float(error > 1e-6 * size)
-    return float(error / scale)
+        error = torch.where(same, 0.0, error.nan_to_num(_LARGE, _LARGE))
+        scale = torch.where(own == other, 0.0, scale).nan_to_num(0.0, 0.0)
+        size = size.nan_to_num(0.0, 0.0)
+    share = _ratio(error.norm(), scale.norm(), size.norm())
+    if features and own.ndim > 1 and own.numel():
+        others = [k for k in range(own.ndim) if k != 1]
+        norms = (torch.linalg.vector_norm(t, dim=others) for t in (error, scale, size))
+        share = torch.maximum(share, _ratio(*norms).max())
+    return float(share)
+
+
+def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
+    """Return the ratio of an error to a scale; 0 for what is rounding in values of some size."""
+    rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
+    return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))
