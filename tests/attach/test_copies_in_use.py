@@ -244,9 +244,26 @@ def test_a_second_mixer_on_a_model_says_so_once() -> None:
     net = model()
     first, second = (lm.Mixer(net, at="final") for _ in range(2))
     first(X, Y)
+    first(X, Y)
     with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
         second(X, Y)
     second(X, Y)
+    first(X, Y)
+
+
+def test_a_second_mixer_says_so_before_the_first_was_used() -> None:
+    net = model()
+    first, second = (lm.Mixer(net, at="final") for _ in range(2))
+    with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
+        second(X, Y)
+    first(X, Y)
+
+
+def test_a_mixer_that_was_refused_is_no_company() -> None:
+    net = model()
+    with pytest.raises(lm.InputError, match="at mix point '0'"):
+        lm.Mixer(net, at="0", blend="cut")(X, Y)
+    lm.Mixer(net, at="final")(X, Y)
 
 
 def test_norms_of_an_averaged_copy_are_updated_on_clean_examples() -> None:

@@ -80,6 +80,7 @@ class Attached(Drawing):
         """
         inner, outer = unwrap(self.model), unwrap(model)
         manager = self._attach()
+        manager.state.refused = True
         around = outer is not inner and any(m is inner for m in outer.modules())
         probe = manager.probe(x, outer if around else inner, train)
         if self._group:
@@ -92,6 +93,7 @@ class Attached(Drawing):
             if why := self._refusal(probe, name):
                 raise InputError(_refused(name, why, probe.leak(name)))
         manager.learn(self.points, probe)
+        manager.state.refused = False
         mode = train or model.training
         self._probed = _Probed(weakref.ref(unwrap(model)), _form(x), mode, called)
         self._warn_of("partial", "no cuts of the network", probe.leak)

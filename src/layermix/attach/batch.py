@@ -62,6 +62,28 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
     )
 
 
+def lengths_of(x: Batch) -> set[int]:
+    """Return how many items each list and each dense tensor behind the main one has.
+
+    In a ragged batch one of them has the number of examples: offsets into the main tensor, or a
+    list of tensors.
+    """
+    args, kwargs = as_inputs(x)
+    lists = {len(v) for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)}
+    return lists | {shape[0] for t in [*tensors_of(x).values()][1:] if (shape := shape_of(t))}
+
+
+def has_ragged_list(x: Batch) -> bool:
+    """Return True if an input is a list of tensors of different lengths."""
+    args, kwargs = as_inputs(x)
+    lists = [v for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)]
+    return any(
+        len({shape_of(t)[:1] for t in one if isinstance(t, Tensor)}) > 1
+        for one in lists
+        if not packed_sequences(one)
+    )
+
+
 def checked(batch_dim: int) -> int:
     """Return the number of a dimension, or raise an `InputError` when it is none."""
     if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:

@@ -31,6 +31,7 @@ from layermix.attach.observe import watch
 from layermix.attach.rotation import Dims, Rotation, TurnHook, TurnMaskHook, distances
 from layermix.attach.site import Site
 from layermix.attach.structure import Path, leaves
+from layermix.errors import InputError
 
 Run = Callable[[int | None], Any]
 
@@ -119,6 +120,7 @@ class CutTest:
         together = [point for point in points if point in self._unmixed.values]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
+        found = self._without_unsteady_numbers(found)
         if not any(
             0 < share < _MOST_NOISE for shares in found.values() for share in shares.values()
         ):
@@ -132,7 +134,25 @@ class CutTest:
         A large number means that the output of an example depends on its place in the batch or on
         chance, so that nothing can be measured.
         """
-        return max(self._distances(self._run(1), 1).values(), default=0.0)
+        return max(self._rotated().values(), default=0.0)
+
+    def _rotated(self) -> dict[Path, float]:
+        """Return how far each output of rotated examples is from the rotated output."""
+        try:
+            return self._distances(self._run(1), 1)
+        except InputError:  # examples of a ragged batch cannot be rotated
+            return {}
+
+    def _without_unsteady_numbers(
+        self, found: Mapping[str, Mapping[Path, float]]
+    ) -> dict[str, dict[Path, float]]:
+        """Leave out integers that depend on the place in the batch, such as row numbers."""
+        whole = {p for p, tensor in self._unmixed.output.items() if not tensor.is_floating_point()}
+        if any(whole & shares.keys() for shares in found.values()):
+            whole &= self._rotated().keys()
+        else:
+            whole = set()
+        return {p: {k: v for k, v in s.items() if k not in whole} for p, s in found.items()}
 
     def _rounding(self) -> float:
         """Return how far the output moves if all inputs move by a rounding error."""
@@ -173,10 +193,11 @@ class CutTest:
         finally:
             for handle in watches:
                 handle.remove()
-        return bool(wrong or self._distances(output, codes[-1]))
+        integers = codes[-2] if points[-1] == "logits" else codes[-1]
+        return bool(wrong or self._distances(output, codes[-1], integers))
 
     def _share(self, point: str) -> dict[Path, float]:
-        return self._distances(self._turned({point: 1}), 1)
+        return self._distances(self._turned({point: 1}), 1, int(point != "logits"))
 
     def _turned(self, turns: Mapping[str, int]) -> Any:
         """Return the output of a pass with rotations at some points."""
@@ -201,8 +222,14 @@ class CutTest:
             for hook in masks.values():
                 hook.handle.remove()
 
-    def _distances(self, output: Any, turns: int) -> dict[Path, float]:
-        unmixed = self._unmixed
-        now = leaves(output)
-        dims = unmixed.output_dims
-        return dict(distances(unmixed.output, now, dims, turns, unmixed.count, thorough=True))
+    def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
+        """Return how far each output is from that of rotated examples.
+
+        A mix of the output itself leaves its integers, which have a number of turns of their own.
+        """
+        unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
+        for floating, k in ((True, turns), (False, turns if integers is None else integers)):
+            clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}
+            dims, count = unmixed.output_dims, unmixed.count
+            found |= distances(clean, now, dims, k, count, thorough=True)
+        return found

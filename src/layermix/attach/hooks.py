@@ -113,6 +113,10 @@ class Hook(ModelHook):
             return self._main(tensor, plan, dim or 0)
         if dim is None or not tensor.is_floating_point():
             return tensor
+        if tensor.is_nested:
+            raise InputError(
+                f"{name!r} is a nested tensor beside the main one, but mixing needs dense tensors"
+            )
         if dim == 0 and len(tensor) != plan.batch_size:
             return self._grouped(tensor, plan)
         rows = tensor.movedim(dim, 0)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.batch import Batch, Inputs, batch_size, checked
+from layermix.attach.batch import Batch, Inputs, batch_size, checked, lengths_of
 from layermix.attach.hooks import Hook, install
 from layermix.attach.mask_hooks import MaskHook, install_masks
 from layermix.attach.probe import Probe
@@ -165,8 +165,8 @@ class HookManager:
         """Return the number of examples, or say what to declare where the labels have another."""
         size = batch_size(x, self.batch_dim)
         labels = len(y) if getattr(y, "ndim", 0) else size
-        if labels == size:
-            return size
+        if labels == size or labels in lengths_of(x):
+            return labels
         main = main_tensor(x)
         sequences = main.ndim > 2 or not main.is_floating_point()
         if labels in main.shape and sequences:
@@ -182,14 +182,19 @@ class HookManager:
         return main_tensor(x).movedim(self.batch_dim, 0)
 
     def has_company(self) -> bool:
-        """Return True if another mixer has mixed in the model and still has hooks there."""
-        states = (
-            hook.state
-            for module in self.model.modules()
-            for hook in hooks_of(module)
-            if isinstance(hook, Hook | MaskHook)
+        """Return True if an earlier mixer has hooks in the model, and was not refused."""
+        found = (h for module in self.model.modules() for h in hooks_of(module))
+        hooks = [h for h in found if isinstance(h, Hook) and not h.state.refused]
+        numbers = {id(h.state): h.handles[0].id for h in hooks}
+        own = numbers.get(id(self.state), 0)
+        return any(number < own for number in numbers.values())
+
+    def is_removed(self, point: str) -> bool:
+        """Return True if the hooks at a point were removed from the model."""
+        return not any(
+            hook in hooks_of(module)
+            for module, hook in zip(self._sites[point].modules, self._hooks[point], strict=True)
         )
-        return any(state is not self.state and state.was_used for state in states)
 
     def remover(self) -> Callable[[], None]:
         """Return a function that removes all hooks and does not keep the model alive."""

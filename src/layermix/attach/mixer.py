@@ -18,7 +18,7 @@ from layermix.attach.candidates import group_of, resolve
 from layermix.attach.manager import HookManager
 from layermix.attach.mixpoint import MixPoint
 from layermix.attach.site import as_module, device_of, unwrap
-from layermix.errors import InputError
+from layermix.errors import InputError, RunError
 from layermix.mixing import (
     Blend,
     Pairing,
@@ -203,7 +203,7 @@ class Mixer(Attached):
             self._warn_of_eval()
             return call(model, x), clean(y)
         size = self._attach().batch_size(x, y)
-        if not self._is_probed_with(model, x):
+        if size and not self._is_probed_with(model, x):  # no plan is drawn for an empty batch
             self._check(x, model, called=True)
         plan = self.draw(size, labels=y, inputs=x)
         plan.check_labels(y)
@@ -244,11 +244,14 @@ class Mixer(Attached):
         InputError
             When the mixer was not built for `plan.point`, or for what `check` refuses.
         RunError
-            When the forward pass did not come by the mix point, so that nothing was mixed.
+            When the forward pass did not come by the mix point, so that nothing was mixed, or the
+            mixer's hooks were removed.
         """
         if plan.point not in self.points:
             raise self._unknown_point(plan.point)
         manager = self._attach()
+        if manager.is_removed(plan.point):
+            raise RunError("the hooks of this mixer were removed from the model: build a new one")
         probe, probed = None, self._is_probed()
         if not probed or not (self._probed and self._probed.called):
             probe = partial(self._check_before, plan.point)

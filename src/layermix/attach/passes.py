@@ -14,9 +14,18 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from layermix.attach.activation_info import shape_of
-from layermix.attach.batch import Batch, Inputs, as_inputs, batch_size, likely_dims
+from layermix.attach.batch import (
+    Batch,
+    Inputs,
+    as_inputs,
+    batch_size,
+    has_ragged_list,
+    lengths_of,
+    likely_dims,
+)
 from layermix.attach.deterministic import Deterministic
 from layermix.attach.examples import (
     chosen_rows,
@@ -52,6 +61,8 @@ class Passes:
         The same examples with attention masks that differ; None without masks.
     sizes
         Batch sizes with which the model can run: that of `inputs`, and a smaller one.
+    ragged
+        Examples lie in one tensor one after another, or in a list; they cannot be rotated.
     """
 
     def __init__(self, model: nn.Module, x: Batch, batch_dim: int, guard: Deterministic) -> None:
@@ -61,6 +72,7 @@ class Passes:
         self.dims: dict[Path, int | None] = {}
         self.inputs, self.sizes = self._x, [self._count]
         self.padded: Inputs | None = None
+        self.ragged = False
 
     def run(self, inputs: Inputs | None = None) -> Any:
         """Return the output for some inputs, by default the examples; the state is restored."""
@@ -84,6 +96,8 @@ class Passes:
         """Return the examples rotated so many times."""
         if not turns:
             return self.inputs
+        if self.ragged:
+            raise InputError("the examples of a ragged batch cannot change places")
         count = self.sizes[0]
         return rows_of(self.inputs, self.dims, [(k + turns) % count for k in range(count)])
 
@@ -106,6 +120,8 @@ class Passes:
             If the model fails on few examples as well as on the whole batch.
         """
         self.dims = dict(likely_dims(self._x, self.batch_dim))
+        if has_ragged_list(self._x):
+            return self.begin_whole(look, None)
         rows = chosen_rows(self._x, self.dims, self.batch_dim, COUNT)
         self._leave_out_constants(rows)
         few = made_different(rows_of(self._x, self.dims, rows), self.dims)
@@ -118,16 +134,30 @@ class Passes:
                 return look(rows_of(inputs, self.dims, range(COUNT - 1)))
             except InputError as failed:
                 error = failed
-        return self._begin_whole(look, error)
+        return self.begin_whole(look, error)
 
-    def _begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
-        """Take the whole batch, for models that take one size alone."""
-        self.inputs, self.sizes = self._x, [self._count]
+    def begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
+        """Take the whole batch, for models that take one size alone and for ragged batches."""
+        self.inputs, self.padded = self._x, None
         try:
+            size = self._size_of(self.run())
+            self.ragged = size != self._count
+            if self.ragged:
+                shapes = {path: shape_of(tensor) for path, tensor in leaves(self._x).items()}
+                self.dims = {p: 0 if shape[:1] == (size,) else None for p, shape in shapes.items()}
+            self.sizes = [size]
             return look(self._x)
         except InputError:
             few = f" (mix points are probed on {COUNT} of your {self._count} examples)"
+            if error is None:
+                raise
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
+
+    def _size_of(self, output: Any) -> int:
+        """Return the number of examples; that of a ragged batch is the output's."""
+        shape = shape_of(next(iter(leaves(output).values())))
+        ragged = bool(shape) and shape[0] != self._count and shape[0] in lengths_of(self._x)
+        return shape[0] if ragged else self._count
 
     def _leave_out_constants(self, rows: list[int]) -> None:
         """Find inputs that only happen to have the size of the batch.
@@ -165,7 +195,8 @@ class Passes:
             for dim in {0, self.batch_dim}
             if shape_of(tensor)[dim : dim + 1] == (len(few),)
         ]
-        return all(followed) and not all(output[path].equal(other[path]) for path in output)
+        same = (not t.is_nested and t.equal(other[path]) for path, t in output.items())
+        return all(followed) and not all(same)
 
 
 @contextmanager
@@ -183,12 +214,26 @@ def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[
     train
         Put a model that is in eval mode into training mode.
     """
+    _refuse_unready(model)
     with untouched(model, random_free=True) as guard:
         was_training = model.training
         if train and not was_training:
             model.train()
         _open_gates(model)
         yield Passes(model, x, batch_dim, guard)
+
+
+def _refuse_unready(model: nn.Module) -> None:
+    """Raise an `InputError` for a model that hooks or snapshots cannot handle."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise InputError(
+            "the model is scripted or traced, so that its layers cannot have hooks: mix the "
+            "original model, and script a copy of it"
+        )
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        raise InputError(
+            "the model has lazy parameters without a shape: call it once before it is mixed"
+        )
 
 
 def _open_gates(model: nn.Module) -> None:

@@ -63,10 +63,16 @@ class Recording:
         self.missing: dict[str, str] = {}
         self.roles: dict[Path, Role | None] = {}
         self.sites = {name: find(model, name) for name in names if name != "final"}
-        infos, output = passes.begin(lambda inputs: self._flow(passes, model, names, inputs))
+        look = partial(self._flow, passes, model, names)
+        infos, output = passes.begin(look)
         self._infos, self._outputs = [infos], [output]
+        try:
+            self.record(passes)
+        except InputError as error:  # the model takes the size of the batch alone
+            infos, output = passes.begin_whole(look, error)
+            self._infos, self._outputs = [infos], [output]
+            self.record(passes)
         self.sizes = passes.sizes
-        self.record(passes)
         self.shared_masks = {
             module: frozenset(n for n, shapes in masks.items() if not self._follows(shapes))
             for module, masks in self._masks.items()

@@ -52,6 +52,10 @@ class MixingState:
     points
         The mix points, for hooks that share one compiled graph; None for hooks that compare names.
 
+    Attributes
+    ----------
+    refused
+        The last probe found a point that cannot be mixed.
     """
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
@@ -60,14 +64,10 @@ class MixingState:
         # and if gradients were enabled; and the passes that are repeated inside one another.
         self._local = threading.local()
         self._forwards: deque[_Forward] = deque(maxlen=_KEPT)
+        self.refused = False
         self._checkpointed = False  # a forward pass may be repeated in its backward pass
         self._remove: Callable[[], None] | None = None
         self._points = points
-
-    @property
-    def was_used(self) -> bool:
-        """True if any forward pass was mixed."""
-        return bool(self._forwards)
 
     @contextmanager
     def on(self, plan: Plan) -> Iterator[None]:
