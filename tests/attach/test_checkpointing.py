@@ -1,6 +1,8 @@
 """Activation checkpointing runs a forward twice, and the gradient is still right."""
 
 import copy
+import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -215,3 +217,86 @@ def test_more_waiting_forward_passes_than_plans_are_kept_for_is_an_error(
     losses[2].backward()
     with pytest.raises(lm.RunError, match="run backward\\(\\) more often"):
         losses[0].backward()
+
+
+class Nested(Net):
+    """Each stage is checkpointed, and each of its blocks inside it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in self.stages:
+            x = self.again(partial(self.blocks, stage), x)
+        return self.fc(x)
+
+    def blocks(self, stage: Any, x: Tensor) -> Tensor:
+        for block in stage:
+            x = self.again(block, x)
+        return x
+
+    def again(self, part: Any, x: Tensor) -> Any:
+        if self.reentrant is None:
+            return part(x)
+        return checkpoint(part, x, use_reentrant=self.reentrant)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@REENTRANT
+def test_nested_recomputations_find_their_own_forward_pass(reentrant: bool) -> None:
+    """Mixed, plain and mixed again, before one backward pass of all."""
+    plain = Nested().double()
+    nested = copy.deepcopy(plain)
+    nested.reentrant = reentrant
+    grads = []
+    for net in (plain, nested):
+        mixer = lm.Mixer(net, at="stages.0.0", seed=3, partner="derangement")
+        total = torch.zeros((), dtype=torch.float64)
+        for step in range(3):
+            generator = torch.Generator().manual_seed(step)
+            x = torch.randn(3, 4, dtype=torch.float64, generator=generator)
+            output = net(x) if step == 1 else mixer(x, torch.arange(3))[0]
+            total = total + output.square().sum()
+        grads.append(gradients(net, total))
+    assert_same(*grads)
+
+
+@REENTRANT
+def test_an_evaluation_with_gradients_is_recomputed_without_a_mix(reentrant: bool) -> None:
+    plain, checkpointed = pair(reentrant)
+    x, grads = torch.randn(3, 4, dtype=torch.float64), []
+    for net in (plain, checkpointed):
+        mixer = lm.Mixer(net, at="stages.0", seed=3, partner="derangement")
+        mixed = mixer(x, torch.arange(3))[0].square().sum()
+        clean = net.eval()(x).square().sum()
+        grads.append(gradients(net.train(), mixed + clean))
+    assert_same(*grads)
+
+
+@REENTRANT
+@pytest.mark.parametrize("one_graph", [False, True])
+def test_a_mixer_may_be_left_before_the_backward_pass(reentrant: bool, one_graph: bool) -> None:
+    plain, checkpointed = pair(reentrant)
+    x, grads = torch.randn(3, 4, dtype=torch.float64), []
+    for net in (plain, checkpointed):
+        with lm.Mixer(net, at=["stages.0", "final"], seed=3, one_graph=one_graph) as mixer:
+            output, target = mixer(x, torch.arange(3))
+        grads.append(gradients(net, target.loss(output)))
+    assert_same(*grads)
+    checkpointed(x)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in checkpointed.modules())
+
+
+def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
+    _, net = pair(False)
+    mixer, x = lm.Mixer(net, at="stages.0"), torch.randn(3, 4, dtype=torch.float64)
+    losses: list[Tensor] = []
+
+    def run() -> None:
+        losses.append(mixer(x, torch.arange(3))[0].sum())
+
+    run()
+    for _ in range(2):  # the numbers of each thread begin anew
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    with pytest.raises(lm.RunError, match="two threads ran mixed forward passes"):
+        (losses[1] + losses[2]).backward()

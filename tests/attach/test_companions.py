@@ -277,3 +277,91 @@ def test_a_packed_sequence_keeps_its_examples_when_few_are_chosen() -> None:
     part, sizes = pad_packed_sequence(few, batch_first=True)
     assert sizes.equal(lengths[[0, 3, 4]])
     assert part.equal(whole[[0, 3, 4]])
+
+
+class Causal(nn.Module):
+    """A block that takes an additive mask (T, T)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.block, self.head = nn.Linear(4, 8), Attend(), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = torch.full((x.shape[1], x.shape[1]), -torch.inf).triu(1)
+        return self.head(self.block(self.embed(x), mask).mean(1))
+
+
+class Attend(nn.Module):
+    def forward(self, h: Tensor, attention_mask: Tensor) -> Tensor:
+        return (h @ h.transpose(1, 2) + attention_mask).softmax(2) @ h
+
+
+@pytest.mark.parametrize("size", [2, 3, 6])
+def test_a_mask_of_as_many_rows_as_examples_is_no_mask_of_each(size: int) -> None:
+    """A causal mask (T, T) with T = B."""
+    net, x = Causal(), torch.randn(size, size, 4)
+    mixer = lm.Mixer(net, at="embed", ratio=0.3, partner="derangement")
+    mixer.check(x)
+    plan = mixer.draw(size)
+    with mixer.apply(plan):
+        mixed = net(x)
+    h = net.embed(x)
+    mask = torch.full((size, size), -torch.inf).triu(1)
+    expected = net.head(net.block(0.3 * h + 0.7 * h[plan.partner], mask).mean(1))
+    torch.testing.assert_close(mixed, expected)
+
+
+class Masked(nn.Module):
+    """Reads a mask after its features, under a name that says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        weight = valid[..., None].to(x.dtype)
+        return self.head((self.f(x).relu() * weight).sum(1) / weight.sum(1).clamp_min(1))
+
+
+@pytest.mark.parametrize(
+    ("point", "dtype"),
+    [("f", torch.float32), *((at, t) for at in ("f", "input") for t in (torch.bool, torch.int64))],
+)
+def test_a_mask_that_hides_nothing_in_the_first_batch_is_found(
+    point: str, dtype: torch.dtype
+) -> None:
+    with pytest.raises(lm.InputError, match="no cut of the network"):
+        lm.Mixer(Masked(), at=point).check((torch.randn(6, 5, 4), torch.ones(6, 5).to(dtype)))
+
+
+def test_a_mask_of_factors_is_united_at_the_input() -> None:
+    class Named(Masked):
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return self.head((self.f(x) * mask[..., None]).sum(1))
+
+    net, x = Named(), torch.randn(6, 5, 4)
+    mask = (torch.arange(5) < torch.tensor([5, 2, 4, 1, 3, 5])[:, None]).float()
+    mixer = lm.Mixer(net, at="input", ratio=0.3, partner="derangement")
+    mixer.check((x, mask))
+    plan = mixer.draw(6)
+    with mixer.apply(plan):
+        mixed = net(x, mask)
+    partner = plan.partner
+    expected = net(0.3 * x + 0.7 * x[partner], mask.maximum(mask[partner]))
+    torch.testing.assert_close(mixed, expected)
+
+
+def test_lengths_of_floats_that_are_absolute_are_united() -> None:
+    net, x, lengths = Sum(), frames(), LENGTHS.float()
+
+    class Absolute(Sum):
+        def forward(self, wavs: Tensor, sizes: Tensor) -> Tensor:
+            return super().forward(wavs, sizes.long())
+
+    net = Absolute()
+    mixer = lm.Mixer(net, at="input")
+    mixer.check((x, lengths))
+    with mixer.apply(plan_at("input")):
+        mixed = net(x, lengths)
+    united = LENGTHS.maximum(LENGTHS[PARTNER])
+    torch.testing.assert_close(mixed, net(0.3 * x + 0.7 * x[PARTNER], united))

@@ -268,3 +268,29 @@ def test_random_operations_return_constants() -> None:
         assert F.rrelu(-x, training=True).unique().numel() == 1
         assert attention(q, q, q)[0].equal(attention(q, q, q)[0])
         assert lstm(q)[0].equal(lstm(q)[0])
+
+
+def test_a_graph_that_was_built_before_the_probe_has_its_gradient() -> None:
+    """The probe restores statistics of norms, whose versions autograd compares."""
+    net = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    mixer, x = lm.Mixer(net, at="final"), torch.randn(6, 5)
+    clean = net(x)
+    output, target = mixer(x, torch.arange(6) % 3)
+    (clean.sum() + target.loss(output)).backward()
+
+
+@each_look
+def test_a_buffer_whose_data_are_replaced_is_as_before(look: str) -> None:
+    class Replaces(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(X.shape[1]))
+            self.fc = nn.Linear(X.shape[1], 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.get_buffer("mean").data = x.mean(0)
+            return self.fc(x)
+
+    net = Replaces()
+    LOOKS[look](net, X)
+    assert not net.get_buffer("mean").any()

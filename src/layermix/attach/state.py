@@ -36,7 +36,7 @@ class _Forward:
 
     plan: Plan
     pick: Tensor | None  # bool (P,): which of the points is the plan's, in one graph
-    thread: int
+    thread: object  # one of each thread; identifiers are used again
     start: int
     stop: int | None = None
 
@@ -75,6 +75,7 @@ class MixingState:
         plan.left.clear()  # results of an earlier forward pass
         local = self._local
         local.fired = fired = set[str]()
+        local.thread = getattr(local, "thread", None) or object()
         local.pick = None
         if self._points:
             picked = [point == plan.point and not plan.still for point in self._points]
@@ -82,7 +83,7 @@ class MixingState:
         # In one graph a step without mixing is one that picks nothing.
         local.plan = replace(plan, still=False) if self._points and plan.still else plan
         local.graded = torch.is_grad_enabled()
-        forward = _Forward(local.plan, local.pick, threading.get_ident(), _sequence_number())
+        forward = _Forward(local.plan, local.pick, local.thread, _sequence_number())
         self._forwards.append(forward)
         try:
             yield

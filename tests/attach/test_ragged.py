@@ -1,0 +1,100 @@
+"""Ragged batches: examples one after another in one tensor, or in a list."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import layermix as lm
+
+Y = torch.arange(6) % 3
+TEXT, OFFSETS = torch.randint(20, (23,)), torch.tensor([0, 4, 5, 9, 15, 20])
+
+
+class Bags(nn.Module):
+    """Texts of any length: their tokens, and where each begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.EmbeddingBag(20, 8, mode="sum"), nn.Linear(8, 3)
+
+    def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
+        return self.head(self.embed(text, offsets))
+
+
+class Pieces(nn.Module):
+    """A list of sequences of any length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, pieces: list[Tensor]) -> Tensor:
+        return self.head(torch.stack([self.embed(piece).mean(0) for piece in pieces]))
+
+
+PIECES = [torch.randn(length, 4) for length in (5, 3, 4, 2, 6, 1)]
+
+
+def features(net: nn.Module, x: tuple[Any, ...]) -> Tensor:
+    found: list[Tensor] = []
+    handle = net.get_submodule("head").register_forward_pre_hook(
+        lambda _, args: found.append(args[0])
+    )
+    net(*x)
+    handle.remove()
+    return found[0]
+
+
+@pytest.mark.parametrize(("model", "x"), [(Bags, (TEXT, OFFSETS)), (Pieces, (PIECES,))])
+def test_examples_are_mixed_where_their_activations_are_dense(
+    model: type[nn.Module], x: tuple[Any, ...]
+) -> None:
+    net = model()
+    mixer = lm.Mixer(net, at="final", ratio=0.3, partner="derangement", seed=3)
+    output, target = mixer(x, Y)
+    assert target.loss(output).isfinite()
+    plan = mixer.draw(6)
+    with mixer.apply(plan):
+        mixed = net(*x)
+    h, head = features(net, x), net.get_submodule("head")
+    torch.testing.assert_close(mixed, head(0.3 * h + 0.7 * h[plan.partner]))
+
+
+def test_their_points_are_listed_and_the_input_is_refused() -> None:
+    assert lm.points(Bags(), (TEXT, OFFSETS), all=True).names == [
+        "embed",
+        "head",
+        "final",
+        "logits",
+    ]
+    with pytest.raises(lm.InputError, match=r"'input'.* first dimension is not the batch"):
+        lm.Mixer(Pieces(), at="input")((PIECES,), Y)
+
+
+def test_what_goes_round_a_point_of_a_ragged_batch_is_found() -> None:
+    class Skip(Bags):
+        def __init__(self) -> None:
+            super().__init__()
+            self.other = nn.EmbeddingBag(20, 8)
+
+        def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
+            return self.head(self.embed(text, offsets) + self.other(text, offsets))
+
+    with pytest.raises(lm.InputError, match="'embed' is no cut of the network"):
+        lm.Mixer(Skip(), at="embed")((TEXT, OFFSETS), Y)
+
+
+def test_a_hidden_state_with_its_layers_first_is_no_batch() -> None:
+    class Started(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = nn.GRU(4, 8, 3, batch_first=True), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor, state: Tensor) -> Tensor:
+            return self.head(self.rnn(x, state)[0][:, -1])
+
+    for size in (2, 5):
+        x = torch.randn(size, 5, 4), torch.randn(3, size, 8)
+        assert "final" in lm.points(Started(), x).names
