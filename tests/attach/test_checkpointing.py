@@ -287,7 +287,7 @@ def test_a_mixer_may_be_left_before_the_backward_pass(reentrant: bool, one_graph
 
 def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
     _, net = pair(False)
-    mixer, x = lm.Mixer(net, at="stages.0"), torch.randn(3, 4, dtype=torch.float64)
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
     losses: list[Tensor] = []
 
     def run() -> None:

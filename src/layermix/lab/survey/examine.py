@@ -66,7 +66,7 @@ def _mixed(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> A
     with ExitStack() as stack:
         for point in points:
             manager = HookManager(model, [point])
-            stack.callback(manager.remove)
+            stack.callback(manager.remover())
             manager.learn([point], probe)
             for module in probe.sites[point].modules:
                 hook = module.register_forward_pre_hook(lambda *_, p=point: passed.append(p))
