@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.device import precise
 
 
 def positions(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
@@ -123,14 +124,15 @@ def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
         return mask
     if len(size) < 2:
         return None
-    near = F.interpolate(mask.float()[:, None], size=size, mode="nearest-exact")[:, 0]
+    values = mask if mask.is_floating_point() else mask.float()
+    near = F.interpolate(values[:, None], size=size, mode="nearest-exact")[:, 0]
     return near.to(mask.dtype)
 
 
 def kept(mask: Tensor) -> Tensor:
-    """Return the share of the own example, float32: () for one row, else (B,)."""
+    """Return the share of the own example in full precision: () for one row, else (B,)."""
     flat = mask.flatten(1)
-    share = flat.sum(1, dtype=torch.float32) / flat.shape[1]
+    share = flat.sum(1, dtype=precise(mask.device)) / flat.shape[1]
     return share[0] if len(share) == 1 else share
 
 

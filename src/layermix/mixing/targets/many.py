@@ -19,9 +19,10 @@ from layermix.mixing.targets.labels import (
     check_soft,
     check_weights,
     kind,
+    one_column,
 )
 from layermix.mixing.targets.positions import like
-from layermix.mixing.targets.target import Target, best, checked_dtype
+from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,8 @@ class ManyTarget(Target):
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels: soft labels (N, `num_classes`), or floats (N, ...).
 
-        Their dtype is that of the weights for classes, and that of the labels for floats, unless
-        one is given.
+        Their dtype is torch's default for classes, and that of the labels for floats, unless one is
+        given.
 
         Raises
         ------
@@ -52,8 +53,8 @@ class ManyTarget(Target):
             not floating point.
         """
         floats = self.labels.is_floating_point()
-        dtype = checked_dtype(dtype or (self.labels if floats else self.weights).dtype)
-        weights = self.weights.to(torch.promote_types(dtype, torch.float32))
+        dtype = checked_dtype(dtype or (self.labels.dtype if floats else torch.get_default_dtype()))
+        weights = self.weights.to(torch.promote_types(self.weights.dtype, wide(dtype)))
         if floats:
             return self._numbers(weights).to(dtype)
         if num_classes is None:
@@ -69,8 +70,8 @@ class ManyTarget(Target):
                     f"accuracy needs integer class labels of shape {tuple(self.labels.shape[:1])}, "
                     f"but the labels are {kind(self.labels)}"
                 )
-            check_soft(self.labels, logits)
-        return target.gather(1, best(logits, k)).sum(), target.sum()
+            check_soft(self.labels)
+        return among(best(logits, k), target).sum(), target.sum()
 
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
@@ -127,11 +128,8 @@ class ManyTarget(Target):
         """Return the labels mixed by weights (N, B), classes as soft labels."""
         if self.labels.is_floating_point():
             return self._numbers(weights)
-        if logits.ndim < 2:
-            raise InputError(
-                f"the labels are {kind(self.labels)}, but the output has shape "
-                f"{tuple(logits.shape)}, without classes: make the labels floats of that shape"
-            )
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise one_column(self.labels, logits.shape)
         return self._soft(weights, logits.shape[1], ignore_index)
 
     def _numbers(self, weights: Tensor) -> Tensor:
