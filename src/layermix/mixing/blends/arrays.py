@@ -3,6 +3,8 @@
 Shapes: B batch; R rows, 1 for a ratio of the batch, else B; `size` the positions of an activation.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -87,6 +89,26 @@ def weighed_by_number(own: Tensor, other: Tensor, ratio: float) -> Tensor:
 def times(weight: Tensor, values: Tensor) -> Tensor:
     """Return ``weight * values``, which is 0 where the weight is 0, even for infinite values."""
     return weight * (values if without_zeros(weight) else _unless_zero(weight, values))
+
+
+def combined(weights: Tensor, values: Tensor) -> Tensor:
+    """Return ``weights @ values``, in which no infinite value or NaN of weight 0 counts.
+
+    Parameters
+    ----------
+    weights
+        Of each value in each mix, (..., N, B).
+    values
+        Floating point, (..., B, d), in the dtype of the weights.
+    """
+    if without_zeros(weights):
+        return weights @ values
+    kinds = torch.stack([values == math.inf, values == -math.inf, values.isnan()])
+    counted = (weights != 0).to(weights.dtype) @ kinds.to(weights.dtype) > 0  # (3, ..., N, d)
+    mixed = weights @ torch.where(values.isfinite(), values, 0.0)
+    for found, value in zip(counted, (math.inf, -math.inf, math.nan), strict=True):
+        mixed = mixed + torch.where(found, value, 0.0)
+    return mixed
 
 
 def without_zeros(weight: Tensor) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.arrays import positions
+from layermix.mixing.blends.arrays import combined, positions
 from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.pairs import Pairs
 
@@ -96,7 +96,7 @@ class Many(Blend):
         if self.dense:
             return _dense(own, weights, channels)
         wide = torch.promote_types(own.dtype, torch.float32)
-        mixed = (weights.to(wide) @ own.flatten(1).to(wide)).to(own.dtype)
+        mixed = combined(weights.to(wide), own.flatten(1).to(wide)).to(own.dtype)
         return Blended(mixed.view(-1, *own.shape[1:]), weights)
 
 
@@ -112,7 +112,7 @@ def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
         scaled = attention[:, None] * weights  # (P, N, B)
         total = scaled.sum(-1, keepdim=True)
         shares = torch.where(total > 0, scaled / total, weights)
-    mixed = shares.to(x.dtype) @ z  # (P, N, C)
+    mixed = combined(shares, z.to(shares.dtype)).to(x.dtype)  # (P, N, C)
     ones = [1] * len(size)
     values = mixed.flatten(0, 1).view(-1, x.shape[channels], *ones).movedim(1, channels)
     return Blended(values, shares.flatten(0, 1))

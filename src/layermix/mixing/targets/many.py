@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import times
+from layermix.mixing.blends.arrays import combined, times
 from layermix.mixing.targets.criteria import Criterion, Unreduced, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
 from layermix.mixing.targets.labels import (
@@ -135,7 +135,7 @@ class ManyTarget(Target):
     def _numbers(self, weights: Tensor) -> Tensor:
         labels = self.labels.to(torch.promote_types(self.labels.dtype, weights.dtype))
         flat = labels.flatten(1) if labels.ndim > 1 else labels[:, None]
-        return (weights.to(flat) @ flat).view(-1, *labels.shape[1:])
+        return combined(weights.to(flat), flat).view(-1, *labels.shape[1:])
 
     def _soft(self, weights: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
         """Return soft labels (N, C), in which ignored labels have no weight."""

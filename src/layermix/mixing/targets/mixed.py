@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import readable, times, weighed, weighed_by_number
+from layermix.mixing.blends.arrays import readable, weighed, weighed_by_number
 from layermix.mixing.targets.criteria import Criterion, Unreduced, losses_of, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
 from layermix.mixing.targets.labels import (
@@ -27,8 +27,9 @@ from layermix.mixing.targets.labels import (
     kind,
     one_column,
 )
-from layermix.mixing.targets.positions import like, weights_like
+from layermix.mixing.targets.positions import like
 from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
+from layermix.mixing.targets.weights import Weights, counted, weighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,20 +135,25 @@ class MixedTarget(Target):
             return self._of_criterion(how, logits, weights)
         if weights is None and (mean := self._of_means(how, logits)) is not None:
             return mean
-        first, second = (self._parts(how, logits, labels) for labels in self._both)
-        losses = self._weigh(*_weighted([first.loss, second.loss], weights))
+        both = self._counted(logits, weights)
+        first, second = (self._parts(how, logits, labels) for labels in both)
+        losses = self._weigh(*weighted([first.loss, second.loss], weights))
         return Parts(losses, self._norm(first, second)).mean()
 
-    def _of_criterion(
-        self, how: Criterion, logits: Tensor, weights: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def _of_criterion(self, how: Criterion, logits: Tensor, weights: Weights) -> Tensor:
         """Return the mean of a criterion over both labels."""
         each = self.ratio.ndim > 0 or weights is not None
         criterion = unreduced(how) if each else Unreduced(how)
-        losses = losses_of(criterion.losses, logits, *self._both)
+        losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
         if each:
             self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
-        return criterion.mean(self._weigh(*_weighted(losses, weights)))
+        return criterion.mean(self._weigh(*weighted(losses, weights)))
+
+    def _counted(self, logits: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Return both labels, finite where their weight is 0."""
+        if weights is None and self.partial:
+            return self._both
+        return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
 
     def _of_means(self, how: CrossEntropy, logits: Tensor) -> Tensor | None:
         """Return the loss made of torch's own means over both labels, or None where it is not.
@@ -177,7 +183,7 @@ class MixedTarget(Target):
         # In this form equal weights, 1 without class weights, stay what they are to the digit.
         return other + like(self.ratio, own).to(own.dtype) * (own - other)
 
-    def _weights(self, sample_weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    def _weights(self, sample_weight: Tensor | None) -> Weights:
         """Return the weights of the examples and of their partners."""
         if sample_weight is None:
             return None
@@ -230,11 +236,3 @@ class MixedTarget(Target):
         if not self.ratio.ndim and readable(self.ratio):
             return weighed_by_number(own, partner, float(self.ratio.to(dtype)))
         return weighed(own, partner, like(self.ratio, own), partial=self.partial or None)
-
-
-def _weighted(values: list[Tensor], weights: tuple[Tensor, Tensor] | None) -> list[Tensor]:
-    """Return losses of both labels, each times the weight of the example that has the label."""
-    if weights is None:
-        return values
-    both = zip(values, weights, strict=True)
-    return [times(weights_like(w, v).to(wide(v.dtype)), v.to(wide(v.dtype))) for v, w in both]
