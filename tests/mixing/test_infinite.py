@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import layermix as lm
@@ -210,6 +211,35 @@ def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
     loss = lm.Plan("input", ratio, partner).target(numbers).loss(output, nn.MSELoss())
     (found,) = torch.autograd.grad(loss, output)
     torch.testing.assert_close(found, output.detach() - 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("made", ["classes", "soft", "many", "many soft"])
+@pytest.mark.parametrize("options", [{}, {"weight": torch.tensor([1.0, 2, 3, 4])}])
+def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
+    made: str, options: dict[str, Tensor], dtype: torch.dtype
+) -> None:
+    labels, rows = torch.tensor([0, 1, 2, 2]), torch.rand(4, 4).softmax(1)
+    target: Any = lm.Plan("input", torch.rand(4), torch.tensor([1, 2, 3, 0])).target(labels)
+    if made == "soft":
+        target = lm.Plan("input", torch.tensor(0.3), torch.tensor([1, 2, 3, 0])).target(
+            F.one_hot(labels, 4).float()
+        )
+    if made.startswith("many"):
+        target = ManyTarget(F.one_hot(labels, 4).float() if "soft" in made else labels, rows)
+    logits = torch.randn(4, 4).to(dtype)
+    logits[:, 3] = -INF
+    logits.requires_grad_()
+    exact, soft = logits.detach().double().log_softmax(1)[:, :3], target.dense(4, torch.float64)
+    weight = options.get("weight", torch.ones(4))[:3].double()
+    losses = -(soft[:, :3] * weight * exact).sum(1)
+    norm = 4 if "soft" in made else (soft[:, :3] * weight).sum()
+    loss = target.loss(logits, **options)
+    rtol = 2e-2 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(loss.double(), losses.sum() / norm, rtol=rtol, atol=0)
+    (found,) = torch.autograd.grad(loss, logits)
+    assert found.isfinite().all()
+    assert not found[:, 3].any()
 
 
 def test_weights_of_0_leave_out_infinite_labels_and_activations_of_a_whole_batch() -> None:
