@@ -263,3 +263,23 @@ def test_perfect_guesses_have_an_accuracy_of_one() -> None:
     for made in (plan.target(F.one_hot(labels, 10).float()), plan.target(labels)):
         assert made.accuracy(made.dense(10) + 0.001 * torch.rand(32, 10), k=2) == 1
         assert made.accuracy(randn(32, 10)).dtype == torch.float64
+
+
+def test_labels_in_a_mapping_have_an_accuracy_and_a_likelihood_each() -> None:
+    labels, output = {"a": LABELS, "b": LABELS % 2}, {"a": randn(4, 3), "b": randn(4, 2)}
+    made = lm.Plan("final", torch.tensor(0.3), PARTNER).target(labels)
+    for name, logits in output.items():
+        one = target(labels[name])
+        assert made.accuracy(output, k=1)[name] == one.accuracy(logits)
+        assert made.nll(output)[name] == one.nll(logits)
+    with pytest.raises(lm.InputError, match=r"^the labels are a mapping with 'a', but the output"):
+        made.accuracy(output["a"])
+    numbers = lm.Plan("final", torch.tensor(0.3), PARTNER).target({"a": randn(4, 1)})
+    with pytest.raises(lm.InputError, match=r"^of target 'a': accuracy needs an output with two"):
+        numbers.accuracy({"a": randn(4, 1)})
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5])
+def test_accuracy_needs_one_guess_or_more(k: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^k is .*, but must be a whole number >= 1$"):
+        target(LABELS).accuracy(randn(4, 3), k=k)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.checks import is_whole
 from layermix.mixing.targets.criteria import Criterion, in_parts
 from layermix.mixing.targets.entropy import CrossEntropy
 
@@ -99,8 +100,8 @@ class Target(ABC):
         Raises
         ------
         InputError
-            When the labels are neither integer classes of the output nor soft labels, which have
-            its shape and no negative numbers.
+            When the output has no classes, or the labels are neither integer classes of it nor
+            soft labels, which have its shape and no negative numbers.
         """
         logits = logits_of(output)
         if logits.ndim < 2 or logits.shape[1] == 1:
@@ -108,6 +109,8 @@ class Target(ABC):
                 f"accuracy needs an output with two classes or more, but it has shape "
                 f"{tuple(logits.shape)}: compare (output > 0) with the labels instead"
             )
+        if not is_whole(k) or k < 1:
+            raise InputError(f"k is {k!r}, but must be a whole number >= 1")
         found, total = self._found(logits, k, ignore_index)
         return (found / total).to(wide(logits.dtype))
 
