@@ -138,30 +138,6 @@ def check_weights(weight: Tensor, labels: Tensor) -> None:
         )
 
 
-def check_same_shape(labels: Tensor, output: Tensor) -> None:
-    """Refuse labels that a loss would compare with the outputs of all examples.
-
-    Raises
-    ------
-    InputError
-        For labels with as many numbers as the output in another shape, such as (B,) and (B, 1), of
-        which broadcasting makes more.
-    """
-    if labels.shape == output.shape or labels.numel() != output.numel():
-        return
-    try:
-        together = torch.broadcast_shapes(labels.shape, output.shape)
-    except RuntimeError:
-        return  # the criterion refuses them itself
-    if together.numel() > labels.numel():
-        what = "numbers" if labels.is_floating_point() else "integers"
-        raise InputError(
-            f"the labels are {what} of shape {tuple(labels.shape)}, but the output has shape "
-            f"{tuple(output.shape)}, and a loss of both would compare each with every other: "
-            f"give both the same shape, labels.view({', '.join(map(str, output.shape))})"
-        )
-
-
 def _shape(shape: tuple[int, ...]) -> str:
     return f"({', '.join(['B', *map(str, shape[1:])])}{',' if len(shape) == 1 else ''})"
 

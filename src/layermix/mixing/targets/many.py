@@ -10,12 +10,12 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.blends.arrays import combined, times
+from layermix.mixing.targets.broadcast import check_compared
 from layermix.mixing.targets.criteria import Criterion, Unreduced, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
 from layermix.mixing.targets.labels import (
     check_integers,
     check_range,
-    check_same_shape,
     check_soft,
     check_weights,
     kind,
@@ -97,8 +97,8 @@ class ManyTarget(Target):
     def _of_criterion(
         self, how: Criterion, logits: Tensor, mixed: Tensor, totals: Tensor | None
     ) -> Tensor:
-        check_same_shape(mixed, logits)
         criterion = Unreduced(how) if totals is None else unreduced(how)
+        check_compared(criterion.losses, mixed, logits)
         losses = criterion.losses(logits, mixed)
         if totals is not None and losses.shape[:1] != totals.shape:
             raise InputError(
