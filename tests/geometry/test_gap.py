@@ -41,12 +41,32 @@ def test_gap_and_cross_entropy_are_those_of_the_formula(
             mixed = g(ratio * h(X) + (1 - ratio) * h(X)[partner])
             logits = ratio * model(X) + (1 - ratio) * model(X)[partner]
             p, q = mixed.softmax(1), logits.softmax(1)
-            assert kl == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-4)
-            soft = ratio * torch.eye(3)[Y] + (1 - ratio) * torch.eye(3)[Y[partner]]
+            assert kl == pytest.approx(float((p * (p / q).log()).sum(1).mean()), rel=1e-9)
+            hot = torch.eye(3).double()[Y]
+            soft = ratio * hot + (1 - ratio) * hot[partner]
             expected = float(-(soft * mixed.log_softmax(1)).sum(1).mean())
-            assert cross_entropy == pytest.approx(expected, rel=1e-5)
+            assert cross_entropy == pytest.approx(expected, rel=1e-9)
     assert found.kl == pytest.approx(np.mean([kl for kl, _ in found.by_ratio.values()]))
     assert found.kl > 1e-4
+
+
+class Masked(nn.Module):
+    """A net with a class that its mask rules out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(self.net(x), (0, 1), value=-torch.inf)
+
+
+def test_a_class_whose_logit_is_minus_infinity_changes_nothing() -> None:
+    masked = Masked()
+    found = interpolation_gap(masked, X, Y, "net.0", seed=5)["net.0"]
+    expected = interpolation_gap(masked.net, X, Y, "0", seed=5)["0"]
+    assert found.kl == pytest.approx(expected.kl, rel=1e-12)
+    assert found.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12)
 
 
 def test_one_logit_is_that_of_the_second_of_two_classes() -> None:

@@ -66,7 +66,7 @@ def test_each_mixes_as_its_ratio_and_partners_say(settings: dict[str, Any], poin
     x, g = torch.randn(6, 2, 3, requires_grad=True), torch.randn(6, 2, 3)
     for _ in range(7):
         plan = planner.draw(6)
-        ratio = plan.ratio.reshape(-1, 1, 1)
+        ratio = plan.ratio.float().reshape(-1, 1, 1)
         expected = ratio * x + (1 - ratio) * x[plan.partner]
         mixed = plan.carry_out(x).values
         torch.testing.assert_close(mixed, expected)

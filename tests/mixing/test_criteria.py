@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from timm.loss.asymmetric_loss import AsymmetricLossMultiLabel
 from timm.loss.binary_cross_entropy import BinaryCrossEntropy
 from timm.loss.cross_entropy import LabelSmoothingCrossEntropy, SoftTargetCrossEntropy
+from timm.loss.jsd import JsdCrossEntropy
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
@@ -150,6 +151,27 @@ def test_a_criterion_of_class_labels_gets_them_as_they_are(size: int) -> None:
         torch.testing.assert_close(found, criterion(logits, labels))
 
 
+@pytest.mark.parametrize("labels", [torch.randint(4, (2, 3, 3)), torch.rand(2, 4, 3, 3)])
+def test_criteria_of_timm_have_their_classes_last(labels: Tensor) -> None:
+    made = lm.MixedTarget.clean(labels)
+    for criterion, smoothing in (
+        (SoftTargetCrossEntropy(), 0.0),
+        (LabelSmoothingCrossEntropy(0.1), 0.1),
+    ):
+        with pytest.raises(lm.InputError) as error:
+            made.loss(torch.randn(2, 4, 3, 3), criterion)
+        assert str(error.value) == (
+            f"{type(criterion).__name__} has its classes in the last dimension, but the output of "
+            "shape (2, 4, 3, 3) has them in the second: use the default loss, "
+            f"target.loss(output, label_smoothing={smoothing})"
+        )
+
+
+def test_a_criterion_of_several_copies_of_a_batch_is_refused() -> None:
+    with pytest.raises(lm.InputError, match=r"^JsdCrossEntropy compares the outputs of several"):
+        target(LABELS).loss(randn(3, 3), JsdCrossEntropy())
+
+
 def test_an_error_of_the_criterion_itself_is_not_changed() -> None:
     def broken(z: Tensor, y: Tensor) -> Tensor:
         raise ValueError("not like this")
@@ -183,10 +205,88 @@ def test_labels_are_not_compared_with_the_outputs_of_all_examples(
     with pytest.raises(lm.InputError) as error:
         target(labels if integers else labels.float()).loss(torch.randn(of_output), criterion)
     assert str(error.value) == (
-        f"the labels are {kind} of shape {of_labels}, but the output has shape {of_output}, and a "
-        "loss of both would compare each with every other: give both the same shape, "
-        f"labels.view({shape})"
+        f"the labels are {kind} of shape {of_labels}, but the output has shape {of_output}, and "
+        f"{getattr(criterion, '__name__', type(criterion).__name__)} of both would broadcast them: "
+        f"give both the same shape, labels.view({shape})"
     )
+
+
+class Squared(nn.Module):
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return (z - y).square()
+
+
+class Twice(nn.MSELoss):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return 2 * super().forward(input, target)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize(
+    "criterion",
+    [Squared(), Twice(), lambda z, y: (z - y.float()).square(), lambda z, y: F.mse_loss(z, y)],
+)
+def test_a_function_that_compares_each_with_every_other_is_refused(
+    criterion: Any, size: int
+) -> None:
+    for of_labels, of_output in (
+        ((size,), (size, 1)),
+        ((size, 1), (size,)),
+        ((size,), 2 * (size,)),
+    ):
+        for labels in (torch.rand(of_labels), torch.randint(2, of_labels)):
+            if len(of_output) > 1 and of_output[1] > 1 and not labels.is_floating_point():
+                continue  # classes
+            made = lm.MixedTarget.clean(labels)
+            with pytest.raises(lm.InputError, match=r"of both would broadcast them"):
+                made.loss(torch.randn(of_output), criterion)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z, y, how: F.mse_loss(z.squeeze(1), y, reduction=how),
+        lambda z, y, how: F.mse_loss(z.flatten(), y.flatten(), reduction=how),
+        lambda z, y, how: F.mse_loss(z, y[:, None], reduction=how),
+        lambda z, y, how: F.mse_loss(z[:, 0], y, reduction=how),
+    ],
+)
+def test_a_function_that_gives_both_one_shape_is_right(
+    function: Any, each: bool, size: int
+) -> None:
+    output, numbers, partner = randn(size, 1), randn(size), torch.arange(size).roll(1)
+    ratio = torch.rand(size) if each else torch.tensor(0.3)
+    lam = ratio.double()
+    losses = [(output[:, 0] - y).square() for y in (numbers, numbers[partner])]
+    found = (
+        lm.Plan("final", ratio, partner)
+        .target(numbers)
+        .loss(output, functools.partial(function, how="none" if each else "mean"))
+    )
+    torch.testing.assert_close(found, (lam * losses[0] + (1 - lam) * losses[1]).mean())
+
+
+@pytest.mark.parametrize("shapes", [((4, 1), (4, 3)), ((4, 3), (4, 1)), ((3,), (3, 3))])
+@pytest.mark.parametrize("criterion", [nn.MSELoss(), nn.L1Loss(), F.huber_loss, nn.KLDivLoss()])
+def test_labels_with_fewer_or_more_numbers_than_the_output_are_refused(
+    shapes: Any, criterion: Any
+) -> None:
+    made = lm.MixedTarget.clean(torch.rand(shapes[0]))
+    for use in (criterion, lambda z, y: F.l1_loss(z, y)):
+        with pytest.raises(lm.InputError, match=r"the model must return one for each label$"):
+            made.loss(torch.randn(shapes[1]), use)
+
+
+def test_a_function_may_compare_several_outputs_with_the_label_of_their_example() -> None:
+    output, numbers, levels = randn(4, 3), randn(4, 1), torch.tensor([0.1, 0.5, 0.9])
+
+    def pinball(z: Tensor, y: Tensor) -> Tensor:
+        return torch.maximum(levels * (y - z), (levels - 1) * (y - z)).mean()
+
+    made = lm.MixedTarget.clean(numbers)
+    torch.testing.assert_close(made.loss(output, pinball), pinball(output, numbers))
 
 
 def test_whole_numbers_of_the_shape_of_the_output_are_compared_one_by_one() -> None:
@@ -201,11 +301,11 @@ def test_that_holds_for_mixes_of_the_whole_batch(
     of_labels: tuple[int, ...], of_output: tuple[int, ...]
 ) -> None:
     made = ManyTarget(torch.randn(of_labels), torch.rand(9, 3).softmax(1))
-    with pytest.raises(lm.InputError, match=r"would compare each with every other"):
+    with pytest.raises(lm.InputError, match=r"of both would broadcast them"):
         made.loss(torch.randn(of_output), nn.MSELoss())
 
 
 def test_classes_of_an_output_without_classes_are_refused() -> None:
     made = ManyTarget(LABELS, torch.rand(9, 3).softmax(1))
-    with pytest.raises(lm.InputError, match=r"^the labels are torch.int64 of shape \(3,\), but"):
+    with pytest.raises(lm.InputError, match=r"^the labels are integers of shape \(3,\) and the"):
         made.loss(torch.randn(9), nn.MSELoss())

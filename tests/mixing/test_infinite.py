@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Patches, Planner, interpolate
+from layermix.mixing import ManyTarget, Patches, Planner, interpolate
 from layermix.mixing.blends.arrays import masked, weighed
 
 INF = float("inf")
@@ -179,3 +180,79 @@ def test_the_kernel_of_a_gpu_does_not_read_them() -> None:
         [sys.executable, "-c", KERNEL], capture_output=True, text=True, env=environment, check=False
     )
     assert done.stdout == "right\n", done.stderr
+
+
+NUMBERS = torch.tensor([[1.0, 2.0], [torch.nan, INF], [0.5, -1.0], [3.0, 0.0]]).double()
+
+
+@pytest.mark.parametrize("criterion", [nn.MSELoss(), nn.HuberLoss(), nn.L1Loss()])
+@pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.6, 1.0, 0.0])])
+def test_a_label_whose_example_has_weight_0_has_no_gradient(
+    criterion: nn.Module, ratio: Tensor
+) -> None:
+    output, weight = torch.randn(4, 2).double().requires_grad_(), torch.tensor([1.0, 0, 2, 0.5])
+    target = lm.Plan("input", ratio, torch.tensor([1, 2, 3, 0])).target(NUMBERS)
+    made, known = target.loss(output, criterion, sample_weight=weight), NUMBERS.clone()
+    known[1] = 0
+    expected = output.new_zeros(())
+    for i, j in enumerate([1, 2, 3, 0]):
+        lam = ratio.double().expand(4)[i]
+        for share, k in ((lam, i), (1 - lam, j)):
+            expected = expected + share * weight[k] * criterion(output[i], known[k]) / 4
+    torch.testing.assert_close(made, expected)
+    (found,) = torch.autograd.grad(made, output)
+    torch.testing.assert_close(found, *torch.autograd.grad(expected, output))
+
+
+@pytest.mark.parametrize("lost", [torch.nan, INF])
+def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
+    output, numbers = torch.randn(2, 1).double().requires_grad_(), torch.tensor([[1.0], [lost]])
+    ratio, partner = torch.tensor([1.0, 0.0]), torch.tensor([1, 0])
+    loss = lm.Plan("input", ratio, partner).target(numbers).loss(output, nn.MSELoss())
+    (found,) = torch.autograd.grad(loss, output)
+    torch.testing.assert_close(found, output.detach() - 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("made", ["classes", "soft", "many", "many soft"])
+@pytest.mark.parametrize("options", [{}, {"weight": torch.tensor([1.0, 2, 3, 4])}])
+def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
+    made: str, options: dict[str, Tensor], dtype: torch.dtype
+) -> None:
+    labels, rows = torch.tensor([0, 1, 2, 2]), torch.rand(4, 4).softmax(1)
+    target: Any = lm.Plan("input", torch.rand(4), torch.tensor([1, 2, 3, 0])).target(labels)
+    if made == "soft":
+        target = lm.Plan("input", torch.tensor(0.3), torch.tensor([1, 2, 3, 0])).target(
+            F.one_hot(labels, 4).float()
+        )
+    if made.startswith("many"):
+        target = ManyTarget(F.one_hot(labels, 4).float() if "soft" in made else labels, rows)
+    logits = torch.randn(4, 4).to(dtype)
+    logits[:, 3] = -INF
+    logits.requires_grad_()
+    exact, soft = logits.detach().double().log_softmax(1)[:, :3], target.dense(4, torch.float64)
+    weight = options.get("weight", torch.ones(4))[:3].double()
+    losses = -(soft[:, :3] * weight * exact).sum(1)
+    norm = 4 if "soft" in made else (soft[:, :3] * weight).sum()
+    loss = target.loss(logits, **options)
+    rtol = 2e-2 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(loss.double(), losses.sum() / norm, rtol=rtol, atol=0)
+    (found,) = torch.autograd.grad(loss, logits)
+    assert found.isfinite().all()
+    assert not found[:, 3].any()
+
+
+def test_weights_of_0_leave_out_infinite_labels_and_activations_of_a_whole_batch() -> None:
+    weights = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75], [0.0, 1.0, 0.0]]).double()
+    x = torch.tensor([[1.0, -INF], [2.0, 3.0], [torch.nan, INF]]).double()
+    expected = torch.tensor([[1.5, -INF], [torch.nan, INF], [2.0, 3.0]]).double()
+    made = ManyTarget(x, weights)
+    torch.testing.assert_close(made.dense(), expected, equal_nan=True)
+    draws = {"weights": weights}
+    plan = lm.Plan("final", torch.tensor(1.0), torch.arange(3), "many", draws)
+    torch.testing.assert_close(lm.mix(x, plan), expected, equal_nan=True)
+    clean = x.nan_to_num(0, 0, 0).requires_grad_()
+    mixed = lm.mix(clean, plan)
+    torch.testing.assert_close(mixed, weights @ clean)
+    (found,) = torch.autograd.grad(mixed.sum(), clean)
+    torch.testing.assert_close(found, weights.sum(0)[:, None].expand(3, 2))

@@ -146,8 +146,8 @@ def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> 
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 1), nn.MSELoss())
     assert str(error.value) == (
-        "the labels are numbers of shape (4,), but the output has shape (4, 1), and a loss of both "
-        "would compare each with every other: give both the same shape, labels.view(4, 1)"
+        "the labels are numbers of shape (4,), but the output has shape (4, 1), and MSELoss of "
+        "both would broadcast them: give both the same shape, labels.view(4, 1)"
     )
 
 

@@ -208,3 +208,78 @@ def test_what_a_cut_leaves_is_not_known_to() -> None:
     assert isinstance(made, lm.MixedTarget)
     assert made.ratio == 1
     assert not made.partial
+
+
+@pytest.mark.parametrize("labels", [LABELS, 0 * LABELS])
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
+    labels: Tensor, shape: tuple[int, ...]
+) -> None:
+    output = torch.randn(shape)
+    for made in (target(labels), ManyTarget(labels, torch.eye(4))):
+        with pytest.raises(lm.InputError, match=r"torch\.nn\.BCEWithLogitsLoss\(\), for numbers"):
+            made.loss(output)
+        with pytest.raises(lm.InputError, match=r"^accuracy needs an output with two classes"):
+            made.accuracy(output)
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_a_planner_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
+    x, numbers = randn(6, 3, 4, 4), randn(6, 2)
+    plan = Planner(["input"], ratio=0.3, per=per, seed=1).draw(6)
+    assert_exact(lm.mix(x, plan), 0.3 * x + 0.7 * x[plan.partner])
+    assert_exact(plan.target(numbers).dense(), 0.3 * numbers + 0.7 * numbers[plan.partner])
+
+
+@pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "resize", "salient"])
+def test_a_cut_weighs_labels_by_the_exact_share_of_what_it_leaves(blend: str) -> None:
+    x = torch.arange(6.0)[:, None, None, None].expand(6, 2, 9, 9)
+    plan = Planner(["input"], ratio=0.6, blend=blend, partner="derangement", seed=1).draw(6)
+    count = (lm.mix(x, plan) == x).flatten(1).sum(1).double() / (2 * 81)
+    assert_exact(plan.target(LABELS[[0, 1, 2, 3, 0, 1]]).ratio.expand(6), count)
+
+
+def test_the_weights_of_a_whole_batch_sum_to_one_in_float64() -> None:
+    plan = Planner(["final"], blend="many", seed=1).draw(6)
+    made, x = plan.target(torch.arange(6)), randn(6, 5)
+    assert isinstance(made, ManyTarget)
+    assert_exact(made.weights.sum(1), torch.ones(48).double())
+    assert_exact(lm.mix(x, plan), made.weights @ x)
+
+
+def test_soft_labels_have_the_default_dtype_of_torch() -> None:
+    made = (target(LABELS), ManyTarget(LABELS, torch.eye(4).double()))
+    assert [one.dense(3).dtype for one in made] == [torch.float32, torch.float32]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert [one.dense(3).dtype for one in made] == [torch.float64, torch.float64]
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_perfect_guesses_have_an_accuracy_of_one() -> None:
+    ratio, labels = torch.rand(32), torch.randint(10, (32,))
+    plan = lm.Plan("input", ratio, torch.randperm(32))
+    for made in (plan.target(F.one_hot(labels, 10).float()), plan.target(labels)):
+        assert made.accuracy(made.dense(10) + 0.001 * torch.rand(32, 10), k=2) == 1
+        assert made.accuracy(randn(32, 10)).dtype == torch.float64
+
+
+def test_labels_in_a_mapping_have_an_accuracy_and_a_likelihood_each() -> None:
+    labels, output = {"a": LABELS, "b": LABELS % 2}, {"a": randn(4, 3), "b": randn(4, 2)}
+    made = lm.Plan("final", torch.tensor(0.3), PARTNER).target(labels)
+    for name, logits in output.items():
+        one = target(labels[name])
+        assert made.accuracy(output, k=1)[name] == one.accuracy(logits)
+        assert made.nll(output)[name] == one.nll(logits)
+    with pytest.raises(lm.InputError, match=r"^the labels are a mapping with 'a', but the output"):
+        made.accuracy(output["a"])
+    numbers = lm.Plan("final", torch.tensor(0.3), PARTNER).target({"a": randn(4, 1)})
+    with pytest.raises(lm.InputError, match=r"^of target 'a': accuracy needs an output with two"):
+        numbers.accuracy({"a": randn(4, 1)})
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5])
+def test_accuracy_needs_one_guess_or_more(k: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^k is .*, but must be a whole number >= 1$"):
+        target(LABELS).accuracy(randn(4, 3), k=k)

@@ -136,7 +136,9 @@ WHOLE = [
 
 @pytest.mark.parametrize(("labels", "shape"), WHOLE)
 def test_labels_of_the_whole_example_get_its_share(labels: Tensor, shape: tuple[int, ...]) -> None:
-    torch.testing.assert_close(cut(labels, shape).ratio, mask(*shape[2:]).flatten(1).mean(1))
+    torch.testing.assert_close(
+        cut(labels, shape).ratio, mask(*shape[2:]).flatten(1).double().mean(1)
+    )
 
 
 OTHERS = [

@@ -88,12 +88,12 @@ def plans_of(
 
 
 def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> list[Pairs]:
-    """Return the pairs of each plan, with what its mix and its gradient need.
+    """Return the pairs of each plan, with what its mix and its gradient need; ratios in float64.
 
     At the input of a net on the CPU that is the mix alone: hardly anybody asks for a gradient
     there, and then the inverse of the partners is looked for.
     """
-    ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float32))
+    ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float64))
     partner = np.stack([each.partner for each in drawn]).astype(np.int64, copy=False)
     partner = torch.from_numpy(partner)
     on_cpu = torch.device(device).type == "cpu"
@@ -105,11 +105,16 @@ def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> 
             inverse = inverse_of(partner)
         if on_cpu:
             bags = _bags(ratio, partner, inverse)
-    partial = ((ratio > 0) & (ratio < 1)).view(len(drawn), -1).all(1).tolist()
-    several = Pairs(ratio, partner, inverse).to(device)
+    single = ratio.float()  # the least precision of a mix
+    partial = ((single > 0) & (single < 1)).view(len(drawn), -1).all(1).tolist()
+    each = ratio.ndim > 1
+    several = Pairs(ratio.view(len(drawn), -1), partner, inverse).to(device)
     inverses = [None] * len(drawn) if several.inverse is None else several.inverse.unbind()
-    rows = zip(several.ratio.unbind(), several.partner.unbind(), inverses, bags, strict=True)
-    return [Pairs(*row, sought, each) for row, each in zip(rows, partial, strict=True)]
+    columns = several.rows.unbind(), several.partner.unbind(), inverses, bags, partial
+    return [
+        Pairs(rows, second, back, bag, sought, known, each)
+        for rows, second, back, bag, known in zip(*columns, strict=True)
+    ]
 
 
 def _bags(ratio: Tensor, partner: Tensor, inverse: Tensor | None) -> list[dict[bool, Bags]]:
@@ -128,17 +133,14 @@ def _draws(drawn: Sequence[Drawn], device: torch.device | str) -> list[dict[str,
     shapes = [{name: np.shape(value) for name, value in each.draws.items()} for each in drawn]
     if any(each != shapes[0] for each in shapes):
         return [
-            {name: moved(_tensor(np.asarray(value)), device) for name, value in each.draws.items()}
+            {
+                name: moved(torch.from_numpy(np.asarray(value)), device)
+                for name, value in each.draws.items()
+            }
             for each in drawn
         ]
     together = {
-        name: moved(_tensor(np.stack([each.draws[name] for each in drawn])), device)
+        name: moved(torch.from_numpy(np.stack([each.draws[name] for each in drawn])), device)
         for name in drawn[0].draws
     }
     return [{name: value[k] for name, value in together.items()} for k in range(len(drawn))]
-
-
-def _tensor(value: np.ndarray) -> Tensor:
-    """Return what a blend drew as a tensor: floats in float32, seeds in int64."""
-    tensor = torch.from_numpy(value)
-    return tensor.float() if tensor.is_floating_point() else tensor

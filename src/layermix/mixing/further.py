@@ -53,7 +53,7 @@ def grouped(plan: Plan, size: int) -> Plan:
     """Return a plan for tensors with `size` rows for each example, one after another."""
     each = torch.arange(size, device=plan.partner.device)
     partner = (plan.partner[:, None] * size + each).flatten()
-    ratio, draws = plan.ratio, plan.draws
+    ratio, draws = plan.pairs.ratio, plan.draws
     if ratio.ndim:
         ratio = ratio.repeat_interleave(size)
         draws = {name: value.repeat_interleave(size, 0) for name, value in draws.items()}

@@ -108,7 +108,10 @@ class Plan:
     @property
     def weight(self) -> Tensor | None:
         """The weight of the own label, or None where only the mix itself will tell it."""
-        return self.ratio if self.still else self.how.weight(self.ratio, self.draws)
+        return self._weight(self.ratio)
+
+    def _weight(self, ratio: Tensor) -> Tensor | None:
+        return ratio if self.still else self.how.weight(ratio, self.draws)
 
     def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
         """Mix an activation: a pure function, which leaves no note on the plan.
@@ -127,7 +130,7 @@ class Plan:
         """
         self.check(x)
         if self.still:
-            return Blended(x, self.ratio)
+            return Blended(x, self.pairs.ratio)
         try:
             with full_precision(x):
                 blended = self._blended(x, channels)
@@ -140,16 +143,17 @@ class Plan:
 
     def _blended(self, x: Tensor, channels: int) -> Blended:
         if self.across:
-            return self.how(x, self.of_partners(x), self.ratio, self.draws, channels)
-        return self.how.of_batch(x, self.pairs, self.ratio, self.draws, channels)
+            return self.how(x, self.of_partners(x), self.pairs.ratio, self.draws, channels)
+        return self.how.of_batch(x, self.pairs, self.pairs.ratio, self.draws, channels)
 
     def note(self, point: str, blended: Blended) -> None:
         """Keep what a mix at a point has left of the own labels, where only it can tell.
 
         Of several tensors that are mixed at one point the first counts.
         """
-        if self.weight is None and point not in self.left:
-            self.left[point] = blended.weight.detach(), blended.mask
+        if point not in self.left and self._weight(self.pairs.ratio) is None:
+            # One number in shape (1,), for the reason of `Pairs.rows`.
+            self.left[point] = torch.atleast_1d(blended.weight.detach()), blended.mask
 
     def of_partners(self, x: Tensor) -> Tensor:
         """Return what the partner of each example has, (B, ...), of what each example has."""
@@ -233,4 +237,5 @@ class Plan:
                 "example: call plan.target(labels) after the forward pass, or after "
                 "layermix.mix(x, plan)"
             )
-        return self.left[self.point]
+        weight, mask = self.left[self.point]
+        return weight.squeeze(0) if weight.shape == (1,) else weight, mask

@@ -3,11 +3,14 @@
 Shapes: B batch; R rows, 1 for a ratio of the batch, else B; `size` the positions of an activation.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.device import precise
 
 
 def positions(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
@@ -88,6 +91,26 @@ def times(weight: Tensor, values: Tensor) -> Tensor:
     return weight * (values if without_zeros(weight) else _unless_zero(weight, values))
 
 
+def combined(weights: Tensor, values: Tensor) -> Tensor:
+    """Return ``weights @ values``, in which no infinite value or NaN of weight 0 counts.
+
+    Parameters
+    ----------
+    weights
+        Of each value in each mix, (..., N, B).
+    values
+        Floating point, (..., B, d), in the dtype of the weights.
+    """
+    if without_zeros(weights):
+        return weights @ values
+    kinds = torch.stack([values == math.inf, values == -math.inf, values.isnan()])
+    counted = (weights != 0).to(weights.dtype) @ kinds.to(weights.dtype) > 0  # (3, ..., N, d)
+    mixed = weights @ torch.where(values.isfinite(), values, 0.0)
+    for found, value in zip(counted, (math.inf, -math.inf, math.nan), strict=True):
+        mixed = mixed + torch.where(found, value, 0.0)
+    return mixed
+
+
 def without_zeros(weight: Tensor) -> bool:
     """Return True if no weight is 0; False where checking the values is not free."""
     return readable(weight) and bool(weight.all())
@@ -123,14 +146,15 @@ def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
         return mask
     if len(size) < 2:
         return None
-    near = F.interpolate(mask.float()[:, None], size=size, mode="nearest-exact")[:, 0]
+    values = mask if mask.is_floating_point() else mask.float()
+    near = F.interpolate(values[:, None], size=size, mode="nearest-exact")[:, 0]
     return near.to(mask.dtype)
 
 
 def kept(mask: Tensor) -> Tensor:
-    """Return the share of the own example, float32: () for one row, else (B,)."""
+    """Return the share of the own example in full precision: () for one row, else (B,)."""
     flat = mask.flatten(1)
-    share = flat.sum(1, dtype=torch.float32) / flat.shape[1]
+    share = flat.sum(1, dtype=precise(mask.device)) / flat.shape[1]
     return share[0] if len(share) == 1 else share
 
 

@@ -43,7 +43,8 @@ def mix_rows(x: Tensor, ratio: Tensor, partner: Tensor, back: bool) -> Tensor:
     x
         Dense rows, (B, n), in float32, float16 or bfloat16.
     ratio
-        Weight of the own row, float () or (B,), contiguous as is `partner`.
+        Weight of the own row, float (B,), or one number for all of them; contiguous as is
+        `partner`.
     partner
         Of each row, int64 (B,); one that is none of the rows makes NaN of its row.
     back
@@ -54,5 +55,5 @@ def mix_rows(x: Tensor, ratio: Tensor, partner: Tensor, back: bool) -> Tensor:
     block = min(_BLOCK, triton.next_power_of_2(n))
     grid = (size, triton.cdiv(n, block))
     with torch.cuda.device_of(x):
-        _mix[grid](x, out, ratio, partner, n, ratio.ndim > 0, back, block)  # pyright: ignore[reportArgumentType]
+        _mix[grid](x, out, ratio, partner, n, ratio.numel() > 1, back, block)  # pyright: ignore[reportArgumentType]
     return out

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.arrays import positions
+from layermix.mixing.blends.arrays import combined, positions
 from layermix.mixing.blends.blend import Blend, Blended, Draws
 from layermix.mixing.blends.pairs import Pairs
 
@@ -95,8 +95,9 @@ class Many(Blend):
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)
-        mixed = (weights.to(own.dtype) @ own.flatten(1)).view(-1, *own.shape[1:])
-        return Blended(mixed, weights)
+        wide = torch.promote_types(own.dtype, torch.float32)
+        mixed = combined(weights.to(wide), own.flatten(1).to(wide)).to(own.dtype)
+        return Blended(mixed.view(-1, *own.shape[1:]), weights)
 
 
 def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
@@ -104,13 +105,14 @@ def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
     size = positions(x, channels)
     z = x.movedim(channels, -1).flatten(1, -2).transpose(0, 1)  # (P, B, C)
     with torch.no_grad():
-        wide = z.to(weights.dtype)
+        wide = z.to(torch.promote_types(z.dtype, torch.float32))
+        weights = weights.to(wide)
         agreement = (wide * wide.mean(0)).sum(-1).relu()  # (P, B)
         attention = agreement / agreement.sum(0).clamp_min(torch.finfo(wide.dtype).tiny)
         scaled = attention[:, None] * weights  # (P, N, B)
         total = scaled.sum(-1, keepdim=True)
         shares = torch.where(total > 0, scaled / total, weights)
-    mixed = shares.to(x.dtype) @ z  # (P, N, C)
+    mixed = combined(shares, z.to(shares.dtype)).to(x.dtype)  # (P, N, C)
     ones = [1] * len(size)
     values = mixed.flatten(0, 1).view(-1, x.shape[channels], *ones).movedim(1, channels)
     return Blended(values, shares.flatten(0, 1))

@@ -19,7 +19,7 @@ Shapes: B examples; x (B, ...).
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -40,8 +40,9 @@ class Pairs:
 
     Attributes
     ----------
-    ratio
-        Weight of the first of each pair, float () or (B,), in [0, 1].
+    rows
+        Weight of the first of each pair, in [0, 1]: float (B,), or (1,) for all of them. Not (),
+        since Dynamo reads the value of a float64 scalar on the CPU and then traces twice.
     partner
         The second, int64 (B,).
     inverse
@@ -53,14 +54,17 @@ class Pairs:
         Whether the inverse was looked for, where it can be; if not, a gradient does.
     partial
         True if it is known that no ratio is 0 or 1 in float32.
+    each
+        True if each example has a ratio of its own.
     """
 
-    ratio: Tensor
+    rows: Tensor
     partner: Tensor
     inverse: Tensor | None = None
     bags: dict[bool, Bags] = field(default_factory=dict)
     sought: bool = True
     partial: bool = False
+    each: bool = True
 
     @classmethod
     def of(cls, ratio: Tensor, partner: Tensor, across: bool = False) -> "Pairs":
@@ -71,17 +75,22 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        partial = are_partial(ratio)
+        partial, rows, each = are_partial(ratio), ratio.reshape(-1), ratio.ndim > 0
         if across or type(partner) is not Tensor or not partner.is_cpu or traced():
-            return cls(ratio, partner, partial=partial)
+            return cls(rows, partner, partial=partial, each=each)
         check_partner(partner)
-        return cls(ratio, partner, inverse_of(partner), partial=partial)
+        return cls(rows, partner, inverse_of(partner), partial=partial, each=each)
+
+    @property
+    def ratio(self) -> Tensor:
+        """Weight of the first of each pair, () or (B,)."""
+        return self.rows if self.each else self.rows.squeeze(0)
 
     def to(self, device: torch.device | str) -> "Pairs":
         """Return the pairs on another device."""
         inverse = None if self.inverse is None else moved(self.inverse, device)
-        ratio, partner = moved(self.ratio, device), moved(self.partner, device)
-        return Pairs(ratio, partner, inverse, sought=self.sought, partial=self.partial)
+        rows, partner = moved(self.rows, device), moved(self.partner, device)
+        return replace(self, rows=rows, partner=partner, inverse=inverse, bags={})
 
     def mix(self, x: Tensor) -> Tensor:
         """Return each example mixed with its partner, in dtype and memory format of `x`."""
@@ -93,14 +102,14 @@ class Pairs:
         if known.inverse is not None:
             return known._product(g, back=True)
         wide = g.to(torch.promote_types(g.dtype, torch.float32))
-        rows = (along(self.ratio, g.ndim) if self.ratio.ndim else self.ratio).to(wide.dtype)
+        rows = (along(self.ratio, g.ndim) if self.each else self.ratio).to(wide.dtype)
         return times(rows, wide).index_add(0, self.partner, times(1 - rows, wide)).to(g.dtype)
 
     def _product(self, x: Tensor, back: bool) -> Tensor:
         """Return the product with the matrix, or with its transposed one."""
         # A compiled graph derives the gradient of plain operations; torch 2.11 gets that of an
         # autograd function wrong there.
-        if traced() or self.ratio.requires_grad or _has_tangent(x):
+        if traced() or self.rows.requires_grad or _has_tangent(x):
             return self._plain(x, back)
         if x.requires_grad and torch.is_grad_enabled():
             return _Mix.apply(x, self, back)  # pyright: ignore[reportReturnType]
@@ -122,7 +131,7 @@ class Pairs:
         """Mix by torch's operations."""
         other, own = self._second(back), self.ratio.to(torch.promote_types(x.dtype, torch.float32))
         rest = 1 - own
-        if own.ndim:
+        if self.each:
             own, rest = along(own, x.ndim), along(rest[other] if back else rest, x.ndim)
         return weighed(x, x[other], own, rest, not torch.compiler.is_compiling() and self.partial)
 
@@ -131,22 +140,22 @@ class Pairs:
         if type(x) not in _PLAIN or not x.numel():
             return None
         if x.is_cpu:
-            taken = x.dtype == torch.float32 and self.ratio.is_cpu and self.partner.is_cpu
+            taken = x.dtype == torch.float32 and self.rows.is_cpu and self.partner.is_cpu
             return self._bagged if taken else None
-        if not x.is_cuda or not self.ratio.device == self.partner.device == x.device:
+        if not x.is_cuda or not self.rows.device == self.partner.device == x.device:
             return None
         return self._launched if x.dtype in _KERNEL_DTYPES and _gpu_kernel() else None
 
     def _bagged(self, x: Tensor, back: bool) -> Tensor:
         if back not in self.bags:
-            self.bags[back] = bags_of(self.ratio, self._second(back), back).counted()
+            self.bags[back] = bags_of(self.rows, self._second(back), back and self.each).counted()
         indices, starts, weights = self.bags[back]
         # What F.embedding_bag(..., mode="sum") calls, whose checks take a third of its time.
         return torch.embedding_bag(x, indices, starts, False, 0, False, weights)[0]
 
     def _launched(self, x: Tensor, back: bool) -> Tensor:
         second = self._second(back).contiguous()
-        return _gpu_kernel()(x, self.ratio.contiguous(), second, back)
+        return _gpu_kernel()(x, self.rows.contiguous(), second, back)
 
     def _second(self, back: bool) -> Tensor:
         """Return the second of each pair, int64 (B,); for the gradient whose partner it is."""
@@ -181,7 +190,7 @@ def _gpu_kernel() -> Any:
         from layermix.mixing.blends.kernel import mix_rows
 
         one = torch.ones(1, 1, device="cuda")
-        mix_rows(one, one[0, 0], torch.zeros(1, dtype=torch.int64, device="cuda"), back=False)
+        mix_rows(one, one[0], torch.zeros(1, dtype=torch.int64, device="cuda"), back=False)
     except ImportError:
         return None
     except Exception as error:  # triton raises of many kinds: no compiler, a GPU too old for it

@@ -8,42 +8,17 @@ Shapes: B examples, C classes, `...` positions.
 """
 
 import copy
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.errors import InputError
+from layermix.mixing.targets.broadcast import ERRORS, Criterion, are_classes, check_compared
 from layermix.mixing.targets.entropy import CrossEntropy, LogLikelihood
-from layermix.mixing.targets.labels import check_integers, check_range, check_same_shape
-
-Criterion = Callable[[Tensor, Tensor], Tensor]
-"""A loss of (output, labels)."""
-
-_SOFT_MODULES = (
-    nn.BCELoss, nn.BCEWithLogitsLoss, nn.HuberLoss, nn.KLDivLoss, nn.L1Loss, nn.MSELoss,
-    nn.MultiLabelSoftMarginLoss, nn.SmoothL1Loss,
-)  # fmt: skip
-_CLASS_MODULES = (nn.CrossEntropyLoss, nn.MultiMarginLoss, nn.NLLLoss)
-_SOFT_FUNCTIONS = {
-    ("torch.nn.functional", "binary_cross_entropy"),
-    ("torch.nn.functional", "binary_cross_entropy_with_logits"),
-    ("torch.nn.functional", "huber_loss"),
-    ("torch.nn.functional", "kl_div"),
-    ("torch.nn.functional", "l1_loss"),
-    ("torch.nn.functional", "mse_loss"),
-    ("torch.nn.functional", "multilabel_soft_margin_loss"),
-    ("torch.nn.functional", "smooth_l1_loss"),
-    ("torchvision.ops.focal_loss", "sigmoid_focal_loss"),
-}
-_SOFT_TIMM = (
-    "AsymmetricLossMultiLabel", "DistributionBalancedLoss", "PolyBinaryCrossEntropy",
-    "SoftTargetCrossEntropy", "TwoWayLoss", "ZlprLoss",
-)  # fmt: skip
-_ERRORS = (IndexError, RuntimeError, TypeError, ValueError)
+from layermix.mixing.targets.kinds import CLASS_MODULES, name_of, needs_soft, of_timm, same
+from layermix.mixing.targets.labels import check_integers, check_range
 
 
 def in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
@@ -51,18 +26,42 @@ def in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
     A class derived from theirs with a `forward` of its own is another criterion.
     """
-    if _of_timm(criterion) and logits.ndim == 2:
-        if type(criterion).__name__ == "SoftTargetCrossEntropy":
-            return CrossEntropy()
-        if type(criterion).__name__ == "LabelSmoothingCrossEntropy":
-            return CrossEntropy(label_smoothing=getattr(criterion, "smoothing", 0.0))
+    if of_timm(criterion):
+        return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
         return None
-    if isinstance(criterion, nn.CrossEntropyLoss) and _same(criterion, nn.CrossEntropyLoss):
+    if isinstance(criterion, nn.CrossEntropyLoss) and same(criterion, nn.CrossEntropyLoss):
         return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
-    if isinstance(criterion, nn.NLLLoss) and _same(criterion, nn.NLLLoss):
+    if isinstance(criterion, nn.NLLLoss) and same(criterion, nn.NLLLoss):
         return LogLikelihood(criterion.weight, 0.0, criterion.ignore_index)
     return None
+
+
+def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
+    """Return cross-entropy of timm in parts; None for its other criteria.
+
+    Raises
+    ------
+    InputError
+        For an output with positions, of which timm takes the last dimension for the classes, and
+        for a criterion of copies of a batch.
+    """
+    name = name_of(criterion)
+    if name == "JsdCrossEntropy":
+        raise InputError(
+            "JsdCrossEntropy compares the outputs of several copies of each example, which no "
+            "mixed batch has: use the default loss, or train with it without mixing"
+        )
+    if name not in ("SoftTargetCrossEntropy", "LabelSmoothingCrossEntropy"):
+        return None
+    smoothing = getattr(criterion, "smoothing", 0.0)
+    if logits.ndim != 2:
+        raise InputError(
+            f"{name} has its classes in the last dimension, but the output of shape "
+            f"{tuple(logits.shape)} has them in the second: use the default loss, "
+            f"target.loss(output, label_smoothing={smoothing})"
+        )
+    return CrossEntropy(label_smoothing=smoothing)
 
 
 class Unreduced(NamedTuple):
@@ -114,16 +113,16 @@ def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Te
         For class labels and another criterion that needs soft ones, or labels that would be
         compared with all outputs.
     """
-    check_same_shape(several[0], logits)
-    classes = _are_classes(logits, several[0])
-    if classes and _needs_soft(criterion):
+    check_compared(criterion, several[0], logits)
+    classes = are_classes(several[0], logits)
+    if classes and needs_soft(criterion):
         several = tuple(one_hot(labels, logits.shape[1], logits.dtype) for labels in several)
     elif classes and not torch.compiler.is_compiling():
         if logits.shape[0] in (1, logits.shape[1]):
             _check_classes_fit(criterion, logits, several[0])
         try:
             return _each(criterion, logits, several)
-        except _ERRORS as error:
+        except ERRORS as error:
             if _fails(criterion, logits, _as_soft(logits, several[0])):
                 raise
             raise _refusal(criterion, logits, several[0]) from error
@@ -149,38 +148,6 @@ def one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
     return F.one_hot(labels, num_classes).movedim(-1, 1).to(dtype)
 
 
-def name_of(criterion: Any) -> str:
-    """Return the name of a criterion for messages."""
-    return getattr(_inner(criterion), "__name__", type(criterion).__name__)
-
-
-def _are_classes(logits: Tensor, labels: Tensor) -> bool:
-    if labels.is_floating_point() or logits.ndim < 2 or logits.shape[1] == 1:
-        return False
-    return labels.shape == (*logits.shape[:1], *logits.shape[2:])
-
-
-def _needs_soft(criterion: Criterion) -> bool:
-    """Return True for criteria of torch, torchvision and timm that are known to.
-
-    Raises
-    ------
-    InputError
-        For a divergence from logarithms, of which 0 has none.
-    """
-    if getattr(criterion, "log_target", False):
-        raise InputError(
-            f"{name_of(criterion)} with log_target=True needs log-probabilities, but the labels "
-            "are integer classes, whose probability 0 has no logarithm: leave log_target out"
-        )
-    if isinstance(criterion, _SOFT_MODULES):
-        return any(isinstance(criterion, base) and _same(criterion, base) for base in _SOFT_MODULES)
-    if _of_timm(criterion):
-        return type(criterion).__name__ in _SOFT_TIMM
-    inner = _inner(criterion)
-    return (getattr(inner, "__module__", ""), getattr(inner, "__name__", "")) in _SOFT_FUNCTIONS
-
-
 def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> None:
     """Refuse a criterion that compares the label of each example with the outputs of all.
 
@@ -189,7 +156,7 @@ def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> 
     these are the ones that it needs.
     """
     size, classes = logits.shape[:2]
-    if isinstance(criterion, _CLASS_MODULES):
+    if isinstance(criterion, CLASS_MODULES):
         return
     logits, labels = logits.detach(), labels.detach()
     count = size + 1 if size + 1 != classes else size + 2
@@ -223,20 +190,6 @@ def _fails(criterion: Criterion, logits: Tensor, labels: Tensor) -> Exception | 
     with torch.no_grad():
         try:
             criterion(logits, labels)
-        except _ERRORS as error:
+        except ERRORS as error:
             return error
     return None
-
-
-def _of_timm(criterion: object) -> bool:
-    return type(criterion).__module__.startswith("timm.loss.")
-
-
-def _inner(criterion: Any) -> Any:
-    return criterion.func if isinstance(criterion, functools.partial) else criterion
-
-
-def _same(criterion: nn.Module, base: type[nn.Module]) -> bool:
-    """Return True if a criterion computes what its base does."""
-    own = type(criterion)
-    return own.forward is base.forward and own.__call__ is base.__call__

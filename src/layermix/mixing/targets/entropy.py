@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.blends.arrays import along, times
 
 
 class Parts(NamedTuple):
@@ -124,10 +125,15 @@ class CrossEntropy:
         return F.log_softmax(logits, 1)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the losses (B, ...) of float labels (B, C, ...)."""
-        return F.cross_entropy(
-            logits, target, self._weight(logits), None, -100, None, "none", self.label_smoothing
-        )
+        """Return the losses (B, ...) of float labels (B, C, ...).
+
+        A class of probability 0 does not count, even if its logit is -inf.
+        """
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
+        if self.weight is not None:
+            target = target * along(self.weight.to(logits), logits.ndim - 1)
+        return -times(target, self._scores(logits)).sum(1)
 
     def _weight(self, logits: Tensor) -> Tensor | None:
         return None if self.weight is None else self.weight.to(logits)
@@ -159,8 +165,3 @@ class LogLikelihood(CrossEntropy):
 
     def _scores(self, logits: Tensor) -> Tensor:
         return logits
-
-    def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
-        weight = self._weight(logits)
-        weighted = target if weight is None else target * weight
-        return -(weighted * logits).where(weighted != 0, 0.0).sum(1)  # 0 * -inf is nan

@@ -5,7 +5,7 @@ Values are read only where that is free: on an accelerator it would wait for the
 Shapes: B examples, C classes, `...` positions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -88,20 +88,25 @@ def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> 
     return True
 
 
-def check_soft(labels: Tensor, output: Tensor) -> None:
-    """Refuse float labels that are no weights of the classes of an output.
+def one_column(labels: Tensor, shape: Sequence[int]) -> InputError:
+    """Return the error for labels of an output without classes, whose cross-entropy is zero."""
+    what = "floats" if labels.is_floating_point() else "integers"
+    return InputError(
+        f"the labels are {what} of shape {tuple(labels.shape)} and the output has shape "
+        f"{tuple(shape)}, of one column, whose cross-entropy is always zero. For yes and no make "
+        "the labels floats of that shape and give torch.nn.BCEWithLogitsLoss(), for numbers "
+        "torch.nn.MSELoss()"
+    )
+
+
+def check_soft(labels: Tensor) -> None:
+    """Refuse float labels that are no weights of classes.
 
     Raises
     ------
     InputError
-        For an output of one column, of which the best guess is always the same, or a negative
-        label.
+        For a negative label.
     """
-    if output.shape[1] == 1:
-        raise InputError(
-            f"accuracy needs an output with two classes or more, but it has shape "
-            f"{tuple(output.shape)}: compare (output > 0) with the labels instead"
-        )
     if labels.device.type == "cpu" and not traced() and labels.numel() and labels.min() < 0:
         raise InputError(
             f"accuracy needs soft labels of 0 or more, but one of the labels is "
@@ -130,30 +135,6 @@ def check_weights(weight: Tensor, labels: Tensor) -> None:
         raise InputError(
             f"sample_weight has shape {tuple(weight.shape)}, but must have one weight for each "
             f"example or position of the labels: {allowed}"
-        )
-
-
-def check_same_shape(labels: Tensor, output: Tensor) -> None:
-    """Refuse labels that a loss would compare with the outputs of all examples.
-
-    Raises
-    ------
-    InputError
-        For labels with as many numbers as the output in another shape, such as (B,) and (B, 1), of
-        which broadcasting makes more.
-    """
-    if labels.shape == output.shape or labels.numel() != output.numel():
-        return
-    try:
-        together = torch.broadcast_shapes(labels.shape, output.shape)
-    except RuntimeError:
-        return  # the criterion refuses them itself
-    if together.numel() > labels.numel():
-        what = "numbers" if labels.is_floating_point() else "integers"
-        raise InputError(
-            f"the labels are {what} of shape {tuple(labels.shape)}, but the output has shape "
-            f"{tuple(output.shape)}, and a loss of both would compare each with every other: "
-            f"give both the same shape, labels.view({', '.join(map(str, output.shape))})"
         )
 
 

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import times
+from layermix.mixing.blends.arrays import combined, times
+from layermix.mixing.targets.broadcast import check_compared
 from layermix.mixing.targets.criteria import Criterion, Unreduced, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
 from layermix.mixing.targets.labels import (
     check_integers,
     check_range,
-    check_same_shape,
     check_soft,
     check_weights,
     kind,
+    one_column,
 )
 from layermix.mixing.targets.positions import like
-from layermix.mixing.targets.target import Target, best, checked_dtype
+from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,8 @@ class ManyTarget(Target):
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels: soft labels (N, `num_classes`), or floats (N, ...).
 
-        Their dtype is that of the weights for classes, and that of the labels for floats, unless
-        one is given.
+        Their dtype is torch's default for classes, and that of the labels for floats, unless one is
+        given.
 
         Raises
         ------
@@ -52,8 +53,8 @@ class ManyTarget(Target):
             not floating point.
         """
         floats = self.labels.is_floating_point()
-        dtype = checked_dtype(dtype or (self.labels if floats else self.weights).dtype)
-        weights = self.weights.to(torch.promote_types(dtype, torch.float32))
+        dtype = checked_dtype(dtype or (self.labels.dtype if floats else torch.get_default_dtype()))
+        weights = self.weights.to(torch.promote_types(self.weights.dtype, wide(dtype)))
         if floats:
             return self._numbers(weights).to(dtype)
         if num_classes is None:
@@ -69,8 +70,8 @@ class ManyTarget(Target):
                     f"accuracy needs integer class labels of shape {tuple(self.labels.shape[:1])}, "
                     f"but the labels are {kind(self.labels)}"
                 )
-            check_soft(self.labels, logits)
-        return target.gather(1, best(logits, k)).sum(), target.sum()
+            check_soft(self.labels)
+        return among(best(logits, k), target).sum(), target.sum()
 
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
@@ -96,8 +97,8 @@ class ManyTarget(Target):
     def _of_criterion(
         self, how: Criterion, logits: Tensor, mixed: Tensor, totals: Tensor | None
     ) -> Tensor:
-        check_same_shape(mixed, logits)
         criterion = Unreduced(how) if totals is None else unreduced(how)
+        check_compared(criterion.losses, mixed, logits)
         losses = criterion.losses(logits, mixed)
         if totals is not None and losses.shape[:1] != totals.shape:
             raise InputError(
@@ -127,17 +128,14 @@ class ManyTarget(Target):
         """Return the labels mixed by weights (N, B), classes as soft labels."""
         if self.labels.is_floating_point():
             return self._numbers(weights)
-        if logits.ndim < 2:
-            raise InputError(
-                f"the labels are {kind(self.labels)}, but the output has shape "
-                f"{tuple(logits.shape)}, without classes: make the labels floats of that shape"
-            )
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise one_column(self.labels, logits.shape)
         return self._soft(weights, logits.shape[1], ignore_index)
 
     def _numbers(self, weights: Tensor) -> Tensor:
         labels = self.labels.to(torch.promote_types(self.labels.dtype, weights.dtype))
         flat = labels.flatten(1) if labels.ndim > 1 else labels[:, None]
-        return (weights.to(flat) @ flat).view(-1, *labels.shape[1:])
+        return combined(weights.to(flat), flat).view(-1, *labels.shape[1:])
 
     def _soft(self, weights: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
         """Return soft labels (N, C), in which ignored labels have no weight."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import readable, times, weighed, weighed_by_number
+from layermix.mixing.blends.arrays import readable, weighed, weighed_by_number
 from layermix.mixing.targets.criteria import Criterion, Unreduced, losses_of, unreduced
 from layermix.mixing.targets.entropy import CrossEntropy, Parts
 from layermix.mixing.targets.labels import (
@@ -25,9 +25,11 @@ from layermix.mixing.targets.labels import (
     check_soft,
     check_weights,
     kind,
+    one_column,
 )
-from layermix.mixing.targets.positions import like, weights_like
-from layermix.mixing.targets.target import Target, best, checked_dtype
+from layermix.mixing.targets.positions import like
+from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
+from layermix.mixing.targets.weights import Weights, counted, weighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class MixedTarget(Target):
         num_classes
             Number of classes C, for integer labels.
         dtype
-            Of the result; left out, that of the ratio for classes, and that of the labels for
+            Of the result; left out, torch's default for classes, and that of the labels for
             floats.
 
         Returns
@@ -87,14 +89,14 @@ class MixedTarget(Target):
         """
         if self.labels.is_floating_point():
             dtype = checked_dtype(dtype or self.labels.dtype)
-            return self._weigh(*(labels.to(_wide(dtype)) for labels in self._both)).to(dtype)
+            return self._weigh(*(labels.to(wide(dtype)) for labels in self._both)).to(dtype)
         if num_classes is None:
             raise InputError("integer labels need num_classes to become soft labels")
         check_integers(self.labels)
         for labels in self._both:
             check_range(labels, num_classes)
-        dtype = checked_dtype(dtype or self.ratio.dtype)
-        ratio = like(self.ratio, self.labels).to(_wide(dtype))
+        dtype = checked_dtype(dtype or torch.get_default_dtype())
+        ratio = like(self.ratio, self.labels).to(torch.promote_types(self.ratio.dtype, wide(dtype)))
         ratio = ratio.expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
         soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
         soft.scatter_(1, self.labels.unsqueeze(1), ratio)
@@ -107,9 +109,9 @@ class MixedTarget(Target):
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
         guesses = best(logits, k)
         if self.labels.is_floating_point() and self.labels.shape == logits.shape:
-            check_soft(self.labels, logits)
-            soft = self.dense(dtype=_wide(self.labels.dtype))
-            return soft.gather(1, guesses).sum(), soft.sum()
+            check_soft(self.labels)
+            soft = self.dense(dtype=torch.promote_types(self.labels.dtype, wide(self.ratio.dtype)))
+            return among(guesses, soft).sum(), soft.sum()
         if self.labels.is_floating_point() or self.labels.shape != guesses[:, 0].shape:
             raise InputError(
                 f"accuracy needs integer class labels of shape {tuple(guesses[:, 0].shape)}, but "
@@ -120,7 +122,7 @@ class MixedTarget(Target):
         counts = [labels != ignore_index for labels in self._both]
         hits = [(guesses == labels.unsqueeze(1)).any(1) for labels in self._both]
         hits = [hit & count for hit, count in zip(hits, counts, strict=True)]
-        dtype = _wide(self.ratio.dtype)
+        dtype = wide(self.ratio.dtype)
         right, total = (self._weigh(*(each.to(dtype) for each in two)) for two in (hits, counts))
         return right.sum(), total.sum()
 
@@ -133,20 +135,25 @@ class MixedTarget(Target):
             return self._of_criterion(how, logits, weights)
         if weights is None and (mean := self._of_means(how, logits)) is not None:
             return mean
-        first, second = (self._parts(how, logits, labels) for labels in self._both)
-        losses = self._weigh(*_weighted([first.loss, second.loss], weights))
+        both = self._counted(logits, weights)
+        first, second = (self._parts(how, logits, labels) for labels in both)
+        losses = self._weigh(*weighted([first.loss, second.loss], weights))
         return Parts(losses, self._norm(first, second)).mean()
 
-    def _of_criterion(
-        self, how: Criterion, logits: Tensor, weights: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def _of_criterion(self, how: Criterion, logits: Tensor, weights: Weights) -> Tensor:
         """Return the mean of a criterion over both labels."""
         each = self.ratio.ndim > 0 or weights is not None
         criterion = unreduced(how) if each else Unreduced(how)
-        losses = losses_of(criterion.losses, logits, *self._both)
+        losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
         if each:
             self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
-        return criterion.mean(self._weigh(*_weighted(losses, weights)))
+        return criterion.mean(self._weigh(*weighted(losses, weights)))
+
+    def _counted(self, logits: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+        """Return both labels, finite where their weight is 0."""
+        if weights is None and self.partial:
+            return self._both
+        return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
 
     def _of_means(self, how: CrossEntropy, logits: Tensor) -> Tensor | None:
         """Return the loss made of torch's own means over both labels, or None where it is not.
@@ -169,14 +176,14 @@ class MixedTarget(Target):
             return None
         own, other = (
             (torch.ones_like(part.loss) if part.norm is None else part.norm).to(
-                _wide(part.loss.dtype)
+                wide(part.loss.dtype)
             )
             for part in (first, second)
         )
         # In this form equal weights, 1 without class weights, stay what they are to the digit.
         return other + like(self.ratio, own).to(own.dtype) * (own - other)
 
-    def _weights(self, sample_weight: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    def _weights(self, sample_weight: Tensor | None) -> Weights:
         """Return the weights of the examples and of their partners."""
         if sample_weight is None:
             return None
@@ -213,31 +220,19 @@ class MixedTarget(Target):
     def _ignored(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> bool:
         """Return whether any of the labels may be ignored; refuse what are no classes."""
         shape = (*logits.shape[:1], *logits.shape[2:])
-        classes = logits.shape[1] if logits.ndim > 1 else 1
-        return check_classes(labels, shape, classes, entropy)
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise one_column(labels, logits.shape)
+        return check_classes(labels, shape, logits.shape[1], entropy)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio.
 
         The result is float32, or float64 if the values are.
         """
-        wide = _wide(own.dtype)
+        dtype = wide(own.dtype)
         if own is partner:
-            return own.to(wide)
-        own, partner = own.to(wide), partner.to(wide)
+            return own.to(dtype)
+        own, partner = own.to(dtype), partner.to(dtype)
         if not self.ratio.ndim and readable(self.ratio):
-            return weighed_by_number(own, partner, float(self.ratio.to(wide)))
+            return weighed_by_number(own, partner, float(self.ratio.to(dtype)))
         return weighed(own, partner, like(self.ratio, own), partial=self.partial or None)
-
-
-def _weighted(values: list[Tensor], weights: tuple[Tensor, Tensor] | None) -> list[Tensor]:
-    """Return losses of both labels, each times the weight of the example that has the label."""
-    if weights is None:
-        return values
-    both = zip(values, weights, strict=True)
-    return [times(weights_like(w, v).to(_wide(v.dtype)), v.to(_wide(v.dtype))) for v, w in both]
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Return float32, or float64 if that is the dtype."""
-    return torch.promote_types(dtype, torch.float32)

@@ -1,6 +1,6 @@
 """Several targets at once: a mapping, for models with more than one thing to predict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -63,13 +63,7 @@ class Targets(Mapping[str, Target]):
         for name in (*criterion, *weights, *by_name):
             if name not in self.by_name:
                 raise unknown("target", name, self.by_name)
-        for name in self.by_name:
-            if not isinstance(output, Mapping) or name not in output:
-                has = sorted(output) if isinstance(output, Mapping) else type(output).__name__
-                raise InputError(
-                    f"the labels are a mapping with {name!r}, but the output has none of that "
-                    f"name: it is {has}. Return a mapping by the names of the labels"
-                )
+        self._check(output)
         losses = [
             weights.get(name, 1.0)
             * target.loss(
@@ -82,6 +76,50 @@ class Targets(Mapping[str, Target]):
             for name, target in self.by_name.items()
         ]
         return sum(losses[1:], losses[0])
+
+    def accuracy(
+        self, output: Mapping[str, Tensor], k: int = 1, *, ignore_index: int = -100
+    ) -> dict[str, Tensor]:
+        """Return the accuracy of each target by name, each of shape (); see `Target.accuracy`.
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a target that has no accuracy.
+        """
+        return self._each(lambda one, of: one.accuracy(of, k, ignore_index=ignore_index), output)
+
+    def nll(self, output: Mapping[str, Tensor], *, ignore_index: int = -100) -> dict[str, Tensor]:
+        """Return the negative log-likelihood of each target by name, each of shape ().
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a target that has no likelihood.
+        """
+        return self._each(lambda one, of: one.nll(of, ignore_index=ignore_index), output)
+
+    def _each(
+        self, measure: Callable[[Target, Tensor], Tensor], output: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        self._check(output)
+        found = {}
+        for name, target in self.by_name.items():
+            try:
+                found[name] = measure(target, output[name])
+            except InputError as error:
+                raise InputError(f"of target {name!r}: {error}") from None
+        return found
+
+    def _check(self, output: object) -> None:
+        """Raise an `InputError` for an output without one of the targets."""
+        for name in self.by_name:
+            if not isinstance(output, Mapping) or name not in output:
+                has = sorted(output) if isinstance(output, Mapping) else type(output).__name__
+                raise InputError(
+                    f"the labels are a mapping with {name!r}, but the output has none of that "
+                    f"name: it is {has}. Return a mapping by the names of the labels"
+                )
 
 
 def clean(labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.checks import is_whole
 from layermix.mixing.targets.criteria import Criterion, in_parts
 from layermix.mixing.targets.entropy import CrossEntropy
 
@@ -99,11 +100,19 @@ class Target(ABC):
         Raises
         ------
         InputError
-            When the labels are neither integer classes of the output nor soft labels, which have
-            its shape and no negative numbers.
+            When the output has no classes, or the labels are neither integer classes of it nor
+            soft labels, which have its shape and no negative numbers.
         """
-        found, total = self._found(logits_of(output), k, ignore_index)
-        return found / total
+        logits = logits_of(output)
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise InputError(
+                f"accuracy needs an output with two classes or more, but it has shape "
+                f"{tuple(logits.shape)}: compare (output > 0) with the labels instead"
+            )
+        if not is_whole(k) or k < 1:
+            raise InputError(f"k is {k!r}, but must be a whole number >= 1")
+        found, total = self._found(logits, k, ignore_index)
+        return (found / total).to(wide(logits.dtype))
 
     @abstractmethod
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
@@ -147,6 +156,19 @@ def logits_of(output: Any) -> Tensor:
 def best(logits: Tensor, k: int) -> Tensor:
     """Return the k best guesses, or all classes if they are fewer, int64 (M, k, ...)."""
     return logits.topk(min(k, logits.shape[1]), dim=1).indices
+
+
+def among(guesses: Tensor, soft: Tensor) -> Tensor:
+    """Return soft labels (M, C, ...) with 0 for all classes but the guesses (M, k, ...).
+
+    In this form sums are taken in one order, so that no share of the labels is more than 1.
+    """
+    return torch.where(torch.zeros_like(soft, dtype=torch.bool).scatter(1, guesses, True), soft, 0)
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Return float32, or float64 if that is the dtype."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def checked_dtype(dtype: torch.dtype) -> torch.dtype:
