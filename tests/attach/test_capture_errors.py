@@ -133,7 +133,7 @@ def test_a_point_the_capture_was_not_built_for_is_refused() -> None:
     [
         (Mlp(), [], "no mix point was given: name at least one, for example 'final'"),
         (Mlp(), "fnal", "unknown mix point 'fnal': did you mean 'final'?"),
-        (Mlp(), 3, "3 is a int, but a mix point is a name such as 'input'"),
+        (Mlp(), 3, "a mix point is 3, but must be a name such as 'input'"),
         (
             torch.relu,
             "final",
