@@ -115,8 +115,10 @@ def test_an_output_without_a_tensor_is_refused(returned: Any) -> None:
             return self.fc(x)
 
     net, (x, _) = Model(), batch("mlp", 6)
-    lm.Capture(net, at="odd")
-    with pytest.raises(lm.InputError, match=r"^at mix point 'odd': there is no tensor "):
+    with (
+        lm.Capture(net, at="odd"),
+        pytest.raises(lm.InputError, match=r"^at mix point 'odd': there is no tensor "),
+    ):
         net(x)
 
 
