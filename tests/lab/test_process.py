@@ -45,6 +45,15 @@ def test_a_module_that_is_first_needed_by_a_command_is_named_too() -> None:
     )
 
 
+def test_a_module_that_runs_need_is_missed_before_they_begin(tmp_path: Path) -> None:
+    words = f"compare --data digits --train-size 60 --epochs 1 --out {tmp_path / 'study'}"
+    done = without("torchmetrics", *words.split())
+    assert done.returncode == 1
+    assert done.stderr == (
+        "layermix: the module 'torchmetrics' is not installed: run pip install 'layermix[lab]'\n"
+    )
+
+
 def test_importing_the_lab_without_its_libraries_says_what_installs_them() -> None:
     code = "import sys; sys.modules['rich'] = None; import layermix.lab"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
