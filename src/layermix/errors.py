@@ -6,8 +6,9 @@ that work that had begun could not go on (exit code 1).
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
+_LONG = 80  # characters beyond which a value is described instead of shown
 _SHORT = 5  # letters of a name up to which a few shared ones say nothing
 _FAR = 0.2  # less alike than the closest name by this much: not what was meant
 
@@ -24,7 +25,26 @@ class RunError(LayermixError, RuntimeError):
     """Work that had begun had to stop; the message says where, why and how to go on."""
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+def brief(value: object) -> str:
+    """Return a value as an error shows it: itself if it is short, or what it is.
+
+    Examples
+    --------
+    >>> brief(0.5), brief(list(range(100)))
+    ('0.5', 'a list of 100')
+    """
+    shape, name = getattr(value, "shape", None), type(value).__name__
+    if isinstance(shape, tuple) and shape:
+        dtype = str(getattr(value, "dtype", "")).removeprefix("torch.")
+        return f"a {dtype} {name} of shape {tuple(shape)}"
+    text = repr(value)
+    if len(text) <= _LONG and "\n" not in text:
+        return text
+    article = "an" if name[0].lower() in "aeiou" else "a"
+    return f"{article} {name}" + (f" of {len(value)}" if isinstance(value, Sized) else "")
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
     """Return the error for a name that does not exist, with the closest real ones.
 
     Parameters
@@ -36,14 +56,20 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     known
         Every name that exists.
     """
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
-    alike = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
-    close = [other for other, like in zip(close, alike, strict=True) if like > alike[0] - _FAR]
+    names, close = list(known), []
+    if isinstance(name, str):
+        close = _closest(name, names)
     if close:
         hint = "did you mean " + " or ".join(repr(n) for n in close) + "?"
     else:
         shown = ", ".join(repr(n) for n in names[:12])
         more = f", ... ({len(names)} in all)" if len(names) > 12 else ""
         hint = f"known are {shown}{more}"
-    return InputError(f"unknown {what} {name!r}: {hint}")
+    return InputError(f"unknown {what} {brief(name)}: {hint}")
+
+
+def _closest(name: str, names: list[str]) -> list[str]:
+    """Return the names that may have been meant."""
+    close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
+    alike = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
+    return [other for other, like in zip(close, alike, strict=True) if like > alike[0] - _FAR]

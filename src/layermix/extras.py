@@ -3,8 +3,17 @@
 The core needs torch and numpy alone; `layermix.lab` and the command line need more.
 """
 
+from importlib.util import find_spec
+
 _LAB = ("datasets", "huggingface_hub", "jinja2", "joblib", "markupsafe", "matplotlib", "PIL")
 _LAB += ("rich", "safetensors", "scipy", "sklearn", "threadpoolctl", "torchmetrics", "tyro")
+
+
+def require(*names: str) -> None:
+    """Raise a `ModuleNotFoundError` for a module that is not installed; none is imported."""
+    for name in names:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def missing_module(error: ModuleNotFoundError) -> str:

@@ -31,17 +31,17 @@ def test_a_copy_of_the_model_keeps_nothing(how: str) -> None:
 
 def test_a_model_whose_features_are_kept_can_be_copied_and_saved() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
-    lm.Capture(net, at=POINTS)
-    net(x)  # copying a tensor with a graph is an error of torch
-    assert hooks(copy.deepcopy(net)) == hooks(pickle.loads(pickle.dumps(net))) == 0
-    assert hooks(net) == 7
+    with lm.Capture(net, at=POINTS):
+        net(x)  # copying a tensor with a graph is an error of torch
+        assert hooks(copy.deepcopy(net)) == hooks(pickle.loads(pickle.dumps(net))) == 0
+        assert hooks(net) == 7
 
 
 def test_a_capture_adds_nothing_to_the_state_of_a_model() -> None:
     net = Mlp()
     names = [name for name, _ in net.named_modules()], list(net.state_dict())
-    lm.Capture(net, at=POINTS)
-    assert ([name for name, _ in net.named_modules()], list(net.state_dict())) == names
+    with lm.Capture(net, at=POINTS):
+        assert ([name for name, _ in net.named_modules()], list(net.state_dict())) == names
 
 
 def test_features_live_until_the_next_forward_begins() -> None:
@@ -87,3 +87,32 @@ def test_a_failed_capture_leaves_no_hook() -> None:
     with pytest.raises(lm.InputError, match=r"^unknown mix point 'blocks.2': did you mean"):
         lm.Capture(net, at=["final", "blocks.2"])
     assert hooks(net) == 0
+
+
+def test_hooks_go_when_the_capture_does() -> None:
+    net, capture = Mlp(), None
+    for _ in range(3):  # a cell of a notebook that is run again
+        capture = lm.Capture(net, at=POINTS)
+        assert hooks(net) == len(POINTS) + 2
+    del capture
+    gc.collect()
+    assert hooks(net) == 0
+
+
+def test_hooks_go_at_the_end_of_a_block() -> None:
+    net, (x, _) = Mlp(), batch("mlp", 6)
+    with lm.Capture(net, at="final") as capture:
+        net(x)
+        assert capture["final"].shape[0] == 6
+    assert hooks(net) == 0
+    with pytest.raises(lm.InputError, match=r"^nothing was captured at mix point 'final' yet"):
+        capture["final"]
+
+
+def test_a_capture_does_not_keep_its_model_alive() -> None:
+    net = Mlp()
+    net.capture = lm.Capture(net, at="final")
+    alive = weakref.ref(net)
+    del net
+    gc.collect()
+    assert alive() is None

@@ -115,8 +115,10 @@ def test_an_output_without_a_tensor_is_refused(returned: Any) -> None:
             return self.fc(x)
 
     net, (x, _) = Model(), batch("mlp", 6)
-    lm.Capture(net, at="odd")
-    with pytest.raises(lm.InputError, match=r"^at mix point 'odd': there is no tensor "):
+    with (
+        lm.Capture(net, at="odd"),
+        pytest.raises(lm.InputError, match=r"^at mix point 'odd': there is no tensor "),
+    ):
         net(x)
 
 
@@ -133,7 +135,7 @@ def test_a_point_the_capture_was_not_built_for_is_refused() -> None:
     [
         (Mlp(), [], "no mix point was given: name at least one, for example 'final'"),
         (Mlp(), "fnal", "unknown mix point 'fnal': did you mean 'final'?"),
-        (Mlp(), 3, "3 is a int, but a mix point is a name such as 'input'"),
+        (Mlp(), 3, "a mix point is 3, but must be a name such as 'input'"),
         (
             torch.relu,
             "final",

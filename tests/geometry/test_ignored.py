@@ -127,6 +127,17 @@ def test_known_examples_take_their_place_in_a_profile(form: str, most: int) -> N
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_profile_is_that_of_the_data_without_them(form: str) -> None:
+    x, y, known = examples()
+    found, expected = (
+        lm.profile(model(), FORMS[form](*data), ["input", "final"], progress=False)
+        for data in ((x, y), (x[known], y[known]))
+    )
+    for one, other in zip(found.layers, expected.layers, strict=True):
+        assert one.values == other.values
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_profile_tells_how_many_were_left_out(form: str) -> None:
     x, y, _ = examples()
     found = lm.profile(model(), FORMS[form](x, y), "final", quantities="snnl", progress=False)

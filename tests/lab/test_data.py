@@ -191,6 +191,15 @@ def test_an_unknown_data_set_gets_the_closest_name() -> None:
         load(DataConfig(data="digit"))
 
 
+def test_splits_that_share_memory_are_written(tmp_path: Path) -> None:
+    path, whole = tmp_path / "made.safetensors", make(60, 4)
+    half = Split(whole.images[::2], whole.labels[::2])
+    write_images(Images({"train": whole, "test": half}, tuple("abcd")), path)
+    data = load(DataConfig(data=str(path)))
+    assert data.test.images.equal(half.images)
+    assert data.test.labels.equal(half.labels)
+
+
 def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "deep/made.safetensors"
     images = Images({"train": make(60, 4), "test": make(20, 4)}, tuple("abcd"))

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 STUDY = "compare --data digits --net mlp --train-size 60 --epochs 100000 --watch 1 --workers 2"
-STUDY += " --variants none final --seeds 2"
+STUDY += " --variants none final --seeds 6"  # more runs than wait in the queue of the workers
 BLOCKED = """
 import runpy, sys
 sys.modules.update({name: None for name in sys.argv[1].split(",")})
@@ -44,6 +45,15 @@ def test_a_module_that_is_first_needed_by_a_command_is_named_too() -> None:
     )
 
 
+def test_a_module_that_runs_need_is_missed_before_they_begin(tmp_path: Path) -> None:
+    words = f"compare --data digits --train-size 60 --epochs 1 --out {tmp_path / 'study'}"
+    done = without("torchmetrics", *words.split())
+    assert done.returncode == 1
+    assert done.stderr == (
+        "layermix: the module 'torchmetrics' is not installed: run pip install 'layermix[lab]'\n"
+    )
+
+
 def test_importing_the_lab_without_its_libraries_says_what_installs_them() -> None:
     code = "import sys; sys.modules['rich'] = None; import layermix.lab"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -56,7 +66,10 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [os.killpg, os.kill])  # as a terminal does, and a supervisor
+def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(
+    stop: Callable[[int, int], None], tmp_path: Path
+) -> None:
     with (tmp_path / "out").open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "layermix", *STUDY.split(), "--out", str(tmp_path / "study")],
@@ -69,7 +82,7 @@ def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(tmp_path
         while len(list(tmp_path.glob("study/runs/.*/epochs.jsonl"))) < 2:
             assert process.poll() is None
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        stop(process.pid, signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130
     assert err == "layermix: stopped. What was finished is kept: the same command continues\n"

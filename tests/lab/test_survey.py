@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.cli import main
+from layermix.lab.console import PlainConsole
 from layermix.lab.survey import LIBRARIES, MIXED, Row, read_rows, summary, survey
 from layermix.lab.survey.examine import examine
+from layermix.lab.survey.libraries import Library
+from layermix.lab.survey.run import check_models
 
 FEW = [
     *("timm:resnet18", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"),
@@ -105,6 +108,17 @@ def test_unknown_libraries_and_models_are_refused_before_anything_is_built() -> 
         next(survey(["timm:resnet18", "tim"]))
     with pytest.raises(lm.InputError, match=r"^unknown model of timm 'resnet17': did you mean"):
         next(survey(["timm:resnet17"]))
+
+
+def test_names_of_models_are_shown_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(name: str, real: bool) -> tuple[nn.Module, Tensor]:
+        return Blocks(lambda net, x: net.block2(net.block1(x))), torch.randn(3, 4)
+
+    monkeypatch.setitem(LIBRARIES, "made", Library(lambda: ["net[/b]"], build))
+    check_models(["made:net[/b]"], None, PlainConsole(120))
+    assert "made: 1 of 1 models (100.0%) can be mixed" in capsys.readouterr().out
 
 
 def test_every_model_of_timm_has_a_row() -> None:

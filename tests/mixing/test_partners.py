@@ -67,6 +67,33 @@ def test_balanced_partners_are_of_every_class_equally_often() -> None:
     assert stats.chisquare(torch.bincount(drawn).numpy()).pvalue > 0.01
 
 
+UNKNOWN = torch.tensor([0, 0, -100, 1, -100, 1, 2, -100, 0])
+
+
+def test_an_example_of_an_unknown_class_is_no_partner_by_its_class() -> None:
+    known = UNKNOWN >= 0
+    for seed in range(50):
+        other = partner("other_class", seed, UNKNOWN)
+        assert (UNKNOWN[other][known] >= 0).all()
+        assert (UNKNOWN[other] != UNKNOWN)[known].all()
+        same = partner("same_class", seed, UNKNOWN)
+        assert (UNKNOWN[same] == UNKNOWN).all()
+        assert (same == torch.arange(9))[~known].all()
+        assert (UNKNOWN[partner("balanced", seed, UNKNOWN)] >= 0).all()
+
+
+def test_the_partner_of_an_example_of_an_unknown_class_is_any_example() -> None:
+    drawn = torch.stack([partner("other_class", seed, UNKNOWN) for seed in range(900)])
+    assert stats.chisquare(torch.bincount(drawn[:, 2], minlength=9).numpy()).pvalue > 0.01
+
+
+@pytest.mark.parametrize("way", ["other_class", "same_class", "balanced"])
+def test_a_batch_of_unknown_classes_has_partners_too(way: str) -> None:
+    found = partner(way, labels=torch.full((9,), -100))
+    assert found.min() >= 0
+    assert found.max() < 9
+
+
 def test_nearest_and_farthest_are_those_of_all_pairs() -> None:
     distances = torch.cdist(INPUTS.double(), INPUTS.double())
     far = distances.argmax(1)

@@ -238,3 +238,15 @@ def test_likelihood_and_accuracy_of_clean_and_mixed_examples_are_means_over_all(
         expected -= 0.25 * logs[row, own] + 0.75 * logs[row, other]
     torch.testing.assert_close(target.nll(logits), expected / 4)
     assert target.accuracy(logits) == pytest.approx((1 + 0.75) / 4)
+
+
+def test_the_likelihood_of_clean_and_mixed_examples_is_the_mean_over_the_known_labels() -> None:
+    labels, logits = torch.tensor([0, -100, 1]), torch.randn(6, 3).double()
+    partner, logs = torch.tensor([1, 2, 1]), logits.log_softmax(1)
+    plan = lm.Plan("input", torch.tensor([0.2, 0.6, 0.9], dtype=torch.float64), partner, "beside")
+    expected, count = -(logs[0, 0] + logs[2, 1]), 2.0
+    for row, (i, lam) in enumerate(zip(partner.tolist(), (0.2, 0.6, 0.9), strict=True)):
+        for label, weight in ((labels[row], lam), (labels[i], 1 - lam)):
+            if label >= 0:
+                expected, count = expected - weight * logs[3 + row, label], count + weight
+    torch.testing.assert_close(plan.target(labels).nll(logits), expected / count)

@@ -19,7 +19,7 @@ from torch import nn
 from layermix.attach.blocks import repeated_blocks
 from layermix.attach.head import has_head
 from layermix.attach.mixpoint import MixPoint, names_of
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 AUTO = "auto"
 GROUPS = ("random", "hidden", "last")
@@ -41,12 +41,13 @@ def resolve(
         When a word is one of several names or stands for no point of this model, or the points
         of ``"auto"`` are weighed before they are known.
     """
-    if at == AUTO and weights is not None:
+    auto = isinstance(at, str) and at == AUTO
+    if auto and weights is not None:
         raise InputError(
-            f"weights are {weights!r}, but at={AUTO!r} chooses the points itself: call reweigh "
-            "with a weight for each name in mixer.points"
+            f"weights are {brief(weights)}, but at={AUTO!r} chooses the points itself: call "
+            "reweigh with a weight for each name in mixer.points"
         )
-    if at == AUTO:
+    if auto:
         return candidates(model)
     names, modules = names_of(at), dict(model.named_modules())
     if len(names) == 1 and names[0] in GROUPS and names[0] not in modules:

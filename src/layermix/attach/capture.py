@@ -3,10 +3,12 @@
 Hooks as permanent as a mixer's keep the activations of the last forward pass with their graph.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from layermix.attach.batch import Batch
 from layermix.attach.mixpoint import MixPoint, names_of
@@ -16,7 +18,7 @@ from layermix.attach.site import as_module, find, unwrap
 from layermix.attach.tape import Slot, Tape, install
 from layermix.errors import InputError, unknown
 
-_OF_HOOKS = ("_sites", "_tape", "_slots", "_handles")
+_OF_HOOKS = ("_sites", "_tape", "_slots", "_unhook")
 
 
 class Capture:
@@ -24,7 +26,8 @@ class Capture:
 
     ``capture[name]`` is the tensor of the last forward pass of the model that ran in training mode
     with gradients on; ``dict(capture)`` has all of them. They live until the next such forward
-    begins, or until `clear`.
+    begins, or until `clear`. The hooks stay in the model until `remove`, the end of a ``with``
+    block, or until the capture is deleted.
 
     Build it before the first call of a compiled model: hooks that come later are ignored by torch.
     Hooks run in the order in which they were built: a capture built before a `Mixer` of the same
@@ -100,11 +103,13 @@ class Capture:
         self._slots = {name: Slot(name, self._tape) for name in self._sites}
         self._tape.slots = list(self._slots.values())
         # The tape starts before, and stops after, the hooks of sites at the model itself.
-        self._handles = [
+        handles = [
             register_before(inner, self._tape.begin, with_kwargs=False),
             *(install(site, self._slots[name]) for name, site in self._sites.items()),
             register_after(inner, self._tape.end, always_call=True),
         ]
+        self._unhook = weakref.finalize(self, _remove, handles)
+        self._unhook.atexit = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,7 +161,17 @@ class Capture:
         self._tape.clear()
 
     def remove(self) -> None:
-        """Take the hooks out of the model, and forget all features."""
-        for handle in self._handles:
-            handle.remove()
+        """Remove the hooks from the model, and forget all features."""
+        self._unhook()
         self.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def _remove(handles: Iterable[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from torch import Tensor, nn
 
 from layermix.attach.channels import Channels
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 _NO_BLOCKS = """
 Nothing in this model repeats (siblings of one kind, each of two layers or more), so no hidden
@@ -81,12 +83,14 @@ def names_of(at: str | MixPoint | Iterable[str | MixPoint]) -> tuple[str, ...]:
     """
     if isinstance(at, Points):
         return tuple(at.names)
-    several = [at] if isinstance(at, str | MixPoint) or not isinstance(at, Iterable) else list(at)
+    several: list[Any] = [at]
+    if isinstance(at, Iterable) and not isinstance(at, str | MixPoint | nn.Module | Tensor):
+        several = list(at)
     for one in several:
         if not isinstance(one, str | MixPoint):
             raise InputError(
-                f"{one!r} is a {type(one).__name__}, but a mix point is a name such as 'input', "
-                "'final', 'logits' or a module's path, or a row of layermix.points(model, x)"
+                f"a mix point is {brief(one)}, but must be a name such as 'input', 'final', "
+                "'logits' or a module's path, or a row of layermix.points(model, x)"
             )
     return tuple(one.name if isinstance(one, MixPoint) else one for one in several)
 

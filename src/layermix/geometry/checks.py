@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 
 def check_features(features: Tensor, labels: Tensor) -> None:
@@ -57,7 +57,10 @@ def check_temperature(temperature: Tensor | float | None) -> float | None:
     """Return a temperature as a number; refuse one that is not finite and above 0."""
     if temperature is None:
         return None
-    value = float(temperature)
+    try:
+        value = float(temperature)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise InputError(f"the temperature is {value!r}, but must be finite and > 0")
+        raise InputError(f"the temperature is {brief(temperature)}, but must be finite and > 0")
     return value

@@ -27,7 +27,7 @@ from layermix.attach.batch import Batch, call, edit_batch
 from layermix.attach.mixpoint import names_of
 from layermix.attach.observe import silent
 from layermix.attach.structure import main_tensor
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.geometry.intrusion import derangement
 from layermix.mixing import MixedTarget, Plan, interpolate
 
@@ -97,7 +97,7 @@ def interpolation_gap(
         For ratios outside [0, 1] or none, fewer than two examples, or logits of another shape.
     """
     if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
-        raise InputError(f"ratios are {ratios!r}, but must be one or more numbers in [0, 1]")
+        raise InputError(f"ratios are {brief(ratios)}, but must be one or more numbers in [0, 1]")
     if len(labels) < 2 or (batch_size is not None and batch_size < 2):
         raise InputError(
             f"{len(labels)} examples in batches of {batch_size} cannot be mixed with one another: "

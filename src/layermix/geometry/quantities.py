@@ -39,9 +39,10 @@ def choose(names: str | Iterable[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(QUANTITIES)
-    wanted = [names] if isinstance(names, str) else list(names)
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    wanted = list(names) if several else [names]
     for name in wanted:
-        if name not in QUANTITIES:
+        if not isinstance(name, str) or name not in QUANTITIES:
             raise unknown("quantity", name, QUANTITIES)
     if not wanted:
         raise InputError("quantities is empty: name one or more, or leave it out")

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from layermix.errors import InputError, RunError
+from layermix.extras import require
 from layermix.lab.console import tell
 from layermix.lab.progress import StudyView, study_text
 from layermix.lab.run import load_once
@@ -35,9 +36,12 @@ def compare(
     ------
     InputError
         When the folder belongs to another study, or workers < 1.
+    ModuleNotFoundError
+        When a module is missing that the runs need.
     RunError
         When runs failed or a worker was killed; what was finished stays on disk.
     """
+    require("torchmetrics")  # which a run imports after its training
     if workers is None:
         workers = default_workers(config.recipe.device)
     if workers < 1:

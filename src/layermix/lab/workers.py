@@ -45,9 +45,9 @@ def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | N
         )
         for cell in missing
     )
-    parallel = joblib.Parallel(
-        n_jobs=min(workers, len(missing)), return_as="generator_unordered", pre_dispatch="all"
-    )
+    # One run for each worker: loky's thread fails when a stop drops runs that it has yet to send.
+    count = min(workers, len(missing))
+    parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch=count)
     try:
         with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
             with _ignored_interrupts():

@@ -7,7 +7,7 @@ is told where it was written and not in the middle of a training.
 import math
 import numbers
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 
 def is_number(value: object) -> bool:
@@ -65,4 +65,4 @@ def require(of: object, name: str, good: bool, rule: str) -> None:
     """Refuse a setting unless it is good; `rule` says what it must be."""
     if not good:
         value = getattr(of, name)
-        raise InputError(f"{name} of {type(of).__name__} is {value!r}, but must be {rule}")
+        raise InputError(f"{name} of {type(of).__name__} is {brief(value)}, but must be {rule}")

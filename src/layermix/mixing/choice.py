@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule
 
@@ -111,7 +111,7 @@ class Choice:
         left = {point: w for point, w in self.weights.items() if point not in reasons}
         total = sum(left.values())
         if not total:
-            told = "; ".join(f"{point!r}: {reason}" for point, reason in reasons.items())
+            told = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
             raise InputError(
                 f"no mix point with a weight above 0 is left, for these cannot be mixed: {told}. "
                 "layermix.points(model, x, all=True) lists all points of the model"
@@ -161,7 +161,7 @@ class Choice:
             raise unknown("mix point of this mixer", point, self.points)
         if not _is_weight(weight):
             raise InputError(
-                f"the weight of {point!r} is {weight!r}, but must be a finite number >= 0"
+                f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number >= 0"
             )
 
 
@@ -184,7 +184,7 @@ def _normalised(weights: object, count: int) -> list[float]:
     given = list(given) if isinstance(given, Iterable) else [given]
     if not (len(given) == count and all(map(_is_weight, given)) and 0 < sum(given) < math.inf):
         raise InputError(
-            f"weights are {given!r}, but {count} mix points need {count} numbers >= 0, "
+            f"weights are {brief(given)}, but {count} mix points need {count} numbers >= 0, "
             "not all of them 0"
         )
     return [float(w / sum(given)) for w in given]

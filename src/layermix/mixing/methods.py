@@ -148,6 +148,8 @@ def method(spec: str) -> Method:
     >>> method("multimix@logits:k=4").blend
     Many(k=4, low=0.5, high=2.0, dense=False)
     """
+    if not isinstance(spec, str):
+        raise unknown("method", spec, [*METHODS, *BLENDS])
     head, _, tail = spec.partition(":")
     name, _, at = head.partition("@")
     if name not in METHODS and name not in BLENDS:

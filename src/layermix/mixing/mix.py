@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.blends import interpolate
 from layermix.mixing.plan import Plan
 
@@ -37,6 +37,8 @@ def mix(x: Tensor, plan: Plan, channels: int = 1) -> Tensor:
         When `x` is not floating point (token ids, uint8 images), has another batch size than the
         plan or a shape that the blend cannot mix, or the plan names an unknown blend.
     """
+    if not isinstance(plan, Plan):
+        raise InputError(f"the plan is {brief(plan)}, but must be drawn: mixer.draw(len(x))")
     blended = plan.carry_out(x, channels)
     plan.note(plan.point, blended)
     return blended.values

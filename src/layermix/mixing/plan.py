@@ -7,7 +7,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError, RunError, brief
 from layermix.mixing.blends import Beside, Blend, Blended, find_blend
 from layermix.mixing.blends.blend import whole
 from layermix.mixing.blends.pairs import Pairs
@@ -80,6 +80,9 @@ class Plan:
     ready: InitVar[Pairs | None] = None
 
     def __post_init__(self, ready: Pairs | None) -> None:
+        for name, value in (("ratio", self.ratio), ("partner", self.partner)):
+            if not isinstance(value, Tensor):
+                raise InputError(f"{name} is {brief(value)}, but must be a tensor")
         object.__setattr__(self, "how", find_blend(self.blend))
         if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
             raise InputError(
@@ -218,7 +221,9 @@ class Plan:
         return replace(self, ratio=pairs.ratio, partner=pairs.partner, draws=draws, ready=pairs)
 
     def check(self, x: Tensor) -> None:
-        """Raise an `InputError` for a tensor that this plan cannot mix."""
+        """Raise an `InputError` for what this plan cannot mix."""
+        if not isinstance(x, Tensor):
+            raise InputError(f"cannot mix {brief(x)}: give a tensor, torch.as_tensor(x)")
         if not x.is_floating_point():
             raise InputError(
                 f"cannot mix a tensor of dtype {x.dtype} and shape {tuple(x.shape)}: mixing needs "

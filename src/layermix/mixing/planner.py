@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.ahead import Ahead, Drawn, plans_of
 from layermix.mixing.blends import Blend, find_blend
+from layermix.mixing.checks import is_whole
 from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
@@ -96,7 +97,7 @@ class Planner:
         self.pairing = find_pairing(partner)
         if ranks != 1 and self.pairing.needs:
             raise InputError(
-                f"partner {partner!r} looks at the {self.pairing.needs} of one process, so it "
+                f"partner {brief(partner)} looks at the {self.pairing.needs} of one process, so it "
                 "cannot go across ranks: use 'permutation' or 'derangement'"
             )
         law = {"alpha": alpha, "ratio": ratio, "per": per}
@@ -104,6 +105,8 @@ class Planner:
         refuse_ignored(self._blend, {**law, **pairs})
         changing = by_epoch(**law, probability=probability, weights=weights)
         self._reminder = EpochReminder(changing) if changing else None
+        if remix is not None and not isinstance(remix, Remix):
+            raise InputError(f"remix is {brief(remix)}, but must be layermix.mixing.Remix(counts)")
         self._probability, self._remix = probability, remix
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
@@ -155,6 +158,10 @@ class Planner:
             batch follows the last one of an epoch, at the latest after 10 steps.
         """
         rank, ranks = self._streams.locate()
+        if not is_whole(batch_size):
+            raise InputError(
+                f"batch_size is {brief(batch_size)}, but must be the number of examples, len(x)"
+            )
         if ranks > 1 and ranks == place()[1]:
             check_even(batch_size)
         if batch_size < 1:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
 from layermix.mixing.streams import Streams
@@ -40,7 +40,7 @@ class Beta:
     def __post_init__(self) -> None:
         if not (is_number(self.alpha) and math.isfinite(self.alpha) and self.alpha > 0):
             raise InputError(
-                f"alpha is {self.alpha!r}, but Beta(alpha, alpha) needs a finite alpha > 0: "
+                f"alpha is {brief(self.alpha)}, but Beta(alpha, alpha) needs a finite alpha > 0: "
                 "use 1.0 for uniform ratios, or leave mixing out for none"
             )
 
@@ -57,7 +57,7 @@ class Fixed:
 
     def __post_init__(self) -> None:
         if not (is_number(self.value) and 0 <= self.value <= 1):
-            raise InputError(f"the ratio is {self.value!r}, but it must be a number in [0, 1]")
+            raise InputError(f"the ratio is {brief(self.value)}, but it must be a number in [0, 1]")
 
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Return the value `size` times, float64; nothing is drawn."""
@@ -88,10 +88,10 @@ class Amount:
         ratio: float | Literal["uniform"] | None,
         per: Per,
     ) -> None:
-        if per not in get_args(Per):
+        if not isinstance(per, str) or per not in get_args(Per):
             raise unknown("value of per", per, get_args(Per))
         if ratio is not None and alpha is not None:
-            raise InputError(f"give alpha ({alpha!r}) or ratio ({ratio!r}), not both")
+            raise InputError(f"give alpha ({brief(alpha)}) or ratio ({brief(ratio)}), not both")
         self._alpha, self._ratio = alpha, ratio
         self._scheduled = isinstance(alpha, Schedule)
         self.per: Per = per
@@ -122,9 +122,9 @@ class Amount:
         return self._law(point, clock) if self._scheduled else self._laws[point]
 
     def _law(self, point: str, clock: Clock) -> RatioLaw:
-        if self._ratio == "uniform":
-            return Beta(1.0)
         if isinstance(self._ratio, str):
+            if self._ratio == "uniform":
+                return Beta(1.0)
             raise unknown("ratio", self._ratio, ["uniform"])
         if self._ratio is not None:
             return Fixed(self._ratio)

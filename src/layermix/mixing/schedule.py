@@ -11,7 +11,7 @@ import numbers
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 
 Unit = Literal["step", "epoch"]
 Value = float | tuple[float, ...]
@@ -172,7 +172,7 @@ def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
     value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
-    raise InputError(f"{what} is {value!r}, but must be a number, or a schedule of numbers")
+    raise InputError(f"{what} is {brief(value)}, but must be a number, or a schedule of numbers")
 
 
 def _between(first: float, last: float, way: float) -> float:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.blends import Blend, Many
 from layermix.mixing.partners import Permutation
 
@@ -42,7 +42,9 @@ def refuse_ignored(blend: Blend, settings: Mapping[str, Any]) -> None:
     """
     if not isinstance(blend, Many):
         return
-    given = [f"{name}={value!r}" for name, value in settings.items() if value != DEFAULTS[name]]
+    given = [
+        f"{name}={brief(value)}" for name, value in settings.items() if value != DEFAULTS[name]
+    ]
     if given:
         told = ", ".join(given).replace("ranks=None", "across=True")
         raise InputError(

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
 from layermix.mixing.ranks import place
 
@@ -122,6 +122,6 @@ def seed_of(seed: int | np.random.Generator) -> int:
     if is_whole(seed) and seed >= 0:
         return int(seed)
     raise InputError(
-        f"the seed is {seed!r}, but must be a whole number >= 0, or a numpy generator from which "
-        "one is taken: seed=0, or seed=numpy.random.default_rng()"
+        f"the seed is {brief(seed)}, but must be a whole number >= 0, or a numpy generator from "
+        "which one is taken: seed=0, or seed=numpy.random.default_rng()"
     )

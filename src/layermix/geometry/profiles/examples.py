@@ -73,8 +73,8 @@ def collect(
     rng = np.random.default_rng(seed)
     if isinstance(data, Mapping) or _is_pair(data) or _are_arrays(data):
         x, labels = split(data)
-        order = torch.from_numpy(rng.permutation(len(labels)))
-        order = order[labels.cpu()[order] != ignore_index]
+        known = (labels.cpu() != ignore_index).nonzero().flatten()
+        order = known[torch.from_numpy(rng.permutation(len(known)))]
         found = _part(x, labels, order[:most])
         found = found._replace(seen=len(order), ignored=len(labels) - len(order))
         _check_any(len(order), found.ignored)
@@ -135,7 +135,8 @@ def _chosen(
 ) -> Examples:
     kept: list[tuple[Batch, Tensor]] = []
     ignored = 0
-    for index in rng.permutation(len(data)).tolist():
+    whole = len(data) <= most
+    for index in range(len(data)) if whole else rng.permutation(len(data)).tolist():
         if len(kept) == most:
             break
         one = _single(data[index])
@@ -144,6 +145,8 @@ def _chosen(
         else:
             kept.append(one)
     _check_any(len(kept), ignored)
+    if whole:  # as if there were no ignored ones
+        kept = [kept[index] for index in rng.permutation(len(kept))]
     return Examples(*stacked(kept, padding), len(data) - ignored, ignored)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from layermix.attach import MixPoint
 from layermix.attach.batch import first
 from layermix.attach.site import as_module, device_of, unwrap
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.geometry.checks import not_finite
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
 from layermix.geometry.layer import Layer
@@ -141,7 +141,9 @@ def _check(**settings: tuple[int, int]) -> None:
     """Refuse a setting that is no whole number, or below its least."""
     for name, (value, least) in settings.items():
         if not isinstance(value, int) or value < least:
-            raise InputError(f"{name} is {value!r}, but must be a whole number, {least} or more")
+            raise InputError(
+                f"{name} is {brief(value)}, but must be a whole number, {least} or more"
+            )
 
 
 def _gaps(

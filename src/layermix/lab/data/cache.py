@@ -68,7 +68,9 @@ def write_images(images: Images, path: Path | str) -> None:
         raise InputError(f"there are the splits {sorted(images.splits)}, and 'train' is missing")
     tensors = {}
     for name, split in images.splits.items():
-        tensors |= {f"{name}.images": split.images, f"{name}.labels": split.labels}
+        # Copies, since safetensors refuses tensors that share memory.
+        tensors[f"{name}.images"] = split.images.contiguous().clone()
+        tensors[f"{name}.labels"] = split.labels.clone()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
     save_file(tensors, unfinished, {"classes": json.dumps(images.classes)})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from layermix.errors import InputError, unknown
 from layermix.lab.console import say
@@ -78,10 +79,10 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
     if out and out.suffix != ".csv":
         raise InputError(f"the table is {out}, but its name must end in .csv")
     rows: dict[tuple[str, str], Row] = {}
-    with console.status("checking ...") as status:
+    with console.status(Text("checking ...")) as status:
         for row in survey(what, out):
             rows[row.library, row.model] = row
-            status.update(f"{len(rows):,} models, now after {row.library}:{row.model}")
+            status.update(Text(f"{len(rows):,} models, now after {row.library}:{row.model}"))
     say(console, summary(rows.values()))
     if out:
         say(console, f"Table: {out}")

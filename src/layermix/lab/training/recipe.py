@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 
 @dataclass(frozen=True)
@@ -141,4 +141,4 @@ def pick_device(name: str) -> torch.device:
 
 def _require(good: bool, name: str, value: object, rule: str) -> None:
     if not good:
-        raise InputError(f"{name} is {value!r}, but {rule}")
+        raise InputError(f"{name} is {brief(value)}, but {rule}")

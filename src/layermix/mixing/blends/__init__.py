@@ -3,7 +3,7 @@
 A new blend is a file and a line in `BLENDS`; the mixer, the command line and the tests take it up.
 """
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends.aligned import Aligned
 from layermix.mixing.blends.beside import Beside
 from layermix.mixing.blends.blend import Blend, Blended
@@ -68,7 +68,7 @@ def find_blend(blend: str | Blend) -> Blend:
         return blend
     if not isinstance(blend, str):
         raise InputError(
-            f"the blend is {blend!r}, but must be the name of one ({', '.join(BLENDS)}) or a "
+            f"the blend is {brief(blend)}, but must be the name of one ({', '.join(BLENDS)}) or a "
             "blend such as layermix.mixing.Cut()"
         )
     if blend not in BLENDS:

@@ -3,7 +3,7 @@
 A new way is a class and a line in `PARTNERS`; the mixer, the command line and the tests take it up.
 """
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.mixing.partners.anyone import Derangement, Permutation
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
 from layermix.mixing.partners.by_distance import Farthest, LabelKernel, Nearest, Transport
@@ -49,7 +49,7 @@ def find_pairing(partner: str | Pairing) -> Pairing:
         return partner
     if not isinstance(partner, str):
         raise InputError(
-            f"partner is {partner!r}, but must be the name of a way to choose partners "
+            f"partner is {brief(partner)}, but must be the name of a way to choose partners "
             f"({', '.join(PARTNERS)}) or one such as layermix.mixing.Nearest(k=4)"
         )
     if partner not in PARTNERS:

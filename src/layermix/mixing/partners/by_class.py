@@ -5,6 +5,9 @@ augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Gal
 González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
 from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced
 example; a mixer's from Beta(alpha, alpha) is that of the own one. They agree at alpha = 1.
+
+Negative labels, such as -100, are those of unknown classes: such an example is no partner by its
+class. Its own partner is any example, of the same class itself.
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,8 @@ class OtherClass(Pairing):
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         labels = classes_of(seen)
-        return _among(rng, labels[:, None] != labels)
+        known = labels >= 0
+        return _among(rng, (labels[:, None] != labels) & known & known[:, None])
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class SameClass(Pairing):
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         labels = classes_of(seen)
-        allowed = labels[:, None] == labels
-        np.fill_diagonal(allowed, allowed.sum(1) == 1)
+        allowed = (labels[:, None] == labels) & (labels >= 0)
+        np.fill_diagonal(allowed, allowed.sum(1) <= 1)
         return _among(rng, allowed)
 
 
@@ -49,8 +53,11 @@ class Balanced(Pairing):
 
     def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        _, place, counts = np.unique(classes_of(seen), return_inverse=True, return_counts=True)
-        share = 1 / counts[place]
+        labels = classes_of(seen)
+        _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        share = (labels >= 0) / counts[place]
+        if not share.any():
+            return rng.integers(size, size=size)
         return rng.choice(size, size=size, p=share / share.sum())
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing.targets.criteria import Criterion
-from layermix.mixing.targets.entropy import CrossEntropy
+from layermix.mixing.targets.entropy import CrossEntropy, joined
+from layermix.mixing.targets.mixed import MixedTarget
 from layermix.mixing.targets.target import Target, logits_of
 
 
@@ -30,8 +31,8 @@ class BesideTarget(Target):
         Weight of their loss.
     """
 
-    first: Target
-    second: Target
+    first: MixedTarget
+    second: MixedTarget
     eta: float
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
@@ -41,11 +42,13 @@ class BesideTarget(Target):
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
         """Return the negative log-likelihood in nats over both halves; shape ().
 
-        The mean of both, without `eta`, unsmoothed and without gradient.
+        The mean over all labels that are not ignored, without `eta`, unsmoothed and without
+        gradient.
         """
-        clean, mixed = _halves(output)
-        first = self.first.nll(clean, ignore_index=ignore_index)
-        return (first + self.second.nll(mixed, ignore_index=ignore_index)) / 2
+        how, halves = CrossEntropy(ignore_index=ignore_index), (self.first, self.second)
+        with torch.no_grad():
+            both = zip(halves, _halves(output), strict=True)
+            return joined([half.parts(how, logits) for half, logits in both]).mean()
 
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
         clean, mixed = _halves(logits)

@@ -8,6 +8,7 @@ returned. Label smoothing is linear in the target and so commutes with mixing.
 Shapes: B batch, N mixes, C classes, `...` positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -25,6 +26,10 @@ class Parts(NamedTuple):
     loss: Tensor
     norm: Tensor | None
 
+    def norms(self) -> Tensor:
+        """Return the norm of each label, (B, ...)."""
+        return torch.ones_like(self.loss) if self.norm is None else self.norm
+
     def mean(self) -> Tensor:
         """Return the sum of the losses over that of the norms, (), in float32 at least.
 
@@ -34,6 +39,14 @@ class Parts(NamedTuple):
         if self.norm is None:
             return self.loss.mean(dtype=dtype)
         return self.loss.sum(dtype=dtype) / self.norm.sum(dtype=dtype)
+
+
+def joined(several: Sequence[Parts]) -> Parts:
+    """Return the parts of several batches as those of one, flat."""
+    losses = torch.cat([part.loss.flatten() for part in several])
+    if all(part.norm is None for part in several):
+        return Parts(losses, None)
+    return Parts(losses, torch.cat([part.norms().flatten() for part in several]))
 
 
 @dataclass(frozen=True)

@@ -135,10 +135,14 @@ class MixedTarget(Target):
             return self._of_criterion(how, logits, weights)
         if weights is None and (mean := self._of_means(how, logits)) is not None:
             return mean
+        return self.parts(how, logits, weights).mean()
+
+    def parts(self, how: CrossEntropy, logits: Tensor, weights: Weights = None) -> Parts:
+        """Return loss and norm of each label of the batch, before they are averaged."""
         both = self._counted(logits, weights)
         first, second = (self._parts(how, logits, labels) for labels in both)
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
-        return Parts(losses, self._norm(first, second)).mean()
+        return Parts(losses, self._norm(first, second))
 
     def _of_criterion(self, how: Criterion, logits: Tensor, weights: Weights) -> Tensor:
         """Return the mean of a criterion over both labels."""
@@ -174,12 +178,7 @@ class MixedTarget(Target):
         """Return the norms of both labels, weighted by the ratio."""
         if first.norm is None and second.norm is None:
             return None
-        own, other = (
-            (torch.ones_like(part.loss) if part.norm is None else part.norm).to(
-                wide(part.loss.dtype)
-            )
-            for part in (first, second)
-        )
+        own, other = (part.norms().to(wide(part.loss.dtype)) for part in (first, second))
         # In this form equal weights, 1 without class weights, stay what they are to the digit.
         return other + like(self.ratio, own).to(own.dtype) * (own - other)
 

@@ -10,12 +10,13 @@ the mix takes the rare label whole. Of n_i and n_j examples of both classes, lam
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing import checks
 from layermix.mixing.checks import is_number
 
@@ -39,11 +40,12 @@ class Remix:
     tau: float = 0.5
 
     def __post_init__(self) -> None:
-        counts = tuple(getattr(self.counts, "tolist", lambda: self.counts)())
+        given = getattr(self.counts, "tolist", lambda: self.counts)()
+        counts = tuple(given) if isinstance(given, Iterable) else ()
         if not counts or not all(is_number(n) and 0 <= n < math.inf for n in counts):
             raise InputError(
-                f"counts are {self.counts}, but Remix needs the number of training examples of "
-                "each class: torch.bincount(labels).tolist()"
+                f"counts are {brief(self.counts)}, but Remix needs the number of training examples "
+                "of each class: torch.bincount(labels).tolist()"
             )
         object.__setattr__(self, "counts", counts)
         checks.at_least(self, "kappa", 1)

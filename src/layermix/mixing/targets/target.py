@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
 from layermix.mixing.targets.criteria import Criterion, in_parts
 from layermix.mixing.targets.entropy import CrossEntropy
@@ -110,7 +110,7 @@ class Target(ABC):
                 f"{tuple(logits.shape)}: compare (output > 0) with the labels instead"
             )
         if not is_whole(k) or k < 1:
-            raise InputError(f"k is {k!r}, but must be a whole number >= 1")
+            raise InputError(f"k is {brief(k)}, but must be a whole number >= 1")
         found, total = self._found(logits, k, ignore_index)
         return (found / total).to(wide(logits.dtype))
 
@@ -207,6 +207,8 @@ def _heard(
             f"{changed[0]} is a setting of the default loss, but a criterion was given: build the "
             "criterion with it"
         )
+    if not callable(criterion):
+        raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
     return in_parts(criterion, logits) or criterion
 
 

@@ -1,0 +1,90 @@
+"""Errors show a wrong argument if it is short, and say what it is otherwise."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import layermix as lm
+from layermix.errors import brief, unknown
+
+X, Y = torch.randn(16, 3, 8, 8), torch.randint(3, (16,))
+NET = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 3))
+PLAN = lm.Plan("input", torch.tensor(0.3), torch.arange(16))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.5, "0.5"),
+        ("layer1", "'layer1'"),
+        ([1, 2], "[1, 2]"),
+        (torch.tensor(2.0), "tensor(2.)"),
+        (X, "a float32 Tensor of shape (16, 3, 8, 8)"),
+        (np.zeros(3), "a float64 ndarray of shape (3,)"),
+        (NET, "a Sequential of 4"),
+        (
+            nn.Bilinear(2, 3, 4),
+            "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=True)",
+        ),
+        (list(range(100)), "a list of 100"),
+    ],
+)
+def test_a_value_is_shown_or_described(value: object, shown: str) -> None:
+    assert brief(value) == shown
+
+
+def test_what_is_no_name_has_no_close_one() -> None:
+    assert str(unknown("blend", X, ["cut"])) == (
+        "unknown blend a float32 Tensor of shape (16, 3, 8, 8): known are 'cut'"
+    )
+
+
+WRONG = [X, X.numpy(), NET, nn.ModuleDict({"a": NET}), list(range(1000))]
+USES: list[Callable[[Any], Any]] = [
+    lambda v: lm.Mixer(NET, at=v),
+    lambda v: lm.Mixer(NET, at=[v]),
+    lambda v: lm.Mixer(NET, alpha=v),
+    lambda v: lm.Mixer(NET, ratio=v),
+    lambda v: lm.Mixer(NET, alpha=v, ratio=v),
+    lambda v: lm.Mixer(NET, per=v),
+    lambda v: lm.Mixer(NET, blend=v),
+    lambda v: lm.Mixer(NET, partner=v),
+    lambda v: lm.Mixer(NET, probability=v),
+    lambda v: lm.Mixer(NET, remix=v),
+    lambda v: lm.Mixer(NET, seed=v),
+    lambda v: lm.Mixer(NET, at=["input", "final"], weights=[v, 1.0]),
+    lambda v: lm.Mixer(NET).draw(v),
+    lambda v: lm.method(v),
+    lambda v: lm.mixing.Noisy(v),
+    lambda v: lm.mixing.Remix([v]),
+    lambda v: lm.mix(X, v),
+    lambda v: lm.Plan("input", v, Y),
+    lambda v: PLAN.target(Y).loss(torch.randn(16, 3), [v]),
+    lambda v: PLAN.target(Y).accuracy(torch.randn(16, 3), k=v),
+    lambda v: lm.Capture(NET, v),
+    lambda v: lm.profile(NET, (X, Y), v),
+    lambda v: lm.profile(NET, (X, Y), quantities=v),
+    lambda v: lm.profile(NET, (X, Y), examples=v),
+    lambda v: lm.profile(NET, (X, Y), seed=v),
+    lambda v: lm.snnl(X, Y, temperature=v),
+    lambda v: lm.SoftNearestNeighborLoss(v),
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_wrong_argument_makes_a_short_error(use: Callable[[Any], Any]) -> None:
+    for value in WRONG:
+        with pytest.raises(lm.InputError) as error:
+            use(value)
+        assert len(str(error.value)) < 300
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("x", [X.numpy(), NET, 3])
+def test_what_is_no_tensor_cannot_be_mixed(x: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^cannot mix .*: give a tensor, torch"):
+        lm.mix(x, PLAN)
