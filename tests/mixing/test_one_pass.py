@@ -243,7 +243,7 @@ from layermix.mixing.blends.kernel import mix_rows
 
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for n in (1, 5, 100, 3000):
-        for ratio in (torch.tensor(0.3), torch.rand(7), torch.rand(1).double(), torch.rand(7).double()):
+        for ratio in (torch.tensor(0.3), torch.rand(7), *torch.rand(8).double().split([1, 7])):
             for back in (False, True):
                 x, partner = torch.randn(7, n).to(dtype), torch.randperm(7)
                 rest = (1 - ratio)[partner] if back and ratio.numel() > 1 else 1 - ratio

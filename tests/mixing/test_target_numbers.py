@@ -229,6 +229,7 @@ def test_a_planner_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
     plan = Planner(["input"], ratio=0.3, per=per, seed=1).draw(6)
     assert_exact(lm.mix(x, plan), 0.3 * x + 0.7 * x[plan.partner])
     assert_exact(plan.target(numbers).dense(), 0.3 * numbers + 0.7 * numbers[plan.partner])
+    assert_exact(lm.MixLayer()(x, x.flip(0), 0.3), 0.3 * x + 0.7 * x.flip(0))
 
 
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "resize", "salient"])

@@ -47,7 +47,7 @@ def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | N
     )
     # One run for each worker: loky's thread fails when a stop drops runs that it has yet to send.
     count = min(workers, len(missing))
-    parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch=count)
+    parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch="n_jobs")
     try:
         with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
             with _ignored_interrupts():

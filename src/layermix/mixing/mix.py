@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
 from layermix.mixing.blends import interpolate
+from layermix.mixing.device import precise
 from layermix.mixing.plan import Plan
 
 
@@ -62,4 +63,5 @@ class MixLayer(nn.Module):
                 f"x1 and x2 must have the same shape, but have {tuple(x1.shape)} and "
                 f"{tuple(x2.shape)}"
             )
-        return interpolate(x1, x2, torch.as_tensor(ratio, device=x1.device))
+        dtype = None if isinstance(ratio, Tensor) else precise(x1.device)
+        return interpolate(x1, x2, torch.as_tensor(ratio, dtype=dtype, device=x1.device))

@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError, brief
+from layermix.mixing import settings
 from layermix.mixing.ahead import Ahead, Drawn, plans_of
 from layermix.mixing.blends import Blend, find_blend
-from layermix.mixing.checks import is_whole
 from layermix.mixing.choice import Choice, Weights
 from layermix.mixing.partners import Pairing, find_pairing
 from layermix.mixing.plan import Plan
 from layermix.mixing.ranks import check_even, place
 from layermix.mixing.ratio import Amount, Per
-from layermix.mixing.schedule import Clock, Schedule, ends_of, number_of
-from layermix.mixing.settings import EpochReminder, by_epoch, refuse_ignored
+from layermix.mixing.schedule import Clock, Schedule, ends_of
 from layermix.mixing.streams import Streams, seed_of
 from layermix.mixing.targets import Remix
 
@@ -102,16 +101,15 @@ class Planner:
             )
         law = {"alpha": alpha, "ratio": ratio, "per": per}
         pairs = {"partner": self.pairing, "remix": remix, "ranks": ranks}
-        refuse_ignored(self._blend, {**law, **pairs})
-        changing = by_epoch(**law, probability=probability, weights=weights)
-        self._reminder = EpochReminder(changing) if changing else None
-        if remix is not None and not isinstance(remix, Remix):
-            raise InputError(f"remix is {brief(remix)}, but must be layermix.mixing.Remix(counts)")
+        settings.refuse_ignored(self._blend, {**law, **pairs})
+        changing = settings.by_epoch(**law, probability=probability, weights=weights)
+        self._reminder = settings.EpochReminder(changing) if changing else None
+        settings.check_remix(remix)
         self._probability, self._remix = probability, remix
         self._streams = Streams(seed, rank, ranks)
         self.clock = Clock()
         for end in ends_of(probability):
-            self._chance(end, self.clock)
+            settings.chance(end, self.clock)
         scheduled = any(isinstance(each, Schedule) for each in (alpha, probability, weights))
         free = not (scheduled or self.pairing.needs or self._blend.grows)
         self._ahead = Ahead() if free else None
@@ -158,10 +156,7 @@ class Planner:
             batch follows the last one of an epoch, at the latest after 10 steps.
         """
         rank, ranks = self._streams.locate()
-        if not is_whole(batch_size):
-            raise InputError(
-                f"batch_size is {brief(batch_size)}, but must be the number of examples, len(x)"
-            )
+        settings.check_size(batch_size)
         if ranks > 1 and ranks == place()[1]:
             check_even(batch_size)
         if batch_size < 1:
@@ -190,7 +185,7 @@ class Planner:
     def _drawn(self, clock: Clock, size: int, of_batch: Mapping[str, Any]) -> Drawn:
         """Draw what the plan of a step is made of."""
         streams, step = self._streams, clock.step
-        chance = self._chance(self._probability, clock)
+        chance = settings.chance(self._probability, clock)
         mixed = chance == 1 or streams.of("when", step).random() < chance
         several = len(self.choice.points) > 1
         point = self.choice.draw(streams.of("point", step) if several else None, clock)
@@ -243,12 +238,6 @@ class Planner:
         """Draw anew what was drawn ahead."""
         if self._ahead is not None:
             self._ahead = Ahead()
-
-    def _chance(self, probability: float | Schedule, clock: Clock) -> float:
-        value = number_of(probability, clock, "probability")
-        if not 0 <= value <= 1:
-            raise InputError(f"probability is {value}, but it must be a number in [0, 1]")
-        return value
 
     def _partner(self, step: int, size: int, of_batch: Mapping[str, Any]) -> np.ndarray:
         """Draw the partners of the batch, int64 (B,)."""

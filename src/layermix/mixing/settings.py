@@ -10,7 +10,10 @@ from typing import Any
 
 from layermix.errors import InputError, brief
 from layermix.mixing.blends import Blend, Many
+from layermix.mixing.checks import is_whole
 from layermix.mixing.partners import Permutation
+from layermix.mixing.schedule import Clock, Schedule, number_of
+from layermix.mixing.targets import Remix
 
 PATIENCE = 10  # steps before an epoch must have begun: fewer may be a few plans drawn for a look
 
@@ -52,6 +55,28 @@ def refuse_ignored(blend: Blend, settings: Mapping[str, Any]) -> None:
             "would be ignored: leave out what is said of ratios, partners and remix, or choose "
             "another blend; the law of its weights is low and high"
         )
+
+
+def check_remix(remix: object) -> None:
+    """Refuse what is no `Remix`; None is none."""
+    if remix is not None and not isinstance(remix, Remix):
+        raise InputError(f"remix is {brief(remix)}, but must be layermix.mixing.Remix(counts)")
+
+
+def check_size(batch_size: object) -> None:
+    """Refuse what is no number of examples, such as the examples themselves."""
+    if not is_whole(batch_size):
+        raise InputError(
+            f"batch_size is {brief(batch_size)}, but must be the number of examples, len(x)"
+        )
+
+
+def chance(probability: float | Schedule, clock: Clock) -> float:
+    """Return the probability that a step is mixed, as it is now."""
+    value = number_of(probability, clock, "probability")
+    if not 0 <= value <= 1:
+        raise InputError(f"probability is {value}, but it must be a number in [0, 1]")
+    return value
 
 
 def by_epoch(*, per: str, ratio: object, **settings: object) -> tuple[str, ...]:

@@ -41,8 +41,8 @@ class Pairs:
     Attributes
     ----------
     rows
-        Weight of the first of each pair, in [0, 1]: float (B,), or (1,) for all of them. Not (),
-        since Dynamo reads the value of a float64 scalar on the CPU and then traces twice.
+        Weight of the first of each pair, in [0, 1]: float (B,), or (1,) for all. Dynamo traces a
+        graph twice that reads a float64 scalar on the CPU.
     partner
         The second, int64 (B,).
     inverse
@@ -75,7 +75,7 @@ class Pairs:
         InputError
             For a partner that is not in the batch, unless it may be `across` processes.
         """
-        partial, rows, each = are_partial(ratio), ratio.reshape(-1), ratio.ndim > 0
+        rows, partial, each = ratio.reshape(-1), are_partial(ratio), ratio.ndim > 0
         if across or type(partner) is not Tensor or not partner.is_cpu or traced():
             return cls(rows, partner, partial=partial, each=each)
         check_partner(partner)
@@ -222,7 +222,11 @@ def check_partner(partner: Tensor) -> None:
     """Raise an `InputError` for partners on the CPU, int64 (..., B), that are not in the batch."""
     found, size = partner.numpy(), partner.shape[-1]
     if found.size and (found.min() < 0 or found.max() >= size):
-        raise _outside(partner)
+        number = found[(found < 0) | (found >= size)][0]
+        raise InputError(
+            f"partner has {number}, but the examples of a batch of {size} are numbered from 0 to "
+            f"{size - 1}"
+        )
 
 
 def inverse_of(partner: Tensor) -> Tensor | None:
@@ -240,12 +244,3 @@ def inverse_of(partner: Tensor) -> Tensor | None:
     for own, one in zip(inverse.reshape(-1, size), found.reshape(-1, size), strict=True):
         own[one] = numbers
     return torch.from_numpy(inverse) if inverse.min() >= 0 else None
-
-
-def _outside(partner: Tensor) -> InputError:
-    size = partner.shape[-1]
-    number = partner[(partner < 0) | (partner >= size)][0].item()
-    return InputError(
-        f"partner has {number}, but the examples of a batch of {size} are numbered from 0 to "
-        f"{size - 1}"
-    )
