@@ -143,7 +143,7 @@ class Attached(Drawing):
             warnings.warn(message, stacklevel=4)
 
     def _warn_of_eval(self) -> None:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.model.parameters()):
             self._warn(
                 "eval",
                 "the model is in eval mode, so that nothing is mixed although gradients are "
