@@ -1,7 +1,7 @@
 """Errors show a wrong argument if it is short, and say what it is otherwise."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from torch import nn
 
 import layermix as lm
 from layermix.errors import brief, unknown
+from layermix.mixing import Remix
+from layermix.mixing.blends import Noisy
 
 X, Y = torch.randn(16, 3, 8, 8), torch.randint(3, (16,))
 NET = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -56,14 +58,15 @@ USES: list[Callable[[Any], Any]] = [
     lambda v: lm.Mixer(NET, probability=v),
     lambda v: lm.Mixer(NET, remix=v),
     lambda v: lm.Mixer(NET, seed=v),
+    lambda v: lm.Mixer(NET, batch_dim=v),
     lambda v: lm.Mixer(NET, at=["input", "final"], weights=[v, 1.0]),
     lambda v: lm.Mixer(NET).draw(v),
     lambda v: lm.method(v),
-    lambda v: lm.mixing.Noisy(v),
-    lambda v: lm.mixing.Remix([v]),
+    lambda v: Noisy(v),
+    lambda v: Remix(cast(Any, [v])),
     lambda v: lm.mix(X, v),
     lambda v: lm.Plan("input", v, Y),
-    lambda v: PLAN.target(Y).loss(torch.randn(16, 3), [v]),
+    lambda v: PLAN.target(Y).loss(torch.randn(16, 3), cast(Any, [v])),
     lambda v: PLAN.target(Y).accuracy(torch.randn(16, 3), k=v),
     lambda v: lm.Capture(NET, v),
     lambda v: lm.profile(NET, (X, Y), v),

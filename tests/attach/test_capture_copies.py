@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from typing import Any
 
 import pytest
 from test_copies import COPIES, hooks
@@ -110,7 +111,7 @@ def test_hooks_go_at_the_end_of_a_block() -> None:
 
 
 def test_a_capture_does_not_keep_its_model_alive() -> None:
-    net = Mlp()
+    net: Any = Mlp()
     net.capture = lm.Capture(net, at="final")
     alive = weakref.ref(net)
     del net

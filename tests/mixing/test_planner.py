@@ -82,14 +82,15 @@ def test_uniform_ratios_are_uniform() -> None:
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
 def test_a_fixed_ratio_is_fixed(ratio: float, per: Any) -> None:
     drawn = ratios(Planner(["final"], ratio=ratio, per=per), 5)
-    assert (drawn == ratio).all()
+    assert (drawn == np.float32(ratio)).all()
 
 
 @pytest.mark.parametrize(("per", "shape"), [("batch", ()), ("epoch", ()), ("sample", (7,))])
 def test_the_shape_of_the_ratio_says_whose_it_is(per: Any, shape: tuple[int, ...]) -> None:
     plan = Planner(["final"], per=per).draw(7)
     assert plan.ratio.shape == shape
-    assert plan.ratio.dtype == torch.float64
+    assert plan.ratio.dtype == torch.float32
+    assert Planner(["final"], per=per).draw(7, dtype=torch.float64).ratio.dtype == torch.float64
     assert ((plan.ratio >= 0) & (plan.ratio <= 1)).all()
 
 

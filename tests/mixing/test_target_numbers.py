@@ -1,7 +1,7 @@
 """Targets in numbers: float64 to its last digits, shares in [0, 1], no NaN from infinite losses."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -226,7 +226,7 @@ def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
 @pytest.mark.parametrize("per", ["batch", "sample"])
 def test_a_planner_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
     x, numbers = randn(6, 3, 4, 4), randn(6, 2)
-    plan = Planner(["input"], ratio=0.3, per=per, seed=1).draw(6)
+    plan = Planner(["input"], ratio=0.3, per=per, seed=1).draw(6, dtype=torch.float64)
     assert_exact(lm.mix(x, plan), 0.3 * x + 0.7 * x[plan.partner])
     assert_exact(plan.target(numbers).dense(), 0.3 * numbers + 0.7 * numbers[plan.partner])
     assert_exact(lm.MixLayer()(x, x.flip(0), 0.3), 0.3 * x + 0.7 * x.flip(0))
@@ -237,7 +237,8 @@ def test_a_cut_weighs_labels_by_the_exact_share_of_what_it_leaves(blend: str) ->
     x = torch.arange(6.0)[:, None, None, None].expand(6, 2, 9, 9)
     plan = Planner(["input"], ratio=0.6, blend=blend, partner="derangement", seed=1).draw(6)
     count = (lm.mix(x, plan) == x).flatten(1).sum(1).double() / (2 * 81)
-    assert_exact(plan.target(LABELS[[0, 1, 2, 3, 0, 1]]).ratio.expand(6), count)
+    made: Any = plan.target(LABELS[[0, 1, 2, 3, 0, 1]])
+    assert_exact(made.ratio.expand(6), count)
 
 
 def test_the_weights_of_a_whole_batch_sum_to_one_in_float64() -> None:
@@ -274,7 +275,7 @@ def test_labels_in_a_mapping_have_an_accuracy_and_a_likelihood_each() -> None:
         assert made.accuracy(output, k=1)[name] == one.accuracy(logits)
         assert made.nll(output)[name] == one.nll(logits)
     with pytest.raises(lm.InputError, match=r"^the labels are a mapping with 'a', but the output"):
-        made.accuracy(output["a"])
+        made.accuracy(cast(Any, output["a"]))
     numbers = lm.Plan("final", torch.tensor(0.3), PARTNER).target({"a": randn(4, 1)})
     with pytest.raises(lm.InputError, match=r"^of target 'a': accuracy needs an output with two"):
         numbers.accuracy({"a": randn(4, 1)})

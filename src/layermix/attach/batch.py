@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from layermix.attach.activation_info import shape_of
 from layermix.attach.companions import is_mask
 from layermix.attach.structure import Path, leaves, packed_sequences, replace
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 
 Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
 """A batch of examples: what a model is called with, several such, or its inputs by name."""
@@ -89,7 +89,7 @@ def checked(batch_dim: int) -> int:
     if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:
         return batch_dim
     raise InputError(
-        f"batch_dim is {batch_dim!r}, but must be a dimension counted from the front: 0, 1, ..."
+        f"batch_dim is {brief(batch_dim)}, but must be a dimension counted from the front: 0, 1, ..."
     )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from layermix.attach.attached import Attached
@@ -17,7 +18,7 @@ from layermix.attach.batch import Batch, call
 from layermix.attach.candidates import group_of, resolve
 from layermix.attach.manager import HookManager
 from layermix.attach.mixpoint import MixPoint
-from layermix.attach.site import as_module, device_of, unwrap
+from layermix.attach.site import as_module, first_parameter, unwrap
 from layermix.errors import InputError, RunError
 from layermix.mixing import (
     Blend,
@@ -230,7 +231,10 @@ class Mixer(Attached):
         seen = None
         if inputs is not None and self._planner.pairing.needs == "inputs":
             seen = self._attach().examples(inputs)
-        return self._planner.draw(batch_size, device_of(self.model), labels=labels, inputs=seen)
+        parameter = first_parameter(self.model)
+        device = torch.device("cpu") if parameter is None else parameter.device
+        dtype = None if parameter is None or parameter.dtype != torch.float64 else torch.float64
+        return self._planner.draw(batch_size, device, labels=labels, inputs=seen, dtype=dtype)
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[None]:

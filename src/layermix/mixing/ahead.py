@@ -37,15 +37,15 @@ class Ahead:
         step
             Which.
         setting
-            What the plan depends on: batch size, device, and whatever else may change.
+            What the plan depends on: batch size, device, dtype, and whatever else may change.
         draw
-            Returns the plans of the next steps, given their number, batch size and device.
+            Returns the plans of the next steps, given their number, batch size, device and dtype.
         """
         if step != self._next or setting != self._setting:
             self._plans, self._drawn, self._setting = [], 0, setting
         if not self._plans:
             self._drawn = min(_MOST, 2 * self._drawn) or 1
-            self._plans = draw(self._drawn, *setting[:2])[::-1]
+            self._plans = draw(self._drawn, *setting[:3])[::-1]
         self._next = step + 1
         return self._plans.pop()
 
@@ -61,7 +61,11 @@ class Drawn(NamedTuple):
 
 
 def plans_of(
-    drawn: Sequence[Drawn], device: torch.device | str, across: bool, **same: Any
+    drawn: Sequence[Drawn],
+    device: torch.device | str,
+    dtype: torch.dtype,
+    across: bool,
+    **same: Any,
 ) -> list[Plan]:
     """Return the plans of several draws for batches of one size, on a device.
 
@@ -71,6 +75,8 @@ def plans_of(
         What was drawn for each.
     device
         Where their tensors shall be.
+    dtype
+        Of ratios; float64 stays so, all else becomes float32.
     across
         Whether partners are on all ranks.
     same
@@ -82,18 +88,21 @@ def plans_of(
             ready=pairs, **same,
         )
         for each, pairs, draws in zip(
-            drawn, _pairs(drawn, device, across), _draws(drawn, device), strict=True
+            drawn, _pairs(drawn, device, dtype, across), _draws(drawn, device), strict=True
         )
     ]  # fmt: skip
 
 
-def _pairs(drawn: Sequence[Drawn], device: torch.device | str, across: bool) -> list[Pairs]:
-    """Return the pairs of each plan, with what its mix and its gradient need; ratios in float64.
+def _pairs(
+    drawn: Sequence[Drawn], device: torch.device | str, dtype: torch.dtype, across: bool
+) -> list[Pairs]:
+    """Return the pairs of each plan, with what its mix and its gradient need.
 
     At the input of a net on the CPU that is the mix alone: hardly anybody asks for a gradient
     there, and then the inverse of the partners is looked for.
     """
-    ratio = torch.from_numpy(np.array([each.ratio for each in drawn], np.float64))
+    precision = np.float64 if dtype == torch.float64 else np.float32
+    ratio = torch.from_numpy(np.array([each.ratio for each in drawn], precision))
     partner = np.stack([each.partner for each in drawn]).astype(np.int64, copy=False)
     partner = torch.from_numpy(partner)
     on_cpu = torch.device(device).type == "cpu"

@@ -131,6 +131,7 @@ class Planner:
         *,
         labels: Tensor | Mapping[str, Tensor] | None = None,
         inputs: Tensor | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Plan:
         """Draw a plan for a batch.
 
@@ -142,6 +143,8 @@ class Planner:
             Where its tensors shall be.
         labels, inputs
             Of the batch, (B, ...), for partners that are chosen by them.
+        dtype
+            Of the ratio, float32 or float64; torch's default dtype when left out.
 
         Raises
         ------
@@ -159,28 +162,33 @@ class Planner:
         settings.check_size(batch_size)
         if ranks > 1 and ranks == place()[1]:
             check_even(batch_size)
+        dtype = dtype or torch.get_default_dtype()
         if batch_size < 1:
             raise InputError(f"cannot draw a plan for a batch of {batch_size} examples")
         if self._reminder and not self.clock.begun:
             self._reminder.after(self.clock.step, batch_size)
         if self._ahead is None:
             of_batch = {"labels": labels, "inputs": inputs}
-            (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device)
+            (plan,) = self._plans([self._drawn(self.clock, batch_size, of_batch)], device, dtype)
         else:
-            now = batch_size, device, rank, ranks, self.choice.weights
+            now = batch_size, device, dtype, rank, ranks, self.choice.weights
             plan = self._ahead.take(self.clock.step, now, self._several)
         self.clock.step += 1
         return plan
 
-    def _several(self, count: int, batch_size: int, device: torch.device | str) -> list[Plan]:
+    def _several(
+        self, count: int, batch_size: int, device: torch.device | str, dtype: torch.dtype
+    ) -> list[Plan]:
         """Draw the plans of the next steps."""
         step, epoch, begun = self.clock.step, self.clock.epoch, self.clock.begun
         clocks = (Clock(step + k, epoch, begun) for k in range(count))
-        return self._plans([self._drawn(clock, batch_size, {}) for clock in clocks], device)
+        return self._plans([self._drawn(clock, batch_size, {}) for clock in clocks], device, dtype)
 
-    def _plans(self, drawn: list[Drawn], device: torch.device | str) -> list[Plan]:
+    def _plans(
+        self, drawn: list[Drawn], device: torch.device | str, dtype: torch.dtype
+    ) -> list[Plan]:
         across = self._streams.ranks > 1
-        return plans_of(drawn, device, across, blend=self.blend, remix=self._remix)
+        return plans_of(drawn, device, dtype, across, blend=self.blend, remix=self._remix)
 
     def _drawn(self, clock: Clock, size: int, of_batch: Mapping[str, Any]) -> Drawn:
         """Draw what the plan of a step is made of."""
