@@ -89,7 +89,8 @@ def checked(batch_dim: int) -> int:
     if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:
         return batch_dim
     raise InputError(
-        f"batch_dim is {brief(batch_dim)}, but must be a dimension counted from the front: 0, 1, ..."
+        f"batch_dim is {brief(batch_dim)}, but must be a dimension counted from the front: 0, "
+        "1, ..."
     )
 
 
