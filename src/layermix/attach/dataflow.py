@@ -18,64 +18,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from layermix.attach.activation_info import ActivationInfo, info_of
-from layermix.attach.flow_graph import INPUT, PARAMETER, Graph, Kind, Node
+from layermix.attach.flow_graph import (
+    BY_SHAPE,
+    INPUT,
+    PARAMETER,
+    PRODUCTS,
+    TRANSPARENT,
+    Graph,
+    Kind,
+    Node,
+)
 from layermix.attach.structure import leaves
-
-_PRODUCTS = frozenset(
-    [
-        "addmm",
-        "mm",
-        "bmm",
-        "baddbmm",
-        "addbmm",
-        "mv",
-        "addmv",
-        "dot",
-        "linear",
-        "convolution",
-        "mkldnn_linear",
-        "mkldnn_convolution",
-    ]
-)
-_TRANSPARENT = frozenset(
-    [
-        "add",
-        "sub",
-        "rsub",
-        "mul",
-        "div",
-        "addcmul",
-        "cat",
-        "stack",
-        "where",
-        "index_put",
-        "select_scatter",
-        "slice_scatter",
-        "copy",
-        "expand",
-        "repeat",
-        "index",
-        "index_select",
-        "gather",
-        "maximum",
-        "minimum",
-    ]
-)
-# Their results do not depend on the values of what they read.
-_BY_SHAPE = frozenset(
-    [
-        "new_empty",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "empty_like",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "rand_like",
-        "randn_like",
-    ]
-)
 
 _LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
 
@@ -140,7 +93,7 @@ class Dataflow(TorchDispatchMode):
         result = func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
         operands = [t for t in (*args, *kwargs.values()) for t in _tensors(t)]
-        if name not in _BY_SHAPE:
+        if name not in BY_SHAPE:
             self._record(name, operands, list(_tensors(result)), func._schema.is_mutable)
         return result
 
@@ -165,10 +118,10 @@ class Dataflow(TorchDispatchMode):
                 self._written.setdefault(_storage(result), set()).add(number)
 
     def _kind(self, name: str, parametrized: bool) -> Kind:
-        if not parametrized or name in _TRANSPARENT:
+        if not parametrized or name in TRANSPARENT:
             return "pass"
         module = self.calls[self._stack[-1]].module if self._stack else None
-        return "product" if name in _PRODUCTS or isinstance(module, _LINEAR) else "layer"
+        return "product" if name in PRODUCTS or isinstance(module, _LINEAR) else "layer"
 
     def _sources(self, tensor: Tensor) -> set[int]:
         """Return the nodes whose results a tensor holds."""

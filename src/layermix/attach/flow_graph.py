@@ -6,6 +6,64 @@ Kind = Literal["input", "parameter", "pass", "product", "layer"]
 
 INPUT, PARAMETER = 0, 1  # the first nodes
 
+# ATen operations that are matrix products or convolutions where they read parameters.
+PRODUCTS = frozenset(
+    [
+        "addmm",
+        "mm",
+        "bmm",
+        "baddbmm",
+        "addbmm",
+        "mv",
+        "addmv",
+        "dot",
+        "linear",
+        "convolution",
+        "mkldnn_linear",
+        "mkldnn_convolution",
+    ]
+)
+# Operations with parameters that are passed over: a bias, a temperature.
+TRANSPARENT = frozenset(
+    [
+        "add",
+        "sub",
+        "rsub",
+        "mul",
+        "div",
+        "addcmul",
+        "cat",
+        "stack",
+        "where",
+        "index_put",
+        "select_scatter",
+        "slice_scatter",
+        "copy",
+        "expand",
+        "repeat",
+        "index",
+        "index_select",
+        "gather",
+        "maximum",
+        "minimum",
+    ]
+)
+# Their results do not depend on the values of what they read.
+BY_SHAPE = frozenset(
+    [
+        "new_empty",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "empty_like",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+    ]
+)
+
 
 class Node(NamedTuple):
     """An operation.

@@ -10,7 +10,8 @@ forward, after its blocks, cannot be reached; the probe finds that such a block 
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -104,14 +105,44 @@ def install_masks(
     return hooks
 
 
-def given_masks(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the masks with which a module is called by their names."""
-    found: dict[str, Tensor] = {}
-    for place, name, _ in mask_parameters(type(module)):
-        value = args[place] if place < len(args) else kwargs.get(name)
-        if isinstance(value, Tensor):
-            found[name] = value
-    return found
+class MaskShapes:
+    """The shapes of masks with which modules behind some sites are called, in several passes."""
+
+    def __init__(self, model: nn.Module, sites: Iterable[Site]) -> None:
+        self._shapes: dict[nn.Module, dict[str, list[torch.Size]]] = {
+            module: {} for site in sites for module in readers(model, site)
+        }
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record the shapes of the passes inside the ``with`` block."""
+        handles = [m.register_forward_pre_hook(self._see, with_kwargs=True) for m in self._shapes]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _see(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        for place, name, _ in mask_parameters(type(module)):
+            value = args[place] if place < len(args) else kwargs.get(name)
+            if isinstance(value, Tensor):
+                self._shapes[module].setdefault(name, []).append(value.shape)
+
+    def shared(self, sizes: Sequence[int]) -> dict[nn.Module, frozenset[str]]:
+        """Return the names of masks whose first dimension is not the batch in all passes.
+
+        `sizes` are the batch sizes of the passes.
+        """
+
+        def follows(shapes: Sequence[torch.Size]) -> bool:
+            each = len(shapes) // len(sizes)
+            return [shape[:1] for shape in shapes] == [(s,) for s in sizes for _ in range(each)]
+
+        return {
+            module: frozenset(name for name, shapes in masks.items() if not follows(shapes))
+            for module, masks in self._shapes.items()
+        }
 
 
 def readers(model: nn.Module, site: Site) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from layermix.attach.companions import Role, name_at, parameter_names
 from layermix.attach.dataflow import Dataflow
 from layermix.attach.final import features_in, final_site
 from layermix.attach.lengths import input_roles
-from layermix.attach.mask_hooks import given_masks, readers
+from layermix.attach.mask_hooks import MaskShapes
 from layermix.attach.observe import watch
 from layermix.attach.passes import Passes
 from layermix.attach.site import Site, find
@@ -73,10 +73,7 @@ class Recording:
             self._infos, self._outputs = [infos], [output]
             self.record(passes)
         self.sizes = passes.sizes
-        self.shared_masks = {
-            module: frozenset(n for n, shapes in masks.items() if not self._follows(shapes))
-            for module, masks in self._masks.items()
-        }
+        self.shared_masks = self._masks.shared(self.sizes[::-1])
         # The batch with values first; a model of one batch size saw the same batch twice.
         self._infos = self._infos[::-1][: len(self.sizes)]
         self._outputs = self._outputs[::-1][: len(self.sizes)]
@@ -94,10 +91,9 @@ class Recording:
         def see(name: str, index: int, value: Any) -> None:
             infos[name][index].append(info_of(value))
 
-        self._masks: dict[nn.Module, dict[str, list[tuple[int, ...]]]] = {}
-        self._readers = {m for site in self.sites.values() for m in readers(model, site)}
+        self._masks = MaskShapes(model, self.sites.values())
         flow = Dataflow(passes.model, inputs)
-        with self._watching(see), self._watching_masks(), flow.recording():
+        with self._watching(see), self._masks.recording(), flow.recording():
             output = passes.run(inputs)
         self._features = features_in(flow, output)
         if "final" in names:
@@ -120,7 +116,7 @@ class Recording:
             self.order.append(name)
             self.values[name][index].append(_copied(value))
 
-        with self._watching(see), self._watching_masks():
+        with self._watching(see), self._masks.recording():
             output = passes.run()
         self._infos.append(infos)
         self._outputs.append(info_of(output))
@@ -135,27 +131,6 @@ class Recording:
                     handle = watch(module, site.side, partial(see, name, index))
                     stack.callback(handle.remove)
             yield
-
-    @contextmanager
-    def _watching_masks(self) -> Iterator[None]:
-        """Record the shapes of masks of modules behind a point, in the order of the passes."""
-
-        def see(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-            for name, mask in given_masks(module, args, kwargs).items():
-                shapes = self._masks.setdefault(module, {}).setdefault(name, [])
-                shapes.append(tuple(mask.shape))
-
-        with ExitStack() as stack:
-            for module in self._readers:
-                handle = module.register_forward_pre_hook(see, with_kwargs=True)
-                stack.callback(handle.remove)
-            yield
-
-    def _follows(self, shapes: Sequence[tuple[int, ...]]) -> bool:
-        """Return True if the first dimension of a mask is the batch in all passes."""
-        calls = len(shapes) // len(self.sizes)
-        sizes = [size for size in self.sizes[::-1] for _ in range(calls)]
-        return [shape[:1] for shape in shapes] == [(size,) for size in sizes]
 
     @contextmanager
     def kept(self) -> Iterator[None]:
