@@ -40,8 +40,9 @@ class Mixer(Attached):
     """Mix training examples inside a model's own forward pass.
 
     Build it before the first call of a compiled model: hooks that come later are ignored by
-    torch. With activation checkpointing, run the backward pass before any other forward of the
-    model that keeps a graph, and compile the whole model rather than a checkpointed block of it.
+    torch. With activation checkpointing, compile the whole model rather than a checkpointed block
+    of it. The hooks are removed when the mixer is deleted, at the end of a ``with`` block, or by
+    `remove`.
 
     Parameters
     ----------
