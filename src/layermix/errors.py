@@ -1,4 +1,4 @@
-"""The two errors of layermix, and the hint that goes with a misspelt name.
+"""The two errors of layermix, its warnings, and the hint that goes with a misspelt name.
 
 Everything layermix raises on purpose is a `LayermixError`. An `InputError` means that what was
 asked for cannot be done as asked (the command line ends with exit code 2); a `RunError` means
@@ -6,10 +6,13 @@ that work that had begun could not go on (exit code 1).
 """
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Sized
 
 _LONG = 80  # characters beyond which a value is described instead of shown
 _SHORT = 5  # letters of a name up to which a few shared ones say nothing
+_INSIDE = ("layermix", "torch", "contextlib")
 _FAR = 0.2  # less alike than the closest name by this much: not what was meant
 
 
@@ -42,6 +45,14 @@ def brief(value: object) -> str:
         return text
     article = "an" if name[0].lower() in "aeiou" else "a"
     return f"{article} {name}" + (f" of {len(value)}" if isinstance(value, Sized) else "")
+
+
+def warn(message: str) -> None:
+    """Give a `UserWarning` at the line outside of layermix and torch that led to it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> InputError:

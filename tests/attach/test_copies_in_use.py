@@ -254,8 +254,9 @@ def test_a_second_mixer_on_a_model_says_so_once() -> None:
 def test_a_second_mixer_says_so_before_the_first_was_used() -> None:
     net = model()
     first, second = (lm.Mixer(net, at="final") for _ in range(2))
-    with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
+    with pytest.warns(UserWarning, match="another mixer has hooks on this model") as warned:
         second(X, Y)
+    assert warned[0].filename == __file__  # and not a line of layermix or torch
     first(X, Y)
 
 

@@ -1,6 +1,5 @@
 """The part of a mixer that holds its hooks, and probes the model in which they are."""
 
-import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from layermix.attach.manager import HookManager
 from layermix.attach.probe import Probe
 from layermix.attach.site import unwrap
 from layermix.attach.trial import refusal
-from layermix.errors import InputError, LayermixError, unknown
+from layermix.errors import InputError, LayermixError, unknown, warn
 from layermix.mixing import Planner
 
 
@@ -140,7 +139,7 @@ class Attached(Drawing):
     def _warn(self, topic: str, message: str) -> None:
         if topic not in self._warned:
             self._warned.add(topic)
-            warnings.warn(message, stacklevel=4)
+            warn(message)
 
     def _warn_of_eval(self) -> None:
         if torch.is_grad_enabled() and any(p.requires_grad for p in self.model.parameters()):

@@ -4,11 +4,10 @@ A blend of the whole batch has no ratio and no partner, so that what says how th
 refused. Settings by epoch need the calls of `next_epoch` that tell a planner when one begins.
 """
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from layermix.errors import InputError, brief
+from layermix.errors import InputError, brief, warn
 from layermix.mixing.blends import Blend, Many
 from layermix.mixing.checks import is_whole
 from layermix.mixing.partners import Permutation
@@ -113,11 +112,9 @@ class EpochReminder:
         ended = len(self._sizes) == 3 and self._sizes[1] < self._sizes[0] == self._sizes[2]
         if not ended and steps < PATIENCE:
             return
-        warnings.warn(
+        warn(
             f"{steps} steps were drawn and no epoch was begun, so that "
             f"{' and '.join(self.settings)} stays as at the start: call next_epoch() of the mixer "
             "at the start of each epoch",
-            UserWarning,
-            stacklevel=3,
         )
         self.settings = ()

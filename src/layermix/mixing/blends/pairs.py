@@ -17,7 +17,6 @@ operations, with the same gradient.
 Shapes: B examples; x (B, ...).
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -28,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from layermix.errors import InputError
+from layermix.errors import InputError, warn
 from layermix.mixing.blends.arrays import along, readable, times, traced, weighed
 from layermix.mixing.blends.bags import Bags, bags_of
 from layermix.mixing.device import moved
@@ -194,10 +193,9 @@ def _gpu_kernel() -> Any:
     except ImportError:
         return None
     except Exception as error:  # triton raises of many kinds: no compiler, a GPU too old for it
-        warnings.warn(
+        warn(
             f"the linear mix is done by torch's operations, for triton cannot build its kernel "
             f"here: {type(error).__name__}: {error}",
-            stacklevel=2,
         )
         return None
     return mix_rows
