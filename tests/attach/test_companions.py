@@ -80,6 +80,20 @@ def test_lengths_that_are_equal_where_they_are_probed_are_found_too() -> None:
     torch.testing.assert_close(output, net(0.3 * x + 0.7 * x[PARTNER], longest))
 
 
+def test_lengths_among_few_positions_are_known_by_their_name() -> None:
+    class Short(Sum):
+        def forward(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return (self.f(wavs) * (torch.arange(3) < wav_lens[:, None])[..., None]).sum(1)
+
+    net, x, lengths = Short(), torch.randn(4, 3, 4), torch.tensor([3, 1, 2, 1])
+    mixer = lm.Mixer(net, at="input")
+    mixer.check((x, lengths))
+    with mixer.apply(plan_at("input")):
+        output = net(x, lengths)
+    longest = torch.maximum(lengths, lengths[PARTNER])
+    torch.testing.assert_close(output, net(0.3 * x + 0.7 * x[PARTNER], longest))
+
+
 def test_a_number_of_each_example_that_selects_nothing_is_mixed() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:
@@ -185,6 +199,24 @@ def test_inputs_that_reach_different_outputs_are_all_examples() -> None:
     torch.testing.assert_close(output, net(x[plan.partner], z[plan.partner]))
 
 
+def test_an_input_of_which_the_first_batch_makes_no_use_is_mixed_in_the_next() -> None:
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.g = nn.Linear(5, 3), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor, z: Tensor) -> Tensor:
+            return self.f(x) + self.g(z) if z.any() else self.f(x)
+
+    net, x, z = Sometimes(), torch.randn(6, 5), torch.randn(6, 8)
+    mixer = lm.Mixer(net, at="input", ratio=0.0, partner="derangement")
+    mixer.check((x, torch.zeros(6, 8)))
+    plan = mixer.draw(6)
+    with mixer.apply(plan):
+        output = net(x, z)
+    torch.testing.assert_close(output, net(x[plan.partner], z[plan.partner]))
+
+
 def test_an_input_that_was_not_there_when_it_was_probed_is_probed_anew() -> None:
     class Optional(nn.Module):
         def __init__(self) -> None:
@@ -265,6 +297,16 @@ def test_tensors_that_are_not_dense_are_mixed_behind_and_refused_clearly(name: s
     output, _ = lm.Mixer(net, at="final", seed=1)(x, y)
     plan = lm.Mixer(net, at="final", seed=1).draw(6)
     torch.testing.assert_close(output, lm.mix(net(x), plan))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
+def test_a_nested_tensor_beside_the_input_is_refused_by_name() -> None:
+    class Both(Nested):
+        def forward(self, x: Tensor, pieces: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return self.fc(self.e(x)) + super().forward(pieces)
+
+    with pytest.raises(lm.InputError, match="'pieces' is a nested tensor beside the main one"):
+        lm.Mixer(Both(), at="input")((torch.randn(6, 4), nested()), torch.arange(6) % 3)
 
 
 def test_a_packed_sequence_keeps_its_examples_when_few_are_chosen() -> None:

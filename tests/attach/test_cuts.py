@@ -186,6 +186,73 @@ def test_points_that_something_goes_round_are_no_defaults_and_refused(name: str)
         assert gap(net, x, point) < 1e-5
 
 
+def two_layers() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 5))
+
+
+@pytest.mark.parametrize("length", range(1, 8))
+def test_a_skip_connection_round_any_number_of_blocks_is_found(length: int) -> None:
+    """Points that are tested in common passes are told apart by codes, which repeat."""
+
+    class Skipped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(two_layers() for _ in range(9))
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = start = x
+            for k, block in enumerate(self.blocks):
+                start = h if k == 1 else start
+                h = block(h) + (start if k == length else 0)
+            return self.fc(h)
+
+    blocks = [f"blocks.{k}" for k in range(9) if not 1 <= k <= length]
+    assert lm.points(Skipped(), torch.randn(6, 5)).names == ["input", *blocks, "final", "logits"]
+
+
+@pytest.mark.parametrize("unused", [(0,), (0, 2), (0, 2, 3)])
+def test_blocks_whose_output_is_not_used_are_no_cuts(unused: tuple[int, ...]) -> None:
+    """Their codes may add up to nothing at the output, but not at the points between them."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.ModuleList(two_layers() for _ in range(7))
+            self.fc = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            for k, block in enumerate(self.blocks):
+                x = x + 0 * block(x) if k in unused else block(x)
+            return self.fc(x)
+
+    blocks = [f"blocks.{k}" for k in range(7) if k not in unused]
+    assert lm.points(Idle(), torch.randn(6, 5)).names == ["input", *blocks, "final", "logits"]
+
+
+def test_a_model_that_refuses_the_activation_of_a_partner_has_no_cuts() -> None:
+    class Strict(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.g = nn.Linear(5, 8), nn.Linear(8, 8, bias=False)
+            self.fc = nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.f(x)
+            if not torch.allclose(self.g(h), h @ self.g.weight.T):
+                raise ValueError("the features are not those of the input")
+            return self.fc(h)
+
+    with pytest.raises(lm.InputError, match="the features are not those of the input"):
+        lm.Mixer(Strict(), at=["f", "g"]).check(torch.randn(6, 5))
+
+
+def test_a_point_that_something_goes_round_is_listed_among_all_alone() -> None:
+    net, x = UNet(), torch.randn(4, 3, 16, 16)
+    assert [row.name for row in lm.points(net, x)] == ["input", "down1", "final", "logits"]
+    assert {"down2", "down3", "up1"} < {row.name for row in lm.points(net, x, all=True)}
+
+
 @pytest.mark.parametrize("word", ["auto", "random", "hidden", "last"])
 def test_words_stand_for_cuts_alone(word: str) -> None:
     mixer = lm.Mixer(UNet(), at=word)
@@ -325,7 +392,11 @@ def test_a_classifier_that_starts_at_zero_is_probed_all_the_same() -> None:
         lm.Mixer(net, at="age_head").check(torch.randn(6, 5))
 
 
-@pytest.mark.parametrize("x", [torch.zeros(4, 5), torch.ones(1, 5)], ids=["equal", "one"])
+@pytest.mark.parametrize(
+    "x",
+    [torch.zeros(4, 5), torch.ones(1, 5), torch.arange(5.0).repeat(4, 1), torch.arange(5.0)[None]],
+    ids=["zero", "one", "equal", "one of several values"],
+)
 def test_examples_that_are_equal_hide_nothing(x: Tensor) -> None:
     with pytest.raises(lm.InputError, match=REFUSED):
         lm.Mixer(Heads("list", "mean"), at="heads.0").check(x)

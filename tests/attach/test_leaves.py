@@ -149,6 +149,33 @@ def test_a_second_tensor_that_changes_otherwise_is_refused() -> None:
     assert str(row.obstacle).startswith("beside its main tensor it has '1' of shapes (4,) and (3,)")
 
 
+def test_a_second_tensor_that_was_not_there_when_it_was_probed_is_refused() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.more = nn.Linear(4, 8), False
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            h = self.f(x)
+            return {"main": h, "more": h.relu()} if self.more else {"main": h}
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block, self.fc = Block(), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(torch.stack([*self.block(x).values()]).sum(0))
+
+    net, x, y = Net(), torch.randn(6, 4), torch.arange(6) % 3
+    mixer = lm.Mixer(net, at="block")
+    mixer(x, y)
+    net.block.more = True
+    why = r"'block': the tensor 'more' of shape \(6, 8\) was not there when the mixer probed"
+    with pytest.raises(lm.InputError, match=why):
+        mixer(x, y)
+
+
 def test_gradients_flow_through_every_leaf() -> None:
     model, x = nn.LSTM(4, 6, batch_first=True).double(), torch.randn(4, 5, 4).double()
     output, (h, c) = mixed(model, x)

@@ -73,17 +73,34 @@ def test_their_points_are_listed_and_the_input_is_refused() -> None:
         lm.Mixer(Pieces(), at="input")((PIECES,), Y)
 
 
-def test_what_goes_round_a_point_of_a_ragged_batch_is_found() -> None:
-    class Skip(Bags):
-        def __init__(self) -> None:
-            super().__init__()
-            self.other = nn.EmbeddingBag(20, 8)
+class SkippedBags(Bags):
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.EmbeddingBag(20, 8)
 
-        def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
-            return self.head(self.embed(text, offsets) + self.other(text, offsets))
+    def forward(self, text: Tensor, offsets: Tensor) -> Tensor:
+        return self.head(self.embed(text, offsets) + self.other(text, offsets))
 
-    with pytest.raises(lm.InputError, match="'embed' is no cut of the network"):
-        lm.Mixer(Skip(), at="embed")((TEXT, OFFSETS), Y)
+
+class SkippedPieces(Pieces):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacked, self.other = nn.Identity(), nn.Linear(4, 8)
+
+    def forward(self, pieces: list[Tensor]) -> Tensor:
+        h, beside = (torch.stack([f(p).mean(0) for p in pieces]) for f in (self.embed, self.other))
+        return self.head(self.stacked(h) + beside)
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "point"),
+    [(SkippedBags, (TEXT, OFFSETS), "embed"), (SkippedPieces, (PIECES,), "stacked")],
+)
+def test_what_goes_round_a_point_of_a_ragged_batch_is_found(
+    model: type[nn.Module], x: tuple[Any, ...], point: str
+) -> None:
+    with pytest.raises(lm.InputError, match=rf"'{point}' is no cut.*\d% of an example goes round"):
+        lm.Mixer(model(), at=point)(x, Y)
 
 
 def test_a_hidden_state_with_its_layers_first_is_no_batch() -> None:

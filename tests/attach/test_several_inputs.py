@@ -65,6 +65,20 @@ def test_integers_that_are_equal_in_this_batch_are_an_error_too() -> None:
             lm.Mixer(Pairs(), at="input")((a, b, kind), Y)
 
 
+def test_integers_that_are_equal_in_the_first_examples_are_an_error_too() -> None:
+    """Examples are chosen that differ; other integers would be no categories of this model."""
+
+    class Known(Pairs):
+        def forward(self, a: Tensor, b: Tensor, kind: Tensor, scale: float = 1.0) -> Tensor:
+            if not torch.isin(kind, torch.tensor([3, 7])).all():
+                raise ValueError("an unknown kind")
+            return super().forward(a, b, (kind == 7).long(), scale)
+
+    a, b, _ = inputs(6)
+    with pytest.raises(lm.InputError, match="'kind' cannot be mixed"):
+        lm.Mixer(Known(), at="input").check((a, b, torch.tensor([7, 7, 7, 7, 3, 7])))
+
+
 @pytest.mark.parametrize("point", ["final", "logits"])
 def test_other_points_are_mixed_with_several_inputs_too(point: str) -> None:
     net, x = Pairs(), inputs()

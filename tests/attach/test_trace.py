@@ -67,6 +67,8 @@ class Diary(nn.Module):
         self.counts, self.memory = np.zeros(2), Memory()
         self.generator = torch.Generator().manual_seed(3)
         self.rng, self.die = np.random.default_rng(3), random.Random(3)
+        self.legacy = np.random.RandomState(3)
+        self.pair: tuple[Tensor, list[int]] = torch.zeros(8), []
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.f(x)
@@ -81,6 +83,9 @@ class Diary(nn.Module):
         torch.rand(2, generator=self.generator)
         self.rng.random()
         self.die.random()
+        self.legacy.random()
+        self.pair[0].add_(1)
+        self.pair[1].append(len(x))
         self.new = "an attribute"
         return self.fc(h)
 
@@ -96,6 +101,8 @@ class Diary(nn.Module):
             self.generator.get_state().tolist(),
             str(self.rng.bit_generator.state),
             str(self.die.getstate()),
+            str(self.legacy.get_state()),
+            [self.pair[0].tolist(), list(self.pair[1])],
             hasattr(self, "new"),
         ]
 
@@ -106,12 +113,14 @@ class Teacher(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.f, self.fc, self.slow = nn.Linear(5, 8), nn.Linear(8, 3), nn.Linear(5, 8)
+        self.fast = nn.Linear(5, 8)
         self.slow.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             self.slow.weight.lerp_(self.f.weight, 0.5)
             self.slow.bias.data.add_(1)
+            torch.lerp(self.fast.weight, self.f.weight, 0.5, out=self.fast.weight)
         return self.fc(self.f(x) + self.slow(x))
 
 
@@ -257,10 +266,14 @@ def test_random_operations_return_constants() -> None:
     lstm = nn.LSTM(4, 4, 2, dropout=0.5)
     with torch.no_grad(), Deterministic():
         assert F.dropout(x, 0.5, True).unique().tolist() == [2.0]
+        assert torch.native_dropout(x, 0.5, True)[0].equal(x)
         assert F.alpha_dropout(x, 0.5, True).unique().numel() == 1
         assert x.clone().bernoulli_(0.7).equal(x)
         assert torch.bernoulli(0.3 * x).equal(0 * x)
         assert torch.rand(2).tolist() == [0.5, 0.5]
+        assert torch.rand_like(x).equal(0.5 * x)
+        assert torch.randn(2).tolist() == [1.0, 1.0]
+        assert torch.empty(2).exponential_().tolist() == [1.0, 1.0]
         assert torch.randn_like(x).equal(x)
         assert torch.normal(x, 2 * x).equal(3 * x)
         assert torch.empty(2).uniform_(2, 4).tolist() == [3.0, 3.0]
@@ -268,6 +281,20 @@ def test_random_operations_return_constants() -> None:
         assert F.rrelu(-x, training=True).unique().numel() == 1
         assert attention(q, q, q)[0].equal(attention(q, q, q)[0])
         assert lstm(q)[0].equal(lstm(q)[0])
+
+
+@torch.library.custom_op("layermix_tests::fused", mutates_args=())
+def fused(x: Tensor, dropout_p: float) -> Tensor:
+    """An operation that drops inside, as fused attention and recurrent layers on a GPU do."""
+    return x * dropout_p
+
+
+def test_fused_operations_drop_nothing() -> None:
+    x = torch.ones(3)
+    with torch.no_grad(), Deterministic():
+        assert fused(x, 0.5).tolist() == [0.0] * 3
+        assert fused(x, dropout_p=0.5).tolist() == [0.0] * 3
+    assert fused(x, 0.5).tolist() == [0.5] * 3
 
 
 def test_a_graph_that_was_built_before_the_probe_has_its_gradient() -> None:
@@ -280,17 +307,39 @@ def test_a_graph_that_was_built_before_the_probe_has_its_gradient() -> None:
 
 
 @each_look
-def test_a_buffer_whose_data_are_replaced_is_as_before(look: str) -> None:
+@pytest.mark.parametrize("kind", ["buffer", "parameter"])
+def test_a_tensor_whose_data_are_replaced_is_as_before(look: str, kind: str) -> None:
     class Replaces(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.register_buffer("mean", torch.zeros(X.shape[1]))
-            self.fc = nn.Linear(X.shape[1], 3)
+            self.mean: Tensor
+            if kind == "buffer":
+                self.register_buffer("mean", torch.zeros(5))
+            else:
+                self.mean = nn.Parameter(torch.zeros(5), requires_grad=False)
+            self.fc = nn.Linear(5, 3)
 
         def forward(self, x: Tensor) -> Tensor:
-            self.get_buffer("mean").data = x.mean(0)
+            self.mean.data = x.mean(0)
             return self.fc(x)
 
     net = Replaces()
     LOOKS[look](net, X)
-    assert not net.get_buffer("mean").any()
+    assert not net.mean.any()
+
+
+def test_a_model_that_runs_in_eval_mode_alone_is_probed_there() -> None:
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.f, self.fc = nn.Linear(5, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor, targets: Any = None) -> Tensor:
+            if self.training and targets is None:
+                raise ValueError("targets are needed in training mode")
+            return self.fc(self.f(x).relu())
+
+    net = Detector().eval()
+    assert lm.points(net, X).names == ["input", "final", "logits"]
+    with pytest.raises(lm.InputError, match="targets are needed in training mode"):
+        lm.points(net.train(), X)

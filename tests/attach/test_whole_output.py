@@ -1,6 +1,6 @@
 """The whole output is compared: small features, integers, heads that feed one another, losses."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 import layermix as lm
 
 X, Y = torch.randn(6, 5), torch.arange(6) % 3
+CONSTANT = "the noise of the probe is drawn while random operations return constants"
 
 
 class Net(nn.Module):
@@ -62,6 +63,64 @@ def test_the_input_of_the_last_layer_beside_its_logits_is_no_head() -> None:
             return {"logits": self.head(nn.functional.dropout(h)), "features": h}
 
     assert cuts(Features())["final"] == 0
+
+
+def test_hidden_states_beside_named_logits_are_no_heads() -> None:
+    class Output(NamedTuple):
+        logits: Tensor
+        hidden_states: tuple[Tensor, ...]
+
+    class Hidden(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def outputs(self, h: Tensor) -> Output:
+            last = self.layer(h).relu()
+            return Output(self.head(last), (h, last))
+
+    found = cuts(Hidden())
+    assert (found["trunk"], found["layer"], found["final"]) == (0, 0, 0)
+
+
+@pytest.mark.xfail(strict=True, reason=CONSTANT)
+def test_heads_inside_a_module_that_is_not_affine_are_the_final_layer() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(8, 3), nn.Linear(8, 3)
+
+        def forward(self, h: Tensor) -> Tensor:
+            return self.one(h.tanh()) + self.other(h.sigmoid())
+
+    net = nn.Sequential(nn.Linear(5, 8), Both())
+    mixer = lm.Mixer(net, at="final", ratio=0.3, partner="derangement")
+    mixer.check(X)
+    plan = mixer.draw(6)
+    with mixer.apply(plan):
+        mixed = net(X)
+    torch.testing.assert_close(mixed, lm.mix(net(X), plan))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_that_a_network_magnifies_goes_nowhere(seed: int) -> None:
+    """Statistics of a batch are rounded otherwise when its examples change places."""
+
+    class Steep(Net):
+        def outputs(self, h: Tensor) -> Tensor:
+            return self.head((1e5 * (h - h.mean(0))).sin())
+
+    torch.manual_seed(seed)
+    assert cuts(Steep(), torch.randn(6, 5))["input"] == 0
+
+
+def test_an_output_whose_shape_follows_the_places_of_its_examples_cannot_be_measured() -> None:
+    class Widths(Net):
+        def outputs(self, h: Tensor) -> Tensor:
+            return self.head(h)[:, : 1 + int(h.sum(1).argmax())]
+
+    with pytest.raises(lm.InputError, match="cannot be measured what goes round it"):
+        lm.Mixer(Widths(), at="trunk").check(X)
 
 
 def test_integers_that_stay_the_examples_own_go_round() -> None:
@@ -147,6 +206,24 @@ def test_a_layer_scale_that_starts_tiny_hides_nothing(scale: float) -> None:
     assert (cuts(Scaled())["trunk"] or 0) > 0.1
 
 
+def test_logits_of_impossible_classes_are_equal_where_they_are_minus_infinity() -> None:
+    class Masked(Net):
+        def outputs(self, h: Tensor) -> Tensor:
+            return self.head(h).masked_fill(torch.tensor([False, True, False]), -torch.inf)
+
+    assert [cuts(Masked())[name] for name in ("input", "trunk", "final")] == [0, 0, 0]
+
+
+def test_classes_that_the_input_makes_impossible_go_round_the_layers() -> None:
+    class Chosen(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.trunk(x)).masked_fill(x[:, :3] > x[:, 1:4], -torch.inf)
+
+    found = cuts(Chosen())
+    assert found["input"] == 0
+    assert found["trunk"] == found["head"] == 1
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace`", "ignore:`torch.jit.trace_method`")
 def test_models_that_cannot_be_probed_say_why() -> None:
     net = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 3))
@@ -157,3 +234,37 @@ def test_models_that_cannot_be_probed_say_why() -> None:
     scripted: Any = torch.jit.trace(net, X, check_trace=False)
     with pytest.raises(lm.InputError, match="scripted or traced"):
         lm.points(scripted, X)
+
+
+@pytest.mark.xfail(strict=True, reason=CONSTANT)
+def test_a_classifier_of_log_probabilities_that_starts_at_zero_hides_nothing() -> None:
+    """Classes of equal weights would have equal probabilities, whatever the example is."""
+
+    class Zero(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            nn.init.zeros_(self.head.weight)
+            self.bypass = nn.Linear(5, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.trunk(x) + self.bypass(x)).log_softmax(1)
+
+    found = cuts(Zero())
+    assert found["input"] == found["final"] == 0
+    assert (found["trunk"] or 0) > 0.1
+
+
+@pytest.mark.xfail(strict=True, reason=CONSTANT)
+def test_equal_examples_are_told_apart_behind_a_norm() -> None:
+    class Normed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.bypass = nn.LayerNorm(5), nn.Linear(5, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(x)
+            return self.head(self.trunk(x) + self.bypass(x))
+
+    found = cuts(Normed(), torch.arange(5.0).repeat(4, 1))
+    assert found["norm"] == 0
+    assert (found["trunk"] or 0) > 0.1

@@ -93,6 +93,29 @@ def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(
         time.sleep(0.05)
 
 
+def test_workers_ignore_an_interrupt_which_reaches_them_too(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(
+        "import os, pathlib, signal\n"
+        "from torch import nn\n"
+        "def star(num_classes):\n"
+        "    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
+        "    pathlib.Path(f'{os.getpid()}.ignored').write_text(str(ignored))\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    words = "compare --data digits --train-size 60 --epochs 1 --watch 0 --no-geometry --seeds 1"
+    words += " --workers 2 --net m:star --variants none final --out study"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layermix", *words.split()],
+        stdout=subprocess.DEVNULL,
+        cwd=tmp_path,
+        preexec_fn=heed_interrupts,
+    )
+    assert process.wait() == 0
+    ignored = {path.stem: path.read_text() for path in tmp_path.glob("*.ignored")}
+    assert ignored.pop(str(process.pid)) == "False"
+    assert set(ignored.values()) == {"True"}
+
+
 def group_lives(group: int) -> bool:
     try:
         os.killpg(group, 0)

@@ -242,6 +242,20 @@ def test_a_function_that_compares_each_with_every_other_is_refused(
                 made.loss(torch.randn(of_output), criterion)
 
 
+@pytest.mark.usefixtures("fresh_compiler")
+def test_a_compiled_loss_that_compares_each_with_every_other_is_refused() -> None:
+    numbers = target(torch.randn(3))
+
+    @torch.compile(backend="eager")
+    def loss(output: Tensor) -> Tensor:
+        return numbers.loss(output, lambda z, y: (z - y).square().mean())
+
+    with pytest.raises(lm.InputError, match="of both would broadcast them"):
+        loss(torch.randn(3, 1))
+    output = torch.randn(3)
+    torch.testing.assert_close(loss(output), numbers.loss(output, nn.MSELoss()))
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize(
