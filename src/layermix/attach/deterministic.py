@@ -8,16 +8,22 @@ below modules, on ATen operations, so that functional dropout and layers of any 
 It also saves parameters before an operation writes them in place, so that they can be restored.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _KEEP = 0.5  # a Bernoulli variable with at least this probability is one
 _RATES = ("dropout_p", "dropout")  # arguments of fused operations that drop inside
+
+
+def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
+    """Return normal noise, float32 on the CPU, that `Deterministic` does not replace."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
 class Deterministic(TorchDispatchMode):

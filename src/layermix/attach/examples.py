@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from layermix.attach.batch import Inputs, as_inputs, batch_size
 from layermix.attach.companions import is_mask, name_at, parameter_names, role_of
+from layermix.attach.deterministic import noise
 from layermix.attach.structure import Path, leaves, packed_sequences, replace
 
 _NOISE = 0.5  # standard deviations of the batch
@@ -202,8 +203,6 @@ def _equal_rows(tensors: Mapping[Path, Tensor], dims: Dims, one: int, other: int
 def _changed(value: Tensor, k: int) -> Tensor:
     """Return one example changed, differently for each k."""
     if value.is_floating_point():
-        generator = torch.Generator().manual_seed(k)
-        noise = torch.randn(value.shape, generator=generator).to(value)
         spread = value.std(correction=0) if value.numel() > 1 else value.abs().mean()
-        return value + _NOISE * noise * torch.where(spread > 0, spread, 1)
+        return value + _NOISE * noise(value.shape, k).to(value) * torch.where(spread > 0, spread, 1)
     return value.roll(k, 0) if value.ndim else value

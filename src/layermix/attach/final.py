@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from layermix.attach.dataflow import Dataflow
+from layermix.attach.deterministic import noise
 from layermix.attach.head import find_heads
 from layermix.attach.rotation import share_of
 from layermix.attach.site import Site
@@ -97,8 +98,7 @@ def _is_affine(flow: Dataflow, call: int) -> bool:
     device = next(module.parameters()).device
     if device.type == "meta":
         return False
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(shape, generator=generator).to(device, dtype) for _ in range(2))
+    a, b = (noise(shape, seed).to(device, dtype) for seed in range(2))
     try:
         one, other, middle = (leaves(module(x)) for x in (a, b, (a + b) / 2))
     except Exception:  # it depends on more than its input

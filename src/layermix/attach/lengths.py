@@ -13,6 +13,7 @@ from torch import Tensor
 
 from layermix.attach.batch import Inputs, as_inputs
 from layermix.attach.companions import Role, is_companion, name_at, parameter_names, role_of
+from layermix.attach.deterministic import noise
 from layermix.attach.passes import Passes
 from layermix.attach.rotation import distances
 from layermix.attach.structure import Path, leaves, replace
@@ -95,10 +96,8 @@ def _reaches(passes: Passes, main: Path, dim: int, inputs: Inputs) -> bool:
     size = values.shape[dim]
     tail = torch.arange(size, device=values.device) >= size - size // 4
     tail = tail.view(-1, *[1] * (values.ndim - dim - 1))
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(values.shape, generator=generator).to(values) * values.std()
     before = leaves(passes.run(inputs))
-    moved = torch.where(tail, values + noise, values)
+    moved = torch.where(tail, values + noise(values.shape).to(values) * values.std(), values)
     after = leaves(passes.run(as_inputs(replace(inputs, {main: moved}))))
     dims: dict[Path, int | None] = dict.fromkeys(before, 0)
     one, other = ({p: t.reshape(1, -1) for p, t in found.items()} for found in (before, after))

@@ -26,7 +26,7 @@ from layermix.attach.batch import (
     lengths_of,
     likely_dims,
 )
-from layermix.attach.deterministic import Deterministic
+from layermix.attach.deterministic import Deterministic, noise
 from layermix.attach.examples import (
     chosen_rows,
     made_different,
@@ -103,11 +103,10 @@ class Passes:
 
     def nudged(self) -> Inputs:
         """Return the examples with floating-point inputs that are moved by a rounding error."""
-        generator = torch.Generator().manual_seed(0)
         new = {}
         for path, tensor in leaves(self.inputs).items():
             if tensor.is_floating_point() and tensor.layout == torch.strided:
-                signs = torch.randn(tensor.shape, generator=generator).sign().to(tensor)
+                signs = noise(tensor.shape, len(new)).sign().to(tensor)
                 new[path] = tensor * (1 + torch.finfo(tensor.dtype).eps * signs)
         return as_inputs(replace(self.inputs, new))
 
@@ -238,11 +237,9 @@ def _refuse_unready(model: nn.Module) -> None:
 
 def _open_gates(model: nn.Module) -> None:
     """Replace parameters that are zero or tiny by noise."""
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
+    for seed, parameter in enumerate(model.parameters()):
         plain = type(parameter.data) is torch.Tensor and not parameter.is_meta
         if not (plain and parameter.is_floating_point() and parameter.numel()):
             continue
         if torch.linalg.vector_norm(parameter.float(), torch.inf) < _TINY:
-            noise = torch.randn(parameter.shape, generator=generator) * _NOISE
-            parameter.data = noise.to(parameter)
+            parameter.data = (_NOISE * noise(parameter.shape, seed)).to(parameter)
