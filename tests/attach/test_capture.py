@@ -147,7 +147,7 @@ def test_a_mixed_step_with_a_loss_at_the_mixed_layer_has_the_right_gradient(firs
     output, target = made["mixer"](x, y)
     found = gradients(net, target.loss(output) + criterion(made["capture"]["blocks.0"], y))
 
-    plan = lm.Mixer(Mlp(), at="blocks.0", per="sample", seed=3).draw(9)
+    plan = lm.Mixer(Mlp().double(), at="blocks.0", per="sample", seed=3).draw(9)
     a = by_hand.blocks[0](x)
     mixed = lm.mix(a, plan)
     loss = target.loss(by_hand.head(by_hand.blocks[1](mixed)))
