@@ -206,7 +206,8 @@ def test_a_label_whose_example_has_weight_0_has_no_gradient(
 
 @pytest.mark.parametrize("lost", [torch.nan, INF])
 def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
-    output, numbers = torch.randn(2, 1).double().requires_grad_(), torch.tensor([[1.0], [lost]])
+    output = torch.randn(2, 1, dtype=torch.float64, requires_grad=True)
+    numbers = torch.tensor([[1.0], [lost]], dtype=torch.float64)
     ratio, partner = torch.tensor([1.0, 0.0]), torch.tensor([1, 0])
     loss = lm.Plan("input", ratio, partner).target(numbers).loss(output, nn.MSELoss())
     (found,) = torch.autograd.grad(loss, output)
