@@ -66,7 +66,9 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.parametrize("stop", [os.killpg, os.kill])  # as a terminal does, and a supervisor
+@pytest.mark.parametrize(  # as a terminal does, and a supervisor
+    "stop", [os.killpg, pytest.param(os.kill, marks=pytest.mark.slow)]
+)
 def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(
     stop: Callable[[int, int], None], tmp_path: Path
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_study_that_is_interrupted_says_one_line_and_leaves_no_worker(
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_workers_ignore_an_interrupt_which_reaches_them_too(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(
         "import os, pathlib, signal\n"
