@@ -78,7 +78,8 @@ def name_of(criterion: Any) -> str:
 
 def of_timm(criterion: object) -> bool:
     """Return True for a criterion of timm."""
-    return type(criterion).__module__.startswith("timm.loss.")
+    # Dynamo of torch 2.11 cannot read the module of a function's type.
+    return isinstance(criterion, nn.Module) and type(criterion).__module__.startswith("timm.loss.")
 
 
 def _inner(criterion: Any) -> Any:
