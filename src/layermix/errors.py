@@ -29,7 +29,7 @@ class RunError(LayermixError, RuntimeError):
 
 
 def brief(value: object) -> str:
-    """Return a value as an error shows it: itself if it is short, or what it is.
+    """Return a value as text for an error message: its repr, or its type and size if that is long.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def brief(value: object) -> str:
 
 
 def warn(message: str) -> None:
-    """Give a `UserWarning` at the line outside of layermix and torch that led to it."""
+    """Issue a `UserWarning` that points to the calling line outside of layermix and torch."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back

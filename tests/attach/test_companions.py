@@ -394,7 +394,7 @@ def test_a_mask_of_factors_is_united_at_the_input() -> None:
 
 
 def test_lengths_of_floats_that_are_absolute_are_united() -> None:
-    net, x, lengths = Sum(), frames(), LENGTHS.float()
+    x, lengths = frames(), LENGTHS.float()
 
     class Absolute(Sum):
         def forward(self, wavs: Tensor, sizes: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ class Attached(Drawing):
         x, model
             The batch, and the model that takes it.
         called
-            It is known that this is the model that is called.
+            True if this is known to be the model that is called, and not a part of a wrapper.
         train
             Probe in training mode, even if the model is in eval mode.
         """
@@ -166,7 +166,7 @@ class Attached(Drawing):
 
 @dataclass
 class _Probed:
-    """What was probed.
+    """The model, the inputs and the mode of the last probe.
 
     Attributes
     ----------
@@ -175,9 +175,9 @@ class _Probed:
     form
         How its inputs were handed over.
     training
-        It was in training mode.
+        True if it was in training mode.
     called
-        It is known that this model is the one that is called, and not a wrapper of it.
+        True if this model is known to be the one that is called, and not a part of a wrapper.
     """
 
     model: Callable[[], nn.Module | None]

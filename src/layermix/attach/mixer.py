@@ -249,7 +249,7 @@ class Mixer(Attached):
         InputError
             When the mixer was not built for `plan.point`, or for what `check` refuses.
         RunError
-            When the forward pass did not come by the mix point, so that nothing was mixed, or the
+            If the forward pass did not reach the mix point, so that nothing was mixed, or the
             mixer's hooks were removed.
         """
         if plan.point not in self.points:

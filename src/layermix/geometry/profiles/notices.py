@@ -95,7 +95,7 @@ def unmeasured(
     gaps
         Of each point at which the network can be mixed.
     rows
-        What is known of the points.
+        The rows of the points.
     """
     found = [f"{name} is not measured: {why}." for name, why in broken.items()]
     if classes == 2 and "intrusion" in quantities:

@@ -152,7 +152,7 @@ def fitted(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
 
 
 def kept(mask: Tensor) -> Tensor:
-    """Return the share of the own example in full precision: () for one row, else (B,)."""
+    """Return the share that each mask keeps, in float64: () for one mask, else (B,)."""
     flat = mask.flatten(1)
     share = flat.sum(1, dtype=precise(mask.device)) / flat.shape[1]
     return share[0] if len(share) == 1 else share

@@ -43,7 +43,7 @@ def mix_rows(x: Tensor, ratio: Tensor, partner: Tensor, back: bool) -> Tensor:
     x
         Dense rows, (B, n), in float32, float16 or bfloat16.
     ratio
-        Weight of the own row, float (B,), or one number for all of them; contiguous as is
+        Weight of each row beside its partner, float (B,), or one number for all; contiguous as is
         `partner`.
     partner
         Of each row, int64 (B,); one that is none of the rows makes NaN of its row.
