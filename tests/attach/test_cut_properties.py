@@ -6,7 +6,7 @@ modules, gates that start at zero, recurrent layers and attention with masks and
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,20 +235,28 @@ def refuse(net: Net, x: dict[str, Tensor], point: str, expected: bool) -> None:
                 mixer.check(x)
 
 
-fast = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+def hold(count: int, *strategies: Any, of: Callable[..., None]) -> None:
+    """Check a property of so many generated networks, the same ones each time."""
+    chosen = settings(
+        max_examples=count,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+    )
+    seed(1)(chosen(given(*strategies)(of)))()
 
 
-@seed(1)
-@fast
-@given(graphs(sequence=False))
-def test_cuts_of_generated_networks(graph: Graph) -> None:
-    check(graph, batch(graph, lengths=False, masks=False), lengths=False)
+@pytest.mark.parametrize("count", [60, pytest.param(250, marks=pytest.mark.slow)])
+def test_cuts_of_generated_networks(count: int) -> None:
+    def of(graph: Graph) -> None:
+        check(graph, batch(graph, lengths=False, masks=False), lengths=False)
+
+    hold(count, graphs(sequence=False), of=of)
 
 
-@seed(2)
-@settings(fast, max_examples=70)
-@given(graphs(sequence=True), st.booleans(), st.booleans())
-def test_cuts_of_generated_sequence_networks(graph: Graph, lengths: bool, masks: bool) -> None:
-    check(graph, batch(graph, lengths, masks), lengths)
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+def test_cuts_of_generated_sequence_networks(count: int) -> None:
+    def of(graph: Graph, lengths: bool, masks: bool) -> None:
+        check(graph, batch(graph, lengths, masks), lengths)
+
+    hold(count, graphs(sequence=True), st.booleans(), st.booleans(), of=of)

@@ -181,3 +181,20 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_debug_shows_where_an_error_came_from() -> None:
     with pytest.raises(ValueError, match="unknown net"):
         main(["train", "--net", "resnet19", "--debug"])
+
+
+def test_names_are_shown_as_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
+    (tmp_path / "starry.py").write_text(
+        "from torch import nn\n"
+        "def star(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = "compare --data digits --train-size 60 --epochs 1 --watch 0 --no-geometry --seeds 1"
+    words += " --workers 1 --net starry:star --variants none final --out"
+    main([*words.split(), ":m:[b]"])
+    shown = capsys.readouterr().out
+    assert "digits, starry:star: test data" in shown
+    assert "Report: :m:[b]/report.html" in shown

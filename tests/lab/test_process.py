@@ -127,7 +127,10 @@ def group_lives(group: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("words", ["methods", "points --all", "--help"])
+@pytest.mark.parametrize(
+    "words",
+    ["methods", *(pytest.param(w, marks=pytest.mark.slow) for w in ("points --all", "--help"))],
+)
 def test_a_reader_that_goes_away_ends_a_command_quietly(words: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "layermix", *words.split()],
@@ -142,22 +145,3 @@ def test_a_reader_that_goes_away_ends_a_command_quietly(words: str) -> None:
     process.stderr.close()
     assert err == ""
     assert process.wait() in (0, 141)
-
-
-def test_names_are_shown_as_they_are_written(tmp_path: Path) -> None:
-    """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
-    (tmp_path / "m.py").write_text(
-        "from torch import nn\n"
-        "def star(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
-    )
-    words = "compare --data digits --train-size 60 --epochs 1 --watch 0 --no-geometry --seeds 1"
-    words += " --workers 1 --net m:star --variants none final --out"
-    done = subprocess.run(
-        [sys.executable, "-m", "layermix", *words.split(), ":m:[b]"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
-    assert "digits, m:star: test data" in done.stdout
-    assert "Report: :m:[b]/report.html" in done.stdout
