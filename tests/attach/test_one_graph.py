@@ -8,13 +8,14 @@ import across_worker
 import pytest
 import torch
 from mixed_step import step
+from tiny_blends import TINY
 from tiny_nets import NETS, Mlp, batch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.checkpoint import checkpoint
 
 import layermix as lm
-from layermix.mixing import BLENDS, Per
+from layermix.mixing import Per
 
 POINTS = {
     "mlp": ["input", "blocks.0", "blocks.1", "final", "logits"],
@@ -23,7 +24,7 @@ POINTS = {
 }
 ANY_SHAPE = ["linear", "noisy"]
 OF_MAPS = ["resize", "salient"]
-WITH_POSITIONS = [name for name in BLENDS if name not in ("many", "beside")]
+WITH_POSITIONS = [name for name in TINY if name not in ("many", "beside")]
 
 
 def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm.Mixer]:
@@ -42,7 +43,7 @@ def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm
     + [("vit", blend) for blend in WITH_POSITIONS if blend not in OF_MAPS],
 )
 def test_one_graph_mixes_like_the_hooks_of_each_point(net: str, blend: str, per: Per) -> None:
-    by_name, at_once = twins(net, blend, per=per)
+    by_name, at_once = twins(net, TINY[blend], per=per)
     x, y = batch(net, 5, torch.float64)
     for _ in range(6):
         torch.testing.assert_close(step(at_once, x, y), step(by_name, x, y), rtol=1e-9, atol=1e-12)
