@@ -76,7 +76,7 @@ def plans_of(
     device
         Where their tensors shall be.
     dtype
-        Of ratios; float64 stays so, all else becomes float32.
+        Dtype of the ratios: float64, or float32 for any other dtype.
     across
         Whether partners are on all ranks.
     same

@@ -144,7 +144,7 @@ class Planner:
         labels, inputs
             Of the batch, (B, ...), for partners that are chosen by them.
         dtype
-            Of the ratio, float32 or float64; torch's default dtype when left out.
+            Dtype of the ratio: float64, or float32 for any other. Default: torch's default dtype.
 
         Raises
         ------
