@@ -22,7 +22,7 @@ slow: $(VENV)/test.stamp
 # The core alone, with the lowest versions that it supports.
 lowest: $(LOWEST)/stamp
 	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_WARNS) \
-		tests/mixing tests/attach tests/geometry --ignore tests/geometry/test_profile_memory.py
+		tests/mixing tests/hooks tests/geometry --ignore tests/geometry/test_profile_memory.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check

@@ -22,14 +22,14 @@ steps=("$@")
 
 cd "$(dirname "$0")/.." || exit
 python=${PYTHON:-python3}
-export PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
+export PYTHONPATH=src:.${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 flags=(--device "${DEVICE:-cuda}" --repeats "${REPEATS:-9}" --seeds "${SEEDS:-4}" --workers "${WORKERS:-1}")
 [ -z "${SMALL:-}" ] || flags+=(--small)
 images=$out/images.safetensors
 mkdir -p "$out"
 
 limited() { timeout --signal=INT --kill-after=10 "${LIMIT:-500}" "$python" "$@"; }
-run() { limited benchmarks/gpu.py "$@" "${flags[@]}"; }
+run() { limited -m benchmarks.gpu_steps "$@" "${flags[@]}"; }
 reports() {
     local failed=0 study
     for study in speed reference; do
@@ -42,7 +42,7 @@ failed=()
 for step in "${steps[@]}"; do
     echo "== $step"
     case $step in
-        unpack) [ -e "$images" ] || limited benchmarks/unpack.py "$data" "$images" ;;
+        unpack) [ -e "$images" ] || limited -m benchmarks.unpack "$data" "$images" ;;
         tests)
             limited -m pytest -q -m gpu tests/gpu -p no:cacheprovider -o filterwarnings=default \
                 2>&1 | tee "$out/tests.txt" ;;

@@ -3,7 +3,7 @@
 #
 #     benchmarks/studies.sh CIFAR_FOLDER [RUNS]
 #
-# CIFAR_FOLDER has CIFAR-10 as parquet files. `python benchmarks/tables.py RUNS/digits ...` prints
+# CIFAR_FOLDER has CIFAR-10 as parquet files. `python -m benchmarks.study_tables RUNS/digits ...` prints
 # the tables.
 set -eu
 cifar=$1 runs=${2:-runs} layermix="${PYTHON:-.venv/bin/python} -m layermix"

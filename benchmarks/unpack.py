@@ -1,6 +1,6 @@
 """Decode a data set of parquet files into one file that layermix reads without `datasets`.
 
-    python benchmarks/unpack.py FOLDER OUT.safetensors
+    python -m benchmarks.unpack FOLDER OUT.safetensors
 
 For machines that have pyarrow and Pillow and nothing else. The files are those of the Hugging Face
 hub: SPLIT-*.parquet below the folder, one column of images and one of labels (img or image, label),
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from layermix.lab.data import Images, Split, write_images
+from layermix.experiments.data import Images, Split, write_images
 
 
 def main(folder: Path, out: Path) -> None:

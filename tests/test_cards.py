@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 import layermix as lm
+from docs.tools.blends import draw_blend, draw_blends
 from documents import ROOT, headings, missing_links, row_of, run_python
-from layermix.cli import main
-from layermix.lab.figures.blends import draw_blend
-from layermix.mixing import BLENDS, METHODS, Planner, mix
+from layermix.functional import mix
+from layermix.mixing import BLENDS, METHODS, Planner
 
 CARDS = ROOT / "docs/blends"
 INDEX = CARDS / "README.md"
@@ -59,10 +59,9 @@ def images(svg: str) -> list[np.ndarray]:
     return [np.asarray(image).astype(np.float64) for image in found]
 
 
-def test_one_command_draws_them_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["methods", "--draw", str(tmp_path)])
+def test_they_are_all_drawn(tmp_path: Path) -> None:
+    assert len(draw_blends(tmp_path)) == len(BLENDS)
     assert {picture.name for picture in tmp_path.iterdir()} == {f"{name}.svg" for name in BLENDS}
-    assert capsys.readouterr().out.count("Picture: ") == len(BLENDS)
 
 
 def test_only_a_blend_can_be_drawn() -> None:

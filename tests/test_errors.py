@@ -68,7 +68,7 @@ USES: list[Callable[[Any], Any]] = [
     lambda v: lm.Plan("input", v, Y),
     lambda v: PLAN.target(Y).loss(torch.randn(16, 3), cast(Any, [v])),
     lambda v: PLAN.target(Y).accuracy(torch.randn(16, 3), k=v),
-    lambda v: lm.Capture(NET, v),
+    lambda v: lm.FeatureCapture(NET, v),
     lambda v: lm.profile(NET, (X, Y), v),
     lambda v: lm.profile(NET, (X, Y), quantities=v),
     lambda v: lm.profile(NET, (X, Y), examples=v),

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from documents import ROOT, missing_links, run_python
-from layermix.cli import main
+from layermix.cli.main import main
 
 README = ROOT / "README.md"
 COMMANDS = re.findall(

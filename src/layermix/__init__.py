@@ -1,18 +1,27 @@
 """Mixup at any layer of any PyTorch model.
 
 The public names of the core, which needs torch and numpy alone; experiments are in
-`layermix.lab`.
+`layermix.experiments`.
 """
 
-from layermix.attach import Capture, Mixer, MixPoint, Points, activations, points, remove_hooks
 from layermix.errors import InputError, LayermixError, RunError
+from layermix.functional import MixLayer, mix
 from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
-from layermix.mixing import MixedTarget, MixLayer, Plan, method, mix
+from layermix.hooks import (
+    FeatureCapture,
+    Mixer,
+    MixPoint,
+    Points,
+    activations,
+    points,
+    remove_hooks,
+)
+from layermix.mixing import MixedTarget, Plan, method
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Capture",
+    "FeatureCapture",
     "InputError",
     "LayermixError",
     "MixLayer",

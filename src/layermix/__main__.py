@@ -8,7 +8,7 @@ from layermix.extras import missing_module
 def main() -> None:
     """Run the command line; say in one line what keeps it from being loaded."""
     try:
-        from layermix.cli import main as run
+        from layermix.cli.main import main as run
     except KeyboardInterrupt:
         print("layermix: stopped", file=sys.stderr)
         sys.exit(130)

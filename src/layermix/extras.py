@@ -1,6 +1,6 @@
 """The message for a module that is not installed: which one, and the command that installs it.
 
-The core needs torch and numpy alone; `layermix.lab` and the command line need more.
+The core needs torch and numpy alone; `layermix.experiments` and the command line need more.
 """
 
 from importlib.util import find_spec

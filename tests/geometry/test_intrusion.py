@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from known import CLASSES, EACH, gaussians, rings
 from torch import Tensor
 
 import layermix as lm
+from known import CLASSES, EACH, gaussians, rings
 from layermix.geometry import intruders
 from layermix.geometry.intrusion import RATIOS, derangement, intrusion
 from layermix.geometry.layer import Layer

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from known import CLASSES, EACH, D, collapsed, gaussians, rings, shuffled, value
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid, NearestNeighbors
 
+from known import CLASSES, EACH, D, collapsed, gaussians, rings, shuffled, value
 from layermix.geometry.layer import Layer
 from layermix.geometry.measures import MEASURES
 

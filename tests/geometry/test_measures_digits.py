@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from known import CLASSES, D, gaussians, value
 from torch import Tensor
 
+from known import CLASSES, D, gaussians, value
 from layermix.geometry.measures import MEASURES
 
 

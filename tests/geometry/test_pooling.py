@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from subjects import bert, sentences
 
 import layermix as lm
 from layermix.geometry.profiles.pooling import pooling
+from subjects import bert, sentences
 
 POSITIONS = {
     "mean": lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True),

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from subjects import bert, global_states, images, net, sentences
 from torch import Tensor, nn
 
 import layermix as lm
 from layermix.geometry import MEASURES, QUANTITIES, Layer, auto_weights, interpolation_gap
+from subjects import bert, global_states, images, net, sentences
 
 
 def test_every_layer_has_every_quantity_of_its_own_activations() -> None:

@@ -8,12 +8,12 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from subjects import bert, global_states, images, net, sentences
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import layermix as lm
 from layermix.geometry.profiles.examples import collect
+from subjects import bert, global_states, images, net, sentences
 
 
 @pytest.mark.parametrize(

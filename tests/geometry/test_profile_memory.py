@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from subjects import images, net, wide
 from torch import nn
 
 import layermix as lm
+from benchmarks.memory import peak_memory
 from layermix.geometry.profiles.features import examples_that_fit
 from layermix.geometry.profiles.pooling import pooling
-from layermix.lab.bench.memory import peak_memory
+from subjects import images, net, wide
 
 
 def test_no_forward_pass_is_larger_than_the_batch_size() -> None:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.lab import DataConfig, Recipe, RunConfig, run
-from layermix.lab.data import load
-from layermix.lab.nets import build
-from layermix.lab.run import fresh_net
-from layermix.lab.training.train import Trainer
+from layermix.experiments import DataConfig, Recipe, RunConfig, run
+from layermix.experiments.data import load
+from layermix.experiments.models import build
+from layermix.experiments.run import fresh_net
+from layermix.experiments.training.train import Trainer
 from layermix.mixing import BLENDS, Many, Planner
 
 pytestmark = [

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from mixed_labels import LABELS, PARTNER, WEIGHT, randn, target
 from torch import Tensor
 
 import layermix as lm
 from layermix.mixing import ManyTarget
+from mixed_labels import LABELS, PARTNER, WEIGHT, randn, target
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
 

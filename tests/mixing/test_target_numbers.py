@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from mixed_labels import LABELS, PARTNER, randn, target
 from torch import Tensor, nn
 
 import layermix as lm
 from layermix.mixing import BesideTarget, ManyTarget, Planner
+from mixed_labels import LABELS, PARTNER, randn, target
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.123, 1.0])]
 

@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layermix.attach import Mixer, MixPoint
-from layermix.attach.batch import Batch, call, edit_batch
-from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import silent
-from layermix.attach.structure import main_tensor
 from layermix.errors import InputError, brief
 from layermix.geometry.intrusion import derangement
+from layermix.hooks import Mixer, MixPoint
+from layermix.hooks.batch import Batch, call, edit_batch
+from layermix.hooks.mixpoint import names_of
+from layermix.hooks.observe import silent
+from layermix.hooks.structure import main_tensor
 from layermix.mixing import MixedTarget, Plan, interpolate
 
 RATIOS = (0.1, 0.3, 0.5)

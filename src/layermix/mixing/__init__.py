@@ -26,7 +26,6 @@ from layermix.mixing.blends import (
     interpolate,
 )
 from layermix.mixing.methods import METHODS, Method, method
-from layermix.mixing.mix import MixLayer, mix
 from layermix.mixing.partners import (
     PARTNERS,
     Balanced,
@@ -78,7 +77,6 @@ __all__ = [
     "Many",
     "ManyTarget",
     "Method",
-    "MixLayer",
     "MixedTarget",
     "Nearest",
     "Noisy",
@@ -105,5 +103,4 @@ __all__ = [
     "find_pairing",
     "interpolate",
     "method",
-    "mix",
 ]

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from layermix.attach.batch import Batch, edit_batch
 from layermix.errors import InputError
 from layermix.geometry.profiles.labels import are_several, as_labels, split
 from layermix.geometry.profiles.stack import stacked
+from layermix.hooks.batch import Batch, edit_batch
 
 Data = Any
 """Where examples come from; see `collect`."""

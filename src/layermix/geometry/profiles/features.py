@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layermix.attach.batch import Batch, batch_size, edit_batch
-from layermix.attach.observe import observe
-from layermix.attach.site import device_of, find, unwrap
-from layermix.attach.structure import main_tensor
 from layermix.errors import InputError
 from layermix.geometry.gap import parts
 from layermix.geometry.profiles.pooling import Pooling
+from layermix.hooks.batch import Batch, batch_size, edit_batch
+from layermix.hooks.observe import observe
+from layermix.hooks.site import device_of, find, unwrap
+from layermix.hooks.structure import main_tensor
 
 _OF_PAIR = 128  # bytes that measuring a layer takes for each pair of examples, as measured
 _FEWEST = 32  # examples below which a profile would say nothing

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.attach.batch import Batch, batch_size
 from layermix.errors import InputError
+from layermix.hooks.batch import Batch, batch_size
 
 _KEYS = ("labels", "label", "targets", "target", "y")
 _REMEDY = (

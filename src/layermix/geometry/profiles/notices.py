@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from layermix.attach import MixPoint
-from layermix.attach.structure import leaves
 from layermix.geometry.gap import Gap
 from layermix.geometry.profiles.examples import Examples
 from layermix.geometry.profiles.pooling import Pooling
 from layermix.geometry.quantities import QUANTITIES
+from layermix.hooks import MixPoint
+from layermix.hooks.structure import leaves
 
 _FEW = 10  # members of a class below which its numbers are rough
 

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from layermix.attach import MixPoint, Points
-from layermix.attach.batch import Batch, first
-from layermix.attach.mixpoint import names_of
-from layermix.attach.observe import takes
-from layermix.attach.points import default_points, table_of
-from layermix.attach.site import device_of, unwrap
 from layermix.errors import InputError, unknown
 from layermix.geometry.profiles.examples import Data, Examples, collect, fewer
 from layermix.geometry.profiles.features import examples_that_fit, on_device
 from layermix.geometry.profiles.notices import about_examples, class_token, left_out
 from layermix.geometry.profiles.pooling import Pool, Pooling, norm_widths, pooling
+from layermix.hooks import MixPoint, Points
+from layermix.hooks.batch import Batch, first
+from layermix.hooks.mixpoint import names_of
+from layermix.hooks.observe import takes
+from layermix.hooks.points import default_points, table_of
+from layermix.hooks.site import device_of, unwrap
 
 _KINDS = ("input", "block", "final", "logits")
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layermix.attach.batch import Batch
 from layermix.errors import InputError
+from layermix.hooks.batch import Batch
 
 
 def stacked(rows: list[tuple[Batch, Tensor]], padding: int) -> tuple[Batch, Tensor]:

@@ -5,9 +5,6 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from layermix.attach import MixPoint
-from layermix.attach.batch import first
-from layermix.attach.site import as_module, device_of, unwrap
 from layermix.errors import InputError, brief
 from layermix.geometry.checks import not_finite
 from layermix.geometry.gap import RATIOS, Gap, interpolation_gap
@@ -23,6 +20,9 @@ from layermix.geometry.profiles.randomness import seeded
 from layermix.geometry.profiles.values import LayerProfile
 from layermix.geometry.quantities import OF_GAP, choose, measured
 from layermix.geometry.snnl import SNNL, chance_level, layer_snnl
+from layermix.hooks import MixPoint
+from layermix.hooks.batch import first
+from layermix.hooks.site import as_module, device_of, unwrap
 
 
 def profile(

@@ -1,0 +1,68 @@
+"""The command line of the benchmarks: a subcommand for each, and the survey of models."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
+
+from benchmarks.bench import BENCHES, run_bench, show_bench
+from benchmarks.setting import Setting
+from benchmarks.survey import check_models
+from layermix.cli.exit_codes import exit_codes
+from layermix.experiments.console import doing, open_console
+
+app = tyro.extras.SubcommandApp()
+
+
+def command(name: str) -> Callable[..., None]:
+    """Return the subcommand of a benchmark, with the first lines of its file as its help."""
+
+    def bench(
+        setting: Annotated[Setting, OmitArgPrefixes] = Setting(),
+        out: Path | None = None,
+    ) -> None:
+        console = open_console()
+        with doing(console, "Measuring"):
+            found = run_bench(name, setting, out)
+        show_bench(found, console)
+
+    bench.__doc__ = f"""{sys.modules[BENCHES[name].__module__].__doc__}
+
+    Args:
+        setting: Where and how often.
+        out: Also write the table there, as NAME.json or NAME.csv.
+    """
+    return bench
+
+
+def survey(what: Positional[tuple[str, ...]], out: Path | None = None) -> None:
+    """python -m benchmarks survey timm --out benchmarks/models.csv
+
+    Try whether models can be mixed at the final layer and after every block.
+
+    Args:
+        what: Libraries (timm, torchvision, transformers), or single models (timm:resnet18).
+        out: Also a table NAME.csv; one that was begun is continued.
+    """
+    check_models(what, out, open_console())
+
+
+for name in BENCHES:
+    app.command(name=name)(command(name))
+app.command(survey)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a benchmark; exit codes are those of `layermix`."""
+    words = sys.argv[1:] if arguments is None else arguments
+    with exit_codes("stopped. Models that a table of --out has are not checked again"):
+        app.cli(
+            prog="python -m benchmarks", description=__doc__, args=words, config=(DisallowNone,)
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What does a blend cost, against a plain copy of the tensor and against the linear mix?
+
+Every blend carries out one plan, drawn beforehand, on a map and, where it needs no positions, on
+the features before a classifier: forward alone, and forward with the backward pass through it. The
+floor is a copy into memory that is there, which reads and writes each number once.
+
+Shapes: B examples; maps (B, C, H, W), features (B, d).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import Thing, alternate, measured, ratio
+from layermix.errors import InputError
+from layermix.experiments.training.cpu import cpu_settings
+from layermix.functional import mix
+from layermix.mixing import BLENDS, Blend, Many, Patches, Planner
+
+_SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
+_RATIO = 0.7
+_LEAST = 0.05  # seconds that a measurement takes: of what is quicker it times several calls
+_COPY, _LINEAR = "copy", "linear"
+_OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": Many(k=1)}
+
+Way = Callable[[Tensor], Tensor]
+"""What is timed: a function of a tensor (B, ...)."""
+
+
+def bench_blends(setting: Setting) -> Table:
+    """Time every blend on both shapes, on the CPU."""
+    if setting.device != "cpu":
+        raise InputError(f"blends are timed on the CPU alone, and device is {setting.device!r}")
+    with cpu_settings(setting.threads):
+        return Table(
+            title="Blends over a copy and over the linear mix, float32",
+            rows=[
+                row for at in _SHAPES for run in (forward, both) for row in _rows(at, run, setting)
+            ],
+            notes=[
+                f"map: {_SHAPES['map']}; features: {_SHAPES['features']}, where only those blends "
+                "are timed that need no positions. pass: forward alone, or with the backward pass; "
+                "a copy, into memory that is there, is the same in both.",
+                "/ copy, / linear: to these in the same repetition, median, least and most of n; "
+                "the plan is drawn beforehand.",
+                "many returns k = 8 mixes for each example where nothing else is said, and beside "
+                "the batch twice; what they are compared with returns it once.",
+            ],
+        )
+
+
+def forward(way: Way, x: Tensor) -> Thing:
+    """Return the forward pass of one way, as something to time."""
+    return lambda: way(x)
+
+
+def both(way: Way, x: Tensor) -> Thing:
+    """Return its forward and backward pass, as something to time."""
+    leaf = x.clone().requires_grad_()
+    gradient = torch.ones_like(way(x))
+    return lambda: torch.autograd.grad(way(leaf), leaf, gradient)
+
+
+def ways(x: Tensor) -> dict[str, Way]:
+    """Return a copy, and every blend that can mix a tensor like this, by name."""
+    room = torch.empty_like(x)
+    found: dict[str, Way] = {_COPY: lambda x: room.copy_(x)}
+    for name, blend in ({name: kind() for name, kind in BLENDS.items()} | _OTHERS).items():
+        way = _way(blend, len(x))
+        try:
+            way(x)
+        except InputError:
+            continue
+        found[name] = way
+    return found
+
+
+def _way(blend: Blend, batch: int) -> Way:
+    ratio = None if isinstance(blend, Many) else _RATIO
+    plan = Planner(["final"], ratio=ratio, blend=blend, seed=0).draw(batch)
+    return lambda x: mix(x, plan)
+
+
+def _rows(at: str, run: Callable[[Way, Tensor], Thing], setting: Setting) -> list[Row]:
+    shape = (4, *_SHAPES[at][1:]) if setting.small else _SHAPES[at]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    things = {name: (forward if name == _COPY else run)(way, x) for name, way in ways(x).items()}
+    seconds = alternate(things, setting.repeats, least=_LEAST)
+    passes = "forward" if run is forward else "and backward"
+    return [{"what": name, "at": at, "pass": passes} | _numbers(name, seconds) for name in seconds]
+
+
+def _numbers(name: str, seconds: dict[str, list[float]]) -> Row:
+    found = measured(seconds, name)
+    for base in (_COPY, _LINEAR):
+        middle, least, most = ratio(seconds, name, base)
+        found |= {f"/ {base}": middle, f"least / {base}": least, f"most / {base}": most}
+    return found

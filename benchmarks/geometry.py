@@ -1,0 +1,94 @@
+"""What does it cost to measure the geometry of every layer while a net trains?
+
+One run of the default digits study is repeated three ways: without geometry beyond the SNNL, as a
+study does it (an unmixed run is measured at its start and six times more), and after every epoch.
+What that costs is then set against the time of the whole default study: of one run, and of all its
+unmixed runs, which share the study's workers.
+"""
+
+import math
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import alternate, ratio
+from layermix.experiments.compare import compare
+from layermix.experiments.data import DataConfig
+from layermix.experiments.engines.local import default_workers
+from layermix.experiments.presets import DEFAULT_PRESET, PRESETS
+from layermix.experiments.run import RunConfig, run
+from layermix.experiments.study import plan
+from layermix.experiments.training.recipe import Recipe
+
+_BASE = "run, SNNL alone"
+_OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
+
+
+def bench_geometry(setting: Setting) -> Table:
+    """Time a run with and without geometry, and the default digits study."""
+    usual = Recipe(device=setting.device)
+    usual = replace(usual, epochs=1 if setting.small else usual.epochs)
+    recipes = {
+        _BASE: replace(usual, geometry=False),
+        "run, as in a study": usual,
+        "run, every epoch": replace(usual, watch=usual.epochs),
+    }
+    with tempfile.TemporaryDirectory(prefix="layermix-") as folder:
+        runs = {
+            name: partial(_run, recipe, Path(folder) / str(k))
+            for k, (name, recipe) in enumerate(recipes.items())
+        }
+        seconds = alternate(runs, setting.repeats)
+        whole, seeds, workers = _study(usual, Path(folder) / "study")
+    rows = [_row(name, seconds, whole, seeds / workers) for name in seconds]
+    nothing = dict.fromkeys(rows[0], math.nan)
+    rows.append({**nothing, "what": "default digits study", "seconds": whole})
+    return Table(
+        title="Geometry while training: one unmixed run of the default digits study, one thread",
+        rows=rows,
+        notes=[
+            "ratio: to the run with SNNL alone in the same repetition; median, least and most.",
+            f"{_OF_ONE}: seconds of this one run beyond the run with SNNL alone, median over the "
+            "repetitions, divided by the seconds of the whole default study.",
+            f"{_OF_ALL}: the same for all unmixed runs of the study, were each measured as this "
+            f"one: times {seeds} {'seed' if seeds == 1 else 'seeds'}, divided by {workers} "
+            f"{'worker' if workers == 1 else 'workers'} side by side.",
+        ],
+    )
+
+
+def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) -> Row:
+    """Return the row of a way to run, of which a study holds so many for each worker."""
+    middle, least, most = ratio(seconds, name, _BASE)
+    extra = [own - base for own, base in zip(seconds[name], seconds[_BASE], strict=True)]
+    of_one = statistics.median(extra) / whole
+    return {
+        "what": name,
+        "seconds": statistics.median(seconds[name]),
+        "ratio": middle,
+        "least": least,
+        "most": most,
+        _OF_ONE: of_one,
+        _OF_ALL: of_one * runs,
+    }
+
+
+def _run(recipe: Recipe, folder: Path) -> None:
+    number = len(list(folder.parent.glob(f"{folder.name}-*")))
+    config = RunConfig(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe, "none", 0)
+    run(config, folder.with_name(f"{folder.name}-{number}"), threads=1)
+
+
+def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
+    """Return the seconds of the default study, its number of seeds, and of runs side by side."""
+    config = plan(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe)
+    runs = len(config.seeds) * len(config.variants)
+    workers = min(default_workers(config.recipe.device), runs)
+    started = time.perf_counter()
+    compare(config, folder, workers)
+    return time.perf_counter() - started, len(config.seeds), workers

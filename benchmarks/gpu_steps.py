@@ -1,0 +1,69 @@
+"""What `gpu.sh` runs, on a machine that has torch and the usual libraries but not our command line.
+
+    python -m benchmarks.gpu_steps bench WHAT OUT [--device cuda] [--data DATA] [--small]
+    python -m benchmarks.gpu_steps study NAME OUT --data DATA [--device cuda] [--small] [--seeds 4]
+    python -m benchmarks.gpu_steps report OUT
+
+Studies: `speed` (the speed recipe, no mixing and the final layer), `reference` (ResNet-18, every
+place to mix). Each goes on where it was stopped; `report` tells what is finished.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.bench import run_bench, show_bench
+from benchmarks.setting import Setting
+from layermix import experiments as ex
+from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
+from layermix.experiments.console import open_console
+from layermix.experiments.presets import PRESETS
+from layermix.reporting.show import show_study
+
+REFERENCE = Recipe(epochs=30, batch_size=512, lr=0.4, weight_decay=5e-4, watch=6)
+PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "random")
+
+
+def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
+    """Return the configuration of a study, or of a tiny one in its place."""
+    net, recipe, variants = {
+        "speed": (*PRESETS["speed"], ("none", "final")),
+        "reference": ("resnet18", REFERENCE, PLACES),
+    }[name]
+    size, seeds = None, given.seeds
+    if given.small:
+        size, seeds, variants = 100, 1, ("none", "final")
+        recipe = replace(recipe, epochs=1, batch_size=50, watch=1)
+    recipe = replace(recipe, device=given.device)
+    return ex.plan(DataConfig(given.data, train_size=size), net, recipe, variants, seeds)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["bench", "study", "report"])
+    parser.add_argument("words", nargs="+")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    console, out = open_console(), Path(given.words[-1])
+    if given.what == "bench":
+        what = given.words[0]
+        threads = 1 if given.device == "cpu" else 8
+        repeats = 1 if given.small else given.repeats
+        setting = Setting(given.device, repeats, threads, given.data, given.small)
+        found = run_bench(what, setting, out / f"{what}.json")
+        (out / f"{what}.csv").write_text(found.to_csv())
+        show_bench(found, console)
+    elif given.what == "study":
+        ex.compare(study_of(given.words[0], given), out, given.workers, console)
+    else:
+        show_study(Study.open(out), console)
+
+
+if __name__ == "__main__":
+    main()

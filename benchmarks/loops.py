@@ -1,0 +1,150 @@
+"""The usual ways to train on images, as their users write them: what our loop is set against.
+
+Both get the images as a data set of Pillow images, crop and mirror each by torchvision, and train
+the same net with the same optimiser, learning rates and number of steps as ours. Each is prepared
+first, with its worker processes at work, and returns what trains.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from layermix.experiments.data import Dataset, Normalise, Split
+from layermix.experiments.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training: the net with its first weights, the data, how, where, with how many workers."""
+
+    net: nn.Module
+    data: Dataset
+    recipe: Recipe
+    device: str
+    workers: int
+
+
+class Pictures(TorchDataset):
+    """Images as Pillow has them, and their labels, as torchvision's data sets return them."""
+
+    def __init__(self, split: Split, transform: Callable[[Any], Any]) -> None:
+        self.arrays = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()
+        self.labels = split.labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """Return an image as the transform makes it, and its label."""
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
+
+
+Training = Callable[[], None]
+
+
+def plain_loop(task: Task) -> Training:
+    """Prepare to train in plain PyTorch, with torchvision's transforms and a DataLoader."""
+    from torchvision import transforms
+
+    normalise = Normalise.of(task.data.train)
+    mean, std = ((each / 255).tolist() for each in (normalise.mean, normalise.std))
+    end = [transforms.ToTensor(), transforms.Normalize(mean, std)]
+    pictures = Pictures(task.data.train, transforms.Compose([*_augmentation(task), *end]))
+    loader = DataLoader(
+        pictures,
+        task.recipe.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=task.workers,
+        persistent_workers=task.workers > 0,
+        pin_memory=task.device == "cuda",
+    )
+    optimiser = task.recipe.optimiser(task.net)
+    schedule = task.recipe.schedule(optimiser, task.recipe.epochs * len(loader))
+    next(iter(loader))  # workers that persist are those of this iterator
+
+    def train() -> None:
+        task.net.train()
+        for _ in range(task.recipe.epochs):
+            for images, labels in loader:
+                loss = _loss(task, images, labels)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+
+    return train
+
+
+def timm_loop(task: Task) -> Training:
+    """Prepare to train with timm's loader, optimiser and meters, as its training script does."""
+    from timm.data.loader import create_loader
+    from timm.data.transforms import ToNumpy
+    from timm.optim._optim_factory import create_optimizer_v2
+    from timm.utils.metrics import AverageMeter
+    from torchvision import transforms
+
+    recipe, normalise = task.recipe, Normalise.of(task.data.train)
+    pictures: Any = Pictures(task.data.train, transforms.ToTensor())
+    loader = create_loader(
+        pictures,
+        input_size=task.data.image_shape,
+        batch_size=recipe.batch_size,
+        is_training=True,
+        no_aug=True,
+        mean=tuple((normalise.mean / 255).tolist()),
+        std=tuple((normalise.std / 255).tolist()),
+        num_workers=task.workers,
+        persistent_workers=task.workers > 0,
+        device=torch.device(task.device),
+    )
+    pictures.transform = transforms.Compose([*_augmentation(task), ToNumpy()])
+    optimiser = create_optimizer_v2(
+        task.net,
+        "sgd",  # with Nesterov's momentum, as ours
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        filter_bias_and_bn=False,  # weights of every kind decay, as in ours
+    )
+    schedule = recipe.schedule(optimiser, recipe.epochs * len(loader))
+    next(iter(loader))
+
+    def train() -> None:
+        for _ in range(recipe.epochs):
+            losses = AverageMeter()
+            task.net.train()
+            for images, labels in loader:
+                loss = _loss(task, images, labels)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                losses.update(loss.item(), len(images))
+                schedule.step()
+
+    return train
+
+
+def _augmentation(task: Task) -> list[Any]:
+    from torchvision import transforms
+
+    crop, size = task.recipe.crop or 0, task.data.image_shape[1:]
+    steps: list[Any] = [transforms.RandomCrop(size, crop, padding_mode="reflect")] if crop else []
+    return [*steps, transforms.RandomHorizontalFlip()] if task.recipe.flip else steps
+
+
+def _loss(task: Task, images: Tensor, labels: Tensor) -> Tensor:
+    images = images.to(task.device, non_blocking=True)
+    labels = labels.to(task.device, non_blocking=True)
+    with torch.autocast(task.device, torch.bfloat16, enabled=task.device == "cuda"):
+        return F.cross_entropy(task.net(images), labels)

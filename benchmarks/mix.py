@@ -1,0 +1,166 @@
+"""What does a mix cost, against a copy and against mixup as the papers write it?
+
+The floor is `copy_` into memory that is there: it reads and writes each number once, where a mix
+reads twice what it writes. The plain expression is ``lam * x + (1 - lam) * x[partner]`` under
+autograd. At the input it also runs beside the mixup of other libraries as their users call it, on
+images and labels: there it draws its plan and mixes labels too, as they do.
+
+Shapes: B examples; (B, C, H, W) or (B, d).
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import Thing, alternate, measured, ratio
+from layermix.experiments.training.cpu import cpu_settings
+from layermix.functional import mix
+from layermix.mixing import Plan, Planner
+
+_SHAPES = ((256, 3, 32, 32), (256, 64, 16, 16), (512, 256, 8, 8), (512, 512))
+_LEAST = 0.05  # seconds of a measurement: several blocks of plans drawn ahead
+_CLASSES = 10
+_FORWARD, _BOTH, _LABELS = "forward", "and backward", "with labels"
+
+Way = Callable[[Tensor], Tensor]
+
+
+def bench_mix(setting: Setting) -> Table:
+    """Time the linear mix on every shape, forward and with its gradient, and peers at the input."""
+    dtypes = [torch.float32, *([torch.bfloat16] if setting.device == "cuda" else [])]
+    shapes = [(8, *shape[1:]) for shape in _SHAPES] if setting.small else _SHAPES
+    with cpu_settings(setting.threads):
+        rows = [
+            row
+            for dtype in dtypes
+            for shape in shapes
+            for row in (*_passes(shape, dtype, setting), *_peers(shape, dtype, setting))
+        ]
+    return Table(
+        title=f"The linear mix over a copy and over the plain expression, {setting.device}",
+        rows=rows,
+        notes=[
+            "copy_: into memory that is there; plain: lam * x + (1 - lam) * x[partner]. Plans are "
+            "drawn beforehand, but for the rows with labels: there each call draws and returns "
+            "mixed images and what a loss needs of the labels, as users call it: two labels and a "
+            "ratio of ours, soft labels of the other libraries, of which timm's mixes in place.",
+            "/ copy, / plain, / mix: to these in the same repetition, median, with least and most "
+            "of n repetitions for the first that there is.",
+        ],
+    )
+
+
+def plain(x: Tensor, plan: Plan) -> Tensor:
+    """Mix as the papers write it."""
+    lam = plan.ratio.to(x.dtype)
+    return lam * x + (1 - lam) * x[plan.partner]
+
+
+def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
+    """Return the rows of one shape: forward, and forward with the backward pass."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setting.device, dtype)
+    room, leaf, gradient = torch.empty_like(x), x.clone().requires_grad_(), torch.randn_like(x)
+    plan = Planner(["final"], seed=0).draw(len(x), setting.device)
+
+    def both(way: Way) -> Thing:
+        return lambda: torch.autograd.grad(way(leaf), leaf, gradient)
+
+    ways: dict[str, Way] = {"mix": lambda x: mix(x, plan), "plain": lambda x: plain(x, plan)}
+    things: dict[str, Thing] = {
+        "copy_": lambda: room.copy_(x),
+        **{f"{name}, {_FORWARD}": partial(way, x) for name, way in ways.items()},
+        **{f"{name}, {_BOTH}": both(way) for name, way in ways.items()},
+    }
+    seconds = alternate(things, setting.repeats, least=_LEAST, device=setting.device)
+    return [
+        _row(name, shape, dtype, seconds, {"copy_": "copy_"} | _plain_of(name)) for name in things
+    ]
+
+
+def _plain_of(name: str) -> dict[str, str]:
+    """Return what the plain expression of a pass is called."""
+    passes = name.partition(", ")[2]
+    return {"plain": f"plain, {passes}"} if passes else {}
+
+
+def _peers(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
+    """Return the rows of other libraries, on images of three channels alone."""
+    if shape[1] != 3 or dtype != torch.float32:
+        return []
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(setting.device)
+    labels = (torch.arange(len(x)) % _CLASSES).to(setting.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of their own imports
+        things = {f"mix, {_LABELS}": _own(x, labels)}
+        for name, peer in _PEERS.items():
+            try:
+                things[f"{name}, {_LABELS}"] = peer(x, labels)
+            except ImportError:
+                continue
+        seconds = alternate(things, setting.repeats, least=_LEAST, device=setting.device)
+    return [_row(name, shape, dtype, seconds, {"mix": f"mix, {_LABELS}"}) for name in things]
+
+
+def _own(x: Tensor, labels: Tensor) -> Thing:
+    planner = Planner(["input"], seed=0)
+
+    def call() -> tuple[Tensor, object]:
+        plan = planner.draw(len(x), x.device)
+        return mix(x, plan), plan.target(labels)
+
+    return call
+
+
+def _timm(x: Tensor, labels: Tensor) -> Thing:
+    from timm.data.mixup import Mixup
+
+    mixup = Mixup(mixup_alpha=1.0, label_smoothing=0.0, num_classes=_CLASSES)
+    own = x.clone()  # it mixes in place
+    return lambda: mixup(own, labels)
+
+
+def _torchvision(x: Tensor, labels: Tensor) -> Thing:
+    from torchvision.transforms import v2
+
+    mixup = v2.MixUp(num_classes=_CLASSES)
+    return lambda: mixup(x, labels)
+
+
+def _kornia(x: Tensor, labels: Tensor) -> Thing:
+    import kornia.augmentation
+
+    mixup = kornia.augmentation.RandomMixUpV2(p=1.0, data_keys=["input", "class"])
+    return lambda: mixup(x, labels)
+
+
+_PEERS = {"timm": _timm, "torchvision": _torchvision, "kornia": _kornia}
+
+
+def _row(
+    name: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    seconds: dict[str, list[float]],
+    bases: dict[str, str],
+) -> Row:
+    """Return a row with ratios to what it is compared with, each by the name it is shown by."""
+    what, _, passes = name.partition(", ")
+    row: Row = {
+        "what": what,
+        "at": str(shape),
+        "pass": passes,
+        "dtype": str(dtype).removeprefix("torch."),
+        **measured(seconds, name),
+    }
+    spread: tuple[float, ...] | None = None
+    for column, known in (("/ copy", "copy_"), ("/ plain", "plain"), ("/ mix", "mix")):
+        found = ratio(seconds, name, bases[known]) if known in bases else None
+        row[column] = found[0] if found else float("nan")
+        spread = spread or found
+    row["least"], row["most"] = spread[1:] if spread else (float("nan"), float("nan"))
+    return row

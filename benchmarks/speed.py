@@ -1,0 +1,130 @@
+"""Where does the time of a run of the speed recipe go?
+
+One whole run, from its first step to its last look at the test data, under torch's profiler. What
+must be computed is convolutions and matrix products; all the rest is what could be saved.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.profiler import profiler
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from layermix.experiments.data import DataConfig, load
+from layermix.experiments.presets import PRESETS
+from layermix.experiments.run import complete, fresh_net
+from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.train import Trainer
+
+_WINDOW = 20  # calls of the net after which events are added up and forgotten
+_KINDS = {
+    "convolutions": ("conv",),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "linear"),
+    "norms": ("batch_norm",),
+    "pooling": ("pool", "amax"),
+    "activations": ("gelu", "relu", "threshold"),
+    "copies and casts": ("copy_", "aten::index", "aten::cat", "fill_", "zero_"),
+}
+_OTHER, _BETWEEN = "other operations", "between operations"
+_NEEDED = ("convolutions", "matrix products")
+
+
+class Windows:
+    """A profile of any length, taken window by window: seconds by operation, and in all."""
+
+    def __init__(self, device: str) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.whole = 0.0
+        self._device = device
+        self._calls = 0
+
+    @contextmanager
+    def over(self, net: torch.nn.Module) -> Iterator[None]:
+        """Profile what happens inside the block; windows begin where a net is called.
+
+        There no operation is under way: one that outlives its profile is written to freed memory.
+        """
+        handle = net.register_forward_pre_hook(self._call)
+        self._begin()
+        try:
+            yield
+        finally:
+            self._end()
+            handle.remove()
+
+    def _call(self, *_: object) -> None:
+        self._calls += 1
+        if self._calls % _WINDOW == 0:
+            self._end()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._profile = profiler(self._device)
+        self._profile.start()
+        self._started = time.perf_counter()
+
+    def _end(self) -> None:
+        gpu = self._device == "cuda"
+        if gpu:
+            torch.cuda.synchronize()
+        self.whole += time.perf_counter() - self._started
+        self._profile.stop()
+        for event in self._profile.key_averages():
+            found: Any = event
+            if found.device_type.name != "CPU":
+                continue  # a kernel, whose time the operation that launched it has too
+            spent = found.self_device_time_total if gpu else found.self_cpu_time_total
+            self.seconds[found.key] += spent / 1e6
+
+
+def bench_speed(setting: Setting) -> Table:
+    """Profile one run of the speed recipe, unmixed."""
+    net, recipe = PRESETS["speed"]
+    source = DataConfig(setting.data)
+    if setting.small:
+        source = replace(source, train_size=60)
+        recipe = replace(recipe, epochs=1, batch_size=20)
+    data = load(source)
+    recipe = complete(replace(recipe, device=setting.device, geometry=False), source, data)
+    with cpu_settings(setting.threads):
+        model = fresh_net(net, data, seed=0).to(setting.device)
+        trainer = Trainer(model, data.to(torch.device(setting.device)), recipe, (), ("final",), 0)
+        windows = Windows(setting.device)
+        with windows.over(model):
+            trained = trainer.train(lambda _: None)
+    kinds = _kinds(windows)
+    return Table(
+        title=f"A run of the speed recipe on {setting.data}, {setting.device}",
+        rows=_rows(kinds, windows.whole),
+        notes=[
+            f"{recipe.epochs} epochs of {len(data.train)} images, {recipe.batch_size} a step; "
+            f"test accuracy {trained.measures['accuracy']:.2%}, over views "
+            f"{(trained.views or {})['accuracy']:.2%}.",
+            "share: of the whole run's time under the profiler, which slows what is small.",
+            f"between operations: Python, and what no operation is. Outside {' and '.join(_NEEDED)}"
+            f": {1 - sum(kinds[kind] for kind in _NEEDED) / windows.whole:.1%}.",
+        ],
+    )
+
+
+def _kinds(windows: Windows) -> dict[str, float]:
+    """Return the seconds of each kind of operation."""
+    found = dict.fromkeys((*_KINDS, _OTHER), 0.0)
+    for name, seconds in windows.seconds.items():
+        kinds = (kind for kind, parts in _KINDS.items() if any(part in name for part in parts))
+        found[next(kinds, _OTHER)] += seconds
+    found[_BETWEEN] = max(0.0, windows.whole - sum(found.values()))
+    return found
+
+
+def _rows(kinds: dict[str, float], whole: float) -> list[Row]:
+    return [
+        {"what": name, "seconds": seconds, "share": seconds / whole}
+        for name, seconds in {**kinds, "whole run": whole}.items()
+    ]

@@ -1,0 +1,107 @@
+"""What does mixing add to a training step?
+
+The same step of the same net, mixed at one place and not mixed at all: forward, loss, backward,
+optimiser. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
+line of this library. All steps run in turn, so that each meets the caches that another net has
+left, as in a training loop; a repetition is the median of several rounds.
+
+Shapes: B images (B, 3, 32, 32).
+"""
+
+import statistics
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.memory import peak_of_tensors
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import against, alternate, measured
+from layermix.experiments.models import build
+from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.recipe import Recipe
+from layermix.experiments.training.streams import torch_seed
+from layermix.hooks import Mixer, points
+
+_NETS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
+_SHAPE, _CLASSES = (3, 32, 32), 10
+_NONE, _AGAIN = "none", "none again"
+
+
+def bench_step(setting: Setting) -> Table:
+    """Time a step and take its memory, mixed at the input, each block and the final layer."""
+    with cpu_settings(setting.threads):
+        rows = [row for net in _NETS for row in _rows(net, setting)]
+    return Table(
+        title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
+        rows=rows,
+        notes=[
+            "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it. "
+            "none again: the same of a second copy; by as much two equal steps differ.",
+            "/ none: to that step in the same repetition, median, with least and most of n.",
+            "MB: by how much the tensors of a step grow at most, counted allocation by allocation; "
+            "/ none MB: over none's. The images of the batch themselves were there before.",
+            f"{_SHAPE[0]} x {_SHAPE[1]} x {_SHAPE[2]} images, channels last, "
+            + ("bfloat16 autocast." if setting.device == "cuda" else "float32."),
+        ],
+    )
+
+
+def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
+    """Return one training step on a batch, mixed at a mix point or at none."""
+    mixer = None if at in (_NONE, _AGAIN) else Mixer(net, at, seed=0)
+    optimiser = Recipe().optimiser(net)
+
+    def call() -> None:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            if mixer is None:
+                loss = F.cross_entropy(net(x), labels)
+            else:
+                output, target = mixer(x, labels)
+                loss = target.loss(output)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return call
+
+
+def _rows(name: str, setting: Setting) -> list[Row]:
+    size, rounds = (4, 1) if setting.small else _NETS[name]
+    x = torch.randn(size, *_SHAPE, generator=torch.Generator().manual_seed(0))
+    x = x.to(setting.device, memory_format=torch.channels_last)
+    labels = (torch.arange(size) % _CLASSES).to(setting.device)
+    places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final", _AGAIN]
+    steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
+    singly = alternate(steps, setting.repeats * rounds, device=setting.device)
+    seconds = {at: _medians(singly[at], rounds) for at in places}
+    memory = {at: peak_of_tensors(steps[at], setting.device) for at in places}
+    return [_row(name, size, at, seconds, memory) for at in places]
+
+
+def _medians(seconds: list[float], rounds: int) -> list[float]:
+    """Return the median of the rounds of each repetition."""
+    starts = range(0, len(seconds), rounds)
+    return [statistics.median(seconds[start : start + rounds]) for start in starts]
+
+
+def _net(name: str, device: str) -> nn.Module:
+    with torch_seed(0):
+        net = build(name, _CLASSES, _SHAPE)
+    return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _row(
+    net: str, size: int, at: str, seconds: dict[str, list[float]], memory: dict[str, float]
+) -> Row:
+    return {
+        "what": at,
+        "net": net,
+        "batch": size,
+        **measured(seconds, at),
+        **against(seconds, at, _NONE, "/ none"),
+        "MB": memory[at],
+        "/ none MB": memory[at] / memory[_NONE],
+    }

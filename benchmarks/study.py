@@ -1,0 +1,76 @@
+"""How much faster is a study than its runs, one after the other?
+
+The default digits study, with all its workers, beside `layermix train` commands, one for each
+variant of one seed: what a study saves is the start of a process for each run, and what it gains is
+that runs go side by side. The commands of one seed stand for those of every seed.
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import against, alternate, measured
+from layermix.experiments.data import DataConfig
+from layermix.experiments.engines.local import default_workers
+from layermix.experiments.presets import DEFAULT_PRESET, PRESETS
+from layermix.experiments.study import StudyConfig, plan
+
+_SEPARATE = "separate commands"
+_ON_A_GPU = (1, 2, 4)  # runs side by side that are tried there
+
+
+def bench_study(setting: Setting) -> Table:
+    """Time the default digits study, and its runs as separate commands."""
+    net, recipe = PRESETS[DEFAULT_PRESET]
+    recipe = replace(recipe, device=setting.device, epochs=1 if setting.small else recipe.epochs)
+    data = DataConfig(data=setting.data)
+    study = plan(data, net, recipe, seeds=2 if setting.small else 8)
+    usual = default_workers(setting.device)
+    many = [usual] if setting.device == "cpu" else [usual, *_ON_A_GPU]
+    studies = {
+        f"study, {workers} side by side": partial(_study, study, workers)
+        for workers in sorted(set(many))
+    }
+    seconds = alternate({_SEPARATE: partial(_commands, study), **studies}, setting.repeats)
+    seeds, variants = len(study.seeds), len(study.variants)
+    seconds[_SEPARATE] = [seeds * one for one in seconds[_SEPARATE]]
+    return Table(
+        title=f"The default study of {setting.data} over its runs as separate commands",
+        rows=[_row(name, seconds) for name in seconds],
+        notes=[
+            f"study: `layermix compare`, {seeds} seeds of {variants} variants, with its report.",
+            f"separate commands: {variants} `layermix train` commands, one for each variant, one "
+            f"after the other, times {seeds} seeds.",
+            "times as fast: as the separate commands of the same repetition, median, with least "
+            "and most of n.",
+        ],
+    )
+
+
+def _row(name: str, seconds: dict[str, list[float]]) -> Row:
+    fast = against(seconds, _SEPARATE, name, "times as fast")
+    return {"what": name, **measured(seconds, name), **fast}
+
+
+def _study(study: StudyConfig, workers: int) -> None:
+    """Run the study as a command."""
+    seeds = str(len(study.seeds))
+    _run(study, "compare", "--seeds", seeds, "--workers", str(workers))
+
+
+def _commands(study: StudyConfig) -> None:
+    """Run the runs of the first seed as commands."""
+    for variant in study.variants:
+        _run(study, "train", "--variant", variant, "--threads", "1")
+
+
+def _run(study: StudyConfig, command: str, *words: str) -> None:
+    recipe = ["--epochs", str(study.recipe.epochs), "--device", study.recipe.device]
+    with tempfile.TemporaryDirectory(prefix="layermix-") as folder:
+        where = ["--data", study.data.data, "--out", f"{folder}/out"]
+        call = [sys.executable, "-m", "layermix", command, *where, *recipe, *words]
+        subprocess.run(call, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,151 @@
+"""How fast does our loop train, beside the usual ones?
+
+The same net from the same first weights, the same number of steps with the same augmentation,
+optimiser and learning rates: our loop, a plain PyTorch loop with torchvision's transforms and a
+DataLoader, and one with timm's loader. After one epoch of each that does not count, each repetition
+has a seed of its own and trains all of them in turn; test accuracy shows that none of them learns
+less. Training alone is timed, from the first step to the last: data, optimisers and worker
+processes are there before.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from benchmarks.loops import Task, Training, plain_loop, timm_loop
+from benchmarks.setting import Setting
+from benchmarks.table import Row, Table
+from benchmarks.timing import against
+from layermix.experiments.data import DataConfig, Dataset, Normalise, load
+from layermix.experiments.run import complete, fresh_net
+from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.evaluate import measures, predict
+from layermix.experiments.training.recipe import Recipe
+from layermix.experiments.training.train import Trainer
+from layermix.hooks.site import device_of
+
+_NETS = ("resnet-small", "resnet18")
+_TRAINED = {  # images and epochs of each net
+    "cpu": {"resnet-small": (5000, 5), "resnet18": (1000, 2)},
+    "cuda": {"resnet-small": (10_000, 3), "resnet18": (10_000, 3)},
+}
+_SIZE, _JUDGED = 32, 2000  # pixels; test images
+_OURS = "layermix"
+
+
+def bench_train(setting: Setting) -> Table:
+    """Train each net in each loop, once a repetition."""
+    rows = [row for net in _NETS for row in _rows(net, setting)]
+    return Table(
+        title=f"Training on {setting.data}: images per second of each loop, {setting.device}",
+        rows=rows,
+        notes=[
+            "layermix: our loop, channels last; contiguous: our loop with channels first in "
+            "memory. pytorch: a plain loop with torchvision's transforms and a DataLoader; timm: "
+            f"its loader, optimiser and meters. Both have {setting.threads} worker processes on "
+            f"top of {setting.threads} threads, and are given channels last too.",
+            "times as slow: as our loop in the same repetition, median, with least and most of n; "
+            "accuracy: on test images after the last epoch, mean and standard deviation over n "
+            "seeds.",
+        ],
+    )
+
+
+def _rows(net: str, setting: Setting) -> list[Row]:
+    size, epochs = (40, 1) if setting.small else _TRAINED[setting.device][net]
+    data = _data(setting, size)
+    recipe = Recipe(epochs=epochs, batch_size=min(128, len(data.train) // 2), watch=0)
+    recipe = complete(replace(recipe, geometry=False), DataConfig(setting.data), data)
+    seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
+    right: dict[str, list[float]] = {name: [] for name in _WAYS}
+    for way in _WAYS.values():
+        way(fresh_net(net, data, 0), data, replace(recipe, epochs=1), setting, 0)
+    for seed in range(setting.repeats):
+        for name, way in _WAYS.items():
+            spent, trained = way(fresh_net(net, data, seed), data, recipe, setting, seed)
+            seconds[name].append(spent)
+            right[name].append(_accuracy(trained, data))
+    images = epochs * (len(data.train) // recipe.batch_size) * recipe.batch_size
+    return [_row(name, net, images, seconds, right) for name in _WAYS]
+
+
+Way = Callable[[nn.Module, Dataset, Recipe, Setting, int], tuple[float, nn.Module]]
+
+
+def _ours(channels_last: bool) -> Way:
+    def train(
+        net: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
+    ) -> tuple[float, nn.Module]:
+        recipe, device = replace(recipe, channels_last=channels_last), torch.device(setting.device)
+        with cpu_settings(setting.threads):
+            trainer = Trainer(net.to(device), data.to(device), recipe, (), (), seed)
+            started = time.perf_counter()
+            for epoch in range(1, recipe.epochs + 1):
+                trainer.run_epoch(epoch)  # which reads the losses, and so waits for the device
+            return time.perf_counter() - started, trainer.net
+
+    return train
+
+
+def _theirs(loop: Callable[[Task], Training], memory_format: torch.memory_format) -> Way:
+    def train(
+        net: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
+    ) -> tuple[float, nn.Module]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(setting.threads)
+        net = net.to(setting.device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+        try:
+            training = loop(Task(net, data, recipe, setting.device, setting.threads))
+            started = time.perf_counter()
+            training()
+            if setting.device == "cuda":
+                torch.cuda.synchronize()
+            return time.perf_counter() - started, net
+        finally:
+            torch.set_num_threads(before)
+
+    return train
+
+
+_WAYS: dict[str, Way] = {
+    _OURS: _ours(channels_last=True),
+    "layermix, contiguous": _ours(channels_last=False),
+    "pytorch": _theirs(plain_loop, torch.contiguous_format),
+    "pytorch, channels last": _theirs(plain_loop, torch.channels_last),
+    "timm": _theirs(timm_loop, torch.contiguous_format),
+    "timm, channels last": _theirs(timm_loop, torch.channels_last),
+}
+
+
+def _data(setting: Setting, size: int) -> Dataset:
+    data = load(DataConfig(setting.data, train_size=None, image_size=_SIZE))
+    if size < len(data.train):
+        data = load(DataConfig(setting.data, train_size=size, image_size=_SIZE))
+    judged = data.test[torch.arange(min(size, _JUDGED, len(data.test)))]
+    return Dataset(data.train, data.val, judged, data.classes)
+
+
+def _accuracy(net: nn.Module, data: Dataset) -> float:
+    device = device_of(net)
+    test = data.test.to(device)
+    logits = predict(net, test, Normalise.of(data.train.to(device)))
+    return measures(logits, test.labels)["accuracy"]
+
+
+def _row(
+    name: str, net: str, images: int, seconds: dict[str, list[float]], right: dict[str, list[float]]
+) -> Row:
+    several = len(right[name]) > 1
+    return {
+        "what": name,
+        "net": net,
+        "n": len(seconds[name]),
+        "images/s": images / statistics.median(seconds[name]),
+        **against(seconds, name, _OURS, "times as slow"),
+        "accuracy": statistics.mean(right[name]),
+        "deviation": statistics.stdev(right[name]) if several else float("nan"),
+    }

@@ -1,0 +1,48 @@
+"""The pictures of blends, each made by the blend itself; those of `docs/blends`.
+
+A new blend is drawn as the mix of two photographs at three ratios; what that does not explain gets
+a drawing of its own in `others.py`, and a line in `_OTHERS`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.tools.blends.others import aligned, beside, exchange, many, patches
+from docs.tools.blends.pairs import at_ratios, pairs
+from layermix.errors import unknown
+from layermix.mixing import BLENDS
+from layermix.reporting.figures.style import Figure, look
+
+__all__ = ["draw_blend", "draw_blends"]
+
+_OTHERS: dict[str, Callable[[], Figure]] = {
+    "aligned": aligned,
+    "beside": beside,
+    "exchange": exchange,
+    "many": many,
+    "patches": patches,
+}
+
+
+@look()
+def draw_blend(name: str) -> Figure:
+    """Draw what a blend does.
+
+    Raises
+    ------
+    InputError
+        For an unknown blend.
+    """
+    if name not in BLENDS:
+        raise unknown("blend", name, BLENDS)
+    return _OTHERS[name]() if name in _OTHERS else pairs(name, at_ratios(BLENDS[name]()))
+
+
+def draw_blends(folder: Path) -> list[Path]:
+    """Draw every blend into a folder, as NAME.svg; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name in BLENDS:
+        paths.append(folder / f"{name}.svg")
+        paths[-1].write_text(draw_blend(name).standalone(), encoding="utf-8")
+    return paths

@@ -1,0 +1,120 @@
+"""Blends that a mix at three ratios does not explain: each is drawn by what happens in it."""
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from docs.tools.blends.pairs import Column, mixed, originals, pairs
+from docs.tools.blends.sheet import Sheet, sheet
+from layermix.functional import mix
+from layermix.mixing import Aligned, Beside, Exchange, Many, Patches, Planner
+from layermix.reporting.figures.style import WIDTH, Figure, colour, finish
+
+_GRID, _WIDE = 16, 7  # positions along each dimension: of the maps made up here, of their object
+_FAINT = 1e-4  # what places count beside colours
+_CORNERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.866]])
+_BATCH, _TALL = 64, 210
+
+
+def patches() -> Figure:
+    """Draw the soft form at two ratios, and the hard one."""
+    soft = [Column(f"soft, {ratio:g}", Patches(), ratio) for ratio in (0.75, 0.25)]
+    return pairs("patches", [*soft, Column("hard", Patches(soft=False), 0.5)])
+
+
+def exchange() -> Figure:
+    """Draw both photographs with each other's moments."""
+    page, found = sheet(), mixed(Exchange(), 0.9)
+    originals(page)
+    for row, head in enumerate(("mixed 1", "mixed 2")):
+        page.image(2 + row, found.values[row], head)
+        page.weights(2 + row, found.labels[row])
+    alt = "Two photographs, and each with the moments over channels of the other"
+    return finish(page.drawing, "exchange", alt, alt)
+
+
+def beside() -> Figure:
+    """Draw the clean rows of the batch and the mixed ones."""
+    page, found = sheet(), mixed(Beside(), 0.7)
+    heads = ("clean 1", "clean 2", "mixed 1", "mixed 2")
+    for row, head in enumerate(heads):
+        page.image(row, found.values[row], head, own=row if row < 2 else None)
+        page.weights(row, found.labels[row])
+    alt = "A batch of two photographs becomes four rows: both clean, then both mixed"
+    return finish(page.drawing, "beside", alt, alt)
+
+
+def aligned() -> Figure:
+    """Draw an object at two places, and where the positions of the partner's end up."""
+    page, x = sheet(), torch.stack([_image(2, 3), _image(8, 7)])
+    where = torch.stack(torch.meshgrid(*[torch.arange(float(_GRID))] * 2, indexing="ij"))
+    traced = torch.cat([x, _FAINT * where.expand(2, -1, -1, -1)], 1)
+    partner = mixed(Aligned(), 0.0, traced).values[0]
+    page.image(0, x[0], "own", own=0)
+    _arrows(page.image(1, x[1], "partner", own=1), partner[3:] / _FAINT, where, _inside(2, 3))
+    page.image(2, partner[:3], "aligned")
+    page.image(3, mixed(Aligned(), 0.5, x).values[0], "its mix")
+    linear = Planner(["input"], ratio=0.5, partner="derangement").draw(2)
+    page.image(4, mix(x, linear)[0], "linear")
+    for column, weights in enumerate(([1, 0], [0, 1], [0, 1], [0.5, 0.5], [0.5, 0.5])):
+        page.weights(column, torch.tensor(weights))
+    alt = (
+        "An object at two places; the partner's positions move to those of the own example, so "
+        "that the mix shows one object, and the linear mix two"
+    )
+    return finish(page.drawing, "aligned", alt, alt)
+
+
+def many() -> Figure:
+    """Draw mixes of three examples in the triangle between them, for two laws of the weights."""
+    page = sheet(height=_TALL)
+    for column, law in enumerate(((0.5, 2.0), (0.05, 0.1))):
+        _triangle(page, column, *law)
+    alt = (
+        "Mixes of three examples as points in the triangle between them: of U(0.5, 2) all over it, "
+        "of U(0.05, 0.1) at the corners and edges"
+    )
+    return finish(page.drawing, "many", alt, alt)
+
+
+def _inside(top: int, left: int) -> Tensor:
+    """Return True where the object is, (H, W)."""
+    inside = torch.zeros(_GRID, _GRID, dtype=torch.bool)
+    inside[top : top + _WIDE, left : left + _WIDE] = True
+    return inside
+
+
+def _image(top: int, left: int) -> Tensor:
+    """Return an object whose colour says the place on it, (3, H, W)."""
+    x = torch.full((3, _GRID, _GRID), 0.9)
+    along = torch.linspace(0, 1, _WIDE)
+    rows, columns = torch.meshgrid(along, along, indexing="ij")
+    x[:, _inside(top, left)] = torch.stack([rows, 0.2 + 0 * rows, columns]).flatten(1)
+    return x
+
+
+def _arrows(axes: Axes, source: Tensor, where: Tensor, inside: Tensor) -> None:
+    """Draw for every third position of the own object where in the partner it comes from."""
+    for row, column in inside.nonzero()[::3].tolist():
+        y, x = source[:, row, column].tolist()
+        to_y, to_x = where[:, row, column].tolist()
+        look = {"arrowstyle": "-|>", "lw": 0.7, "color": colour(2), "mutation_scale": 5}
+        axes.annotate("", (to_x, to_y), (x, y), arrowprops=look)
+
+
+def _triangle(page: Sheet, column: int, low: float, high: float) -> None:
+    """Draw 240 mixes of three corners, and say how large the largest weight of a batch is."""
+    blend = Many(k=80, low=low, high=high)
+    points = mix(_CORNERS, Planner(["final"], blend=blend, seed=0).draw(3))
+    left, width = 8 + column * WIDTH / 2, WIDTH / 2 - 16
+    axes = page.axes(left, 22, width, _TALL - 60)
+    axes.plot(*_CORNERS[[0, 1, 2, 0]].T.numpy(), color=colour(9), linewidth=0.8)
+    axes.plot(*points.T.numpy(), "o", color=colour(column), markersize=2.6, mew=0, alpha=0.7)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    batch = Planner(["final"], blend=blend, seed=0).draw(_BATCH).draws["weights"]
+    middle = left + width / 2
+    page.text(middle, 14, f"low = {low:g}, high = {high:g}")
+    largest = f"{float(batch.max(1).values.mean()):.2f}"
+    page.text(middle, _TALL - 20, f"largest of {_BATCH} weights:")
+    page.text(middle, _TALL - 6, f"{largest} on average")

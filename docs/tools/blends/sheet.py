@@ -1,0 +1,105 @@
+"""A sheet of small images with heads above them and the weights of their labels beneath.
+
+All lengths are in points. A row has five cells; beneath an image stand the label weights, as a bar
+and as numbers: that of the own example first.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as Canvas
+from torch import Tensor
+
+from docs.tools.blends.examples import levels
+from layermix.reporting.figures.style import SMALL, WIDTH, colour
+
+COLUMNS = 5
+_EDGE, _GAP = 8, 6
+SIDE = (WIDTH - 2 * _EDGE - (COLUMNS - 1) * _GAP) / COLUMNS  # of an image
+_HEAD, _FOOT, _BAR = 17, 26, 5
+ROW = _HEAD + SIDE + _FOOT
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A canvas with a row of cells, and masks below them.
+
+    Attributes
+    ----------
+    height
+        Of the canvas.
+    drawing
+        The canvas.
+    """
+
+    height: float
+    drawing: Canvas
+
+    def image(self, column: int, x: Tensor, head: str, own: int | None = None) -> Axes:
+        """Show an image (3, H, W) with values in [0, 1].
+
+        Parameters
+        ----------
+        column
+            The cell.
+        x
+            The image.
+        head
+            What stands above it.
+        own
+            Index of the example that it is, which gives it a frame of that colour.
+        """
+        axes = self._framed(column, _HEAD, levels(x).permute(1, 2, 0))
+        if own is not None:
+            axes.spines[:].set(color=colour(own), linewidth=2.5, alpha=1)
+        self.text(_left(column) + SIDE / 2, _HEAD - 5, head)
+        return axes
+
+    def weights(self, column: int, weights: Tensor) -> None:
+        """Show the weights of the labels of both examples, (2,), under an image."""
+        top = _HEAD + SIDE + 4
+        axes = self.axes(_left(column), top, SIDE, _BAR)
+        start = 0.0
+        for example, weight in enumerate(weights.tolist()):
+            axes.barh(0, weight, left=start, height=1, color=colour(example))
+            start += weight
+        axes.set(xlim=(0, 1), ylim=(-0.5, 0.5))
+        axes.set_axis_off()
+        both = " + ".join(f"{weight:.2f}" for weight in weights.tolist())
+        self.text(_left(column) + SIDE / 2, top + _BAR + 12, both)
+
+    def below(self, column: int, mask: Tensor) -> None:
+        """Show a mask (H, W) below the weights, in the colours of both examples."""
+        own, partner = (torch.tensor(to_rgb(colour(k))) for k in (0, 1))
+        self._framed(column, ROW, torch.lerp(partner, own, mask.float()[..., None]))
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Return axes at a place of the sheet, in points from its top left corner."""
+        bottom = 1 - (top + height) / self.height
+        box = (left / WIDTH, bottom, width / WIDTH, height / self.height)
+        return self.drawing.add_axes(box)
+
+    def text(self, x: float, y: float, text: str) -> None:
+        """Write a line whose baseline is `y` points below the top, centred at `x`."""
+        how = {"ha": "center", "va": "baseline", "size": SMALL}
+        self.drawing.text(x / WIDTH, 1 - y / self.height, text, **how)
+
+    def _framed(self, column: int, top: float, pixels: Tensor) -> Axes:
+        axes = self.axes(_left(column), top, SIDE, SIDE)
+        axes.imshow(pixels.numpy(), interpolation="none")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set(visible=True, linewidth=0.6, alpha=0.5)
+        return axes
+
+
+def sheet(below: bool = False, height: float = ROW) -> Sheet:
+    """Return an empty sheet; with room for masks below, or of another height."""
+    height += (SIDE + _GAP) * below
+    return Sheet(height, Canvas(figsize=(WIDTH / 72, height / 72)))
+
+
+def _left(column: int) -> float:
+    return _EDGE + column * (SIDE + _GAP)

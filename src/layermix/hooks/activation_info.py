@@ -1,0 +1,181 @@
+"""Shapes and dtypes of what passes a site of a model, and where in it the batch is.
+
+A dimension follows the batch if it has the size of the batch in every pass, with batches of
+different sizes. The main tensor must have the batch first, or at the declared `batch_dim`; every
+other tensor of floating point that carries it anywhere is mixed along that dimension, also where
+its first dimension holds several rows for each example, one after the other (attention heads). What
+does not change with the batch (a scalar loss, a table of positions) does not carry it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError
+from layermix.hooks.companions import is_mask
+from layermix.hooks.structure import Path, leaves
+
+
+@dataclass(frozen=True)
+class ActivationInfo:
+    """Shapes and dtypes of the tensors that passed a site, by their paths.
+
+    Attributes
+    ----------
+    main
+        Path of the main tensor.
+    shapes, dtypes
+        Of each tensor; a nested tensor has the size of its first dimension alone.
+    irregular
+        Tensors that are not dense, with what they are: ``"nested"``, ``"sparse"``.
+    """
+
+    main: Path
+    shapes: dict[Path, tuple[int, ...]]
+    dtypes: dict[Path, torch.dtype]
+    irregular: dict[Path, str]
+
+    def example(self, batch_dim: int) -> tuple[int, ...]:
+        """Return the shape of one example of the main tensor."""
+        shape = self.shapes[self.main]
+        return shape[:batch_dim] + shape[batch_dim + 1 :]
+
+
+def info_of(value: Any) -> ActivationInfo | str:
+    """Return shapes and dtypes of the tensors in a value; the name of its type if it has none."""
+    try:
+        found = leaves(value)
+    except InputError:
+        return type(value).__name__
+    return ActivationInfo(
+        next(iter(found)),
+        {path: shape_of(tensor) for path, tensor in found.items()},
+        {path: tensor.dtype for path, tensor in found.items()},
+        {path: kind for path, tensor in found.items() if (kind := _irregular(tensor))},
+    )
+
+
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape of a tensor; of a nested one the size of its first dimension alone."""
+    return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
+
+
+def _irregular(tensor: Tensor) -> str | None:
+    if tensor.is_nested:
+        return "nested"
+    return None if tensor.layout == torch.strided else "sparse"
+
+
+def tensor_dims(
+    looks: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
+) -> dict[Path, int | None]:
+    """Return along which dimension each tensor carries the batch, None where it does not.
+
+    From a single pass the first dimension of this size is taken.
+    """
+    if not looks:
+        return {}
+    found: dict[Path, int | None] = {}
+    for path in looks[0].shapes:
+        dims = _following(path, looks, batches)
+        if path == looks[0].main:
+            likely = [dim for dim in (batch_dim, 0) if dim in dims]
+            found[path] = likely[0] if likely else None
+        elif len(batches) == 1 and dims:
+            found[path] = dims[0]
+        else:
+            found[path] = dims[0] if len(dims) == 1 else _folded(path, looks, batches)
+    return found
+
+
+def obstacle(
+    looks: Sequence[ActivationInfo | str], batches: Sequence[int], batch_dim: int
+) -> str | None:
+    """Return why what passed a site in each forward cannot be mixed, or None when it can."""
+    seen = [look for look in looks if isinstance(look, ActivationInfo)]
+    for batch, look in zip(batches, looks, strict=True):
+        if isinstance(look, str):
+            return f"its output is of type {look}, without a tensor to mix"
+        if kind := look.irregular.get(look.main):
+            return (
+                f"its activation is a {kind} tensor, but mixing needs a dense one: mix at a point "
+                "behind the layer that returns dense activations"
+            )
+        if not look.dtypes[look.main].is_floating_point:
+            return _wrong_dtype(look.dtypes[look.main])
+        shape = look.shapes[look.main]
+        if batch not in shape[batch_dim : batch_dim + 1] + shape[:1]:
+            return _wrong_batch(shape, batch, batch_dim) + _elsewhere(seen, batches)
+    main = seen[0].main
+    if tensor_dims(seen, batches, batch_dim)[main] is None:
+        return _wrong_batch(seen[0].shapes[main], batches[0], batch_dim)
+    return _unclear(seen, batches)
+
+
+def _folded(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
+    """Return 0 where the first dimension holds several rows for each example, else None."""
+    shapes = [look.shapes.get(path, ()) for look in looks]
+    if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
+        return None
+    rows = {shape[0] / batch for shape, batch in zip(shapes, batches, strict=True)}
+    return 0 if len(rows) == 1 and rows.pop().is_integer() else None
+
+
+def _following(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
+    """Return the dimensions of a tensor that have the size of the batch in every look."""
+    shapes = [look.shapes.get(path, ()) for look in looks]
+    ndim = min(map(len, shapes))
+    return [
+        dim
+        for dim in range(ndim)
+        if all(shape[dim] == batch for shape, batch in zip(shapes, batches, strict=True))
+    ]
+
+
+def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
+    which = {0: "first", 1: "second"}.get(batch_dim, f"{batch_dim + 1}th")
+    return (
+        f"its output has shape {shape} for a batch of {batch}, so its {which} dimension is not "
+        "the batch"
+    )
+
+
+def _elsewhere(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str:
+    """Return the remedy where another dimension of the main tensor is the batch."""
+    dims = _following(looks[0].main, looks, batches) if len(batches) > 1 else []
+    return f"; where the whole model has it there, declare batch_dim={dims[0]}" if dims else ""
+
+
+def _unclear(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
+    """Return which of the other tensors changes with the batch, but not in one dimension."""
+    for path in looks[0].shapes:
+        floating = looks[0].dtypes[path].is_floating_point and not is_mask(path)
+        if path == looks[0].main or not floating:
+            continue
+        others = [look.shapes[path] for look in looks if path in look.shapes]
+        found = len(_following(path, looks, batches)) == 1
+        if len(set(others)) > 1 and not found and _folded(path, looks, batches) is None:
+            name = "/".join(map(str, path))
+            return (
+                f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, others))}"
+                f" for batches of {' and '.join(map(str, batches))}, in which no one dimension is "
+                "the batch"
+            )
+    return None
+
+
+def _wrong_dtype(dtype: torch.dtype) -> str:
+    if dtype.is_complex:
+        return f"its values are complex ({dtype}), but mixing needs floating point"
+    if dtype == torch.uint8:
+        return (
+            f"its values are integers ({dtype}) such as the bytes of images, which cannot be "
+            "mixed: convert them with .float() first"
+        )
+    return (
+        f"its values are integers ({dtype}) such as token ids, which cannot be mixed: mix after "
+        "the embedding or a block instead"
+    )

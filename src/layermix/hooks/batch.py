@@ -1,0 +1,170 @@
+"""A batch of examples, in the ways in which models are called: one tensor, several, or by name.
+
+Shapes: B examples, along the first dimension or along the one that is declared as `batch_dim`
+(1 for `nn.LSTM` and `nn.Transformer` as torch builds them).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from layermix.errors import InputError, brief
+from layermix.hooks.activation_info import shape_of
+from layermix.hooks.companions import is_mask
+from layermix.hooks.structure import Path, leaves, packed_sequences, replace
+
+Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
+"""A batch of examples: what a model is called with, several such, or its inputs by name."""
+
+
+class Inputs(NamedTuple):
+    """The arguments of one call of a model."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def as_inputs(x: Batch) -> Inputs:
+    """Return the arguments with which a model is called on a batch.
+
+    They are ``model(x)``, ``model(**x)`` by name, and ``model(*x)`` for several.
+    """
+    if isinstance(x, Inputs):
+        return x
+    if isinstance(x, Mapping):
+        return Inputs((), dict(x))
+    if isinstance(x, tuple | list) and not hasattr(x, "batch_sizes"):  # no packed sequence
+        return Inputs(tuple(x), {})
+    return Inputs((x,), {})
+
+
+def call(model: nn.Module, x: Batch) -> Any:
+    """Call a model on a batch."""
+    args, kwargs = as_inputs(x)
+    return model(*args, **kwargs)
+
+
+def batch_size(x: Batch, batch_dim: int = 0) -> int:
+    """Return the number of examples in a batch."""
+    if isinstance(x, Tensor) and not x.is_nested and x.ndim > batch_dim:
+        return x.shape[batch_dim]
+    for packed in packed_sequences(x).values():
+        return int(packed.batch_sizes[0])
+    shapes = [shape_of(tensor) for tensor in tensors_of(x).values()]
+    for path, shape in zip(tensors_of(x), shapes, strict=True):
+        dim = 0 if is_mask(path) else batch_dim
+        if len(shape) > dim:
+            return shape[dim]
+    raise InputError(
+        f"the batch has tensors of shape {shapes}, none of which has its examples along "
+        f"dimension {batch_dim}"
+    )
+
+
+def lengths_of(x: Batch) -> set[int]:
+    """Return how many items each list and each dense tensor behind the main one has.
+
+    In a ragged batch one of them has the number of examples: offsets into the main tensor, or a
+    list of tensors.
+    """
+    args, kwargs = as_inputs(x)
+    lists = {len(v) for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)}
+    return lists | {shape[0] for t in [*tensors_of(x).values()][1:] if (shape := shape_of(t))}
+
+
+def has_ragged_list(x: Batch) -> bool:
+    """Return True if an input is a list of tensors of different lengths."""
+    args, kwargs = as_inputs(x)
+    lists = [v for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)]
+    return any(
+        len({shape_of(t)[:1] for t in one if isinstance(t, Tensor)}) > 1
+        for one in lists
+        if not packed_sequences(one)
+    )
+
+
+def checked(batch_dim: int) -> int:
+    """Return the number of a dimension, or raise an `InputError` when it is none."""
+    if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:
+        return batch_dim
+    raise InputError(
+        f"batch_dim is {brief(batch_dim)}, but must be a dimension counted from the front: 0, "
+        "1, ..."
+    )
+
+
+def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
+    """Return the first examples of a batch."""
+    return edit_batch(x, lambda tensor: tensor[:size], batch_dim)
+
+
+def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
+    """Return a batch with every tensor edited that holds something for each example.
+
+    `edit` gets and returns them with the examples along their first dimension.
+    """
+    tensors = tensors_of(x)
+    new = {
+        path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
+        for path, dim in likely_dims(x, batch_dim).items()
+    }
+    return replace(x, new)
+
+
+def described(x: Batch) -> str:
+    """Return the shapes of a batch as text."""
+    if isinstance(x, Tensor):
+        return f"shape {shape_of(x)}"
+    args, kwargs = as_inputs(x)
+    named = [f"{name} {_shape(value)}" for name, value in kwargs.items()]
+    if len(args) == 1 and not named:
+        return f"shape {_shape(args[0])}"
+    unnamed = ["shapes " + ", ".join(_shape(value) for value in args)] if args else []
+    return ", ".join([*unnamed, *named])
+
+
+def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
+    """Return the batch dimension of each tensor that has the size of the batch, by shape alone."""
+    size = batch_size(x, batch_dim)
+    found: dict[Path, int] = {}
+    for path, tensor in tensors_of(x).items():
+        shape = shape_of(tensor)
+        for dim in (0,) if is_mask(path) else (batch_dim, 0):
+            if shape[dim : dim + 1] == (size,):
+                found[path] = dim
+                break
+    return found
+
+
+def tensors_of(x: Batch) -> dict[Path, Tensor]:
+    """Return the tensors of a batch by their paths, the main one first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return leaves(x)
+    except InputError:
+        if isinstance(x, Mapping):
+            has = f"has the entries {sorted(map(str, x))}"
+        else:
+            has = f"is of type {_kind(x)}"
+        raise InputError(
+            f"the batch {has}, none of which is a tensor: convert it with torch.as_tensor, with "
+            "the examples along the first dimension"
+        ) from None
+
+
+def _shape(value: Any) -> str:
+    return str(shape_of(value)) if isinstance(value, Tensor) else "()"
+
+
+def _kind(x: Any) -> str:
+    """Return the type of a value, and of its items; never its contents."""
+    if isinstance(x, tuple | list):
+        kinds = dict.fromkeys(type(item).__name__ for item in x)
+        return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"
+    return type(x).__name__

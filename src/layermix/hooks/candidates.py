@@ -1,0 +1,84 @@
+"""Which mix points of a model are worth trying when nobody has chosen any.
+
+The input, the repeated blocks or stages, and the final layer: the points that Manifold
+Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of
+them; points that a probe finds to be no cuts of the network are left out:
+
+========== ==============================================================================
+auto       the input, each block and the final layer
+random     the input and each block
+hidden     each block
+last       the last block that is a cut of the network; until a probe, each block
+========== ==============================================================================
+"""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from layermix.errors import InputError, brief
+from layermix.hooks.blocks import repeated_blocks
+from layermix.hooks.head import has_head
+from layermix.hooks.mixpoint import MixPoint, names_of
+
+AUTO = "auto"
+GROUPS = ("random", "hidden", "last")
+
+
+def candidates(model: nn.Module) -> tuple[str, ...]:
+    """Return ``"input"``, the repeated blocks and, where there is a head, ``"final"``."""
+    return ("input", *repeated_blocks(model), *(["final"] if has_head(model) else []))
+
+
+def resolve(
+    at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module, weights: object = None
+) -> tuple[str, ...]:
+    """Return the names of mix points however they were given, of a word the points it stands for.
+
+    Raises
+    ------
+    InputError
+        When a word is one of several names or stands for no point of this model, or the points
+        of ``"auto"`` are weighed before they are known.
+    """
+    auto = isinstance(at, str) and at == AUTO
+    if auto and weights is not None:
+        raise InputError(
+            f"weights are {brief(weights)}, but at={AUTO!r} chooses the points itself: call "
+            "reweigh with a weight for each name in mixer.points"
+        )
+    if auto:
+        return candidates(model)
+    names, modules = names_of(at), dict(model.named_modules())
+    if len(names) == 1 and names[0] in GROUPS and names[0] not in modules:
+        return _group(names[0], model)
+    for word in (AUTO, *GROUPS):
+        if word in names and word not in modules:
+            raise InputError(
+                f"{word!r} stands for several points of a model, so it is no mix point among "
+                f"others: give at={word!r} alone, or name every point"
+            )
+    return names
+
+
+def group_of(at: object, model: nn.Module) -> str | None:
+    """Return the word for several points that `at` is; None if it names points itself.
+
+    A module of this name is named itself, but for ``"auto"``.
+    """
+    if isinstance(at, str) and (at == AUTO or at in GROUPS):
+        return at if at == AUTO or at not in dict(model.named_modules()) else None
+    return None
+
+
+def _group(word: str, model: nn.Module) -> tuple[str, ...]:
+    """Return the points that a word stands for."""
+    blocks = repeated_blocks(model)
+    if word == "random":
+        return ("input", *blocks)
+    if not blocks:
+        raise InputError(
+            f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
+            "has none: name modules, which layermix.points(model, x, all=True) lists"
+        )
+    return tuple(blocks)

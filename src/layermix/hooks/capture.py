@@ -1,0 +1,177 @@
+"""Capture what flows at mix points while training, so that a loss can be added at any layer.
+
+Hooks as permanent as a mixer's keep the activations of the last forward pass with their graph.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from layermix.errors import InputError, unknown
+from layermix.hooks.batch import Batch
+from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.probe import Probe
+from layermix.hooks.registry import register_after, register_before
+from layermix.hooks.site import as_module, find, unwrap
+from layermix.hooks.tape import Slot, Tape, install
+
+_OF_HOOKS = ("_sites", "_tape", "_slots", "_unhook")
+
+
+class FeatureCapture:
+    """Keep the features of mix points, with their gradient, from each training forward.
+
+    ``capture[name]`` is the tensor of the last forward pass of the model that ran in training mode
+    with gradients on; ``dict(capture)`` has all of them. They live until the next such forward
+    begins, or until `clear`. The hooks stay in the model until `remove`, the end of a ``with``
+    block, or until the capture is deleted.
+
+    Build it before the first call of a compiled model: hooks that come later are ignored by torch.
+    Hooks run in the order in which they were built: a capture built before a `Mixer` of the same
+    model gives the features of a point before they are mixed there, one built after it the mixed
+    features. Inside a block with reentrant activation checkpointing (``use_reentrant=True``)
+    nothing has a graph and asking is an error; the block's own output has one.
+
+    Parameters
+    ----------
+    model
+        Any model; `torch.compile` and data parallel wrappers are seen through.
+    at
+        One mix point or several, named as for `Mixer`: ``"input"``, ``"final"``, ``"logits"``, a
+        module's path, rows of `points`.
+    always
+        Keep features in eval mode too, where gradients are on; for training with a model whose
+        batch statistics are frozen by ``model.eval()``.
+    batch_dim
+        Dimension of the batch for `check`, 1 for models whose batch is second. Features are kept
+        as the model has them.
+
+    Raises
+    ------
+    InputError
+        For an unknown mix point, or none at all.
+
+    Examples
+    --------
+    >>> import torch, layermix as lm
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> capture, criterion = lm.FeatureCapture(model, at="1"), lm.SoftNearestNeighborLoss()
+    >>> x, y = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
+    >>> loss = torch.nn.functional.cross_entropy(model(x), y)
+    >>> loss = loss + 0.1 * criterion(capture["1"], y)
+    >>> loss.backward()
+    >>> capture["1"].shape
+    torch.Size([6, 8])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | Callable[..., Any],
+        at: str | MixPoint | Iterable[str | MixPoint],
+        *,
+        always: bool = False,
+        batch_dim: int = 0,
+    ) -> None:
+        names = names_of(at)
+        if not names:
+            raise InputError("no mix point was given: name at least one, for example 'final'")
+        self.model = as_module(model)
+        self._names, self._always, self._batch_dim = names, always, batch_dim
+        self._attach()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings; a copy of capture and model together gets hooks of its own."""
+        return {k: v for k, v in vars(self).items() if k not in _OF_HOOKS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def __getattr__(self, name: str) -> Any:
+        """Register the hooks of a copy when it is first used."""
+        if name in _OF_HOOKS and "_names" in vars(self):
+            self._attach()
+            return vars(self)[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _attach(self) -> None:
+        inner = unwrap(self.model)
+        self._sites = {name: find(inner, name) for name in self._names}
+        self._tape = Tape(self._always)
+        self._slots = {name: Slot(name, self._tape) for name in self._sites}
+        self._tape.slots = list(self._slots.values())
+        # The tape starts before, and stops after, the hooks of sites at the model itself.
+        handles = [
+            register_before(inner, self._tape.begin, with_kwargs=False),
+            *(install(site, self._slots[name]) for name, site in self._sites.items()),
+            register_after(inner, self._tape.end, always_call=True),
+        ]
+        self._unhook = weakref.finalize(self, _remove, handles)
+        self._unhook.atexit = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The mix points whose features are kept."""
+        return tuple(dict.fromkeys(self._names))
+
+    def __getitem__(self, point: str) -> Tensor:
+        """Return the features of a mix point, shape (B, ...), from the last training forward.
+
+        Raises
+        ------
+        InputError
+            For a point this capture was not built for; when no training forward came by it, or
+            came by it several times; when the features have no graph, or were changed in place.
+        """
+        if point not in self._slots:
+            raise unknown("mix point of this capture", point, self.names)
+        return self._slots[point].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the mix points, as `dict` asks for them."""
+        return self.names
+
+    def check(self, x: Batch) -> None:
+        """Look, in two silent forward passes, whether every point can be captured.
+
+        Parameters
+        ----------
+        x
+            A batch as for `points`; at most three examples of it are used.
+
+        Raises
+        ------
+        InputError
+            For whatever `Mixer.check` refuses, such as a module that is called several times.
+        """
+        probe = Probe(unwrap(self.model), self._sites, x, self._batch_dim, measured=())
+        for name in self.names:
+            probe.require(name, "captured")
+
+    def clear(self) -> None:
+        """Forget all features, and so set free the memory of their graph."""
+        self._tape.clear()
+
+    def remove(self) -> None:
+        """Remove the hooks from the model, and forget all features."""
+        self._unhook()
+        self.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def _remove(handles: Iterable[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()

@@ -1,0 +1,235 @@
+"""Is a mix point a cut of the network? Measured by forward passes that mix with ratio 0.
+
+If each activation at a point is replaced by that of its partner, the output must be exactly that of
+the partner. Otherwise something of the example goes round the point: a skip connection, a second
+head, a branch, lengths, another input. How much it is:
+
+    share = |output - output of the partners| / |unmixed output - output of the partners|
+
+Partners are a rotation of the examples, which can be carried out 0, 1 or 2 times. In one pass
+several points are tested at once: point k, in the order of the pass, moves the rotation from
+code[k - 1] to code[k], and each point must find the activations of the unmixed pass rotated
+code[k - 1] times, the output code[-1] times. Whatever goes round some points arrives with the code
+of an earlier region. Over the passes all regions have different codes (numbers of base three), so
+that a difference is seen in at least one of them: k points need ceil(log3(k + 1)) passes. Points
+for which a difference is seen are then measured one by one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.hooks.companions import Role
+from layermix.hooks.hooks import install
+from layermix.hooks.mask_hooks import install_masks
+from layermix.hooks.observe import watch
+from layermix.hooks.rotation import Dims, Rotation, TurnHook, TurnMaskHook, distances
+from layermix.hooks.site import Site
+from layermix.hooks.structure import Path, leaves
+
+Run = Callable[[int | None], Any]
+
+_BASE = 3  # rotations 0, 1, 2 are different where there are three examples
+# A share below _MOST_NOISE is compared with what a rounding error of the inputs changes; up to
+# _NOISE times as much is rounding.
+_NOISE, _MOST_NOISE = 30.0, 0.1
+
+
+@dataclass(frozen=True)
+class Unmixed:
+    """Result of an unmixed pass.
+
+    Attributes
+    ----------
+    output
+        Tensors of the output of the model, by their paths.
+    output_dims
+        Batch dimension of each of its tensors.
+    dims
+        For each point and each of its modules, the batch dimension of each tensor.
+    values
+        What passed each module of each point, for points that are tested together.
+    roles
+        Masks and lengths among the inputs.
+    shared_masks
+        Names of masks of modules that are the same for all examples.
+    count
+        The number of examples.
+    """
+
+    output: Mapping[Path, Tensor]
+    output_dims: Dims
+    dims: Mapping[str, Sequence[Dims]]
+    values: Mapping[str, Sequence[Mapping[Path, Tensor]]]
+    roles: Mapping[Path, Role | None]
+    shared_masks: Mapping[nn.Module, frozenset[str]]
+    count: int
+
+
+class CutTest:
+    """Measure how much of an example goes round mix points.
+
+    Parameters
+    ----------
+    model
+        The model in which the points are.
+    run
+        Returns the output for the examples rotated so many times, for None that for examples
+        that are moved by a rounding error; the same each time.
+    sites
+        The points.
+    unmixed
+        What an unmixed pass showed.
+    device
+        Of the activations.
+    agree
+        Returns True if a condition holds on any rank of data parallel training.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        run: Run,
+        sites: Mapping[str, Site],
+        unmixed: Unmixed,
+        device: torch.device,
+        agree: Callable[[bool], bool] = bool,
+    ) -> None:
+        self._model, self._run, self._sites = model, run, sites
+        self._unmixed, self._device, self._agree = unmixed, device, agree
+
+    def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
+        """Return for each point how much of an example goes round it to which outputs.
+
+        Parameters
+        ----------
+        points
+            Names of points in the order in which a pass comes by them.
+
+        Returns
+        -------
+        dict
+            Shares in (0, 1] by the paths of outputs; nothing for a cut.
+        """
+        together = [point for point in points if point in self._unmixed.values]
+        cuts = self._all_cuts(together)
+        found = {p: {} if cuts and p in together else self._share(p) for p in points}
+        found = self._without_unsteady_numbers(found)
+        if not any(
+            0 < share < _MOST_NOISE for shares in found.values() for share in shares.values()
+        ):
+            return found
+        limit = min(_NOISE * self._rounding(), _MOST_NOISE)
+        return {p: {k: v for k, v in shares.items() if v > limit} for p, shares in found.items()}
+
+    def unsteadiness(self) -> float:
+        """Return how far the output of rotated examples is from the rotated output.
+
+        A large number means that the output of an example depends on its place in the batch or on
+        chance, so that nothing can be measured.
+        """
+        return max(self._rotated().values(), default=0.0)
+
+    def _rotated(self) -> dict[Path, float]:
+        """Return how far each output of rotated examples is from the rotated output."""
+        try:
+            return self._distances(self._run(1), 1)
+        except InputError:  # examples of a ragged batch cannot be rotated
+            return {}
+
+    def _without_unsteady_numbers(
+        self, found: Mapping[str, Mapping[Path, float]]
+    ) -> dict[str, dict[Path, float]]:
+        """Leave out integers that depend on the place in the batch, such as row numbers."""
+        whole = {p for p, tensor in self._unmixed.output.items() if not tensor.is_floating_point()}
+        if any(whole & shares.keys() for shares in found.values()):
+            whole &= self._rotated().keys()
+        else:
+            whole = set()
+        return {p: {k: v for k, v in s.items() if k not in whole} for p, s in found.items()}
+
+    def _rounding(self) -> float:
+        """Return how far the output moves if all inputs move by a rounding error."""
+        return max(self._distances(self._run(None), 0).values(), default=0.0)
+
+    def _all_cuts(self, points: Sequence[str]) -> bool:
+        """Test points together; True proves that all of them are cuts."""
+        base = min(_BASE, self._unmixed.count)
+        regions, digit = len(points) + 1, 1
+        while digit < regions:
+            codes = [k // digit % base for k in range(regions)]
+            if self._agree(self._differs(points, codes)):
+                return False
+            digit *= base
+        return True
+
+    def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
+        """Return True if a pass does not find every activation rotated by its code."""
+        unmixed, wrong, watches = self._unmixed, list[str](), []
+
+        def arrive(point: str, index: int, turns: int, value: Any) -> None:
+            clean, dims = unmixed.values[point][index], unmixed.dims[point][index]
+            if any(True for _ in distances(clean, leaves(value), dims, turns, unmixed.count)):
+                wrong.append(point)
+
+        for point, code in zip(points, codes, strict=False):
+            site = self._sites[point]
+            for index, module in enumerate(site.modules):
+                watches.append(watch(module, site.side, partial(arrive, point, index, code)))
+        turns = {
+            p: (now - before) % unmixed.count
+            for p, (before, now) in zip(points, pairwise(codes), strict=True)
+        }
+        try:
+            output = self._turned(turns)
+        except Exception:  # what follows a point does not take the activation of the partner
+            return True
+        finally:
+            for handle in watches:
+                handle.remove()
+        integers = codes[-2] if points[-1] == "logits" else codes[-1]
+        return bool(wrong or self._distances(output, codes[-1], integers))
+
+    def _share(self, point: str) -> dict[Path, float]:
+        return self._distances(self._turned({point: 1}), 1, int(point != "logits"))
+
+    def _turned(self, turns: Mapping[str, int]) -> Any:
+        """Return the output of a pass with rotations at some points."""
+        unmixed = self._unmixed
+        state: Any = Rotation(turns, unmixed.count, self._device)
+        sites, hooks = [self._sites[point] for point in turns], []
+        for site in sites:
+            for hook, dims in zip(
+                install(site, state, kind=TurnHook), unmixed.dims[site.name], strict=True
+            ):
+                hook.dims = dims
+                hook.roles = unmixed.roles if site.name == "input" else {}
+                hooks.append(hook)
+        masks = install_masks(self._model, sites, state, TurnMaskHook)
+        for module, hook in masks.items():
+            hook.shared = unmixed.shared_masks.get(module, frozenset())
+        try:
+            return self._run(0)
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for hook in masks.values():
+                hook.handle.remove()
+
+    def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
+        """Return how far each output is from that of rotated examples.
+
+        A mix of the output itself leaves its integers, which have a number of turns of their own.
+        """
+        unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
+        for floating, k in ((True, turns), (False, turns if integers is None else integers)):
+            clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}
+            dims, count = unmixed.output_dims, unmixed.count
+            found |= distances(clean, now, dims, k, count, thorough=True)
+        return found

@@ -1,0 +1,211 @@
+"""Find the final layers of a model by what flows in one forward pass, and not by names.
+
+Every ATen operation of the pass is recorded with the operations whose results it reads. Walking
+back from the outputs, the first operations that read parameters belong to the layers that return
+the outputs; where these are matrix products or convolutions they are the final layers. Additions
+and products with parameters (a bias, a temperature) are passed over.
+
+A layer and its low-rank adapters return a sum of several such products. If a module that contains
+them all is an affine map of its input, this module is the final layer (LoRA: Hu et al., 2022).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from layermix.hooks.activation_info import ActivationInfo, info_of
+from layermix.hooks.flow_graph import (
+    BY_SHAPE,
+    INPUT,
+    PARAMETER,
+    PRODUCTS,
+    TRANSPARENT,
+    Graph,
+    Kind,
+    Node,
+)
+from layermix.hooks.structure import leaves
+
+_LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+class Call(NamedTuple):
+    """A call of a module in the pass: the module, the index of the call around it, its inputs."""
+
+    module: nn.Module
+    parent: int | None
+    inputs: ActivationInfo | str
+
+
+class Dataflow(TorchDispatchMode):
+    """Record the operations of a forward pass.
+
+    Parameters
+    ----------
+    model
+        The model that is going to be called.
+    inputs
+        Tensors that it is called with.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Any) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self._model = model
+        self._stack: list[int] = []
+        self._graph = Graph()
+        self._of = WeakIdKeyDictionary()
+        self._written: dict[int, set[int]] = {}  # nodes that wrote to a storage, by its address
+        self._parameters = {_storage(p) for p in model.parameters()} - {0}
+        for parameter in model.parameters():
+            self._of[parameter] = PARAMETER
+        for tensor in leaves(inputs).values():
+            self._of[tensor] = INPUT
+
+    @contextmanager
+    def recording(self) -> Iterator["Dataflow"]:
+        """Record inside the ``with`` block."""
+        with ExitStack() as stack:
+            for module in self._model.modules():
+                before = module.register_forward_pre_hook(self._enter, with_kwargs=True)
+                after = module.register_forward_hook(self._leave, always_call=True)
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            stack.enter_context(self)
+            yield self
+
+    def _enter(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        parent = self._stack[-1] if self._stack else None
+        self._stack.append(len(self.calls))
+        self.calls.append(Call(module, parent, info_of((args, kwargs))))
+
+    def _leave(self, module: nn.Module, args: tuple, output: Any) -> None:
+        self._stack.pop()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = func._schema.name.removeprefix("aten::").removesuffix("_")
+        operands = [t for t in (*args, *kwargs.values()) for t in _tensors(t)]
+        if name not in BY_SHAPE:
+            self._record(name, operands, list(_tensors(result)), func._schema.is_mutable)
+        return result
+
+    def _record(
+        self, name: str, operands: list[Tensor], results: list[Tensor], mutable: bool
+    ) -> None:
+        """Add the node of an operation, if it reads inputs or parameters."""
+        sources, parameters = set[int](), 0
+        for operand in operands:
+            found = self._sources(operand)
+            sources |= {node for node in found if self._graph.nodes[node].kind != "parameter"}
+            own = found and all(self._graph.nodes[node].kind == "parameter" for node in found)
+            parameters = max(parameters, operand.numel() if own else 0)
+        if not sources and not parameters:
+            return
+        kind: Kind = self._kind(name, parameters > 1) if sources else "parameter"
+        call = self._stack[-1] if self._stack else None
+        number = self._graph.add(Node(kind, call, tuple(sources)))
+        for result in results:
+            self._of[result] = number
+            if mutable:
+                self._written.setdefault(_storage(result), set()).add(number)
+
+    def _kind(self, name: str, parametrized: bool) -> Kind:
+        if not parametrized or name in TRANSPARENT:
+            return "pass"
+        module = self.calls[self._stack[-1]].module if self._stack else None
+        return "product" if name in PRODUCTS or isinstance(module, _LINEAR) else "layer"
+
+    def _sources(self, tensor: Tensor) -> set[int]:
+        """Return the nodes whose results a tensor holds."""
+        storage = _storage(tensor)
+        written = self._written.get(storage, set()) if storage else set()
+        if tensor in self._of:
+            return {self._of[tensor], *written}
+        return {PARAMETER, *written} if storage in self._parameters else set(written)
+
+    def inputs_of(self, module: nn.Module) -> list[ActivationInfo | str]:
+        """Return shapes and dtypes of what a module was called with, for each call."""
+        return [call.inputs for call in self.calls if call.module is module]
+
+    def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
+        """Return the calls of the final layers of an output, and what else returns a part of it.
+
+        Returns
+        -------
+        calls
+            Indices of calls of modules with one matrix product, in the order of the pass.
+        compound
+            Those of modules with several matrix products of their own.
+        other
+            Class of a layer without a matrix product that returns a part of the output; None if
+            there is none.
+        """
+        found, others = set[int](), list[str]()
+        for tensor in leaves(output).values():
+            if tensor.is_floating_point():
+                for node in self._graph.first_layers(self._sources(tensor)):
+                    self._sort(node, found, others)
+        heads = {
+            head for head in found if not any(self._graph.reads(o, head) for o in found - {head})
+        }
+        calls = {call for head in heads if (call := self._graph.nodes[head].call) is not None}
+        compound = {call for call in calls if self._layers_in(call) > 1}
+        return sorted(calls - compound), sorted(compound), others[0] if others else None
+
+    def enters(self, tensor: Tensor, other: Tensor) -> bool:
+        """Return True if a tensor is the input of the layers that return `other`."""
+        sources, seen = self._sources(tensor) - {PARAMETER}, set[int]()
+        todo = [self._graph.nodes[node] for node in self._graph.first_layers(self._sources(other))]
+        while todo:
+            for source in todo.pop().sources:
+                node = self._graph.nodes[source]
+                if source not in seen and node.kind == "pass" and len(node.sources) == 1:
+                    todo.append(node)
+                seen.add(source)
+        return bool(sources & seen)
+
+    def leads_to(self, tensor: Tensor, other: Tensor) -> bool:
+        """Return True if `other` was computed from a tensor."""
+        sources, targets = self._sources(tensor), self._sources(other)
+        return any(
+            source != PARAMETER and source != target and self._graph.reads(target, source)
+            for source in sources
+            for target in targets
+        )
+
+    def _sort(self, number: int, found: set[int], others: list[str]) -> None:
+        node = self._graph.nodes[number]
+        module = None if node.call is None else self.calls[node.call].module
+        parts = module is self._model and any(self._model.children())
+        if node.kind == "product" and module is not None and not parts:
+            found.add(number)
+        else:
+            others.append(type(module or self._model).__name__)
+
+    def _layers_in(self, call: int) -> int:
+        """Return how many operations with parameters a call has outside of inner modules."""
+        return sum(n.call == call and n.kind in ("product", "layer") for n in self._graph.nodes)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _storage(tensor: Tensor) -> int:
+    """Return the address of a tensor's storage; 0 if it has none, as on the meta device."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0

@@ -1,0 +1,208 @@
+"""Choose the few examples with which a model is probed.
+
+They must differ, or nothing could be seen: of padded batches the shortest and the longest example
+are taken, examples that are equal get noise, and categories that are equal are changed. Attention
+masks are made equal in one batch and different in another, so that what the model does with masks
+can be told from what it does with all else.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from layermix.hooks.batch import Inputs, as_inputs, batch_size
+from layermix.hooks.companions import is_mask, name_at, parameter_names, role_of
+from layermix.hooks.deterministic import noise
+from layermix.hooks.structure import Path, leaves, packed_sequences, replace
+
+_NOISE = 0.5  # standard deviations of the batch
+_LEAST = 4  # positions that a mask must have to be shortened
+_SEARCHED = 64  # examples among which one that differs is looked for
+
+Dims = Mapping[Path, int | None]
+
+
+def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
+    """Return a batch of some examples, which may be repeated."""
+    tensors = leaves(x)
+    new: dict[Path, Any] = {
+        path: _taken(tensors[path], dim, rows) for path, dim in dims.items() if dim is not None
+    }
+    for path, packed in packed_sequences(x).items():
+        padded, lengths = pad_packed_sequence(packed, batch_first=True)
+        index = torch.tensor(rows)
+        new = {p: t for p, t in new.items() if p[: len(path)] != path}
+        new[path] = pack_padded_sequence(
+            padded[index.to(padded.device)],
+            lengths[index],
+            batch_first=True,
+            enforce_sorted=packed.sorted_indices is None and sorted(rows) == list(rows),
+        )
+    return as_inputs(replace(x, new))
+
+
+def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int = 3) -> list[int]:
+    """Return which examples to take, in their order: few that differ in padding and in categories.
+
+    Taken are those with most and least padding, then those whose integers (B,) are new.
+    """
+    size = batch_size(x, batch_dim)
+    vectors, padded = list[Tensor](), list[int]()
+    for path, dim in dims.items():
+        tensor = leaves(x)[path]
+        if dim is None or tensor.is_floating_point() or tensor.is_nested or tensor.is_meta:
+            continue
+        rows = tensor.movedim(dim, 0).reshape(size, -1)
+        if rows.shape[1] == 1:
+            vectors.append(rows[:, 0])
+        elif rows.shape[1]:
+            runs = _trailing_run(rows)
+            padded += [int(runs.argmax()), int(runs.argmin())]
+    order = list(dict.fromkeys([*padded[:2], *range(size)]))
+    chosen = order[:1]
+    while len(chosen) < min(count, size):
+        rest = [k for k in order if k not in chosen]
+        chosen.append(max(rest[:_SEARCHED], key=lambda k: _new(vectors, chosen, k)))
+    chosen.sort()  # sequences that are sorted by length stay so
+    return [chosen[k % len(chosen)] for k in range(count)]
+
+
+def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
+    """Return in how many vectors of integers an example differs from all chosen ones."""
+    return sum(all(bool(v[k] != v[j]) for j in chosen) for v in vectors)
+
+
+def made_different(x: Inputs, dims: Dims) -> Inputs:
+    """Return a batch of few examples in which no two are equal.
+
+    Floating-point inputs of an example that equals an earlier one get noise, sequences of integers
+    are rotated.
+    """
+    tensors = {path: tensor for path, tensor in leaves(x).items() if dims.get(path) is not None}
+    new: dict[Path, Tensor] = {}
+    for path, tensor in tensors.items():
+        if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta or is_mask(path):
+            continue
+        values = tensor.movedim(dims[path] or 0, 0).clone()
+        for k in range(1, len(values)):
+            if any(_equal_rows(tensors, dims, k, j) for j in range(k)):
+                values[k] = _changed(values[k], k)
+        new[path] = values.movedim(0, dims[path] or 0)
+    return as_inputs(replace(x, new))
+
+
+def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
+    """Return a batch in which each example attends to the positions of any."""
+    new = {
+        path: _united(mask, name).expand_as(mask).clone()
+        for path, name, mask in _masks(model, x)
+        if mask.ndim > 1
+    }
+    return as_inputs(replace(x, new))
+
+
+def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
+    """Return a batch whose masks leave out one more position with each example; None without masks.
+
+    Token ids get the model's padding there, if its configuration names one.
+    """
+    names, tensors = parameter_names(type(model)), leaves(x)
+    padding = getattr(getattr(model, "config", None), "pad_token_id", None)
+    new: dict[Path, Tensor] = {}
+    for path, name, mask in _masks(model, x):
+        if mask.ndim != 2 or mask.is_floating_point() or mask.shape[1] < _LEAST:
+            continue
+        count, length = mask.shape
+        steps = torch.arange(count, device=mask.device)[:, None]
+        cut = torch.arange(length, device=mask.device) >= length - steps
+        new[path] = torch.where(cut, int(name.endswith("padding_mask")), mask).to(mask.dtype)
+        for other, ids in tensors.items():
+            if padding is not None and name_at(other, names) == "input_ids" and len(ids) == count:
+                new[other] = torch.where(cut, padding, ids)
+    return as_inputs(replace(x, new)) if new else None
+
+
+def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
+    """Return a batch in which inputs of one value throughout are not the same for all examples.
+
+    Lengths, categories and masks of a few examples may happen to be; attention masks are left as
+    they are. Numbers get smaller, so that they stay valid, and in longer inputs the last positions
+    alone are changed, more of them with each example.
+    """
+    masks = {path for path, _, _ in _masks(model, x)}
+    new: dict[Path, Tensor] = {}
+    for path, tensor in leaves(x).items():
+        irregular = tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta
+        if irregular or dims.get(path) is None or path in masks or tensor.is_complex():
+            continue
+        rows = tensor.movedim(dims[path] or 0, 0)
+        flat = rows.reshape(len(rows), -1)
+        if flat.numel() and bool((flat == flat[0, 0]).all()):
+            new[path] = _stepped(flat).view(rows.shape).movedim(0, dims[path] or 0)
+    return as_inputs(replace(x, new))
+
+
+def _stepped(rows: Tensor) -> Tensor:
+    """Return rows (n, k) of one value, changed in the last positions, in more with each row."""
+    count, width = rows.shape
+    steps = torch.arange(count, device=rows.device)[:, None]
+    cut = torch.arange(width, device=rows.device) >= width - (steps * width / count).ceil()
+    value = rows[0, 0].item()
+    if rows.dtype == torch.bool:
+        return rows ^ cut
+    if rows.is_floating_point():
+        other = value * (1 - steps / (2 * count)) if value else steps / (2 * count)
+    else:
+        other = value - steps if value >= count else (steps + int(value)) % 2
+    return torch.where(cut, other, rows).to(rows.dtype)
+
+
+def _masks(model: nn.Module, x: Inputs) -> Iterator[tuple[Path, str, Tensor]]:
+    """Yield path, name and tensor of each attention mask."""
+    names = parameter_names(type(model))
+    for path, tensor in leaves(x).items():
+        name = name_at(path, names)
+        if role_of(name) == "mask" and not tensor.is_meta:
+            yield path, name, tensor
+
+
+def _united(mask: Tensor, name: str) -> Tensor:
+    ignores = name.endswith("padding_mask") and not mask.is_floating_point()
+    return mask.amin(0) if ignores else mask.amax(0)
+
+
+def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:
+    if tensor.is_nested:
+        parts = tensor.unbind()
+        return torch.nested.as_nested_tensor([parts[k] for k in rows], layout=tensor.layout)
+    index = torch.tensor(rows, device=tensor.device)
+    if tensor.layout == torch.strided:
+        return tensor.index_select(dim, index)
+    coo = tensor if tensor.layout == torch.sparse_coo else tensor.to_sparse_coo()
+    return coo.index_select(dim, index).to_sparse(layout=tensor.layout)
+
+
+def _trailing_run(rows: Tensor) -> Tensor:
+    """Return how many values at the end of each row, (B, n), are the same; int (B,)."""
+    same = rows.flip(1) == rows[:, -1:]
+    return same.int().cumprod(1).sum(1)
+
+
+def _equal_rows(tensors: Mapping[Path, Tensor], dims: Dims, one: int, other: int) -> bool:
+    """Return True if two examples are equal in all their dense tensors."""
+    return all(
+        tensor.select(dims[path] or 0, one).equal(tensor.select(dims[path] or 0, other))
+        for path, tensor in tensors.items()
+        if not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
+    )
+
+
+def _changed(value: Tensor, k: int) -> Tensor:
+    """Return one example changed, differently for each k."""
+    if value.is_floating_point():
+        spread = value.std(correction=0) if value.numel() > 1 else value.abs().mean()
+        return value + _NOISE * noise(value.shape, k).to(value) * torch.where(spread > 0, spread, 1)
+    return value.roll(k, 0) if value.ndim else value

@@ -1,0 +1,111 @@
+"""The final layers of a model as a probe finds them: the layers that return its outputs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.hooks.dataflow import Dataflow
+from layermix.hooks.deterministic import noise
+from layermix.hooks.head import find_heads
+from layermix.hooks.rotation import share_of
+from layermix.hooks.site import Site
+from layermix.hooks.structure import Path, leaves
+
+_AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is rounding
+
+
+def features_in(flow: Dataflow, output: Any) -> set[Path]:
+    """Return the paths of features in an output that also has logits, on which the loss is.
+
+    In outputs with an attribute ``logits`` (transformers) they are all tensors from which the
+    logits are computed, such as hidden states; in mappings the input of the last layer alone, for
+    another entry from which logits are computed may be those of another head.
+    """
+    named = getattr(output, "logits", None)
+    logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
+    if output is logits or not isinstance(logits, Tensor):
+        return set()
+    is_feature = flow.enters if named is None else flow.leads_to
+    return {
+        path
+        for path, tensor in leaves(output).items()
+        if tensor is not logits and is_feature(tensor, logits)
+    }
+
+
+def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
+    """Return the site of the final layers, or why a model has none.
+
+    Parameters
+    ----------
+    flow, output
+        The flow of data in a pass, and the output of the pass.
+    model
+        The model in which layers are found by their names if the flow of data shows none.
+    """
+    calls, compound, other = flow.final_calls(output)
+    for call in reversed(compound):  # the innermost first
+        if _is_affine(flow, call):
+            calls = [inner for inner in calls if call not in _parents(flow, inner)] + [call]
+        else:
+            other = other or type(flow.calls[call].module).__name__
+    if calls:
+        modules = [flow.calls[call].module for call in _whole_layers(flow, calls)]
+        return Site("final", tuple(dict.fromkeys(modules)), "before")
+    if other:
+        return (
+            f"its output comes from {other}, which is no linear layer, so it has no final layer: "
+            "name the module to mix after, or use 'logits'"
+        )
+    try:
+        return Site("final", tuple(find_heads(model).values()), "before")
+    except InputError as error:
+        return str(error)
+
+
+def _whole_layers(flow: Dataflow, calls: Sequence[int]) -> list[int]:
+    """Replace calls inside a module that is affine, a layer with adapters, by its call."""
+    found = list(calls)
+    around = {parent for call in calls for parent in _parents(flow, call)}
+    for parent in sorted(around, reverse=True):  # the innermost first
+        inside = [call for call in found if parent in _parents(flow, call)]
+        if len(inside) > 1 and _is_affine(flow, parent):
+            found = [call for call in found if call not in inside] + [parent]
+    return sorted(found)
+
+
+def _parents(flow: Dataflow, call: int) -> list[int]:
+    """Return the calls around a call, without that of the whole model."""
+    found: list[int] = []
+    parent = flow.calls[call].parent
+    while parent is not None:
+        found.append(parent)
+        parent = flow.calls[parent].parent
+    return found[:-1]
+
+
+def _is_affine(flow: Dataflow, call: int) -> bool:
+    """Return True if a module maps a random input affinely: f((a + b) / 2) = (f(a) + f(b)) / 2."""
+    module, _, info = flow.calls[call]
+    if isinstance(info, str) or list(info.shapes) != [(0, 0)]:
+        return False
+    shape, dtype = info.shapes[0, 0], info.dtypes[0, 0]
+    if not dtype.is_floating_point:
+        return False
+    device = next(module.parameters()).device
+    if device.type == "meta":
+        return False
+    a, b = (noise(shape, seed).to(device, dtype) for seed in range(2))
+    try:
+        one, other, middle = (leaves(module(x)) for x in (a, b, (a + b) / 2))
+    except Exception:  # it depends on more than its input
+        return False
+    tolerance = _AFFINE.get(dtype, 3e-2)
+    return all(
+        share_of(middle[path], one[path], (one[path] + other[path]) / 2, other[path]) < tolerance
+        for path in one
+        if one[path].is_floating_point()
+    )

@@ -1,0 +1,245 @@
+"""Forward passes of a few examples that leave no trace, for a probe.
+
+The model runs as it does in training: in training mode, with layers that the user has frozen in
+eval mode left so (batch norms use batch statistics unless they are frozen, as in training). Random
+operations return constants. Parameters without numbers above 0.001 are replaced by noise, for a
+gate, a layer scale or an adapter that starts so hides what it will let through later.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from layermix.errors import InputError
+from layermix.hooks.activation_info import shape_of
+from layermix.hooks.batch import (
+    Batch,
+    Inputs,
+    as_inputs,
+    batch_size,
+    has_ragged_list,
+    lengths_of,
+    likely_dims,
+)
+from layermix.hooks.deterministic import Deterministic, noise
+from layermix.hooks.examples import (
+    chosen_rows,
+    made_different,
+    rows_of,
+    with_different_companions,
+    with_different_masks,
+    with_equal_masks,
+)
+from layermix.hooks.observe import forward, untouched
+from layermix.hooks.site import device_of
+from layermix.hooks.snapshot import Snapshot
+from layermix.hooks.structure import Path, leaves, replace
+
+Found = TypeVar("Found")
+
+COUNT = 3  # examples
+_NOISE = 0.1
+_TINY = 1e-3  # a parameter without larger numbers is a gate that is closed at first
+
+
+class Passes:
+    """Forward passes of a model on a few examples of a batch; see `opened` and `begin`.
+
+    Attributes
+    ----------
+    inputs
+        The examples.
+    dims
+        Batch dimension of each input that holds something for each example.
+    padded
+        The same examples with attention masks that differ; None without masks.
+    sizes
+        Batch sizes with which the model can run: that of `inputs`, and a smaller one.
+    ragged
+        Examples lie in one tensor one after another, or in a list; they cannot be rotated.
+    """
+
+    def __init__(self, model: nn.Module, x: Batch, batch_dim: int, guard: Deterministic) -> None:
+        self.model, self.batch_dim, self._guard = model, batch_dim, guard
+        self._x, self._count = as_inputs(x), batch_size(x, batch_dim)
+        self._snapshot = Snapshot(model)
+        self.dims: dict[Path, int | None] = {}
+        self.inputs, self.sizes = self._x, [self._count]
+        self.padded: Inputs | None = None
+        self.ragged = False
+
+    def run(self, inputs: Inputs | None = None) -> Any:
+        """Return the output for some inputs, by default the examples; the state is restored."""
+        self._seed()
+        try:
+            return forward(self.model, self.inputs if inputs is None else inputs)
+        finally:
+            self._guard.restore()
+            self._snapshot.restore()
+
+    def _seed(self) -> None:
+        """Start each pass from the same random states, of which samples of indices are drawn."""
+        torch.default_generator.manual_seed(0)
+        device = device_of(self.model)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+
+    def rotated(self, turns: int) -> Inputs:
+        """Return the examples rotated so many times."""
+        if not turns:
+            return self.inputs
+        if self.ragged:
+            raise InputError("the examples of a ragged batch cannot change places")
+        count = self.sizes[0]
+        return rows_of(self.inputs, self.dims, [(k + turns) % count for k in range(count)])
+
+    def nudged(self) -> Inputs:
+        """Return the examples with floating-point inputs that are moved by a rounding error."""
+        new = {}
+        for path, tensor in leaves(self.inputs).items():
+            if tensor.is_floating_point() and tensor.layout == torch.strided:
+                signs = noise(tensor.shape, len(new)).sign().to(tensor)
+                new[path] = tensor * (1 + torch.finfo(tensor.dtype).eps * signs)
+        return as_inputs(replace(self.inputs, new))
+
+    def begin(self, look: Callable[[Inputs], Found]) -> Found:
+        """Choose the examples, and return what `look` finds in the smallest batch of them.
+
+        Raises
+        ------
+        InputError
+            If the model fails on few examples as well as on the whole batch.
+        """
+        self.dims = dict(likely_dims(self._x, self.batch_dim))
+        if has_ragged_list(self._x):
+            return self.begin_whole(look, None)
+        rows = chosen_rows(self._x, self.dims, self.batch_dim, COUNT)
+        self._leave_out_constants(rows)
+        few = made_different(rows_of(self._x, self.dims, rows), self.dims)
+        self.padded = with_different_masks(self.model, few)
+        equal = with_equal_masks(self.model, few)
+        error: InputError | None = None
+        for inputs in (with_different_companions(self.model, equal, self.dims), equal, few):
+            self.inputs, self.sizes = inputs, [COUNT, COUNT - 1]
+            try:
+                return look(rows_of(inputs, self.dims, range(COUNT - 1)))
+            except InputError as failed:
+                error = failed
+        return self.begin_whole(look, error)
+
+    def begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
+        """Take the whole batch, for models that take one size alone and for ragged batches."""
+        self.inputs, self.padded = self._x, None
+        try:
+            size = self._size_of(self.run())
+            self.ragged = size != self._count
+            if self.ragged:
+                shapes = {path: shape_of(tensor) for path, tensor in leaves(self._x).items()}
+                self.dims = {p: 0 if shape[:1] == (size,) else None for p, shape in shapes.items()}
+            self.sizes = [size]
+            return look(self._x)
+        except InputError:
+            few = f" (mix points are probed on {COUNT} of your {self._count} examples)"
+            if error is None:
+                raise
+            raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
+
+    def _size_of(self, output: Any) -> int:
+        """Return the number of examples; that of a ragged batch is the output's."""
+        shape = shape_of(next(iter(leaves(output).values())))
+        ragged = bool(shape) and shape[0] != self._count and shape[0] in lengths_of(self._x)
+        return shape[0] if ragged else self._count
+
+    def _leave_out_constants(self, rows: list[int]) -> None:
+        """Find inputs that only happen to have the size of the batch.
+
+        Class embeddings (C, d) with C = B, for example: if the model runs when they keep their size
+        and all other inputs have fewer rows, they do not hold something for each example.
+        """
+        if self._count == 1:
+            return
+        main = next(iter(leaves(self._x)))
+        few = rows if self._count != COUNT else rows[:-1]
+        for path in [path for path, dim in self.dims.items() if dim is not None and path != main]:
+            try:
+                output = leaves(self.run(rows_of(self._x, {**self.dims, path: None}, few)))
+            except InputError:
+                continue  # it must have as many rows as the others
+            if self._is_constant(output, few):
+                self.dims[path] = None
+
+    def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
+        """Return True if an input that kept its size holds nothing for each example.
+
+        `output` is that of the other inputs cut to few examples. It depends on the input, or it
+        would equal the output of all inputs cut, and it has as many rows as there are examples.
+        """
+        try:
+            other = leaves(self.run(rows_of(self._x, self.dims, few)))
+        except InputError:
+            return any(len(few) in shape_of(tensor)[:2] for tensor in output.values())
+        if output.keys() != other.keys():
+            return False
+        followed = [
+            shape_of(output[path])[dim : dim + 1] == (len(few),)
+            for path, tensor in other.items()
+            for dim in {0, self.batch_dim}
+            if shape_of(tensor)[dim : dim + 1] == (len(few),)
+        ]
+        same = (not t.is_nested and t.equal(other[path]) for path, t in output.items())
+        return all(followed) and not all(same)
+
+
+@contextmanager
+def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[Passes]:
+    """Prepare a model for passes that leave no trace.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    x
+        A batch; at most three examples are used unless the model takes its size alone.
+    batch_dim
+        Batch dimension of the main input.
+    train
+        Put a model that is in eval mode into training mode.
+    """
+    _refuse_unready(model)
+    with untouched(model, random_free=True) as guard:
+        was_training = model.training
+        if train and not was_training:
+            model.train()
+        _open_gates(model)
+        yield Passes(model, x, batch_dim, guard)
+
+
+def _refuse_unready(model: nn.Module) -> None:
+    """Raise an `InputError` for a model that hooks or snapshots cannot handle."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise InputError(
+            "the model is scripted or traced, so that its layers cannot have hooks: mix the "
+            "original model, and script a copy of it"
+        )
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        raise InputError(
+            "the model has lazy parameters without a shape: call it once before it is mixed"
+        )
+
+
+def _open_gates(model: nn.Module) -> None:
+    """Replace parameters that are zero or tiny by noise."""
+    for seed, parameter in enumerate(model.parameters()):
+        plain = type(parameter.data) is torch.Tensor and not parameter.is_meta
+        if not (plain and parameter.is_floating_point() and parameter.numel()):
+            continue
+        if torch.linalg.vector_norm(parameter.float(), torch.inf) < _TINY:
+            parameter.data = (_NOISE * noise(parameter.shape, seed)).to(parameter)

@@ -1,0 +1,243 @@
+"""Record what passes mix points in two unmixed forward passes, with two and with three examples.
+
+A dimension which only happens to equal the batch size is so told apart from the batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, tensor_dims
+from layermix.hooks.batch import Inputs
+from layermix.hooks.companions import Role, name_at, parameter_names
+from layermix.hooks.dataflow import Dataflow
+from layermix.hooks.final import features_in, final_site
+from layermix.hooks.lengths import input_roles
+from layermix.hooks.mask_hooks import MaskShapes
+from layermix.hooks.observe import watch
+from layermix.hooks.passes import Passes
+from layermix.hooks.site import Site, find
+from layermix.hooks.structure import Path, label_of, leaves
+
+Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one of each call
+
+
+class Recording:
+    """Result of two unmixed passes at some points.
+
+    Parameters
+    ----------
+    passes
+        Passes of the model that is called.
+    model
+        The model in which the points are.
+    names
+        Names of the points.
+    batch_dim
+        Batch dimension of the main input.
+
+    Attributes
+    ----------
+    sites
+        Where each point is; ``"final"`` as found by the flow of data.
+    roles
+        Masks and lengths among the inputs.
+    shared_masks
+        Names of masks of modules behind a point that are the same for all examples.
+    order
+        The points in the order in which a pass comes by them, once for each module.
+    values
+        For each point and module, the tensors of each call.
+    output, labels
+        Tensors of the output of the model, and their names as text.
+    """
+
+    def __init__(
+        self, passes: Passes, model: nn.Module, names: Sequence[str], batch_dim: int
+    ) -> None:
+        self._batch_dim = batch_dim
+        self.missing: dict[str, str] = {}
+        self.roles: dict[Path, Role | None] = {}
+        self.sites = {name: find(model, name) for name in names if name != "final"}
+        look = partial(self._flow, passes, model, names)
+        infos, output = passes.begin(look)
+        self._infos, self._outputs = [infos], [output]
+        try:
+            self.record(passes)
+        except InputError as error:  # the model takes the size of the batch alone
+            infos, output = passes.begin_whole(look, error)
+            self._infos, self._outputs = [infos], [output]
+            self.record(passes)
+        self.sizes = passes.sizes
+        self.shared_masks = self._masks.shared(self.sizes[::-1])
+        # The batch with values first; a model of one batch size saw the same batch twice.
+        self._infos = self._infos[::-1][: len(self.sizes)]
+        self._outputs = self._outputs[::-1][: len(self.sizes)]
+        self._inputs, self._input_names = passes.inputs, parameter_names(type(model))
+        self._input_dims = passes.dims if passes.model is model else {}
+        if "input" in self.sites and passes.model is model:
+            self.roles = input_roles(passes)
+
+    def _flow(
+        self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
+    ) -> tuple[Infos, ActivationInfo | str]:
+        """Run the model once, find the final layers, and return what passed the points."""
+        infos = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+
+        def see(name: str, index: int, value: Any) -> None:
+            infos[name][index].append(info_of(value))
+
+        self._masks = MaskShapes(model, self.sites.values())
+        flow = Dataflow(passes.model, inputs)
+        with self._watching(see), self._masks.recording(), flow.recording():
+            output = passes.run(inputs)
+        self._features = features_in(flow, output)
+        if "final" in names:
+            found = final_site(flow, output, model)
+            if isinstance(found, Site):
+                self.sites["final"] = found
+                infos["final"] = [flow.inputs_of(module) for module in found.modules]
+            else:
+                self.missing["final"] = found
+        return infos, info_of(output)
+
+    def record(self, passes: Passes) -> None:
+        """Run the model on the examples and record what passes the points, with its values."""
+        infos = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+        self.values = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+        self.order: list[str] = []
+
+        def see(name: str, index: int, value: Any) -> None:
+            infos[name][index].append(info_of(value))
+            self.order.append(name)
+            self.values[name][index].append(_copied(value))
+
+        with self._watching(see), self._masks.recording():
+            output = passes.run()
+        self._infos.append(infos)
+        self._outputs.append(info_of(output))
+        self.output = _copied(output)
+        self.labels = {path: label_of(output, path) for path in self.output}
+
+    @contextmanager
+    def _watching(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
+        with ExitStack() as stack:
+            for name, site in self.sites.items():
+                for index, module in enumerate(site.modules):
+                    handle = watch(module, site.side, partial(see, name, index))
+                    stack.callback(handle.remove)
+            yield
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Record passes of other examples inside the ``with`` block, which change no shapes."""
+        known = self._infos, self._outputs
+        self._infos, self._outputs = [], []
+        try:
+            yield
+        finally:
+            self._infos, self._outputs = known
+
+    def output_dims(self) -> dict[Path, int | None]:
+        """Return the batch dimension of each tensor of the output on which a loss may be."""
+        dims = self._dims_of(self._outputs)
+        return {path: dim for path, dim in dims.items() if path not in self._features}
+
+    @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """The shape of one example of the model's output; None where it has no tensor."""
+        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
+        return infos[0].example(self._dims_of(infos).get(infos[0].main) or 0) if infos else None
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Return the shape of one example's activation at a point, if it was passed once."""
+        infos = self._once(name)
+        return infos[0].example(self.batch_dim(name)) if infos else None
+
+    def batch_dim(self, name: str) -> int:
+        """Return the batch dimension of the main tensor of a point that was passed."""
+        infos = self._once(name)
+        return self._dims_of(infos).get(infos[0].main) or 0
+
+    def dims(self, name: str) -> list[Mapping[Path, int | None]]:
+        """Return for each module of a point the batch dimension of each tensor."""
+        found = [
+            self._dims_of(self._once(name, index)) for index in range(len(self.sites[name].modules))
+        ]
+        if name == "input":
+            constant = {path for path, dim in self._input_dims.items() if dim is None}
+            found = [
+                {p: None if p in constant else dim for p, dim in dims.items()} for dims in found
+            ]
+        return list(found)
+
+    def obstacle(self, name: str) -> str | None:
+        """Return why a point cannot be mixed at all, or None if it can."""
+        if name in self.missing:
+            return self.missing[name]
+        site = self.sites[name]
+        for index, module in enumerate(site.modules):
+            calls = [len(infos[name][index]) for infos in self._infos]
+            if calls[0] != 1 or len(set(calls)) > 1:
+                return _wrong_count(calls[0], module if len(site.modules) > 1 else None)
+            infos = [infos[name][index][0] for infos in self._infos]
+            if wrong := obstacle(infos, self.sizes, self._batch_dim):
+                return wrong
+        return self._wrong_output(name)
+
+    def _wrong_output(self, name: str) -> str | None:
+        """Return why no point can be mixed: the output does not follow the declared batch."""
+        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
+        if name == "logits" or len(infos) < 2:
+            return None
+        if any(dim is not None for dim in self._dims_of(infos).values()):
+            return None
+        shape = infos[0].shapes[infos[0].main]
+        if not shape:  # a loss
+            return None
+        return (
+            f"the output of the model has shape {shape} for a batch of {self.sizes[0]}, so that "
+            f"dimension {self._batch_dim} of x is not the batch: declare batch_dim"
+        )
+
+    def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
+        """Return what was seen in each pass of a module that was passed once."""
+        if name in self.missing:
+            return []
+        calls = [infos[name][index] for infos in self._infos]
+        found = [c[0] for c in calls if len(c) == 1 and isinstance(c[0], ActivationInfo)]
+        return found if len(found) == len(calls) else []
+
+    def _dims_of(self, infos: Sequence[ActivationInfo | str]) -> dict[Path, int | None]:
+        found = [info for info in infos if isinstance(info, ActivationInfo)]
+        return tensor_dims(found, self.sizes, self._batch_dim) if len(found) == len(infos) else {}
+
+    def companions(self) -> list[str]:
+        """Return the names of inputs of each example that are neither mixed nor united."""
+        tensors = leaves(self._inputs)
+        return [
+            name_at(path, self._input_names)
+            for path, dim in self._input_dims.items()
+            if dim is not None
+            and not tensors[path].is_floating_point()
+            and self.roles.get(path) is None
+        ]
+
+
+def _copied(value: Any) -> dict[Path, Tensor]:
+    """Return copies of the tensors in a value, which later layers may change in place."""
+    try:
+        return {path: tensor.clone() for path, tensor in leaves(value).items()}
+    except InputError:
+        return {}
+
+
+def _wrong_count(calls: int, head: nn.Module | None) -> str:
+    it = f"the head {head}" if head else "it"
+    if calls == 0:
+        return f"{it} is never called in a forward pass (0 calls), although it is part of the model"
+    return f"{it} is called {calls} times in one forward pass, but a mix happens once"

@@ -1,0 +1,162 @@
+"""Rotate the examples at mix points, and compare what comes out with rotated examples.
+
+Shapes: n examples.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from layermix.hooks.companions import Role
+from layermix.hooks.hooks import Hook
+from layermix.hooks.mask_hooks import MaskHook
+from layermix.hooks.structure import Path
+from layermix.mixing import Plan
+
+Dims = Mapping[Path, int | None]
+
+# Shares below which a difference is rounding, by dtype.
+_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+_OTHER_ROUNDING = 0.1
+_SLICED = (torch.float32, torch.float64)  # in half precision a feature alone has too few digits
+_EPSILONS = 16  # a difference of so many times the machine epsilon of a value is rounding
+_LARGE = 1e30  # stands for a difference to infinity
+
+
+class Rotation:
+    """A mixing state under which hooks give each example the activation of its partner.
+
+    Parameters
+    ----------
+    turns
+        How often the examples are rotated at each point.
+    count
+        The number of examples.
+    device
+        Of the activations.
+    """
+
+    def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
+        self._turns = turns
+        ratio = torch.zeros((), device=device)
+        self._plans = [Plan("", ratio, rotation(k, count, device)) for k in range(count)]
+
+    def plan_at(self, *points: str) -> tuple[Plan, bool] | None:
+        """Return the plan that carries out the turns of some points together."""
+        turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
+        return (self._plans[turns], True) if turns else None
+
+    def record(self, point: str) -> None:
+        """Record nothing."""
+
+
+def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return the partner of each of `count` examples, int64 (count,)."""
+    return (torch.arange(count, device=device) + turns) % count
+
+
+class TurnHook(Hook):
+    """A hook that takes what the partner has, without arithmetic."""
+
+    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
+        return tensor.index_select(dim, plan.partner)
+
+    def _follow(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
+        return rows.index_select(0, plan.partner)
+
+    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
+        return _partners_mask(tensor, plan)
+
+
+class TurnMaskHook(MaskHook):
+    """A hook that takes the partner's mask in place of the union of both."""
+
+    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
+        return _partners_mask(tensor, plan)
+
+
+def _partners_mask(tensor: Tensor, plan: Plan) -> Tensor:
+    fits = tensor.shape[:1] == (plan.batch_size,)
+    return tensor.index_select(0, plan.partner) if fits else tensor
+
+
+def distances(
+    clean: Mapping[Path, Tensor],
+    now: Mapping[Path, Tensor],
+    dims: Dims,
+    turns: int,
+    count: int,
+    *,
+    thorough: bool = False,
+) -> Iterator[tuple[Path, float]]:
+    """Yield path and relative distance of tensors that are not the clean ones rotated.
+
+    If `thorough`, each feature is compared on its own scale, and integers, booleans and complex
+    numbers are compared too.
+    """
+    for path, own in clean.items():
+        dim = dims.get(path)
+        if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
+            continue
+        got = now.get(path)
+        if got is None or got.shape != own.shape:
+            yield path, 1.0
+            continue
+        got, own = _comparable(got), _comparable(own)
+        want, other = (rotated(own, dim, k, count) for k in (turns, 1))
+        rows = (t.movedim(dim, 0) for t in (got, own, want, other))
+        share = share_of(*rows, features=thorough and own.dtype in _SLICED)
+        if share > _ROUNDING.get(own.dtype, _OTHER_ROUNDING):
+            yield path, min(share, 1.0)
+
+
+def _comparable(tensor: Tensor) -> Tensor:
+    """Return a dense tensor of real floating-point numbers."""
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    if dense.is_complex():
+        return torch.view_as_real(dense.resolve_conj())
+    return dense if dense.is_floating_point() else dense.double()
+
+
+def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
+    """Return a tensor whose examples are rotated; several rows of one example stay together."""
+    rows = tensor.movedim(dim, 0).unflatten(0, (count, -1))
+    index = rotation(turns, count, tensor.device)
+    return rows.index_select(0, index).flatten(0, 1).movedim(0, dim)
+
+
+def share_of(
+    got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
+) -> float:
+    """Return |got - want| / |own - other|, 0 where all examples are equal.
+
+    Values that are infinite or NaN in the same places of `got` and `want` count as equal.
+
+    Parameters
+    ----------
+    got, own, want, other
+        Floating-point tensors of the same shape.
+    features
+        Return the largest share of any index of the second dimension, if it exceeds that of all.
+    """
+    wide = torch.promote_types(own.dtype, torch.float32)
+    got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
+    error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
+    if not (error.isfinite().all() and scale.isfinite().all()):
+        same = (got == want) | (got.isnan() & want.isnan())
+        error = torch.where(same, 0.0, error.nan_to_num(_LARGE, _LARGE))
+        scale = torch.where(own == other, 0.0, scale).nan_to_num(0.0, 0.0)
+        size = size.nan_to_num(0.0, 0.0)
+    share = _ratio(error.norm(), scale.norm(), size.norm())
+    if features and own.ndim > 1 and own.numel():
+        others = [k for k in range(own.ndim) if k != 1]
+        norms = (torch.linalg.vector_norm(t, dim=others) for t in (error, scale, size))
+        share = torch.maximum(share, _ratio(*norms).max())
+    return float(share)
+
+
+def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
+    """Return the ratio of an error to a scale; 0 for what is rounding in values of some size."""
+    rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
+    return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))

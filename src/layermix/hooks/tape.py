@@ -1,0 +1,145 @@
+"""The hooks of a capture: a tape that runs during one forward pass, with a slot for each site.
+
+They keep nothing while the tape stands still: what activation checkpointing computes again in the
+backward pass, an evaluation or a call of one block alone replaces nothing. Copies of a model (EMA,
+deepcopy, pickles) get hooks that keep nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.hooks.registry import ModelHook, register_after, register_before
+from layermix.hooks.site import Site
+from layermix.hooks.state import in_backward
+from layermix.hooks.structure import main_input, main_tensor
+
+
+class Tape(ModelHook):
+    """What the hooks of one capture share: is a forward under way that counts?"""
+
+    def __init__(self, always: bool = False) -> None:
+        self.always = always
+        self.running = False
+        self.used = False  # since it was cleared
+        self.slots: list[Slot] = []
+
+    def begin(self, module: nn.Module, args: tuple) -> None:
+        """Forward pre-hook of the model."""
+        if in_backward():  # the whole model is checkpointed and runs again
+            return
+        self.running = torch.is_grad_enabled() and (module.training or self.always)
+        if self.running:
+            self.clear()
+            self.used = True
+
+    def end(self, module: nn.Module, args: tuple, output: Any) -> None:
+        """Forward hook of the model."""
+        self.running = False
+
+    def clear(self) -> None:
+        """Empty all slots."""
+        self.used = False
+        for slot in self.slots:
+            slot.empty()
+
+    def __deepcopy__(self, memo: dict) -> "Tape":
+        return Tape()
+
+    def __reduce__(self) -> tuple:
+        return Tape, ()
+
+
+class Slot(ModelHook):
+    """What passed one site in the last forward, and the hook that kept it."""
+
+    def __init__(self, point: str, tape: Tape) -> None:
+        self.point = point
+        self.tape = tape
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget what was kept."""
+        self.value: Tensor | None = None
+        self.calls = 0
+        self.without_gradient = False
+        self.version: int | None = None  # of `value` as it was kept; None: a copy
+
+    def after(self, module: nn.Module, args: tuple, output: Any) -> None:
+        """Forward hook: keep what the module returned."""
+        if self.tape.running:
+            self._keep(main_tensor, output)
+
+    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Forward pre-hook: keep what the module is called with."""
+        if self.tape.running:
+            self._keep(main_input, args, kwargs)
+
+    def _keep(self, look: Callable[..., Tensor], *where: Any) -> None:
+        try:
+            tensor = look(*where)
+        except InputError as error:
+            raise InputError(f"at mix point {self.point!r}: {error}") from None
+        self.calls += 1
+        self.without_gradient = not torch.is_grad_enabled()
+        if torch.compiler.is_compiling():
+            # A compiled graph hides its versions; a copy is safe from what comes in place.
+            self.value = tensor.clone()
+        else:
+            self.value = tensor
+            self.version = None if tensor.is_inference() else tensor._version
+
+    def read(self) -> Tensor:
+        """Return what was kept, if it is what it is taken for."""
+        if self.value is None:
+            raise InputError(self._nothing())
+        wrong = self._wrong(self.value)
+        if wrong:
+            raise InputError(f"mix point {self.point!r} cannot be captured: {wrong}")
+        return self.value
+
+    def _nothing(self) -> str:
+        if not self.tape.used:
+            return (
+                f"nothing was captured at mix point {self.point!r} yet: call the model first, in "
+                "training mode (or build the capture with always=True) and with gradients on"
+            )
+        return (
+            f"nothing was captured at mix point {self.point!r}: the last forward pass did not come "
+            "by it. Build the capture before the first call of a compiled model, and capture a "
+            "module that every forward calls"
+        )
+
+    def _wrong(self, value: Tensor) -> str | None:
+        if self.calls > 1:
+            return (
+                f"it was called {self.calls} times in the last forward pass. "
+                "layermix.points(model, x) lists the points that are called once"
+            )
+        if self.without_gradient and not value.requires_grad:
+            return (
+                "it ran without gradients, as do blocks inside reentrant activation checkpointing: "
+                "use use_reentrant=False, or capture the output of the checkpointed block itself"
+            )
+        if self.version is not None and value._version != self.version:
+            return (
+                "what flowed there was changed in place by a later layer, such as "
+                "ReLU(inplace=True): build that layer with inplace=False, or capture its output"
+            )
+        return None
+
+    def __deepcopy__(self, memo: dict) -> "Slot":
+        return Slot(self.point, Tape())
+
+    def __reduce__(self) -> tuple:
+        return Slot, (self.point, Tape())
+
+
+def install(site: Site, slot: Slot) -> torch.utils.hooks.RemovableHandle:
+    """Put the hook of one site into the model, for good."""
+    if site.side == "before":
+        return register_before(site.module, slot.before)
+    return register_after(site.module, slot.after)

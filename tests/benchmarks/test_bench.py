@@ -1,0 +1,264 @@
+"""Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
+
+import copy
+import importlib
+import io
+import itertools
+import json
+import math
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+
+from benchmarks import timing
+from benchmarks.__main__ import main
+from benchmarks.bench import BENCHES, run_bench, show_bench
+from benchmarks.memory import peak_memory, peak_of_tensors
+from benchmarks.setting import Setting
+from benchmarks.snnl import _data, _dense, _tiled
+from benchmarks.step import step
+from benchmarks.table import Row, Table
+from benchmarks.timing import against, alternate, measured, ratio
+from layermix import InputError
+from layermix.experiments import Recipe, plan
+from layermix.experiments.console import open_console
+from layermix.mixing import BLENDS
+
+# Their functions have their names.
+geometry = importlib.import_module("benchmarks.geometry")
+blends = importlib.import_module("benchmarks.blends")
+
+
+def test_things_are_timed_in_turn_after_one_turn_that_does_not_count() -> None:
+    calls: list[str] = []
+    seconds = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert calls == ["a", "b"] * 4
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_taken_repetition_by_repetition() -> None:
+    assert ratio({"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}, "a", "b") == (2.0, 1.0, 3.0)
+
+
+def test_peak_memory_sees_what_was_given_back() -> None:
+    grown = peak_memory(lambda: torch.ones(10_000_000).sum())
+    assert math.isnan(grown) or 38 < grown < 80
+
+
+def test_tensors_are_counted_to_the_byte() -> None:
+    def one_after_another() -> None:
+        for _ in range(3):
+            torch.ones(1_000_000)
+
+    def together() -> None:
+        _ = torch.ones(1_000_000), torch.zeros(500_000, dtype=torch.float64)
+
+    assert peak_of_tensors(one_after_another) == 4.0
+    assert peak_of_tensors(together) == 8.0
+    assert peak_of_tensors(lambda: None) == 0.0
+
+
+def test_a_row_of_a_ratio_has_median_and_spread() -> None:
+    seconds = {"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}
+    assert measured(seconds, "a") == {"n": 3, "seconds": 4.0}
+    assert against(seconds, "a", "b", "/ b") == {"/ b": 2.0, "least": 1.0, "most": 3.0}
+
+
+@pytest.mark.parametrize("what", [*BENCHES, "survey"])
+def test_the_command_line_knows_every_benchmark(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([what, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: python -m benchmarks {what}" in capsys.readouterr().out
+
+
+def test_a_benchmark_that_is_stopped_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: Setting) -> Table:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(BENCHES, "snnl", stop)
+    with pytest.raises(SystemExit) as end:
+        main(["snnl"])
+    assert end.value.code == 130
+    assert "layermix: stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_a_benchmark_writes_its_table(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"what": "nothing", "seconds": 0.5}
+    table = Table("Nothing", [row], ["It is quick."])
+    monkeypatch.setitem(BENCHES, "nothing", lambda setting: table)
+    path = tmp_path / f"deep/nothing.{suffix}"
+    found = run_bench("nothing", Setting(repeats=3), path)
+    assert found.conditions["command"] == "python -m benchmarks nothing --repeats 3"
+    assert torch.__version__.startswith(found.conditions["torch"])
+    if suffix == "json":
+        assert json.loads(path.read_text()) == found.to_json()
+    else:
+        assert path.read_text() == "what,seconds\nnothing,0.5\n"
+
+
+def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown benchmark 'snml': did you mean 'snnl'"):
+        run_bench("snml", Setting())
+    with pytest.raises(InputError, match=r"name a file that ends in .json or .csv"):
+        run_bench("snnl", Setting(), tmp_path / "table.txt")
+
+
+def test_the_timed_ways_to_snnl_agree() -> None:
+    x, y = _data(1500)
+    torch.testing.assert_close(_tiled(x, y).float(), _dense(x, y), rtol=1e-3, atol=1e-4)
+
+
+def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
+    monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=2))
+    monkeypatch.setattr(geometry, "default_workers", lambda device: 1)
+    found = geometry.bench_geometry(Setting(repeats=1))
+    rows = {row["what"]: row for row in found.rows}
+    assert list(rows) == [
+        "run, SNNL alone",
+        "run, as in a study",
+        "run, every epoch",
+        "default digits study",
+    ]
+    base, one, every = (
+        "run, SNNL alone",
+        "one run's extra / study",
+        "all unmixed runs' extra / study",
+    )
+    assert rows[base]["ratio"] == 1
+    assert rows[base][one] == rows[base][every] == 0
+    study = float(rows["default digits study"]["seconds"])
+    for name in ("run, as in a study", "run, every epoch"):
+        extra = float(rows[name]["seconds"]) - float(rows[base]["seconds"])
+        assert rows[name][one] == pytest.approx(extra / study)
+        assert rows[name][every] == pytest.approx(2 * extra / study)
+    assert [note.split(":")[0] for note in found.notes] == ["ratio", one, every]
+    assert found.notes[2].endswith("times 2 seeds, divided by 1 worker side by side.")
+
+
+def test_every_blend_is_timed_where_it_can_mix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(blends, "_SHAPES", {"map": (4, 3, 4, 4), "features": (4, 8)})
+    monkeypatch.setattr(blends, "_LEAST", 1e-9)
+    found = blends.bench_blends(Setting(repeats=2))
+    timed = {(row["what"], row["at"]) for row in found.rows}
+    assert {what for what, at in timed if at == "map"} >= {"copy", *BLENDS}
+    assert ("linear", "features") in timed
+    assert ("cut", "features") not in timed
+    assert {row["pass"] for row in found.rows} == {"forward", "and backward"}
+    for row in found.rows:
+        assert float(row["least / copy"]) <= float(row["/ copy"]) <= float(row["most / copy"])
+        if row["what"] in ("copy", "linear"):
+            assert row[f"/ {row['what']}"] == 1
+    show_bench(found, open_console())
+    assert found.notes[0] in capsys.readouterr().out
+
+
+def _shown(console: Console) -> list[str]:
+    many: Row = {f"ratio number {k}": 1.25 for k in range(12)}
+    show_bench(Table("Title", [{"what": "a", **many, "none": math.nan}], ["A note."]), console)
+    return console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_table_that_is_kept_has_all_digits_in_one_line() -> None:
+    lines = _shown(Console(file=io.StringIO(), width=60))
+    (row,) = [line for line in lines if "1.25" in line]
+    assert row.count("1.25") == 12
+    assert "nan" not in row
+
+
+def test_a_narrow_terminal_folds_numbers_and_loses_no_digit() -> None:
+    lines = _shown(Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None))
+    assert max(map(len, lines[:-2])) <= 60
+    cells = [line for line in lines if line.startswith("│")]
+    assert "".join("".join(cells).split("│")).replace(" ", "").count("1") == 12
+    assert "…" not in "".join(cells)
+
+
+def test_a_gradient_flows_through_what_is_timed_backward() -> None:
+    x = torch.randn(4, 3, 4, 4)
+    for way in blends.ways(x).values():
+        (gradient,) = blends.both(way, x)()
+        assert gradient.shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "mix",
+        "step",
+        "probe",
+        *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed")),
+    ],
+)
+def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
+    found = run_bench(what, Setting(repeats=1, small=True))
+    assert found.conditions["command"] == f"python -m benchmarks {what} --repeats 1 --small"
+    for row in found.rows:
+        assert float(row.get("n", 1)) == 1
+        least, most = float(row.get("least", 0)), float(row.get("most", 0))
+        assert math.isnan(least) or least <= most
+    assert len({frozenset(row) for row in found.rows}) == 1
+
+
+def test_both_plain_steps_do_the_same_and_a_mixed_one_does_not() -> None:
+    x, labels = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
+    net = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    nets = {at: copy.deepcopy(net) for at in ("none", "none again", "final")}
+    for at, one in nets.items():
+        step(one, at, x, labels)()
+    none, again, final = (list(one.parameters()) for one in nets.values())
+    assert all(map(torch.equal, none, again))
+    assert not any(map(torch.equal, none, final))
+
+
+@pytest.mark.slow
+def test_a_study_is_timed_beside_its_commands() -> None:
+    rows = run_bench("study", Setting(repeats=1, small=True)).rows
+    assert rows[0]["times as fast"] == 1
+    assert float(rows[1]["times as fast"]) > 1
+
+
+def test_what_is_quick_is_called_often_and_counts_once() -> None:
+    calls: list[str] = []
+    seconds = alternate({"a": lambda: calls.append("a")}, 2, least=1e-3)
+    assert len(calls) > 100
+    assert max(seconds["a"]) < 1e-3
+
+
+def test_a_call_that_prepares_the_next_ones_does_not_shorten_the_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    calls = itertools.count()
+
+    def thing() -> None:
+        clock[0] += 64.0 if next(calls) % 32 == 1 else 1.0
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    (share,) = alternate({"a": thing}, 1, least=1000.0)["a"]
+    assert share == pytest.approx(1 + 63 / 32, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"repeats": 0}, "repeats is 0, but must be"), ({"threads": 0}, "threads is 0, but must be")],
+)
+def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_bench("mix", Setting(**setting))

@@ -1,0 +1,202 @@
+"""The command line: examples that work, exit codes, and messages without tracebacks."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import layermix
+from layermix.cli.main import main
+
+FEW = "--train-size 60 --net mlp --epochs 1 --watch 1"
+
+
+def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(words))
+    return stop.value.code, capsys.readouterr().err
+
+
+COMMANDS = ["", "compare", "train", "points", "profile", "methods", "report"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), "--help"])
+    usage, example = capsys.readouterr().out.split("\n\n")[:2]
+    assert stop.value.code == 0
+    assert usage.startswith(f"usage: layermix {command}".strip())
+    assert re.match(rf"layermix {command or 'compare'}\b", example)
+
+
+def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    main(shlex.split("points --net resnet18"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["mix", "point", "kind", "module", "shape", "of", "one", "example"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "input",
+        *(f"layer{k}" for k in range(1, 5)),
+        "final",
+        "logits",
+    ]
+
+
+def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
+    out = capsys.readouterr().out
+    assert "epoch 1/1" in out
+    assert "Test accuracy" in out
+    assert (tmp_path / "one/weights.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (f"train {FEW} --variant blok2", "unknown variant 'blok2': did you mean 'block2'"),
+        ("train --net resnet19", "unknown net 'resnet19': did you mean 'resnet18'"),
+        ("train --data nothere", "unknown data set 'nothere'"),
+        ("train --data ./nothere", "cannot load the data set './nothere'"),
+        ("train --train-size 7", "7 examples cannot cover 10 classes"),
+        ("train --alpha 0", "alpha is 0.0, but must be finite and above 0"),
+        ("train --crop 9", "crop is 9, but must be below the images' size of 8 pixels"),
+        ("train --batch-size 1", "batch_size is 1, but must be 2 or more to mix pairs"),
+        ("train --device gpu", "device 'gpu' cannot be used"),
+        ("compare --seeds 1 --workers 0", "workers is 0, but must be 1 or more"),
+        ("points --net resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
+        ("points --net timm:vgg11 --image-size 9", "VGG failed on a batch of shape (2, 3, 9, 9)"),
+        ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
+        ("compare --crop 8", "crop is 8, but must be below the images' size of 8 pixels"),
+        ("points --classes 0", "classes is 0, but must be 1 or more"),
+        ("report nowhere", "there is no study in nowhere: a study's folder holds study.json"),
+        (
+            "train --net timm:vgg11",
+            "The images are 1 × 8 × 8: --image-size resizes them, where that is why",
+        ),
+    ],
+)
+def test_what_cannot_be_done_as_asked_ends_with_2_and_the_remedy(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, err = ends(words, capsys)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_factory_in_the_working_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "from torch import nn\ndef net(num_classes): return nn.Linear(8, num_classes)\n"
+    (tmp_path / "own_net.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    main(shlex.split("points --net own_net:net --image-size 8"))
+    assert "final" in capsys.readouterr().out
+
+
+def test_without_a_command_the_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = ends("", capsys)
+    assert code == 2
+    assert "{compare, train, points" in err
+
+
+def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends("compare --sedes 3", capsys)[0] == 2
+
+
+def test_a_failure_ends_with_1_and_keeps_its_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err = ends(f"train {FEW} --lr 1e30 --epochs 9 --out {tmp_path}/x", capsys)
+    assert code == 1
+    assert re.search(r"the loss became \w+ at step \d+ of \d+", err)
+    assert f"Its records are in {tmp_path}/x-unfinished" in err
+    assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to commands in the background: they and their children ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -> None:
+    words = f"train {FEW} --epochs 10000 --out {tmp_path}/x".split()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layermix", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
+    while not list(tmp_path.glob(".x.*/epochs.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.startswith(f"layermix: stopped. What was recorded is in {tmp_path}/x-unfinished;")
+    assert (tmp_path / "x-unfinished/epochs.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "message"),
+    [
+        ("profile", "profile.take_profile", "stopped. A profile keeps nothing of what was begun"),
+        (
+            "compare",
+            "compare.ex.plan",
+            "stopped. What was finished is kept: the same command continues",
+        ),
+        ("points", "points.points_of", "stopped"),
+    ],
+)
+def test_a_command_that_is_stopped_says_what_it_keeps(
+    words: str,
+    name: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"layermix.cli.{name}", stop)
+    assert ends(words, capsys) == (130, f"layermix: {message}\n")
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"layermix {layermix.__version__}\n"
+
+
+def test_debug_shows_where_an_error_came_from() -> None:
+    with pytest.raises(ValueError, match="unknown net"):
+        main(["train", "--net", "resnet19", "--debug"])
+
+
+def test_names_are_shown_as_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
+    (tmp_path / "starry.py").write_text(
+        "from torch import nn\n"
+        "def star(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = "compare --data digits --train-size 60 --epochs 1 --watch 0 --no-geometry --seeds 1"
+    words += " --workers 1 --net starry:star --variants none final --out"
+    main([*words.split(), ":m:[b]"])
+    shown = capsys.readouterr().out
+    assert "digits, starry:star: test data" in shown
+    assert "Report: :m:[b]/report.html" in shown

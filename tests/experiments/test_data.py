@@ -1,0 +1,242 @@
+"""The digits, normalisation and augmentation."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from layermix import InputError
+from layermix.experiments import Recipe
+from layermix.experiments.data import (
+    DataConfig,
+    Dataset,
+    Images,
+    Normalise,
+    Split,
+    crop_and_flip,
+    load,
+    write_images,
+)
+from layermix.experiments.training.evaluate import predict
+from layermix.experiments.training.train import Trainer
+
+ABC = ("a", "b", "c")
+CPU = [torch.profiler.ProfilerActivity.CPU]
+
+
+def make(count: int, classes: int, size: int = 8) -> Split:
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
+    return Split(images, torch.arange(count) % classes)
+
+
+def digest(split: Split) -> str:
+    return hashlib.sha256(split.images.numpy().tobytes()).hexdigest()[:16]
+
+
+def test_digits_are_300_to_train_300_to_validate_and_1197_to_test() -> None:
+    data = load(DataConfig())
+    assert (len(data.train), len(data.val), len(data.test)) == (300, 300, 1197)
+    assert data.train.labels.bincount().tolist() == [30] * 10
+    assert data.image_shape == (1, 8, 8)
+    assert int(data.train.images.max()) == 255
+
+
+def test_digits_are_split_as_in_the_published_results() -> None:
+    data = load(DataConfig())
+    assert digest(data.train) == "bc2a4a8764e4f4a8"
+    assert digest(data.val) == "1588239cd74b2b9d"
+    assert digest(data.test) == "301f832c93b2f24b"
+    assert digest(load(DataConfig(train_size=60)).train) == "eaa666bfc61bbe25"
+
+
+def test_digits_keep_every_image_once() -> None:
+    data = load(DataConfig())
+    together = torch.cat([data.train.images, data.val.images, data.test.images]).flatten(1)
+    from sklearn.datasets import load_digits
+
+    pixels, _ = load_digits(return_X_y=True)
+    original = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8)
+    assert sorted(together.tolist()) == sorted(original.tolist())
+
+
+def test_digits_can_be_enlarged() -> None:
+    large, small = load(DataConfig(image_size=32)), load(DataConfig())
+    assert large.image_shape == (1, 32, 32)
+    assert torch.equal(large.test.labels, small.test.labels)
+    shrunk = torch.nn.functional.avg_pool2d(large.test.images.float(), 4)
+    assert (shrunk - small.test.images).abs().mean() < 12
+
+
+@pytest.mark.parametrize("size", [0, -4])
+def test_an_image_size_below_1_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match=f"image_size is {size}, but must be 1 or more"):
+        load(DataConfig(image_size=size))
+
+
+@pytest.mark.parametrize(
+    ("flag", "config"),
+    [
+        ("image_column", DataConfig(image_column="x")),
+        ("label_column", DataConfig(label_column="x")),
+    ],
+)
+def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
+    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' is built in .* leave out"):
+        load(config)
+
+
+def test_labels_outside_the_classes_are_refused() -> None:
+    with pytest.raises(InputError, match="has the label 2, outside the 2 classes 0 to 1"):
+        Images({"train": make(9, 3)}, ("a", "b"))
+
+
+def test_float_images_are_refused() -> None:
+    with pytest.raises(InputError, match="images must be uint8"):
+        Split(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
+
+
+def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: resize all with --image-size"):
+        Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
+
+
+def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
+    split = make(64, 4)
+    x = Normalise.of(split)(split.images)
+    assert torch.allclose(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(x.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+
+
+def test_normalisation_is_the_mean_and_sample_deviation_to_the_bit() -> None:
+    for images in (make(50, 2).images, load(DataConfig()).train.images):
+        pixels = images.transpose(0, 1).flatten(1).double()
+        found = Normalise.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
+        assert torch.equal(found.mean, pixels.mean(1).float())
+        assert torch.equal(found.std, pixels.std(1).float())
+
+
+def test_normalisation_makes_no_float_copy_of_the_images() -> None:
+    split = Split(
+        torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64), make(1000, 2).labels
+    )
+    with torch.profiler.profile(activities=CPU, profile_memory=True) as seen:
+        Normalise.of(split)
+    largest = max(event.cpu_memory_usage for event in seen.events() or [])
+    assert largest <= 1000 * 64 * 64  # one channel, one byte for each pixel
+
+
+def test_a_constant_channel_stays_constant() -> None:
+    split = Split(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
+    assert torch.equal(Normalise.of(split)(split.images), torch.zeros(4, 2, 3, 3))
+
+
+class Layouts(nn.Module):
+    """A net that notes whether its inputs lie with channels last in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3 * 8 * 8, 4)
+        self.seen: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        assert last or x.is_contiguous()
+        self.seen.append(last)
+        return self.fc(x.flatten(1))
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_training_inputs_have_the_memory_format_of_the_recipe(channels_last: bool) -> None:
+    net, part = Layouts(), make(16, 4)
+    recipe = Recipe(epochs=1, batch_size=8, crop=1, flip=True, channels_last=channels_last)
+    Trainer(net, Dataset(part, part, part, tuple("abcd")), recipe, (), (), 0).run_epoch(1)
+    assert net.seen == [channels_last] * 2
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_predicting_keeps_the_memory_format_of_the_data(channels_last: bool) -> None:
+    net, part = Layouts(), make(16, 4)
+    if channels_last:
+        part = Split(part.images.contiguous(memory_format=torch.channels_last), part.labels)
+    predict(net, part, Normalise.of(part))
+    assert net.seen == [channels_last]
+
+
+def test_crop_is_a_window_of_the_reflected_image() -> None:
+    images = torch.randint(256, (50, 2, 6, 6), dtype=torch.uint8)
+    found = crop_and_flip(images, 2, False, torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect").byte()
+    for image, whole in zip(found, padded, strict=True):
+        windows = [whole[:, r : r + 6, c : c + 6] for r in range(5) for c in range(5)]
+        assert any(torch.equal(image, window) for window in windows)
+
+
+def test_flip_mirrors_about_half_of_the_images() -> None:
+    images = torch.randint(256, (400, 1, 4, 4), dtype=torch.uint8)
+    found = crop_and_flip(images, 0, True, torch.Generator().manual_seed(0))
+    mirrored = (found == images.flip(3)).flatten(1).all(1)
+    assert ((found == images).flatten(1).all(1) | mirrored).all()
+    assert 160 < int(mirrored.sum()) < 240
+
+
+def test_no_crop_and_no_flip_change_nothing() -> None:
+    images = torch.randint(256, (5, 3, 8, 8), dtype=torch.uint8)
+    assert torch.equal(crop_and_flip(images, 0, False, torch.Generator()), images)
+
+
+def test_an_unknown_data_set_gets_the_closest_name() -> None:
+    with pytest.raises(InputError, match="unknown data set 'digit': did you mean 'digits'"):
+        load(DataConfig(data="digit"))
+
+
+def test_splits_that_share_memory_are_written(tmp_path: Path) -> None:
+    path, whole = tmp_path / "made.safetensors", make(60, 4)
+    half = Split(whole.images[::2], whole.labels[::2])
+    write_images(Images({"train": whole, "test": half}, tuple("abcd")), path)
+    data = load(DataConfig(data=str(path)))
+    assert data.test.images.equal(half.images)
+    assert data.test.labels.equal(half.labels)
+
+
+def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "deep/made.safetensors"
+    images = Images({"train": make(60, 4), "test": make(20, 4)}, tuple("abcd"))
+    write_images(images, path)
+    data = load(DataConfig(data=str(path)))
+    assert (len(data.train) + len(data.val), len(data.test)) == (60, 20)
+    assert data.classes == tuple("abcd")
+    assert load(DataConfig(data=str(path), image_size=4)).image_shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "name", "message"),
+    [
+        ({"train": make(6, 2)}, "made.npz", "name a file that ends in .safetensors"),
+        ({"test": make(6, 2)}, "made.safetensors", "'train' is missing"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(
+    images: dict[str, Split], name: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        write_images(Images(images, ("a", "b")), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "weights.safetensors"
+    with pytest.raises(InputError, match=r"there is no file .*weights.safetensors"):
+        load(DataConfig(data=str(path)))
+    save_file({"fc.weight": torch.zeros(2, 2)}, path)
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))
+    save_file({"train.images": torch.zeros(2, 2)}, path, {"classes": '["a", "b"]'})
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))
+    path.write_bytes(b"something else")
+    with pytest.raises(InputError, match="holds no decoded data set"):
+        load(DataConfig(data=str(path)))

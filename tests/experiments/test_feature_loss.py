@@ -1,0 +1,59 @@
+"""The feature loss of training: the SNNL of a layer, for the heavier parent of each mix."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import layermix as lm
+from layermix.experiments import DataConfig, Recipe, RunConfig, run
+from layermix.experiments.data import Normalise, load
+from layermix.experiments.run import fresh_net
+from layermix.experiments.store import read_epochs
+from layermix.experiments.training.feature_loss import FeatureLoss
+from short_training import FEW, records
+
+
+@pytest.mark.parametrize(
+    ("mixed_at", "mixed"), [(None, False), ("block3", False), ("block1", True)]
+)
+def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
+    mixed_at: str | None, mixed: bool
+) -> None:
+    torch.manual_seed(0)
+    data = load(FEW)
+    net = fresh_net("mlp", data, 0)
+    x, y = Normalise.of(data.train)(data.train.images[:20]), data.train.labels[:20]
+    loss = FeatureLoss(net, "block2", -0.5, x[:3], ("input", "block1", "block3"))
+    plan = lm.Plan("block1", torch.tensor(0.2), torch.randperm(20))
+    if mixed:
+        mixer = lm.Mixer(net, "block1")
+        with mixer.apply(plan):
+            net(x)
+    else:
+        net(x)
+    found = loss(y, plan.target(y), mixed_at)
+    h = net.block1(net.flatten(x))  # pyright: ignore[reportCallIssue]
+    h = lm.mix(h, plan) if mixed else h
+    features = net.block2(h)  # pyright: ignore[reportCallIssue]
+    labels = y[plan.partner] if mixed else y
+    expected = -0.5 * lm.SoftNearestNeighborLoss()(features, labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert torch.autograd.grad(found, net.block1[0].weight)[0].abs().sum() > 0  # pyright: ignore
+
+
+@pytest.mark.parametrize("variant", ["none", "input", "random"])
+def test_training_with_the_feature_loss_drives_classes_apart_or_together(
+    tmp_path: Path, variant: str
+) -> None:
+    value = {}
+    for weight in (-0.3, 0.3):
+        recipe = Recipe(epochs=8, watch=1, snnl_weight=weight, snnl_at="block2")
+        run(RunConfig(DataConfig(), "mlp", recipe, variant, 0), tmp_path / f"{weight}")
+        value[weight] = read_epochs(tmp_path / f"{weight}")[-1]["snnl"]["block2"]["value"]
+    assert value[0.3] < value[-0.3] - 0.03
+
+
+def test_a_feature_loss_at_an_unknown_point_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(lm.InputError, match="unknown mix point 'blok2': did you mean 'block2'"):
+        records(tmp_path / "one", "none", snnl_weight=1.0, snnl_at="blok2")

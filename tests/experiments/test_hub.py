@@ -1,0 +1,213 @@
+"""Data sets of the hub's layout, from real local folders."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from images_on_disk import encoded, parquet, png
+from layermix import InputError, RunError
+from layermix.experiments.data import DataConfig, load
+from layermix.experiments.data.hub import hub
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+def test_a_folder_of_parquet_files_is_decoded_to_the_pixel(tmp_path: Path) -> None:
+    labels = [row % 2 for row in range(40)]
+    parquet(tmp_path / "set", "train", {"img": encoded(40), "label": labels})
+    parquet(tmp_path / "set", "test", {"img": encoded(10), "label": labels[:10]})
+    found = hub(str(tmp_path / "set"))
+    expected = np.asarray(Image.open(io.BytesIO(png(3))))
+    assert np.array_equal(found.splits["train"].images[3].permute(1, 2, 0).numpy(), expected)
+    assert found.splits["train"].labels.tolist() == labels
+    assert sorted(found.splits) == ["test", "train"]
+
+
+def test_a_folder_of_images_has_a_class_for_each_sub_folder(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for row in range(30):
+            (tmp_path / "pets" / name / f"{row}.png").write_bytes(png(row))
+    data = load(DataConfig(data=str(tmp_path / "pets")))
+    assert data.classes == ("cat", "dog")
+    assert len(data.train) + len(data.val) + len(data.test) == 60
+
+
+def test_images_are_decoded_once_and_then_read_from_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(60), "label": [0, 1] * 30})
+    config = DataConfig(data=str(tmp_path / "set"))
+    first = load(config)
+    monkeypatch.setattr("layermix.experiments.data.hub", lambda *_: pytest.fail("decoded again"))
+    second = load(config)
+    assert torch.equal(first.train.images, second.train.images)
+    assert first.classes == second.classes
+
+
+def test_a_changed_folder_is_decoded_anew(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(60), "label": [0, 1] * 30})
+    config = DataConfig(data=str(tmp_path / "set"))
+    load(config)
+    parquet(tmp_path / "set", "train", {"img": encoded(90), "label": [0, 1] * 45})
+    data = load(config)
+    assert len(data.train) + len(data.val) + len(data.test) == 90
+
+
+def test_a_folder_of_images_may_hold_more_of_one_class(tmp_path: Path) -> None:
+    for name, count in (("cat", 60), ("dog", 12)):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for row in range(count):
+            (tmp_path / "pets" / name / f"{row}.png").write_bytes(png(row))
+    data = load(DataConfig(data=str(tmp_path / "pets")))
+    counts = [part.labels.bincount().tolist() for part in (data.test, data.val, data.train)]
+    assert counts == [[20, 4], [4, 2], [36, 6]]
+
+
+def one_row(image: Image.Image, kind: str = "PNG", **options: object) -> dict:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def decoded(folder: Path, *rows: dict) -> torch.Tensor:
+    parquet(folder, "train", {"img": list(rows), "label": [0] * len(rows)})
+    return hub(str(folder)).splits["train"].images
+
+
+def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    rows = [one_row(grey), {"bytes": png(1), "path": None}]
+    parquet(tmp_path / "set", "train", {"img": rows, "label": [0, 1]})
+    parquet(tmp_path / "set", "test", {"img": [one_row(grey)] * 2, "label": [0, 1]})
+    found = hub(str(tmp_path / "set")).splits
+    expected = torch.arange(64).view(1, 8, 8).expand(3, 8, 8)
+    assert torch.equal(found["train"].images[0].long(), expected)
+    assert torch.equal(found["test"].images[0].long(), expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA"])
+def test_grey_images_alone_keep_one_channel(mode: str, tmp_path: Path) -> None:
+    image = Image.new("L", (8, 8), 255).convert(mode)
+    found = decoded(tmp_path / "set", one_row(image))
+    assert torch.equal(found, torch.full((1, 1, 8, 8), 255, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [(np.uint16, "PNG"), (np.uint16, "TIFF"), (np.int32, "TIFF")]
+)
+def test_16_bits_are_scaled_to_8(dtype: type, kind: str, tmp_path: Path) -> None:
+    pixels = np.array([[0, 128, 129], [257, 32768, 65535]], dtype=dtype)
+    found = decoded(tmp_path / "set", one_row(Image.fromarray(pixels), kind))
+    assert found.tolist() == [[[[0, 0, 1], [1, 128, 255]]]]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "what"),
+    [
+        (np.full((4, 4), 99, np.int32), "32-bit pixels from 99 to 99"),
+        (np.full((4, 4), 70000, np.int32), "32-bit pixels from 70000 to 70000"),
+        (np.full((4, 4), 0.5, np.float32), "floating-point pixels"),
+    ],
+)
+def test_pixels_of_unknown_range_are_refused(pixels: np.ndarray, what: str, tmp_path: Path) -> None:
+    message = f"row 0 of split 'train' has {what}: .* convert the images to 8 or 16 bits"
+    with pytest.raises(InputError, match=message):
+        decoded(tmp_path / "set", one_row(Image.fromarray(pixels), "TIFF"))
+
+
+def test_transparency_is_dropped(tmp_path: Path) -> None:
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([9, 9, 9, 200, 100, 50])
+    rows = [
+        one_row(palette, transparency=bytes([0, 128])),
+        one_row(Image.new("RGBA", (4, 4), (200, 100, 50, 0))),
+    ]
+    found = decoded(tmp_path / "set", *rows)
+    assert torch.equal(found, torch.tensor([200, 100, 50]).byte().view(3, 1, 1).expand(2, 3, 4, 4))
+
+
+def test_an_unreadable_image_is_named_by_its_row(tmp_path: Path) -> None:
+    images = [*encoded(3), {"bytes": b"not an image", "path": None}]
+    parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0, 1]})
+    with pytest.raises(RunError, match="cannot read the image at row 3 of split 'train'"):
+        hub(str(tmp_path / "set"))
+
+
+def test_images_of_different_sizes_can_be_resized(tmp_path: Path) -> None:
+    images = [{"bytes": png(row, 8 + row), "path": None} for row in range(3)]
+    parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0]})
+    with pytest.raises(InputError, match=r"row 1 .* resize all with --image-size"):
+        hub(str(tmp_path / "set"))
+    assert hub(str(tmp_path / "set"), image_size=6).splits["train"].images.shape == (3, 3, 6, 6)
+
+
+def test_float_images_are_refused_with_their_type(tmp_path: Path) -> None:
+    images = [[0.5] * 4 for _ in range(4)]
+    parquet(tmp_path / "set", "train", {"image": images, "label": [0, 1, 0, 1]})
+    with pytest.raises(InputError, match="holds float64 values, but encoded images"):
+        hub(str(tmp_path / "set"))
+
+
+def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [0.0, 1.0]})
+    with pytest.raises(
+        InputError,
+        match="column 'label': split 'train' has float64 labels",
+    ):
+        hub(str(tmp_path / "set"), image_column="img")
+
+
+def test_negative_labels_are_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [-1, 1]})
+    with pytest.raises(InputError, match="has the label -1, outside the 2 classes"):
+        hub(str(tmp_path / "set"))
+
+
+def test_an_unknown_column_gets_the_closest_name(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(2), "fine_label": [0, 1]})
+    with pytest.raises(InputError, match="unknown column 'fine_labels': did you mean 'fine_label'"):
+        hub(str(tmp_path / "set"), label_column="fine_labels")
+
+
+def test_columns_that_cannot_be_told_are_listed(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(2), "age": [0, 1], "size": [1, 0]})
+    with pytest.raises(InputError, match=r"\['img', 'age', 'size'\] is the label: .*--label-col"):
+        hub(str(tmp_path / "set"))
+
+
+def test_a_folder_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"cannot load the data set .* doesn't contain") as error:
+        hub(str(tmp_path / "empty"))
+    assert ".." not in str(error.value)
+
+
+@pytest.mark.parametrize("folder", ["/nowhere/at/all", "./nowhere", "../nowhere/at/all"])
+def test_a_folder_that_does_not_exist_is_said_to_be_missing(folder: str) -> None:
+    message = f"cannot load the data set '{folder}': there is no such folder. Give 'digits', the id"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load(DataConfig(data=folder))
+
+
+def test_an_id_that_cannot_be_had_keeps_one_line_of_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"'nobody/nothing': [^.\n]+\. Give 'digits', the id"):
+        load(DataConfig(data="nobody/nothing"))
+
+
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file: name the folder"):
+        hub(str(tmp_path / "file"))

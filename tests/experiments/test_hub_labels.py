@@ -1,0 +1,73 @@
+"""Data sets whose labels are class names, and tables without images."""
+
+import gc
+import warnings
+from pathlib import Path
+
+import pytest
+
+from images_on_disk import encoded, parquet, png
+from layermix import InputError
+from layermix.experiments.data import DataConfig, load
+from layermix.experiments.data.hub import hub
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+NAMES = ["dog", "cat", "eel"] * 20
+
+
+def test_class_names_become_classes_in_sorted_order(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(60), "label": NAMES})
+    parquet(tmp_path / "set", "test", {"img": encoded(2), "label": ["ant", "eel"]})
+    found = hub(str(tmp_path / "set"))
+    assert found.classes == ("ant", "cat", "dog", "eel")
+    assert found.splits["train"].labels.tolist() == [2, 1, 3] * 20
+    assert found.splits["test"].labels.tolist() == [0, 3]
+
+
+def test_class_names_are_kept_in_the_cache(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(60), "label": NAMES})
+    config = DataConfig(data=str(tmp_path / "set"))
+    assert load(config).classes == load(config).classes == ("cat", "dog", "eel")
+
+
+def test_class_names_of_a_table_beside_a_folder_of_images_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "set/train"
+    folder.mkdir(parents=True)
+    for row in range(60):
+        (folder / f"{row:02}.png").write_bytes(png(row))
+    rows = [f"{row:02}.png,{name}" for row, name in enumerate(NAMES)]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # datasets leaves the table open
+        found = hub(str(tmp_path / "set"))
+        gc.collect()
+    assert found.classes == ("cat", "dog", "eel")
+    assert found.splits["train"].labels.tolist() == [1, 0, 2] * 20
+
+
+def test_a_label_that_is_missing_is_shown(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(2), "label": ["cat", None]})
+    with pytest.raises(InputError, match="column 'label': split 'train' has the label None, "):
+        hub(str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize(
+    ("head", "row"), [("text,label", "a film,1"), ("height,width,label", "1.5,2.5,cat")]
+)
+def test_a_table_without_images_is_refused_as_such(head: str, row: str, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/train.csv").write_text("\n".join([head, *[row] * 9]))
+    with pytest.raises(InputError, match=r"^studies train on images so far, but none of the colu"):
+        hub(str(tmp_path / "set"))
+
+
+def test_a_folder_with_the_name_of_a_reader_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet(tmp_path / "text", "train", {"img": encoded(2), "label": ["a", "b"]})
+    monkeypatch.chdir(tmp_path)
+    assert hub("text").classes == ("a", "b")

@@ -1,0 +1,62 @@
+"""Labels of every kind become integer classes with names."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from layermix import InputError
+from layermix.experiments.data import DataConfig, Images, encode_labels, load, write_images
+
+KINDS: list[Any] = [
+    ["dog", "cat", "dog"],
+    np.array(["dog", "cat", "dog"]),
+    np.array(["dog", "cat", "dog"], dtype=object),
+]
+
+
+@pytest.mark.parametrize("labels", KINDS)
+def test_names_are_numbered_in_sorted_order(labels: Any) -> None:
+    encoded, classes = encode_labels({"train": labels})
+    assert encoded["train"].dtype == torch.int64
+    assert encoded["train"].tolist() == [1, 0, 1]
+    assert classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("labels", [[2, 0, 1], np.array([2, 0, 1], "u1"), torch.tensor([2, 0, 1])])
+def test_integers_stay_as_they_are(labels: Any) -> None:
+    encoded, classes = encode_labels({"train": labels})
+    assert encoded["train"].tolist() == [2, 0, 1]
+    assert classes == ("0", "1", "2")
+
+
+def test_names_are_numbered_over_all_splits() -> None:
+    encoded, classes = encode_labels({"train": ["b", "d"], "test": ["a", "d"]})
+    assert classes == ("a", "b", "d")
+    assert encoded["test"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"train": [0.5, 1.0]}, "split 'train' has float64 labels"),
+        ({"train": ["a", None]}, "split 'train' has the label None"),
+        ({"train": []}, r"split 'train' have the shape \(0,\), but must be \(N,\)"),
+        ({"train": [[0], [1]]}, r"the shape \(2, 1\), but must be \(N,\)"),
+        ({"train": [0, 1], "test": ["a", "b"]}, "are integers in one and names in another"),
+    ],
+)
+def test_labels_of_another_kind_are_refused(labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        encode_labels(labels)
+
+
+def test_images_with_class_names_become_a_file_to_study(tmp_path: Any) -> None:
+    images = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
+    names = ["no", "yes"] * 15
+    path = tmp_path / "made.safetensors"
+    write_images(Images.of({"train": (images, names), "test": (images.clone(), names)}), path)
+    data = load(DataConfig(str(path)))
+    assert data.classes == ("no", "yes")
+    assert data.test.labels.tolist() == [0, 1] * 15

@@ -1,0 +1,141 @@
+"""Variants that are methods of the literature: listed, checked, trained and reported."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import layermix as lm
+from layermix import experiments as ex
+from layermix.cli.main import main
+from layermix.experiments.models import build
+from layermix.experiments.variants import check_variants, mix_points, mixer_settings
+from layermix.mixing import METHODS, Cut, Many, Permutation
+from short_training import trainer
+
+TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
+TEN += ("mixstyle@block1", "multimix@final:k=2")
+
+
+def small_points() -> lm.Points:
+    return lm.points(build("resnet-small", 10, (1, 8, 8)), torch.zeros(3, 1, 8, 8), all=True)
+
+
+def test_a_method_mixes_where_it_says() -> None:
+    points = small_points()
+    assert mix_points("cutmix", points) == ("input",)
+    assert mix_points("cutmix@block1", points) == ("block1",)
+    assert mix_points("patchup", points) == tuple(points.blocks)
+    assert mix_points("manifold-mixup", points) == ("input", *points.blocks)
+    assert mix_points("dense-multimix", points) == (points.blocks[-1],)
+
+
+def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
+    recipe = ex.Recipe(alpha=0.7, per="sample")
+    points = small_points()
+    assert mixer_settings("final", points, recipe) == {"alpha": 0.7, "per": "sample"}
+    found = mixer_settings("cutmix", points, recipe)
+    assert (found["blend"], found["alpha"], found["per"]) == (Cut(), 1.0, "sample")
+    assert "alpha" not in mixer_settings("moex", points, recipe)
+
+
+def test_methods_of_the_whole_batch_leave_out_what_the_recipe_says_of_ratios() -> None:
+    points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
+    found = mixer_settings("multimix@final:k=8", points, recipe)
+    assert found == {"blend": Many(k=8), "partner": Permutation()}
+    with pytest.raises(lm.InputError, match="so that alpha=1 would be ignored"):
+        check_variants(["multimix@final:alpha=1"], points)
+
+
+def test_a_method_may_draw_its_ratio_per_epoch() -> None:
+    how = mixer_settings("mixup:per=epoch", small_points(), ex.Recipe())
+    own = trainer(("input",), **how)
+    assert own.mixer
+    ratios = []
+    for epoch in (1, 2, 3):
+        own.run_epoch(epoch)
+        ratios.append(float(own.mixer.draw(2).ratio))
+    assert len(set(ratios)) == 3
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("cutmx@input", r"^unknown method 'cutmx': did you mean 'cutmix'"),
+        ("cutmix@blck1", r"^unknown mix point in 'cutmix@blck1' 'blck1': did you mean 'block1'"),
+        ("cutmix@final", r"^the variant 'cutmix@final' cannot mix at 'final': an activation of sh"),
+    ],
+)
+def test_a_variant_that_cannot_be_is_refused_before_anything_runs(
+    variant: str, message: str
+) -> None:
+    with pytest.raises(lm.InputError, match=message):
+        check_variants([variant], small_points())
+
+
+def test_two_names_of_one_method_are_refused() -> None:
+    with pytest.raises(lm.InputError) as error:
+        check_variants(["none", "mixup", "mixup@input:alpha=1.0"], small_points())
+    assert str(error.value) == (
+        "the variants 'mixup' and 'mixup@input:alpha=1.0' are the same: leave one out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variants", "alpha"),
+    [
+        (("input", "mixup"), None),
+        (("final", "mixup@final:alpha=2"), None),
+        (("final", "mixup@final"), 1.0),
+        (("random", "manifold-mixup"), 2.0),
+        (("last", "block3"), None),
+    ],
+)
+def test_a_place_and_a_method_that_mix_alike_are_refused(
+    variants: tuple[str, str], alpha: float | None
+) -> None:
+    message = f"the variants '{variants[0]}' and '{variants[1]}' are the same: leave one out"
+    with pytest.raises(lm.InputError, match=message):
+        check_variants(variants, small_points(), ex.Recipe(alpha=alpha))
+
+
+@pytest.mark.parametrize(
+    ("variants", "alpha"),
+    [
+        (("final", "mixup@final"), None),
+        (("input", "mixup"), 2.0),
+        (("random", "manifold-mixup"), None),
+        (("input", "cutmix", "regmixup"), None),
+    ],
+)
+def test_variants_that_mix_otherwise_stand_beside_each_other(
+    variants: tuple[str, ...], alpha: float | None
+) -> None:
+    assert check_variants(variants, small_points(), ex.Recipe(alpha=alpha)) == variants
+
+
+def test_a_model_without_blocks_is_not_mixed_twice_at_its_input() -> None:
+    points = lm.points(torch.nn.Linear(8, 4), torch.zeros(3, 8), all=True)
+    assert "random" not in check_variants((), points)
+
+
+def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["methods"])
+    listed = capsys.readouterr().out
+    for name, method in METHODS.items():
+        assert name in listed
+        assert method.source.split(",")[0].split()[0] in listed
+
+
+def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
+    words = "compare --data digits --epochs 1 --watch 0 --no-geometry --batch-size 256 --seeds 1"
+    out = tmp_path / "study"
+    main([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
+    report = (out / "report.md").read_text(encoding="utf-8")
+    for name in TEN:
+        assert name in report
+    used = [
+        line for line in report.splitlines() if "partner permutation; ratio Beta(10, same)" in line
+    ]
+    assert used  # the settings of RegMixup are its own
+    assert (out / "report.html").exists()

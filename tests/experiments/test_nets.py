@@ -1,0 +1,79 @@
+"""Nets: shapes, mix points, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import layermix as lm
+from layermix.experiments.models import NETS, build
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_every_net_maps_images_to_logits(name: str, shape: tuple[int, int, int]) -> None:
+    assert build(name, 7, shape)(torch.randn(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_has_blocks_and_a_final_layer(name: str) -> None:
+    found = lm.points(build(name, 7, (3, 32, 32)), torch.randn(3, 3, 32, 32))
+    stage = "layer" if "resnet18" in name else "block"
+    assert found.blocks == [f"{stage}{k}" for k in range(1, 5 if stage == "layer" else 4)]
+    assert found.names == ["input", *found.blocks, "final", "logits"]
+
+
+def test_resnet18_has_the_published_number_of_parameters() -> None:
+    # ResNet-18 for CIFAR-10, as in the mixup papers' code: 11,173,962.
+    assert sum(p.numel() for p in build("resnet18", 10, (3, 32, 32)).parameters()) == 11_173_962
+
+
+def test_preactresnet18_has_the_published_number_of_parameters() -> None:
+    # 11,171,146 in the papers' code, whose last norm is left out there: 1,024 numbers more.
+    net = build("preactresnet18", 10, (3, 32, 32))
+    assert sum(p.numel() for p in net.parameters()) == 11_171_146 + 1_024
+
+
+def test_timm_nets_are_built_for_the_images_at_hand() -> None:
+    net = build("timm:vit_tiny_patch16_224", 5, (1, 32, 32))
+    assert net(torch.randn(2, 1, 32, 32)).shape == (2, 5)
+
+
+def test_a_factory_of_ones_own_gets_what_it_takes() -> None:
+    net = build("layermix.experiments.models.mlp:MLP", 4, (1, 6, 6))
+    assert net(torch.randn(2, 1, 6, 6)).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet81", "unknown net 'resnet81': did you mean 'resnet18'"),
+        ("timm:vit_tiny", "unknown timm model 'vit_tiny': did you mean"),
+        ("nowhere.module:f", "cannot find the net 'nowhere.module:f'"),
+        ("layermix.experiments.models.mlp:Mlp", "cannot find the net"),
+        ("collections:Counter", "returned a Counter, not a torch.nn.Module"),
+        ("math:pi", "math:pi is a float, which cannot be called"),
+    ],
+)
+def test_what_is_no_net_is_refused(name: str, message: str) -> None:
+    with pytest.raises(lm.InputError, match=message):
+        build(name, 10, (3, 32, 32))
+
+
+def test_mlp_refuses_images_that_are_not_square() -> None:
+    with pytest.raises(lm.InputError, match="needs square images, but these are 8 × 6 pixels"):
+        build("mlp", 10, (1, 8, 6))
+
+
+def test_a_factory_that_hands_its_keywords_on_gets_those_that_are_known_there() -> None:
+    net = build("torchvision.models:resnet18", 7, (3, 32, 32))
+    assert net(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_a_module_of_ones_own_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_net.py").write_text("def net(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(lm.InputError, match=r"cannot find the net 'broken_net:net': SyntaxError: "):
+        build("broken_net:net", 10, (3, 32, 32))

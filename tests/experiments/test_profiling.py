@@ -1,0 +1,75 @@
+"""`layermix profile`: nets of every family, and what the command prints, writes and refuses."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from few_examples import few
+from layermix.cli.main import main
+from layermix.experiments.profiling import take_profile
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+STAGES = {
+    "mlp": ["block1", "block2", "block3"],
+    "timm:test_resnet": None,
+    "timm:test_vit": ["blocks.0", "blocks.1", "blocks.2", "blocks.3", "blocks.4", "blocks.5"],
+    "timm:test_convnext": ["stages.0", "stages.1", "stages.2", "stages.3"],
+}
+
+
+@pytest.mark.parametrize("net", STAGES)
+def test_nets_of_every_family_are_profiled_without_a_hint(net: str) -> None:
+    found = take_profile(few(net))
+    assert found.points[0] == "input"
+    assert found.points[-2:] == ["final", "logits"]
+    assert STAGES[net] in (None, found.points[1:-2])
+    assert len(found.points) > 4
+    assert found["final"].values["gap"] == pytest.approx(0, abs=1e-5)
+    assert found.notices[0].startswith("Weights: random, of seed 0")
+
+
+def test_the_command_prints_the_table_and_writes_what_the_ending_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending in ("json", "csv", "svg"):
+        main(shlex.split(f"profile --net mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
+    out = capsys.readouterr().out
+    assert "mix point" in out
+    assert "soft nearest neighbor loss over chance" in out
+    assert json.loads((tmp_path / "new/p.json").read_text())["n"] == 100
+    rows = list(csv.DictReader((tmp_path / "new/p.csv").read_text().splitlines()))
+    assert [row["point"] for row in rows][-2:] == ["final", "logits"]
+    assert "<svg" in (tmp_path / "new/p.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--net resnet19", "unknown net 'resnet19'"),
+        ("--weights nowhere.safetensors", "cannot read weights from nowhere.safetensors"),
+        ("--net nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
+        ("--net mlp --out p.pkl", "end it with .json, .csv, .svg"),
+        ("--net transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
+        ("--net mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
+        ("--examples 2", "examples is 2, but must be"),
+    ],
+)
+def test_what_cannot_be_profiled_is_said(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no waiting for a hub
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(f"profile {words}"))
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""`layermix profile` of images: how they are normalised and resized, and what they refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import layermix as lm
+from few_examples import few
+from layermix.experiments.data import Normalise, Split
+from layermix.experiments.data.dataset import resize
+from layermix.experiments.models import build
+from layermix.experiments.profiling import ProfileConfig, take_profile
+from layermix.experiments.profiling.pictures import Pictures
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+def pictures(folder: Path) -> str:
+    """Make a folder of coloured images, 30 of each of two classes."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for row in range(30):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{row}.png")
+    return str(folder)
+
+
+def test_images_are_normalised_as_a_model_was_trained_when_asked_to(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "pets")
+    own = take_profile(few("timm:test_vit", data=data, split="train"))
+    theirs = take_profile(few("timm:test_vit", data=data, split="train", normalise="model"))
+    assert own["final"].snnl != theirs["final"].snnl
+    assert "mean and deviation of the model" in theirs.notices[1]
+    with pytest.raises(lm.InputError, match="MLP does not say how images of 1 channel were norm"):
+        take_profile(ProfileConfig("mlp", normalise="model"))
+    with pytest.raises(lm.InputError, match="does not say how images of 1 channel were norm"):
+        take_profile(few("timm:test_vit", normalise="model"))
+
+
+def vit(folder: Path) -> str:
+    folder.mkdir()
+    config = {"model_type": "vit", "hidden_size": 16, "num_hidden_layers": 2, "patch_size": 16}
+    config |= {"num_attention_heads": 2, "intermediate_size": 32, "num_channels": 3}
+    (folder / "config.json").write_text(json.dumps(config))
+    return f"transformers:{folder}"
+
+
+def test_a_configuration_is_built_for_the_channels_of_the_images(tmp_path: Path) -> None:
+    found = take_profile(few(vit(tmp_path / "vit")))
+    assert found["input"].shape == (1, 32, 32)
+    assert found.model == "ViTForImageClassification"
+    with pytest.raises(lm.InputError, match="data hold texts, for which transformers has no class"):
+        build(f"transformers:{tmp_path / 'vit'}", 2)
+
+
+def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pets")
+    for config in (
+        ProfileConfig("mlp", tokenizer="x"),
+        ProfileConfig("mlp", data=folder, tokenizer="x"),
+        ProfileConfig("mlp", text_column="x"),
+        ProfileConfig("mlp", data=folder, image_column="image", text_column="x"),
+    ):
+        flag = "tokenizer" if config.tokenizer else "text-column"
+        with pytest.raises(lm.InputError, match=f"is read as images, .*: leave out --{flag}"):
+            take_profile(config)
+
+
+def test_images_are_resized_and_normalised_one_by_one() -> None:
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    split = Split(images, torch.arange(5))
+    normalise = Normalise.of(split)
+    pictures = Pictures(split, normalise, 20)
+    assert len(pictures) == 5
+    x, label = pictures[3]
+    assert x.equal(normalise(resize(images, 20))[3])
+    assert label == 3
+    assert Pictures(split, normalise)[3][0].equal(normalise(images)[3])
+
+
+def test_only_the_examples_that_are_measured_are_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    resized = []
+    monkeypatch.setattr(
+        "layermix.experiments.profiling.pictures.resize",
+        lambda image, size: (resized.append(len(image)), resize(image, size))[1],
+    )
+    found = take_profile(ProfileConfig("mlp", image_size=20, examples=100, mixed=0))
+    assert found.n == 100
+    assert sum(resized) == 100
+    assert found["input"].shape == (1, 20, 20)

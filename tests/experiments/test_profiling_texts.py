@@ -1,0 +1,240 @@
+"""`layermix profile` on texts: bytes and tokenizers, padding, length, splits and columns."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import layermix as lm
+from layermix.experiments.data.text import BYTES, load_texts, tokens
+from layermix.experiments.models import build
+from layermix.experiments.profiling import ProfileConfig, take_profile
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+def sentences(
+    folder: Path, count: int = 40, splits: Sequence[str] = ("train", "validation")
+) -> Path:
+    folder.mkdir()
+    rows = [
+        {"text": f"{'good' if k % 2 else 'bad'} film {'é' * (k % 5)}", "label": k % 2}
+        for k in range(count)
+    ]
+    lines = "\n".join(json.dumps(row) for row in rows)
+    for split in splits:
+        (folder / f"{split}.jsonl").write_text(lines)
+    return folder
+
+
+def configured(folder: Path, kind: str, **settings: Any) -> str:
+    """Write the configuration of a small net of 12 positions, and return its name."""
+    folder.mkdir()
+    config = {"model_type": kind, "vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 2}
+    config |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 12}
+    (folder / "config.json").write_text(json.dumps({**config, **settings}))
+    return f"transformers:{folder}"
+
+
+def test_texts_are_read_byte_by_byte_and_cut_at_what_the_net_takes(tmp_path: Path) -> None:
+    model = configured(tmp_path / "bert", "bert")
+    found = take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films")), mixed=8))
+    assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
+    assert found["bert.encoder.layer.0"].pooled == "mean of 12 positions"
+    assert (found.n, found.classes) == (40, 2)
+    assert "read byte by byte; 28 of 40 texts were cut at 12 tokens" in found.notices[1]
+    assert "Positions are those that the attention mask keeps." in found.notices
+
+
+def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
+    model = configured(tmp_path / "bert", "bert", vocab_size=90)
+    with pytest.raises(lm.InputError, match=f"embedding has 90.*a vocabulary of {BYTES} for bytes"):
+        take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films"))))
+
+
+def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
+    found, cut, padding = tokens(["ab", "é", "a long text"], length=4)
+    assert found["input_ids"].tolist() == [[100, 101, 1, 0], [198, 172, 1, 0], [100, 35, 111, 114]]
+    assert found["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert (cut, padding) == (1, 0)
+    assert found["input_ids"].dtype == torch.int64
+
+
+def test_columns_of_texts_are_found_or_asked_for(tmp_path: Path) -> None:
+    data = load_texts(str(sentences(tmp_path / "films")))
+    assert sorted(data.splits) == ["train", "validation"]
+    assert data.splits["train"].texts[1] == "good film é"
+    assert data.classes == ("0", "1")
+    with pytest.raises(lm.InputError, match="unknown column 'txt'"):
+        load_texts(str(tmp_path / "films"), text_column="txt")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/train.jsonl").write_text('{"a": "x", "b": "y", "label": 0}\n')
+    with pytest.raises(lm.InputError, match="name it with --text-column"):
+        load_texts(str(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    ("padding", "vocabulary", "used"),
+    [(270, 300, 270), (270, None, 270), (270, 259, 0), (100, 300, 0), (None, 300, 0), (-1, 300, 0)],
+)
+def test_bytes_are_padded_as_the_net_pads_where_that_is_no_byte(
+    padding: int | None, vocabulary: int | None, used: int
+) -> None:
+    found = tokens(["ab", "a"], 4, padding=padding, vocabulary=vocabulary)
+    assert found.x["input_ids"].tolist() == [[100, 101, 1], [100, 1, used]]
+    assert found.padding == used
+
+
+def words(folder: Path, padding: str | None = None) -> str:
+    """Make a tokenizer of words that adds none of its own."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["good", "bad", "film", "[PAD]", "[UNK]"]
+    model = models.WordLevel({name: k for k, name in enumerate(names)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    own = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token=padding)
+    own.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_tokenizer_pads_with_its_own_token_and_else_as_the_net(tmp_path: Path) -> None:
+    own, none = words(tmp_path / "own", "[PAD]"), words(tmp_path / "none")
+    texts = ["good film", "bad"]
+    assert tokens(texts, 4, own).x["input_ids"].tolist() == [[0, 2], [1, 3]]
+    assert tokens(texts, 4, none).x["input_ids"].tolist() == [[0, 2], [1, 0]]
+    assert tokens(texts, 4, none, padding=7).x["input_ids"].tolist() == [[0, 2], [1, 7]]
+
+
+def test_texts_may_be_empty(tmp_path: Path) -> None:
+    found = tokens(["good", ""], 4, words(tmp_path / "words", "[PAD]"))
+    assert found.x["input_ids"].tolist() == [[0], [3]]
+    assert found.x["attention_mask"].tolist() == [[1], [0]]
+    assert found.x["input_ids"].dtype == torch.int64
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/train.jsonl").write_text('{"text": "", "label": 0}\n' * 4)
+    config = ProfileConfig(
+        configured(tmp_path / "bert", "bert"),
+        data=str(tmp_path / "empty"),
+        tokenizer=str(tmp_path / "words"),
+    )
+    with pytest.raises(lm.InputError, match="every text is empty"):
+        take_profile(config)
+
+
+@pytest.mark.parametrize("padding", [None, 270])
+def test_a_classifier_that_reads_the_last_token_finds_it(
+    tmp_path: Path, padding: int | None
+) -> None:
+    name = configured(tmp_path / "gpt2", "gpt2", pad_token_id=padding)
+    films = sentences(tmp_path / "films")
+    found = take_profile(ProfileConfig(name, data=str(films), mixed=0, pool="last"))
+    torch.manual_seed(0)
+    net = build(name, 2)
+    texts, labels = load_texts(str(films)).splits["validation"]
+    alone = torch.cat([net.eval()(tokens([text], 12).x["input_ids"]).logits for text in texts])
+    expected = lm.profile(torch.nn.Identity(), (alone.detach(), labels), ["input"], mixed=0)
+    assert found["logits"].snnl == pytest.approx(expected["input"].snnl, rel=1e-4)
+
+
+def test_texts_are_cut_at_the_positions_that_a_net_has_after_its_padding(tmp_path: Path) -> None:
+    films = str(sentences(tmp_path / "films"))
+    found = take_profile(
+        ProfileConfig(configured(tmp_path / "net", "roberta"), data=films, mixed=8)
+    )
+    assert "36 of 40 texts were cut at 10 tokens" in found.notices[1]
+    few = configured(tmp_path / "few", "roberta", max_position_embeddings=2)
+    with pytest.raises(lm.InputError, match=r"room for 0 tokens.*raise max_position_embeddings"):
+        take_profile(ProfileConfig(few, data=films))
+
+
+NO_LIMIT = """
+import types
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.config = types.SimpleNamespace(max_position_embeddings=None)
+        self.words = nn.Embedding(300, 8)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, ids):
+        return self.fc(self.words(ids).mean(1))
+"""
+
+
+def test_a_net_may_have_no_limit_of_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no_limit.py").write_text(NO_LIMIT)
+    monkeypatch.syspath_prepend(tmp_path)
+    films = str(sentences(tmp_path / "films"))
+    found = take_profile(ProfileConfig("no_limit:Net", data=films, points=("final",), mixed=0))
+    assert "0 of 40 texts were cut at 256 tokens" in found.notices[1]
+
+
+@pytest.mark.parametrize(
+    ("splits", "asked", "taken", "said"),
+    [
+        (["train"], "validation", "train", "all its texts, training ones"),
+        (["test"], "validation", "test", "all its texts"),
+        (["train", "test"], "validation", "test", "those of its split 'test'"),
+        (["train", "validation"], "test", "validation", "those of its split 'validation'"),
+        (["train", "validation"], "train", "train", None),
+    ],
+)
+def test_another_split_than_was_asked_for_is_said(
+    tmp_path: Path, splits: list[str], asked: Any, taken: str, said: str | None
+) -> None:
+    films = str(sentences(tmp_path / "films", splits=splits))
+    net = configured(tmp_path / "bert", "bert")
+    found = take_profile(ProfileConfig(net, data=films, split=asked, mixed=0))
+    assert found.notices[1].startswith(f"Data: {taken} texts of")
+    sentence = f"There is no {asked} split in the data: these are {said}."
+    assert (sentence in found.notices) == (said is not None)
+
+
+def test_a_split_of_any_name_is_taken(tmp_path: Path) -> None:
+    folder = sentences(tmp_path / "films", splits=["train"])
+    header = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: unsupervised\n"
+    (folder / "README.md").write_text(f"{header}    path: train.jsonl\n---\n")
+    net = configured(tmp_path / "bert", "bert")
+    found = take_profile(ProfileConfig(net, data=str(folder), mixed=0))
+    assert found.notices[1].startswith("Data: unsupervised texts of")
+    assert "There is no validation split in the data: these are all its texts." in found.notices
+
+
+def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    lines = [f"{'good' if k % 2 else 'bad'} film,{k % 2}" for k in range(8)]
+    (tmp_path / "films/train.csv").write_text("\n".join(["text,label", *lines]))
+    assert load_texts(str(tmp_path / "films")).splits["train"].texts[:2] == [
+        "bad film",
+        "good film",
+    ]
+
+
+def test_flags_for_images_and_nets_for_images_are_refused_with_texts(tmp_path: Path) -> None:
+    films = str(sentences(tmp_path / "films"))
+    with pytest.raises(lm.InputError, match="holds texts, which have no normalise"):
+        take_profile(ProfileConfig("mlp", data=films, normalise="model"))
+    for net in ("resnet18", "timm:test_vit"):
+        with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):
+            take_profile(ProfileConfig(net, data=films))
+
+
+def test_texts_may_have_class_names(tmp_path: Path) -> None:
+    rows = "".join(f"a film,{name}\n" for name in ("good", "bad") * 4)
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films/train.csv").write_text(f"text,label\n{rows}")
+    found = load_texts(str(tmp_path / "films"))
+    assert found.classes == ("bad", "good")
+    assert found.splits["train"].labels.tolist() == [1, 0] * 4

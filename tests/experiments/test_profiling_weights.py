@@ -1,0 +1,126 @@
+"""`layermix profile`: weights of a file, whatever wrapped the model, and those of a study's run."""
+
+import re
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+import layermix as lm
+from few_examples import few
+from layermix.cli.main import main
+from layermix.experiments.data import DataConfig, Normalise, load
+from layermix.experiments.models import build
+from layermix.experiments.profiling import ProfileConfig, take_profile
+
+pytestmark = [
+    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+
+def test_weights_are_those_of_the_file_whatever_wrapped_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    model = timm.create_model("test_resnet", num_classes=10, in_chans=1)
+    wrapped = {f"_orig_mod.{name}": value for name, value in model.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in wrapped.items()}, tmp_path / "w.safetensors")
+    found = take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
+    other = take_profile(few("timm:test_resnet"))
+    assert found["final"].snnl != other["final"].snnl
+    assert found["input"].snnl == other["input"].snnl
+    assert not any("random, of seed" in notice for notice in found.notices)
+
+
+PREFIXED = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.module = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU())
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.module(x))
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "prefixed", raising=False)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.", "module._orig_mod."])
+def test_a_prefix_is_taken_off_only_where_all_names_have_it(tmp_path: Path, prefix: str) -> None:
+    (tmp_path / "prefixed.py").write_text(PREFIXED)
+    model = build("prefixed:Net", 10, (1, 8, 8))
+    own = model.state_dict()
+    assert {name.startswith("module.") for name in own} == {True, False}
+    save_file(own, tmp_path / "plain.safetensors")
+    wrapped = {f"{prefix}{name}": value for name, value in own.items()}
+    save_file(wrapped, tmp_path / "wrapped.safetensors")
+    plain, other = (
+        take_profile(ProfileConfig("prefixed:Net", tmp_path / f"{name}.safetensors", mixed=0))
+        for name in ("plain", "wrapped")
+    )
+    assert plain.layers == other.layers
+
+
+@pytest.mark.parametrize("classes", [10, 12])
+def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, classes: int) -> None:
+    model = timm.create_model("test_resnet", num_classes=12, in_chans=1)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
+    if classes == 12:
+        assert "The net has 12 classes, the data 10" in take_profile(config).notices[0]
+    else:
+        with pytest.raises(
+            lm.InputError,
+            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets it",
+        ):
+            take_profile(config)
+
+
+def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_path: Path) -> None:
+    weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
+    save_file(weights, tmp_path / "w.safetensors")
+    own = timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
+    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
+    with pytest.raises(lm.InputError) as error:
+        take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
+    three = r"\([^ ,]+, [^ ,]+, [^ ,]+, \.\.\.\)"
+    assert re.search(
+        rf"of this net: {len(missing)} missing {three}; {len(unknown)} not in the net {three}",
+        str(error.value),
+    )
+
+
+def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:
+    main(
+        shlex.split(
+            "train --train-size 60 --net mlp --epochs 2 --variant none --watch 1 "
+            f"--out {tmp_path}/run"
+        )
+    )
+    found = take_profile(ProfileConfig(run=tmp_path / "run"))
+    data = load(DataConfig(train_size=60))
+    net = build("mlp", 10, data.image_shape)
+    net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
+    expected = lm.profile(net, (Normalise.of(data.train)(data.val.images), data.val.labels))
+    assert found.layers == expected.layers
+    with pytest.raises(lm.InputError, match="leave out --net or --run"):
+        take_profile(ProfileConfig("resnet18", run=tmp_path / "run"))
+    with pytest.raises(lm.InputError, match="not the folder of a finished run"):
+        take_profile(ProfileConfig(run=tmp_path))
+    of_run = ProfileConfig(run=tmp_path / "run")
+    for name in ("image_column", "label_column", "text_column", "tokenizer"):
+        flag = name.replace("_", "-")
+        with pytest.raises(lm.InputError, match=f"{name}: leave out --{flag} or --run"):
+            take_profile(replace(of_run, **{name: "foo"}))

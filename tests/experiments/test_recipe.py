@@ -1,0 +1,53 @@
+"""The recipe: schedule, what is watched when, and what is refused."""
+
+import re
+
+import pytest
+
+from layermix import InputError
+from layermix.experiments import Recipe
+from layermix.experiments.training.recipe import pick_device
+
+
+def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
+    recipe = Recipe(warmup=0.2, decay="linear")
+    factors = [recipe.lr_factor(step, 100) for step in range(101)]
+    assert factors[:20] == sorted(factors[:20])
+    assert factors[20] == 1.0
+    assert factors[20:] == sorted(factors[20:], reverse=True)
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[100] == 0.0
+
+
+def test_cosine_decay_is_half_way_at_half_time() -> None:
+    assert Recipe(warmup=0.0, decay="cosine").lr_factor(50, 100) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("epochs", "watch"), [(20, 10), (7, 10), (40, 10), (1, 10), (13, 5)])
+def test_watching_is_spread_evenly_and_ends_with_the_last_epoch(epochs: int, watch: int) -> None:
+    watched = [e for e in range(1, epochs + 1) if Recipe(epochs=epochs, watch=watch).watched(e)]
+    assert len(watched) == min(epochs, watch)
+    assert watched[-1] == epochs
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0, but must be 1 or more"),
+        ({"batch_size": 1}, "batch_size is 1, but must be 2 or more to mix pairs"),
+        ({"alpha": 0.0}, "alpha is 0.0, but must be finite and above 0"),
+        ({"alpha": -1.0}, "alpha is -1.0, but must be"),
+        ({"lr": float("nan")}, "lr is nan, but must be finite"),
+        ({"label_smoothing": 1.0}, r"label_smoothing is 1.0, but must lie in [0, 1)"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"crop": -1}, "crop is -1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        Recipe(**settings).check()
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="device 'gpu' cannot be used"):
+        pick_device("gpu")

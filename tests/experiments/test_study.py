@@ -1,0 +1,205 @@
+"""Studies: resumed after real kills, repeated to the last digit, and kept apart."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from layermix import InputError, RunError
+from layermix.experiments import DataConfig, Recipe, Study, compare, plan
+from layermix.reporting.report import write_report
+
+FEW = DataConfig(train_size=100)
+SHORT = Recipe(epochs=3, batch_size=20, watch=1)
+ARGUMENTS = "compare --train-size 100 --net mlp --epochs 3 --batch-size 20 --watch 1 --seeds 2"
+VARIANTS = ("none", "input", "final")
+
+
+def start(out: Path, *more: str) -> subprocess.Popen:
+    words = [*ARGUMENTS.split(), "--variants", *VARIANTS, "--out", str(out), *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "layermix", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def results(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / "results.json").read_text())
+    content.pop("timings")
+    return content
+
+
+def wait_for_runs(folder: Path, count: int, process: subprocess.Popen) -> None:
+    while len(list((folder / "runs").glob("[!.]*"))) < count:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def workers_of(process: subprocess.Popen) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
+    return [pid for pid, line in lines.items() if "popen_loky" in line]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that ran without interruption, with two workers."""
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    process = start(folder, "--workers", "2")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "The claim that mixing at the final layer beats mixing at the input" in " ".join(
+        out.split()
+    )
+    assert f"Report: {folder}/report.html" in out
+    return folder
+
+
+def test_a_study_leaves_its_report_and_a_folder_for_each_run(whole: Path) -> None:
+    runs = sorted(path.name for path in (whole / "runs").iterdir())
+    assert runs == sorted(f"{variant}-seed{seed}" for variant in VARIANTS for seed in (0, 1))
+    for name in ("report.html", "report.md", "results.json", "study.json"):
+        assert (whole / name).stat().st_size > 0
+
+
+def test_a_study_repeated_with_other_workers_is_the_same_to_the_last_digit(
+    whole: Path, tmp_path: Path
+) -> None:
+    config = plan(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    write_report(compare(config, tmp_path / "again", workers=1))
+    assert results(tmp_path / "again") == results(whole)
+
+
+def test_a_study_killed_half_way_and_resumed_is_the_same_to_the_last_digit(
+    whole: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path / "study", "--workers", "1")
+    wait_for_runs(tmp_path / "study", 2, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "study/results.json").exists()
+
+    out, err = start(tmp_path / "study", "--workers", "2").communicate()
+    assert "runs are finished, continuing" in out, err
+    assert results(tmp_path / "study") == results(whole)
+
+
+@pytest.mark.slow
+def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
+    process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
+    while len(list((tmp_path / "study").glob("runs/.*/epochs.jsonl"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    workers = workers_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    while any(Path(f"/proc/{pid}/task").exists() for pid in workers):
+        time.sleep(0.01)
+    assert list((tmp_path / "study/runs").glob("[!.]*")) == []
+
+
+def test_a_killed_worker_ends_in_a_message_and_keeps_what_was_finished(
+    whole: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
+    while not list((tmp_path / "study").glob("runs/.*/epochs.jsonl")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "a worker process was killed" in err
+    assert "Start the same command again to continue" in err
+    assert "Traceback" not in err
+
+
+def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
+    before = {name: (whole / name).read_bytes() for name in ("results.json", "report.html")}
+    write_report(Study.open(whole))
+    assert {name: (whole / name).read_bytes() for name in before} == before
+
+
+def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
+    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, watch=1), VARIANTS, seeds=2)
+    with pytest.raises(InputError, match="belongs to another study: its epochs is 3, here it is 4"):
+        compare(config, whole)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match="is not empty and holds no study"):
+        compare(plan(FEW, "mlp", SHORT, seeds=1), tmp_path)
+
+
+def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
+    explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, watch=1)
+    config = plan(FEW, "mlp", explosive, ("none",), seeds=2)
+    with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
+        compare(config, tmp_path / "study", workers=1)
+    left = sorted(path.name for path in (tmp_path / "study/runs").iterdir())
+    assert left == ["none-seed0-unfinished", "none-seed1-unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        (("none", "blok1"), "unknown variant 'blok1': did you mean 'block1'"),
+        (("none", "none"), "the variant 'none' is given 2 times"),
+        (("none", "flatten.1"), "unknown variant 'flatten.1': did you mean 'flatten'"),
+    ],
+)
+def test_variants_are_checked_before_anything_is_trained(
+    variants: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(FEW, "mlp", SHORT, variants)
+
+
+def test_default_variants_are_none_input_each_block_final_random_and_auto() -> None:
+    found = plan(FEW, "resnet-small", SHORT).variants
+    assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
+
+
+def test_at_least_eight_seeds_are_the_default() -> None:
+    assert plan(FEW, "mlp", SHORT).seeds == tuple(range(8))
+
+
+def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
+    command = results(whole)["command"]
+    assert command == (
+        "layermix compare --train-size 100 --net mlp --variants none input final --seeds 2 "
+        "--epochs 3 --batch-size 20 --watch 1"
+    )
+
+
+def test_a_variant_may_be_any_module_that_can_be_mixed(tmp_path: Path) -> None:
+    config = plan(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
+    summary, _ = write_report(compare(config, tmp_path / "study", workers=1))
+    assert [row.name for row in summary.variants] == ["none", "block1.0"]
+
+
+def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
+    with pytest.raises(InputError) as error:
+        plan(FEW, "resnet-small", SHORT, ("none", "block1.relu"))
+    assert str(error.value) == (
+        "variant 'block1.relu' cannot be mixed: it is called 2 times in one forward pass, but a "
+        "mix happens once"
+    )
+
+
+def test_runs_in_the_callers_own_process_leave_its_settings_alone(tmp_path: Path) -> None:
+    torch.set_flush_denormal(False)
+    before = torch.get_num_threads(), warnings.filters[:]
+    compare(plan(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)
+    assert (torch.get_num_threads(), warnings.filters[:]) == before
+    assert torch.tensor(1e-310, dtype=torch.float64) + 0.0 > 0

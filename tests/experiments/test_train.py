@@ -1,0 +1,158 @@
+"""Training: the loop against a plain one, streams kept apart, and losses that blow up."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import nn
+
+import layermix as lm
+from layermix.experiments import DataConfig, Recipe, RunConfig, run
+from layermix.experiments.data import Normalise, crop_and_flip, load
+from layermix.experiments.run import fresh_net
+from layermix.experiments.store import read_epochs
+from layermix.experiments.training.evaluate import measures
+from layermix.experiments.training.streams import Streams
+from layermix.experiments.training.train import Trainer
+from short_training import FEW, SHORT, trainer
+
+
+def test_training_equals_a_plain_pytorch_loop() -> None:
+    own = trainer(("block1",))
+    own.run_epoch(1)
+
+    data = load(FEW)
+    net = fresh_net("mlp", data, 0)
+    streams = Streams.of(0)
+    mixer = lm.Mixer(net, "block1", seed=streams.mix)
+    optimiser = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
+    augment = torch.Generator().manual_seed(streams.augment)
+    normalise = Normalise.of(data.train)
+    order = np.random.default_rng(streams.order).permutation(60)
+    for step, index in enumerate(torch.from_numpy(order).split(20)):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 * SHORT.lr_factor(step, 6)
+        images = crop_and_flip(data.train.images[index], 1, False, augment)
+        output, target = mixer(normalise(images), data.train.labels[index])
+        optimiser.zero_grad()
+        target.loss(output).backward()
+        optimiser.step()
+    for ours, plain in zip(own.net.parameters(), net.parameters(), strict=True):
+        assert torch.equal(ours, plain)
+
+
+def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
+    plain, mixed = trainer(), trainer(("input",))
+    for ours, theirs in zip(plain.net.parameters(), mixed.net.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    plain.run_epoch(1)
+    mixed.run_epoch(1)
+    for ours, theirs in zip(plain.batches.epoch(2), mixed.batches.epoch(2), strict=True):
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+
+
+def test_seeds_differ() -> None:
+    ours, theirs = trainer(seed=0), trainer(seed=1)
+    (one, _), (other, _) = (next(each.batches.epoch(1)) for each in (ours, theirs))
+    assert not torch.equal(one, other)
+    assert not torch.equal(next(ours.net.parameters()), next(theirs.net.parameters()))
+
+
+def test_training_leaves_torchs_global_generator_alone() -> None:
+    own = trainer(("final",))
+    before = torch.get_rng_state()
+    own.run_epoch(1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_learns_the_digits() -> None:
+    recipe = Recipe(epochs=10, watch=1, crop=0, flip=False)
+    data = load(DataConfig())
+    own = Trainer(fresh_net("mlp", data, 0), data, recipe, (), ("block3",), 0)
+    assert own.train(lambda _: None).measures["accuracy"] > 0.85
+
+
+def test_label_smoothing_reaches_the_loss() -> None:
+    smooth = trainer(recipe=Recipe(epochs=1, batch_size=60, label_smoothing=0.1))
+    ((x, labels),) = smooth.batches.epoch(1)
+    expected = F.cross_entropy(smooth.net(x), labels, label_smoothing=0.1)
+    assert torch.allclose(smooth.run_step(x, labels)[0], expected)
+
+
+def test_a_loss_that_blows_up_stops_with_the_step_and_the_remedy() -> None:
+    own = trainer(recipe=Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0))
+    with pytest.raises(lm.RunError, match=r"the loss became \w+ at step 2 of 9: try a lower --lr"):
+        own.train(lambda _: None)
+
+
+class Poisoned(nn.Module):
+    """A net with a layer that gives NaN."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(64, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x.flatten(1)) * (torch.nan if self.training else 1.0)
+
+
+def test_nan_from_a_layer_is_found_in_the_first_step(tmp_path: Path) -> None:
+    config = RunConfig(FEW, f"{__name__}:Poisoned", SHORT, "none", 0)
+    with pytest.raises(lm.RunError, match="the loss became nan at step 1 of 6"):
+        run(config, tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run-unfinished"]
+    assert (tmp_path / "run-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
+
+
+def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
+    config = RunConfig(FEW, "mlp", SHORT, "random", 3)
+    result = run(config, tmp_path / "run", keep_features=True)
+    files = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert files == [
+        "config.json",
+        "epochs.jsonl",
+        "features.safetensors",
+        "result.json",
+        "weights.safetensors",
+    ]
+    records = read_epochs(tmp_path / "run")
+    assert [record["epoch"] for record in records] == [0, 1, 2]
+    assert json.loads((tmp_path / "run/result.json").read_text()) == result
+
+    data = load(FEW)
+    net = fresh_net("mlp", data, seed=7)
+    net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
+    logits = net.eval()(Normalise.of(data.train)(data.test.images)).detach()
+    assert measures(logits, data.test.labels)["accuracy"] == result["test"]["accuracy"]
+
+
+def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:
+    with pytest.raises(lm.InputError, match="exists already: name another --out"):
+        run(RunConfig(FEW, "mlp", SHORT, "none", 0), tmp_path)
+
+
+def test_measures_are_the_textbooks() -> None:
+    probabilities = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]], dtype=torch.float64)
+    found = measures(probabilities.log(), torch.tensor([0, 0, 0]))
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["nll"] == pytest.approx(-torch.tensor([0.7, 0.4, 0.9]).log().mean().item())
+    assert found["brier"] == pytest.approx((2 * 0.3**2 + 2 * 0.6**2 + 2 * 0.1**2) / 3)
+    assert found["ece"] == pytest.approx((0.3 + 0.6 + 0.1) / 3)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
+def test_compiled_runs_of_one_process_do_not_take_one_anothers_graphs() -> None:
+    recipe = replace(SHORT, epochs=1, batch_size=30, compile=True)
+    losses = {}
+    for variant in ((), ("final",), ()):
+        own, plain = trainer(variant, recipe), trainer(variant, replace(recipe, compile=False))
+        losses[variant] = own.run_epoch(1)["train_loss"]
+        assert losses[variant] == pytest.approx(plain.run_epoch(1)["train_loss"], rel=1e-4)
+    assert len(set(losses.values())) == 2

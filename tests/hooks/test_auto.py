@@ -1,0 +1,196 @@
+"""at="auto": the candidates of a model, equally likely until they are weighed anew."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from scipy import stats
+from test_compile import compiled
+from test_tokens import BLOCKS, TOKENS, sentences, tiny_bert
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounter
+
+import layermix as lm
+from layermix.geometry import auto_weights
+from tiny_nets import NETS, Mlp, batch
+
+MLP = ("input", "blocks.0", "blocks.1", "final")
+
+
+def equal(points: Any) -> dict[str, Any]:
+    return {point: pytest.approx(1 / len(points)) for point in points}
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_auto_mixes_at_input_blocks_and_final_layer_equally_often(net: str) -> None:
+    model, (x, y) = NETS[net][0](), batch(net, 4)
+    mixer = lm.Mixer(model, at="auto")
+    points = [p for p in lm.points(model, x).names if p != "logits"]
+    assert list(mixer.points) == points
+    mixer(x, y)
+    assert list(mixer.points) == points
+    assert mixer.dropped == {}
+    assert mixer.weights == equal(points)
+    assert mixer.choices == [mixer.weights]
+    drawn = [mixer.draw(1).point for _ in range(2000)]
+    assert stats.chisquare([drawn.count(point) for point in points]).pvalue > 0.01
+
+
+def test_a_model_without_a_head_has_no_final_candidate() -> None:
+    net = nn.Sequential(
+        *(nn.Sequential(nn.BatchNorm1d(4), nn.PReLU(), nn.LayerNorm(4)) for _ in range(2))
+    )
+    assert lm.Mixer(net, at="auto").points == ("input", "0", "1")
+
+
+def test_a_module_of_the_name_auto_does_not_change_what_auto_means() -> None:
+    class Model(Mlp):
+        def __init__(self) -> None:
+            super().__init__()
+            self.auto = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.auto(super().forward(x))
+
+    net, (x, _) = Model(), batch("mlp", 4)
+    assert lm.Mixer(net, at="auto").points == MLP
+    listed = lm.Mixer(net, at=["auto", "final"])
+    assert listed.points == ("auto", "final")
+    listed.check(x)
+    row = next(row for row in lm.points(net, x, all=True) if row.name == "auto")
+    assert lm.Mixer(net, at=row).points == ("auto",)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_token_models_drop_their_input_and_say_why(check: bool) -> None:
+    mixer, (x, y) = lm.Mixer(tiny_bert(), at="auto", per="sample"), sentences()
+    assert mixer.points == ("input", *BLOCKS, "final")
+    mixer.check(x) if check else mixer(x, y)
+    assert mixer.dropped == {"input": TOKENS}
+    assert mixer.points == (*BLOCKS, "final")
+    assert mixer.choices == [mixer.weights]
+    assert mixer.weights == equal(mixer.points)
+    for _ in range(12):
+        output, target = mixer(x, y)
+        assert target.loss(output).isfinite()
+
+
+def test_a_point_that_was_named_is_not_dropped_but_refused() -> None:
+    mixer, (x, _) = lm.Mixer(tiny_bert(), at=["input", "final"]), sentences()
+    with pytest.raises(lm.InputError, match=r"^mix point 'input' cannot be mixed: its values are"):
+        mixer.check(x)
+    assert mixer.dropped == {}
+
+
+def test_a_model_none_of_whose_candidates_can_be_mixed_is_refused() -> None:
+    net = nn.Sequential(nn.Embedding(10, 5), nn.Flatten())
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(net, at="auto")(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6).long())
+    assert str(error.value) == (
+        "no mix point with a weight above 0 is left, for these cannot be mixed: 'input': "
+        f"{TOKENS}. layermix.points(model, x, all=True) lists all points of the model"
+    )
+
+
+def test_a_plan_at_a_dropped_point_is_refused() -> None:
+    mixer, (x, _) = lm.Mixer(tiny_bert(), at="auto"), sentences()
+    mixer.check(x)
+    plan = lm.Plan("input", torch.tensor(0.5), torch.arange(6))
+    with (
+        pytest.raises(lm.InputError, match=r"^the plan mixes at 'input', which was dropped: "),
+        mixer.apply(plan),
+    ):
+        pytest.fail("the block was entered")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"at": "auto", "weights": [1.0, 2.0]},
+            "weights are [1.0, 2.0], but at='auto' chooses the points itself: call reweigh with a "
+            "weight for each name in mixer.points",
+        ),
+        (
+            {"at": ["auto", "logits"]},
+            "'auto' stands for several points of a model, so it is no mix point among others: give "
+            "at='auto' alone, or name every point",
+        ),
+    ],
+)
+def test_what_does_not_go_with_auto_is_refused(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(Mlp(), **options)
+    assert str(error.value) == text
+
+
+@pytest.mark.parametrize("at", ["auto", list(MLP)])
+def test_a_reweighed_mixer_draws_by_its_weights_and_logs_them(at: Any) -> None:
+    mixer = lm.Mixer(Mlp(), at=at, seed=2)
+    mixer.reweigh({"input": 1, "final": 3})
+    assert mixer.weights == {"input": 0.25, "blocks.0": 0.0, "blocks.1": 0.0, "final": 0.75}
+    assert mixer.choices == [equal(MLP), mixer.weights]
+    drawn = [mixer.draw(1).point for _ in range(2000)]
+    assert set(drawn) == {"input", "final"}
+    assert stats.binomtest(drawn.count("final"), 2000, 0.75).pvalue > 0.01
+
+
+def test_what_is_read_of_a_mixer_does_not_change_it() -> None:
+    mixer = lm.Mixer(Mlp(), at="auto")
+    mixer.weights["input"] = mixer.choices[0]["final"] = 7.0
+    mixer.choices.clear()
+    mixer.dropped["final"] = "why not"
+    assert mixer.choices == [mixer.weights] == [equal(MLP)]
+    assert mixer.dropped == {}
+
+
+def test_weights_for_points_the_mixer_does_not_have_are_refused() -> None:
+    mixer = lm.Mixer(Mlp(), at="auto")
+    with pytest.raises(lm.InputError, match=r"^unknown mix point of this mixer 'logits': "):
+        mixer.reweigh({"final": 1.0, "logits": 1.0})
+    assert len(mixer.choices) == 1
+
+
+@pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
+def test_a_resumed_run_draws_and_drops_as_an_uninterrupted_one(per: Any) -> None:
+    mixers = [lm.Mixer(tiny_bert(), at="auto", per=per, seed=seed) for seed in (1, 8)]
+    (first, resumed), (x, y) = mixers, sentences()
+    first.next_epoch()
+    first(x, y)
+    first.reweigh({BLOCKS[0]: 1.0, "final": 2.0})
+    first(x, y)
+    resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert resumed.dropped == first.dropped
+    assert resumed.choices == first.choices
+    for step in range(12):
+        if step == 6:
+            first.next_epoch()
+            resumed.next_epoch()
+        one, other = (mixer(x, y)[1] for mixer in mixers)
+        assert isinstance(one, lm.MixedTarget)
+        assert isinstance(other, lm.MixedTarget)
+        assert one.ratio.equal(other.ratio)
+        assert one.partner_labels.equal(other.partner_labels)
+        assert first.state_dict() == resumed.state_dict()
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+def test_reweighing_does_not_recompile() -> None:
+    counter, (x, y) = CompileCounter(), batch("mlp", 6)
+    mixer = lm.Mixer(compiled(Mlp(), counter), at=["blocks.0", "final"])
+    for point in mixer.points:
+        mixer.reweigh({point: 1.0})
+        mixer(x, y)
+    frames = counter.frame_count
+    for weight in (0.1, 0.5, 0.9):
+        mixer.reweigh({"blocks.0": weight, "final": 1 - weight})
+        for _ in range(5):
+            mixer(x, y)
+    assert counter.frame_count == frames >= 2
+
+
+def test_weights_made_of_a_profile_fit_an_auto_mixer() -> None:
+    mixer = lm.Mixer(Mlp(), at="auto")
+    mixer.reweigh(auto_weights({"input": 0.9, "blocks.0": 0.8, "blocks.1": 0.7, "final": 0.6}))
+    assert list(mixer.weights.values()) == pytest.approx([0.1, 0.2, 0.3, 0.4])

@@ -1,0 +1,94 @@
+"""Copies of a model are inert, and a removed mixer leaves nothing behind."""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import layermix as lm
+from model_copies import COPIES
+from tiny_nets import Mlp, batch
+
+POINTS = ["input", "blocks.0", "final", "logits"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_is_not_mixed(how: str, point: str) -> None:
+    net, (x, _) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at=POINTS, ratio=0.5)
+    clean = net(x)
+    plan = lm.Plan(point, torch.tensor(0.5), torch.tensor([1, 2, 3, 4, 5, 0]))
+    with mixer.apply(plan):
+        copied = COPIES[how](net)  # in the middle of a mixed forward
+        output, mixed = copied(x), net(x)
+    torch.testing.assert_close(output, clean)
+    assert not mixed.allclose(clean)
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_a_copy_can_be_mixed_by_a_mixer_of_its_own(how: str) -> None:
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="blocks.0", per="sample")
+    copied = COPIES[how](net)
+    at = "module.blocks.0" if how == "average" else "blocks.0"
+    other = lm.Mixer(copied, at=at, per="sample")
+    for _ in range(2):
+        torch.testing.assert_close(other(x, y)[0], mixer(x, y)[0])
+
+
+def test_an_exponential_average_follows_a_mixed_model() -> None:
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="blocks.0")
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        output, target = mixer(x, y)
+        target.loss(output).backward()
+        optimizer.step()
+        average.update_parameters(net)
+    for mine, theirs in zip(average.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_mixer_adds_nothing_to_the_state_of_a_model() -> None:
+    net = Mlp()
+    names = [name for name, _ in net.named_modules()], list(net.state_dict())
+    lm.Mixer(net, at=POINTS)
+    assert ([name for name, _ in net.named_modules()], list(net.state_dict())) == names
+
+
+def test_removing_a_mixer_takes_its_hooks_out() -> None:
+    net = Mlp()
+    mixer = lm.Mixer(net, at=POINTS)
+    assert hooks(net) == len(POINTS)
+    mixer.remove()
+    assert hooks(net) == 0
+
+
+def test_removing_a_mixer_keeps_other_hooks() -> None:
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    first, other = lm.Mixer(net, at="final"), lm.Mixer(net, at="final")
+    first.remove()
+    assert hooks(net) == 1
+    assert other(x, y)[0].shape == (6, 5)
+
+
+def test_a_removed_mixer_says_so() -> None:
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="final")
+    mixer.remove()
+    with pytest.raises(lm.RunError, match=r"^the hooks of this mixer were removed"):
+        mixer(x, y)
+
+
+def test_a_failed_mixer_leaves_no_hook() -> None:
+    net = Mlp()
+    with pytest.raises(lm.InputError):
+        lm.Mixer(net, at=["final", "nowhere"])
+    assert hooks(net) == 0
+
+
+def hooks(model: nn.Module) -> int:
+    """Count the hooks in a model."""
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())

@@ -1,0 +1,279 @@
+"""Copies of a mixed model can be quantized, scripted, traced, exported; copied pairs mix."""
+
+import copy
+import gc
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+import layermix as lm
+from model_copies import COPIES
+
+X, Y = torch.randn(6, 5), torch.arange(6) % 3
+
+
+def model() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def hooks(net: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules())
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("mixed", [False, True], ids=["built", "mixed"])
+def test_a_copy_has_no_hooks_and_the_model_keeps_its_own(how: str, mixed: bool) -> None:
+    net = model()
+    mixer = lm.Mixer(net, at=["input", "0", "final", "logits"])
+    if mixed:
+        mixer(X, Y)
+    kept = hooks(net)
+    copied = COPIES[how](net)
+    assert (hooks(copied), hooks(net)) == (0, kept)
+    assert copied.eval()(X).equal(net.eval()(X))
+    own = [m._forward_pre_hooks_with_kwargs for m in copied.modules()]
+    assert not any(own)
+
+
+def test_hooks_of_others_are_copied_with_the_model() -> None:
+    net = model()
+    net[0].register_forward_hook(lambda *_: None)
+    handle = net[3].register_forward_pre_hook(print_nothing, with_kwargs=True)
+    lm.Mixer(net, at="final")
+    copied = copy.deepcopy(net)
+    assert (len(copied[0]._forward_hooks), len(copied[3]._forward_pre_hooks)) == (1, 1)
+    handle.remove()  # it still reaches the model
+    assert not net[3]._forward_pre_hooks
+
+
+def print_nothing(*_: Any) -> None:
+    """A hook of somebody else."""
+
+
+def traced(net: nn.Module) -> Any:
+    return torch.jit.trace(net, X)
+
+
+USES: dict[str, Callable[[nn.Module], Any]] = {
+    "quantized": lambda net: torch.ao.quantization.quantize_dynamic(net, {nn.Linear})(X),
+    "scripted": lambda net: torch.jit.script(net)(X),
+    "traced": lambda net: traced(net)(X),
+    "exported": lambda net: torch.export.export(net, (X,)).module()(X),
+}
+
+
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:torch.quantize_per_tensor"
+)
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("how", ["deepcopy", "pickle"])
+def test_a_copy_can_be_deployed(use: str, how: str) -> None:
+    net = model()
+    mixer = lm.Mixer(net, at="final")
+    mixer(X, Y)
+    copied = COPIES[how](net).eval()
+    output = USES[use](copied)
+    torch.testing.assert_close(output, net.eval()(X), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [lm.Mixer, lm.FeatureCapture])
+def test_hooks_are_removed_from_a_model_whose_mixer_is_out_of_reach(kind: Any) -> None:
+    net = model()
+    net[0].register_forward_hook(lambda *_: None)
+    kept = kind(net, at=["0", "final"])
+    lm.remove_hooks(net)
+    assert hooks(net) == 1
+    assert not net[3]._forward_pre_hooks_with_kwargs
+    del kept
+
+
+def test_only_a_model_has_hooks_to_remove() -> None:
+    not_a_model: Any = "model"
+    with pytest.raises(lm.InputError, match="the model is a str"):
+        lm.remove_hooks(not_a_model)
+
+
+class Learner:
+    """Holds model and mixer together, as trainers and federated clients do."""
+
+    def __init__(self) -> None:
+        self.net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.mixer = lm.Mixer(self.net, at="final", ratio=0.0, partner="derangement")
+
+    def step(self) -> tuple[Tensor, Any]:
+        return self.mixer(X, Y)
+
+
+class Module(nn.Module):
+    """Holds a mixer of itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.fc = nn.Linear(5, 8), nn.Linear(8, 3)
+        self.mixer = lm.Mixer(self, at="final", ratio=0.0, partner="derangement")
+
+    @property
+    def net(self) -> nn.Module:
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.f(x).relu())
+
+    def step(self) -> tuple[Tensor, Any]:
+        return self.mixer(X, Y)
+
+
+@pytest.mark.parametrize("kind", [Learner, Module])
+@pytest.mark.parametrize("how", ["deepcopy", "pickle", "torch.save"])
+@pytest.mark.parametrize("used", [False, True])
+def test_a_copied_pair_of_model_and_mixer_mixes(kind: Any, how: str, used: bool) -> None:
+    learner = kind()
+    if used:
+        learner.step()
+    copied: Any = COPIES[how](learner)
+    assert copied.mixer.model is copied.net
+    assert copied.net is not learner.net
+    for one in (copied, learner):
+        plan = one.mixer.draw(6)
+        with one.mixer.apply(plan):
+            output = one.net(X)
+        torch.testing.assert_close(output, one.net(X[plan.partner]))
+        one.step()[1].loss(output).backward()
+
+
+def test_a_copied_mixer_goes_on_with_the_draws_of_the_first() -> None:
+    first = Learner()
+    first.mixer.draw(6)
+    second = copy.deepcopy(first)
+    assert first.mixer.draw(6).partner.equal(second.mixer.draw(6).partner)
+
+
+def test_a_copied_pair_of_model_and_capture_captures() -> None:
+    net = model()
+    pair = {"net": net, "capture": lm.FeatureCapture(net, at="0")}
+    copied: Any = copy.deepcopy(pair)
+    assert copied["capture"].names == ("0",)  # its hooks are registered when it is first used
+    copied["capture"].clear()
+    copied["net"](X)
+    torch.testing.assert_close(copied["capture"]["0"], copied["net"][0](X))
+    net(X)
+    torch.testing.assert_close(pair["capture"]["0"], net[0](X))  # pyright: ignore
+
+
+# Threads.
+
+
+def test_a_forward_pass_in_another_thread_is_not_mixed() -> None:
+    net = model().eval()
+    clean = net(X)
+    mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
+    mixer.check(X)
+    outputs: list[Tensor] = []
+    with mixer.apply(mixer.draw(6)):
+        thread = threading.Thread(target=lambda: outputs.append(net(X)))
+        thread.start()
+        thread.join()
+        mixed = net(X)
+    assert outputs[0].equal(clean)
+    assert not mixed.equal(clean)
+
+
+def test_a_forward_pass_of_a_copy_is_not_mixed() -> None:
+    net = model().eval()
+    clean = net(X)
+    mixer = lm.Mixer(net, at="final", always=True)
+    with mixer.apply(mixer.draw(6)):
+        assert copy.deepcopy(net)(X).equal(clean)
+        net(X)
+
+
+def test_a_compiled_forward_pass_in_another_thread_is_not_mixed(fresh_compiler: None) -> None:
+    net = model().eval()
+    clean = net(X)
+    mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
+    mixer.check(X)
+    compiled: Any = torch.compile(net, backend="eager")
+    outputs: list[Tensor] = []
+    with mixer.apply(mixer.draw(6)):
+        mixed = compiled(X)
+        thread = threading.Thread(target=lambda: outputs.append(compiled(X)))
+        thread.start()
+        thread.join()
+    torch.testing.assert_close(outputs[0], clean)
+    assert not torch.allclose(mixed, clean)
+
+
+# Hooks go with their mixer.
+
+
+def test_hooks_go_when_the_mixer_does() -> None:
+    net, mixer = model(), None
+    for _ in range(3):  # a cell of a notebook that is run again
+        mixer = lm.Mixer(net, at=["input", "0", "final"])
+        mixer(X, Y)
+        assert hooks(net) == 3
+    del mixer
+    gc.collect()
+    assert hooks(net) == 0
+
+
+def test_hooks_go_at_the_end_of_a_block() -> None:
+    net = model()
+    with lm.Mixer(net, at="final") as mixer:
+        mixer(X, Y)
+        assert hooks(net) == 1
+    assert hooks(net) == 0
+
+
+def test_a_mixer_does_not_keep_its_model_alive() -> None:
+    learner = Module()
+    learner.step()
+    alive = WeakTensorKeyDictionary({learner.fc.weight: True})
+    del learner
+    gc.collect()
+    assert len(alive) == 0
+
+
+def test_a_second_mixer_on_a_model_says_so_once() -> None:
+    net = model()
+    first, second = (lm.Mixer(net, at="final") for _ in range(2))
+    first(X, Y)
+    first(X, Y)
+    with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
+        second(X, Y)
+    second(X, Y)
+    first(X, Y)
+
+
+def test_a_second_mixer_says_so_before_the_first_was_used() -> None:
+    net = model()
+    first, second = (lm.Mixer(net, at="final") for _ in range(2))
+    with pytest.warns(UserWarning, match="another mixer has hooks on this model") as warned:
+        second(X, Y)
+    assert warned[0].filename == __file__  # and not a line of layermix or torch
+    first(X, Y)
+
+
+def test_a_mixer_that_was_refused_is_no_company() -> None:
+    net = model()
+    refused = lm.Mixer(net, at="0", blend="cut")  # kept, as by the traceback in a notebook
+    with pytest.raises(lm.InputError, match="at mix point '0'"):
+        refused(X, Y)
+    lm.Mixer(net, at="final")(X, Y)  # warnings are errors
+
+
+def test_norms_of_an_averaged_copy_are_updated_on_clean_examples() -> None:
+    net = model()
+    mixer = lm.Mixer(net, at="input")
+    mixer(X, Y)
+    averaged: Any = AveragedModel(net)
+    update_bn([X], averaged)
+    clean = nn.BatchNorm1d(8, momentum=None)
+    clean(net[0](X))
+    torch.testing.assert_close(averaged.module[1].running_mean, clean.running_mean)

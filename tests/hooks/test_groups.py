@@ -1,0 +1,104 @@
+"""Words for several mix points: hidden, last and random; a module of that name comes first."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import layermix as lm
+from tiny_nets import NETS, Mlp, batch
+
+BLOCKS = {
+    "mlp": ("blocks.0", "blocks.1"),
+    "resnet": ("stage1", "stage2"),
+    "vit": ("blocks.0", "blocks.1"),
+}
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_word_stands_for_blocks(net: str) -> None:
+    model, blocks = NETS[net][0](), BLOCKS[net]
+    found = {}
+    for word in ("hidden", "random", "last"):
+        with lm.Mixer(model, at=word) as mixer:
+            mixer.check(batch(net, 4)[0])
+            found[word] = mixer.points
+    assert found == {"hidden": blocks, "random": ("input", *blocks), "last": blocks[-1:]}
+
+
+@pytest.mark.parametrize("name", ["manifold-mixup", "patchup", "moex", "mixstyle", "alignmixup"])
+def test_a_method_that_mixes_blocks_works_in_a_model_as_it_is(name: str) -> None:
+    model, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
+    output, target = lm.Mixer(model, **lm.method(name).settings)(x, y)
+    target.loss(output).backward()
+    assert output.shape == (4, 5)
+
+
+def test_a_module_of_that_name_comes_first() -> None:
+    class Named(Mlp):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Identity()
+
+    assert lm.Mixer(Named(), at="hidden").points == ("hidden",)
+    assert lm.Mixer(Named(), at="last").points == ("blocks.0", "blocks.1")  # until a probe
+
+
+@pytest.mark.parametrize(
+    ("model", "at", "text"),
+    [
+        (
+            nn.Sequential(nn.Linear(4, 3)),
+            "hidden",
+            "at='hidden' stands for the repeated blocks of a model, but Sequential has none: name "
+            "modules, which layermix.points(model, x, all=True) lists",
+        ),
+        (
+            Mlp(),
+            ["hidden", "final"],
+            "'hidden' stands for several points of a model, so it is no mix point among others: "
+            "give at='hidden' alone, or name every point",
+        ),
+    ],
+)
+def test_what_a_word_cannot_stand_for_is_refused(model: nn.Module, at: Any, text: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(model, at=at)
+    assert str(error.value) == text
+
+
+def test_a_model_without_blocks_is_mixed_at_the_input_at_random() -> None:
+    assert lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="random").points == ("input",)
+
+
+def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * self.module(x)
+
+    net, (x, y) = Mlp().double(), batch("mlp", 6, torch.float64)
+    with lm.Mixer(net, at="blocks.0", seed=4) as mixer:
+        wrapped, _ = mixer(x, y, model=Wrapper(net))
+    with lm.Mixer(net, at="blocks.0", seed=4) as mixer:
+        torch.testing.assert_close(wrapped, 2 * mixer(x, y)[0])
+
+
+def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
+    class Beside(nn.Module):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__()
+            self.module, self.skip = module, nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.module(x) + self.skip(x)
+
+    net, (x, y) = Mlp(), batch("mlp", 6)
+    mixer = lm.Mixer(net, at="blocks.0")
+    mixer(x, y)
+    with pytest.raises(lm.InputError, match="no cut of the network"):
+        mixer(x, y, model=Beside(net))

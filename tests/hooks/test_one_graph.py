@@ -1,0 +1,145 @@
+"""One graph for all mix points: the numbers of hooks that go by names, and one compilation."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import across_worker
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils.checkpoint import checkpoint
+
+import layermix as lm
+from layermix.mixing import Per
+from mixed_step import step
+from tiny_blends import TINY
+from tiny_nets import NETS, Mlp, batch
+
+POINTS = {
+    "mlp": ["input", "blocks.0", "blocks.1", "final", "logits"],
+    "resnet": ["input", "stage1.0", "stage1", "stage2"],
+    "vit": ["blocks.0", "blocks.1"],
+}
+ANY_SHAPE = ["linear", "noisy"]
+OF_MAPS = ["resize", "salient"]
+WITH_POSITIONS = [name for name in TINY if name not in ("many", "beside")]
+
+
+def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm.Mixer]:
+    """Return mixers of two equal models: by names, and in one graph."""
+    one = NETS[net][0]().double()
+    other = copy.deepcopy(one)
+    options = {"at": POINTS[net], "blend": blend, "seed": 3, **options}
+    return lm.Mixer(one, **options), lm.Mixer(other, one_graph=True, **options)
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize(
+    ("net", "blend"),
+    [("mlp", blend) for blend in ANY_SHAPE]
+    + [("resnet", blend) for blend in WITH_POSITIONS]
+    + [("vit", blend) for blend in WITH_POSITIONS if blend not in OF_MAPS],
+)
+def test_one_graph_mixes_like_the_hooks_of_each_point(net: str, blend: str, per: Per) -> None:
+    by_name, at_once = twins(net, TINY[blend], per=per)
+    x, y = batch(net, 5, torch.float64)
+    for _ in range(6):
+        torch.testing.assert_close(step(at_once, x, y), step(by_name, x, y), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("fresh_compiler")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize(
+    ("net", "blend", "per"),
+    [
+        ("mlp", "linear", "batch"),
+        ("resnet", "linear", "sample"),
+        ("resnet", "cut", "batch"),
+        ("vit", "cut", "sample"),
+    ],
+)
+def test_random_points_compile_once(net: str, blend: str, per: Per) -> None:
+    by_name, at_once = twins(net, blend, per=per)
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(at_once.model, backend=counter, fullgraph=True)
+    x, y = batch(net, 5, torch.float64)
+    at_once.check(x)
+    frames = []
+    for point in 2 * POINTS[net]:
+        plan = replace(by_name.draw(5), point=point)
+        expected = outcome(by_name, by_name.model, plan, x, y)
+        found = outcome(at_once, compiled, plan, x, y)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+        frames.append(counter.frame_count)
+    # The hooks of the model as a whole stand outside it, and torch makes a graph of each.
+    assert set(frames) == {1 + len({"input", "logits"} & set(POINTS[net]))}
+
+
+def outcome(mixer: lm.Mixer, model: Any, plan: lm.Plan, x: Tensor, y: Tensor) -> list[Tensor]:
+    """Return loss and gradients of a step by a given plan."""
+    plan = replace(plan)  # nothing noted yet
+    mixer.model.zero_grad()
+    with mixer.apply(plan):
+        output = model(x)
+    loss = plan.target(y).loss(output)
+    loss.backward()
+    return [loss, *(p.grad.clone() for p in mixer.model.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_repeats_the_mix_at_the_point_of_the_step(reentrant: bool) -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self, net: Mlp) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Any:
+            return checkpoint(self.net, x, use_reentrant=reentrant)
+
+    net = Mlp().double()
+    options: dict[str, Any] = {"at": ["net.blocks.0", "net.blocks.1"], "seed": 1}
+    plain = lm.Mixer(copy.deepcopy(net), at=["blocks.0", "blocks.1"], seed=1)
+    mixer = lm.Mixer(Checkpointed(net), one_graph=True, **options)
+    x, y = batch("mlp", 6, torch.float64)
+    x.requires_grad_()  # a reentrant checkpoint wants it
+    for _ in range(4):
+        torch.testing.assert_close(step(mixer, x, y), step(plain, x, y), rtol=1e-9, atol=1e-12)
+
+
+def test_masks_are_united_behind_the_point_of_the_step_alone() -> None:
+    net, (x, y), at = across_worker.model(), across_worker.data(), ["layers.0", "layers.1"]
+    other = copy.deepcopy(net)
+    by_name, at_once = lm.Mixer(net, at=at), lm.Mixer(other, at=at, one_graph=True)
+    for point in at:
+        plan = lm.Plan(point, torch.tensor(0.3).double(), torch.arange(len(y)).roll(1))
+        with by_name.apply(plan), at_once.apply(plan):
+            torch.testing.assert_close(other(**x), net(**x), rtol=1e-9, atol=1e-12)
+
+
+def test_a_dropped_point_is_not_mixed_on_the_way() -> None:
+    class Ids(nn.Module):  # integers come in, so that "input" is dropped
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(7, 4)
+            self.blocks = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+            self.head = nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.blocks(self.embed(x)).mean(1))
+
+    mixer = lm.Mixer(Ids(), at="auto", one_graph=True)
+    output, _ = mixer(torch.randint(7, (4, 3)), torch.randint(5, (4,)))
+    assert output.shape == (4, 5)
+    assert list(mixer.dropped) == ["input"]
+
+
+@pytest.mark.parametrize("blend", ["many", "beside"])
+def test_a_blend_that_returns_more_examples_is_refused(blend: str) -> None:
+    with pytest.raises(lm.InputError) as error:
+        lm.Mixer(Mlp(), at=["blocks.0", "final"], blend=blend, one_graph=True)
+    assert str(error.value) == (
+        f"the blend {blend!r} returns more examples than it gets, so that what follows has another "
+        "shape after each mix point: leave one_graph out"
+    )

@@ -1,0 +1,98 @@
+"""Rank correlation against scipy, by hand, and by what must always hold."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from layermix.reporting.statistics.rank_correlation import rank, side_of_zero, spearman
+from layermix.reporting.statistics.stats import estimate
+
+FEW = st.integers(-3, 3).map(float)  # few values, so that there are ties
+PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=9)
+
+
+@given(PAIRS)
+def test_rho_is_that_of_scipy_with_ties(pairs: list[tuple[float, float]]) -> None:
+    x, y = zip(*pairs, strict=True)
+    assume(len(set(x)) > 1 and len(set(y)) > 1)
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)
+
+
+def test_rho_by_hand() -> None:
+    # Without ties rho = 1 - 6 sum d^2 / (n (n^2 - 1)); here d = 0, 1, -1, 0.
+    assert spearman([1, 2, 3, 4], [10, 30, 20, 40]) == pytest.approx(1 - 6 * 2 / (4 * 15))
+
+
+def test_ties_have_their_average_rank() -> None:
+    # Ranks 1.5, 1.5, 3 and 1, 2, 3: centred -.5, -.5, 1 and -1, 0, 1.
+    assert spearman([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9, unique=True))
+def test_the_same_order_has_rho_one_and_the_reverse_minus_one(values: list[float]) -> None:
+    cubes = [value**3 for value in values]
+    assume(len(set(cubes)) == len(values))
+    assert spearman(values, cubes) == pytest.approx(1)
+    assert spearman(values, [-cube for cube in cubes]) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0, 0, 0]), ([], [])])
+def test_rho_of_a_constant_is_not_defined_and_warns_of_nothing(x, y) -> None:
+    assert spearman(x, y) is None
+
+
+def by_seed(*layers: list[float]) -> dict[str, dict[int, float]]:
+    return {f"block{k}": dict(enumerate(values)) for k, values in enumerate(layers)}
+
+
+def test_each_seed_has_its_rho_and_the_mean_over_seeds_its_interval() -> None:
+    values = by_seed([3, 1, 2, 1], [2, 2, 3, 2], [1, 3, 1, 3])
+    gains = by_seed([0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 2, 2])
+    found = rank("snnl", -1, values, gains)
+    assert found.estimate is not None
+    rhos = [-1.0, 1.0, -0.5, 1.0]
+    assert found.estimate.values == pytest.approx(rhos)
+    assert found.estimate == estimate(found.estimate.values)
+    assert (found.seeds, found.undefined) == ([0, 1, 2, 3], 0)
+    # Over the six orders the mean rho is 1/4, 1/8, 1/8, -1/8, -1/8, -1/4; here it is 1/8.
+    assert found.p == 1
+    assert found.of_means == pytest.approx(0.5)  # means 1.75, 2.25, 2
+
+
+def test_seeds_without_an_order_are_left_out_and_counted() -> None:
+    values = by_seed([3, 1, 5], [2, 2, 5], [1, 3, 5])  # seed 2 is constant
+    gains = by_seed([0, 0, 0], [1, 1, 1], [2, 2, 2])
+    del values["block1"][0]
+    found = rank("nc1", -1, values, gains)
+    assert (found.seeds, found.undefined) == ([1], 2)
+    assert found.estimate is not None
+    assert (found.estimate.mean, found.estimate.low, found.p) == (pytest.approx(1), None, 1 / 3)
+
+
+def test_equal_gains_have_no_order() -> None:
+    found = rank("nc1", -1, by_seed([3], [2], [1]), by_seed([0.1], [0.1], [0.1]))
+    assert (found.seeds, found.undefined, found.estimate, found.p) == ([], 1, None, None)
+    assert found.side(found.p) == "undecided"
+
+
+def test_a_quantity_that_a_layer_lacks_has_no_rho() -> None:
+    values = by_seed([3], [2], [1])
+    del values["block2"]
+    assert rank("nc1", -1, values, by_seed([1], [2], [3])).estimate is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "values", "p", "side"),
+    [
+        (1, [0.8, 0.9], 0.01, "expected"),
+        (-1, [0.8, 0.9], 0.01, "other"),
+        (-1, [-0.8, -0.9], 0.01, "expected"),
+        (1, [0.8, 0.9], 0.05, "undecided"),
+        (1, [0.8, -0.1], 0.01, "undecided"),
+        (1, [0.8], 0.01, "undecided"),
+        (1, [0.8, 0.9], None, "undecided"),
+    ],
+)
+def test_a_side_is_shown_by_interval_and_p_together(expected, values, p, side) -> None:
+    assert side_of_zero(expected, estimate(values), p) == side

@@ -1,0 +1,94 @@
+"""What a study says of itself: settings as used, names of classes, and what is missing."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from layermix.experiments import DataConfig, Recipe, Study, compare, plan
+from layermix.reporting import terminal
+from layermix.reporting.report import write_report
+from layermix.reporting.summary import summarise
+
+VARIANTS = ("none", "input", "final")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "whole"
+    recipe = Recipe(epochs=1, batch_size=20, watch=1)
+    compare(plan(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study, to take something away from."""
+    return shutil.copytree(finished, tmp_path / "study")
+
+
+def test_settings_are_shown_as_they_were_used(finished: Path) -> None:
+    summary, path = write_report(Study.open(finished))
+    used = summary.config["used"]
+    assert (used["crop"], used["flip"], used["train_size"]) == (1, False, 100)
+    assert used["train_images"] == "class-balanced"
+    assert used["alpha"] == "1 at the input, 2 elsewhere"
+    assert used["image_size"] == "as they are"
+    assert used["image_column"] == "no effect on digits"
+    device = summary.conditions["device"]
+    assert used["device"] == f"auto ({device})"
+    assert used["amp"] == ("no (CPU)" if device == "cpu" else True)
+    page = path.read_text()
+    assert "<dt>crop</dt><dd>1</dd>" in page
+    assert "default</dd>" not in page
+    assert "alpha: 1 at the input, 2 elsewhere" in (finished / "report.md").read_text()
+
+
+def test_the_results_hold_what_was_asked_and_what_was_used(finished: Path) -> None:
+    write_report(Study.open(finished))
+    config = json.loads((finished / "results.json").read_text())["config"]
+    assert config["asked"] == json.loads((finished / "study.json").read_text())["config"]
+    assert config["asked"]["recipe"]["crop"] is None
+    assert config["used"]["crop"] == 1
+    assert None not in config["used"].values()
+
+
+def test_the_names_of_the_classes_come_from_the_runs(study: Path) -> None:
+    for path in study.glob("runs/*/result.json"):
+        result = json.loads(path.read_text())
+        assert result["classes"] == [str(digit) for digit in range(10)]
+        assert result["sizes"]["classes"] == 10
+        result["classes"] = [f"digit {digit}" for digit in range(10)]
+        path.write_text(json.dumps(result))
+    summary, _ = write_report(Study.open(study))
+    assert summary.classes[3] == "digit 3"
+    assert "digit 3" in (study / "figures/embedding-end.svg").read_text()
+
+
+def test_a_study_without_names_of_classes_shows_their_numbers(study: Path) -> None:
+    for path in study.glob("runs/*/result.json"):
+        result = json.loads(path.read_text())
+        del result["classes"]
+        path.write_text(json.dumps(result))
+    assert summarise(Study.open(study)).classes == [str(digit) for digit in range(10)]
+
+
+def test_an_unfinished_study_lists_what_is_missing_in_every_form(study: Path) -> None:
+    for name in ("none-seed0", "final-seed0", "final-seed1"):
+        shutil.rmtree(study / "runs" / name)
+    summary, page = write_report(Study.open(study))
+    first = "This study is not finished: 3 of 6 runs are done."
+    assert summary.verdict.sentences[0] == first
+    assert "final has no finished run" in summary.verdict.sentences[-1]
+    assert "seeds done: none 1/2, input 2/2, final 0/2" in summary.verdict.notes[0]
+    markdown = (study / "report.md").read_text()
+    assert first in markdown
+    assert "| final | 0/2 | – | – | – | – | – | – | – |" in markdown
+    assert "| none | 1/2 | " in markdown
+    assert first in page.read_text()
+    text = io.StringIO()
+    Console(width=120, file=text).print(terminal.table(summary))
+    assert "final   │   0/2 │        – │" in text.getvalue()

@@ -1,0 +1,136 @@
+"""Summaries made by hand: random but repeatable numbers, no training."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from layermix.geometry.quantities import QUANTITIES
+from layermix.reporting.formatting import MEASURES
+from layermix.reporting.statistics.stats import estimate
+from layermix.reporting.summary import Summary, compared, foretold
+from layermix.reporting.variant import Curve, CurvePoint, VariantSummary
+from layermix.reporting.verdict import judge
+
+USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
+HOSTILE = """<script>alert("1")</script>&'$x_1$"""
+_CHANCE = 2.31
+
+
+def made_summary(
+    variants: tuple[str, ...] = USUAL,
+    seeds: int = 8,
+    blocks: tuple[str, ...] = ("input", "block1", "block2", "block3", "final"),
+    data: str = "digits",
+    collapsed: bool = False,
+    waiting: tuple[str, ...] = (),
+    planned_seeds: int | None = None,
+    geometry: bool = True,
+) -> Summary:
+    """Make the summary of a study.
+
+    With `collapsed` one seed of the last variant failed; variants that are `waiting` have no
+    finished run, and of `planned_seeds` only `seeds` are finished. Without `geometry` the runs
+    hold SNNL alone, as older ones do. A variant ``auto`` has weights.
+    """
+    rng = np.random.default_rng(0)
+    rows = [_variant(rng, name, place, seeds, blocks) for place, name in enumerate(variants)]
+    rows = [_with_geometry(row, seeds, blocks, geometry) for row in rows]
+    if collapsed:
+        values = [*rows[-1].test["accuracy"].values[:-1], 0.1]
+        rows[-1].test["accuracy"] = estimate(values)
+    sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "watched": 256}
+    sizes["seeds"] = planned_seeds or seeds
+    results = {row.name: results_of(row) for row in rows} | {name: {} for name in waiting}
+    return Summary(
+        data=data,
+        net="resnet-small",
+        sizes=sizes,
+        classes=[str(label) for label in range(10)],
+        verdict=judge(data, "resnet-small", sizes, results),
+        planned=list(results),
+        variants=rows,
+        differences=compared(results),
+        prediction=foretold(rows, results),
+        chance=_CHANCE,
+        command=f"layermix compare --data {data} --seeds {seeds}",
+        config={"asked": {"data": {"data": data}}, "used": {"data": data, "flip": True}},
+        conditions={"torch": "2.11", "processor": "one <of> a kind"},
+    )
+
+
+def results_of(row: VariantSummary) -> dict:
+    """Return the measures of each seed of a variant, as its runs would hold them."""
+
+    def measures(found, place: int) -> dict[str, float]:
+        return {name: found[name].values[place] for name in MEASURES}
+
+    return {
+        seed: {"test": measures(row.test, place), "val": measures(row.val, place)}
+        for place, seed in enumerate(row.seeds)
+    }
+
+
+def _variant(
+    rng: np.random.Generator, name: str, place: int, seeds: int, blocks: tuple[str, ...]
+) -> VariantSummary:
+    def draw(mean: float, spread: float) -> list[float]:
+        return [float(v) for v in rng.normal(mean, spread, seeds)]
+
+    means = {"accuracy": 0.94 + 0.003 * place, "nll": 0.2, "brier": 0.1, "ece": 0.03}
+    measures = [{m: estimate(draw(means[m], 0.004)) for m in MEASURES} for _ in range(2)]
+    epochs = range(0, 21, 2)
+    snnl = {
+        block: _curve(rng, epochs, lambda e, b=b: _CHANCE * (0.9 - 0.04 * e * b / len(blocks)))
+        for b, block in enumerate(blocks)
+    }
+    return VariantSummary(
+        name=name,
+        seeds=list(range(seeds)),
+        test=measures[0],
+        val=measures[1],
+        train_loss=_curve(rng, range(1, 21), lambda e: 2.3 * float(np.exp(-e / (4 + place)))),
+        val_accuracy=_curve(rng, epochs, lambda e: 0.95 - 0.85 * float(np.exp(-e / 4))),
+        snnl=snnl,
+        geometry={},
+        geometry_end={},
+        weights={},
+        timings={
+            "seconds": estimate(draw(20, 1)),
+            "images_per_second": estimate(draw(1500, 50)),
+        },
+    )
+
+
+def _with_geometry(
+    row: VariantSummary, seeds: int, blocks: tuple[str, ...], geometry: bool
+) -> VariantSummary:
+    """Give a variant its geometry; without mixing over all of training, otherwise at the end."""
+    rng = np.random.default_rng(1)
+    epochs = range(0, 21, 2) if row.name == "none" else range(20, 21)
+    names = list(QUANTITIES) if geometry else ["snnl"]
+    curves: dict[str, dict[str, Curve]] = {name: {} for name in names}
+    ends: dict[str, dict[str, dict[int, float]]] = {name: {} for name in names}
+    for name in names:
+        for place, block in enumerate(blocks):
+            order = (place + 1) / len(blocks)
+            curves[name][block] = _curve(
+                rng, epochs, lambda e, n=name, o=order: made_value(n, o * e / 20)
+            )
+            noise = rng.normal(0, 0.05, seeds)
+            ends[name][block] = {s: made_value(name, order + float(noise[s])) for s in row.seeds}
+    weights = {b: _curve(rng, range(0, 21, 2), lambda e: 1 / len(blocks)) for b in blocks}
+    choosing = row.name == "auto"
+    return replace(row, geometry=curves, geometry_end=ends, weights=weights if choosing else {})
+
+
+def made_value(quantity: str, apart: float) -> float:
+    """Return a value of a quantity where classes are so far apart, 0 to 1."""
+    if quantity in ("nc1", "fuzziness"):
+        return 10 ** (3 - 4 * apart)
+    return 0.1 + 0.8 * (apart if QUANTITIES[quantity].apart == "high" else 1 - apart)
+
+
+def _curve(rng: np.random.Generator, epochs: range, mean) -> Curve:
+    return [
+        CurvePoint(e, m := float(mean(e) + rng.normal(0, 0.01)), m - 0.05, m + 0.05) for e in epochs
+    ]
