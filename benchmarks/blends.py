@@ -18,13 +18,13 @@ from benchmarks.timing import Thing, alternate, measured, ratio
 from layermix.errors import InputError
 from layermix.experiments.training.cpu import cpu_settings
 from layermix.functional import mix
-from layermix.mixing import BLENDS, Blend, Many, Patches, Planner
+from layermix.mixing import BLENDS, Blend, MultiMix, Patches, PlanSampler
 
 _SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
 _RATIO = 0.7
 _LEAST = 0.05  # seconds that a measurement takes: of what is quicker it times several calls
 _COPY, _LINEAR = "copy", "linear"
-_OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": Many(k=1)}
+_OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": MultiMix(k=1)}
 
 Way = Callable[[Tensor], Tensor]
 """What is timed: a function of a tensor (B, ...)."""
@@ -79,8 +79,8 @@ def ways(x: Tensor) -> dict[str, Way]:
 
 
 def _way(blend: Blend, batch: int) -> Way:
-    ratio = None if isinstance(blend, Many) else _RATIO
-    plan = Planner(["final"], ratio=ratio, blend=blend, seed=0).draw(batch)
+    ratio = None if isinstance(blend, MultiMix) else _RATIO
+    plan = PlanSampler(["final"], ratio=ratio, blend=blend, seed=0).draw(batch)
     return lambda x: mix(x, plan)
 
 

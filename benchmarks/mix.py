@@ -20,7 +20,7 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import Thing, alternate, measured, ratio
 from layermix.experiments.training.cpu import cpu_settings
 from layermix.functional import mix
-from layermix.mixing import Plan, Planner
+from layermix.mixing import Plan, PlanSampler
 
 _SHAPES = ((256, 3, 32, 32), (256, 64, 16, 16), (512, 256, 8, 8), (512, 512))
 _LEAST = 0.05  # seconds of a measurement: several blocks of plans drawn ahead
@@ -65,7 +65,7 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
     """Return the rows of one shape: forward, and forward with the backward pass."""
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setting.device, dtype)
     room, leaf, gradient = torch.empty_like(x), x.clone().requires_grad_(), torch.randn_like(x)
-    plan = Planner(["final"], seed=0).draw(len(x), setting.device)
+    plan = PlanSampler(["final"], seed=0).draw(len(x), setting.device)
 
     def both(way: Way) -> Thing:
         return lambda: torch.autograd.grad(way(leaf), leaf, gradient)
@@ -107,10 +107,10 @@ def _peers(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list
 
 
 def _own(x: Tensor, labels: Tensor) -> Thing:
-    planner = Planner(["input"], seed=0)
+    sampler = PlanSampler(["input"], seed=0)
 
     def call() -> tuple[Tensor, object]:
-        plan = planner.draw(len(x), x.device)
+        plan = sampler.draw(len(x), x.device)
         return mix(x, plan), plan.target(labels)
 
     return call

@@ -18,8 +18,8 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
 from layermix.experiments.training.cpu import cpu_settings
-from layermix.geometry.distances import Computed
-from layermix.geometry.pairs import Pairs
+from layermix.geometry.distances import computed_distances
+from layermix.geometry.pair_sums import PairSums
 
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12
 _GROWTH = (2_500, 5_000, 10_000, 20_000)
@@ -87,8 +87,8 @@ def _growth(setting: Setting) -> list[Row]:
 def _data(n: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(n) % _CLASSES
-    centres = 0.3 * torch.randn(_CLASSES, _D, generator=generator)
-    x = torch.randn(n, _D, generator=generator) + centres[y]
+    centers = 0.3 * torch.randn(_CLASSES, _D, generator=generator)
+    x = torch.randn(n, _D, generator=generator) + centers[y]
     return x.to(device), y.to(device)
 
 
@@ -98,10 +98,10 @@ def _temperatures() -> Tensor:
 
 
 def _tiled(x: Tensor, y: Tensor) -> Tensor:
-    distances = Computed(x, y.argsort(stable=True), torch.float32)
-    pairs = Pairs(distances, y.bincount())
-    own, other = pairs.log_sums(_temperatures())
-    return torch.nn.functional.softplus(other - own).mean(1)
+    distances = computed_distances(x, y.argsort(stable=True), torch.float32)
+    pairs = PairSums(distances, y.bincount())
+    same, other = pairs.log_sums(_temperatures())
+    return torch.nn.functional.softplus(other - same).mean(1)
 
 
 def _product(x: Tensor) -> None:

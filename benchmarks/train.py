@@ -26,7 +26,7 @@ from layermix.experiments.training.cpu import cpu_settings
 from layermix.experiments.training.evaluate import measures, predict
 from layermix.experiments.training.recipe import Recipe
 from layermix.experiments.training.train import Trainer
-from layermix.hooks.site import device_of
+from layermix.hooks.sites import device_of
 
 _NETS = ("resnet-small", "resnet18")
 _TRAINED = {  # images and epochs of each net

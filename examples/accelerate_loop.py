@@ -35,8 +35,8 @@ model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
 mixer = lm.Mixer(model, at=["input", "final"], seed=0)  # one of them each step, on all ranks
 accelerator.register_for_checkpointing(mixer)
 
-for _ in range(EPOCHS):
-    mixer.next_epoch()
+for epoch in range(EPOCHS):
+    mixer.set_epoch(epoch)
     model.train()
     for xb, yb in loader:
         output, target = mixer(xb, yb)

@@ -35,9 +35,9 @@ class MixingTrainer(Trainer):
             return super().compute_loss(model, inputs, return_outputs)
         labels = inputs.pop("labels")
         plan = self.mixer.draw(len(labels), labels=labels)
-        with self.mixer.apply(plan):
+        with self.mixer.apply(plan) as mixed:
             output = model(**inputs)
-        loss = plan.target(labels).loss(output)
+        loss = mixed.target(labels).loss(output)
         return (loss, output) if return_outputs else loss
 
 

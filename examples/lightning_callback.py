@@ -40,7 +40,7 @@ class Digits(L.LightningModule):
 
 class Mixing(L.Callback):
     def on_train_epoch_start(self, trainer, module):
-        module.mixer.next_epoch()
+        module.mixer.set_epoch(trainer.current_epoch)
 
     def on_save_checkpoint(self, trainer, module, checkpoint):
         checkpoint["mixer"] = module.mixer.state_dict()

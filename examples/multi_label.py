@@ -31,7 +31,7 @@ def held_out_loss(seed, mixed):
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())
     net.append(nn.Linear(128, 4))
-    mixer = lm.Mixer(net, at="final", probability=mixed, seed=seed)
+    mixer = lm.Mixer(net, at="final", prob=mixed, seed=seed)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(50):

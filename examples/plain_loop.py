@@ -30,10 +30,10 @@ model.append(nn.Linear(128, 10))
 optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
 # The last tenth of the training is not mixed.
 unmixed_from = max(1, EPOCHS - EPOCHS // 10)
-mixer = lm.Mixer(model, at="final", probability=Window(1.0, stop=unmixed_from), seed=0)
+mixer = lm.Mixer(model, at="final", prob=Window(1.0, stop=unmixed_from), seed=0)
 
-for _ in range(EPOCHS):
-    mixer.next_epoch()
+for epoch in range(EPOCHS):
+    mixer.set_epoch(epoch)
     model.train()
     for xb, yb in loader:
         output, target = mixer(xb, yb)  # instead of output = model(xb)

@@ -30,7 +30,7 @@ def held_out_loss(seed, mixed):
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
     net.append(nn.Linear(64, 1))
-    mixer = lm.Mixer(net, at="input", alpha=2.0, partner="label_kernel", probability=mixed,
+    mixer = lm.Mixer(net, at="input", alpha=2.0, partner="label_kernel", prob=mixed,
                      seed=seed)  # fmt: skip
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(EPOCHS):

@@ -40,7 +40,7 @@ def held_out_loss(seed, mixed):
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU())
     net.extend([nn.Conv2d(16, 16, 5, padding=4, dilation=2), nn.ReLU(), nn.Conv2d(16, 4, 1)])
-    mixer = lm.Mixer(net, at="input", blend="cut", probability=mixed, seed=seed)
+    mixer = lm.Mixer(net, at="input", blend="cut", prob=mixed, seed=seed)
     optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for _ in range(EPOCHS):
         for i in torch.randperm(len(x)).split(10):

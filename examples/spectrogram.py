@@ -40,7 +40,7 @@ def held_out_loss(seed, mixed):
     net = nn.Sequential(nn.Conv2d(1, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU())
     net.extend([nn.Conv2d(8, 16, 5, 2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3)])
     net.extend([nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, KINDS)])
-    mixer = lm.Mixer(net, at=["input", "final"], probability=mixed, seed=seed)
+    mixer = lm.Mixer(net, at=["input", "final"], prob=mixed, seed=seed)
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
     for _ in range(EPOCHS):
         for i in torch.randperm(len(x)).split(30):

@@ -32,7 +32,7 @@ def held_out_loss(seed, mixed):
     torch.manual_seed(seed)
     net = nn.Sequential(nn.EmbeddingBag(len(IDS), 64), nn.Linear(64, 64), nn.ReLU())
     net.append(nn.Linear(64, len(TEXTS)))
-    mixer = lm.Mixer(net, at="0", probability=mixed, seed=seed)
+    mixer = lm.Mixer(net, at="0", prob=mixed, seed=seed)
     optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(50):

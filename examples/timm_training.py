@@ -38,7 +38,7 @@ scheduler, epochs = create_scheduler_v2(
 average = ModelEmaV3(model, decay=0.95)
 
 for epoch in range(epochs):
-    mixer.next_epoch()
+    mixer.set_epoch(epoch)
     model.train()
     losses = AverageMeter()
     for xb, yb in loader:

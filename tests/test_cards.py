@@ -14,7 +14,7 @@ import layermix as lm
 from docs.tools.blends import draw_blend, draw_blends
 from documents import ROOT, headings, missing_links, row_of, run_python
 from layermix.functional import mix
-from layermix.mixing import BLENDS, METHODS, Planner
+from layermix.mixing import BLENDS, METHODS, PlanSampler
 
 CARDS = ROOT / "docs/blends"
 INDEX = CARDS / "README.md"
@@ -78,7 +78,7 @@ def test_the_index_says_where_it_works(name: str) -> None:
 
 def mixes(name: str, shape: tuple[int, ...]) -> bool:
     """Tell whether a blend mixes activations of that shape."""
-    plan = Planner(["final"], blend=name, seed=0).draw(shape[0])
+    plan = PlanSampler(["final"], blend=name, seed=0).draw(shape[0])
     try:
         mix(torch.randn(shape), plan, channels=-1 if len(shape) == 3 else 1)
     except lm.InputError:

@@ -10,7 +10,7 @@ from torch import nn
 
 import layermix as lm
 from layermix.errors import brief, unknown
-from layermix.mixing import Remix
+from layermix.mixing import Remix, find_method
 from layermix.mixing.blends import Noisy
 
 X, Y = torch.randn(16, 3, 8, 8), torch.randint(3, (16,))
@@ -55,13 +55,13 @@ USES: list[Callable[[Any], Any]] = [
     lambda v: lm.Mixer(NET, per=v),
     lambda v: lm.Mixer(NET, blend=v),
     lambda v: lm.Mixer(NET, partner=v),
-    lambda v: lm.Mixer(NET, probability=v),
+    lambda v: lm.Mixer(NET, prob=v),
     lambda v: lm.Mixer(NET, remix=v),
     lambda v: lm.Mixer(NET, seed=v),
     lambda v: lm.Mixer(NET, batch_dim=v),
     lambda v: lm.Mixer(NET, at=["input", "final"], weights=[v, 1.0]),
     lambda v: lm.Mixer(NET).draw(v),
-    lambda v: lm.method(v),
+    lambda v: find_method(v),
     lambda v: Noisy(v),
     lambda v: Remix(cast(Any, [v])),
     lambda v: lm.mix(X, v),
@@ -71,7 +71,7 @@ USES: list[Callable[[Any], Any]] = [
     lambda v: lm.FeatureCapture(NET, v),
     lambda v: lm.profile(NET, (X, Y), v),
     lambda v: lm.profile(NET, (X, Y), quantities=v),
-    lambda v: lm.profile(NET, (X, Y), examples=v),
+    lambda v: lm.profile(NET, (X, Y), max_examples=v),
     lambda v: lm.profile(NET, (X, Y), seed=v),
     lambda v: lm.snnl(X, Y, temperature=v),
     lambda v: lm.SoftNearestNeighborLoss(v),

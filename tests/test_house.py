@@ -51,11 +51,10 @@ def test_a_floor_imports_only_from_itself_and_the_floors_below(module: str) -> N
 
 # What can be done where a library is installed, which is imported when it is asked for.
 OPTIONAL = {
-    "layermix.mixing.blends.kernel": {"triton"},
+    "layermix.mixing.blends.linear_kernel": {"triton"},
     "layermix.mixing.partners.by_distance": {"scipy"},
-    "layermix.geometry.profiles.profile": {"matplotlib", "pandas"},
-    "layermix.geometry.profiles.export": {"pandas"},
-    "layermix.geometry.profiles.draw": {"matplotlib"},
+    "layermix.geometry.profile_result": {"matplotlib", "pandas"},
+    "layermix.geometry.profile_rendering": {"matplotlib"},
 }
 
 

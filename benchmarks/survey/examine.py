@@ -17,10 +17,11 @@ from benchmarks.survey.row import MIXED, REAL, SHAPES, Row
 from layermix.errors import LayermixError, RunError
 from layermix.hooks.batch import Batch, batch_size, call, described
 from layermix.hooks.blocks import repeated_blocks
-from layermix.hooks.manager import HookManager
+from layermix.hooks.hook_manager import HookManager
+from layermix.hooks.mixing_state import MixedForward
+from layermix.hooks.nested import main_tensor
 from layermix.hooks.observe import silent
 from layermix.hooks.probe import Probe
-from layermix.hooks.structure import main_tensor
 from layermix.mixing import Plan
 
 
@@ -71,7 +72,7 @@ def _mixed(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> A
             for module in probe.sites[point].modules:
                 hook = module.register_forward_pre_hook(lambda *_, p=point: passed.append(p))
                 stack.callback(hook.remove)
-            stack.enter_context(manager.mixing(_plan(point, x)))
+            stack.enter_context(MixedForward(manager.state, _plan(point, x)))
         output = call(model, x)
     counts = {point: passed.count(point) for point in points}
     expected = {point: len(probe.sites[point].modules) for point in points}

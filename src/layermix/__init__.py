@@ -5,7 +5,7 @@ The public names of the core, which needs torch and numpy alone; experiments are
 """
 
 from layermix.errors import InputError, LayermixError, RunError
-from layermix.functional import MixLayer, mix
+from layermix.functional import MixLayer, mix, mixup
 from layermix.geometry import Profile, SoftNearestNeighborLoss, profile, snnl
 from layermix.hooks import (
     FeatureCapture,
@@ -16,7 +16,8 @@ from layermix.hooks import (
     points,
     remove_hooks,
 )
-from layermix.mixing import MixedTarget, Plan, method
+from layermix.mixing import MixedTarget, Plan
+from layermix.mixing.methods import methods
 
 __version__ = "0.1.0"
 
@@ -34,8 +35,9 @@ __all__ = [
     "RunError",
     "SoftNearestNeighborLoss",
     "activations",
-    "method",
+    "methods",
     "mix",
+    "mixup",
     "points",
     "profile",
     "remove_hooks",

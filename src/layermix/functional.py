@@ -1,48 +1,140 @@
-"""A plan carried out on a tensor, and the plain mixup layer."""
+"""Mixing without a model: tensors in, tensors out."""
+
+from collections.abc import Mapping, Sequence
+from typing import overload
 
 import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
-from layermix.mixing.blends import interpolate
-from layermix.mixing.device import precise
-from layermix.mixing.plan import Plan
+from layermix.mixing import MethodSampler, Plan, PlanSampler, Target, Targets, interpolate
+from layermix.mixing.tensors import float64_on
 
 
-def mix(x: Tensor, plan: Plan, channels: int = 1) -> Tensor:
-    """Apply a plan to a tensor; `x` itself is not changed.
+def mixup(
+    x: Tensor, y: Tensor, alpha: float = 1.0, *, generator: torch.Generator | None = None
+) -> tuple[Tensor, Target]:
+    """Mix a batch with a random permutation of itself, by one ratio from Beta(alpha, alpha).
 
-    Of a blend that cuts, the plan notes how much of each example was really left, and of several
-    tensors that are mixed by one plan the first counts: ``plan.target(labels)`` then weighs the
-    labels so.
+    The mixup of Zhang et al., 2018; `Mixer` mixes anywhere in a model and by other methods.
 
     Parameters
     ----------
     x
-        Floating-point tensor of shape (B, ...), batch first, B as in the plan.
-    plan
-        The draw to carry out; its tensors must be on the device of `x`.
-    channels
-        Which dimension of `x` has the channels, for blends that tell them from positions: 1 for
-        maps (B, C, H, W), -1 for tokens (B, L, C).
+        Floating-point tensor (B, ...); not changed.
+    y
+        Labels (B, ...).
+    alpha
+        Parameter of the Beta law, > 0; 1 is the uniform law.
+    generator
+        Generator from which one number is drawn. None: a private one with the seed of torch
+        (`torch.initial_seed`), which begins anew when that changes; the global one is not advanced.
 
     Returns
     -------
-    Tensor
-        Mixed tensor with the shape, dtype and memory format of `x`; of a blend that mixes more
-        than B examples, with more rows.
+    mixed, target
+        ``ratio * x + (1 - ratio) * x[partner]``, and the labels with their loss and metrics.
 
     Raises
     ------
     InputError
-        When `x` is not floating point (token ids, uint8 images), has another batch size than the
-        plan or a shape that the blend cannot mix, or the plan names an unknown blend.
+        If `x` is not floating point, `y` has another batch size, or alpha is not allowed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.randn(8, 3, 4, 4), torch.randint(10, (8,))
+    >>> mixed, target = mixup(x, y, alpha=0.2)
+    >>> mixed.shape, target.dense(num_classes=10).shape
+    (torch.Size([8, 3, 4, 4]), torch.Size([8, 10]))
+    """
+    generator = _private_generator() if generator is None else generator
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    sampler = PlanSampler([MethodSampler(["input"], alpha=alpha)], seed=int(seed))
+    if not isinstance(x, Tensor) or x.ndim == 0:
+        raise InputError(f"cannot mix {brief(x)}: give a tensor with the batch first")
+    return mix(x, sampler.draw(len(x), x.device, dtype=x.dtype), y)
+
+
+@overload
+def mix(x: Tensor, plan: Plan, labels: None = None, *, channels: int = 1) -> Tensor: ...
+@overload
+def mix(x: Tensor, plan: Plan, labels: Tensor, *, channels: int = 1) -> tuple[Tensor, Target]: ...
+@overload
+def mix(
+    x: Tensor, plan: Plan, labels: Mapping[str, Tensor], *, channels: int = 1
+) -> tuple[Tensor, Targets]: ...
+def mix(
+    x: Tensor,
+    plan: Plan,
+    labels: Tensor | Mapping[str, Tensor] | None = None,
+    *,
+    channels: int = 1,
+) -> Tensor | tuple[Tensor, Target | Targets]:
+    """Apply a plan to a tensor, and to labels if they are given.
+
+    Parameters
+    ----------
+    x
+        Floating-point tensor of shape (B, ...), batch first, B as in the plan; not changed.
+    plan
+        The plan to apply; its tensors must be on the device of `x`.
+    labels
+        Labels (B, ...), or a mapping of several such tensors.
+    channels
+        Dimension of the channels of `x`, for blends that distinguish them from positions: 1 for
+        maps (B, C, H, W), -1 for tokens (B, L, C).
+
+    Returns
+    -------
+    Tensor, or mixed and target
+        Mixed tensor with the shape, dtype and memory format of `x`, or with more rows if the blend
+        returns more than B examples; and with `labels` their target.
+
+    Raises
+    ------
+    InputError
+        If `x` is not floating point (token ids, uint8 images), has another batch size than the plan
+        or a shape that the blend cannot mix, or `plan` is not a `Plan`.
+
+    Examples
+    --------
+    >>> import torch, layermix as lm
+    >>> plan = lm.Plan("input", ratio=torch.tensor(0.25), partner=torch.tensor([1, 0]))
+    >>> mix(torch.tensor([[0.0], [4.0]]), plan)
+    tensor([[3.],
+            [1.]])
     """
     if not isinstance(plan, Plan):
-        raise InputError(f"the plan is {brief(plan)}, but must be drawn: mixer.draw(len(x))")
-    blended = plan.carry_out(x, channels)
-    plan.note(plan.point, blended)
-    return blended.values
+        raise InputError(
+            f"the plan is {brief(plan)}, but must be drawn by mixer.draw(len(x)). Without a plan, "
+            "lm.mixup(x, y, alpha) draws the ratio, and lm.MixLayer()(x1, x2, ratio) takes one"
+        )
+    blended = plan.mix(x, channels)
+    if labels is None:
+        return blended.values
+    return blended.values, plan.target(labels, blended.label_weights)
+
+
+def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
+    """Return why a plan cannot mix activations of a shape, or None if it can.
+
+    The plan is tried on a tensor that has a shape and no numbers.
+
+    Parameters
+    ----------
+    plan
+        A plan.
+    example
+        Shape of one example, without the batch.
+    channels
+        Dimension of the channels, counted with the batch; 1 if it is not known.
+    """
+    try:
+        plan.to("meta").mix(torch.empty(plan.batch_size, *example, device="meta"), channels or 1)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 class MixLayer(nn.Module):
@@ -63,5 +155,16 @@ class MixLayer(nn.Module):
                 f"x1 and x2 must have the same shape, but have {tuple(x1.shape)} and "
                 f"{tuple(x2.shape)}"
             )
-        dtype = None if isinstance(ratio, Tensor) else precise(x1.device)
+        dtype = None if isinstance(ratio, Tensor) else float64_on(x1.device)
         return interpolate(x1, x2, torch.as_tensor(ratio, dtype=dtype, device=x1.device))
+
+
+_PRIVATE: dict[int, torch.Generator] = {}  # the generator of the present seed of torch
+
+
+def _private_generator() -> torch.Generator:
+    seed = torch.initial_seed()
+    if seed not in _PRIVATE:
+        _PRIVATE.clear()
+        _PRIVATE[seed] = torch.Generator().manual_seed(seed)
+    return _PRIVATE[seed]

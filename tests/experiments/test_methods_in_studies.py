@@ -10,7 +10,7 @@ from layermix import experiments as ex
 from layermix.cli.main import main
 from layermix.experiments.models import build
 from layermix.experiments.variants import check_variants, mix_points, mixer_settings
-from layermix.mixing import METHODS, Cut, Many, Permutation
+from layermix.mixing import METHODS, Cut, MultiMix, Permutation
 from short_training import trainer
 
 TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
@@ -42,7 +42,7 @@ def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
 def test_methods_of_the_whole_batch_leave_out_what_the_recipe_says_of_ratios() -> None:
     points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
     found = mixer_settings("multimix@final:k=8", points, recipe)
-    assert found == {"blend": Many(k=8), "partner": Permutation()}
+    assert found == {"blend": MultiMix(k=8), "partner": Permutation()}
     with pytest.raises(lm.InputError, match="so that alpha=1 would be ignored"):
         check_variants(["multimix@final:alpha=1"], points)
 

@@ -140,7 +140,7 @@ def test_a_classifier_that_reads_the_last_token_finds_it(
     net = build(name, 2)
     texts, labels = load_texts(str(films)).splits["validation"]
     alone = torch.cat([net.eval()(tokens([text], 12).x["input_ids"]).logits for text in texts])
-    expected = lm.profile(torch.nn.Identity(), (alone.detach(), labels), ["input"], mixed=0)
+    expected = lm.profile(torch.nn.Identity(), (alone.detach(), labels), ["input"], gap_examples=0)
     assert found["logits"].snnl == pytest.approx(expected["input"].snnl, rel=1e-4)
 
 

@@ -12,7 +12,7 @@ from layermix.experiments.data import Normalise, adapt_batch, load, watch_batch
 from layermix.experiments.run import fresh_net
 from layermix.experiments.store import read_epochs
 from layermix.experiments.training.train import Trainer
-from layermix.geometry import MEASURES, QUANTITIES, Layer
+from layermix.geometry import MEASURES, QUANTITIES, LayerFeatures
 from short_training import FEW, SHORT, records, trainer
 
 
@@ -42,7 +42,7 @@ def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: 
     for point, x in lm.activations(net, normalise(batch.images), list(last["geometry"])).items():
         found = last["geometry"][point]
         assert set(found) == set(QUANTITIES)
-        layer = Layer(x, batch.labels)
+        layer = LayerFeatures(x, batch.labels)
         for name, measure in MEASURES.items():
             assert found[name] == pytest.approx(measure.compute(layer), rel=1e-3, abs=1e-6)
     assert last["geometry"]["final"]["gap"] < 1e-6
@@ -90,4 +90,4 @@ def test_auto_draws_by_the_weights_it_records() -> None:
     assert own.measure()["weights"] == pytest.approx(dict(own.mixer.weights), abs=1e-9)
     own.run_epoch(1)
     assert own.measure()["weights"] == pytest.approx(dict(own.mixer.weights), abs=1e-9)
-    assert len(own.mixer.choices) == 3
+    assert len(own.mixer.weight_history) == 3

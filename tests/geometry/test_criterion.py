@@ -62,12 +62,12 @@ def test_training_with_it_moves_the_features_of_a_mix_point(sense: Any, ends: st
     x, y = batch(n=64)
     net = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 4)).double()
     before = lm.snnl(lm.activations(net, x, "1")["1"], y).value
-    optimiser = torch.optim.Adam(net.parameters(), 0.01)
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
     criterion = lm.SoftNearestNeighborLoss(sense=sense)
     for _ in range(30):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         criterion(net[1](net[0](x)), y).backward()
-        optimiser.step()
+        optimizer.step()
     after = lm.snnl(lm.activations(net, x, "1")["1"], y).value
     assert after < before if ends == "lower" else after > before
 
@@ -90,7 +90,7 @@ def test_half_precision_is_computed_in_float32() -> None:
 
 
 def tight(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return classes whose members are closer to one another than float32 tells at their place."""
+    """Return classes whose members are closer to one another than float32 resolves there."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(24) % 3
     x = 1e-3 * torch.randn(24, 6, generator=generator) + 10 * torch.eye(3, 6)[y]

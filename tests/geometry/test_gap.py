@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.geometry import interpolation_gap
-from layermix.geometry.intrusion import derangement
+from layermix.mixing import Derangement
 
 
 def net() -> nn.Sequential:
@@ -34,7 +34,7 @@ def test_gap_and_cross_entropy_are_those_of_the_formula(
 ) -> None:
     model = net()
     h, g = before(model), after(model)
-    partner = torch.from_numpy(derangement(np.random.default_rng(5), 20))
+    partner = torch.from_numpy(Derangement()(np.random.default_rng(5), 20, None))
     found = interpolation_gap(model, X, Y, [point], ratios=(0.2, 0.5), seed=5)[point]
     with torch.no_grad():
         for ratio, (kl, cross_entropy) in found.by_ratio.items():
@@ -110,6 +110,8 @@ def test_named_inputs_are_handed_over_by_name() -> None:
     x = {"a": torch.randn(8, 6), "b": torch.randn(8, 4)}
     found = interpolation_gap(Pair(), x, torch.arange(8) % 3, "final")
     assert found["final"].kl == pytest.approx(0, abs=1e-6)
-    with pytest.raises(lm.InputError, match=r"'left' is no cut of the network: .* goes round it"):
+    with pytest.raises(
+        lm.InputError, match=r"'left' is not a cut of the network: .* goes round it"
+    ):
         interpolation_gap(Pair(), x, torch.arange(8) % 3, ["left", "final"])
     assert lm.points(Pair(), x).names[-2:] == ["final", "logits"]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import layermix as lm
-from layermix.geometry import MEASURES, Layer, interpolation_gap, intruders
-from layermix.geometry.profiles.examples import collect
+from layermix.geometry import MEASURES, LayerFeatures, interpolation_gap, intruders
+from layermix.geometry.profile_data import choose_examples
 
 N = 120
 
@@ -70,7 +70,7 @@ def test_a_batch_of_ignored_examples_has_loss_0() -> None:
 @pytest.mark.parametrize("name", MEASURES)
 def test_every_measure_of_a_layer_leaves_them_out(name: str) -> None:
     x, y, known = examples()
-    found, expected = Layer(x, y), Layer(x[known], y[known])
+    found, expected = LayerFeatures(x, y), LayerFeatures(x[known], y[known])
     assert MEASURES[name].compute(found) == MEASURES[name].compute(expected)
 
 
@@ -121,7 +121,7 @@ FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
 @pytest.mark.parametrize("most", [40, 500])
 def test_known_examples_take_their_place_in_a_profile(form: str, most: int) -> None:
     x, y, _ = examples()
-    found = collect(FORMS[form](x, y), most, seed=0)
+    found = choose_examples(FORMS[form](x, y), most, seed=0)
     assert len(found.labels) == min(most, N // 2)
     assert found.labels.unique().tolist() == [0, 1, 2]
 
@@ -138,16 +138,16 @@ def test_a_profile_is_that_of_the_data_without_them(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_profile_tells_how_many_were_left_out(form: str) -> None:
+def test_a_profile_reports_how_many_were_left_out(form: str) -> None:
     x, y, _ = examples()
     found = lm.profile(model(), FORMS[form](x, y), "final", quantities="snnl", progress=False)
     assert (found.n, found.classes) == (N // 2, 3)
-    assert "60 examples whose labels are ignored were left out." in found.notices
+    assert "Left out because their label is ignored: 60 examples." in found.notices
 
 
 def test_a_profile_ignores_the_label_that_it_is_given() -> None:
     x, y, _ = examples(7)
-    found = lm.profile(model(), (x, y), "final", mixed=0, progress=False, ignore_index=7)
+    found = lm.profile(model(), (x, y), "final", gap_examples=0, progress=False, ignore_index=7)
     assert (found.n, found.classes) == (N // 2, 3)
 
 

@@ -1,4 +1,4 @@
-"""A mixed point intrudes where its nearest real neighbour is of a class of neither parent."""
+"""A mixed point intrudes where its nearest real neighbor is of a class of neither parent."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,8 @@ from torch import Tensor
 
 import layermix as lm
 from known import CLASSES, EACH, gaussians, rings
-from layermix.geometry import intruders
-from layermix.geometry.intrusion import RATIOS, derangement, intrusion
-from layermix.geometry.layer import Layer
+from layermix.geometry import LayerFeatures, intruders, intrusion
+from layermix.mixing import Derangement
 
 
 def by_definition(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[bool]:
@@ -56,10 +55,10 @@ def brute_force(x: Tensor, y: Tensor, partner: Tensor, ratio: float) -> list[boo
 @pytest.mark.parametrize("data", [rings(), gaussians(1.0), gaussians(4.0)])
 def test_shares_by_ratio_agree_with_brute_force(data: tuple[Tensor, Tensor]) -> None:
     x, y = data
-    found = intrusion(Layer(x, y), seed=3)
+    found = intrusion(LayerFeatures(x, y), seed=3)
     rng = np.random.default_rng(3)
-    hits: dict[float, list[tuple[bool, bool]]] = {ratio: [] for ratio in RATIOS}
-    for partner in [torch.from_numpy(derangement(rng, len(x))) for _ in range(4)]:
+    hits: dict[float, list[tuple[bool, bool]]] = {ratio: [] for ratio in (0.1, 0.2, 0.3, 0.4, 0.5)}
+    for partner in [torch.from_numpy(Derangement()(rng, len(x), None)) for _ in range(4)]:
         assert sorted(partner.tolist()) == list(range(len(x)))
         assert not partner.eq(torch.arange(len(x))).any()
         same = (y == y[partner]).tolist()
@@ -72,16 +71,16 @@ def test_shares_by_ratio_agree_with_brute_force(data: tuple[Tensor, Tensor]) -> 
 
 
 def test_chance_is_the_share_of_other_classes_among_the_others() -> None:
-    found = intrusion(Layer(*gaussians(0.0)))
+    found = intrusion(LayerFeatures(*gaussians(0.0)))
     n = CLASSES * EACH
     assert found.chance_different == pytest.approx((n - 2 * EACH) / (n - 2))
     assert found.chance_same == pytest.approx((n - EACH) / (n - 2))
 
 
-def test_pairs_of_classes_are_told_apart() -> None:
+def test_pairs_of_classes_are_counted_separately() -> None:
     x = torch.tensor([[-1.0], [1.0], [0.0]]).repeat(20, 1) + 0.01 * torch.randn(60, 1)
     y = torch.arange(3).repeat(20)  # the third class lies between the others
-    table = intrusion(Layer(x, y)).by_pair
+    table = intrusion(LayerFeatures(x, y)).by_pair
     assert table[0, 1] > 0.1
     assert table[0, 2] == table[1, 2] == 0
     assert table.equal(table.T)

@@ -1,4 +1,4 @@
-"""Products keep their digits whatever precision torch was told to take, by either of its ways."""
+"""Products keep their digits at any setting of torch's precision, in both of its interfaces."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ _SETTINGS = [
 # A setting cannot be undone wholly: each is made in a copy of a process that has none.
 _MEASURE = """
 import json, os, sys, torch
-from layermix.geometry.precision import full_precision
+from layermix.geometry.distances import exact_products
 
 def state():
     kinds = (torch.backends, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
@@ -33,7 +33,7 @@ def measure(setting):
     exact = x.double() @ x.double()
     exec(setting)
     before = state()
-    with full_precision(x.device):
+    with exact_products(x.device):
         assert (x @ x - exact).abs().max() < 1e-4
         assert torch.get_float32_matmul_precision() == "highest"
     assert state() == before, (before, state())

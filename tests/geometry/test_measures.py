@@ -1,4 +1,4 @@
-"""Every measure goes where theory says on data whose geometry is known."""
+"""Measures on data with known geometry: trends, ends of the scales, independent references."""
 
 import math
 from collections.abc import Callable
@@ -11,8 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid, NearestNeighbors
 
 from known import CLASSES, EACH, D, collapsed, gaussians, rings, shuffled, value
-from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES
+from layermix.geometry import MEASURES, LayerFeatures
 
 N = CLASSES * EACH
 
@@ -20,16 +19,16 @@ N = CLASSES * EACH
 @pytest.mark.parametrize("name", MEASURES)
 def test_classes_that_move_apart_move_every_measure_its_way(name: str) -> None:
     values = [value(name, gaussians(apart)) for apart in (0.0, 2.0, 4.0, 20.0)]
-    if name == "spectrum":  # knows no distance between classes
+    if name == "spectrum":  # does not depend on distances between classes
         assert values == pytest.approx([values[0]] * 4, rel=1e-6)
         return
-    signs = 1 if MEASURES[name].apart == "high" else -1
+    signs = 1 if MEASURES[name].higher_is_better else -1
     steps = [signs * (b - a) for a, b in pairwise(values)]
     assert all(step >= 0 for step in steps)
     assert steps[0] + steps[1] > 0
 
 
-COLLAPSED = {name: 0.0 if m.apart == "low" else 1.0 for name, m in MEASURES.items()}
+COLLAPSED = {name: 1.0 if m.higher_is_better else 0.0 for name, m in MEASURES.items()}
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -42,7 +41,7 @@ CHANCE = {
     "intrusion": (1.0, 0.1),
     "intrusion_same": (1.0, 0.1),
     "knn": (1 / CLASSES, 0.09),
-    "centres": (1 / CLASSES, 0.09),
+    "nearest_centroid": (1 / CLASSES, 0.09),
     "probe": (1 / CLASSES, 0.09),
     "separation": (0.0, 0.03),
     "cka": (0.0, 0.05),
@@ -79,16 +78,16 @@ def test_a_shift_of_all_features_changes_no_measure_of_distances(name: str) -> N
     assert value(name, (x + 100, y)) == pytest.approx(value(name, (x, y)), rel=1e-6)
 
 
-def test_rings_are_apart_for_neighbours_but_not_for_lines_and_centres() -> None:
+def test_rings_are_apart_for_neighbors_but_not_for_lines_and_centroids() -> None:
     assert value("knn", rings()) > 0.85
     assert value("snnl", rings()) < 0.3
-    for name in ("centres", "probe"):
+    for name in ("nearest_centroid", "probe"):
         assert value(name, rings()) < 0.5
     assert value("separation", rings()) < 0.1
     assert value("intrusion", rings()) > 0.5  # chords cross the rings between
 
 
-def by_sklearn_neighbours(x: np.ndarray, y: np.ndarray) -> float:
+def by_sklearn_neighbors(x: np.ndarray, y: np.ndarray) -> float:
     hits = 0
     for i in range(len(y)):
         rest = np.arange(len(y)) != i
@@ -99,7 +98,7 @@ def by_sklearn_neighbours(x: np.ndarray, y: np.ndarray) -> float:
     return hits / len(y)
 
 
-def by_sklearn_centres(x: np.ndarray, y: np.ndarray) -> float:
+def by_sklearn_centroids(x: np.ndarray, y: np.ndarray) -> float:
     rest = [np.arange(len(y)) != i for i in range(len(y))]
     hits = [NearestCentroid().fit(x[r], y[r]).predict(x[~r])[0] == y[~r][0] for r in rest]
     return float(np.mean(hits))
@@ -110,8 +109,8 @@ def by_sklearn_ridge(x: np.ndarray, y: np.ndarray) -> float:
     half[np.argsort(y, kind="stable")] = np.arange(len(y)) % 2
     for k in (0, 1):
         train, test = half == k, half != k
-        centred = x[train] - x[train].mean(0)
-        ridges = 10.0 ** np.arange(-5, 3) * (centred**2).sum(1).mean()
+        centered = x[train] - x[train].mean(0)
+        ridges = 10.0 ** np.arange(-5, 3) * (centered**2).sum(1).mean()
         one_hot = np.eye(CLASSES)[y[train]]
         errors = [leave_one_out(x[train], one_hot, ridge) for ridge in ridges]
         found = Ridge(ridges[np.argmin(errors)]).fit(x[train], one_hot)
@@ -120,7 +119,7 @@ def by_sklearn_ridge(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def leave_one_out(x: np.ndarray, targets: np.ndarray, ridge: float) -> float:
-    """Return the squared errors of as many regressions as there are rows, centred once."""
+    """Return the squared errors of as many regressions as there are rows, centered once."""
     x, targets = x - x.mean(0), targets - targets.mean(0)
     inverse = np.linalg.inv(x.T @ x + ridge * np.eye(x.shape[1]))
     hat = x @ inverse @ x.T
@@ -140,11 +139,11 @@ def by_pairs(x: np.ndarray, y: np.ndarray) -> float:
 
 def by_pseudo_inverse(weighted: bool) -> Callable[[np.ndarray, np.ndarray], float]:
     def measure(x: np.ndarray, y: np.ndarray) -> float:
-        counts, centre = np.bincount(y), x.mean(0)
+        counts, center = np.bincount(y), x.mean(0)
         means = np.stack([x[y == k].mean(0) for k in range(CLASSES)])
         within = (x - means[y]).T @ (x - means[y]) / len(y)
         shares = counts / len(y) if weighted else np.full(CLASSES, 1 / CLASSES)
-        between = (means - centre).T @ (shares[:, None] * (means - centre))
+        between = (means - center).T @ (shares[:, None] * (means - center))
         trace = float(np.trace(within @ np.linalg.pinv(between, rcond=1e-9, hermitian=True)))
         return trace if weighted else trace / CLASSES
 
@@ -166,8 +165,8 @@ def by_singular_values(x: np.ndarray, y: np.ndarray) -> float:
 
 
 REFERENCES = {
-    "knn": by_sklearn_neighbours,
-    "centres": by_sklearn_centres,
+    "knn": by_sklearn_neighbors,
+    "nearest_centroid": by_sklearn_centroids,
     "probe": by_sklearn_ridge,
     "separation": by_pairs,
     "nc1": by_pseudo_inverse(weighted=False),
@@ -210,7 +209,7 @@ def test_a_probe_does_not_fail_where_a_layer_is_as_wide_as_its_training_rows() -
 def test_distances_are_squared_and_infinite_to_oneself() -> None:
     x, y = gaussians(1.0)
     expected = torch.cdist(x, x).square().fill_diagonal_(math.inf)
-    layer = Layer(x, y)
+    layer = LayerFeatures(x, y)
     torch.testing.assert_close(layer.distances * layer.scale**2, expected)
 
 
@@ -219,4 +218,4 @@ def test_too_few_of_a_class_are_refused(labels: list[int]) -> None:
     from layermix import InputError
 
     with pytest.raises(InputError, match="geometry needs two classes or more, and two examples"):
-        Layer(torch.randn(4, 2), torch.tensor(labels))
+        LayerFeatures(torch.randn(4, 2), torch.tensor(labels))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from known import CLASSES, D, gaussians, value
-from layermix.geometry.measures import MEASURES
+from layermix.geometry import MEASURES
 
 
 def rectified(offset: float) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,10 @@
-"""Which positions count: tokens are told from maps, and masks are heeded."""
+"""Pooling: tokens are distinguished from maps, and masks are used."""
 
 import pytest
 import torch
 
 import layermix as lm
-from layermix.geometry.profiles.pooling import pooling
+from layermix.geometry.features import pooling_of
 from subjects import bert, sentences
 
 POSITIONS = {
@@ -17,7 +17,7 @@ POSITIONS = {
 @pytest.mark.parametrize("pool", ["auto", *POSITIONS])
 def test_tokens_are_pooled_over_the_positions_that_the_mask_keeps(pool: str) -> None:
     model, data = bert(), sentences()
-    found = lm.profile(model, data, pool=pool, mixed=0)  # pyright: ignore[reportArgumentType]
+    found = lm.profile(model, data, pool=pool, gap_examples=0)  # pyright: ignore[reportArgumentType]
     assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
     own = found["bert.encoder.layer.1"]
     assert own.pooled == f"{'mean' if pool == 'auto' else pool} of 10 positions"
@@ -42,10 +42,10 @@ def test_tokens_are_pooled_over_the_positions_that_the_mask_keeps(pool: str) -> 
         ((16, 16, 16), "first", {16}, "first of 256 positions", 16),
     ],
 )
-def test_positions_are_told_from_features(
+def test_positions_are_distinguished_from_features(
     shape: tuple[int, ...], pool: str, widths: set[int], shown: str, features: int
 ) -> None:
-    found = pooling(shape, pool, widths)  # pyright: ignore[reportArgumentType]
+    found = pooling_of(shape, pool, widths)  # pyright: ignore[reportArgumentType]
     assert str(found) == shown
     assert found(torch.randn(3, *shape)).shape == (3, features) == (3, found.features)
 
@@ -53,6 +53,6 @@ def test_positions_are_told_from_features(
 def test_means_run_over_positions_of_maps_in_either_order() -> None:
     x = torch.randn(3, 16, 4, 5)
     expected = x.mean((2, 3))
-    torch.testing.assert_close(pooling((16, 4, 5), "mean", set())(x), expected)
-    last = pooling((4, 5, 16), "mean", {16})(x.permute(0, 2, 3, 1))
+    torch.testing.assert_close(pooling_of((16, 4, 5), "mean", set())(x), expected)
+    last = pooling_of((4, 5, 16), "mean", {16})(x.permute(0, 2, 3, 1))
     torch.testing.assert_close(last, expected)

@@ -1,4 +1,4 @@
-"""A profile holds, for every layer, what the measures give on that layer's activations."""
+"""A profile has the values of all measures on the activations of every layer."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.geometry import MEASURES, QUANTITIES, Layer, auto_weights, interpolation_gap
+from layermix.geometry import MEASURES, QUANTITIES, LayerFeatures, auto_weights, interpolation_gap
 from subjects import bert, global_states, images, net, sentences
 
 
@@ -22,7 +22,7 @@ def test_every_layer_has_every_quantity_of_its_own_activations() -> None:
     x, y = x[order], y[order]
     gaps = interpolation_gap(model, x, y, found.points, seed=3)
     for point, features in lm.activations(model, x, found.points).items():
-        layer, own = Layer(features, y), found[point]
+        layer, own = LayerFeatures(features, y), found[point]
         wanted = {name: measure.compute(layer) for name, measure in MEASURES.items()}
         wanted |= {"gap": gaps[point].kl, "gap_loss": gaps[point].cross_entropy}
         assert own.values == pytest.approx(wanted, rel=1e-5, abs=1e-9)
@@ -50,21 +50,26 @@ def test_a_model_in_float64_is_measured_in_float64() -> None:
     x, y = images()
     x, model = x.double(), net().double()
     features = lm.activations(model, x, "1")["1"]
-    own = lm.profile(model, (x, y), "1", mixed=0)["1"]
-    assert own.values["nc1"] == pytest.approx(MEASURES["nc1"].compute(Layer(features, y)), rel=1e-9)
+    own = lm.profile(model, (x, y), "1", gap_examples=0)["1"]
+    assert own.values["nc1"] == pytest.approx(
+        MEASURES["nc1"].compute(LayerFeatures(features, y)), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"examples": 3}, "examples is 3, but must be a whole number, 4 or more"),
-        ({"examples": 10.5}, "examples is 10.5"),
-        ({"mixed": 1}, "mixed is 1, but must be a whole number, 2 or more"),
+        ({"max_examples": 3}, "max_examples is 3, but must be a whole number, 4 or more"),
+        ({"max_examples": 10.5}, "max_examples is 10.5"),
+        ({"gap_examples": 1}, "gap_examples is 1, but must be a whole number, 2 or more"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"ratios": ()}, "ratios are ()"),
-        ({"ratios": (2.0,)}, r"ratios are \(2.0,\), but must be one or more numbers in \[0, 1\]"),
-        ({"points": []}, "points is empty"),
+        ({"gap_ratios": ()}, "ratios are ()"),
+        (
+            {"gap_ratios": (2.0,)},
+            r"ratios are \(2.0,\), but must be one or more numbers in \[0, 1\]",
+        ),
+        ({"at": []}, "there is no mix point to measure"),
         ({"pool": "max"}, "unknown pool 'max'"),
         ({"quantities": "snll"}, "unknown quantity 'snll': did you mean 'snnl'"),
         ({"quantities": []}, "quantities is empty"),
@@ -86,12 +91,28 @@ class Twice(nn.Module):
 
 def test_points_can_be_chosen_and_wrong_ones_are_refused() -> None:
     model, data = net(), images()
-    assert lm.profile(model, data, ["3", "input"], mixed=0).points == ["3", "input"]
-    assert lm.profile(model, data, "0.0", mixed=0)["0.0"].module == "Conv2d"
+    assert lm.profile(model, data, ["3", "input"], gap_examples=0).points == ["3", "input"]
+    assert lm.profile(model, data, "0.0", gap_examples=0)["0.0"].module == "Conv2d"
     with pytest.raises(lm.InputError, match="'layer9'"):
         lm.profile(model, data, "layer9")
     with pytest.raises(lm.InputError, match="'layer' cannot be measured: it is called 2 times"):
         lm.profile(Twice(), (torch.randn(40, 4), torch.arange(40) % 2), "layer")
+
+
+def test_the_final_layer_is_found_by_the_flow_of_data_and_not_by_its_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(torch.relu(self.fc(x)))
+
+    model, x, y = Named(), torch.randn(40, 4), torch.arange(40) % 2
+    own = lm.profile(model, (x, y), "final", quantities="snnl")["final"]
+    features = lm.activations(model, x, "final")["final"]
+    assert (own.shape, own.features) == ((6,), 6)
+    assert own.snnl == pytest.approx(lm.snnl(features, y).value, rel=1e-5)
 
 
 def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
@@ -101,12 +122,12 @@ def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
 
     model = nn.Sequential(nn.Linear(5, 4), Broken(), nn.Linear(4, 2))
     x, y = torch.randn(40, 5), torch.arange(40) % 2
-    found = lm.profile(model, (x, y), ["0", "1"], mixed=0)
+    found = lm.profile(model, (x, y), ["0", "1"], gap_examples=0)
     assert math.isnan(found["1"].snnl)
     assert math.isfinite(found["0"].snnl)
-    (told,) = [notice for notice in found.notices if notice.startswith("1 is not measured: ")]
-    assert "of 40 examples" in told
-    assert "NaN or infinite, the first at row " in told
+    (notice,) = [each for each in found.notices if each.startswith("1 is not measured: ")]
+    assert "of 40 examples" in notice
+    assert "NaN or infinite, the first at row " in notice
     assert "–" in str(found)
 
 
@@ -135,7 +156,7 @@ def test_a_profile_prints_and_comes_back_from_json_csv_and_frame(tmp_path: Path)
 
 
 def test_numbers_that_json_lacks_are_null() -> None:
-    found = lm.profile(net(), images(), mixed=0)
+    found = lm.profile(net(), images(), gap_examples=0)
     layers = json.loads(found.to_json())["layers"]
     assert layers[0]["values"]["gap"] is None
     assert math.isnan(lm.Profile.from_json(found.to_json())["input"].values["gap"])
@@ -158,7 +179,7 @@ def test_the_picture_has_a_panel_for_each_quantity(tmp_path: Path) -> None:
     for quantity, title in zip(QUANTITIES.values(), titles, strict=True):
         assert title.startswith(quantity.heading)
     assert "<svg" in (tmp_path / "p.svg").read_text()
-    assert len(lm.profile(net(), images(), mixed=0).plot().axes) == len(MEASURES)
+    assert len(lm.profile(net(), images(), gap_examples=0).plot().axes) == len(MEASURES)
 
 
 def test_a_few_quantities_alone_are_measured_as_among_all() -> None:
@@ -185,22 +206,22 @@ def test_nothing_is_mixed_where_no_quantity_needs_it() -> None:
     model.register_forward_hook(lambda *_: called.append(1))
     lm.profile(model, images(), quantities="snnl")
     alone, called[:] = len(called), []
-    found = lm.profile(model, images(), mixed=0)
+    found = lm.profile(model, images(), gap_examples=0)
     assert len(called) == alone
     assert (found.mixed, found.ratios) == (0, ())
 
 
-def test_a_profile_says_what_it_leaves_out_and_where_auto_would_mix() -> None:
+def test_a_profile_reports_points_without_values_and_where_auto_would_mix() -> None:
     tokens = lm.profile(bert(), sentences())
     assert "input is left out: its values are integers" in str(tokens)
     assert "intr≠ is not measured: of two classes there is no third" in str(tokens)
-    text = str(lm.profile(net(), images(), ratios=(0.25, 0.5)))
+    text = str(lm.profile(net(), images(), gap_ratios=(0.25, 0.5)))
     assert "60 of them mixed at ratios 0.25, 0.5" in text
     weights = auto_weights(lm.profile(net(), images()))
     best = max(weights, key=lambda name: weights[name])
-    reads = 'at="auto", which reads SNNL alone, would mix most often at'
-    assert f"{reads} {best} ({weights[best]:.0%})" in text
-    assert "its standard error over examples 0.0" in text
+    advice = 'By SNNL alone, at="auto" would mix most often at'
+    assert f"{advice} {best} ({weights[best]:.0%})" in text
+    assert "the standard error of SNNL / chance is at most 0.0" in text
     assert "at=" not in str(lm.profile(net(), images(), "final"))
 
 
@@ -208,6 +229,6 @@ def test_a_class_token_is_pointed_at_where_positions_are_averaged() -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("test_vit", num_classes=4, img_size=160)
     x, y = torch.randn(16, 3, 160, 160), torch.arange(16) % 4
-    said = "The model has a cls_token: pool='first' takes that position alone."
-    assert said in lm.profile(model, (x, y), mixed=0).notices
-    assert said not in lm.profile(model, (x, y), mixed=0, pool="first").notices
+    expected = "The model has a cls_token: pool='first' takes that position alone."
+    assert expected in lm.profile(model, (x, y), gap_examples=0).notices
+    assert expected not in lm.profile(model, (x, y), gap_examples=0, pool="first").notices

@@ -1,4 +1,4 @@
-"""A profile takes data in any usual form, by its seed, and refuses the rest in words."""
+"""Profiles accept data in any usual form, are reproducible, and refuse other data."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import layermix as lm
-from layermix.geometry.profiles.examples import collect
+from layermix.geometry.profile_data import choose_examples
 from subjects import bert, global_states, images, net, sentences
 
 
@@ -29,8 +29,8 @@ def test_any_form_of_the_data_gives_the_same_profile_of_all_examples(form: str) 
         "mapping": {"input": x, "labels": y},
         "list of batches": list(zip(x.split(30), y.split(30), strict=True)),
     }[form]
-    found = lm.profile(net(), data, mixed=0)  # pyright: ignore[reportArgumentType]
-    expected = lm.profile(net(), (x, y), mixed=0)
+    found = lm.profile(net(), data, gap_examples=0)  # pyright: ignore[reportArgumentType]
+    expected = lm.profile(net(), (x, y), gap_examples=0)
     for name in ("snnl", "nc1", "cka", "knn"):
         assert found.quantity(name) == pytest.approx(expected.quantity(name), rel=1e-4)
 
@@ -39,14 +39,14 @@ def test_a_loader_that_holds_more_is_sampled_evenly() -> None:
     x = torch.arange(4000.0)[:, None]
     loader = DataLoader(TensorDataset(x, torch.arange(4000) % 2), batch_size=64)
     model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))
-    chosen = collect(loader, 500, seed=0)
+    chosen = choose_examples(loader, 500, seed=0)
     values = chosen.x.flatten() if isinstance(chosen.x, Tensor) else torch.empty(0)
     assert len(values.unique()) == 500
     assert abs(float(values.mean()) - 2000) < 4 * 4000 / math.sqrt(12 * 500)
     assert not values.equal(values.sort().values)
-    found = lm.profile(model, loader, examples=500, mixed=0)
+    found = lm.profile(model, loader, max_examples=500, gap_examples=0)
     assert found.n == 500
-    assert "500 of 4,000 examples were chosen at random." in found.notices
+    assert "Chosen at random: 500 of 4,000 examples." in found.notices
 
 
 class Lazy(Dataset):
@@ -75,7 +75,7 @@ def test_what_data_draw_follows_the_seed_and_leaves_no_trace(form: str, loaded: 
         np.random.seed(seed)
         random.seed(seed)
         before = global_states()
-        values.append(lm.profile(model, data, examples=40, mixed=0).quantity("snnl"))
+        values.append(lm.profile(model, data, max_examples=40, gap_examples=0).quantity("snnl"))
         assert global_states() == before
     assert values[0] == values[1]
 
@@ -97,11 +97,11 @@ def test_labels_of_any_usual_form_are_classes(labels: str) -> None:
 def test_hugging_face_data_sets_are_data_sets() -> None:
     x, y = images()
     table = datasets.Dataset.from_dict({"image": x.tolist(), "label": y.tolist()})
-    found = lm.profile(net(), table.with_format("torch"), mixed=0)
+    found = lm.profile(net(), table.with_format("torch"), gap_examples=0)
     assert found.quantity("cka") == pytest.approx(
-        lm.profile(net(), (x, y), mixed=0).quantity("cka"), rel=1e-4
+        lm.profile(net(), (x, y), gap_examples=0).quantity("cka"), rel=1e-4
     )
-    assert lm.profile(net(), list(zip(x, y, strict=True)), mixed=0).n == 60
+    assert lm.profile(net(), list(zip(x, y, strict=True)), gap_examples=0).n == 60
 
 
 def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
@@ -111,10 +111,10 @@ def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
     assert math.isfinite(found["input"].values["gap"])
 
 
-def test_labels_beyond_the_logits_and_logits_that_are_nan_are_told_of() -> None:
+def test_labels_beyond_the_logits_and_logits_that_are_nan_are_reported() -> None:
     x, y = images()
-    told = lm.profile(net(), (x, y + 50)).notices
-    assert "loss is not measured: some labels are no classes of the logits." in told
+    notices = lm.profile(net(), (x, y + 50)).notices
+    assert "loss is not measured: some labels are no classes of the logits." in notices
     model = net()
     final = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     with torch.no_grad():
@@ -125,11 +125,11 @@ def test_labels_beyond_the_logits_and_logits_that_are_nan_are_told_of() -> None:
     assert f"gap is not measured at input, final: {reason}" in found.notices
 
 
-def test_examples_that_repeat_and_classes_of_a_few_are_told_of() -> None:
+def test_examples_that_repeat_and_small_classes_are_reported() -> None:
     x, y = images()
-    found = lm.profile(net(), (torch.cat([x, x[:5]]), torch.cat([y, y[:5]])), mixed=0)
+    found = lm.profile(net(), (torch.cat([x, x[:5]]), torch.cat([y, y[:5]])), gap_examples=0)
     assert any(n.startswith("5 of 65 examples repeat an earlier one") for n in found.notices)
-    few = lm.profile(net(), (x[:24], y[:24]), mixed=0)
+    few = lm.profile(net(), (x[:24], y[:24]), gap_examples=0)
     assert "The smallest class has 6 examples: all values are rough." in few.notices
     assert not any("repeat" in notice for notice in few.notices)
 
@@ -139,21 +139,23 @@ def test_noise_is_not_taken_for_advice() -> None:
     x, y = torch.randn(200, 20), torch.randint(3, (200,))
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3))
     text = str(lm.profile(model, (x, y), ["input", "0", "final"], quantities="snnl"))
-    assert "Classes are shown to be apart at no layer: all are within two standard errors." in text
+    assert "No layer separates the classes: SNNL is within two standard errors of chance." in text
     assert "auto" not in text
 
 
 def test_the_same_seed_gives_the_same_profile() -> None:
-    values = [lm.profile(net(), images(), examples=40, seed=s).quantity("snnl") for s in (1, 1, 2)]
+    values = [
+        lm.profile(net(), images(), max_examples=40, seed=s).quantity("snnl") for s in (1, 1, 2)
+    ]
     assert values[0] == values[1] != values[2]
 
 
 def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
     x, y = images(61)
     y[60] = 99
-    found = lm.profile(net(), (x, y), mixed=0)
+    found = lm.profile(net(), (x, y), gap_examples=0)
     assert (found.n, found.classes) == (60, 4)
-    assert found.notices == ("1 example that is alone in its class was left out.",)
+    assert found.notices == ("Left out because they are alone in their class: 1 examples.",)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +190,13 @@ def test_sequences_of_different_length_are_padded_as_the_model_has_it(padding: i
     ]
     model = bert()
     model.config.pad_token_id = padding  # pyright: ignore
-    found = collect(batches, 40, seed=0, padding=padding)
+    found = choose_examples(batches, 40, seed=0, padding=padding)
     assert isinstance(found.x, dict)
     longest = found.x["input_ids"].shape[1]
     rows = {tuple(row[:longest]) for row in data["input_ids"].tolist()}
     assert {tuple(row) for row in found.x["input_ids"].tolist()} == rows
-    expected = lm.profile(model, data, mixed=0)
-    assert lm.profile(model, batches, mixed=0).quantity("cka") == pytest.approx(
+    expected = lm.profile(model, data, gap_examples=0)
+    assert lm.profile(model, batches, gap_examples=0).quantity("cka") == pytest.approx(
         expected.quantity("cka"), rel=1e-4
     )
 

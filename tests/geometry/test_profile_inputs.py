@@ -1,4 +1,4 @@
-"""A profile of a model with several inputs: in which forms data hand them out, what is refused."""
+"""Profiles of models with several inputs: accepted forms of data, and errors."""
 
 import math
 from collections.abc import Iterator
@@ -74,9 +74,7 @@ def measured(data: Any) -> dict[str, float]:
     torch.manual_seed(0)
     found = lm.profile(Pairs(), data, ["first", "final"], quantities=["snnl", "cka", "gap"])
     assert found.n == 60
-    assert found.notices == (
-        "gap is not measured at first: something of an example goes round it.",
-    )
+    assert found.notices == ("gap is not measured at first: part of each example bypasses it.",)
     assert math.isnan(found["first"].values["gap"])
     assert found["final"].values["gap"] < 1e-6
     return {q: found["final"].values[q] for q in ("snnl", "cka")}
@@ -133,11 +131,11 @@ def test_inputs_side_by_side_with_their_labels_are_refused_with_the_way_out(
         lm.profile(Pairs(), data)
 
 
-def test_a_name_that_the_model_does_not_take_is_told() -> None:
+def test_a_name_that_the_model_does_not_take_is_refused() -> None:
     with pytest.raises(lm.InputError, match=r"failed on a batch of a \(2, 4\), c \(2, 3\): .*'c'"):
         lm.profile(Pairs(), {"a": a, "c": b, "labels": y})
 
 
-def test_inputs_that_are_no_tensors_are_told_of() -> None:
+def test_inputs_that_are_no_tensors_are_refused() -> None:
     with pytest.raises(lm.InputError, match="the inputs are a list of 2, but must be a tensor"):
         lm.profile(Pairs(), [(["one", "two"], y[:2])])

@@ -1,4 +1,4 @@
-"""What a profile holds is bounded: by its batch size, and by the memory it was given."""
+"""The memory of a profile is bounded by its batch size and by its argument."""
 
 import math
 from collections.abc import Iterator
@@ -13,8 +13,7 @@ from torch import nn
 
 import layermix as lm
 from benchmarks.memory import peak_memory
-from layermix.geometry.profiles.features import examples_that_fit
-from layermix.geometry.profiles.pooling import pooling
+from layermix.geometry.features import examples_that_fit, pooling_of
 from subjects import images, net, wide
 
 
@@ -27,10 +26,10 @@ def test_no_forward_pass_is_larger_than_the_batch_size() -> None:
 
 
 def test_features_too_large_for_memory_go_to_disk_with_the_same_result() -> None:
-    inside = lm.profile(*wide(), mixed=0)
+    inside = lm.profile(*wide(), gap_examples=0)
     with watched_files() as files:
         torch.manual_seed(0)
-        outside = lm.profile(*wide(), mixed=0, memory=4 * 60 * 4096)
+        outside = lm.profile(*wide(), gap_examples=0, memory=4 * 60 * 4096)
     assert len(files) == 5
     assert not any(path.exists() for path in files)
     assert outside.quantity("nc1").keys() == inside.quantity("nc1").keys()
@@ -55,7 +54,7 @@ def watched_files() -> Iterator[list[Path]]:
 def test_spilled_features_give_equal_profiles() -> None:
     data = wide()[1]
     values = [
-        lm.profile(net(16), data, mixed=0, memory=memory).to_json()
+        lm.profile(net(16), data, gap_examples=0, memory=memory).to_json()
         for memory in (2**30, 4 * 60 * 4096)
     ]
     assert values[0] == values[1]
@@ -63,10 +62,10 @@ def test_spilled_features_give_equal_profiles() -> None:
 
 def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> None:
     model, data = wide()
-    found = lm.profile(model, data, mixed=0, memory=4 * 40 * 4096)
+    found = lm.profile(model, data, gap_examples=0, memory=4 * 40 * 4096)
     assert found.n == 40
-    assert "No more than 40 of them fit into memory" in found.notices[0]
-    layers = {"wide": pooling((1000,), "auto", set())}
+    assert "Only 40 examples fit into memory" in found.notices[0]
+    layers = {"wide": pooling_of((1000,), "auto", set())}
     assert examples_that_fit(model, layers, 500, 800_000) == math.isqrt(800_000 // 128)
     assert examples_that_fit(model, layers, 50, 4 * 1000 * 100) == 50
     assert examples_that_fit(model.double(), layers, 500, 8 * 1000 * 60) == 60
@@ -77,6 +76,8 @@ def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> No
 def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     data = torch.randn(4000, 8), torch.arange(4000) % 2
-    lm.profile(model, data, examples=100, mixed=0)  # what torch takes once, for good
-    grown = peak_memory(lambda: lm.profile(model, data, examples=4000, mixed=0, memory=30_000_000))
+    lm.profile(model, data, max_examples=100, gap_examples=0)  # what torch takes once, for good
+    grown = peak_memory(
+        lambda: lm.profile(model, data, max_examples=4000, gap_examples=0, memory=30_000_000)
+    )
     assert math.isnan(grown) or grown < 45  # all 4,000 examples would take 800 MB

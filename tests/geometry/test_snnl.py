@@ -11,7 +11,7 @@ import layermix as lm
 
 
 def clusters(n: int, d: int, classes: int, apart: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return features around one centre for each class, float64 (n, d), and labels."""
+    """Return features around one center for each class, float64 (n, d), and labels."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(n) % classes)
     x = rng.normal(size=(n, d)) + apart * rng.normal(size=(classes, d))[y]
@@ -188,17 +188,17 @@ def test_the_standard_error_is_that_of_the_mean_over_examples() -> None:
     assert lm.snnl(x, y, 20.0).standard_error == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_normalised_value_is_one_at_chance_and_zero_apart() -> None:
+def test_the_normalized_value_is_one_at_chance_and_zero_apart() -> None:
     x, y = clusters(60, 8, 4, 0.0)
-    assert lm.snnl(x, y, 1e9).normalised == pytest.approx(1.0)
-    assert lm.snnl(x + 100 * torch.eye(8, dtype=torch.float64)[y], y).normalised < 1e-6
+    assert lm.snnl(x, y, 1e9).normalized == pytest.approx(1.0)
+    assert lm.snnl(x + 100 * torch.eye(8, dtype=torch.float64)[y], y).normalized < 1e-6
 
 
 def test_a_sampled_estimate_lies_near_the_exact_value_at_its_n() -> None:
     x, y = clusters(4000, 8, 4, 1.0)
-    sampled = lm.snnl(x, y, sample=500, samples=10, seed=1)
+    sampled = lm.snnl(x, y, sample_size=500, num_samples=10, seed=1)
     others = [lm.snnl(x[k::8], y[k::8]).value for k in range(8)]  # 500 examples each
     assert sampled.n == 500
     assert sampled.value == pytest.approx(np.mean(others), abs=5 * sampled.standard_error)
     assert 0 < sampled.standard_error < 0.05 * sampled.value
-    assert lm.snnl(x, y, sample=500, samples=10, seed=1) == sampled
+    assert lm.snnl(x, y, sample_size=500, num_samples=10, seed=1) == sampled

@@ -1,4 +1,4 @@
-"""The minimum over the temperature, and what is refused."""
+"""The minimum over the temperature, and errors."""
 
 import math
 from typing import Any
@@ -76,7 +76,7 @@ def test_the_lower_of_two_valleys_is_found() -> None:
 
 
 def with_a_wide_column() -> Data:
-    """Return classes that are apart, and a column of another unit that says nothing of them."""
+    """Return classes that are apart, and a column of another unit that does not depend on them."""
     y = torch.arange(90) % 3
     x = torch.randn(90, 6, dtype=torch.float64) + 30 * torch.eye(3, 6, dtype=torch.float64)[y]
     return torch.cat([x, 10_000.0 * torch.randint(4, (90, 1))], 1), y
@@ -90,7 +90,7 @@ def of_clusters_of_clusters() -> Data:
 
 @pytest.mark.parametrize("make", [with_a_wide_column, of_clusters_of_clusters])
 @pytest.mark.parametrize("of", [float, torch.Tensor.item])
-def test_the_search_reaches_below_the_nearest_neighbours(make: Any, of: Any) -> None:
+def test_the_search_reaches_below_the_nearest_neighbors(make: Any, of: Any) -> None:
     torch.manual_seed(0)
     x, y = make()
     found = lm.snnl(x, y)
@@ -152,10 +152,16 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     ((X, Y[:5]), "features must have shape (N, ...) with N = 5 as the labels, but have (6, 2)"),
     ((X[:, 0], Y), "features must have shape (N, ...) with N = 6 as the labels, but have (6,)"),
     ((X, Y, None, "manhattan"), "unknown distance 'manhattan': known are 'euclidean', 'cosine'"),
-    ((X, Y, None, "cosine", 7), "8 samples of 7 examples cannot be drawn from 6: give a sample "),
+    (
+        (X, Y, None, "cosine", 7),
+        "8 samples of 7 examples cannot be drawn from 6: give a ",
+    ),
     ((X, Y, None, "cosine", 6, 1), "1 samples of 6 examples cannot be drawn from 6: give a "),
-    ((X, torch.arange(6)), "none of the 6 classes has two members among 6 examples, so no "),
-    ((X, torch.arange(6), None, "cosine", 3), "in a sample of 3: none of the 3 classes has two "),
+    ((X, torch.arange(6)), "none of the 6 classes has two members among 6 examples: measure more"),
+    (
+        (X, torch.arange(6), None, "cosine", 3),
+        "a sample of 3 is too small: none of the 3 classes ",
+    ),
     *(
         ((X, Y, t), f"the temperature is {t!r}, but must be finite and > 0")
         for t in (0.0, -1.0, math.nan, math.inf)
@@ -166,7 +172,7 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
 @pytest.mark.parametrize(("arguments", "text"), REFUSED)
 def test_what_cannot_be_measured_is_refused(arguments: tuple[Any, ...], text: str) -> None:
     features, labels, *rest = arguments
-    names = ("temperature", "distance", "sample", "samples")
+    names = ("temperature", "distance", "sample_size", "num_samples")
     with pytest.raises(lm.InputError) as error:
         lm.snnl(features, labels, **dict(zip(names, rest, strict=False)))
     assert str(error.value).startswith(text)

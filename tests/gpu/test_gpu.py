@@ -16,7 +16,7 @@ from layermix.experiments.data import load
 from layermix.experiments.models import build
 from layermix.experiments.run import fresh_net
 from layermix.experiments.training.train import Trainer
-from layermix.mixing import BLENDS, Many, Planner
+from layermix.mixing import BLENDS, MultiMix, PlanSampler
 
 pytestmark = [
     pytest.mark.gpu,
@@ -50,7 +50,7 @@ def formula(x: Tensor, plan: lm.Plan) -> Tensor:
 def test_mixes_and_gradients_are_those_of_the_formula(
     dtype: torch.dtype, per: Any, shape: tuple[int, ...]
 ) -> None:
-    plan = Planner(["final"], per=per, seed=0).draw(shape[0], CUDA)
+    plan = PlanSampler(["final"], per=per, seed=0).draw(shape[0], CUDA)
     formats = [torch.contiguous_format, *([torch.channels_last] if len(shape) == 4 else [])]
     for memory_format in formats:
         x = torch.randn(shape, device=CUDA).to(dtype, memory_format=memory_format).requires_grad_()
@@ -78,7 +78,7 @@ def test_a_value_with_weight_0_does_not_count(ratio: Any, dtype: torch.dtype) ->
 
 def test_a_mix_is_one_kernel_of_our_own() -> None:
     x = torch.randn(32, 64, 8, 8, device=CUDA)
-    plan = Planner(["final"], seed=0).draw(32, CUDA)
+    plan = PlanSampler(["final"], seed=0).draw(32, CUDA)
     lm.mix(x, plan)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         lm.mix(x, plan)
@@ -125,10 +125,10 @@ def test_an_epoch_of_the_loop_waits_only_for_its_order_and_its_losses() -> None:
 
 @pytest.mark.parametrize("name", BLENDS)
 def test_every_blend_mixes_there_as_on_the_cpu(name: str) -> None:
-    plan = Planner(["layer1"], blend=name, seed=0).draw(6)
+    plan = PlanSampler(["layer1"], blend=name, seed=0).draw(6)
     x = torch.randn(6, 8, 12, 12)
     found, expected = lm.mix(x.to(CUDA), plan.to(CUDA)), lm.mix(x, plan)
-    tolerance = 1e-3 if isinstance(BLENDS[name](), Many) else 1e-4
+    tolerance = 1e-3 if isinstance(BLENDS[name](), MultiMix) else 1e-4
     torch.testing.assert_close(found.cpu(), expected, rtol=tolerance, atol=tolerance)
 
 

@@ -44,9 +44,9 @@ def data() -> tuple[dict[str, Tensor], Tensor]:
 
 def step(net: nn.Module, plan: lm.Plan, x: dict[str, Tensor], y: Tensor) -> dict[str, Any]:
     """Return output, loss and gradients of one mixed step, with the partners of its plan."""
-    with lm.Mixer(net, at=POINT).apply(plan):
+    with lm.Mixer(net, at=POINT).apply(plan) as applied:
         output = net(**x)
-    loss = plan.target(y).loss(output)
+    loss = applied.target(y).loss(output)
     loss.backward()
     gradients = [p.grad.clone() for p in net.parameters() if p.grad is not None]
     return {"partner": plan.partner, "output": output.detach(), "gradients": gradients}
@@ -58,7 +58,7 @@ def train(rank: int, folder: str) -> None:
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     net, (x, y), own = model(), data(), slice(rank * EXAMPLES, (rank + 1) * EXAMPLES)
-    plan = lm.Mixer(net, at=POINT, ratio=0.3, across=True).draw(EXAMPLES)
+    plan = lm.Mixer(net, at=POINT, ratio=0.3, cross_rank=True).draw(EXAMPLES)
     done = step(net, plan, {name: value[own] for name, value in x.items()}, y[own])
     torch.save(done, Path(folder) / f"{rank}.pt")
     torch.distributed.destroy_process_group()

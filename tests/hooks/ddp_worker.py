@@ -42,10 +42,10 @@ def mixed_steps(rank: int, per: Any) -> list[dict[str, Any]]:
     mixer.check(x)
     for _ in range(STEPS):
         plan = mixer.draw(len(x))
-        with mixer.apply(plan):
+        with mixer.apply(plan) as applied:
             output = net(x)
         net.zero_grad()
-        plan.target(y).loss(output).backward()
+        applied.target(y).loss(output).backward()
         gradients = [p.grad.clone() for p in net.parameters() if p.grad is not None]
         drawn = {"point": plan.point, "ratio": plan.ratio, "partner": plan.partner}
         steps.append({**drawn, "gradients": gradients})

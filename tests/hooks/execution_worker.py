@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 import layermix as lm
-from layermix.mixing import Planner
+from layermix.mixing import PlanSampler
 from tiny_nets import tiny_vit
 
 EXAMPLES = 6  # of each process
@@ -57,8 +57,8 @@ def data() -> tuple[Tensor, Tensor]:
 
 def plan_of(rank: int, blend: str, point: str) -> lm.Plan:
     """Return the given plan of a process, its ratios in float64."""
-    planner = Planner([point], seed=5, per="sample", blend=blend, rank=rank)
-    plan = planner.draw(EXAMPLES)
+    sampler = PlanSampler([point], seed=5, per="sample", blend=blend, rank=rank)
+    plan = sampler.draw(EXAMPLES)
     return replace(plan, ratio=plan.ratio.double())
 
 
@@ -76,9 +76,9 @@ def gradients(net: nn.Module) -> dict[str, Tensor]:
 def step(mixer: lm.Mixer, called: Any, plan: lm.Plan, x: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Return the gradients of one step by a plan."""
     mixer.model.zero_grad()
-    with mixer.apply(plan):
+    with mixer.apply(plan) as applied:
         output = called(x)
-    plan.target(y).loss(output).backward()
+    applied.target(y).loss(output).backward()
     return gradients(mixer.model)
 
 

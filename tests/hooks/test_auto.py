@@ -32,7 +32,7 @@ def test_auto_mixes_at_input_blocks_and_final_layer_equally_often(net: str) -> N
     assert list(mixer.points) == points
     assert mixer.dropped == {}
     assert mixer.weights == equal(points)
-    assert mixer.choices == [mixer.weights]
+    assert mixer.weight_history == [mixer.weights]
     drawn = [mixer.draw(1).point for _ in range(2000)]
     assert stats.chisquare([drawn.count(point) for point in points]).pvalue > 0.01
 
@@ -69,7 +69,7 @@ def test_token_models_drop_their_input_and_say_why(check: bool) -> None:
     mixer.check(x) if check else mixer(x, y)
     assert mixer.dropped == {"input": TOKENS}
     assert mixer.points == (*BLOCKS, "final")
-    assert mixer.choices == [mixer.weights]
+    assert mixer.weight_history == [mixer.weights]
     assert mixer.weights == equal(mixer.points)
     for _ in range(12):
         output, target = mixer(x, y)
@@ -130,7 +130,7 @@ def test_a_reweighed_mixer_draws_by_its_weights_and_logs_them(at: Any) -> None:
     mixer = lm.Mixer(Mlp(), at=at, seed=2)
     mixer.reweigh({"input": 1, "final": 3})
     assert mixer.weights == {"input": 0.25, "blocks.0": 0.0, "blocks.1": 0.0, "final": 0.75}
-    assert mixer.choices == [equal(MLP), mixer.weights]
+    assert mixer.weight_history == [equal(MLP), mixer.weights]
     drawn = [mixer.draw(1).point for _ in range(2000)]
     assert set(drawn) == {"input", "final"}
     assert stats.binomtest(drawn.count("final"), 2000, 0.75).pvalue > 0.01
@@ -138,10 +138,10 @@ def test_a_reweighed_mixer_draws_by_its_weights_and_logs_them(at: Any) -> None:
 
 def test_what_is_read_of_a_mixer_does_not_change_it() -> None:
     mixer = lm.Mixer(Mlp(), at="auto")
-    mixer.weights["input"] = mixer.choices[0]["final"] = 7.0
-    mixer.choices.clear()
+    mixer.weights["input"] = mixer.weight_history[0]["final"] = 7.0
+    mixer.weight_history.clear()
     mixer.dropped["final"] = "why not"
-    assert mixer.choices == [mixer.weights] == [equal(MLP)]
+    assert mixer.weight_history == [mixer.weights] == [equal(MLP)]
     assert mixer.dropped == {}
 
 
@@ -149,24 +149,24 @@ def test_weights_for_points_the_mixer_does_not_have_are_refused() -> None:
     mixer = lm.Mixer(Mlp(), at="auto")
     with pytest.raises(lm.InputError, match=r"^unknown mix point of this mixer 'logits': "):
         mixer.reweigh({"final": 1.0, "logits": 1.0})
-    assert len(mixer.choices) == 1
+    assert len(mixer.weight_history) == 1
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
 def test_a_resumed_run_draws_and_drops_as_an_uninterrupted_one(per: Any) -> None:
     mixers = [lm.Mixer(tiny_bert(), at="auto", per=per, seed=seed) for seed in (1, 8)]
     (first, resumed), (x, y) = mixers, sentences()
-    first.next_epoch()
+    first.set_epoch(0)
     first(x, y)
     first.reweigh({BLOCKS[0]: 1.0, "final": 2.0})
     first(x, y)
     resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
     assert resumed.dropped == first.dropped
-    assert resumed.choices == first.choices
+    assert resumed.weight_history == first.weight_history
     for step in range(12):
         if step == 6:
-            first.next_epoch()
-            resumed.next_epoch()
+            first.set_epoch(1)
+            resumed.set_epoch(1)
         one, other = (mixer(x, y)[1] for mixer in mixers)
         assert isinstance(one, lm.MixedTarget)
         assert isinstance(other, lm.MixedTarget)

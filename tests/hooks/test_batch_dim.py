@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Many
+from layermix.mixing import MultiMix
 
 B = 4
 
@@ -57,7 +57,7 @@ def test_many_mixes_behind_a_head_know_where_the_batch_is() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.rnn(x)[1][0])
 
-    mixer = lm.Mixer(Sequences(), at="final", blend=Many(k=2), batch_dim=1, seed=1)
+    mixer = lm.Mixer(Sequences(), at="final", blend=MultiMix(k=2), batch_dim=1, seed=1)
     output, target = mixer(torch.randn(7, B, 4), torch.arange(B))
     assert output.shape == (2 * B, B)
     assert target.loss(output).isfinite()

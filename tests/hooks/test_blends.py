@@ -14,16 +14,19 @@ from torch import Tensor, nn
 
 import layermix as lm
 from blend_references import POSITIONS, REFERENCES, Mixed
-from layermix.mixing import BLENDS, Many, Patches, Per
+from layermix.mixing import BLENDS, MultiMix, Patches, Per
 from tiny_nets import NETS, batch
 
 # Inside residual branches nothing is wholly mixed; each blend is the same there.
-pytestmark = pytest.mark.filterwarnings("ignore:some mix points are no cuts")
+pytestmark = pytest.mark.filterwarnings("ignore:some mix points are not cuts")
 
 TOKENS = {"blocks.0", "blocks.1", "patch_embed", "blocks.0.attn", "norm", "blocks.1.mlp"}
 TOKENS |= {"blocks.1.norm2"}  # of the ViT: channels last
 
-CONFIGURED: dict[str, Any] = {"patches, hard": Patches(soft=False), "many, dense": Many(dense=True)}
+CONFIGURED: dict[str, Any] = {
+    "patches, hard": Patches(soft=False),
+    "many, dense": MultiMix(dense=True),
+}
 ALL = {name: name for name in BLENDS} | CONFIGURED
 
 
@@ -40,7 +43,7 @@ def settings_of(blend: Any) -> Any:
 
 def positions_of(blend: Any, dims: int) -> tuple[int, ...]:
     """Return how many dimensions of positions a blend can mix."""
-    if isinstance(blend, Many) and blend.dense:
+    if isinstance(blend, MultiMix) and blend.dense:
         return 1, 2, 3
     return POSITIONS.get(name_of(blend), (dims,))
 
@@ -68,18 +71,18 @@ def by_hand(net: str, model: nn.Module, x: Tensor, plan: lm.Plan) -> tuple[Tenso
 
 def ends(net: str, point: str, blend: Any) -> bool:
     """Tell whether a blend that returns more rows can: nothing else of the batch comes in after."""
-    if name_of(blend) not in ("many", "beside"):
+    if name_of(blend) not in ("multimix", "append_clean"):
         return True
     inside = {"stage1.1.bn1", "stage2.0.conv2", "stage2.0.shortcut", "blocks.0.attn"}
     inside |= {"blocks.1.mlp", "blocks.1.norm2"}
-    if isinstance(blend, Many) and net == "vit":
+    if isinstance(blend, MultiMix) and net == "vit":
         inside |= {"input", "patch_embed"}  # what follows wants as many positions as there were
     return point not in inside
 
 
 def per_of(blend: Any, turn: int) -> Per:
     """Return batch and sample by turns; a blend of the whole batch has no ratio to draw."""
-    return "sample" if turn % 2 and name_of(blend) != "many" else "batch"
+    return "sample" if turn % 2 and name_of(blend) != "multimix" else "batch"
 
 
 CASES_OF_BLENDS = [
@@ -139,21 +142,21 @@ def test_images_that_a_model_flattens_keep_their_channels_second() -> None:
     torch.testing.assert_close(output, model(lm.mix(images, plan, channels=1)))
 
 
-@pytest.mark.parametrize("blend", ["many", "beside"])
+@pytest.mark.parametrize("blend", ["multimix", "append_clean"])
 def test_more_rows_inside_a_residual_branch_are_an_error_that_says_so(blend: str) -> None:
     net, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
     with pytest.raises(lm.RunError) as error:
         lm.Mixer(net, at="stage1.0.bn2", blend=blend, allow_partial=True)(x, y)
     assert str(error.value) == (
-        f"the forward pass failed behind mix point 'stage1.0.bn2': the blend {blend!r} returns "
-        "more rows there than the batch of 4 has, and what follows does not take them. Mix at a "
-        "point after which nothing else of the batch comes in, such as 'final', and never inside a "
-        "residual branch"
+        "the forward pass failed behind mix point 'stage1.0.bn2': the blend "
+        f"{BLENDS[blend]()!r} returns more rows than the batch of 4 has, and later layers do not "
+        "take them. Mix at a point after which nothing else of the batch comes in, such as "
+        "'final', and never inside a residual branch"
     )
 
 
 def test_moments_over_one_channel_are_refused() -> None:
-    plan = lm.Plan("input", torch.tensor(0.9), torch.tensor([1, 0]), blend="exchange")
+    plan = lm.Plan("input", torch.tensor(0.9), torch.tensor([1, 0]), blend="moment_exchange")
     with pytest.raises(lm.InputError) as error:
         lm.mix(torch.randn(2, 1, 8, 8), plan)
     assert str(error.value) == (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Blend, Blended
+from layermix.mixing import Blend, Blended, find_method
 from tiny_nets import ResNet, batch
 
 POSITIONS = (
@@ -62,8 +62,8 @@ def test_the_label_follows_the_weight_that_a_blend_returns() -> None:
         ),
         (
             lambda own, ratio: Blended(own[:, :2], ratio),
-            "made (2, 2) of a tensor of shape (2, 4): return the same shape, or declare more rows "
-            "with `grows`",
+            "returned (2, 2) for a tensor of shape (2, 4): return the same shape, or set "
+            "changes_batch_size",
         ),
     ],
 )
@@ -77,6 +77,6 @@ def test_a_blend_that_returns_something_else_is_told_so(returns: Any, wrong: str
 
 def test_moments_are_exchanged_at_the_papers_ratio_where_none_is_given() -> None:
     net = ResNet()
-    assert lm.Mixer(net, at="stage1", blend="exchange").draw(4).ratio == torch.tensor(0.9)
-    assert lm.Mixer(net, at="stage1", blend="exchange", ratio=0.5).draw(4).ratio == 0.5
-    assert lm.method("exchange@stage1").options == {"ratio": 0.9}
+    assert lm.Mixer(net, at="stage1", blend="moment_exchange").draw(4).ratio == torch.tensor(0.9)
+    assert lm.Mixer(net, at="stage1", blend="moment_exchange", ratio=0.5).draw(4).ratio == 0.5
+    assert find_method("moment_exchange@stage1").options == {"ratio": 0.9}

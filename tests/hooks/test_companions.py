@@ -118,7 +118,7 @@ def test_lengths_used_behind_a_hidden_point_go_round_it() -> None:
             return super().forward(wavs, lengths)
 
     for lengths in (LENGTHS, torch.full((4,), T)):
-        with pytest.raises(lm.InputError, match="no cut of the network"):
+        with pytest.raises(lm.InputError, match="not a cut of the network"):
             lm.Mixer(Behind(), at="f").check((frames(), lengths))
 
 
@@ -372,7 +372,7 @@ class Masked(nn.Module):
 def test_a_mask_that_hides_nothing_in_the_first_batch_is_found(
     point: str, dtype: torch.dtype
 ) -> None:
-    with pytest.raises(lm.InputError, match="no cut of the network"):
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
         lm.Mixer(Masked(), at=point).check((torch.randn(6, 5, 4), torch.ones(6, 5).to(dtype)))
 
 

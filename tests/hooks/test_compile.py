@@ -53,7 +53,7 @@ LIKE_CUT = ("fourier", "grid", "resize", "salient", "patches")  # their masks di
         pytest.param(b, per, marks=[pytest.mark.slow] if per == "batch" and b in LIKE_CUT else [])
         for b in TINY
         for per in ("batch", "sample")
-        if (b, per) != ("many", "sample")
+        if (b, per) != ("multimix", "sample")
     ],
 )
 def test_every_blend_compiles_as_a_whole(blend: str, per: Per) -> None:
@@ -142,10 +142,10 @@ def test_a_mixer_built_too_late_says_that_nothing_was_mixed(point: str) -> None:
     model(x)
     mixer = lm.Mixer(model, at=point)
     expected = (
-        f"nothing was mixed: no forward pass came by mix point '{point}'. Call the model inside "
-        "the block, and build the mixer before the first call of a compiled model, with "
-        "torch.compiler.reset() before it where another model of the same class was compiled. "
-        "Where training leaves layers out at random, switch that off (layerdrop=0)"
+        f"nothing was mixed: no forward pass reached mix point '{point}', or the hooks of the "
+        "mixer were removed. Call the model inside the block, build the mixer before the first "
+        "call of a compiled model (after torch.compiler.reset() if another model of its class was "
+        "compiled), and switch off what leaves layers out at random (layerdrop=0)"
     )
     with pytest.raises(lm.RunError) as error:
         mixer(x, y)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.hooks.structure import leaves
+from layermix.hooks.nested import leaves
 
-REFUSED = "is no cut of the network"
+REFUSED = "is not a cut of the network"
 
 
 def gap(model: nn.Module, x: Any, point: str, **options: Any) -> float:
@@ -91,7 +91,7 @@ def test_one_head_of_several_is_refused_with_what_it_misses(returned: str, where
 def test_a_point_that_is_insisted_on_is_mixed_and_says_so_once() -> None:
     net, x, y = Heads("attributes", "mean"), torch.randn(6, 5), torch.arange(6) % 3
     mixer = lm.Mixer(net, at="age_head", allow_partial=True, seed=1)
-    with pytest.warns(UserWarning, match=r"no cuts of the network. 'age_head': \d+\.\d+% of an"):
+    with pytest.warns(UserWarning, match=r"not cuts of the network. 'age_head': \d+\.\d+% of an"):
         output, _ = mixer(x, y)
     plan = lm.Mixer(net, at="age_head", seed=1).draw(6)
     h = net.trunk(x)

@@ -60,7 +60,7 @@ def alone(rank: int, step: dict[str, Any]) -> list[torch.Tensor]:
     """Return the gradients of one rank's step, taken without data parallelism."""
     net, (x, y) = ddp_worker.model(), ddp_worker.data(rank)
     plan = lm.Plan(step["point"], step["ratio"], step["partner"])
-    with lm.Mixer(net, at=ddp_worker.POINTS).apply(plan):
+    with lm.Mixer(net, at=ddp_worker.POINTS).apply(plan) as applied:
         output = net(x)
-    plan.target(y).loss(output).backward()
+    applied.target(y).loss(output).backward()
     return [p.grad for p in net.parameters() if p.grad is not None]

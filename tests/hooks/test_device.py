@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from layermix.hooks.site import as_module, device_of
+from layermix.hooks.sites import as_module, device_of
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import layermix as lm
+from layermix.mixing import find_method
 from tiny_nets import NETS, Mlp, batch
 
 BLOCKS = {
@@ -30,7 +31,7 @@ def test_a_word_stands_for_blocks(net: str) -> None:
 @pytest.mark.parametrize("name", ["manifold-mixup", "patchup", "moex", "mixstyle", "alignmixup"])
 def test_a_method_that_mixes_blocks_works_in_a_model_as_it_is(name: str) -> None:
     model, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
-    output, target = lm.Mixer(model, **lm.method(name).settings)(x, y)
+    output, target = lm.Mixer(model, **find_method(name).settings)(x, y)
     target.loss(output).backward()
     assert output.shape == (4, 5)
 
@@ -89,7 +90,7 @@ def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:
 
 
 def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
-    class Beside(nn.Module):
+    class AppendClean(nn.Module):
         def __init__(self, module: nn.Module) -> None:
             super().__init__()
             self.module, self.skip = module, nn.Linear(4, 5)
@@ -100,5 +101,5 @@ def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="blocks.0")
     mixer(x, y)
-    with pytest.raises(lm.InputError, match="no cut of the network"):
-        mixer(x, y, model=Beside(net))
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
+        mixer(x, y, model=AppendClean(net))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.hooks.head import find_heads
-from layermix.mixing import Many
+from layermix.mixing import MultiMix
 
 TIMM = {
     "resnet18": ["fc"],
@@ -163,7 +163,7 @@ def test_a_classifier_at_each_position_is_the_final_layer() -> None:
 
 def test_many_mixes_at_the_final_layer_are_mixes_of_its_output() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
-    mixer, seen = lm.Mixer(model, at="final", blend=Many(k=6)), []
+    mixer, seen = lm.Mixer(model, at="final", blend=MultiMix(k=6)), []
     model[2].register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     x = torch.randn(5, 4, dtype=torch.float64)
     mixer.check(x)
@@ -178,7 +178,7 @@ def test_many_mixes_at_the_final_layer_are_mixes_of_its_output() -> None:
 
 def test_many_mixes_before_a_convolution_are_mixed_there() -> None:
     model, x = Convolutional().double(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
-    mixer, seen = lm.Mixer(model, at="final", blend=Many(k=2)), []
+    mixer, seen = lm.Mixer(model, at="final", blend=MultiMix(k=2)), []
     mixer.check(x)
     model.classifier[0].register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     with mixer.apply(mixer.draw(4)):

@@ -89,7 +89,7 @@ def test_random_fields_are_those_of_the_eager_mix() -> None:
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("at", ["input", "block", "final"])
 @pytest.mark.parametrize("per", ["batch", "sample"])
-@pytest.mark.parametrize("blend", ["linear", "cut", "noisy", "patches", "grid", "exchange"])
+@pytest.mark.parametrize("blend", ["linear", "cut", "noisy", "patches", "grid", "moment_exchange"])
 def test_every_situation_is_mixed(at: str, dtype: torch.dtype, per: Any, blend: str) -> None:
     if at == "final" and blend in ("cut", "patches", "grid"):
         pytest.skip("the final layer has no positions")

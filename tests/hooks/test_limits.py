@@ -104,11 +104,11 @@ def test_the_last_token_is_that_of_the_first_example(point: str) -> None:
     norm = model.transformer.ln_f
     hidden = norm(blended(hidden)) if point == "transformer.h.1" else blended(norm(hidden))
     expected = model.score(hidden)[torch.arange(4), LENGTHS - 1]
-    with pytest.raises(lm.InputError, match="no cut of the network"):
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
         mixed(model, point, x)
     mixer = lm.Mixer(model, at=point, allow_partial=True)
     with (
-        pytest.warns(UserWarning, match="no cuts"),
+        pytest.warns(UserWarning, match="not cuts"),
         mixer.apply(lm.Plan(point, RATIO, PARTNER)),
     ):
         output = model(**x).logits
@@ -207,7 +207,7 @@ def test_a_layer_that_is_left_out_of_a_step_is_an_error_that_names_the_remedy(na
     mixer = lm.Mixer(model, at=f"{name}.encoder.layers.0")
     mixer.check(x)
     model.config.layerdrop = 1.0
-    with pytest.raises(lm.RunError, match=r"no forward pass came by .* \(layerdrop=0\)"):
+    with pytest.raises(lm.RunError, match=r"no forward pass reached .* \(layerdrop=0\)"):
         mixer(x, y)
     model.config.layerdrop = 0.0
     output, target = mixer(x, y)
@@ -234,7 +234,7 @@ def test_auxiliary_heads_are_final_layers_too() -> None:
 
 def test_a_block_behind_an_auxiliary_head_is_no_cut() -> None:
     x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
-    with pytest.raises(lm.InputError, match=r"'inception5b' is no cut .* the outputs 'aux"):
+    with pytest.raises(lm.InputError, match=r"'inception5b' is not a cut .* the outputs 'aux"):
         lm.Mixer(googlenet(), at="inception5b").check(x)
 
 

@@ -13,7 +13,7 @@ import transformers as hf
 from torch import Tensor
 
 import layermix as lm
-from layermix.hooks.companions import united
+from layermix.hooks.masks import united
 from padded import BOTH, KEEP, PARTNER, RATIO, SIZES, blended, mixed
 
 

@@ -34,10 +34,10 @@ def test_labels_and_activations_are_mixed_by_the_same_plan(at: str, per: Per, si
 def test_each_example_keeps_the_ratio_and_its_partner_gives_the_rest() -> None:
     net = one_hot_net(3)
     plan = lm.Plan("input", torch.tensor([0.25, 0.5, 1.0]), torch.tensor([1, 2, 0]))
-    with lm.Mixer(net, at="input").apply(plan):
+    with lm.Mixer(net, at="input").apply(plan) as applied:
         output = net(torch.eye(3))
     assert output.tolist() == [[0.25, 0.75, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]]
-    assert plan.target(torch.arange(3)).dense(3).equal(output)
+    assert applied.target(torch.arange(3)).dense(3).equal(output)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -205,13 +205,13 @@ def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatc
     plan = mixer.draw(5)
     with mixer.apply(plan):
         output = mixer.model(torch.eye(5))
-    assert plan.blend == "swap"
+    assert plan.blend == Swap()
     assert output.equal(torch.eye(5)[plan.partner])
 
 
 def test_a_mixer_says_where_and_how_it_mixes() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
-    assert repr(lm.Mixer(model)) == "Mixer(Sequential, at='final', per='batch', blend='linear')"
+    assert repr(lm.Mixer(model)) == "Mixer(Sequential, at='final', per='batch', blend=Linear())"
     several = lm.Mixer(model, ["input", "0"], per="sample")
-    assert repr(several) == "Mixer(Sequential, at=['input', '0'], per='sample', blend='linear')"
+    assert repr(several) == "Mixer(Sequential, at=['input', '0'], per='sample', blend=Linear())"
     assert "at='auto'" in repr(lm.Mixer(model, "auto"))

@@ -12,7 +12,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.checkpoint import checkpoint
 
 import layermix as lm
-from layermix.mixing import Per
+from layermix.mixing import BLENDS, Per
 from mixed_step import step
 from tiny_blends import TINY
 from tiny_nets import NETS, Mlp, batch
@@ -24,7 +24,7 @@ POINTS = {
 }
 ANY_SHAPE = ["linear", "noisy"]
 OF_MAPS = ["resize", "salient"]
-WITH_POSITIONS = [name for name in TINY if name not in ("many", "beside")]
+WITH_POSITIONS = [name for name in TINY if name not in ("multimix", "append_clean")]
 
 
 def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm.Mixer]:
@@ -81,9 +81,9 @@ def outcome(mixer: lm.Mixer, model: Any, plan: lm.Plan, x: Tensor, y: Tensor) ->
     """Return loss and gradients of a step by a given plan."""
     plan = replace(plan)  # nothing noted yet
     mixer.model.zero_grad()
-    with mixer.apply(plan):
+    with mixer.apply(plan) as applied:
         output = model(x)
-    loss = plan.target(y).loss(output)
+    loss = applied.target(y).loss(output)
     loss.backward()
     return [loss, *(p.grad.clone() for p in mixer.model.parameters() if p.grad is not None)]
 
@@ -135,11 +135,11 @@ def test_a_dropped_point_is_not_mixed_on_the_way() -> None:
     assert list(mixer.dropped) == ["input"]
 
 
-@pytest.mark.parametrize("blend", ["many", "beside"])
+@pytest.mark.parametrize("blend", ["multimix", "append_clean"])
 def test_a_blend_that_returns_more_examples_is_refused(blend: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Mlp(), at=["blocks.0", "final"], blend=blend, one_graph=True)
     assert str(error.value) == (
-        f"the blend {blend!r} returns more examples than it gets, so that what follows has another "
-        "shape after each mix point: leave one_graph out"
+        f"one of the blends [{BLENDS[blend]()!r}] returns more examples than it gets, so that "
+        "later layers have another shape for each mix point: leave one_graph out"
     )

@@ -139,15 +139,15 @@ def test_a_hugging_face_model_equals_its_written_out_forward(point: str) -> None
     assert point in lm.points(net, x).names
     by_hand = copy.deepcopy(net)
     plan = lm.Plan(point, **PLAN)
-    with lm.Mixer(net, at=point).apply(plan):
+    with lm.Mixer(net, at=point).apply(plan) as applied:
         output = net(x)
     expected = hugging_face_reference(by_hand, x, plan)
     assert type(output) is ImageClassifierOutput
     assert output.logits is output["logits"]
     torch.testing.assert_close(output.logits, expected, rtol=1e-6, atol=1e-12)
 
-    plan.target(y).loss(output).backward()
-    plan.target(y).loss(expected).backward()
+    applied.target(y).loss(output).backward()
+    applied.target(y).loss(expected).backward()
     for mine, theirs in zip(net.parameters(), by_hand.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-6, atol=1e-12)
 

@@ -13,7 +13,7 @@ from layermix.mixing import Per
 from tiny_nets import NETS, batch
 
 # Inside residual branches nothing is wholly mixed; the formula holds there too.
-pytestmark = pytest.mark.filterwarnings("ignore:some mix points are no cuts")
+pytestmark = pytest.mark.filterwarnings("ignore:some mix points are not cuts")
 
 EVERYWHERE = ["input", "final", "logits"]
 POINTS = {
@@ -93,9 +93,9 @@ def test_draw_and_apply_equal_the_written_out_forward(net: str) -> None:
     for _ in range(20):
         by_hand = copy.deepcopy(model)
         plan = mixer.draw(5)
-        with mixer.apply(plan):
+        with mixer.apply(plan) as applied:
             output = model(x)
-        plan.target(y).loss(output).backward()
+        applied.target(y).loss(output).backward()
 
         assert_same(output, reference(net, by_hand, x, y, plan))
         assert_same_models(model, by_hand)

@@ -44,7 +44,7 @@ def test_inputs_by_position_and_by_name_are_mixed_in_one_call() -> None:
     net, (a, b, kind) = Pairs(), inputs()
     mixer = lm.Mixer(net, at="input", seed=1, allow_partial=True)
     plan = mixer.draw(4)
-    with pytest.warns(UserWarning, match="no cuts"), mixer.apply(plan):
+    with pytest.warns(UserWarning, match="not cuts"), mixer.apply(plan):
         output = net(a, b=b, kind=kind, scale=2.0)
     torch.testing.assert_close(output, net(lm.mix(a, plan), lm.mix(b, plan), kind, 2.0))
 
@@ -53,7 +53,7 @@ def test_integers_beside_the_input_are_an_error_that_names_them() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Pairs(), at="input")(inputs(), Y)
     message = str(error.value)
-    assert message.startswith("mix point 'input' is no cut of the network: ")
+    assert message.startswith("mix point 'input' is not a cut of the network: ")
     assert "'kind' cannot be mixed and stays" in message
     assert message.endswith("mix it all the same with allow_partial=True")
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
+from layermix.mixing import BLENDS
 
 
 class Returns(nn.Module):
@@ -25,32 +26,32 @@ def numbered(*shape: int) -> Tensor:
     return torch.arange(1.0, shape[0] + 1).double().view(-1, *[1] * (len(shape) - 1)).expand(shape)
 
 
-def mixed(net: Returns, blend: Any, ratio: Tensor) -> tuple[Any, lm.Plan]:
+def mixed(net: Returns, blend: Any, ratio: Tensor) -> tuple[Any, Any]:
     mixer = lm.Mixer(net, at="layer", blend=blend, seed=2)
     mixer.check(x := torch.ones(3, 2))
     draws = mixer.draw(3).draws
     if ratio.ndim:
         draws = {name: torch.stack([value] * 3) for name, value in draws.items()}
     plan = lm.Plan("layer", ratio, torch.tensor([1, 2, 0]), blend, draws)
-    with mixer.apply(plan):
-        return net(x), plan
+    with mixer.apply(plan) as applied:
+        return net(x), applied
 
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.4), torch.tensor([0.4, 0.7, 0.2])])
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "salient"])
 def test_maps_of_two_sizes_are_cut_at_the_same_places(blend: str, ratio: Tensor) -> None:
     net = Returns(numbered(3, 4, 16, 16), numbered(3, 5, 8, 8), numbered(3, 2, 16, 16))
-    (large, small, other), plan = mixed(net, blend, ratio)
+    (large, small, other), applied = mixed(net, blend, ratio)
     torch.testing.assert_close(large[:, :2], other)
     torch.testing.assert_close(small[:, :4], large[..., 1::2, 1::2])  # nearest, for whole factors
-    weight, _ = plan.left["layer"]
+    weight, _ = applied.label_weights["layer"]
     own, partner = numbered(3, 1, 1, 1), numbered(3, 1, 1, 1)[[1, 2, 0]]
     kept = ((large - partner) / (own - partner)).mean((1, 2, 3))
     torch.testing.assert_close(kept, weight.double().expand(3))
 
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.4), torch.tensor([0.4, 0.7, 0.2])])
-@pytest.mark.parametrize("blend", ["cut", "grid", "patches", "style", "linear"])
+@pytest.mark.parametrize("blend", ["cut", "grid", "patches", "mixstyle", "linear"])
 def test_rows_of_one_example_are_mixed_like_its_main_tensor(blend: str, ratio: Tensor) -> None:
     torch.manual_seed(3)
     maps = torch.randn(3, 6, 8).double()
@@ -66,9 +67,9 @@ def test_states_of_a_recurrent_net_cannot_be_cut(blend: str) -> None:
     with pytest.raises(lm.InputError) as error:
         mixer(torch.randn(5, 20, 4), torch.randint(3, (5,)))
     assert str(error.value) == (
-        f"at mix point '0': the blend {blend!r} tells positions apart, but several tensors come "
-        "with one another here, and one of shape (5, 2, 6) does not have the positions of the "
-        "first: mix with blend='linear', or after a module that returns one tensor"
+        f"at mix point '0': the blend {BLENDS[blend]()!r} treats positions differently, but the "
+        "tensors here have different positions, one of them the shape (5, 2, 6): mix with "
+        "blend='linear', or after a module that returns one tensor"
     )
 
 
@@ -80,9 +81,9 @@ def test_a_plan_that_is_carried_out_again_weighs_labels_by_its_last_mix() -> Non
     )
     weights = []
     for side in (5, 32):
-        with mixer.apply(plan):
+        with mixer.apply(plan) as applied:
             net(torch.zeros(2, 1, side, side))
-        target = plan.target(torch.tensor([0, 1]))
+        target = applied.target(torch.tensor([0, 1]))
         assert isinstance(target, lm.MixedTarget)
         weights.append(float(target.ratio))
     # Boxes of 2 x floor(side / 2 / sqrt(2)) around the middle, of 5 x 5 and of 32 x 32.

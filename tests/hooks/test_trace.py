@@ -170,7 +170,7 @@ def test_a_hidden_state_goes_round_the_input_and_not_round_the_final_layer() -> 
     net, y = Stateful(), torch.arange(6) % 3
     net(SEQUENCES)
     assert lm.points(net, SEQUENCES).names == ["final", "logits"]
-    with pytest.raises(lm.InputError, match="no cut of the network"):
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
         lm.Mixer(net, at="input").check(SEQUENCES)
     output, target = lm.Mixer(net, at="final")(SEQUENCES, y)
     assert target.loss(output).isfinite()

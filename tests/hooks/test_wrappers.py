@@ -21,7 +21,7 @@ class Wrapper(nn.Module):
         self.inner, self.extra = inner, nn.Linear(5, 3)
 
 
-class Beside(Wrapper):
+class AppendClean(Wrapper):
     def forward(self, x: Tensor, scale: float = 1.0) -> Any:
         return self.inner(x), scale * self.extra(x)
 
@@ -37,7 +37,7 @@ def test_a_head_of_a_wrapper_is_seen_by_a_plan_that_is_applied(checked: bool) ->
     mixer = lm.Mixer(net, at="1")
     if checked:
         mixer.check(X)
-    wrapped = Beside(net)
+    wrapped = AppendClean(net)
     with (
         pytest.raises(lm.InputError, match="goes round it to the outputs '1'"),
         mixer.apply(mixer.draw(6)),
@@ -99,7 +99,7 @@ def test_a_model_is_probed_in_the_mode_in_which_it_is_mixed(applied: bool) -> No
             mixer(X, Y)
 
     mix(Mode(training=True))
-    with pytest.raises(lm.InputError, match="no cut of the network"):
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
         mix(Mode(training=False))
 
 
@@ -108,5 +108,5 @@ def test_a_change_of_mode_is_probed() -> None:
     mixer = lm.Mixer(net, at="body.1", always=True)
     mixer(X, Y)
     net.train()
-    with pytest.raises(lm.InputError, match="no cut of the network"):
+    with pytest.raises(lm.InputError, match="not a cut of the network"):
         mixer(X, Y)

@@ -25,7 +25,7 @@ def work(rank: int, folder: str) -> None:
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     own = slice(2 * rank, 2 * rank + 2)
-    plan = lm.Plan("final", RATIO, PARTNER[own], across=True)
+    plan = lm.Plan("final", RATIO, PARTNER[own], cross_rank=True)
     x, weights = (part[own] for part in data())
     found = []
     for compiled in (False, True):

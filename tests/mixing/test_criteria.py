@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
 import layermix as lm
-from layermix.mixing import ManyTarget
+from layermix.mixing import MultiMixTarget
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5])]
 PARTNER = torch.tensor([2, 0, 1])
@@ -314,12 +314,12 @@ def test_whole_numbers_of_the_shape_of_the_output_are_compared_one_by_one() -> N
 def test_that_holds_for_mixes_of_the_whole_batch(
     of_labels: tuple[int, ...], of_output: tuple[int, ...]
 ) -> None:
-    made = ManyTarget(torch.randn(of_labels), torch.rand(9, 3).softmax(1))
+    made = MultiMixTarget(torch.randn(of_labels), torch.rand(9, 3).softmax(1))
     with pytest.raises(lm.InputError, match=r"of both would broadcast them"):
         made.loss(torch.randn(of_output), nn.MSELoss())
 
 
 def test_classes_of_an_output_without_classes_are_refused() -> None:
-    made = ManyTarget(LABELS, torch.rand(9, 3).softmax(1))
+    made = MultiMixTarget(LABELS, torch.rand(9, 3).softmax(1))
     with pytest.raises(lm.InputError, match=r"^the labels are integers of shape \(3,\) and the"):
         made.loss(torch.randn(9), nn.MSELoss())

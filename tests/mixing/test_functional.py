@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import layermix as lm
-from layermix.mixing import BLENDS, Planner
+from layermix.mixing import BLENDS, PlanSampler
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 SHAPES = [(), (3,), (2, 5), (3, 4, 4), (2, 3, 2, 2)]
@@ -149,15 +149,14 @@ def test_an_unknown_blend_is_refused() -> None:
 @pytest.mark.parametrize("blend", BLENDS)
 def test_a_mix_is_pure_enough_for_the_transforms_of_torch_func(blend: str) -> None:
     x = torch.randn(4, 3, 6, 6, dtype=torch.float64)
-    plan = Planner(["input"], blend=blend, seed=1).draw(4)
+    plan = PlanSampler(["input"], blend=blend, seed=1).draw(4)
 
     def total(x: torch.Tensor) -> torch.Tensor:
-        return plan.carry_out(x).values.square().sum()
+        return plan.mix(x).values.square().sum()
 
     x.requires_grad_()
     (expected,) = torch.autograd.grad(total(x), x)
     torch.testing.assert_close(torch.func.grad(total)(x), expected)
-    assert not plan.left
 
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.8])])
@@ -172,8 +171,8 @@ def test_what_is_minus_infinite_for_both_stays_so(ratio: Tensor) -> None:
 def test_a_step_without_mixing_is_the_identity_whatever_the_numbers(blend: str) -> None:
     x = torch.tensor([torch.inf, -torch.inf, torch.nan, 3.0]).expand(3, 2, 2, 4)
     labels = torch.tensor([0, 1, 2])
-    plan = Planner(["input"], blend=blend, probability=0.0).draw(3)
-    assert plan.still
+    plan = PlanSampler(["input"], blend=blend, prob=0.0).draw(3)
+    assert plan.skip
     torch.testing.assert_close(lm.mix(x, plan), x, equal_nan=True)
     target = plan.target(labels)
     assert isinstance(target, lm.MixedTarget)
@@ -194,10 +193,10 @@ def test_a_ratio_close_to_the_end_keeps_its_digits_in_halves(
     torch.testing.assert_close(mixed.double(), exact, rtol=torch.finfo(dtype).eps, atol=0)
 
 
-@pytest.mark.parametrize("blend", ["style", "exchange", "aligned", "noisy", "many"])
+@pytest.mark.parametrize("blend", ["mixstyle", "moment_exchange", "aligned", "noisy", "multimix"])
 def test_large_halves_do_not_overflow(blend: str) -> None:
     x = (1000 + 300 * torch.randn(4, 3, 6, 6)).half()
-    plan = Planner(["input"], blend=blend, seed=1).draw(4)
+    plan = PlanSampler(["input"], blend=blend, seed=1).draw(4)
     mixed = lm.mix(x, plan)
     assert mixed.dtype == torch.float16
     torch.testing.assert_close(mixed.float(), lm.mix(x.float(), plan), rtol=0.02, atol=2.0)
@@ -210,8 +209,8 @@ def test_autocast_changes_nothing_in_a_mix(
     dtype: torch.dtype, auto: torch.dtype, blend: str
 ) -> None:
     x = torch.randn(4, 3, 6, 6).to(dtype)
-    per = "batch" if blend == "many" else "sample"
-    plan = Planner(["input"], blend=blend, per=per, seed=1).draw(4)
+    per = "batch" if blend == "multimix" else "sample"
+    plan = PlanSampler(["input"], blend=blend, per=per, seed=1).draw(4)
     expected = lm.mix(x, plan)
     with torch.autocast("cpu", auto):
         found = lm.mix(x, plan)

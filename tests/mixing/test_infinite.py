@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import ManyTarget, Patches, Planner, interpolate
-from layermix.mixing.blends.arrays import masked, weighed
+from layermix.mixing import MultiMixTarget, Patches, PlanSampler, interpolate
+from layermix.mixing.blends.mask import apply_mask
+from layermix.mixing.tensors import weighted_sum
 
 INF = float("inf")
 EDGES = [
@@ -98,13 +99,13 @@ def test_the_plain_layer_returns_one_of_both_inputs(value: float) -> None:
 def test_a_mask_of_floats_takes_values_of_weight_1_alone() -> None:
     own, other = torch.zeros(1, 2, 3), torch.full((1, 2, 3), INF)
     mask = torch.tensor([[1.0, 0.5, 0.0]])
-    assert masked(own, other, mask, 1).tolist() == [[[0, INF, INF]] * 2]
-    assert masked(other, own, mask, 1).tolist() == [[[INF, INF, 0]] * 2]
+    assert apply_mask(own, other, mask, 1).tolist() == [[[0, INF, INF]] * 2]
+    assert apply_mask(other, own, mask, 1).tolist() == [[[INF, INF, 0]] * 2]
 
 
 def test_soft_patches_leave_other_positions_alone() -> None:
     x = torch.stack([torch.zeros(2, 6, 6), torch.full((2, 6, 6), -INF)])
-    plan = Planner(["layer"], blend=Patches(block=3), partner="derangement", seed=0).draw(2)
+    plan = PlanSampler(["layer"], blend=Patches(block=3), partner="derangement", seed=0).draw(2)
     mixed = lm.mix(x, plan)
     assert not mixed.isnan().any()
     assert (mixed[0] == 0).any()
@@ -112,18 +113,18 @@ def test_soft_patches_leave_other_positions_alone() -> None:
 
 def test_a_learned_ratio_of_0_has_the_gradient_of_the_formula() -> None:
     ratio = torch.tensor(0.0, requires_grad=True)
-    weighed(torch.tensor([3.0, INF]), torch.tensor([1.0, 1.0]), ratio)[0].backward()
+    weighted_sum(torch.tensor([3.0, INF]), torch.tensor([1.0, 1.0]), ratio)[0].backward()
     assert ratio.grad is not None
     assert ratio.grad == 2
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
 def test_plans_drawn_ahead_leave_out_weights_that_round_to_0(per: Any) -> None:
-    planner = Planner(["logits"], alpha=0.02, per=per, partner="derangement", seed=0)
+    sampler = PlanSampler(["logits"], alpha=0.02, per=per, partner="derangement", seed=0)
     x, edges = masked_logits(torch.float32)[..., 0], 0
     for _ in range(40):
-        plan = planner.draw(4)
-        edges += not plan.pairs.partial
+        plan = sampler.draw(4)
+        edges += not plan.pairs.interior
         torch.testing.assert_close(lm.mix(x, plan), exact(x, plan))
     assert edges > 10
 
@@ -140,8 +141,8 @@ def test_plans_drawn_ahead_leave_out_weights_that_round_to_0(per: Any) -> None:
 )
 def test_pairs_know_if_every_ratio_lies_between_0_and_1(ratio: Any, partial: bool) -> None:
     plan = lm.Plan("final", torch.tensor(ratio), torch.tensor([1, 2, 3, 0]))
-    assert plan.pairs.partial is partial
-    assert plan.to("meta").pairs.partial is partial
+    assert plan.pairs.interior is partial
+    assert plan.to("meta").pairs.interior is partial
 
 
 @pytest.mark.usefixtures("fresh_compiler")
@@ -159,14 +160,16 @@ def test_a_compiled_mix_leaves_them_out_too(backend: str) -> None:
 
 KERNEL = """
 import torch
-from layermix.mixing.blends.kernel import mix_rows
+from layermix.mixing.blends.linear_kernel import mix_rows
 
 x = torch.tensor([[0.0, -torch.inf], [torch.inf, 1.0], [torch.nan, 2.0]])
 partner = torch.tensor([1, 2, 0])
 for ratio, rows in ((0.0, [1, 2, 0]), (1.0, [0, 1, 2]), ([1.0, 0.0, 0.0], [0, 2, 0])):
-    found = mix_rows(x, torch.tensor(ratio), partner, False)
+    ratio = torch.tensor(ratio).reshape(-1)
+    found = mix_rows(x, ratio, 1 - ratio, partner)
     torch.testing.assert_close(found, x[rows], equal_nan=True)
-back = mix_rows(x, torch.tensor([1.0, 0.0, 0.0]), partner, True)
+ratio = torch.tensor([1.0, 0.0, 0.0])
+back = mix_rows(x, ratio, (1 - ratio)[partner], partner)
 expected = torch.stack([x[0] + x[1], x[2], torch.zeros(2)])
 torch.testing.assert_close(back, expected, equal_nan=True)
 print("right")
@@ -215,7 +218,7 @@ def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("made", ["classes", "soft", "many", "many soft"])
+@pytest.mark.parametrize("made", ["classes", "soft", "multimix", "multimix soft"])
 @pytest.mark.parametrize("options", [{}, {"weight": torch.tensor([1.0, 2, 3, 4])}])
 def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
     made: str, options: dict[str, Tensor], dtype: torch.dtype
@@ -226,8 +229,8 @@ def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
         target = lm.Plan("input", torch.tensor(0.3), torch.tensor([1, 2, 3, 0])).target(
             F.one_hot(labels, 4).float()
         )
-    if made.startswith("many"):
-        target = ManyTarget(F.one_hot(labels, 4).float() if "soft" in made else labels, rows)
+    if made.startswith("multimix"):
+        target = MultiMixTarget(F.one_hot(labels, 4).float() if "soft" in made else labels, rows)
     logits = torch.randn(4, 4).to(dtype)
     logits[:, 3] = -INF
     logits.requires_grad_()
@@ -247,10 +250,10 @@ def test_weights_of_0_leave_out_infinite_labels_and_activations_of_a_whole_batch
     weights = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75], [0.0, 1.0, 0.0]]).double()
     x = torch.tensor([[1.0, -INF], [2.0, 3.0], [torch.nan, INF]]).double()
     expected = torch.tensor([[1.5, -INF], [torch.nan, INF], [2.0, 3.0]]).double()
-    made = ManyTarget(x, weights)
+    made = MultiMixTarget(x, weights)
     torch.testing.assert_close(made.dense(), expected, equal_nan=True)
     draws = {"weights": weights}
-    plan = lm.Plan("final", torch.tensor(1.0), torch.arange(3), "many", draws)
+    plan = lm.Plan("final", torch.tensor(1.0), torch.arange(3), "multimix", draws)
     torch.testing.assert_close(lm.mix(x, plan), expected, equal_nan=True)
     clean = x.nan_to_num(0, 0, 0).requires_grad_()
     mixed = lm.mix(clean, plan)

@@ -15,40 +15,50 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import layermix as lm
-from layermix.mixing import BLENDS, PARTNERS, Blend, Many, Patches, Planner, Ramp, Window
+from layermix.mixing import (
+    BLENDS,
+    PARTNERS,
+    AppendClean,
+    Blend,
+    MultiMix,
+    Patches,
+    PlanSampler,
+    Ramp,
+    Window,
+)
 
 EXAMPLES = settings(max_examples=420, deadline=None, derandomize=True)
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 # Shapes of one example with channels first, and the blends that can mix them.
 SHAPES: list[tuple[int, ...]] = [(5,), (3, 7), (4, 6, 6), (2, 5, 9), (3, 1, 1), (2, 3, 4, 4)]
-VECTORS = ["linear", "noisy", "exchange", "many", "beside"]
+VECTORS = ["linear", "noisy", "moment_exchange", "multimix", "append_clean"]
 MAPS_ONLY = ["resize", "salient"]
 MOST = {4: torch.channels_last, 5: torch.channels_last_3d}
-SETTINGS: list[str | Blend] = [Patches(soft=False), Many(k=2), *BLENDS]
+SETTINGS: list[str | Blend] = [Patches(soft=False), MultiMix(k=2), *BLENDS]
 
 
 class Case:
-    """A planner, a batch that it can mix, and the plan it draws for it."""
+    """A sampler, a batch that it can mix, and the plan it draws for it."""
 
     def __init__(self, x: Tensor, channels: int, labels: Tensor, **options: Any) -> None:
         self.x, self.channels, self.labels, self.options = x, channels, labels, options
-        self.plan = self.draw(self.planner())
+        self.plan = self.draw(self.sampler())
 
-    def planner(self) -> Planner:
-        return Planner(["input", "final"], **self.options)
+    def sampler(self) -> PlanSampler:
+        return PlanSampler(["input", "final"], **self.options)
 
-    def draw(self, planner: Planner) -> lm.Plan:
-        return planner.draw(len(self.x), labels=self.labels, inputs=self.x)
+    def draw(self, sampler: PlanSampler) -> lm.Plan:
+        return sampler.draw(len(self.x), labels=self.labels, inputs=self.x)
 
     def mix(self, plan: lm.Plan | None = None) -> Tensor:
-        return lm.mix(self.x, self.plan if plan is None else plan, self.channels)
+        return lm.mix(self.x, self.plan if plan is None else plan, channels=self.channels)
 
 
 @st.composite
 def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
     size, seed = draw(st.integers(1, 17)), draw(st.integers(0, 2**31))
     blend, shape = draw(st.sampled_from(blends)), draw(st.sampled_from(SHAPES))
-    if len(shape) == 1 and not isinstance(blend, Many) and blend not in VECTORS:
+    if len(shape) == 1 and not isinstance(blend, MultiMix) and blend not in VECTORS:
         shape = (4, 6, 6)
     if blend in MAPS_ONLY and len(shape) != 3:
         shape = (2, 5, 9)
@@ -68,8 +78,8 @@ def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
         channels,
         torch.randint(3, (size,), generator=generator),
         blend=blend,
-        **({} if blend == "many" or isinstance(blend, Many) else pairs),
-        probability=draw(st.sampled_from([1.0, 0.5, Window(start=1, unit="step")])),
+        **({} if blend == "multimix" or isinstance(blend, MultiMix) else pairs),
+        prob=draw(st.sampled_from([1.0, 0.5, Window(start=1, unit="step")])),
         seed=seed,
     )
 
@@ -78,8 +88,8 @@ def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
 @given(cases())
 def test_inputs_and_global_generators_are_left_alone(case: Case) -> None:
     before = case.x.clone(), torch.get_rng_state(), np.random.get_state(legacy=False)
-    planner = case.planner()
-    case.mix(case.draw(planner))
+    sampler = case.sampler()
+    case.mix(case.draw(sampler))
     assert case.x.equal(before[0])
     assert torch.get_rng_state().equal(before[1])
     assert str(np.random.get_state(legacy=False)) == str(before[2])
@@ -92,7 +102,7 @@ def test_dtype_layout_and_size_of_examples_are_kept(case: Case) -> None:
     assert mixed.dtype == case.x.dtype
     assert mixed.shape[1:] == case.x.shape[1:]
     assert mixed.isfinite().all()
-    if case.plan.blend not in ("many", "beside") and not isinstance(case.plan.blend, Many):
+    if not case.plan.blend.changes_batch_size:
         assert mixed.shape == case.x.shape
         formats = [torch.contiguous_format, *([MOST[case.x.ndim]] if case.x.ndim in MOST else [])]
         for layout in formats:
@@ -101,27 +111,26 @@ def test_dtype_layout_and_size_of_examples_are_kept(case: Case) -> None:
 
 
 @EXAMPLES
-@given(cases([name for name in BLENDS if name != "many"]))
+@given(cases([name for name in BLENDS if name != "multimix"]))
 def test_ratio_one_is_the_identity(case: Case) -> None:
     plan = replace(case.plan, ratio=torch.ones_like(case.plan.ratio))
-    mixed = case.mix(plan)
+    mixed, target = lm.mix(case.x, plan, case.labels, channels=case.channels)
     assert mixed[-len(case.x) :].equal(case.x)
-    soft = plan.target(case.labels).dense(3)[-len(case.x) :]
+    soft = target.dense(3)[-len(case.x) :]
     assert soft.equal(torch.nn.functional.one_hot(case.labels, 3).to(soft))
 
 
 @EXAMPLES
 @given(cases())
 def test_the_weights_of_a_target_sum_to_one(case: Case) -> None:
-    mixed = case.mix()
-    target = case.plan.target(case.labels)
+    mixed, target = lm.mix(case.x, case.plan, case.labels, channels=case.channels)
     soft = target.dense(3)
     assert soft.shape == (len(mixed), 3)
     assert (soft >= 0).all()
     torch.testing.assert_close(soft.sum(1), torch.ones(len(soft)))
     logits = torch.randn(len(mixed), 3)
     expected = torch.nn.functional.cross_entropy(logits, soft)
-    if case.plan.blend != "beside":
+    if not isinstance(case.plan.blend, AppendClean):
         torch.testing.assert_close(target.loss(logits), expected)
 
 
@@ -130,8 +139,7 @@ def test_the_weights_of_a_target_sum_to_one(case: Case) -> None:
 def test_the_area_of_a_mask_is_the_weight_of_the_label(case: Case) -> None:
     ones = replace(case.plan, partner=torch.arange(len(case.x)).roll(1))
     pattern = torch.arange(len(case.x)).view(-1, *[1] * (case.x.ndim - 1)).expand(case.x.shape)
-    mixed = lm.mix(pattern.double(), ones, case.channels)
-    target = ones.target(case.labels)
+    mixed, target = lm.mix(pattern.double(), ones, case.labels, channels=case.channels)
     assert isinstance(target, lm.MixedTarget)
     own = (mixed == pattern).double().flatten(1).mean(1)
     if len(case.x) > 1:
@@ -141,7 +149,7 @@ def test_the_area_of_a_mask_is_the_weight_of_the_label(case: Case) -> None:
 @EXAMPLES
 @given(cases(), st.integers(0, 4))
 def test_the_same_seed_draws_the_same_and_goes_on_where_it_stopped(case: Case, steps: int) -> None:
-    first, resumed = case.planner(), case.planner()
+    first, resumed = case.sampler(), case.sampler()
     for _ in range(steps):
         case.draw(first)
     resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))

@@ -11,25 +11,25 @@ from torch import Tensor
 
 from layermix.mixing import (
     BLENDS,
-    Beside,
+    AppendClean,
     Blend,
     Cut,
-    Exchange,
     Fourier,
     Grid,
     Linear,
-    Many,
+    MomentExchange,
+    MultiMix,
     Noisy,
     Patches,
-    Planner,
+    PlanSampler,
     Resize,
-    field,
 )
+from layermix.mixing.random_fields import normal_field, uniform_field
 
 
 def drawn(blend: Blend, rows: int, seed: int = 0, per: Any = "sample") -> dict[str, np.ndarray]:
     """Return what a plan for a batch holds for a blend."""
-    plan = Planner(["input"], blend=blend, per=per, seed=seed).draw(rows)
+    plan = PlanSampler(["input"], blend=blend, per=per, seed=seed).draw(rows)
     return {name: value.double().numpy() for name, value in plan.draws.items()}
 
 
@@ -62,8 +62,8 @@ def test_strengths_of_noise_are_beta_2_5_and_independent() -> None:
 
 
 def test_strengths_are_drawn_anew_at_each_step() -> None:
-    planner = Planner(["input"], blend="noisy")
-    steps = np.array([planner.draw(3).draws["strength"].double().numpy() for _ in range(1500)])
+    sampler = PlanSampler(["input"], blend="noisy", seed=1)
+    steps = np.array([sampler.draw(3).draws["strength"].double().numpy() for _ in range(1500)])
     assert follows(steps, stats.beta(2, 5).cdf)
     assert unrelated(steps[:-1, 0], steps[1:, 0])
 
@@ -78,7 +78,7 @@ def test_places_are_uniform_along_each_dimension(blend: Blend, name: str, dims: 
 
 def test_weights_of_many_are_dirichlet() -> None:
     """The weight of one of B examples is Beta(a, (B - 1) a), where the parameter is a."""
-    weights = drawn(Many(k=400, low=0.7, high=0.7), 10, per="batch")["weights"]
+    weights = drawn(MultiMix(k=400, low=0.7, high=0.7), 10, per="batch")["weights"]
     assert weights.shape == (4000, 10)
     assert follows(weights[:, 0], stats.beta(0.7, 9 * 0.7).cdf)
     assert not follows(weights[:, 0], stats.beta(1, 9).cdf)
@@ -90,7 +90,7 @@ def test_the_parameter_of_many_is_uniform_and_drawn_anew_for_each_mix(
     low: float, high: float
 ) -> None:
     """Of many weights the sum of squares tells the parameter: its mean is (a + 1) / (B a + 1)."""
-    batch, blend = 2000, Many(k=1, low=low, high=high)
+    batch, blend = 2000, MultiMix(k=1, low=low, high=high)
     weights = blend.draw(np.random.default_rng(0), (), batch)["weights"][:500]
     squares = (weights**2).sum(1)
     parameter = (1 - squares) / (batch * squares - 1)
@@ -99,7 +99,7 @@ def test_the_parameter_of_many_is_uniform_and_drawn_anew_for_each_mix(
 
 
 def test_a_parameter_too_small_for_its_gammas_leaves_one_example_uniformly() -> None:
-    weights = drawn(Many(k=500, low=1e-5, high=1e-5), 6, per="batch")["weights"]
+    weights = drawn(MultiMix(k=500, low=1e-5, high=1e-5), 6, per="batch")["weights"]
     np.testing.assert_allclose(weights.max(1), 1)
     counts = np.bincount(weights.argmax(1), minlength=6)
     assert stats.chisquare(counts).pvalue > 0.01
@@ -119,7 +119,7 @@ def test_seeds_of_fields_are_uniform_and_no_two_alike() -> None:
 
 def test_fields_are_uniform_and_normal() -> None:
     seeds = torch.arange(40)
-    uniform, normal = field.uniform(seeds, (10, 10)), field.normal(seeds, (10, 10), torch.float64)
+    uniform, normal = uniform_field(seeds, (10, 10)), normal_field(seeds, (10, 10), torch.float64)
     assert follows(uniform.double().numpy(), "uniform")
     assert follows(normal.numpy(), "norm")
     assert unrelated(*(row.flatten().numpy() for row in uniform[:5]))
@@ -137,7 +137,7 @@ def test_patches_alter_their_share_of_the_positions(share: float) -> None:
 @pytest.mark.parametrize("blend", [Grid(cells=4), Fourier()])
 def test_every_place_is_kept_as_often_as_the_ratio_says(blend: Grid | Fourier) -> None:
     rows = 2000
-    plan = Planner(["input"], blend=blend, per="sample").draw(rows)
+    plan = PlanSampler(["input"], blend=blend, per="sample").draw(rows)
     kept = blend.mask((8, 8), torch.empty(0), torch.full((rows,), 0.25), plan.draws)
     assert min(shares(kept, 0.25)) > 0.01 / 64
     assert (kept.flatten(1).sum(1) == 16).all()
@@ -146,7 +146,7 @@ def test_every_place_is_kept_as_often_as_the_ratio_says(blend: Grid | Fourier) -
 def test_cells_of_a_grid_are_chosen_uniformly() -> None:
     """Of four cells with two kept, each of the six choices is equally likely."""
     rows = 3000
-    plan = Planner(["input"], blend=Grid(cells=2), per="sample").draw(rows)
+    plan = PlanSampler(["input"], blend=Grid(cells=2), per="sample").draw(rows)
     kept = Grid(cells=2).mask((2, 2), torch.empty(0), torch.full((rows,), 0.5), plan.draws)
     choices = [tuple(row) for row in kept.flatten(1).tolist()]
     counts = [choices.count(choice) for choice in set(choices)]
@@ -155,12 +155,12 @@ def test_cells_of_a_grid_are_chosen_uniformly() -> None:
 
 
 def test_beside_draws_what_the_blend_in_it_draws() -> None:
-    beside, plain = drawn(Beside(Cut()), 50), drawn(Cut(), 50)
+    beside, plain = drawn(AppendClean(Cut()), 50), drawn(Cut(), 50)
     assert beside.keys() == plain.keys()
     np.testing.assert_array_equal(beside["centre"], plain["centre"])
 
 
-@pytest.mark.parametrize("blend", [Linear(), Exchange()])
+@pytest.mark.parametrize("blend", [Linear(), MomentExchange()])
 def test_the_others_draw_nothing(blend: Blend) -> None:
     assert drawn(blend, 5) == {}
 
@@ -170,18 +170,17 @@ DRAWING = [n for n, kind in BLENDS.items() if kind().draw(np.random.default_rng(
 
 @pytest.mark.parametrize("blend", DRAWING)
 def test_ranks_draw_for_their_blends_apart(blend: str) -> None:
-    planners = [Planner(["input"], blend=blend, rank=rank) for rank in range(3)]
-    plans = [planner.draw(4) for planner in planners]
+    samplers = [PlanSampler(["input"], blend=blend, rank=rank) for rank in range(3)]
+    plans = [sampler.draw(4) for sampler in samplers]
     for name in plans[0].draws:
         assert len({str(plan.draws[name].tolist()) for plan in plans}) == 3
 
 
 def test_ranks_share_where_how_much_and_when() -> None:
-    planners = [
-        Planner(["input", "a", "final"], blend="cut", probability=0.5, rank=rank)
-        for rank in range(3)
+    samplers = [
+        PlanSampler(["input", "a", "final"], blend="cut", prob=0.5, rank=rank) for rank in range(3)
     ]
-    steps = [[planner.draw(64) for planner in planners] for _ in range(60)]
+    steps = [[sampler.draw(64) for sampler in samplers] for _ in range(60)]
     for plans in steps:
         assert len({(plan.point, float(plan.ratio)) for plan in plans}) == 1
     mixed = sum(float(plans[0].ratio) < 1 for plans in steps)
@@ -189,7 +188,7 @@ def test_ranks_share_where_how_much_and_when() -> None:
 
 
 def test_a_blend_that_draws_more_shifts_nothing_else() -> None:
-    plain, cut = (Planner(["input", "final"], blend=blend) for blend in ("linear", "cut"))
+    plain, cut = (PlanSampler(["input", "final"], blend=blend) for blend in ("linear", "cut"))
     for _ in range(20):
         one, other = plain.draw(5), cut.draw(5)
         assert (one.point, float(one.ratio)) == (other.point, float(other.ratio))

@@ -3,42 +3,52 @@
 import pytest
 
 import layermix as lm
-from layermix.mixing import METHODS, Beside, Cut, Many, Nearest, Patches, Permutation, Planner
+from layermix.mixing import (
+    METHODS,
+    AppendClean,
+    Cut,
+    MultiMix,
+    Nearest,
+    Patches,
+    Permutation,
+    PlanSampler,
+    find_method,
+)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_settings_of_a_method_are_those_of_a_planner(name: str) -> None:
-    settings = lm.method(name).settings
-    planner = Planner([settings.pop("at")], **settings)
-    assert planner.points == (METHODS[name].at,)
+def test_the_settings_of_a_method_are_those_of_a_sampler(name: str) -> None:
+    settings = find_method(name).settings
+    sampler = PlanSampler([settings.pop("at")], **settings)
+    assert sampler.points == (METHODS[name].at,)
     assert METHODS[name].source
 
 
 def test_a_method_mixes_at_its_own_point_or_another() -> None:
-    assert lm.method("cutmix").at == "input"
-    assert lm.method("cutmix@blocks.3").at == "blocks.3"
+    assert find_method("cutmix").at == "input"
+    assert find_method("cutmix@blocks.3").at == "blocks.3"
 
 
 def test_settings_go_to_the_part_they_belong_to() -> None:
-    found = lm.method("patchup@layer1:soft=false,alpha=0.5,partner=nearest,k=3,probability=0.5")
+    found = find_method("patchup@layer1:soft=false,alpha=0.5,partner=nearest,k=3,prob=0.5")
     assert found.settings == {
         "at": "layer1",
         "blend": Patches(soft=False, share=0.75),
         "partner": Nearest(k=3),
         "alpha": 0.5,
-        "probability": 0.5,
+        "prob": 0.5,
     }
-    assert lm.method("multimix@final:k=4").blend == Many(k=4)
-    assert lm.method("regmixup:eta=2").blend == Beside(eta=2)
+    assert find_method("multimix@final:k=4").blend == MultiMix(k=4)
+    assert find_method("regmixup:eta=2").blend == AppendClean(eta=2)
 
 
 def test_alpha_takes_the_place_of_a_ratio() -> None:
-    assert lm.method("moex:alpha=1").settings.get("ratio") is None
-    assert lm.method("cutmix:ratio=0.5").settings.get("alpha") is None
+    assert find_method("moex:alpha=1").settings.get("ratio") is None
+    assert find_method("cutmix:ratio=0.5").settings.get("alpha") is None
 
 
 def test_the_name_of_a_blend_is_a_method() -> None:
-    assert lm.method("cut@final").settings == {
+    assert find_method("cut@final").settings == {
         "at": "final",
         "blend": Cut(),
         "partner": Permutation(),
@@ -53,10 +63,10 @@ def test_the_name_of_a_blend_is_a_method() -> None:
             "cutmix:alhpa=1",
             r"^unknown setting in 'cutmix:alhpa=1' 'alhpa': did you mean 'alpha'",
         ),
-        ("cutmix:alpha", r"^'alpha' in 'cutmix:alpha' is no setting: write it as KEY=VALUE$"),
+        ("cutmix:alpha", r"^'alpha' in 'cutmix:alpha' has no value: write it as KEY=VALUE$"),
         ("mixup:partner=nearst", r"^unknown way to choose partners 'nearst': did you mean 'nea"),
     ],
 )
 def test_what_is_no_method_is_refused(spec: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
-        lm.method(spec)
+        find_method(spec)

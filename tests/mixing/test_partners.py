@@ -9,15 +9,15 @@ from scipy import stats
 from torch import Tensor
 
 import layermix as lm
-from layermix.mixing import PARTNERS, LabelKernel, Nearest, Planner, Transport
+from layermix.mixing import PARTNERS, LabelKernel, Nearest, PlanSampler, Transport
 
 LABELS = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 2])
 INPUTS = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
 
 
 def partner(way: Any, seed: int = 0, labels: Tensor = LABELS, inputs: Tensor = INPUTS) -> Tensor:
-    planner = Planner(["input"], partner=way, seed=seed)
-    return planner.draw(len(labels), labels=labels, inputs=inputs).partner
+    sampler = PlanSampler(["input"], partner=way, seed=seed)
+    return sampler.draw(len(labels), labels=labels, inputs=inputs).partner
 
 
 @pytest.mark.parametrize("way", PARTNERS)
@@ -161,7 +161,7 @@ def test_nearest_is_right_far_from_zero_and_beside_an_outlier(size: int, scale: 
 @pytest.mark.parametrize(("way", "needs"), [("other_class", "labels"), ("nearest", "inputs")])
 def test_what_partners_are_chosen_by_has_to_be_there(way: str, needs: str) -> None:
     with pytest.raises(lm.InputError) as error:
-        Planner(["input"], partner=way).draw(4)
+        PlanSampler(["input"], partner=way).draw(4)
     assert str(error.value) == (
         f"{PARTNERS[way].__name__} chooses partners by the {needs} of the batch of 4, but none "
         f"were given: call draw(4, {needs}=...)"
@@ -187,23 +187,28 @@ def test_partners_by_distance_need_floating_point() -> None:
 )
 def test_an_unknown_way_is_refused(way: Any, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
-        Planner(["input"], partner=way)
+        PlanSampler(["input"], partner=way)
 
 
 def test_partners_across_ranks_cannot_be_chosen_by_labels() -> None:
-    with pytest.raises(lm.InputError, match=r"cannot go across ranks: use 'permutation' or"):
-        Planner(["input"], partner="other_class", ranks=2)
+    with pytest.raises(lm.InputError, match=r"cannot cross ranks: use 'permutation' or"):
+        PlanSampler(["input"], partner="other_class", cross_rank=True)
 
 
-def test_partners_across_ranks_are_one_permutation_of_the_joined_batch() -> None:
-    parts = [Planner(["input"], rank=rank, ranks=3).draw(4).partner for rank in range(3)]
+def test_partners_across_ranks_are_one_permutation_of_the_joined_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr("layermix.mixing.sampler.rank_info", lambda rank=rank: (rank, 3))
+        parts.append(PlanSampler(["input"], cross_rank=True, seed=3).draw(4).partner)
     assert sorted(torch.cat(parts).tolist()) == list(range(12))
 
 
 def test_partners_by_labels_need_one_kind_of_them() -> None:
-    planner, labels = Planner(["final"], partner="other_class"), torch.arange(4)
+    sampler, labels = PlanSampler(["final"], partner="other_class"), torch.arange(4)
     with pytest.raises(lm.InputError) as error:
-        planner.draw(4, labels={"digit": labels, "colour": labels})
+        sampler.draw(4, labels={"digit": labels, "colour": labels})
     assert str(error.value) == (
         "OtherClass chooses partners by the labels of the batch of 4, but several were given, "
         "'digit', 'colour', where one must be chosen: call draw(4, labels=...)"

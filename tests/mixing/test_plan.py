@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import layermix as lm
+from layermix.mixing import Linear
 
 RATIO, PARTNER = torch.tensor([0.25, 0.5, 1.0]), torch.tensor([2, 0, 1])
 
@@ -13,7 +14,7 @@ RATIO, PARTNER = torch.tensor([0.25, 0.5, 1.0]), torch.tensor([2, 0, 1])
 def test_a_plan_knows_its_batch_size_and_blends_linearly_by_default() -> None:
     plan = lm.Plan("final", RATIO, PARTNER)
     assert plan.batch_size == 3
-    assert plan.blend == "linear"
+    assert plan.blend == Linear()
 
 
 @pytest.mark.parametrize("field", ["point", "ratio", "partner", "blend"])
@@ -33,7 +34,7 @@ def test_the_target_of_a_plan_takes_its_partners_and_ratio() -> None:
 
 def test_a_plan_moves_to_another_device() -> None:
     plan = lm.Plan("final", RATIO, PARTNER, "linear").to("meta")
-    assert (plan.point, plan.blend) == ("final", "linear")
+    assert (plan.point, plan.blend) == ("final", Linear())
     assert {plan.ratio.device.type, plan.partner.device.type} == {"meta"}
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import Beside, Cut, Many, ManyTarget, Planner
+from layermix.mixing import AppendClean, Cut, MultiMix, MultiMixTarget, PlanSampler
 from mixed_labels import LABELS, PARTNER, WEIGHT, randn, target
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
@@ -99,10 +99,9 @@ def test_positions_may_have_weights_of_their_own(ratio: Tensor) -> None:
 
 
 def test_labels_of_pixels_follow_the_cut_and_the_weights() -> None:
-    plan = Planner(["input"], blend="cut", per="sample", seed=0).draw(4)
-    lm.mix(torch.randn(4, 3, 6, 6), plan)
+    plan = PlanSampler(["input"], blend="cut", per="sample", seed=0).draw(4)
     labels, logits = torch.randint(3, (4, 6, 6)), randn(4, 3, 6, 6)
-    made = plan.target(labels)
+    _, made = lm.mix(torch.randn(4, 3, 6, 6), plan, labels)
     assert isinstance(made, lm.MixedTarget)
     one, other = (
         F.cross_entropy(logits, y, reduction="none") for y in (labels, made.partner_labels)
@@ -129,7 +128,7 @@ def test_mixes_of_the_whole_batch_weigh_each_of_their_labels(
     losses = torch.stack([criterion(logits, y.expand(9)) for y in LABELS], 1)  # (N, B)
     norms = torch.ones(4).double() if class_weight is None else class_weight[LABELS]
     expected = (shares * WEIGHT.double() * losses).sum() / (shares * norms).sum()
-    found = ManyTarget(LABELS, shares).loss(
+    found = MultiMixTarget(LABELS, shares).loss(
         logits, sample_weight=WEIGHT, weight=class_weight, label_smoothing=smoothing
     )
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -144,20 +143,20 @@ def test_a_criterion_of_such_mixes_weighs_them_too() -> None:
         ]
     )  # (B, N, 2)
     expected = (shares.T[..., None] * WEIGHT.double()[:, None, None] * losses).sum(0).mean()
-    made = ManyTarget(labels, shares)
+    made = MultiMixTarget(labels, shares)
     found = made.loss(output, nn.BCEWithLogitsLoss(), sample_weight=WEIGHT)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_the_target_of_a_drawn_plan_of_many_has_them() -> None:
-    plan = Planner(["final"], blend=Many(k=2), seed=0).draw(4)
+    plan = PlanSampler(["final"], blend=MultiMix(k=2), seed=0).draw(4)
     logits = randn(8, 3)
     equal = plan.target(LABELS).loss(logits, sample_weight=torch.full((4,), 2.0))
     torch.testing.assert_close(equal, 2 * plan.target(LABELS).loss(logits))
 
 
 def test_clean_and_mixed_examples_are_both_weighed() -> None:
-    plan = Planner(["input"], blend=Beside(eta=0.5), seed=0).draw(4)
+    plan = PlanSampler(["input"], blend=AppendClean(eta=0.5), seed=0).draw(4)
     logits = randn(8, 3)
     made, lam = plan.target(LABELS), plan.ratio.double()
     w, theirs = WEIGHT.double(), LABELS[plan.partner]
@@ -197,9 +196,9 @@ def test_an_example_of_weight_0_has_no_part_in_the_loss() -> None:
 
 
 def test_a_cut_weighs_what_it_left() -> None:
-    plan = Planner(["input"], blend=Cut(), seed=1).draw(4)
-    lm.mix(torch.randn(4, 3, 8, 8), plan)
-    made, logits = plan.target(LABELS), randn(4, 3)
+    plan = PlanSampler(["input"], blend=Cut(), seed=1).draw(4)
+    _, made = lm.mix(torch.randn(4, 3, 8, 8), plan, LABELS)
+    logits = randn(4, 3)
     assert isinstance(made, lm.MixedTarget)
     lam, w = made.ratio.double(), WEIGHT.double()
     expected = lam * w * ce(logits, LABELS)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import layermix as lm
-from layermix.mixing import ManyTarget
+from layermix.mixing import MultiMixTarget
 from mixed_labels import LABELS, PARTNER, WEIGHT, randn, target
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
@@ -20,13 +20,13 @@ def test_a_function_that_averages_is_refused(ratio: Tensor) -> None:
     with pytest.raises(lm.InputError) as error:
         target(LABELS, ratio).loss(randn(4, 3), F.cross_entropy, sample_weight=WEIGHT)
     assert str(error.value) == (
-        f"each example has a {what} of its own, but the criterion returned one mean for the batch: "
-        'build it with reduction="none"'
+        f"each example has a {what} of its own, but the criterion returned one mean for 4 "
+        'examples: it must return one loss for each, as with reduction="none"'
     )
 
 
 def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
-    made = ManyTarget(LABELS, torch.rand(9, 4).softmax(1))
+    made = MultiMixTarget(LABELS, torch.rand(9, 4).softmax(1))
     with pytest.raises(lm.InputError, match=r"weight of its own, but .* shape \(\) for 9 mixes"):
         made.loss(randn(9, 3), F.cross_entropy, sample_weight=WEIGHT)
 
@@ -40,7 +40,7 @@ def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
     ],
 )
 def test_weights_of_something_else_are_refused(weight: Any, message: str) -> None:
-    for made in (target(LABELS), ManyTarget(LABELS, torch.eye(4))):
+    for made in (target(LABELS), MultiMixTarget(LABELS, torch.eye(4))):
         with pytest.raises(lm.InputError, match=f"^{message}"):
             made.loss(randn(4, 3), sample_weight=weight)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import layermix as lm
-from layermix.mixing import Clock, Planner, Ramp, Window
+from layermix.mixing import Clock, PlanSampler, Ramp, Window
 
 
 def test_a_ramp_leads_from_one_value_to_the_other() -> None:
@@ -30,21 +30,23 @@ def test_a_window_has_a_value_of_its_own() -> None:
     assert [window.at(Clock(epoch=epoch)) for epoch in range(5)] == [0.1, 0.5, 0.5, 0.1, 0.1]
 
 
-def test_the_first_epoch_is_that_of_the_first_call() -> None:
-    clock, seen = Clock(), []
-    for _ in range(3):
-        clock.next_epoch()
-        seen.append(clock.epoch)
-    assert seen == [0, 1, 2]
+def test_an_epoch_that_was_not_set_counts_as_zero() -> None:
+    assert [Clock(epoch=epoch).time("epoch") for epoch in (None, 0, 7)] == [0, 0, 7]
 
 
-def mixed(planner: Planner, count: int) -> list[bool]:
+@pytest.mark.parametrize("epoch", [-1, 1.5, "1", None, True])
+def test_what_is_not_an_epoch_is_refused(epoch: Any) -> None:
+    with pytest.raises(lm.InputError, match=r"^the epoch is .*, but must be a whole number >= 0"):
+        PlanSampler(["input"]).set_epoch(epoch)
+
+
+def mixed(sampler: PlanSampler, count: int) -> list[bool]:
     """Tell for each of some plans whether it mixes."""
-    return [not planner.draw(50).partner.equal(torch.arange(50)) for _ in range(count)]
+    return [not sampler.draw(50).partner.equal(torch.arange(50)) for _ in range(count)]
 
 
 def test_a_step_that_is_not_mixed_has_ratio_one_and_itself_for_partner() -> None:
-    plan = Planner(["input"], probability=0.0, blend="cut").draw(4)
+    plan = PlanSampler(["input"], prob=0.0, blend="cut").draw(4)
     assert plan.ratio == 1
     assert plan.partner.tolist() == [0, 1, 2, 3]
     x = torch.randn(4, 3, 5, 5)
@@ -54,22 +56,22 @@ def test_a_step_that_is_not_mixed_has_ratio_one_and_itself_for_partner() -> None
 
 
 def test_a_probability_is_that_of_mixing() -> None:
-    share = sum(mixed(Planner(["input"], probability=0.3), 2000)) / 2000
+    share = sum(mixed(PlanSampler(["input"], prob=0.3), 2000)) / 2000
     assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
 
 
 def test_warm_up_and_switching_off_are_schedules_of_the_probability() -> None:
-    planner = Planner(["input"], probability=Window(start=2, stop=4))
+    sampler = PlanSampler(["input"], prob=Window(start=2, stop=4))
     seen = []
-    for _ in range(6):
-        planner.next_epoch()
-        seen.append(all(mixed(planner, 3)))
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        seen.append(all(mixed(sampler, 3)))
     assert seen == [False, False, True, True, False, False]
 
 
 def test_steps_that_are_not_mixed_shift_no_other_draw() -> None:
-    always = Planner(["input", "final"], per="sample")
-    later = Planner(["input", "final"], per="sample", probability=Window(start=3, unit="step"))
+    always = PlanSampler(["input", "final"], per="sample")
+    later = PlanSampler(["input", "final"], per="sample", prob=Window(start=3, unit="step"))
     for step in range(6):
         one, other = always.draw(9), later.draw(9)
         assert one.point == other.point
@@ -78,32 +80,32 @@ def test_steps_that_are_not_mixed_shift_no_other_draw() -> None:
 
 
 def test_an_annealed_alpha_mixes_less_and_less() -> None:
-    planner = Planner(["input"], alpha=Ramp(8.0, 0.05, over=2, start=1), per="sample")
+    sampler = PlanSampler(["input"], alpha=Ramp(8.0, 0.05, over=2, start=1), per="sample")
     spread = []
-    for _ in range(4):
-        planner.next_epoch()
-        spread.append(float(planner.draw(4000).ratio.var()))
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        spread.append(float(sampler.draw(4000).ratio.var()))
     expected = [1 / (4 * (2 * alpha + 1)) for alpha in (8.0, 8.0, 4.025, 0.05)]
     assert spread == pytest.approx(expected, rel=0.1)
 
 
 def test_layers_are_annealed_by_a_schedule_of_their_weights() -> None:
-    planner = Planner(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
+    sampler = PlanSampler(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
     seen = []
-    for _ in range(3):
-        planner.next_epoch()
-        seen.append({planner.draw(2).point for _ in range(40)})
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        seen.append({sampler.draw(2).point for _ in range(40)})
     assert seen == [{"input"}, {"input", "final"}, {"final"}]
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_a_resumed_planner_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
-    def built() -> Planner:
-        return Planner(
+def test_a_resumed_sampler_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
+    def built() -> PlanSampler:
+        return PlanSampler(
             ["input", "final"],
             weights=Ramp((1.0, 0.0), (0.0, 1.0), over=3),
             alpha=Ramp(2.0, 0.2, over=10, unit="step"),
-            probability=Ramp(0.0, 1.0, over=8, unit="step"),
+            prob=Ramp(0.0, 1.0, over=8, unit="step"),
             blend="noisy",
             per=per,
         )
@@ -111,9 +113,9 @@ def test_a_resumed_planner_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
     first, resumed = built(), built()
     for step in range(12):
         if step % 4 == 0:
-            first.next_epoch()
+            first.set_epoch(step // 4)
             if step > 5:
-                resumed.next_epoch()
+                resumed.set_epoch(step // 4)
         if step > 5:
             one, other = first.draw(6), resumed.draw(6)
             assert (one.point, one.blend) == (other.point, other.blend)
@@ -123,16 +125,16 @@ def test_a_resumed_planner_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
         else:
             first.draw(6)
         resumed.load_state_dict(json.loads(json.dumps(first.state_dict())))
-    assert first.clock == resumed.clock == Clock(step=12, epoch=2, begun=True)
+    assert first.clock == resumed.clock == Clock(step=12, epoch=2)
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Ramp(0.0, 1.0, over=0), "a ramp over 0 epochs is none: give over >= 1"),
+        (lambda: Ramp(0.0, 1.0, over=0), "over is 0 epochs, but a ramp needs over >= 1"),
         (
             lambda: Ramp((0.0, 1.0), 1.0, over=2),
-            "a ramp leads from (0.0, 1.0) to 1.0, but needs as many numbers at both ends",
+            "a ramp from (0.0, 1.0) to 1.0 needs as many numbers at both ends",
         ),
         (
             lambda: Ramp(0.0, 1.0, over=2, unit="steps"),  # pyright: ignore[reportArgumentType]
@@ -143,15 +145,15 @@ def test_a_resumed_planner_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
             "a window from epoch 3 to 3 is empty: give stop > start",
         ),
         (
-            lambda: Planner(["input"], probability=1.5),
-            "probability is 1.5, but it must be a number in [0, 1]",
+            lambda: PlanSampler(["input"], prob=1.5),
+            "prob is 1.5, but must be a number in [0, 1]",
         ),
         (
-            lambda: Planner(["input"], alpha=Ramp((1.0,), (2.0,), over=2)),
+            lambda: PlanSampler(["input"], alpha=Ramp((1.0,), (2.0,), over=2)),
             "alpha is (1.0,), but must be a number, or a schedule of numbers",
         ),
         (
-            lambda: Planner(["input", "final"], weights=Ramp(0.0, 1.0, over=2)),
+            lambda: PlanSampler(["input", "final"], weights=Ramp(0.0, 1.0, over=2)),
             "weights are [0.0], but 2 mix points need 2 numbers >= 0, not all of them 0",
         ),
     ],
@@ -163,16 +165,16 @@ def test_a_schedule_that_cannot_be_is_refused(build: Any, message: str) -> None:
 
 
 def test_scheduled_weights_are_not_reweighed() -> None:
-    planner = Planner(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
+    sampler = PlanSampler(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
     with pytest.raises(lm.InputError, match=r"^the weights follow Ramp\(.*: build the mixer with"):
-        planner.choice.reweigh({"input": 1.0})
+        sampler.reweigh({"input": 1.0})
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"probability": Ramp(0.0, 2.0, over=4)}, "probability is 2.0, but it must be a number"),
-        ({"probability": Window(1.0, stop=3, outside=-1.0)}, "probability is -1.0, but it must be"),
+        ({"prob": Ramp(0.0, 2.0, over=4)}, "prob is 2.0, but must be a number"),
+        ({"prob": Window(1.0, stop=3, outside=-1.0)}, "prob is -1.0, but must be"),
         ({"alpha": Ramp(1.0, 0.0, over=4)}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite"),
     ],
 )
@@ -180,4 +182,4 @@ def test_a_schedule_that_ends_where_it_must_not_is_refused_at_once(
     settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(lm.InputError, match=f"^{re.escape(message)}"):
-        Planner(["final"], **settings)
+        PlanSampler(["final"], **settings)

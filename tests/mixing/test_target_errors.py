@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import ManyTarget
+from layermix.mixing import MultiMixTarget
 
 
 def target(labels: Tensor) -> lm.MixedTarget:
@@ -39,11 +39,11 @@ def test_labels_of_the_partner_that_are_not_classes_are_refused() -> None:
             use()
 
 
-@pytest.mark.parametrize("kind", ["pairs", "many"])
+@pytest.mark.parametrize("kind", ["pairs", "multimix"])
 def test_soft_labels_are_made_of_integer_classes(kind: str) -> None:
     labels = torch.tensor([0, 1], dtype=torch.int32)
     with pytest.raises(lm.InputError) as error:
-        (target(labels) if kind == "pairs" else ManyTarget(labels, torch.eye(2))).dense(2)
+        (target(labels) if kind == "pairs" else MultiMixTarget(labels, torch.eye(2))).dense(2)
     assert str(error.value) == (
         "soft labels are made of integer classes (int64), but the labels are torch.int32 of shape "
         "(2,): convert them with .long()"
@@ -51,10 +51,10 @@ def test_soft_labels_are_made_of_integer_classes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("label", [-100, 0])
-@pytest.mark.parametrize("kind", ["pairs", "many"])
+@pytest.mark.parametrize("kind", ["pairs", "multimix"])
 def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
     labels = torch.tensor([label, 1])
-    made = target(labels) if kind == "pairs" else ManyTarget(labels, torch.eye(2))
+    made = target(labels) if kind == "pairs" else MultiMixTarget(labels, torch.eye(2))
     if label == 0:
         assert made.dense(2).sum(1).tolist() == [1, 1]
         return

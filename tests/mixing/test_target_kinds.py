@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import layermix as lm
-from layermix.mixing import Beside, Cut, ManyTarget, Planner, Remix
+from layermix.mixing import AppendClean, Cut, MultiMixTarget, PlanSampler, Remix
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])]
 PARTNER = torch.tensor([2, 0, 3, 1])
@@ -105,47 +105,47 @@ def test_the_negative_log_likelihood_has_no_gradient() -> None:
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "salient"])
 def test_labels_of_pixels_follow_the_cut(blend: str, per: str) -> None:
-    drawn = Planner(["input"], blend=blend, per=per).draw(4)  # pyright: ignore[reportArgumentType]
+    drawn = PlanSampler(["input"], blend=blend, per=per).draw(4)  # pyright: ignore[reportArgumentType]
     y = torch.randint(5, (4, 8, 8))
-    mixed = lm.mix(F.one_hot(y, 5).movedim(-1, 1).float(), drawn)  # labels mixed as pictures are
-    torch.testing.assert_close(drawn.target(y).dense(5), mixed)
+    soft = F.one_hot(y, 5).movedim(-1, 1).float()
+    mixed, target = lm.mix(soft, drawn, y)  # labels mixed as pictures are
+    torch.testing.assert_close(target.dense(5), mixed)
 
 
 def test_labels_of_pixels_take_the_nearest_position_of_a_smaller_map() -> None:
-    drawn = Planner(["input"], blend="cut", ratio=0.5).draw(4)
-    lm.mix(torch.randn(4, 3, 4, 4), drawn)
-    target = drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64))
+    drawn = PlanSampler(["input"], blend="cut", ratio=0.5).draw(4)
+    blended = drawn.mix(torch.randn(4, 3, 4, 4))
+    target = drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64), blended.label_weights)
     assert isinstance(target, lm.MixedTarget)
-    _, mask = drawn.left[drawn.point]
+    mask = blended.mask
     assert mask is not None
     expected = mask.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert target.ratio.equal(expected.float())
 
 
 def test_numbers_at_pixels_follow_the_cut() -> None:
-    drawn = Planner(["input"], blend="cut", per="sample").draw(4)
+    drawn = PlanSampler(["input"], blend="cut", per="sample").draw(4)
     y = torch.randn(4, 2, 8, 8)
-    mixed = lm.mix(y, drawn)
-    target = drawn.target(y)
+    mixed, target = lm.mix(y, drawn, y)
     torch.testing.assert_close(target.dense(), mixed)
     assert target.loss(mixed, torch.nn.L1Loss()) == 0
 
 
 @pytest.mark.parametrize("blend", ["resize", "aligned"])
 def test_labels_of_pixels_cannot_follow_where_positions_move(blend: str) -> None:
-    drawn = Planner(["input"], blend=blend).draw(4)
-    lm.mix(torch.randn(4, 3, 8, 8), drawn)
-    with pytest.raises(lm.InputError, match=f"^the labels .* but the blend '{blend}' moves"):
-        drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64))
+    drawn = PlanSampler(["input"], blend=blend).draw(4)
+    labels = torch.zeros(4, 8, 8, dtype=torch.int64)
+    with pytest.raises(lm.InputError, match=r"^the labels .* but the blend .* moves"):
+        lm.mix(torch.randn(4, 3, 8, 8), drawn, labels)
 
 
 def test_a_cut_must_be_made_before_its_labels_are_known() -> None:
-    drawn = Planner(["input"], blend="cut").draw(4)
+    drawn = PlanSampler(["input"], blend="cut").draw(4)
     with pytest.raises(lm.RunError) as error:
         drawn.target(torch.arange(4))
     assert str(error.value) == (
-        "the blend 'cut' knows only after the mix how much it leaves of an example: call "
-        "plan.target(labels) after the forward pass, or after layermix.mix(x, plan)"
+        "the label weights of the blend Cut() are known only after the mix: use mixed, target = "
+        "lm.mix(x, plan, labels), or mixed.target(labels) after `with mixer.apply(plan) as mixed`"
     )
 
 
@@ -205,7 +205,7 @@ def test_several_targets_need_outputs_of_their_names(
 
 def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
     y, weights = torch.tensor([0, 1, 2, 0]), torch.rand(9, 4).softmax(1)
-    logits, target = torch.randn(9, 3), ManyTarget(y, weights)
+    logits, target = torch.randn(9, 3), MultiMixTarget(y, weights)
     soft = weights @ F.one_hot(y, 3).float()
     torch.testing.assert_close(target.dense(3), soft)
     torch.testing.assert_close(target.loss(logits), F.cross_entropy(logits, soft))
@@ -219,12 +219,12 @@ def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
 
 
 def test_clean_and_mixed_examples_have_both_losses() -> None:
-    drawn = Planner(["input"], blend=Beside(Cut(), eta=0.5)).draw(4)
+    drawn = PlanSampler(["input"], blend=AppendClean(Cut(), eta=0.5)).draw(4)
     y, x = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3, 8, 8)
-    both = lm.mix(x, drawn)
+    both, target = lm.mix(x, drawn, y)
     assert both.shape == (8, 3, 8, 8)
     assert both[:4].equal(x)
-    logits, target = torch.randn(8, 3), drawn.target(y)
+    logits = torch.randn(8, 3)
     soft = target.dense(3)
     expected = F.cross_entropy(logits[:4], y) + 0.5 * F.cross_entropy(logits[4:], soft[4:])
     torch.testing.assert_close(target.loss(logits), expected)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import BesideTarget, ManyTarget
+from layermix.mixing import AppendCleanTarget, MultiMixTarget
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])]
 PARTNER = torch.tensor([2, 0, 3, 1])
@@ -117,12 +117,12 @@ def test_many_mixes_leave_out_ignored_labels(smoothing: float, weight: Tensor | 
     weights, logits = randn(9, 4).softmax(1), randn(9, 3)
     criterion = nn.CrossEntropyLoss(weight, ignore_index=7, label_smoothing=smoothing)
     expected = by_hand(logits, of_many(IGNORED, weights), weight=weight, smoothing=smoothing)
-    torch.testing.assert_close(ManyTarget(IGNORED, weights).loss(logits, criterion), expected)
+    torch.testing.assert_close(MultiMixTarget(IGNORED, weights).loss(logits, criterion), expected)
 
 
 def test_a_mix_of_ignored_labels_alone_has_no_part_in_the_loss() -> None:
     weights = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
-    target, logits = ManyTarget(torch.tensor([2, 7]), weights), randn(2, 3).requires_grad_()
+    target, logits = MultiMixTarget(torch.tensor([2, 7]), weights), randn(2, 3).requires_grad_()
     loss = target.loss(logits, ignore_index=7, label_smoothing=0.1)
     expected = F.cross_entropy(logits[1:], torch.tensor([2]), label_smoothing=0.1)
     torch.testing.assert_close(loss, expected)
@@ -133,7 +133,7 @@ def test_a_mix_of_ignored_labels_alone_has_no_part_in_the_loss() -> None:
 
 def test_ignored_labels_have_no_part_in_the_accuracy_of_many_mixes() -> None:
     weights = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
-    target, logits = ManyTarget(torch.tensor([1, 7]), weights), torch.eye(2)
+    target, logits = MultiMixTarget(torch.tensor([1, 7]), weights), torch.eye(2)
     assert target.accuracy(logits, ignore_index=7) == pytest.approx(0.5 / 0.75)
 
 
@@ -155,13 +155,13 @@ def test_log_likelihoods_of_many_mixes_are_the_sum_over_their_labels(
 ) -> None:
     weights, logits = randn(9, 4).softmax(1), randn(9, 3)
     expected = by_hand(logits, of_many(IGNORED, weights), weight=weight)
-    target = ManyTarget(IGNORED, weights)
+    target = MultiMixTarget(IGNORED, weights)
     found = target.loss(logits.log_softmax(1), nn.NLLLoss(weight, ignore_index=7))
     torch.testing.assert_close(found, expected)
 
 
 def test_an_impossible_class_costs_only_the_mixes_that_have_it() -> None:
-    target = ManyTarget(torch.tensor([0, 1, 2]), torch.tensor([[0.5, 0.5, 0.0]]))
+    target = MultiMixTarget(torch.tensor([0, 1, 2]), torch.tensor([[0.5, 0.5, 0.0]]))
     output = torch.tensor([[0.5, 0.5, 0.0]]).log().requires_grad_()
     loss = target.loss(output, nn.NLLLoss())
     assert float(loss.detach()) == pytest.approx(math.log(2))
@@ -193,7 +193,7 @@ def test_unmixed_labels_have_the_cross_entropy_of_torch(
 ) -> None:
     logits, criterion = randn(4, 3), nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
     expected = criterion(logits, labels)
-    for target in (pairs(labels, ratio), ManyTarget(labels, torch.eye(4, dtype=torch.float64))):
+    for target in (pairs(labels, ratio), MultiMixTarget(labels, torch.eye(4, dtype=torch.float64))):
         torch.testing.assert_close(target.loss(logits, criterion), expected)
         default = target.loss(logits, weight=weight, label_smoothing=smoothing)
         torch.testing.assert_close(default, expected)
@@ -231,7 +231,7 @@ def test_many_positions_do_not_overflow_half_precision() -> None:
 def test_likelihood_and_accuracy_of_clean_and_mixed_examples_are_means_over_all() -> None:
     labels, logits = torch.tensor([0, 1]), torch.eye(3).double()[[0, 0, 1, 2]]
     mixed = lm.MixedTarget(labels, labels.flip(0), torch.tensor(0.25).double())
-    target = BesideTarget(lm.MixedTarget.clean(labels), mixed, eta=3.0)
+    target = AppendCleanTarget(lm.MixedTarget.clean(labels), mixed, eta=3.0)
     logs = logits.log_softmax(1)
     expected = -(logs[0, 0] + logs[1, 1])
     for row, own, other in ((2, 0, 1), (3, 1, 0)):
@@ -243,7 +243,9 @@ def test_likelihood_and_accuracy_of_clean_and_mixed_examples_are_means_over_all(
 def test_the_likelihood_of_clean_and_mixed_examples_is_the_mean_over_the_known_labels() -> None:
     labels, logits = torch.tensor([0, -100, 1]), torch.randn(6, 3).double()
     partner, logs = torch.tensor([1, 2, 1]), logits.log_softmax(1)
-    plan = lm.Plan("input", torch.tensor([0.2, 0.6, 0.9], dtype=torch.float64), partner, "beside")
+    plan = lm.Plan(
+        "input", torch.tensor([0.2, 0.6, 0.9], dtype=torch.float64), partner, "append_clean"
+    )
     expected, count = -(logs[0, 0] + logs[2, 1]), 2.0
     for row, (i, lam) in enumerate(zip(partner.tolist(), (0.2, 0.6, 0.9), strict=True)):
         for label, weight in ((labels[row], lam), (labels[i], 1 - lam)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.mixing import BesideTarget, ManyTarget, Planner
+from layermix.mixing import AppendCleanTarget, MultiMixTarget, PlanSampler
 from mixed_labels import LABELS, PARTNER, randn, target
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.123, 1.0])]
@@ -68,7 +68,7 @@ def test_soft_labels_of_float64_are_exact(ratio: Tensor) -> None:
 def test_mixes_of_the_whole_batch_are_exact_in_float64() -> None:
     weights, logits = torch.rand(9, 4).softmax(1), randn(9, 3)
     soft = weights.double() @ F.one_hot(LABELS, 3).double()
-    made = ManyTarget(LABELS, weights)
+    made = MultiMixTarget(LABELS, weights)
     assert_exact(made.dense(3, torch.float64), soft)
     losses = torch.stack(
         [F.cross_entropy(logits, y.expand(9), reduction="none") for y in LABELS], 1
@@ -79,8 +79,8 @@ def test_mixes_of_the_whole_batch_are_exact_in_float64() -> None:
 
 def test_the_dtype_of_mixed_labels_can_be_chosen() -> None:
     floats, classes = target(torch.rand(4, 3)), target(LABELS)
-    many = ManyTarget(LABELS, torch.eye(4))
-    both = BesideTarget(lm.MixedTarget.clean(LABELS), classes, 1.0)
+    many = MultiMixTarget(LABELS, torch.eye(4))
+    both = AppendCleanTarget(lm.MixedTarget.clean(LABELS), classes, 1.0)
     for made in (floats, classes, many, both):
         assert made.dense(3).dtype == torch.float32
         for dtype in (torch.float64, torch.bfloat16):
@@ -128,7 +128,7 @@ def test_accuracy_is_a_share(seed: int, k: int, many: bool) -> None:
     labels[0, 0] = 1
     logits = torch.randn(4, 5, generator=generator)
     weights = torch.rand(4, 4, generator=generator).softmax(1)
-    made = ManyTarget(labels, weights) if many else target(labels)
+    made = MultiMixTarget(labels, weights) if many else target(labels)
     share = float(made.accuracy(logits, k))
     assert 0 <= share <= 1 + 1e-6
     assert k < 5 or share == pytest.approx(1)
@@ -138,14 +138,14 @@ def test_accuracy_of_both_halves_is_that_of_all_their_labels() -> None:
     first = lm.MixedTarget.clean(torch.tensor([0, -100]))
     second = lm.MixedTarget.clean(torch.tensor([1, 0]))
     logits = torch.eye(3)[[0, 0, 0, 0]]
-    assert BesideTarget(first, second, 1.0).accuracy(logits) == pytest.approx(2 / 3)
+    assert AppendCleanTarget(first, second, 1.0).accuracy(logits) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("many", [False, True])
 def test_negative_labels_have_no_accuracy(many: bool) -> None:
     labels = SEVERAL.clone()
     labels[0, 0] = -0.5
-    made: Any = ManyTarget(labels, torch.eye(4)) if many else target(labels)
+    made: Any = MultiMixTarget(labels, torch.eye(4)) if many else target(labels)
     with pytest.raises(lm.InputError) as error:
         made.accuracy(SCORES)
     assert str(error.value) == (
@@ -157,13 +157,13 @@ def test_negative_labels_have_no_accuracy(many: bool) -> None:
 @pytest.mark.parametrize("many", [False, True])
 def test_one_column_has_no_accuracy(many: bool) -> None:
     labels = torch.ones(4, 1)
-    made: Any = ManyTarget(labels, torch.eye(4)) if many else target(labels)
+    made: Any = MultiMixTarget(labels, torch.eye(4)) if many else target(labels)
     with pytest.raises(lm.InputError, match=r"^accuracy needs an output with two classes or more"):
         made.accuracy(torch.randn(4, 1))
 
 
 def test_numbers_of_many_mixes_have_no_accuracy() -> None:
-    made = ManyTarget(torch.rand(4), torch.eye(4))
+    made = MultiMixTarget(torch.rand(4), torch.eye(4))
     with pytest.raises(lm.InputError, match=r"^accuracy needs integer class labels of shape \(4,"):
         made.accuracy(torch.randn(4, 3))
 
@@ -197,17 +197,16 @@ def test_two_infinite_losses_are_infinite() -> None:
 
 
 def test_ratios_that_lie_between_0_and_1_are_known_to() -> None:
-    assert target(LABELS).partial
-    assert not target(LABELS, RATIOS[1]).partial
+    assert target(LABELS).interior
+    assert not target(LABELS, RATIOS[1]).interior
 
 
 def test_what_a_cut_leaves_is_not_known_to() -> None:
-    plan = Planner(["input"], blend="cut", ratio=0.999).draw(4)
-    lm.mix(torch.randn(4, 1, 2, 2), plan)
-    made = plan.target(LABELS)
+    plan = PlanSampler(["input"], blend="cut", ratio=0.999).draw(4)
+    _, made = lm.mix(torch.randn(4, 1, 2, 2), plan, LABELS)
     assert isinstance(made, lm.MixedTarget)
     assert made.ratio == 1
-    assert not made.partial
+    assert not made.interior
 
 
 @pytest.mark.parametrize("labels", [LABELS, 0 * LABELS])
@@ -216,7 +215,7 @@ def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
     labels: Tensor, shape: tuple[int, ...]
 ) -> None:
     output = torch.randn(shape)
-    for made in (target(labels), ManyTarget(labels, torch.eye(4))):
+    for made in (target(labels), MultiMixTarget(labels, torch.eye(4))):
         with pytest.raises(lm.InputError, match=r"torch\.nn\.BCEWithLogitsLoss\(\), for numbers"):
             made.loss(output)
         with pytest.raises(lm.InputError, match=r"^accuracy needs an output with two classes"):
@@ -224,9 +223,9 @@ def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_a_planner_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
+def test_a_sampler_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
     x, numbers = randn(6, 3, 4, 4), randn(6, 2)
-    plan = Planner(["input"], ratio=0.3, per=per, seed=1).draw(6, dtype=torch.float64)
+    plan = PlanSampler(["input"], ratio=0.3, per=per, seed=1).draw(6, dtype=torch.float64)
     assert_exact(lm.mix(x, plan), 0.3 * x + 0.7 * x[plan.partner])
     assert_exact(plan.target(numbers).dense(), 0.3 * numbers + 0.7 * numbers[plan.partner])
     assert_exact(lm.MixLayer()(x, x.flip(0), 0.3), 0.3 * x + 0.7 * x.flip(0))
@@ -235,22 +234,23 @@ def test_a_planner_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "resize", "salient"])
 def test_a_cut_weighs_labels_by_the_exact_share_of_what_it_leaves(blend: str) -> None:
     x = torch.arange(6.0)[:, None, None, None].expand(6, 2, 9, 9)
-    plan = Planner(["input"], ratio=0.6, blend=blend, partner="derangement", seed=1).draw(6)
-    count = (lm.mix(x, plan) == x).flatten(1).sum(1).double() / (2 * 81)
-    made: Any = plan.target(LABELS[[0, 1, 2, 3, 0, 1]])
+    plan = PlanSampler(["input"], ratio=0.6, blend=blend, partner="derangement", seed=1).draw(6)
+    mixed, made = lm.mix(x, plan, LABELS[[0, 1, 2, 3, 0, 1]])
+    count = (mixed == x).flatten(1).sum(1).double() / (2 * 81)
+    assert isinstance(made, lm.MixedTarget)
     assert_exact(made.ratio.expand(6), count)
 
 
 def test_the_weights_of_a_whole_batch_sum_to_one_in_float64() -> None:
-    plan = Planner(["final"], blend="many", seed=1).draw(6)
+    plan = PlanSampler(["final"], blend="multimix", seed=1).draw(6)
     made, x = plan.target(torch.arange(6)), randn(6, 5)
-    assert isinstance(made, ManyTarget)
+    assert isinstance(made, MultiMixTarget)
     assert_exact(made.weights.sum(1), torch.ones(48).double())
     assert_exact(lm.mix(x, plan), made.weights @ x)
 
 
 def test_soft_labels_have_the_default_dtype_of_torch() -> None:
-    made = (target(LABELS), ManyTarget(LABELS, torch.eye(4).double()))
+    made = (target(LABELS), MultiMixTarget(LABELS, torch.eye(4).double()))
     assert [one.dense(3).dtype for one in made] == [torch.float32, torch.float32]
     torch.set_default_dtype(torch.float64)
     try:

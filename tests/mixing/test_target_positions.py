@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 from layermix.mixing import Cut
-from layermix.mixing.blends.blend import Draws
+from layermix.mixing.blends.base import Draws
 from layermix.mixing.targets.positions import ratio_of
 
 PARTNER = torch.tensor([2, 0, 3, 1])
@@ -33,8 +33,7 @@ class Given(Cut):
 
 def cut(labels: Tensor, shape: tuple[int, ...]) -> lm.MixedTarget:
     plan = lm.Plan("input", torch.full((4,), 0.5), PARTNER, Given())
-    lm.mix(torch.zeros(shape), plan)
-    target = plan.target(labels)
+    _, target = lm.mix(torch.zeros(shape), plan, labels)
     assert isinstance(target, lm.MixedTarget)
     return target
 
@@ -84,7 +83,7 @@ def test_losses_of_another_shape_than_the_labels_are_refused() -> None:
         target.loss(output, lambda z, y: torch.ones(96))
     assert str(error.value) == (
         "each position has a ratio of its own, but the criterion returned losses of shape (96,) "
-        "for 4 examples: it must return (4, ...)"
+        'for 4 examples: it must return one loss for each, as with reduction="none"'
     )
     with pytest.raises(lm.InputError, match=r"^each position has .* returned one mean"):
         target.loss(output, F.cross_entropy)

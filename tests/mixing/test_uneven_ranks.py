@@ -7,7 +7,7 @@ import torch
 from torch.multiprocessing.spawn import spawn
 
 import layermix as lm
-from layermix.mixing import Planner
+from layermix.mixing import PlanSampler
 
 SIZES = ([4, 3], [0, 4], [5, 5])
 
@@ -16,13 +16,13 @@ def draw(rank: int, folder: str) -> None:
     """Draw plans for batches of several sizes, and save what happened."""
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
-    planner, found = Planner(["final"], ranks=None, seed=0), []
+    sampler, found = PlanSampler(["final"], cross_rank=True, seed=0), []
     for sizes in SIZES:
         try:
-            found.append(planner.draw(sizes[rank]).partner)
+            found.append(sampler.draw(sizes[rank]).partner)
         except lm.InputError as error:
             found.append(str(error))
-    alone = Planner(["final"], seed=0).draw(3 + rank)  # partners of this process alone
+    alone = PlanSampler(["final"], seed=0).draw(3 + rank)  # partners of this process alone
     torch.save([*found, alone.partner], Path(folder) / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -40,7 +40,7 @@ def test_every_rank_is_told_the_sizes(ranks: list[list[object]], case: int) -> N
     for rank in ranks:
         assert rank[case] == (
             f"the batches of the ranks have {one}, {other} examples, but partners across ranks "
-            "need batches of one size: load data with drop_last=True, or leave across out"
+            "need batches of one size: load data with drop_last=True, or leave cross_rank out"
         )
 
 

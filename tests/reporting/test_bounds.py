@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from layermix.geometry import Layer
-from layermix.geometry.measures import MEASURES
+from layermix.geometry import MEASURES, LayerFeatures
 from layermix.reporting.statistics.bounds import beyond, cut
 from layermix.reporting.statistics.stats import estimate
 
@@ -16,7 +15,7 @@ from layermix.reporting.statistics.stats import estimate
 def test_no_value_lies_beyond_its_bounds(apart: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(24) % 3
-    layer = Layer(torch.randn(24, 5, generator=generator) + apart * labels[:, None], labels)
+    layer = LayerFeatures(torch.randn(24, 5, generator=generator) + apart * labels[:, None], labels)
     for name, measure in MEASURES.items():
         low, high = measure.bounds
         assert low - 1e-9 <= measure.compute(layer) <= high + 1e-9, name

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from figure_parts import SVG, texts
-from layermix.geometry.quantities import OF_GAP, QUANTITIES
+from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting import figures
 from layermix.reporting.figures import Figure
 from layermix.reporting.figures.labels import text_width, wrapped
@@ -149,7 +149,7 @@ def test_a_value_that_all_seeds_share_at_the_input_is_explained() -> None:
     summary = made_summary()
     assert "At the input" not in figures.prediction(summary)[1].caption
     for name, values in summary.variant("none").geometry_end.items():
-        if name not in OF_GAP:
+        if name not in GAP_QUANTITIES:
             values["input"] = dict.fromkeys(values["input"], 0.5)
     assert "At the input all seeds have one value" in figures.prediction(summary)[1].caption
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from test_html import Page
 
-from layermix.geometry.quantities import OF_GAP, QUANTITIES
+from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting import figures, terminal
 from layermix.reporting.formatting import significant
 from layermix.reporting.html import html
@@ -113,7 +113,7 @@ def test_what_is_so_by_construction_is_explained() -> None:
     )
     ends = summary.variant("none").geometry_end
     for name, values in ends.items():
-        if name not in OF_GAP:
+        if name not in GAP_QUANTITIES:
             values["input"] = dict.fromkeys(values["input"], 0.5)
     ends["gap"]["final"] = dict.fromkeys(ends["gap"]["final"], 0.0)
     *_, at_input, at_final = layer_table(summary).notes

@@ -229,7 +229,7 @@ def test_of_several_methods_those_of_equal_settings_test_the_claim() -> None:
     assert "mixup@final:alpha=2 and mixup:alpha=2 have the same" in str(found)
 
 
-@pytest.mark.parametrize("other", ["cutmix", "c-mixup", "mixup:probability=0.5", "mixup@block1"])
+@pytest.mark.parametrize("other", ["cutmix", "c-mixup", "mixup:prob=0.5", "mixup@block1"])
 def test_other_ways_to_mix_do_not_test_the_claim(other: str) -> None:
     found = verdict({other: spread(0.9), "final": spread(0.95)})
     assert found.claim == "not tested"

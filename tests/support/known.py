@@ -4,14 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES
+from layermix.geometry import MEASURES, LayerFeatures
 
 CLASSES, EACH, D = 5, 40, 12
 
 
 def gaussians(apart: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return one round Gaussian of unit variance for each class, centres `apart` from the mean."""
+    """Return one round Gaussian of unit variance for each class, centers `apart` from the mean."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(CLASSES * EACH) % CLASSES)
     x = rng.normal(size=(len(y), D)) + apart * np.eye(CLASSES, D)[y]
@@ -38,8 +37,8 @@ def rings() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
-def layer(data: tuple[Tensor, Tensor]) -> Layer:
-    return Layer(*data)
+def layer(data: tuple[Tensor, Tensor]) -> LayerFeatures:
+    return LayerFeatures(*data)
 
 
 def value(name: str, data: tuple[Tensor, Tensor]) -> float:

@@ -127,7 +127,7 @@ def made_value(quantity: str, apart: float) -> float:
     """Return a value of a quantity where classes are so far apart, 0 to 1."""
     if quantity in ("nc1", "fuzziness"):
         return 10 ** (3 - 4 * apart)
-    return 0.1 + 0.8 * (apart if QUANTITIES[quantity].apart == "high" else 1 - apart)
+    return 0.1 + 0.8 * (apart if QUANTITIES[quantity].higher_is_better else 1 - apart)
 
 
 def _curve(rng: np.random.Generator, epochs: range, mean) -> Curve:

@@ -17,9 +17,9 @@ __all__ = ["draw_blend", "draw_blends"]
 
 _OTHERS: dict[str, Callable[[], Figure]] = {
     "aligned": aligned,
-    "beside": beside,
-    "exchange": exchange,
-    "many": many,
+    "append_clean": beside,
+    "moment_exchange": exchange,
+    "multimix": many,
     "patches": patches,
 }
 

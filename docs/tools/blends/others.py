@@ -7,7 +7,7 @@ from torch import Tensor
 from docs.tools.blends.pairs import Column, mixed, originals, pairs
 from docs.tools.blends.sheet import Sheet, sheet
 from layermix.functional import mix
-from layermix.mixing import Aligned, Beside, Exchange, Many, Patches, Planner
+from layermix.mixing import Aligned, AppendClean, MomentExchange, MultiMix, Patches, PlanSampler
 from layermix.reporting.figures.style import WIDTH, Figure, colour, finish
 
 _GRID, _WIDE = 16, 7  # positions along each dimension: of the maps made up here, of their object
@@ -24,7 +24,7 @@ def patches() -> Figure:
 
 def exchange() -> Figure:
     """Draw both photographs with each other's moments."""
-    page, found = sheet(), mixed(Exchange(), 0.9)
+    page, found = sheet(), mixed(MomentExchange(), 0.9)
     originals(page)
     for row, head in enumerate(("mixed 1", "mixed 2")):
         page.image(2 + row, found.values[row], head)
@@ -35,7 +35,7 @@ def exchange() -> Figure:
 
 def beside() -> Figure:
     """Draw the clean rows of the batch and the mixed ones."""
-    page, found = sheet(), mixed(Beside(), 0.7)
+    page, found = sheet(), mixed(AppendClean(), 0.7)
     heads = ("clean 1", "clean 2", "mixed 1", "mixed 2")
     for row, head in enumerate(heads):
         page.image(row, found.values[row], head, own=row if row < 2 else None)
@@ -54,7 +54,7 @@ def aligned() -> Figure:
     _arrows(page.image(1, x[1], "partner", own=1), partner[3:] / _FAINT, where, _inside(2, 3))
     page.image(2, partner[:3], "aligned")
     page.image(3, mixed(Aligned(), 0.5, x).values[0], "its mix")
-    linear = Planner(["input"], ratio=0.5, partner="derangement").draw(2)
+    linear = PlanSampler(["input"], ratio=0.5, partner="derangement").draw(2)
     page.image(4, mix(x, linear)[0], "linear")
     for column, weights in enumerate(([1, 0], [0, 1], [0, 1], [0.5, 0.5], [0.5, 0.5])):
         page.weights(column, torch.tensor(weights))
@@ -104,15 +104,15 @@ def _arrows(axes: Axes, source: Tensor, where: Tensor, inside: Tensor) -> None:
 
 def _triangle(page: Sheet, column: int, low: float, high: float) -> None:
     """Draw 240 mixes of three corners, and say how large the largest weight of a batch is."""
-    blend = Many(k=80, low=low, high=high)
-    points = mix(_CORNERS, Planner(["final"], blend=blend, seed=0).draw(3))
+    blend = MultiMix(k=80, low=low, high=high)
+    points = mix(_CORNERS, PlanSampler(["final"], blend=blend, seed=0).draw(3))
     left, width = 8 + column * WIDTH / 2, WIDTH / 2 - 16
     axes = page.axes(left, 22, width, _TALL - 60)
     axes.plot(*_CORNERS[[0, 1, 2, 0]].T.numpy(), color=colour(9), linewidth=0.8)
     axes.plot(*points.T.numpy(), "o", color=colour(column), markersize=2.6, mew=0, alpha=0.7)
     axes.set_aspect("equal")
     axes.set_axis_off()
-    batch = Planner(["final"], blend=blend, seed=0).draw(_BATCH).draws["weights"]
+    batch = PlanSampler(["final"], blend=blend, seed=0).draw(_BATCH).draws["weights"]
     middle = left + width / 2
     page.text(middle, 14, f"low = {low:g}, high = {high:g}")
     largest = f"{float(batch.max(1).values.mean()):.2f}"

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from docs.tools.blends.examples import photographs
 from docs.tools.blends.sheet import Sheet, sheet
-from layermix.functional import mix
-from layermix.mixing import Blend, Planner
+from layermix.mixing import Blend, PlanSampler
 from layermix.reporting.figures.style import Figure, finish
 
 RATIOS = (0.75, 0.5, 0.25)
@@ -39,11 +38,11 @@ class Mix(NamedTuple):
 
 def mixed(blend: Blend, ratio: float, x: Tensor | None = None) -> Mix:
     """Mix the photographs, or two other images (2, 3, H, W), each with the other."""
-    planner = Planner(["input"], ratio=ratio, blend=blend, partner="derangement", seed=_SEED)
-    plan, x = planner.draw(2), photographs() if x is None else x
-    values, mask = mix(x, plan), plan.carry_out(x).mask
-    labels = plan.target(torch.arange(2)).dense(2)
-    return Mix(values, labels, None if mask is None else mask[0])
+    sampler = PlanSampler(["input"], ratio=ratio, blend=blend, partner="derangement", seed=_SEED)
+    plan, x = sampler.draw(2), photographs() if x is None else x
+    blended = plan.mix(x)
+    labels = plan.target(torch.arange(2), blended.label_weights).dense(2)
+    return Mix(blended.values, labels, None if blended.mask is None else blended.mask[0])
 
 
 class Column(NamedTuple):

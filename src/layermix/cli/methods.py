@@ -10,7 +10,7 @@ from layermix.reporting.method_text import how_much, part, with_whom
 METHOD_NOTES = (
     "hidden: one of the blocks a step; random: the input or one of them; last: the last block.",
     "A method mixes elsewhere as NAME@POINT, and otherwise as NAME@POINT:KEY=VALUE,..., with",
-    "alpha, ratio, per, probability, partner or a setting shown in brackets: multimix@final:k=4.",
+    "alpha, ratio, per, prob, partner or a setting shown in brackets: multimix@final:k=4.",
 )
 
 

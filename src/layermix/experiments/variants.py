@@ -16,11 +16,11 @@ import torch
 
 from layermix.errors import InputError, unknown
 from layermix.experiments.training.recipe import Recipe
+from layermix.functional import obstacle
 from layermix.hooks import Points
-from layermix.hooks.trial import refusal
-from layermix.mixing import METHODS, Linear, Many, Method, Permutation, Planner, method
+from layermix.mixing import METHODS, Linear, Method, MultiMix, Permutation, PlanSampler, find_method
+from layermix.mixing.method_sampler import HIDDEN_ALPHA, INPUT_ALPHA
 from layermix.mixing.methods import is_method
-from layermix.mixing.ratio import HIDDEN_ALPHA, INPUT_ALPHA
 
 
 def default_variants(points: Points) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
     settings = recipe.mixing()
     if found := _method_of(variant, points):
         own = {key: value for key, value in found.settings.items() if key != "at"}
-        if isinstance(found.blend, Many):
+        if isinstance(found.blend, MultiMix):
             settings.clear()
         if "ratio" in own:
             settings.pop("alpha", None)
@@ -102,7 +102,7 @@ def check_variants(
 def _mix_of(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return where and how a variant mixes, with every setting in full: equal for equal mixes."""
     at, settings = mix_points(variant, points), mixer_settings(variant, points, recipe)
-    usual = {"blend": Linear(), "partner": Permutation(), "probability": 1.0}
+    usual = {"blend": Linear(), "partner": Permutation(), "prob": 1.0}
     mix = {**usual, **settings, "at": at, "adapt": variant == "auto" and recipe.adapt}
     if mix.get("alpha") is None and mix["blend"] == Linear() and "ratio" not in mix:
         mix["alpha"] = [INPUT_ALPHA if point == "input" else HIDDEN_ALPHA for point in at]
@@ -114,7 +114,7 @@ def _mix_of(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
 def _method_of(variant: str, points: Points) -> Method | None:
     """Return the method that a variant is; None where it says where to mix alone."""
     known = variant in (row.name for row in points)
-    return method(variant) if is_method(variant) and not known else None
+    return find_method(variant) if is_method(variant) and not known else None
 
 
 def _try(variant: str, points: Points) -> None:
@@ -123,6 +123,6 @@ def _try(variant: str, points: Points) -> None:
     settings, rows = mixer_settings(variant, points, Recipe()), {row.name: row for row in points}
     for point in at:
         zeros, labels = torch.zeros(2, *(rows[point].shape or ())), torch.arange(2)
-        plan = Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
-        if why := refusal(plan, zeros.shape[1:], rows[point].channels):
+        plan = PlanSampler([point], **settings).draw(2, labels=labels, inputs=zeros)
+        if why := obstacle(plan, zeros.shape[1:], rows[point].channels):
             raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {why}")

@@ -1,32 +1,32 @@
-"""Geometry: how entangled are the classes at a layer, and is it safe to mix there?"""
+"""Geometry of layers: how entangled the classes are at each mix point, and if it is safe to mix.
+
+`snnl` and `SoftNearestNeighborLoss` measure and train entanglement, `intrusion` and
+`interpolation_gap` the effect of a mix. `profile` measures all `QUANTITIES` at every layer of a
+model, and `auto_weights` turns its result into weights for ``Mixer(at="auto")``.
+"""
 
 from layermix.geometry.criterion import SoftNearestNeighborLoss
-from layermix.geometry.gap import Gap, interpolation_gap
-from layermix.geometry.intrusion import Intrusion, intruders, intrusion
-from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES, Measure, Quantity
-from layermix.geometry.profiles import LayerProfile, Profile, auto_weights, profile
-from layermix.geometry.quantities import QUANTITIES, measured
+from layermix.geometry.gap import interpolation_gap
+from layermix.geometry.intrusion import intruders, intrusion
+from layermix.geometry.layer import LayerFeatures
+from layermix.geometry.profile import profile
+from layermix.geometry.profile_result import Profile, auto_weights
+from layermix.geometry.quantities import MEASURES, QUANTITIES, measure_layer
 from layermix.geometry.snnl import SNNL, layer_snnl, snnl
 
 __all__ = [
     "MEASURES",
     "QUANTITIES",
     "SNNL",
-    "Gap",
-    "Intrusion",
-    "Layer",
-    "LayerProfile",
-    "Measure",
+    "LayerFeatures",
     "Profile",
-    "Quantity",
     "SoftNearestNeighborLoss",
     "auto_weights",
     "interpolation_gap",
     "intruders",
     "intrusion",
     "layer_snnl",
-    "measured",
+    "measure_layer",
     "profile",
     "snnl",
 ]

@@ -1,156 +1,150 @@
-"""Squared distances between N examples, some rows and columns at a time.
+"""Squared distances between examples, for a block of rows and columns at a time.
 
-`Kept` holds all N x N of them, `Computed` takes them from matrix products as they are asked for.
+Features are first divided by a power of two near their largest absolute value. No square then
+overflows or vanishes in float32, and distances are in units of the square of that number.
 
-Features are divided by a power of two first, near their largest absolute value, so that no square
-overflows or vanishes in float32; distances are in units of that number's square.
-
-Shapes: N examples, d features, r rows and c columns that are asked for.
+Shapes: N examples, d features, r rows and c columns of a block.
 """
 
 import math
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from layermix.geometry.precision import full_precision
-
-SMALL = 1 << 21  # distances that are kept, in float64, where there are no more in all
-_PANEL = 1 << 24  # most distances of a panel of rows: 64 MB in float32
-_ROWS = 256  # most rows of a panel
-_TYPICAL = 1000  # examples whose distances tell the scale
-_EXPONENT, _EXPONENT_64 = 126, 500  # of the powers of two that divide, and square, without loss
+SMALL = 1 << 21  # up to so many distances in all are stored, in float64
+_PANEL = 1 << 24  # largest number of distances in a panel of rows: 64 MB in float32
+_ROWS = 256  # largest number of rows in a panel
+_SAMPLE = 1000  # examples from which the typical distance is estimated
+_EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inverse are exact
 
 
-class Distances(Protocol):
-    """What the sums over all pairs need of the distances."""
+@dataclass(frozen=True)
+class Distances:
+    """Squared distances between N examples, over `scale` squared, in panels of `rows` rows.
 
-    size: int  # N
-    rows: int  # rows that are asked for at a time
-    dtype: torch.dtype
-    device: torch.device
-    scale: float  # distances are in units of its square
-
-    def negative(self, rows: slice, columns: slice) -> Tensor:
-        """Return -|x_i - x_j|^2, (r, c), minus infinity where i = j, to be overwritten."""
-        ...
-
-    def few(self) -> Tensor:
-        """Return the distances between 1,000 evenly chosen examples at most, float64."""
-        ...
-
-    def nearest(self) -> Tensor:
-        """Return the distance of each example to its nearest neighbour, (N,)."""
-        ...
-
-
-class Kept:
-    """Distances that are there, (N, N), what stands on the diagonal aside."""
-
-    def __init__(self, squared: Tensor, scale: float = 1.0) -> None:
-        self.size, self.dtype, self.device = len(squared), squared.dtype, squared.device
-        self.scale = scale
-        self.rows = self.size if self.size**2 <= SMALL else _ROWS
-        self._negative = -squared
-        self._negative.fill_diagonal_(-math.inf)
-
-    def negative(self, rows: slice, columns: slice) -> Tensor:
-        """Return -|x_i - x_j|^2, (r, c), minus infinity where i = j, to be overwritten."""
-        return self._negative[rows, columns].clone()
-
-    def few(self) -> Tensor:
-        """Return the distances between 1,000 evenly chosen examples at most, float64."""
-        step = _step(self.size)
-        return -self._negative[::step, ::step].double()
-
-    def nearest(self) -> Tensor:
-        """Return the distance of each example to its nearest neighbour, (N,)."""
-        return -self._negative.amax(1)
-
-
-class Computed:
-    """Distances by matrix products, as they are asked for.
-
-    Parameters
-    ----------
-    features
-        Shape (N', d), floating point; left as they are.
-    order
-        Indices of the N examples that count.
-    dtype
-        float32 or float64.
-    centre
-        Take the mean off first: differences stay what they are, and lose fewer digits.
+    `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), -inf where i = j, which the
+    caller and the next call may overwrite. `sample` returns those of 1,000 examples, float64.
     """
 
-    def __init__(
-        self, features: Tensor, order: Tensor, dtype: torch.dtype, centre: bool = True
-    ) -> None:
-        n = len(order)
-        self.size, self.dtype, self.device = n, dtype, features.device
-        self.rows = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
-        self._right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
-        self.scale = power_of_two(features)
-        x, blocks = self._right[:, :-2], range(0, n, _ROWS)
-        mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-        for start in blocks:
-            rows = features[order[start : start + _ROWS]].to(dtype)
-            x[start : start + _ROWS] = rows / self.scale
-            if centre:
-                mean += x[start : start + _ROWS].sum(0, dtype=torch.float64) / n
-        x -= mean.to(dtype)
-        for start in blocks:
-            self._right[start : start + _ROWS, -2] = -x[start : start + _ROWS].square().sum(1)
-        self._room = self._right.new_empty(self.rows * n)  # for a panel
+    size: int
+    rows: int
+    scale: float
+    dtype: torch.dtype
+    device: torch.device
+    negative: Callable[[slice, slice], Tensor]
+    sample: Callable[[], Tensor]
 
-    def negative(self, rows: slice, columns: slice) -> Tensor:
-        """Return -|x_i - x_j|^2, (r, c), minus infinity where i = j, to be overwritten."""
-        left = self._right[rows].clone()
+    def panels(self) -> Iterator[slice]:
+        """Yield the rows of each panel."""
+        for start in range(0, self.size, self.rows):
+            yield slice(start, min(start + self.rows, self.size))
+
+    def nearest(self) -> Tensor:
+        """Return the distance of each example to its nearest neighbor, (N,)."""
+        columns = slice(0, self.size)
+        return -torch.cat([self.negative(rows, columns).amax(1) for rows in self.panels()])
+
+
+def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
+    """Return the distances in a matrix (N, N), whose diagonal is not used."""
+    n, step = len(squared), -(-len(squared) // _SAMPLE)
+    kept = (-squared).fill_diagonal_(-math.inf)
+    return Distances(
+        n,
+        n if n * n <= SMALL else _ROWS,
+        scale,
+        squared.dtype,
+        squared.device,
+        negative=lambda rows, columns: kept[rows, columns].clone(),
+        sample=lambda: -kept[::step, ::step].double(),
+    )
+
+
+def computed_distances(
+    features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
+) -> Distances:
+    """Return the distances between rows of features (N', d), by matrix products when needed.
+
+    With `center` the mean is subtracted first, so that they lose fewer digits.
+    """
+    n, scale = len(order), power_of_two(features)
+    right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
+    x, blocks = right[:, :-2], [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+    mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+    for block in blocks:
+        x[block] = features[order[block]].to(dtype) / scale
+        if center:
+            mean += x[block].sum(0, dtype=torch.float64) / n
+    x -= mean.to(dtype)
+    for block in blocks:
+        right[block, -2] = -x[block].square().sum(1)
+    most = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
+    buffer = right.new_empty(most * n)
+
+    def negative(rows: slice, columns: slice) -> Tensor:
+        left = right[rows].clone()
         left[:, :-2] *= 2
         left[:, -2:] = left[:, [-1, -2]]
-        right = self._right[columns]
-        panel = self._room[: len(left) * len(right)].view(len(left), len(right))
-        with full_precision(self.device):
-            torch.mm(left, right.T, out=panel).clamp_max_(0)
+        size = len(left), len(right[columns])
+        panel = buffer[: math.prod(size)].view(size)
+        with exact_products(right.device):
+            torch.mm(left, right[columns].T, out=panel).clamp_max_(0)
         panel.diagonal(rows.start - columns.start).fill_(-math.inf)
         return panel
 
-    def few(self) -> Tensor:
-        """Return the distances between 1,000 evenly chosen examples at most, float64."""
-        some = self._right[:: _step(self.size), :-2].double()
+    def sample() -> Tensor:
+        some = x[:: -(-n // _SAMPLE)].double()
         return torch.cdist(some, some).square()
 
-    def nearest(self) -> Tensor:
-        """Return the distance of each example to its nearest neighbour, (N,)."""
-        starts, everything = range(0, self.size, self.rows), slice(0, self.size)
-        panels = (slice(start, min(start + self.rows, self.size)) for start in starts)
-        return -torch.cat([self.negative(rows, everything).amax(1) for rows in panels])
+    return Distances(n, most, scale, dtype, right.device, negative, sample)
 
 
-def all_distances(
-    features: Tensor, order: Tensor, dtype: torch.dtype, centre: bool = True
+def distances_of(
+    features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the distances between those of the examples, kept in float64 where they are few.
-
-    Parameters are those of `Computed`; there, dtype is what more distances are computed in.
-    """
+    """Return the `computed_distances`, stored in float64 if they are few."""
     n = len(order)
     if n * n > SMALL:
-        return Computed(features, order, dtype, centre)
-    everything = slice(0, n)
-    computed = Computed(features, order, torch.float64, centre)
-    return Kept(-computed.negative(everything, everything), computed.scale)
+        return computed_distances(features, order, dtype, center)
+    computed = computed_distances(features, order, torch.float64, center)
+    return stored_distances(-computed.negative(slice(0, n), slice(0, n)), computed.scale)
 
 
 def power_of_two(features: Tensor) -> float:
-    """Return a power of two near the largest absolute value; 1 where all are zero."""
+    """Return a power of two near the largest absolute value, or 1 if all values are zero."""
     largest = max((float(part.abs().max()) for part in features.split(_ROWS)), default=0.0)
     if not largest:
         return 1.0
-    most = _EXPONENT_64 if features.dtype == torch.float64 else _EXPONENT
-    return 2.0 ** min(most, max(-most, math.frexp(largest)[1]))
+    limit = _EXPONENT_64 if features.dtype == torch.float64 else _EXPONENT
+    return 2.0 ** min(limit, max(-limit, math.frexp(largest)[1]))
 
 
-def _step(size: int) -> int:
-    return -(-size // _TYPICAL)
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Multiply float32 matrices in float32: without autocast, TF32 and bfloat16.
+
+    torch has two interfaces for it. After the new one (`fp32_precision`) was used, reading the old
+    one is an error, and so is a product on a GPU if both disagree: keep the one in use.
+    """
+    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        overall = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        overall = None
+    try:
+        if overall is None:
+            for switch in switches:
+                switch.fp32_precision = "ieee"
+        else:
+            torch.set_float32_matmul_precision("highest")
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        if overall is not None:
+            torch.set_float32_matmul_precision(overall)
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision

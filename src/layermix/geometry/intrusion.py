@@ -1,9 +1,9 @@
-"""Intrusion: a mixed point that lands among a class it does not belong to.
+"""Intrusion: a mixed point whose nearest real example belongs to a class of neither parent.
 
-A mix of two *red* examples whose nearest real example is *blue* is labelled red all the same: bad
-augmentation. Of a mix of red and green the nearest may be red or green, but not blue.
+A mix of two *red* examples whose nearest real example is *blue* is still labeled red: such a point
+is a bad augmentation. For a mix of red and green the nearest may be red or green, but not blue.
 
-Shapes: N examples, K classes, r ratios.
+Shapes: N examples, K classes.
 """
 
 import math
@@ -13,26 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.geometry.layer import Layer, once
+from layermix.geometry.layer import LayerFeatures
+from layermix.mixing import Derangement
 
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)  # a pair in its other order has the ratio 1 - lambda
-_PARTNERS = 4  # partners of each example
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)  # a pair in the other order has the ratio 1 - lambda
+_PARTNERS = 4  # of each example
 
 
 @dataclass(frozen=True, eq=False)
 class Intrusion:
-    """How often mixing at a layer intrudes, and how often it would by chance.
+    """Shares of mixed points that intrude.
 
     Attributes
     ----------
-    different
-        Of pairs of two classes: share of mixed points nearest to a third class.
-    same
-        Of pairs of one class: share of mixed points nearest to another class.
+    different, same
+        For pairs of two classes, and for pairs of one class, at uniform ratios.
     chance_different, chance_same
-        The same, were the nearest neighbour any of the others.
+        The same if the nearest neighbor were a random other example.
     by_ratio
-        For each ratio of the grid and for ``"beta"`` (uniform draws) the pair (different, same).
+        The pair (different, same) for each ratio, and for ``"beta"`` (uniform ratios).
     by_pair
         Shares by the classes of both parents, over all ratios, float64 (K, K); NaN without a pair.
     """
@@ -48,107 +47,89 @@ class Intrusion:
 def intruders(
     mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
 ) -> Tensor:
-    """Tell which mixed points have their nearest real neighbour in a class of neither parent.
+    """Return booleans (N,): True if the nearest real example has a class of neither parent.
 
     Parameters
     ----------
     mixed
-        Mixed points, shape (N, ...); point i is a mix of examples i and ``partner[i]``.
-    features
-        The real examples at the same layer, shape (N, ...).
-    labels
-        Their integer classes, shape (N,).
+        Mixed points, shape (N, ...); point i is a mix of the examples i and ``partner[i]``, which
+        do not count as its neighbors.
+    features, labels
+        The real examples at the same layer, shape (N, ...), and their integer classes, shape (N,).
     partner
         Partner of each example, int64, shape (N,).
     ignore_index
-        Label of examples that are no neighbours, and whose mixes have no class to intrude on.
+        Label of examples that count neither as neighbors nor as parents.
 
-    Returns
-    -------
-    Tensor
-        Booleans, shape (N,). The two parents do not count as neighbours.
+    Examples
+    --------
+    >>> x, partner = torch.tensor([[0.0], [1], [2], [9], [10]]), torch.tensor([2, 2, 0, 3, 4])
+    >>> intruders((x + x[partner]) / 2, x, torch.tensor([0, 1, 0, 2, 2]), partner).tolist()
+    [True, False, True, False, False]
     """
     distance = torch.cdist(mixed.flatten(1).double(), features.flatten(1).double())  # (N, N)
     counted = labels != ignore_index
     distance[:, ~counted] = math.inf
-    return _foreign(distance, labels, partner) & counted & counted[partner]
+    return _intrudes(distance, labels, partner) & counted & counted[partner]
 
 
-@once
-def intrusion(layer: Layer, *, seed: int = 0, ratios: tuple[float, ...] = RATIOS) -> Intrusion:
-    """Mix pairs of a layer's examples, and count where they land.
+def intrusion(
+    layer: LayerFeatures, *, seed: int = 0, ratios: tuple[float, ...] = RATIOS
+) -> Intrusion:
+    """Mix pairs of the examples of a layer, and count the mixed points that intrude.
 
-    Each example is mixed with four partners, the same for every layer of as many examples, at a
-    grid of ratios and at uniform draws, Beta(1, 1).
+    Each of three or more examples is mixed with four partners, which are the same for all layers
+    with N examples. `ratios` are mixed as well as uniform ones, Beta(1, 1); `seed` is their seed.
 
-    Parameters
-    ----------
-    layer
-        Features and classes; three examples or more.
-    seed
-        Seed of partners and of uniform ratios.
-    ratios
-        The grid; the shares over all, and by chance, are those of the uniform draws.
+    Examples
+    --------
+    >>> x, y = torch.tensor([[0.0], [1], [2], [9], [10], [11]]), torch.tensor([0, 0, 0, 1, 1, 1])
+    >>> intrusion(LayerFeatures(x, y)).same
+    0.0
     """
-    rng, n = np.random.default_rng(seed), len(layer)
-    device = layer.gram.device
-    bad: dict[float | str, list[Tensor]] = {key: [] for key in (*ratios, "beta")}
-    partners = [torch.from_numpy(derangement(rng, n)).to(device) for _ in range(_PARTNERS)]
+    return layer.once(("intrusion", seed, ratios), lambda: _measure(layer, seed, ratios))
+
+
+def _measure(layer: LayerFeatures, seed: int, ratios: tuple[float, ...]) -> Intrusion:
+    rng, n, device = np.random.default_rng(seed), len(layer), layer.gram.device
+    found: dict[float | str, list[Tensor]] = {key: [] for key in (*ratios, "beta")}
+    partners = [torch.from_numpy(Derangement()(rng, n, None)) for _ in range(_PARTNERS)]
+    partners = [partner.to(device) for partner in partners]
     for partner in partners:
-        drawn = torch.from_numpy(rng.uniform(size=n)).to(device)
-        for key in bad:
-            ratio = drawn if key == "beta" else torch.full_like(drawn, float(key))
-            bad[key].append(_foreign(_distances(layer, partner, ratio), layer.labels, partner))
-    partner = torch.cat(partners)
-    labels = layer.labels.repeat(_PARTNERS)
-    same = labels == layer.labels[partner]
-    shares = {key: torch.cat(found).double() for key, found in bad.items()}
+        uniform = torch.from_numpy(rng.uniform(size=n)).to(device)
+        for key, so_far in found.items():
+            ratio = (uniform if key == "beta" else torch.full_like(uniform, float(key)))[:, None]
+            # Squared distances of mixed points to all examples, up to a constant of each row.
+            inner = ratio * layer.gram + (1 - ratio) * layer.gram[partner]
+            distance = layer.gram.diagonal() - 2 * inner
+            so_far.append(_intrudes(distance, layer.labels, partner))
+    partner, first = torch.cat(partners), layer.labels.repeat(_PARTNERS)
+    second = layer.labels[partner]
+    same = first == second
+    # Share of the other examples with a class of neither parent.
+    parents = layer.counts[first] + layer.counts[second] * ~same
+    chance = (n - parents).double() / (n - 2)
+    shares = {key: torch.cat(parts).double() for key, parts in found.items()}
+    mean = torch.stack(list(shares.values())).mean(0)
+    total, counts = mean.new_zeros(2, len(layer.counts), len(layer.counts))
+    total.index_put_((first, second), mean, accumulate=True)
+    counts.index_put_((first, second), torch.ones_like(mean), accumulate=True)
     return Intrusion(
         *_split(shares["beta"], same),
-        *_split(_chance(layer, labels, layer.labels[partner]), same),
+        *_split(chance, same),
         by_ratio={key: _split(share, same) for key, share in shares.items()},
-        by_pair=_by_pair(torch.stack(list(shares.values())).mean(0), layer, partner),
+        by_pair=(total + total.T) / (counts + counts.T),
     )
 
 
-def derangement(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return a permutation without fixed points: one cycle through all, in random order."""
-    order = rng.permutation(n)
-    partner = np.empty(n, dtype=np.int64)
-    partner[order] = np.roll(order, 1)
-    return partner
-
-
-def _distances(layer: Layer, partner: Tensor, ratio: Tensor) -> Tensor:
-    """Return squared distances of mixed points to all examples, up to a constant of each row."""
-    inner = ratio[:, None] * layer.gram + (1 - ratio[:, None]) * layer.gram[partner]
-    return layer.gram.diagonal() - 2 * inner
-
-
-def _foreign(distance: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
-    """Tell whose nearest example, the parents i and partner[i] aside, is of neither's class."""
-    own = torch.arange(len(distance), device=distance.device)
-    distance[own, own] = math.inf
-    distance[own, partner] = math.inf
-    neighbour = labels[distance.argmin(1)]
-    return (neighbour != labels) & (neighbour != labels[partner])
+def _intrudes(distance: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
+    rows = torch.arange(len(distance), device=distance.device)
+    distance[rows, rows] = math.inf
+    distance[rows, partner] = math.inf
+    nearest = labels[distance.argmin(1)]
+    return (nearest != labels) & (nearest != labels[partner])
 
 
 def _split(values: Tensor, same: Tensor) -> tuple[float, float]:
-    """Return the means over pairs of two classes and of one; 0 where there is no such pair."""
+    """Return the means over pairs of two classes and over pairs of one; 0 without such a pair."""
     return tuple(float(values[part].mean()) if part.any() else 0.0 for part in (~same, same))  # pyright: ignore[reportReturnType]
-
-
-def _chance(layer: Layer, first: Tensor, second: Tensor) -> Tensor:
-    """Return for each pair the share of the other examples that are of neither parent's class."""
-    own = layer.counts[first] + layer.counts[second] * (first != second)
-    return (len(layer) - own).double() / (len(layer) - 2)
-
-
-def _by_pair(shares: Tensor, layer: Layer, partner: Tensor) -> Tensor:
-    classes = len(layer.counts)
-    cell = layer.labels.repeat(_PARTNERS) * classes + layer.labels[partner]
-    total = shares.new_zeros(classes**2).index_add_(0, cell, shares)
-    counts = shares.new_zeros(classes**2).index_add_(0, cell, torch.ones_like(shares))
-    both = total.view(classes, classes) + total.view(classes, classes).T
-    return both / (counts.view(classes, classes) + counts.view(classes, classes).T)

@@ -1,30 +1,29 @@
-"""One layer's features as its measures see them: through the inner products of examples.
+"""The features of one layer with their classes, and the inner products that all measures share.
 
-Distances, centres, probes, variances: all of them depend on the features only through the N x N
-matrix of inner products (the Gram matrix), so that it is computed once and serves every measure,
-whatever the width of the layer.
+Distances, class means, linear classifiers and variances depend on the features only through the
+N x N matrix of inner products (the Gram matrix), which is computed once for all measures.
 
 Shapes: N examples, d features, K classes.
 """
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.geometry.checks import labeled
-from layermix.geometry.distances import power_of_two
-from layermix.geometry.precision import full_precision
+from layermix.geometry.distances import exact_products, power_of_two
 
 _EXACT = 1 << 30  # N * N * d up to which inner products are computed in float64
-_CHUNK = 1024  # features multiplied at a time beyond: sums over chunks are float64
+_CHUNK = 1024  # features per matrix product otherwise; the sums over chunks are float64
+
+R = TypeVar("R")
 
 
-class Layer:
+class LayerFeatures:
     """Features of N examples at one layer, with their classes.
 
     Parameters
@@ -32,115 +31,140 @@ class Layer:
     features
         Floating point, shape (N, ...), flattened to (N, d).
     labels
-        Integer classes, shape (N,); at least two classes, each with two members or more.
+        Integer classes, shape (N,), which become 0 to K-1. If there are fewer than two classes, or
+        one has a single example, an `InputError` is raised.
     ignore_index
         Label of examples that are left out.
 
-    Attributes
-    ----------
-    features, labels
-        As given, flattened, without ignored examples; labels are 0 to K-1.
-    counts
-        Members of each class, int64 (K,).
+    Examples
+    --------
+    >>> layer = LayerFeatures(torch.eye(4), torch.tensor([3, 3, 7, 7]))
+    >>> layer.labels.tolist(), layer.counts.tolist(), layer.gram.shape
+    ([0, 0, 1, 1], [2, 2], torch.Size([4, 4]))
     """
 
     def __init__(self, features: Tensor, labels: Tensor, ignore_index: int = -100) -> None:
-        features, labels = labeled(features, labels.to(features.device), ignore_index)
-        device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
-        self.features = features.detach().flatten(1).to(device)
-        _, self.labels, self.counts = labels.to(device).unique(
-            return_inverse=True, return_counts=True
-        )
-        if len(self.counts) < 2 or int(self.counts.min()) < 2:
+        features, labels = _drop_ignored(features, labels.to(features.device), ignore_index)
+        self.features = as_matrix(features)
+        labels = labels.to(self.features.device)
+        _, self.labels, self.counts = labels.unique(return_inverse=True, return_counts=True)
+        classes, least = len(self.counts), int(self.counts.min())
+        if classes < 2 or least < 2:
             raise InputError(
-                f"{len(labels)} examples of {len(self.counts)} classes, the smallest with "
-                f"{int(self.counts.min())}: geometry needs two classes or more, and two examples "
-                "or more of each"
+                f"{len(labels)} examples of {classes} classes, the smallest with {least}: geometry "
+                "needs two classes or more, and two examples or more of each"
             )
-
-        self._found: dict[object, Any] = {}  # what `once` keeps
+        self._results: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @functools.cached_property
+    def once(self, key: Hashable, compute: Callable[[], R]) -> R:
+        """Return the result of a computation that runs only at the first call with its key."""
+        if key not in self._results:
+            self._results[key] = compute()
+        return self._results[key]
+
+    @cached_property
     def scale(self) -> float:
-        """A power of two near the largest absolute feature; inner products are in its square."""
+        """A power of two near the largest absolute feature."""
         return power_of_two(self.features)
 
     @property
     def exact(self) -> bool:
-        """Whether inner products are those of float64, and not sums of float32 products."""
+        """True if inner products are computed in float64, False if in float32."""
         n, d = self.features.shape
         return n * n * d <= _EXACT or self.features.dtype == torch.float64
 
     @property
     def gram(self) -> Tensor:
-        """Inner products of the centred examples over `scale` squared, float64 (N, N)."""
+        """Inner products of centered features, over `scale` squared, float64 (N, N)."""
         return self._products[0]
 
-    @functools.cached_property
-    def cosines(self) -> Tensor:
-        """Cosines of the examples as they are, float64 (N, N); 0 with an example of zeros."""
-        gram, along = self._products
-        raw = gram + along[:, None] + along + self._mean.square().sum()
-        # Lengths of the features themselves: where they are 0, the diagonal of `raw` is rounding.
-        lengths = torch.zeros_like(along)
-        for part in self.features.split(_CHUNK, 1):
-            lengths += (part.double() / self.scale).square().sum(1)
-        lengths.sqrt_()
-        found = (raw / lengths[:, None] / lengths).clamp_(-1, 1)
-        return found.where((lengths > 0)[:, None] & (lengths > 0), 0.0)
-
-    @functools.cached_property
-    def _mean(self) -> Tensor:
-        """The mean of all examples over `scale`, float64 (d,)."""
-        parts = self.features.split(_CHUNK, 1)
-        return torch.cat([part.double().mean(0) for part in parts]) / self.scale
-
-    @functools.cached_property
-    def _products(self) -> tuple[Tensor, Tensor]:
-        """Inner products of the centred examples with one another, and with the mean, (N,)."""
-        n = len(self)
-        dtype = torch.float64 if self.exact else torch.float32
-        gram = torch.zeros(n, n, dtype=torch.float64, device=self.features.device)
-        along = torch.zeros_like(gram[0])
-        with full_precision(gram.device):
-            for part, mean in zip(
-                self.features.split(_CHUNK, 1), self._mean.split(_CHUNK), strict=True
-            ):
-                x = part.to(dtype) / self.scale - mean.to(dtype)
-                gram += x @ x.T
-                along += x @ mean.to(dtype)
-        # The mean that was taken off is rounded: what is left of it would count as a direction.
-        rest = gram.mean(0)
-        gram -= rest[:, None] + rest - rest.mean()
-        return gram, along - along.mean()
-
-    @functools.cached_property
+    @cached_property
     def distances(self) -> Tensor:
-        """Squared distances over `scale` squared, float64 (N, N), infinite to oneself."""
+        """Squared distances, over `scale` squared, float64 (N, N), inf on the diagonal."""
         norms = self.gram.diagonal()
         return (norms[:, None] + norms - 2 * self.gram).clamp_min(0).fill_diagonal_(math.inf)
 
-    @functools.cached_property
-    def members(self) -> Tensor:
+    @cached_property
+    def cosines(self) -> Tensor:
+        """Cosines of the features as given, float64 (N, N); 0 for an example of zeros."""
+        gram, along, mean = self._products
+        raw = gram + along[:, None] + along + mean.square().sum()
+        # Norms of the features themselves: where they are 0, the diagonal of `raw` is rounding.
+        norms = torch.zeros_like(along)
+        for part in self.features.split(_CHUNK, 1):
+            norms += (part.double() / self.scale).square().sum(1)
+        norms.sqrt_()
+        found = (raw / norms[:, None] / norms).clamp_(-1, 1)
+        return found.where((norms > 0)[:, None] & (norms > 0), 0.0)
+
+    @cached_property
+    def one_hot(self) -> Tensor:
         """One-hot classes, float64 (N, K)."""
         return torch.nn.functional.one_hot(self.labels, len(self.counts)).double()
 
+    @cached_property
+    def _products(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Inner products of centered features, (N, N), those with the mean, (N,), and the mean."""
+        dtype, parts = (
+            torch.float64 if self.exact else torch.float32,
+            self.features.split(_CHUNK, 1),
+        )
+        means = [part.double().mean(0) / self.scale for part in parts]
+        gram = self.features.new_zeros(len(self), len(self), dtype=torch.float64)
+        along = torch.zeros_like(gram[0])
+        with exact_products(gram.device):
+            for part, mean in zip(parts, means, strict=True):
+                x = part.to(dtype) / self.scale - mean.to(dtype)
+                gram += x @ x.T
+                along += x @ mean.to(dtype)
+        # The subtracted mean is rounded. The rest of it would count as a direction.
+        rest = gram.mean(0)
+        gram -= rest[:, None] + rest - rest.mean()
+        return gram, along - along.mean(), torch.cat(means)
 
-P = ParamSpec("P")
-R = TypeVar("R")
+
+def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return features without ignored examples, or raise an `InputError` if they do not fit."""
+    for name, value in (("features", features), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise InputError(f"{name} are a {kind}, but must be a tensor: torch.as_tensor({name})")
+    if not features.is_floating_point():
+        raise InputError(f"features must be floating point, but are {features.dtype}")
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise InputError(
+            f"labels must be integer classes of shape (N,), but are {labels.dtype} of shape "
+            f"{tuple(labels.shape)}"
+        )
+    if features.ndim < 2 or len(features) != len(labels):
+        raise InputError(
+            f"features must have shape (N, ...) with N = {len(labels)} as the labels, but have "
+            f"{tuple(features.shape)}"
+        )
+    return _drop_ignored(features, labels, ignore_index)
 
 
-def once(compute: Callable[Concatenate[Layer, P], R]) -> Callable[Concatenate[Layer, P], R]:
-    """Compute something of a layer once, whichever of its measures ask for it."""
+def not_finite(features: Tensor) -> str | None:
+    """Return which examples have features that are NaN or infinite; None if there are none."""
+    bad = ~features.isfinite().flatten(1).all(1)
+    if not bad.any():
+        return None
+    count, first = int(bad.sum()), int(bad.nonzero()[0])
+    return (
+        f"{count} of {len(bad)} examples {'has' if count == 1 else 'have'} features that are NaN "
+        f"or infinite, the first at row {first}"
+    )
 
-    @functools.wraps(compute)
-    def recalled(layer: Layer, *args: P.args, **options: P.kwargs) -> R:
-        key = (compute, args, *options.items())
-        if key not in layer._found:
-            layer._found[key] = compute(layer, *args, **options)
-        return layer._found[key]
 
-    return recalled
+def as_matrix(features: Tensor) -> Tensor:
+    """Return features as a matrix (N, d), detached, on a device that has float64."""
+    features = features.detach().flatten(1)
+    return features.cpu() if features.device.type == "mps" else features
+
+
+def _drop_ignored(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    keep = labels != ignore_index
+    return (features, labels) if keep.all() else (features[keep], labels[keep])

@@ -1,42 +1,106 @@
-"""All numbers of a layer that a profile holds: its measures, and what a mix does to the network."""
+"""All numbers of a layer: their names, headings and meaning, and how they are computed.
+
+A new measure is a function of a layer and a row of `MEASURES`. Profiles, reports and tests then use
+it without further changes.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from layermix.errors import InputError, unknown
+from layermix.geometry import measures
 from layermix.geometry.gap import Gap
-from layermix.geometry.layer import Layer
-from layermix.geometry.measures import MEASURES, Quantity
-from layermix.geometry.measures.measure import POSITIVE
+from layermix.geometry.layer import LayerFeatures
 
-OF_GAP = {
+POSITIVE, SHARE = (0.0, math.inf), (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of a layer, and how to read it.
+
+    `heading` is its name in reports, `short` the same in at most seven characters. `compute`
+    returns the value of a `LayerFeatures`, or of a `Gap`. It is within `bounds`, and high, if
+    `higher_is_better`, for separate classes and safe mixing.
+    """
+
+    heading: str
+    short: str
+    meaning: str
+    compute: Callable[[Any], float]
+    higher_is_better: bool = False
+    bounds: tuple[float, float] = POSITIVE
+
+    @property
+    def arrow(self) -> str:
+        """An arrow up if higher is better, else down."""
+        return "↑" if self.higher_is_better else "↓"
+
+
+MEASURES = {
+    "snnl": Quantity(
+        "SNNL / chance",
+        "SNNL",
+        "soft nearest neighbor loss over chance: 1 entangled, 0 separate",
+        measures.snnl_over_chance,
+    ),
+    "intrusion": Quantity(
+        "intrusion",
+        "intr≠",
+        "mixes of two classes whose nearest neighbor is of a third, over chance",
+        measures.intrusion_between,
+    ),
+    "intrusion_same": Quantity(
+        "intrusion, same class",
+        "intr=",
+        "mixes within a class whose nearest neighbor is of another, over chance",
+        measures.intrusion_within,
+    ),
+    "knn": Quantity("kNN accuracy", "kNN", "5 neighbors, leave-one-out", measures.knn, True, SHARE),
+    "nearest_centroid": Quantity(
+        "centroid accuracy", "NCC", "nearest, leave-one-out", measures.nearest_centroid, True, SHARE
+    ),
+    "probe": Quantity("linear probe", "probe", "held-out accuracy", measures.probe, True, SHARE),
+    "separation": Quantity(
+        "separation R²", "R²", "by cosines; 1 separate", measures.separation, True, (-math.inf, 1.0)
+    ),
+    "nc1": Quantity("NC1", "NC1", "variability within over between classes", measures.nc1),
+    "fuzziness": Quantity(
+        "Tr(Sw Sb⁺)", "Tr", "separation fuzziness, each class by its size", measures.fuzziness
+    ),
+    "cka": Quantity("CKA with labels", "CKA", "linear, 0 to 1", measures.cka, True, SHARE),
+    "spectrum": Quantity(
+        "variance off the leading direction",
+        "off1st",
+        "share of a class's variance, low if classes are flat",
+        measures.spectrum,
+        bounds=SHARE,
+    ),
+}
+"""Quantities that the features and classes of a layer determine, by name."""
+
+GAP_QUANTITIES = {
     "gap": Quantity(
         "interpolation gap",
         "gap",
-        "KL of the mixed forward from the softmax of mixed logits, in nats; 0 if linear",
-        "low",
-        POSITIVE,
+        "KL of the mixed forward pass from the softmax of mixed logits, in nats; 0 if linear",
+        lambda gap: gap.kl,
     ),
     "gap_loss": Quantity(
         "loss of the mix",
         "loss",
-        "cross-entropy of the mixed forward with the mixed labels, in nats",
-        "low",
-        POSITIVE,
+        "cross-entropy of the mixed forward pass with the mixed labels, in nats",
+        lambda gap: gap.cross_entropy,
     ),
 }
+QUANTITIES = {**MEASURES, **GAP_QUANTITIES}
+"""All quantities by name."""
 
-QUANTITIES: dict[str, Quantity] = {**MEASURES, **OF_GAP}
 
-
-def choose(names: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return names of `QUANTITIES` in their order, all of them for None.
-
-    Raises
-    ------
-    InputError
-        For a name that is none of them, or no name.
-    """
+def quantity_names(names: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Return names of `QUANTITIES` in their order, all of them for None."""
     if names is None:
         return tuple(QUANTITIES)
     several = isinstance(names, Iterable) and not isinstance(names, str)
@@ -49,15 +113,20 @@ def choose(names: str | Iterable[str] | None) -> tuple[str, ...]:
     return tuple(name for name in QUANTITIES if name in wanted)
 
 
-def measured(
-    layer: Layer, gap: Gap | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
+def measure_layer(
+    layer: LayerFeatures, gap: Gap | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
 ) -> dict[str, float]:
-    """Return quantities of a layer by name; what the gap tells is NaN without one."""
-    of_gap = {
-        "gap": gap.kl if gap else math.nan,
-        "gap_loss": gap.cross_entropy if gap else math.nan,
-    }
-    return {
-        name: of_gap[name] if name in of_gap else MEASURES[name].compute(layer)
-        for name in quantities
-    }
+    """Return quantities of a layer by name; those of the gap are NaN if there is none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = LayerFeatures(torch.eye(4)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1]))
+    >>> measure_layer(layer, quantities=["knn", "gap"])
+    {'knn': 0.0, 'gap': nan}
+    """
+    found = dict.fromkeys(quantities, math.nan)
+    for name in found:
+        if (source := gap if name in GAP_QUANTITIES else layer) is not None:
+            found[name] = QUANTITIES[name].compute(source)
+    return found

@@ -1,4 +1,4 @@
-"""Soft nearest neighbor loss: how entangled are the classes in a representation?
+"""Soft nearest neighbor loss (SNNL): how entangled the classes are in a representation.
 
 Frosst, Papernot, Hinton (2019), "Analyzing and Improving Representations with the Soft Nearest
 Neighbor Loss", equation 1: the mean over examples i of
@@ -6,9 +6,8 @@ Neighbor Loss", equation 1: the mean over examples i of
     -log( sum over j != i with y_j = y_i of exp(-|x_i - x_j|^2 / T)
         / sum over k != i               of exp(-|x_i - x_k|^2 / T) )
 
-Low: neighbours share the class. At chance level, log((N-1) / (n_c-1)) averaged over the examples
-(n_c members of the own class), the classes lie over one another. The value depends on N, so that
-layers are compared at equal N only.
+It is low if neighbors share the class. If classes overlap completely, it is at chance level, the
+mean of log((N-1) / (n_c-1)) with n_c the size of the class. Compare layers at equal N only.
 
 Shapes: N examples, d features, t temperatures.
 """
@@ -21,39 +20,34 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
-from layermix.geometry.checks import check_features, check_finite, check_temperature, labeled
-from layermix.geometry.distances import SMALL, Kept, all_distances, power_of_two
-from layermix.geometry.layer import Layer, once
-from layermix.geometry.minimum import minimise
-from layermix.geometry.pairs import Pairs
+from layermix.geometry.distances import SMALL, distances_of, power_of_two, stored_distances
+from layermix.geometry.layer import LayerFeatures, as_matrix, checked_features, not_finite
+from layermix.geometry.pair_sums import PairSums
+from layermix.geometry.temperature import best_temperature, check_temperature
 
 Distance = Literal["euclidean", "cosine"]
 
 
-class _ValueAtTemperature(NamedTuple):
-    value: float
-    temperature: float
-
-
-class SNNL(_ValueAtTemperature):
-    """The pair (value, temperature), and what one must know to read it.
+class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
+    """Result of `snnl`: the pair (value, temperature), with more attributes.
 
     Attributes
     ----------
-    value
-        The loss in nats, over the examples that have a companion of their class.
+    value, chance
+        The loss, and that of classes that overlap completely, in nats.
     temperature
-        The temperature T it was taken at, in squared units of the features.
-    chance
-        The value that classes lying over one another have.
+        The temperature T of the loss, in squared units of the features.
     standard_error
-        Of the value, in nats: over the examples, or over the samples where it was sampled.
-    n
-        Number of examples that counted.
-    classes
-        Number of classes that counted.
-    singletons
-        Number of examples left out because theirs is the only one of its class.
+        Standard error of the value in nats, over the examples, or over samples of them.
+    n, classes, singletons
+        Number of examples and of classes in the loss, and of examples left out as the only ones of
+        their class.
+
+    Examples
+    --------
+    >>> found = snnl(torch.tensor([[0.0], [1], [9], [8]]), torch.tensor([0, 0, 1, 1]))
+    >>> found.n, found.classes, round(found.chance, 4), round(found.normalized, 4)
+    (4, 2, 1.0986, 0.0)
     """
 
     chance: float
@@ -63,8 +57,8 @@ class SNNL(_ValueAtTemperature):
     singletons: int
 
     @property
-    def normalised(self) -> float:
-        """Value over chance: near 1 where classes lie over one another, 0 where they are apart."""
+    def normalized(self) -> float:
+        """Value over chance: near 1 if the classes overlap completely, 0 if they are separate."""
         return self.value / self.chance if self.chance else 0.0
 
 
@@ -74,16 +68,16 @@ def snnl(
     temperature: Tensor | float | None = None,
     *,
     distance: Distance = "euclidean",
-    sample: int | None = None,
-    samples: int = 8,
-    seed: int = 0,
     ignore_index: int = -100,
+    sample_size: int | None = None,
+    num_samples: int = 8,
+    seed: int = 0,
 ) -> SNNL:
-    """Measure the soft nearest neighbor loss, exactly, without ever holding all distances.
+    """Return the soft nearest neighbor loss, exact and without the N x N matrix of distances.
 
     Time grows with N^2 d, memory with N d. Up to N = 1,448, and for float64 features, everything is
-    float64; beyond, distances are float32 and sums float64, which an example some hundred times
-    farther away than the others can cost digits at the lowest temperatures.
+    float64. For more examples, distances are float32 and sums float64: outliers some hundred times
+    farther away than the others can then cost digits at the lowest temperatures.
 
     Parameters
     ----------
@@ -92,124 +86,135 @@ def snnl(
     labels
         Integer classes, shape (N,). Classes with a single member are left out and counted.
     temperature
-        T > 0, in squared units of the features. Left out: the minimum over T, which makes the
-        value independent of the features' scale.
+        T > 0, in squared units of the features. By default the T at which the loss is least: the
+        value is then independent of the scale of the features.
     distance
         ``"euclidean"``: the squared distance; ``"cosine"``: one minus the cosine.
-    sample
-        Where N is beyond reach: measure random samples of that many examples instead. The value is
-        then their mean, the temperature their median, n the size of a sample.
-    samples, seed
-        How many samples, and the seed they are drawn from.
     ignore_index
-        Label of examples that are left out, as torch's cross-entropy leaves them out.
-
-    Returns
-    -------
-    SNNL
-        Unpacks as ``value, temperature``; also has chance level, normalised value, standard error,
-        n, classes and singletons.
+        Label of examples that are left out.
+    sample_size, num_samples, seed
+        For very large N: size and number of random samples, and their seed. The value is then the
+        mean over samples, the temperature the median, and n the size of a sample.
 
     Raises
     ------
     InputError
         For shapes that do not fit, features that are not finite, T <= 0, an unknown distance, a
         sample larger than N, or no class with two members.
+
+    Examples
+    --------
+    >>> value, temperature = snnl(torch.tensor([[0.0], [1], [9], [8]]), torch.tensor([0, 0, 1, 1]))
+    >>> value < 1e-6
+    True
     """
-    check_features(features, labels)
-    features, labels = labeled(features, labels, ignore_index)
-    check_finite(features)
+    features, labels = checked_features(features, labels, ignore_index)
+    if bad := not_finite(features):
+        raise InputError(f"{bad}: leave them out, or look for the layer that made them")
     temperature = check_temperature(temperature)
     if distance not in get_args(Distance):
         raise unknown("distance", distance, get_args(Distance))
-    device = "cpu" if features.device.type == "mps" else features.device  # no float64 there
-    x, y = features.detach().to(device).flatten(1), labels.to(device)
+    x = as_matrix(features)
+    y = labels.to(x.device)
     if distance == "cosine":
-        x = F.normalize(x.to(_dtype(x)) / power_of_two(x), dim=1) / math.sqrt(2)
-    if sample is None:
-        return _exact(x, y, temperature, distance == "euclidean")
-    if not 2 <= sample <= len(x) or samples < 2:
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = F.normalize(precise / power_of_two(x), dim=1) / math.sqrt(2)
+    center = distance == "euclidean"
+    if sample_size is None:
+        return _exact(x, y, temperature, center)
+    if not 2 <= sample_size <= len(x) or num_samples < 2:
         raise InputError(
-            f"{samples} samples of {sample} examples cannot be drawn from {len(x)}: give a sample "
-            f"from 2 to {len(x)}, and 2 samples or more"
+            f"{num_samples} samples of {sample_size} examples cannot be drawn from {len(x)}: give "
+            f"a sample_size from 2 to {len(x)}, and num_samples of 2 or more"
         )
-    generator = torch.Generator().manual_seed(seed)
-    draws = [
-        torch.randperm(len(x), generator=generator)[:sample].to(device) for _ in range(samples)
-    ]
+    rng = torch.Generator().manual_seed(seed)
+    draws = [torch.randperm(len(x), generator=rng)[:sample_size] for _ in range(num_samples)]
     try:
-        found = [_exact(x[d], y[d], temperature, distance == "euclidean") for d in draws]
+        return _mean([_exact(x[d], y[d], temperature, center) for d in draws])
     except InputError as error:
-        raise InputError(f"in a sample of {sample}: {error}, with a larger sample") from None
-    return _mean(found)
+        raise InputError(f"a sample of {sample_size} is too small: {error}") from None
 
 
-@once
-def layer_snnl(layer: Layer) -> SNNL:
-    """Return the exact SNNL of a layer at its best temperature, from distances already there."""
-    order = layer.labels.argsort(stable=True)
-    dtype = torch.float64 if len(order) ** 2 <= SMALL else torch.float32
-    squared = layer.distances[order][:, order].to(dtype)
-    return _measured(Pairs(Kept(squared, layer.scale), layer.counts), layer.counts, None, 0)
+def layer_snnl(layer: LayerFeatures) -> SNNL:
+    """Return the SNNL of a layer at its best temperature, from the layer's Gram matrix.
+
+    Examples
+    --------
+    >>> layer = LayerFeatures(torch.tensor([[0.0], [1], [9], [8]]), torch.tensor([0, 0, 1, 1]))
+    >>> layer_snnl(layer).normalized < 1e-6
+    True
+    """
+
+    def compute() -> SNNL:
+        order = layer.labels.argsort(stable=True)
+        dtype = torch.float64 if len(order) ** 2 <= SMALL else torch.float32
+        squared = layer.distances[order][:, order].to(dtype)
+        pairs = PairSums(stored_distances(squared, layer.scale), layer.counts)
+        return _measure(pairs, layer.counts, None, singletons=0)
+
+    return layer.once("snnl", compute)
 
 
-def _exact(x: Tensor, labels: Tensor, temperature: float | None, centre: bool) -> SNNL:
-    """Measure all examples, (N, d)."""
+def chance_level(counts: Tensor) -> float:
+    """Return the mean over examples of log((N-1) / (n_c-1)), from the class sizes n_c, (K,)."""
+    n = int(counts.sum())
+    return float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+
+
+def _exact(x: Tensor, labels: Tensor, temperature: float | None, center: bool) -> SNNL:
     _, y, counts = labels.unique(return_inverse=True, return_counts=True)
     order = y.argsort(stable=True)
     order = order[counts[y[order]] > 1]
     if not len(order):
         raise InputError(
-            f"none of the {len(counts)} classes has two members among {len(x)} examples, so no "
-            "example has a companion: measure more examples"
+            f"none of the {len(counts)} classes has two members among {len(x)} examples: measure "
+            "more examples"
         )
     counts = counts[counts > 1]
-    pairs = Pairs(all_distances(x, order, _dtype(x), centre), counts)
-    return _measured(pairs, counts, temperature, len(x) - len(order))
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    pairs = PairSums(distances_of(x, order, dtype, center), counts)
+    return _measure(pairs, counts, temperature, len(x) - len(order))
 
 
-def _measured(pairs: Pairs, counts: Tensor, temperature: float | None, singletons: int) -> SNNL:
-    n = pairs.size
-    measured: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
+def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singletons: int) -> SNNL:
+    found: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
 
     def loss(temperatures: Tensor) -> Tensor:
-        own, other = pairs.log_sums(temperatures)
-        rows = F.softplus(other - own)  # -log(own / (own + other)), (t, N)
-        means, spreads = rows.mean(1).cpu(), rows.std(1).cpu()
-        pairs_of = zip(means.tolist(), spreads.tolist(), strict=True)
-        measured.update(zip(temperatures.tolist(), pairs_of, strict=True))
+        same, other = pairs.log_sums(temperatures)
+        rows = F.softplus(other - same)  # -log(same / (same + other)), (t, N)
+        means, deviations = rows.mean(1).cpu(), rows.std(1).cpu()
+        statistics = zip(means.tolist(), deviations.tolist(), strict=True)
+        found.update(zip(temperatures.tolist(), statistics, strict=True))
         return means
 
     if temperature is None:
-        temperature = minimise(loss, pairs.span())
+        temperature = best_temperature(loss, *pairs.scales())
     else:
         loss(torch.tensor([temperature], dtype=torch.float64))
-    value, spread = measured[temperature]
-    found = SNNL(value, temperature)
-    found.chance = chance_level(counts)
-    found.standard_error = spread / math.sqrt(n)
-    found.n, found.classes, found.singletons = n, len(counts), singletons
-    return found
-
-
-def chance_level(counts: Tensor) -> float:
-    """Return log((N-1) / (n_c-1)), the mean over examples; members n_c of each class, (K,)."""
-    n = int(counts.sum())
-    return float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
+    value, deviation = found[temperature]
+    return _result(
+        SNNL(value, temperature),
+        chance=chance_level(counts),
+        standard_error=deviation / math.sqrt(pairs.size),
+        n=pairs.size,
+        classes=len(counts),
+        singletons=singletons,
+    )
 
 
 def _mean(found: list[SNNL]) -> SNNL:
-    """Return the mean over samples of equal size, with its error over them."""
-    values = torch.tensor([each.value for each in found], dtype=torch.float64)
-    temperatures = torch.tensor([each.temperature for each in found], dtype=torch.float64)
-    mean = SNNL(float(values.mean()), float(temperatures.median()))
-    mean.chance = sum(each.chance for each in found) / len(found)
-    mean.standard_error = float(values.std()) / math.sqrt(len(found))
-    mean.n = round(sum(each.n for each in found) / len(found))
-    mean.classes = min(each.classes for each in found)
-    mean.singletons = max(each.singletons for each in found)
-    return mean
+    """Return the mean over samples, with its standard error over them."""
+    values, temperatures = torch.tensor(found, dtype=torch.float64).unbind(1)
+    return _result(
+        SNNL(float(values.mean()), float(temperatures.median())),
+        chance=sum(each.chance for each in found) / len(found),
+        standard_error=float(values.std()) / math.sqrt(len(found)),
+        n=round(sum(each.n for each in found) / len(found)),
+        classes=min(each.classes for each in found),
+        singletons=max(each.singletons for each in found),
+    )
 
 
-def _dtype(features: Tensor) -> torch.dtype:
-    return torch.float64 if features.dtype == torch.float64 else torch.float32
+def _result(pair: SNNL, **attributes: float) -> SNNL:
+    vars(pair).update(attributes)
+    return pair

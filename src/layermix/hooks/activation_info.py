@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.hooks.companions import is_mask
-from layermix.hooks.structure import Path, leaves
+from layermix.hooks.masks import is_mask
+from layermix.hooks.nested import Path, leaves
 
 
 @dataclass(frozen=True)

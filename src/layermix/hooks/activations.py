@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch
 from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.nested import main_tensor
 from layermix.hooks.observe import observe
 from layermix.hooks.probe import Probe
-from layermix.hooks.site import as_module, find, unwrap
-from layermix.hooks.structure import main_tensor
+from layermix.hooks.sites import as_module, find, unwrap
 
 
 def activations(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
 from layermix.hooks.activation_info import shape_of
-from layermix.hooks.companions import is_mask
-from layermix.hooks.structure import Path, leaves, packed_sequences, replace
+from layermix.hooks.masks import is_mask
+from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
 
 Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
 """A batch of examples: what a model is called with, several such, or its inputs by name."""
@@ -109,7 +109,7 @@ def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -
         path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
         for path, dim in likely_dims(x, batch_dim).items()
     }
-    return replace(x, new)
+    return replaced(x, new)
 
 
 def described(x: Batch) -> str:

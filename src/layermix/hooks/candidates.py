@@ -2,7 +2,7 @@
 
 The input, the repeated blocks or stages, and the final layer: the points that Manifold
 Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of
-them; points that a probe finds to be no cuts of the network are left out:
+them; points that a probe finds to be not cuts of the network are left out:
 
 ========== ==============================================================================
 auto       the input, each block and the final layer

@@ -15,7 +15,7 @@ from layermix.hooks.batch import Batch
 from layermix.hooks.mixpoint import MixPoint, names_of
 from layermix.hooks.probe import Probe
 from layermix.hooks.registry import register_after, register_before
-from layermix.hooks.site import as_module, find, unwrap
+from layermix.hooks.sites import as_module, find, unwrap
 from layermix.hooks.tape import Slot, Tape, install
 
 _OF_HOOKS = ("_sites", "_tape", "_slots", "_unhook")

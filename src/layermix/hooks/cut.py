@@ -25,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.hooks.companions import Role
 from layermix.hooks.hooks import install
 from layermix.hooks.mask_hooks import install_masks
+from layermix.hooks.masks import Role
+from layermix.hooks.nested import Path, leaves
 from layermix.hooks.observe import watch
 from layermix.hooks.rotation import Dims, Rotation, TurnHook, TurnMaskHook, distances
-from layermix.hooks.site import Site
-from layermix.hooks.structure import Path, leaves
+from layermix.hooks.sites import Site
 
 Run = Callable[[int | None], Any]
 

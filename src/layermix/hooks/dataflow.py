@@ -28,7 +28,7 @@ from layermix.hooks.flow_graph import (
     Kind,
     Node,
 )
-from layermix.hooks.structure import leaves
+from layermix.hooks.nested import leaves
 
 _LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
 

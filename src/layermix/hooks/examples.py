@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from layermix.hooks.batch import Inputs, as_inputs, batch_size
-from layermix.hooks.companions import is_mask, name_at, parameter_names, role_of
 from layermix.hooks.deterministic import noise
-from layermix.hooks.structure import Path, leaves, packed_sequences, replace
+from layermix.hooks.masks import is_mask, name_at, parameter_names, role_of
+from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
 
 _NOISE = 0.5  # standard deviations of the batch
 _LEAST = 4  # positions that a mask must have to be shortened
@@ -41,7 +41,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
             batch_first=True,
             enforce_sorted=packed.sorted_indices is None and sorted(rows) == list(rows),
         )
-    return as_inputs(replace(x, new))
+    return as_inputs(replaced(x, new))
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int = 3) -> list[int]:
@@ -91,7 +91,7 @@ def made_different(x: Inputs, dims: Dims) -> Inputs:
             if any(_equal_rows(tensors, dims, k, j) for j in range(k)):
                 values[k] = _changed(values[k], k)
         new[path] = values.movedim(0, dims[path] or 0)
-    return as_inputs(replace(x, new))
+    return as_inputs(replaced(x, new))
 
 
 def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
@@ -101,7 +101,7 @@ def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
         for path, name, mask in _masks(model, x)
         if mask.ndim > 1
     }
-    return as_inputs(replace(x, new))
+    return as_inputs(replaced(x, new))
 
 
 def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
@@ -122,7 +122,7 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
         for other, ids in tensors.items():
             if padding is not None and name_at(other, names) == "input_ids" and len(ids) == count:
                 new[other] = torch.where(cut, padding, ids)
-    return as_inputs(replace(x, new)) if new else None
+    return as_inputs(replaced(x, new)) if new else None
 
 
 def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
@@ -142,7 +142,7 @@ def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs
         flat = rows.reshape(len(rows), -1)
         if flat.numel() and bool((flat == flat[0, 0]).all()):
             new[path] = _stepped(flat).view(rows.shape).movedim(0, dims[path] or 0)
-    return as_inputs(replace(x, new))
+    return as_inputs(replaced(x, new))
 
 
 def _stepped(rows: Tensor) -> Tensor:

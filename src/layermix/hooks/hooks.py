@@ -1,8 +1,11 @@
 """The permanent hooks of a mixer: pure functions of (plan, activation).
 
-They are installed once, when the mixer is built, and do nothing while no plan is set. The plan is
-drawn before the forward pass, so that a forward pass that runs twice (activation checkpointing)
-mixes the same way twice.
+They are installed when the mixer is built, and do nothing while no plan is set. As the plan is
+drawn before the forward pass, a pass that runs twice (activation checkpointing) mixes the same way
+twice.
+
+Only the hook of the plan's point mixes, so that a compiled model has one graph for each point. With
+`one_graph` every hook mixes in every step, and a tensor selects the result that is kept.
 """
 
 from collections.abc import Mapping
@@ -13,15 +16,23 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, RunError
 from layermix.hooks.channels import Layout, layout
-from layermix.hooks.companions import Role, name_at, parameter_names, role_of, united
+from layermix.hooks.masks import Role, name_at, parameter_names, role_of, united
+from layermix.hooks.mixing_state import MixingState
+from layermix.hooks.nested import Path, leaves, replaced
 from layermix.hooks.registry import ModelHook, register_after, register_before
-from layermix.hooks.site import Site
-from layermix.hooks.state import MixingState, only
-from layermix.hooks.structure import Path, leaves, replace
-from layermix.mixing import Plan
-from layermix.mixing.further import follow, grouped
+from layermix.hooks.secondary_outputs import mix_secondary
+from layermix.hooks.sites import Site
+from layermix.mixing import Blended, LabelWeights, Plan
+from layermix.mixing.blends.base import RatioBlend
 
 _UNKNOWN = Layout()
+_OUTPUT: Mapping[Path, int | None] = {(): 0}  # one tensor, batch first
+_ARGUMENT: Mapping[Path, int | None] = {(0, 0): 0}
+
+
+def kept(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:
+    """Return the mixed tensor if the plan mixes here, else the unmixed one."""
+    return torch.where(here, mixed, own) if isinstance(here, Tensor) else mixed
 
 
 class Hook(ModelHook):
@@ -29,14 +40,12 @@ class Hook(ModelHook):
 
     Parameters
     ----------
-    state
-        The mixing state of the mixer.
-    point
-        Name of the mix point.
+    state, point
+        The state of the mixer, and the name of the mix point.
     layout
-        What the layers there say about their channels.
+        Layout of the channels there.
     names
-        Parameters of the module, where its arguments are mixed.
+        Parameters of the module, if its arguments are mixed.
 
     Attributes
     ----------
@@ -44,7 +53,7 @@ class Hook(ModelHook):
         Maps the path of each tensor to its batch dimension, None if it does not carry the batch.
         None before a probe; the hook then refuses to mix.
     roles
-        Tensors that select positions, as the probe found them; others go by their names.
+        Tensors that select positions, as the probe found them; others are known by their names.
     """
 
     def __init__(
@@ -54,37 +63,41 @@ class Hook(ModelHook):
         layout: Layout = _UNKNOWN,
         names: tuple[str, ...] = (),
     ) -> None:
-        self.state = state
-        self.point = point
-        self.layout = layout
-        self.names = names
+        self.state, self.point, self.layout, self.names = state, point, layout, names
+        self._points = (point,)
+        self.handles: list[torch.utils.hooks.RemovableHandle] = []
         self.dims: Mapping[Path, int | None] | None = None
         self.roles: Mapping[Path, Role | None] = {}
-        self.handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
-        """Forward hook: mix what the module returned."""
-        found = self.state.plan_at(self.point)
-        return None if found is None else self._mixed(output, *found)
+        """Forward hook: mix the module's output."""
+        active = self.state.active(self._points)
+        if active is None:
+            return None
+        if active[1] is True and self.dims == _OUTPUT and isinstance(output, Tensor):
+            return self._main(output, active[0], 0).values
+        return self._mixed(output, *active)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Forward pre-hook: mix what the module is called with."""
-        found = self.state.plan_at(self.point)
-        if found is None or self._waits(found[0]):
+        """Forward pre-hook: mix the module's arguments."""
+        active = self.state.active(self._points)
+        if active is None or self._is_late(active[0]):
             return None
-        return self._mixed((args, kwargs), *found)
+        if active[1] is True and self.dims == _ARGUMENT and len(args) == 1 and not kwargs:
+            return (self._main(args[0], active[0], 0).values,), {}
+        return self._mixed((args, kwargs), *active)
 
-    def behind(self, module: nn.Module, args: tuple, output: Any) -> Any:
-        """Forward hook: mix what a linear layer returned in place of what it was called with."""
-        found = self.state.plan_at(self.point)
-        if found is None or not self._waits(found[0]):
+    def late(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        """Forward hook: mix a linear layer's output instead of its argument."""
+        active = self.state.active(self._points)
+        if active is None or not self._is_late(active[0]):
             return None
         # The output takes the path of the argument, whose batch dimension is known.
-        return self._mixed(((output,), {}), *found)[0][0]
+        return self._mixed(((output,), {}), *active)[0][0]
 
-    def _waits(self, plan: Plan) -> bool:
-        """Return True if a plan mixes what a linear layer returns, which is the same there."""
-        return len(self.handles) > 1 and plan.how.commutes
+    def _is_late(self, plan: Plan) -> bool:
+        """Return True if a plan mixes a linear layer's output, which is the same and cheaper."""
+        return len(self.handles) > 1 and plan.blend.linear_equivariant
 
     def _mixed(self, value: Any, plan: Plan, here: bool | Tensor) -> Any:
         """Return the value with its tensors mixed."""
@@ -93,35 +106,52 @@ class Hook(ModelHook):
                 f"mix point {self.point!r} was not probed yet, so it is not known where the batch "
                 "is: call mixer.check(x) first"
             )
-        try:
-            new = {
-                path: only(here, self._leaf(path, tensor, plan, main=number == 0), tensor)
-                for number, (path, tensor) in enumerate(leaves(value).items())
-            }
-        except InputError as error:
-            raise InputError(f"at mix point {self.point!r}: {error}") from None
-        self.state.record(self.point)
-        return replace(value, new)
+        main, new = None, {}
+        for path, tensor in leaves(value).items():
+            if main is None:
+                main = self._main(tensor, plan, self.dims.get(path) or 0)
+                new[path] = kept(here, main.values, tensor)
+            else:
+                new[path] = kept(here, self._other(path, tensor, plan, main), tensor)
+        return replaced(value, new)
 
-    def _leaf(self, path: Path, tensor: Tensor, plan: Plan, main: bool) -> Tensor:
-        """Mix one tensor; one that does not carry the batch is returned as it is."""
+    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
+        """Mix the main tensor, and record the label weights."""
+        rows = tensor.movedim(dim, 0) if dim else tensor
+        channels = 1 if rows.ndim < 3 else self.layout.channels(rows.shape[1:])
+        try:
+            blended = plan.mix(rows, channels)
+        except InputError as error:
+            raise self._located(error) from None
+        forward = getattr(self.state.local, "forward", None)  # None in a backward thread
+        if forward is not None:
+            forward.fired.add(self.point)
+            if not isinstance(plan.blend, RatioBlend) and self.point not in forward.label_weights:
+                # One number in shape (1,), for the reason of `Pairs.rows`.
+                weight = torch.atleast_1d(blended.weight.detach())
+                forward.label_weights[self.point] = LabelWeights(weight, blended.mask)
+        return blended._replace(values=blended.values.movedim(0, dim)) if dim else blended
+
+    def _other(self, path: Path, tensor: Tensor, plan: Plan, main: Blended) -> Tensor:
+        """Mix another tensor; one that does not carry the batch is returned unchanged."""
         name = name_at(path, self.names)
-        if not main and (role := self._role(path, name, tensor)):
+        if role := self._role(path, name, tensor):
             return self._unite(role, name, tensor, plan)
         dim = self._dim(path, name, tensor, plan)
-        if main:
-            return self._main(tensor, plan, dim or 0)
         if dim is None or not tensor.is_floating_point():
             return tensor
         if tensor.is_nested:
             raise InputError(
-                f"{name!r} is a nested tensor beside the main one, but mixing needs dense tensors"
+                f"at mix point {self.point!r}: {name!r} is a nested tensor beside the main one, "
+                "but mixing needs dense tensors"
             )
-        if dim == 0 and len(tensor) != plan.batch_size:
-            return self._grouped(tensor, plan)
-        rows = tensor.movedim(dim, 0)
-        channels = self.layout.channels(rows.shape[1:])
-        return self._follow(rows, plan, channels).movedim(0, dim)
+        try:
+            return self._follow(tensor, dim, plan, main)
+        except InputError as error:
+            raise self._located(error) from None
+
+    def _located(self, error: InputError) -> InputError:
+        return InputError(f"at mix point {self.point!r}: {error}")
 
     def _role(self, path: Path, name: str, tensor: Tensor) -> Role | None:
         if path in self.roles:
@@ -137,31 +167,16 @@ class Hook(ModelHook):
         if plan.batch_size not in tensor.shape:
             return None
         raise InputError(
-            f"the tensor {name!r} of shape {tuple(tensor.shape)} was not there when the mixer "
-            "probed the model: call mixer.check(x) with a batch like this one"
+            f"at mix point {self.point!r}: the tensor {name!r} of shape {tuple(tensor.shape)} was "
+            "not there when the mixer probed the model: call mixer.check(x) with a batch like this"
         )
 
-    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
-        """Mix the main tensor, and record how much of the labels is left."""
-        rows = tensor.movedim(dim, 0) if dim else tensor
-        blended = plan.carry_out(rows, self.layout.channels(rows.shape[1:]))
-        plan.note(self.point, blended)
-        return blended.values.movedim(0, dim) if dim else blended.values
-
-    def _follow(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
-        """Mix a further tensor, batch first, as the main one was mixed."""
-        return follow(rows, plan, self.point, channels)
+    def _follow(self, tensor: Tensor, dim: int, plan: Plan, main: Blended) -> Tensor:
+        """Mix another tensor as the main one was mixed."""
+        return mix_secondary(tensor, dim, plan, main, self.layout)
 
     def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
         return united(role, name, tensor, plan)
-
-    def _grouped(self, tensor: Tensor, plan: Plan) -> Tensor:
-        """Mix a tensor with several rows for each example, one after another."""
-        size, channels = len(tensor) // plan.batch_size, self.layout.channels(tensor.shape[1:])
-        if plan.grows:
-            rows, channels = tensor.unflatten(0, (-1, size)), {1: 2, -1: -1}[channels]
-            return self._follow(rows, plan, channels).flatten(0, 1)
-        return self._follow(tensor, grouped(plan, size), channels)
 
     def remove(self) -> None:
         """Remove the hook from the model."""
@@ -180,8 +195,8 @@ def install(
 ) -> list[Hook]:
     """Register the hooks of one site: one for each of its modules.
 
-    If the blend is cheaper behind a linear layer than before it (`late`), linear heads get a second
-    hook behind them.
+    If the blend is cheaper after a linear layer than before it (`late`), linear heads get a second
+    hook after them.
     """
     hooks = []
     for module in site.modules:
@@ -190,7 +205,7 @@ def install(
         if site.side == "before":
             hook.handles.append(register_before(module, hook.before))
             if late and type(module) is nn.Linear:
-                hook.handles.append(register_after(module, hook.behind))
+                hook.handles.append(register_after(module, hook.late))
         else:
             hook.handles.append(register_after(module, hook.after))
         hooks.append(hook)

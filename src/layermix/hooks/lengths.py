@@ -13,11 +13,11 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.hooks.batch import Inputs, as_inputs
-from layermix.hooks.companions import Role, is_companion, name_at, parameter_names, role_of
 from layermix.hooks.deterministic import noise
+from layermix.hooks.masks import Role, is_companion, name_at, parameter_names, role_of
+from layermix.hooks.nested import Path, leaves, replaced
 from layermix.hooks.passes import Passes
 from layermix.hooks.rotation import distances
-from layermix.hooks.structure import Path, leaves, replace
 
 _LEAST = 4  # positions
 
@@ -87,7 +87,7 @@ def _is_relative(lengths: Tensor) -> bool:
 
 
 def _with(passes: Passes, path: Path, lengths: Tensor) -> Inputs:
-    return as_inputs(replace(passes.inputs, {path: lengths}))
+    return as_inputs(replaced(passes.inputs, {path: lengths}))
 
 
 def _reaches(passes: Passes, main: Path, dim: int, inputs: Inputs) -> bool:
@@ -98,7 +98,7 @@ def _reaches(passes: Passes, main: Path, dim: int, inputs: Inputs) -> bool:
     tail = tail.view(-1, *[1] * (values.ndim - dim - 1))
     before = leaves(passes.run(inputs))
     moved = torch.where(tail, values + noise(values.shape).to(values) * values.std(), values)
-    after = leaves(passes.run(as_inputs(replace(inputs, {main: moved}))))
+    after = leaves(passes.run(as_inputs(replaced(inputs, {main: moved}))))
     dims: dict[Path, int | None] = dict.fromkeys(before, 0)
     one, other = ({p: t.reshape(1, -1) for p, t in found.items()} for found in (before, after))
     return any(True for _ in distances(one, other, dims, 0, 1))

@@ -1,12 +1,10 @@
 """Hooks that unite attention masks and lengths behind a mix point.
 
 Behind the mix point every mask or length that a module is called with is replaced by its union with
-the partner's; before it each example keeps its own. Modules come behind the mix point when they do
-so in the module tree, and only the outermost that take a mask unite it: they hand it on. Like all
-hooks these are pure functions of (plan, arguments), so that checkpointing repeats them.
-
-At the input the hook that mixes unites the masks itself. What a model does with its mask in its own
-forward, after its blocks, cannot be reached; the probe finds that such a block is no cut.
+the partner's; before it each example keeps its own. Modules are behind the mix point if they are so
+in the module tree, and only the outermost that take a mask unite it: they pass it on. At the input
+the hook that mixes unites the masks. A model's use of its mask in its own forward, after its
+blocks, is out of reach; the probe finds that such a block is not a cut.
 """
 
 import functools
@@ -17,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layermix.hooks.companions import Role, parameter_names, role_of, united
+from layermix.hooks.hooks import kept
+from layermix.hooks.masks import Role, parameter_names, role_of, united
+from layermix.hooks.mixing_state import MixingState
 from layermix.hooks.registry import ModelHook, register_before
-from layermix.hooks.site import SPECIAL, Site
-from layermix.hooks.state import MixingState, only
+from layermix.hooks.sites import SPECIAL, Site
 from layermix.mixing import Plan
 
 
@@ -50,7 +49,7 @@ class MaskHook(ModelHook):
     def __init__(
         self,
         state: MixingState,
-        points: frozenset[str],
+        points: tuple[str, ...],
         masks: tuple[tuple[int, str, Role], ...],
     ) -> None:
         self.state = state
@@ -60,20 +59,20 @@ class MaskHook(ModelHook):
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: replace the masks that the module is called with."""
-        found = self.state.plan_at(*self.points)
-        if found is None:
+        active = self.state.active(self.points)
+        if active is None:
             return None
-        plan, here = found
+        plan, here = active
         new_args, new_kwargs = list(args), dict(kwargs)
         for place, name, role in self.masks:
             if name in self.shared:
                 continue
             if place < len(args) and isinstance(args[place], Tensor):
                 mixed = self._unite(role, name, args[place], plan)
-                new_args[place] = only(here, mixed, args[place])
+                new_args[place] = kept(here, mixed, args[place])
             if isinstance(kwargs.get(name), Tensor):
                 mixed = self._unite(role, name, kwargs[name], plan)
-                new_kwargs[name] = only(here, mixed, kwargs[name])
+                new_kwargs[name] = kept(here, mixed, kwargs[name])
         return tuple(new_args), new_kwargs
 
     def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
@@ -99,7 +98,7 @@ def install_masks(
             points.setdefault(module, set()).add(site.name)
     hooks = {}
     for module, names in points.items():
-        hook = kind(state, frozenset(names), mask_parameters(type(module)))
+        hook = kind(state, tuple(names), mask_parameters(type(module)))
         hook.handle = register_before(module, hook.before)
         hooks[module] = hook
     return hooks
@@ -169,5 +168,5 @@ def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
     )
 
 
-def _inert(points: frozenset[str], masks: tuple[tuple[int, str, Role], ...]) -> MaskHook:
+def _inert(points: tuple[str, ...], masks: tuple[tuple[int, str, Role], ...]) -> MaskHook:
     return MaskHook(MixingState(), points, masks)

@@ -4,106 +4,82 @@ mixup (Zhang et al., 2018) at the input, Manifold Mixup (Verma et al., 2019) in 
 mixing at the final layer are the same object with another `at`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, Literal, overload
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from layermix.errors import InputError, RunError
-from layermix.hooks.attached import Attached
-from layermix.hooks.batch import Batch, call
-from layermix.hooks.candidates import group_of, resolve
-from layermix.hooks.manager import HookManager
-from layermix.hooks.mixpoint import MixPoint
-from layermix.hooks.site import as_module, first_parameter, unwrap
-from layermix.mixing import (
-    Blend,
-    Pairing,
-    Per,
-    Plan,
-    Planner,
-    Remix,
-    Schedule,
-    Target,
-    Targets,
-)
-from layermix.mixing.blends import find_blend
-from layermix.mixing.choice import Weights
-from layermix.mixing.targets.several import clean
+from layermix.errors import InputError
+from layermix.hooks.mixer_sampling import At, MixerSampling, samplers_of
+from layermix.hooks.mixer_step import MixerStep
+from layermix.hooks.sites import as_module, unwrap
+from layermix.mixing import Blend, Method, Pairing, Per, PlanSampler, Prob, Remix, Schedule
+from layermix.mixing.point_sampler import Weights
 
 
-class Mixer(Attached):
+class Mixer(MixerSampling, MixerStep):
     """Mix training examples inside a model's own forward pass.
 
-    Build it before the first call of a compiled model: hooks that come later are ignored by
-    torch. With activation checkpointing, compile the whole model rather than a checkpointed block
-    of it. The hooks are removed when the mixer is deleted, at the end of a ``with`` block, or by
-    `remove`.
+    Build it before the first call of a compiled model: torch ignores hooks that come later. With
+    activation checkpointing, compile the whole model rather than a checkpointed block of it. The
+    hooks are removed when the mixer is deleted, at the end of a ``with`` block, or by `remove`.
 
     Parameters
     ----------
     model
-        Any model; `torch.compile` and data parallel wrappers are seen through.
+        Any model; `torch.compile` and data parallel wrappers are unwrapped.
     at
-        A mix point, or several of which each step takes one: ``"input"``, ``"final"`` (the input
-        of the classifier's last layer), ``"logits"``, or a module's path (its output); also rows
-        of `points`, and that whole table. ``"hidden"`` stands for each repeated block, ``"last"``
-        for the last of them, ``"random"`` for the input and each block, unless a module has that
-        name. ``"auto"`` stands for the input, each block and the final layer, even where a module
-        has that name. All are equally likely until `reweigh` is called, for which
-        ``layermix.geometry.auto_weights`` makes weights of a profile. The points of these words
-        that cannot be mixed, or that something of an example goes round, are dropped at the first
-        step.
+        A mix point, or several, one of which is mixed in each step: ``"input"``, ``"final"`` (the
+        input of the classifier's last layer), ``"logits"``, or a module's path (its output); also
+        rows of `points`, and the whole table. ``"hidden"`` stands for each repeated block,
+        ``"last"`` for the last of them, ``"random"`` for the input and each block, unless a module
+        has that name; ``"auto"`` for the input, each block and the final layer. The points of these
+        words that cannot be mixed, or are not cuts of the network, are dropped at the first step.
+        Default: ``"final"``, or the mix point of the method.
     alpha
-        Ratios come from Beta(alpha, alpha); a number, or a schedule. Left out: 1 at the input, 2
-        elsewhere.
+        Ratios come from Beta(alpha, alpha); a number, or a schedule. Default: 1 at the input, 2
+        elsewhere, or that of the method.
+    method
+        A method of the literature (`methods`), such as ``"cutmix"`` or ``"multimix@final:k=4"``, or
+        several, one of which is used in each step. The arguments for its parts (at, alpha, ratio,
+        weights, per, blend, partner, remix) replace those of the method.
+    prob
+        Probability that a step is mixed: a number or a schedule, which several methods share
+        equally; or one number for each method, with a sum of at most 1.
+    seed
+        Seed of the mixer's own random generators. None: `torch.initial_seed` when the mixer is
+        built, so that ``torch.manual_seed`` governs mixing too; in data parallel training that of
+        rank 0. Global generators are never advanced.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
         Relative probability of each point, or a schedule of them; equal until `reweigh` is called.
     per
-        Draw a ratio per ``"batch"``, per ``"sample"`` or per ``"epoch"``; for the last call
-        `next_epoch` at each epoch's start.
-    blend
-        How two activations become one: ``"linear"``, ``"cut"`` or another name in
-        `layermix.mixing.BLENDS`, or one with settings of its own such as ``Patches(soft=False)``.
-    partner
-        Who is mixed with whom: ``"permutation"``, ``"other_class"`` or another name in
-        `layermix.mixing.PARTNERS`, or one such as ``Nearest(k=4)``.
-    probability
-        That a step is mixed at all; a number, or a schedule: warm-up is a `Ramp`, switching off in
-        the last part of training a `Window`.
+        One ratio per ``"batch"`` (default), per ``"sample"`` or per ``"epoch"`` (see `set_epoch`).
+    blend, partner
+        A name in `layermix.mixing.BLENDS`, such as ``"cut"`` (default: ``"linear"``), and one in
+        `PARTNERS`, such as ``"other_class"`` (default: ``"permutation"``); or objects with settings
+        of their own, such as ``Patches(soft=False)``.
     remix
-        How the weight of labels depends on how frequent their classes are.
-    across
-        Take partners from all processes of data parallel training, whose batches must be as large.
-    seed
-        Seed of the mixer's own random streams, or a numpy generator to take one from. Global
-        generators are neither read nor advanced.
-    rank
-        Rank in data parallel training; that of `torch.distributed` when left out.
+        How the weight of labels depends on the frequency of their classes.
     batch_dim
         Dimension of the batch, 1 for models whose batch is second (`nn.LSTM`, `nn.Transformer`).
-    one_graph
-        Mix at every point at every step and keep what the plan's point mixed, so that a compiled
-        model has one graph for all points and not one for each. It costs a mix for each point, at
-        all of which the blend must be possible.
-    allow_partial
-        Mix at points that are no cuts of the network as well: something of an example goes round
-        them (a skip connection, a second head, another input), while its label is mixed in full.
     always
         Mix in eval mode too, for training with norms that are frozen by ``model.eval()``.
+    allow_partial
+        Also mix at points that are not cuts of the network: something of an example goes round them
+        (a skip connection, a second head, another input), while its label is mixed in full.
+    one_graph
+        Mix at every point in every step and keep one result, so that a compiled model has one graph
+        for all points. It costs a mix for each point.
+    cross_rank, rank
+        Take partners from all processes of data parallel training, whose batches must be as large;
+        and the rank of this one, if it is not that of `torch.distributed`.
 
     Raises
     ------
     InputError
-        For an unknown or repeated mix point, an unknown blend, alpha <= 0, a ratio outside
-        [0, 1], weights that do not fit or come with ``"auto"``, or a blend that returns more
-        examples than it gets with `one_graph`.
+        For an unknown mix point, method, blend or partner, or a setting that is not allowed.
 
     Examples
     --------
@@ -118,175 +94,49 @@ class Mixer(Attached):
     def __init__(
         self,
         model: nn.Module | Callable[..., Any],
-        at: str | MixPoint | Iterable[str | MixPoint] = "final",
+        at: At | None = None,
         alpha: float | Schedule | None = None,
         *,
+        method: str | Method | Sequence[str | Method] | None = None,
+        prob: Prob | None = None,
+        seed: int | None = None,
+        # The parts of a method.
         ratio: float | Literal["uniform"] | None = None,
         weights: Weights = None,
-        per: Per = "batch",
-        blend: str | Blend = "linear",
-        partner: str | Pairing = "permutation",
-        probability: float | Schedule = 1.0,
+        per: Per | None = None,
+        blend: str | Blend | None = None,
+        partner: str | Pairing | None = None,
         remix: Remix | None = None,
-        across: bool = False,
-        seed: int | np.random.Generator = 0,
-        rank: int | None = None,
+        # The model.
         batch_dim: int = 0,
-        one_graph: bool = False,
-        allow_partial: bool = False,
         always: bool = False,
+        allow_partial: bool = False,
+        one_graph: bool = False,
+        # Data parallel training.
+        cross_rank: bool = False,
+        rank: int | None = None,
     ) -> None:
-        self.model = as_module(model)
-        names = resolve(at, unwrap(self.model), weights)
-        self._group = group_of(at, unwrap(self.model))
-        self._planner = Planner(
-            names,
-            weights=weights,
-            alpha=alpha,
-            ratio=ratio,
-            per=per,
-            blend=blend,
-            partner=partner,
-            probability=probability,
-            remix=remix,
+        self.model, inner = as_module(model), unwrap(as_module(model))
+        parts = {"alpha": alpha, "ratio": ratio, "per": per, "blend": blend, "partner": partner}
+        others = {"weights": weights, "remix": remix}
+        samplers, self._groups, default = samplers_of(method, at, inner, parts, others)
+        self._sampler = PlanSampler(
+            samplers,
+            prob=default if prob is None else prob,
             seed=seed,
             rank=rank,
-            ranks=None if across else 1,
+            cross_rank=cross_rank,
         )
-        how = find_blend(blend)
-        if one_graph and how.grows:
+        blends = [sampler.blend for sampler in samplers]
+        if one_graph and any(one.changes_batch_size for one in blends):
             raise InputError(
-                f"the blend {blend!r} returns more examples than it gets, so that what follows "
-                "has another shape after each mix point: leave one_graph out"
+                f"one of the blends {blends} returns more examples than it gets, so that later "
+                "layers have another shape for each mix point: leave one_graph out"
             )
+        late = any(one.linear_equivariant for one in blends)
+        self._hook_settings = {"batch_dim": batch_dim, "one_graph": one_graph, "late": late}
+        self._needs_inputs = any(sampler.pairing.needs == "inputs" for sampler in samplers)
         self._allow_partial, self._always = allow_partial, always
-        self._hooking = {"batch_dim": batch_dim, "one_graph": one_graph, "late": how.commutes}
-        self._attached: HookManager | None = None
-        self._probed = None
+        self._hooks = self._probed = self.last = None
         self._warned: set[str] = set()
         self._attach()
-
-    def __repr__(self) -> str:
-        planner, model = self._planner, type(unwrap(self.model)).__name__
-        at = self._group or (self.points[0] if len(self.points) == 1 else list(self.points))
-        return f"Mixer({model}, at={at!r}, per={planner.per!r}, blend={planner.blend!r})"
-
-    @overload
-    def __call__(
-        self, x: Batch, y: Tensor, model: nn.Module | None = None
-    ) -> tuple[Any, Target]: ...
-    @overload
-    def __call__(
-        self, x: Batch, y: Mapping[str, Tensor], model: nn.Module | None = None
-    ) -> tuple[Any, Targets]: ...
-    def __call__(
-        self, x: Batch, y: Tensor | Mapping[str, Tensor], model: nn.Module | None = None
-    ) -> tuple[Any, Target | Targets]:
-        """Run one forward pass with a freshly drawn plan; in eval mode nothing is mixed.
-
-        Parameters
-        ----------
-        x
-            Batch of inputs, shape (B, ...), a tuple of several for ``model(*x)``, or a mapping of
-            named ones for ``model(**x)``; not changed.
-        y
-            Labels, shape (B, ...), or a mapping of several such tensors.
-        model
-            What to call instead of the mixer's model: the same in a wrapper that came later, such
-            as the one that a trainer hands over.
-
-        Returns
-        -------
-        output, target
-            What the model returned, in its own type, and the labels under the same plan.
-        """
-        model = self.model if model is None else model
-        if not (model.training or self._always):
-            self._warn_of_eval()
-            return call(model, x), clean(y)
-        size = self._attach().batch_size(x, y)
-        if size and not self._is_probed_with(model, x):  # no plan is drawn for an empty batch
-            self._check(x, model, called=True)
-        plan = self.draw(size, labels=y, inputs=x)
-        plan.check_labels(y)
-        with self.apply(plan):
-            output = call(model, x)
-        return output, plan.target(y)
-
-    def draw(
-        self,
-        batch_size: int,
-        *,
-        labels: Tensor | Mapping[str, Tensor] | None = None,
-        inputs: Batch | None = None,
-    ) -> Plan:
-        """Draw the plan of a step, on the model's device.
-
-        Parameters
-        ----------
-        batch_size
-            The number of examples B.
-        labels, inputs
-            The batch, for partners that are chosen by them; of several inputs the first counts.
-        """
-        seen = None
-        if inputs is not None and self._planner.pairing.needs == "inputs":
-            seen = self._attach().examples(inputs)
-        parameter = first_parameter(self.model)
-        device = torch.device("cpu") if parameter is None else parameter.device
-        dtype = None if parameter is None or parameter.dtype != torch.float64 else torch.float64
-        return self._planner.draw(batch_size, device, labels=labels, inputs=seen, dtype=dtype)
-
-    @contextmanager
-    def apply(self, plan: Plan) -> Iterator[None]:
-        """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
-
-        In eval mode too. The first forward pass is preceded by silent ones that probe the points,
-        as `check` does. Only forward passes of this thread are mixed.
-
-        Raises
-        ------
-        InputError
-            When the mixer was not built for `plan.point`, or for what `check` refuses.
-        RunError
-            If the forward pass did not reach the mix point, so that nothing was mixed, or the
-            mixer's hooks were removed.
-        """
-        if plan.point not in self.points:
-            raise self._unknown_point(plan.point)
-        manager = self._attach()
-        if manager.is_removed(plan.point):
-            raise RunError("the hooks of this mixer were removed from the model: build a new one")
-        probe, probed = None, self._is_probed()
-        if not probed or not (self._probed and self._probed.called):
-            probe = partial(self._check_before, plan.point)
-        with manager.mixing(plan, probe, probed):
-            yield
-
-    def check(self, x: Batch) -> None:
-        """Probe in silent forward passes whether every point can be mixed, and wholly.
-
-        The first mixed step does this by itself. The points of ``"auto"``, ``"random"``,
-        ``"hidden"`` and ``"last"`` that cannot be mixed are dropped. The blend is tried at each
-        point, on a tensor of its shape without numbers.
-
-        Parameters
-        ----------
-        x
-            A batch as in a call of the mixer; at most three examples of it are used.
-
-        Raises
-        ------
-        InputError
-            For a module that a forward never calls or calls several times, integers such as token
-            ids, an output without batch first or without a tensor, an activation that the blend
-            cannot mix, and without `allow_partial` for a point that is no cut of the network: mixed
-            with ratio 0 there, the output is not that of the partners. For the points of a word
-            only where none is left.
-
-        Warns
-        -----
-        UserWarning
-            Once, with `allow_partial`, for points that are no cuts.
-        """
-        self._check(x, self.model, called=False, train=not self._always)

@@ -15,7 +15,7 @@ from torch import nn
 from layermix.errors import InputError, LayermixError
 from layermix.hooks.batch import Batch, call, described
 from layermix.hooks.deterministic import Deterministic
-from layermix.hooks.site import Site, device_of
+from layermix.hooks.sites import Site, device_of
 from layermix.hooks.snapshot import Snapshot
 
 See = Callable[[str, Any], None]

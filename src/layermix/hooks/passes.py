@@ -36,10 +36,10 @@ from layermix.hooks.examples import (
     with_different_masks,
     with_equal_masks,
 )
+from layermix.hooks.nested import Path, leaves, replaced
 from layermix.hooks.observe import forward, untouched
-from layermix.hooks.site import device_of
+from layermix.hooks.sites import device_of
 from layermix.hooks.snapshot import Snapshot
-from layermix.hooks.structure import Path, leaves, replace
 
 Found = TypeVar("Found")
 
@@ -108,7 +108,7 @@ class Passes:
             if tensor.is_floating_point() and tensor.layout == torch.strided:
                 signs = noise(tensor.shape, len(new)).sign().to(tensor)
                 new[path] = tensor * (1 + torch.finfo(tensor.dtype).eps * signs)
-        return as_inputs(replace(self.inputs, new))
+        return as_inputs(replaced(self.inputs, new))
 
     def begin(self, look: Callable[[Inputs], Found]) -> Found:
         """Choose the examples, and return what `look` finds in the smallest batch of them.

@@ -8,7 +8,7 @@ from layermix.hooks.batch import Batch
 from layermix.hooks.blocks import repeated_blocks
 from layermix.hooks.mixpoint import Kind, MixPoint, Points
 from layermix.hooks.probe import Probe
-from layermix.hooks.site import as_module, unwrap
+from layermix.hooks.sites import as_module, unwrap
 
 
 def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0) -> Points:

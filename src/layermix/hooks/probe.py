@@ -13,13 +13,13 @@ from torch import nn
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, checked
 from layermix.hooks.channels import Channels, layout
-from layermix.hooks.companions import Role
 from layermix.hooks.cut import CutTest, Unmixed
+from layermix.hooks.masks import Role
+from layermix.hooks.nested import Path
 from layermix.hooks.passes import Passes, opened
-from layermix.hooks.ranks import agreement
 from layermix.hooks.recording import Recording
-from layermix.hooks.site import Site, device_of
-from layermix.hooks.structure import Path
+from layermix.hooks.sites import Site, device_of
+from layermix.mixing.distributed import agreement
 
 _UNSTEADY = 0.5  # nothing can be measured if rotating the examples changes so much of the output
 

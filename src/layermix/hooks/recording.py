@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, tensor_dims
 from layermix.hooks.batch import Inputs
-from layermix.hooks.companions import Role, name_at, parameter_names
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
 from layermix.hooks.lengths import input_roles
 from layermix.hooks.mask_hooks import MaskShapes
+from layermix.hooks.masks import Role, name_at, parameter_names
+from layermix.hooks.nested import Path, label_of, leaves
 from layermix.hooks.observe import watch
 from layermix.hooks.passes import Passes
-from layermix.hooks.site import Site, find
-from layermix.hooks.structure import Path, label_of, leaves
+from layermix.hooks.sites import Site, find
 
 Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one of each call
 

@@ -3,16 +3,17 @@
 Shapes: n examples.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from layermix.hooks.companions import Role
 from layermix.hooks.hooks import Hook
 from layermix.hooks.mask_hooks import MaskHook
-from layermix.hooks.structure import Path
-from layermix.mixing import Plan
+from layermix.hooks.masks import Role
+from layermix.hooks.mixing_state import Active
+from layermix.hooks.nested import Path
+from layermix.mixing import Blended, Plan
 
 Dims = Mapping[Path, int | None]
 
@@ -42,13 +43,10 @@ class Rotation:
         ratio = torch.zeros((), device=device)
         self._plans = [Plan("", ratio, rotation(k, count, device)) for k in range(count)]
 
-    def plan_at(self, *points: str) -> tuple[Plan, bool] | None:
+    def active(self, points: Sequence[str]) -> Active | None:
         """Return the plan that carries out the turns of some points together."""
         turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
         return (self._plans[turns], True) if turns else None
-
-    def record(self, point: str) -> None:
-        """Record nothing."""
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
@@ -59,11 +57,13 @@ def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tens
 class TurnHook(Hook):
     """A hook that takes what the partner has, without arithmetic."""
 
-    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Tensor:
-        return tensor.index_select(dim, plan.partner)
+    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
+        return Blended(tensor.index_select(dim, plan.partner), plan.ratio)
 
-    def _follow(self, rows: Tensor, plan: Plan, channels: int) -> Tensor:
-        return rows.index_select(0, plan.partner)
+    def _follow(self, tensor: Tensor, dim: int, plan: Plan, main: Blended) -> Tensor:
+        if dim == 0 and len(tensor) != plan.batch_size:
+            plan = plan.repeated(len(tensor) // plan.batch_size)
+        return tensor.index_select(dim, plan.partner)
 
     def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
         return _partners_mask(tensor, plan)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError
+from layermix.hooks.mixing_state import in_backward
+from layermix.hooks.nested import main_input, main_tensor
 from layermix.hooks.registry import ModelHook, register_after, register_before
-from layermix.hooks.site import Site
-from layermix.hooks.state import in_backward
-from layermix.hooks.structure import main_input, main_tensor
+from layermix.hooks.sites import Site
 
 
 class Tape(ModelHook):

@@ -1,31 +1,34 @@
-"""Mixing: tensors in, tensors out; knows no model.
+"""Mixing: what one step mixes, drawn as a `Plan` and applied to tensors and labels; no model.
 
-One grammar: *where* (`choice`) x *with whom* (`partners`) x *how much* (`ratio`) x *how* (`blends`)
-x *when* (`schedule`) gives a `Plan`, which mixes activations and labels (`targets`). A `Planner`
-draws plans; `mix` carries one out.
+A `PlanSampler` draws plans from methods: mix points, partners (`partners/`), a ratio and a blend
+(`blends/`), which may follow a schedule. A plan mixes activations, and labels into targets
+(`targets/`) with the right loss. `methods` has those of the literature.
 """
 
 from layermix.mixing.blends import (
     BLENDS,
     Aligned,
-    Beside,
+    AppendClean,
     Blend,
     Blended,
     Cut,
-    Exchange,
     Fourier,
     Grid,
+    LabelWeights,
     Linear,
-    Many,
+    MixStyle,
+    MomentExchange,
+    MultiMix,
     Noisy,
     Patches,
     Resize,
     Salient,
-    Style,
     find_blend,
     interpolate,
 )
-from layermix.mixing.methods import METHODS, Method, method
+from layermix.mixing.method_choice import Prob
+from layermix.mixing.method_sampler import MethodSampler, Per
+from layermix.mixing.methods import METHODS, Method, find_method
 from layermix.mixing.partners import (
     PARTNERS,
     Balanced,
@@ -41,13 +44,12 @@ from layermix.mixing.partners import (
     find_pairing,
 )
 from layermix.mixing.plan import Plan
-from layermix.mixing.planner import Planner
-from layermix.mixing.ratio import Beta, Fixed, Per, RatioLaw
+from layermix.mixing.sampler import PlanSampler
 from layermix.mixing.schedule import Clock, Ramp, Schedule, Window
 from layermix.mixing.targets import (
-    BesideTarget,
-    ManyTarget,
+    AppendCleanTarget,
     MixedTarget,
+    MultiMixTarget,
     Remix,
     Target,
     Targets,
@@ -58,26 +60,27 @@ __all__ = [
     "METHODS",
     "PARTNERS",
     "Aligned",
+    "AppendClean",
+    "AppendCleanTarget",
     "Balanced",
-    "Beside",
-    "BesideTarget",
-    "Beta",
     "Blend",
     "Blended",
     "Clock",
     "Cut",
     "Derangement",
-    "Exchange",
     "Farthest",
-    "Fixed",
     "Fourier",
     "Grid",
     "LabelKernel",
+    "LabelWeights",
     "Linear",
-    "Many",
-    "ManyTarget",
     "Method",
+    "MethodSampler",
+    "MixStyle",
     "MixedTarget",
+    "MomentExchange",
+    "MultiMix",
+    "MultiMixTarget",
     "Nearest",
     "Noisy",
     "OtherClass",
@@ -86,21 +89,20 @@ __all__ = [
     "Per",
     "Permutation",
     "Plan",
-    "Planner",
+    "PlanSampler",
+    "Prob",
     "Ramp",
-    "RatioLaw",
     "Remix",
     "Resize",
     "Salient",
     "SameClass",
     "Schedule",
-    "Style",
     "Target",
     "Targets",
     "Transport",
     "Window",
     "find_blend",
+    "find_method",
     "find_pairing",
     "interpolate",
-    "method",
 ]

@@ -1,12 +1,13 @@
-"""The methods of the literature, each a short recipe of parts: no method has code of its own.
+"""The methods of the literature, each a combination of parts: no method has code of its own.
 
     NAME                    its parts at its own mix point
     NAME@POINT              at another one
     NAME@POINT:KEY=VALUE,.. with other settings
+    NAME+NAME+...           one of several methods in each step
 
-KEY is a setting of the mixer (``alpha``, ``ratio``, ``per``, ``probability``, ``partner``), or of
-the method's blend or partners, such as ``k`` of multimix. A blend's name is a method too. Values
-are the papers' where they give them; where not, the mixer's own hold.
+KEY is a setting of the mixer (``alpha``, ``ratio``, ``per``, ``prob``, ``partner``), or of the
+blend or the partners of the method, such as ``k`` of multimix. The name of a blend is a method too.
+Values are the papers'; what they leave open has the default of the mixer.
 """
 
 import ast
@@ -14,26 +15,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends import (
     BLENDS,
     Aligned,
-    Beside,
+    AppendClean,
     Blend,
     Cut,
-    Exchange,
     Fourier,
     Grid,
     Linear,
-    Many,
+    MixStyle,
+    MomentExchange,
+    MultiMix,
     Noisy,
     Patches,
     Resize,
     Salient,
-    Style,
-    find_blend,
 )
 from layermix.mixing.partners import (
+    PARTNERS,
     Balanced,
     LabelKernel,
     Nearest,
@@ -43,7 +44,7 @@ from layermix.mixing.partners import (
     find_pairing,
 )
 
-_OF_MIXER = ("alpha", "ratio", "per", "probability", "partner")
+_OF_MIXER = ("alpha", "ratio", "per", "prob", "partner")
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class Method:
     blend
         How two activations become one.
     partner
-        Who is mixed with whom.
+        How partners are chosen.
     options
-        Further settings of a mixer: alpha, ratio, per, probability.
+        Further settings of a mixer: alpha, ratio, per, prob.
     source
-        Where it comes from.
+        Paper.
     """
 
     at: str
@@ -74,12 +75,19 @@ class Method:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Arguments for a mixer: ``Mixer(model, **settings)``."""
+        """The parts as arguments of a mixer."""
         return {"at": self.at, "blend": self.blend, "partner": self.partner, **self.options}
 
-    def where(self, at: str) -> "Method":
-        """Return the same method at another mix point."""
-        return replace(self, at=at)
+    @property
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Mix point, blend, partners, ratio and source as text."""
+        partner = "all" if isinstance(self.blend, MultiMix) else _text(self.partner)
+        options = self.options
+        law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
+        ratio = [f"{options['ratio']}" if "ratio" in options else law]
+        ratio += [f"per {options['per']}"] if "per" in options else []
+        ratio += [f"prob {options['prob']}"] if "prob" in options else []
+        return self.at, _text(self.blend), partner, ", ".join(ratio), self.source
 
 
 METHODS: dict[str, Method] = {
@@ -96,7 +104,7 @@ METHODS: dict[str, Method] = {
     "patchup-hard": Method(
         "hidden",
         Patches(soft=False, share=0.5),
-        options={"alpha": 2.0, "probability": 0.7},
+        options={"alpha": 2.0, "prob": 0.7},
         source="Faramarzi et al., 2020",
     ),
     "noisy-feature-mixup": Method(
@@ -105,16 +113,18 @@ METHODS: dict[str, Method] = {
     "alignmixup": Method(
         "hidden", Aligned(), options={"alpha": 2.0}, source="Venkataramanan et al., 2022"
     ),
-    "moex": Method("hidden", Exchange(), options={"ratio": 0.9}, source="Li et al., 2021"),
+    "moex": Method("hidden", MomentExchange(), options={"ratio": 0.9}, source="Li et al., 2021"),
     "mixstyle": Method(
         "hidden",
-        Style(),
-        options={"alpha": 0.1, "per": "sample", "probability": 0.5},
+        MixStyle(),
+        options={"alpha": 0.1, "per": "sample", "prob": 0.5},
         source="Zhou et al., 2021",
     ),
-    "multimix": Method("final", Many(), source="Venkataramanan et al., 2023"),
-    "dense-multimix": Method("last", Many(dense=True), source="Venkataramanan et al., 2023"),
-    "regmixup": Method("input", Beside(), options={"alpha": 10.0}, source="Pinto et al., 2022"),
+    "multimix": Method("final", MultiMix(), source="Venkataramanan et al., 2023"),
+    "dense-multimix": Method("last", MultiMix(dense=True), source="Venkataramanan et al., 2023"),
+    "regmixup": Method(
+        "input", AppendClean(), options={"alpha": 10.0}, source="Pinto et al., 2022"
+    ),
     "local-mixup": Method(
         "input", partner=Nearest(k=4), options={"alpha": 1.0}, source="Baena et al., 2022"
     ),
@@ -130,60 +140,86 @@ METHODS: dict[str, Method] = {
 }
 
 
-def method(spec: str) -> Method:
-    """Return a method by name, at its own mix point or another, with its settings or others.
+class MethodTable(dict[str, Method]):
+    """Methods by name; it prints as a table."""
+
+    def __str__(self) -> str:
+        rows = [("method", "at", "blend", "partner", "ratio", "source")]
+        rows += [(name, *method.row) for name, method in self.items()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def methods() -> MethodTable:
+    """Return the methods of the literature by name; the result prints as a table.
+
+    Each name is a value of ``method=`` of a `Mixer`, also as ``"NAME@POINT"`` or
+    ``"NAME@POINT:KEY=VALUE,..."``.
+
+    Examples
+    --------
+    >>> import layermix as lm
+    >>> lm.methods()["cutmix"].source
+    'Yun et al., 2019'
+    """
+    return MethodTable(METHODS)
+
+
+def find_method(method: str | Method) -> Method:
+    """Return a method by its name and settings, or a method unchanged.
 
     Parameters
     ----------
-    spec
-        As ``"cutmix"``, ``"cutmix@layer2"`` or ``"multimix@final:k=4,low=1"``.
+    method
+        Such as ``"cutmix"``, ``"cutmix@layer2"`` or ``"multimix@final:k=4,low=1"``.
 
     Raises
     ------
     InputError
-        For an unknown name or setting, or a value that is none.
+        For an unknown name or setting, or a setting without value.
 
     Examples
     --------
-    >>> method("multimix@logits:k=4").blend
-    Many(k=4, low=0.5, high=2.0, dense=False)
+    >>> find_method("multimix@logits:k=4").blend
+    MultiMix(k=4, low=0.5, high=2.0, dense=False)
     """
-    if not isinstance(spec, str):
-        raise unknown("method", spec, [*METHODS, *BLENDS])
-    head, _, tail = spec.partition(":")
+    if isinstance(method, Method):
+        return method
+    head, _, tail = method.partition(":") if isinstance(method, str) else (brief(method), "", "")
     name, _, at = head.partition("@")
     if name not in METHODS and name not in BLENDS:
-        raise unknown("method", name, [*METHODS, *BLENDS])
+        raise unknown("method", method if not isinstance(method, str) else name, _NAMES)
     found = METHODS[name] if name in METHODS else _of_blend(BLENDS[name]())
-    found = found.where(at) if at else found
+    found = replace(found, at=at) if at else found
     for item in filter(None, tail.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
-            raise InputError(f"{item!r} in {spec!r} is no setting: write it as KEY=VALUE")
-        found = _with(found, key.strip(), _value(value.strip()), spec)
+            raise InputError(f"{item!r} in {method!r} has no value: write it as KEY=VALUE")
+        found = _with(found, key.strip(), _value(value.strip()), method)
     return found
 
 
+_NAMES = [*METHODS, *BLENDS]
+
+
 def _of_blend(blend: Blend) -> Method:
-    """Return a blend as a method, with the ratio that is usual for it."""
-    options = {} if blend.usual is None else {"ratio": blend.usual}
+    """Return a blend as a method, with its default ratio."""
+    options = {} if blend.default_ratio is None else {"ratio": blend.default_ratio}
     return Method("input", blend, options=options)
 
 
 def is_method(spec: str) -> bool:
-    """Tell whether a word is written as a method, or is the name of one."""
+    """Return True for the name of a method, or a name with point or settings."""
     return "@" in spec or ":" in spec or spec in METHODS
 
 
 def _with(found: Method, key: str, value: Any, spec: str) -> Method:
-    """Return a method with one setting changed, wherever it belongs."""
+    """Return a method with one setting changed, of the mixer, the blend or the partners."""
     if key == "partner":
         return replace(found, partner=find_pairing(value))
-    if key == "blend" and isinstance(value, str):
-        value = find_blend(value)
     if key in _OF_MIXER:
-        others = {"alpha": "ratio", "ratio": "alpha"}
-        kept = {name: old for name, old in found.options.items() if name != others.get(key)}
+        other = {"alpha": "ratio", "ratio": "alpha"}.get(key)
+        kept = {name: old for name, old in found.options.items() if name != other}
         return replace(found, options={**kept, key: value})
     for part in ("blend", "partner"):
         if key in (f.name for f in fields(getattr(found, part))):
@@ -193,8 +229,17 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
 
 
 def _value(text: str) -> Any:
-    """Return a number, true or false, or else the word."""
+    """Return a number or boolean, or else the text."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
     except (ValueError, SyntaxError):
         return text
+
+
+def _text(part: Blend | Pairing) -> str:
+    """Return the name of a blend or of a way to choose partners, with its settings."""
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    shown = [f"{k}={_text(v) if isinstance(v, Blend) else v}" for k, v in values.items()]
+    registered = {**BLENDS, **PARTNERS}
+    name = next(name for name, kind in registered.items() if kind is type(part))
+    return name + (f" ({', '.join(shown)})" if shown else "")

@@ -1,246 +1,292 @@
 """The plan: one immutable draw of (mix point, ratio, partner, blend), made before the forward."""
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field, replace
-from typing import overload
+from dataclasses import dataclass, field
+from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError, RunError, brief
-from layermix.mixing.blends import Beside, Blend, Blended, find_blend
-from layermix.mixing.blends.blend import whole
-from layermix.mixing.blends.pairs import Pairs
-from layermix.mixing.device import moved
-from layermix.mixing.precision import full_precision
-from layermix.mixing.ranks import joined
-from layermix.mixing.targets import BesideTarget, ManyTarget, MixedTarget, Remix, Target, Targets
-from layermix.mixing.targets.labels import check_labels
-from layermix.mixing.targets.positions import ratio_of, refuse_positions
+from layermix.errors import InputError, RunError
+from layermix.mixing.blends import AppendClean, Blend, Blended, LabelWeights, find_blend
+from layermix.mixing.blends.base import RatioBlend, check_blended, mix_error
+from layermix.mixing.distributed import gathered
+from layermix.mixing.pairs import Pairs, checked_pairs, is_permutation
+from layermix.mixing.targets import (
+    AppendCleanTarget,
+    MixedTarget,
+    MultiMixTarget,
+    Remix,
+    Target,
+    Targets,
+)
+from layermix.mixing.targets.label_checks import check_labels
+from layermix.mixing.targets.positions import check_no_positions, ratio_of
+from layermix.mixing.tensors import moved
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What one step mixes, and how.
 
-    Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a`
-    is the activation at the mix point, or what another blend makes of both; its label is mixed by
-    the same numbers, or by what a blend that cuts really left of the example.
+    Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a` is
+    the activation at the mix point, or the result of another blend; its label is mixed with the
+    same weights, or with those that the blend really left.
 
     Attributes
     ----------
     point
         Name of the mix point: ``"input"``, a module path, ``"final"`` or ``"logits"``.
     ratio
-        Weight of the first example, in [0, 1]; float tensor of shape () (the whole batch) or
-        (B,) (each example its own).
+        Weight of the first example, in [0, 1]; float tensor of shape () (the whole batch) or (B,)
+        (each example its own).
     partner
-        Who is mixed with whom; int64 tensor of shape (B,).
+        Index of each example's partner; int64 tensor of shape (B,).
     blend
-        How two activations become one: the name of a blend, or one with settings of its own.
+        How two activations become one: a `Blend`, or the name of one.
     draws
-        Further random numbers that the blend needs, by name, as its `draw` returns them.
+        Further random numbers of the blend, by name, as its `draw` returns them.
     remix
-        How the weight of labels depends on how frequent their classes are.
-    across
-        Whether partners are on all ranks of data parallel training, and count the joined batch.
-    still
-        Whether nothing is mixed in this step, whatever the rest says.
-    how
-        The blend itself, found once by its name: a compiled forward only reads it.
+        How the weight of labels depends on the frequency of their classes.
+    cross_rank
+        True if partners come from all ranks of data parallel training; they index the joined batch.
+    skip
+        True if nothing is mixed in this step.
     pairs
-        Ratio and partners, with what the gradient of a linear mix needs.
-    ready
-        These, where they are at hand; made of ratio and partner when left out.
-    left
-        What the mix has left of the own labels, by mix point, for blends that know only then:
-        weight and mask; empty before.
+        Ratio and partners in the form that blends take.
 
     Raises
     ------
     InputError
-        For a ratio or a partner of another shape or dtype, or on the CPU a partner that is not in
-        the batch, unless it is `across` processes.
+        For a ratio or a partner of another shape or dtype, or, on the CPU, a partner that is not in
+        the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> plan = Plan("final", ratio=torch.tensor(0.75), partner=torch.tensor([1, 0]))
+    >>> plan.mix(torch.tensor([[0.0], [1.0]])).values
+    tensor([[0.2500],
+            [0.7500]])
+    >>> plan.target(torch.tensor([0, 1])).dense(num_classes=2)
+    tensor([[0.7500, 0.2500],
+            [0.2500, 0.7500]])
     """
 
     point: str
     ratio: Tensor
     partner: Tensor
-    blend: str | Blend = "linear"
-    draws: Mapping[str, Tensor] = field(default_factory=dict)
-    remix: Remix | None = None
-    across: bool = False
-    still: bool = False
-    left: dict[str, tuple[Tensor, Tensor | None]] = field(
-        default_factory=dict, init=False, repr=False
-    )
-
-    how: Blend = field(init=False, repr=False)
+    blend: Blend
+    draws: Mapping[str, Tensor]
+    remix: Remix | None
+    cross_rank: bool
+    skip: bool
     pairs: Pairs = field(init=False, repr=False)
-    ready: InitVar[Pairs | None] = None
 
-    def __post_init__(self, ready: Pairs | None) -> None:
-        for name, value in (("ratio", self.ratio), ("partner", self.partner)):
-            if not isinstance(value, Tensor):
-                raise InputError(f"{name} is {brief(value)}, but must be a tensor")
-        object.__setattr__(self, "how", find_blend(self.blend))
-        if self.partner.dtype != torch.int64 or self.partner.ndim != 1:
-            raise InputError(
-                "partner must be an int64 tensor of shape (B,), but it is "
-                f"{self.partner.dtype} of shape {tuple(self.partner.shape)}"
-            )
-        fits = self.ratio.ndim == 0 or self.ratio.shape == self.partner.shape
-        if not (self.ratio.is_floating_point() and fits):
-            raise InputError(
-                f"ratio must be a float tensor of shape () or ({self.batch_size},), but it is "
-                f"{self.ratio.dtype} of shape {tuple(self.ratio.shape)}"
-            )
-        pairs = ready or Pairs.of(self.ratio, self.partner, self.across)
-        object.__setattr__(self, "pairs", pairs)
+    def __init__(
+        self,
+        point: str,
+        ratio: Tensor,
+        partner: Tensor,
+        blend: str | Blend = "linear",
+        draws: Mapping[str, Tensor] | None = None,
+        remix: Remix | None = None,
+        cross_rank: bool = False,
+        skip: bool = False,
+    ) -> None:
+        vars(self).update(
+            point=point,
+            ratio=ratio,
+            partner=partner,
+            blend=find_blend(blend),
+            draws=draws or {},
+            remix=remix,
+            cross_rank=cross_rank,
+            skip=skip,
+            pairs=checked_pairs(ratio, partner, cross_rank),
+        )
+
+    @classmethod
+    def from_draw(
+        cls,
+        point: str,
+        ratio: Any,
+        partner: np.ndarray,
+        draws: Mapping[str, np.ndarray],
+        *,
+        permutation: bool,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        **settings: Any,
+    ) -> "Plan":
+        """Return the plan of numbers that a sampler has drawn, without checking them again."""
+        if not (permutation or settings["cross_rank"]):
+            is_permutation(partner)  # partners outside the batch are an error
+        dtype = dtype if dtype == torch.float64 else torch.float32
+        number = torch.as_tensor(ratio, dtype=dtype)
+        interior = bool((number.float() > 0).all() and (number.float() < 1).all())
+        second, tensors = torch.from_numpy(partner), {}
+        if draws:
+            tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in draws.items()}
+        if (device if isinstance(device, str) else device.type) != "cpu":
+            number, second = moved(number, device), moved(second, device)
+            tensors = {name: moved(value, device) for name, value in tensors.items()}
+        rows = number.reshape(-1)
+        plan = object.__new__(cls)
+        vars(plan).update(settings, point=point, ratio=number, partner=second, draws=tensors)
+        vars(plan)["pairs"] = Pairs(number, rows, second, number.ndim > 0, interior, permutation)
+        return plan
 
     @property
     def batch_size(self) -> int:
-        """The number of examples B that the plan was drawn for."""
+        """The number of examples B."""
         return self.partner.shape[0]
 
-    @property
-    def grows(self) -> bool:
-        """Whether the mix returns more rows than the batch has examples."""
-        return self.how.grows and not self.still
-
-    @property
-    def weight(self) -> Tensor | None:
-        """The weight of the own label, or None where only the mix itself will tell it."""
-        return self._weight(self.ratio)
-
-    def _weight(self, ratio: Tensor) -> Tensor | None:
-        return ratio if self.still else self.how.weight(ratio, self.draws)
-
-    def carry_out(self, x: Tensor, channels: int = 1) -> Blended:
-        """Mix an activation: a pure function, which leaves no note on the plan.
+    def mix(self, x: Tensor, channels: int = 1) -> Blended:
+        """Mix an activation; `x` is not changed.
 
         Parameters
         ----------
         x
             Floating-point tensor (B, ...).
         channels
-            Which dimension of it has the channels: 1 for maps, -1 for tokens.
+            Dimension of the channels: 1 for maps, -1 for tokens.
+
+        Returns
+        -------
+        Blended
+            The mixed values, with dtype and memory format of `x`, and the label weights.
 
         Raises
         ------
         InputError
             For what `layermix.mix` refuses.
         """
-        self.check(x)
-        if self.still:
-            return Blended(x, self.pairs.ratio)
+        if not isinstance(x, Tensor) or x.shape[:1] != self.partner.shape:
+            raise mix_error(x, self.batch_size)
+        if not x.is_floating_point():
+            raise mix_error(x, self.batch_size)
+        if self.skip:
+            return Blended(x, self.ratio)
+        # Under autocast a matrix product inside a blend would be computed in half precision, so
+        # that the activation would be weighted differently from the label.
+        kind = x.device.type
+        if kind != "meta" and torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                return self.mix(x, channels)
         try:
-            with full_precision(x):
-                blended = self._blended(x, channels)
+            if not self.cross_rank:
+                blended = self.blend.mix_batch(x, self.pairs, self.draws, channels)
+            else:
+                ratio, other = self.pairs.view, self.of_partners(x)
+                blended = self.blend(x, other, ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
-                "it with a mixer, or hand over what the blend's draw() returns"
+                "it with a mixer, or pass what the blend's draw() returns"
             ) from None
-        return whole(self.how, x, blended)
-
-    def _blended(self, x: Tensor, channels: int) -> Blended:
-        if self.across:
-            return self.how(x, self.of_partners(x), self.pairs.ratio, self.draws, channels)
-        return self.how.of_batch(x, self.pairs, self.pairs.ratio, self.draws, channels)
-
-    def note(self, point: str, blended: Blended) -> None:
-        """Keep what a mix at a point has left of the own labels, where only it can tell.
-
-        Of several tensors that are mixed at one point the first counts.
-        """
-        if point not in self.left and self._weight(self.pairs.ratio) is None:
-            # One number in shape (1,), for the reason of `Pairs.rows`.
-            self.left[point] = torch.atleast_1d(blended.weight.detach()), blended.mask
+        if type(blended) is not Blended or blended.values.shape != x.shape:
+            check_blended(self.blend, x, blended)
+        return blended
 
     def of_partners(self, x: Tensor) -> Tensor:
-        """Return what the partner of each example has, (B, ...), of what each example has."""
-        everyone = joined(x) if self.across else x
+        """Return the rows of the partners, (B, ...), given those of the examples."""
+        everyone = gathered(x) if self.cross_rank else x
         if everyone.device != self.partner.device:
             return everyone[self.partner]
         return everyone.index_select(0, self.partner)
 
     @overload
-    def target(self, labels: Tensor) -> Target: ...
+    def target(self, labels: Tensor, weights: LabelWeights | None = None) -> Target: ...
     @overload
-    def target(self, labels: Mapping[str, Tensor]) -> Targets: ...
-    def target(self, labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+    def target(
+        self, labels: Mapping[str, Tensor], weights: LabelWeights | None = None
+    ) -> Targets: ...
+    def target(
+        self, labels: Tensor | Mapping[str, Tensor], weights: LabelWeights | None = None
+    ) -> Target | Targets:
         """Mix labels by this plan.
 
         Parameters
         ----------
         labels
             Tensor of shape (B, ...), or a mapping of several of them.
+        weights
+            The label weights of the mix, for blends that cut: ``plan.mix(x).label_weights``, or
+            those of ``with mixer.apply(plan) as mixed``.
 
         Returns
         -------
         Target or Targets
-            A `MixedTarget` but for blends that return more than B examples.
+            A `MixedTarget`, unless the blend returns more than B examples.
 
         Raises
         ------
         InputError
-            For labels of another batch, or of positions that the blend has moved or never had.
+            For labels of another batch, or of positions that the blend moved or never had.
         RunError
-            Before the mix, for blends that know only then how much they leave of an example.
+            If the weights are needed and missing.
         """
         if isinstance(labels, Mapping):
-            return Targets({name: self.target(one) for name, one in labels.items()})
-        self.check_labels(labels)
-        if self.still:
+            return Targets({name: self.target(one, weights) for name, one in labels.items()})
+        if not isinstance(labels, Tensor) or labels.shape[:1] != self.partner.shape:
+            check_labels(labels, self.batch_size)
+        if self.skip:
             return MixedTarget.clean(labels)
-        weight, mask = self.weight, None
+        weight, mask = self.ratio, None
+        if not isinstance(self.blend, RatioBlend):
+            weight = self.blend.weight(self.ratio, self.draws)
         if weight is None:
-            weight, mask = self._left()
+            weight, mask = self._measured(weights)
         if weight.ndim == 2:
-            return ManyTarget(labels, weight)
-        if self.how.moves:
-            refuse_positions(labels, self.blend)
-        ratio, theirs = ratio_of(weight, mask, labels), self.of_partners(labels)
+            return MultiMixTarget(labels, weight)
+        if self.blend.moves_positions:
+            check_no_positions(labels, self.blend)
+        if self.cross_rank or labels.device != self.partner.device:
+            theirs = self.of_partners(labels)
+        else:
+            theirs = labels.index_select(0, self.partner)
+        ratio = weight if mask is None else ratio_of(weight, mask, labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
-        partial = self.pairs.partial and ratio is self.ratio
-        mixed = MixedTarget(labels, theirs, ratio, self.of_partners, partial)
-        if isinstance(self.how, Beside):
-            return BesideTarget(MixedTarget.clean(labels), mixed, self.how.eta)
+        interior = self.pairs.interior and ratio is self.ratio
+        mixed = MixedTarget(
+            labels, theirs, ratio, self.of_partners, interior, self.pairs.permutation
+        )
+        if isinstance(self.blend, AppendClean):
+            return AppendCleanTarget(MixedTarget.clean(labels), mixed, self.blend.eta)
         return mixed
 
-    def check_labels(self, labels: Tensor | Mapping[str, Tensor]) -> None:
-        """Raise an `InputError` for labels that this plan cannot mix."""
-        check_labels(labels, self.batch_size)
+    def _measured(self, weights: LabelWeights | None) -> LabelWeights:
+        if weights is None:
+            raise RunError(
+                f"the label weights of the blend {self.blend!r} are known only after the mix: use "
+                "mixed, target = lm.mix(x, plan, labels), or mixed.target(labels) after `with "
+                "mixer.apply(plan) as mixed`"
+            )
+        weight = weights.weight.squeeze(0) if weights.weight.shape == (1,) else weights.weight
+        return LabelWeights(weight, weights.mask)
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
-        pairs = self.pairs.to(device)
+        ratio, partner = moved(self.ratio, device), moved(self.partner, device)
         draws = {name: moved(value, device) for name, value in self.draws.items()}
-        return replace(self, ratio=pairs.ratio, partner=pairs.partner, draws=draws, ready=pairs)
+        return self.changed(ratio, partner, draws=draws)
 
-    def check(self, x: Tensor) -> None:
-        """Raise an `InputError` for what this plan cannot mix."""
-        if not isinstance(x, Tensor):
-            raise InputError(f"cannot mix {brief(x)}: give a tensor, torch.as_tensor(x)")
-        if not x.is_floating_point():
-            raise InputError(
-                f"cannot mix a tensor of dtype {x.dtype} and shape {tuple(x.shape)}: mixing needs "
-                "floating point. Convert images with .float(); mix token ids after their embedding"
-            )
-        if x.ndim == 0 or x.shape[0] != self.batch_size:
-            raise InputError(
-                f"cannot mix a tensor of shape {tuple(x.shape)} by a plan drawn for a batch of "
-                f"{self.batch_size}: the first dimension must be the batch"
-            )
+    def repeated(self, size: int) -> "Plan":
+        """Return a plan for tensors with `size` rows for each example, one after another."""
+        each = torch.arange(size, device=self.partner.device)
+        ratio, draws = self.ratio, self.draws
+        if ratio.ndim:
+            ratio = ratio.repeat_interleave(size)
+            draws = {name: value.repeat_interleave(size, 0) for name, value in draws.items()}
+        return self.changed(ratio, (self.partner[:, None] * size + each).flatten(), draws=draws)
 
-    def _left(self) -> tuple[Tensor, Tensor | None]:
-        if self.point not in self.left:
-            raise RunError(
-                f"the blend {self.blend!r} knows only after the mix how much it leaves of an "
-                "example: call plan.target(labels) after the forward pass, or after "
-                "layermix.mix(x, plan)"
-            )
-        weight, mask = self.left[self.point]
-        return weight.squeeze(0) if weight.shape == (1,) else weight, mask
+    def changed(self, ratio: Tensor, partner: Tensor, **settings: Any) -> "Plan":
+        """Return the same plan with other pairs and settings, which are not checked."""
+        plan, pairs = object.__new__(Plan), self.pairs
+        pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
+        vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs)
+        vars(plan).update(settings)
+        return plan

@@ -1,9 +1,9 @@
-"""When: settings that change on the way, by step or by epoch.
+"""Settings that change during training, by step or by epoch.
 
-A probability, an alpha or the weights of the mix points may be a schedule in place of a number. All
-are functions of a clock that the planner keeps: its draws are steps, its `next_epoch` calls epochs.
-Warm-up is a ramp of the probability; switching off in the last part of training a window; annealed
-alpha and layer annealing are ramps of alpha and of the weights.
+A probability, an alpha or the weights of the mix points may be a schedule instead of a number. All
+are functions of a clock: each draw is a step, and `set_epoch` sets the epoch. Warm-up is a ramp of
+the probability, switching mixing off in the last part of training a window; annealed alpha and
+layer annealing are ramps of alpha and of the weights.
 """
 
 import math
@@ -19,30 +19,22 @@ Value = float | tuple[float, ...]
 
 @dataclass
 class Clock:
-    """How many steps and epochs lie behind.
+    """The present step and epoch.
 
     Attributes
     ----------
     step
-        Plans drawn.
+        Number of plans drawn so far.
     epoch
-        Of the present draw; 0 until the second call of `next_epoch`.
-    begun
-        Whether `next_epoch` was called.
+        Present epoch; None until it is set, which counts as 0.
     """
 
     step: int = 0
-    epoch: int = 0
-    begun: bool = False
-
-    def next_epoch(self) -> None:
-        """Begin an epoch: the first call begins epoch 0."""
-        self.epoch += self.begun
-        self.begun = True
+    epoch: int | None = None
 
     def time(self, unit: Unit) -> int:
         """Return the present step or epoch."""
-        return self.step if unit == "step" else self.epoch
+        return self.step if unit == "step" else self.epoch or 0
 
 
 @runtime_checkable
@@ -50,24 +42,24 @@ class Schedule(Protocol):
     """A setting that depends on the clock."""
 
     def at(self, clock: Clock) -> Value:
-        """Return the value now."""
+        """Return the present value."""
         ...
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """From one value to another, then that one.
+    """From one value to another, then constant.
 
     Attributes
     ----------
     first, last
         A number, or a number for each mix point.
     over
-        Steps or epochs that it takes.
+        Length in steps or epochs.
     start
-        When it begins; `first` before.
+        Step or epoch at which it begins; `first` before.
     unit
-        ``"step"`` or ``"epoch"``. Epochs are the calls of `next_epoch`.
+        ``"step"`` or ``"epoch"``. Epochs are set by `set_epoch`.
     shape
         ``"linear"``, or ``"cosine"``: slow at both ends.
 
@@ -89,39 +81,38 @@ class Ramp:
         if self.shape not in ("linear", "cosine"):
             raise unknown("shape of a ramp", self.shape, ["linear", "cosine"])
         if self.over < 1:
-            raise InputError(f"a ramp over {self.over} {self.unit}s is none: give over >= 1")
+            raise InputError(f"over is {self.over} {self.unit}s, but a ramp needs over >= 1")
         if _size(self.first) != _size(self.last):
             raise InputError(
-                f"a ramp leads from {self.first} to {self.last}, but needs as many numbers at both "
-                "ends"
+                f"a ramp from {self.first} to {self.last} needs as many numbers at both ends"
             )
 
     def at(self, clock: Clock) -> Value:
-        """Return the value now."""
-        way = min(max((clock.time(self.unit) - self.start) / self.over, 0.0), 1.0)
+        """Return the present value."""
+        share = min(max((clock.time(self.unit) - self.start) / self.over, 0.0), 1.0)
         if self.shape == "cosine":
-            way = (1 - math.cos(math.pi * way)) / 2
+            share = (1 - math.cos(math.pi * share)) / 2
         if isinstance(self.first, tuple) and isinstance(self.last, tuple):
-            return tuple(_between(a, b, way) for a, b in zip(self.first, self.last, strict=True))
+            return tuple(_between(a, b, share) for a, b in zip(self.first, self.last, strict=True))
         assert not isinstance(self.first, tuple)
         assert not isinstance(self.last, tuple)
-        return _between(self.first, self.last, way)
+        return _between(self.first, self.last, share)
 
 
 @dataclass(frozen=True)
 class Window:
-    """One value for a while, another before and after.
+    """One value from start to stop, another before and after.
 
     Attributes
     ----------
     value
-        Inside the window.
+        Value inside the window.
     start, stop
-        First step or epoch of it, and the first one after it; None: it never ends.
+        First step or epoch inside, and first one after it; None: it never ends.
     outside
-        The value before and after.
+        Value before and after.
     unit
-        ``"step"`` or ``"epoch"``. Epochs are the calls of `next_epoch`.
+        ``"step"`` or ``"epoch"``. Epochs are set by `set_epoch`.
 
     Examples
     --------
@@ -143,40 +134,38 @@ class Window:
             )
 
     def at(self, clock: Clock) -> float:
-        """Return the value now."""
+        """Return the present value."""
         now = clock.time(self.unit)
         inside = self.start <= now and (self.stop is None or now < self.stop)
         return self.value if inside else self.outside
 
 
-def ends_of(setting: float | Schedule) -> list[float | Schedule]:
-    """Return the numbers between which a setting stays, as far as it tells; else itself.
+def range_of(setting: float | Schedule) -> list[float | Schedule]:
+    """Return the numbers between which a setting stays if they are known, else the setting.
 
-    What is wrong with one of them can then be said before training has come to it.
+    A wrong value can then be reported before training has reached it.
     """
     if isinstance(setting, Ramp):
         return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
     return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]
 
 
-def number_of(setting: float | Schedule, clock: Clock, what: str) -> float:
-    """Return a setting that is one number, as it is now.
+def number_at(setting: float | Schedule, clock: Clock, name: str) -> float:
+    """Return the present value of a setting that is one number.
 
     Raises
     ------
     InputError
-        When it is none.
+        If it is not a number.
     """
-    if type(setting) is float:  # which is asked at every draw, and a protocol is slow to tell
-        return setting
     value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
-    raise InputError(f"{what} is {brief(value)}, but must be a number, or a schedule of numbers")
+    raise InputError(f"{name} is {brief(value)}, but must be a number, or a schedule of numbers")
 
 
-def _between(first: float, last: float, way: float) -> float:
-    return last if way == 1 else first + way * (last - first)
+def _between(first: float, last: float, share: float) -> float:
+    return last if share == 1 else first + share * (last - first)
 
 
 def _size(value: Value) -> int | None:

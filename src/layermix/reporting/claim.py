@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 
-from layermix.mixing import Linear, Permutation, method
-from layermix.mixing.methods import is_method
+from layermix.mixing import Linear, Permutation
+from layermix.mixing.methods import find_method, is_method
 from layermix.reporting.formatting import interval, listed, p_name, percentage_points, seeds_word
 from layermix.reporting.statistics.stats import LEVEL, Difference, Estimate, differences, least_p
 
@@ -121,14 +121,14 @@ def _plain_at(place: str, variants: Sequence[str]) -> list[str]:
 
 
 def _is_plain(name: str, place: str) -> bool:
-    found = method(name)
+    found = find_method(name)
     plain = (found.at, found.blend, found.partner) == (place, Linear(), Permutation())
-    return plain and found.options.get("probability", 1.0) == 1.0
+    return plain and found.options.get("prob", 1.0) == 1.0
 
 
 def _rank(pair: Pair) -> tuple[bool, bool]:
     """Return the order of preference of a pair: smaller is better."""
-    methods = [dict(method(name).options) for name in pair if is_method(name)]
+    methods = [dict(find_method(name).options) for name in pair if is_method(name)]
     return len(methods) > 0, len(methods) == 2 and methods[0] != methods[1]
 
 

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from layermix.geometry.measures.measure import POSITIVE, SHARE
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
 from layermix.mixing.methods import is_method
 from layermix.reporting.statistics.bounds import ANY, Bounds, cut
 from layermix.reporting.statistics.layer_permutation import EXACT_LAYERS, RANDOM_ORDERS

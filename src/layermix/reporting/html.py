@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import layermix
-from layermix.geometry.measures.measure import POSITIVE, SHARE
+from layermix.geometry.quantities import POSITIVE, SHARE
 from layermix.reporting.figures import Figure
 from layermix.reporting.figures.accuracy import limits
 from layermix.reporting.formatting import (

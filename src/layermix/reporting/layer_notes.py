@@ -3,7 +3,7 @@
 import math
 
 from layermix.experiments.training.watch import MIXED, RATIO
-from layermix.geometry.quantities import OF_GAP, QUANTITIES
+from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting.formatting import heading, listed
 from layermix.reporting.statistics.bounds import beyond
 from layermix.reporting.statistics.rank_correlation import BySeed
@@ -25,7 +25,9 @@ def layer_notes(geometry: Geometry) -> list[str]:
 
 def fixed_at_input(geometry: Geometry) -> bool:
     """Tell whether several seeds have the same values at the input, those of the gap aside."""
-    own = [list(by.get("input", {}).values()) for q, by in geometry.items() if q not in OF_GAP]
+    own = [
+        list(by.get("input", {}).values()) for q, by in geometry.items() if q not in GAP_QUANTITIES
+    ]
     return bool(own) and all(len(values) > 1 and _equal(values) for values in own)
 
 
@@ -35,7 +37,7 @@ def _equal(values: list[float]) -> bool:
 
 def _mixed(geometry: Geometry) -> list[str]:
     """Tell on what a study measures the gap; `layermix.profile` has other ratios."""
-    gap = [heading(quantity) for quantity in OF_GAP if quantity in geometry]
+    gap = [heading(quantity) for quantity in GAP_QUANTITIES if quantity in geometry]
     if not gap:
         return []
     return [
@@ -52,7 +54,7 @@ def _input(geometry: Geometry) -> list[str]:
         "its features are the images themselves, of the same examples each time, so that no "
         "training changes them."
     )
-    gap = [heading(q) for q in OF_GAP if q in geometry]
+    gap = [heading(q) for q in GAP_QUANTITIES if q in geometry]
     if not gap:
         return [note]
     one = len(gap) == 1

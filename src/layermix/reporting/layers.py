@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layermix.geometry.measures import Quantity
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry.quantities import QUANTITIES, Quantity
 from layermix.reporting.formatting import (
     ABSENT,
     correlation,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from layermix.geometry.measures.measure import SHARE
+from layermix.geometry.quantities import SHARE
 from layermix.reporting.figures import Figure
 from layermix.reporting.formatting import (
     ABSENT,

@@ -2,12 +2,12 @@
 
 from dataclasses import fields
 
-from layermix.mixing import BLENDS, PARTNERS, Blend, Many, Method, Pairing
+from layermix.mixing import BLENDS, PARTNERS, Blend, Method, MultiMix, Pairing
 
 
 def with_whom(method: Method) -> str:
     """Return how a method chooses partners in words."""
-    return "all" if isinstance(method.blend, Many) else part(method.partner)
+    return "all" if isinstance(method.blend, MultiMix) else part(method.partner)
 
 
 def part(of: Blend | Pairing) -> str:
@@ -26,6 +26,6 @@ def how_much(method: Method) -> str:
     words = [f"{options['ratio']}" if "ratio" in options else law]
     if "per" in options:
         words.append(f"per {options['per']}")
-    if "probability" in options:
-        words.append(f"probability {options['probability']}")
+    if "prob" in options:
+        words.append(f"probability {options['prob']}")
     return ", ".join(words)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from layermix.geometry.measures.measure import SHARE
+from layermix.geometry.quantities import SHARE
 from layermix.reporting.claim import claim_pair
 from layermix.reporting.formatting import (
     MEASURES,

@@ -4,7 +4,7 @@ from typing import Any
 
 from layermix.experiments.data import SOURCES
 from layermix.experiments.study import Study, as_json, flat
-from layermix.mixing.methods import is_method, method
+from layermix.mixing.methods import find_method, is_method
 from layermix.reporting.method_text import how_much, part, with_whom
 
 _LEFT_OUT = {
@@ -41,7 +41,7 @@ def used_settings(study: Study, run: dict[str, Any], chosen: str | None = None) 
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     for name in filter(is_method, used.get("variants") or ()):
-        found = method(name)
+        found = find_method(name)
         used[name] = f"{part(found.blend)}; partner {with_whom(found)}; ratio {how_much(found)}"
     device = study.conditions["device"]
     if asked["device"] != device:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from layermix.geometry.measures.measure import SHARE
+from layermix.geometry.quantities import SHARE
 from layermix.reporting.formatting import (
     ABSENT,
     decimals,

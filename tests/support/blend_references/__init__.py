@@ -28,12 +28,12 @@ REFERENCES: dict[str, Callable[[Tensor, lm.Plan, Any], Mixed]] = {
     "patches": patches,
     "noisy": noisy,
     "aligned": aligned,
-    "exchange": exchange,
-    "style": style,
-    "many": many,
-    "beside": beside,
+    "moment_exchange": exchange,
+    "mixstyle": style,
+    "multimix": many,
+    "append_clean": beside,
 }
 
 # Dimensions of positions that a blend can mix; all others take activations of any shape.
 POSITIONS = {"resize": (2,), "salient": (2,)}
-POSITIONS |= dict.fromkeys(["cut", "fourier", "grid", "patches", "aligned", "style"], (1, 2, 3))
+POSITIONS |= dict.fromkeys(["cut", "fourier", "grid", "patches", "aligned", "mixstyle"], (1, 2, 3))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from layermix.experiments.data.augment import Normalise, crop_and_flip
 from layermix.experiments.data.dataset import Split
-from layermix.mixing.device import moved
+from layermix.mixing.tensors import moved
 
 
 class Batches:

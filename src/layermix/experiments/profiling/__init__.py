@@ -14,7 +14,7 @@ from layermix.experiments.profiling.pictures import of_pictures, of_run
 from layermix.experiments.profiling.texts import of_texts
 from layermix.experiments.training.recipe import pick_device
 from layermix.geometry import Profile, profile
-from layermix.geometry.profiles.show import legend
+from layermix.geometry.profile_rendering import legend
 
 __all__ = ["ProfileConfig", "check_ending", "save_profile", "show_profile", "take_profile"]
 
@@ -36,9 +36,9 @@ def take_profile(config: ProfileConfig) -> Profile:
         subject.data,
         list(config.points) or None,
         quantities=config.quantities or None,
-        examples=config.examples,
-        mixed=config.mixed,
         pool=config.pool,
+        max_examples=config.examples,
+        gap_examples=config.mixed,
         seed=config.seed,
     )
     return replace(found, notices=(*subject.notices, *found.notices))

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
 from layermix.errors import InputError
-from layermix.geometry.profiles.examples import Data
-from layermix.geometry.profiles.pooling import Pool
+from layermix.geometry.features import Pool
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Subject(NamedTuple):
     """A net and the examples it is measured on, with what is to be said of both."""
 
     model: nn.Module
-    data: Data
+    data: Any
     notices: list[str]
 
 

@@ -11,7 +11,7 @@ from layermix.errors import InputError
 from layermix.geometry import SoftNearestNeighborLoss
 from layermix.hooks import FeatureCapture
 from layermix.hooks.observe import observe
-from layermix.hooks.site import find, unwrap
+from layermix.hooks.sites import find, unwrap
 from layermix.mixing import MixedTarget, Target
 
 

@@ -119,7 +119,7 @@ class Trainer:
         """Train on every training image once; return mean loss and accuracy on mixed labels."""
         self.model.train()
         if self.mixer:
-            self.mixer.next_epoch()
+            self.mixer.set_epoch(epoch - 1)
         losses, hits = [], []
         lr = self.optimiser.param_groups[0]["lr"]
         with torch_seed(self.streams.model + epoch):
@@ -158,9 +158,9 @@ class Trainer:
         if not self.step:
             self.mixer.check(x)
         plan = self.mixer.draw(len(x), labels=labels, inputs=x)
-        with self.mixer.apply(plan):
+        with self.mixer.apply(plan) as mixed:
             output = self.model(x)
-        return output, plan.target(labels), plan.point
+        return output, mixed.target(labels), plan.point
 
     def measure(self, last: bool = False) -> Record:
         """Measure validation data, and the geometry of the watched batch.

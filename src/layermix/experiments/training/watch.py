@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layermix.errors import RunError
 from layermix.experiments.data import Normalise, Split
-from layermix.geometry import Layer, interpolation_gap, layer_snnl, measured
+from layermix.geometry import LayerFeatures, interpolation_gap, layer_snnl, measure_layer
 from layermix.hooks import activations
 
 MIXED = 128  # examples of the batch that are mixed for the interpolation gap
@@ -74,20 +74,20 @@ class Watch:
             x = self._normalise(some.images)
             gaps = interpolation_gap(self.net, x, some.labels, self.points, ratios=(RATIO,))
             record["geometry"] = {
-                point: _finite(measured(layer, gaps[point])) for point, layer in layers.items()
+                point: _finite(measure_layer(layer, gaps[point])) for point, layer in layers.items()
             }
         return record
 
-    def _layer(self, point: str, features: Tensor) -> Layer:
+    def _layer(self, point: str, features: Tensor) -> LayerFeatures:
         if not features.isfinite().all():
             raise RunError(
                 f"the features at {point!r} became NaN or infinite: try a lower --lr or a longer "
                 "--warmup"
             )
-        return Layer(features, self.batch.labels)
+        return LayerFeatures(features, self.batch.labels)
 
 
-def _snnl(layer: Layer) -> dict[str, float]:
+def _snnl(layer: LayerFeatures) -> dict[str, float]:
     found = layer_snnl(layer)
     return {
         "value": found.value,

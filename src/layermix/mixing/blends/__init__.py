@@ -5,14 +5,14 @@ A new blend is a file and a line in `BLENDS`; the mixer, the command line and th
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends.aligned import Aligned
-from layermix.mixing.blends.beside import Beside
-from layermix.mixing.blends.blend import Blend, Blended
+from layermix.mixing.blends.append_clean import AppendClean
+from layermix.mixing.blends.base import Blend, Blended, LabelWeights
 from layermix.mixing.blends.cut import Cut
 from layermix.mixing.blends.fourier import Fourier
 from layermix.mixing.blends.grid import Grid
 from layermix.mixing.blends.linear import Linear, interpolate
-from layermix.mixing.blends.many import Many
-from layermix.mixing.blends.moments import Exchange, Style
+from layermix.mixing.blends.moments import MixStyle, MomentExchange
+from layermix.mixing.blends.multimix import MultiMix
 from layermix.mixing.blends.noisy import Noisy
 from layermix.mixing.blends.patches import Patches
 from layermix.mixing.blends.resize import Resize
@@ -21,20 +21,21 @@ from layermix.mixing.blends.salient import Salient
 __all__ = [
     "BLENDS",
     "Aligned",
-    "Beside",
+    "AppendClean",
     "Blend",
     "Blended",
     "Cut",
-    "Exchange",
     "Fourier",
     "Grid",
+    "LabelWeights",
     "Linear",
-    "Many",
+    "MixStyle",
+    "MomentExchange",
+    "MultiMix",
     "Noisy",
     "Patches",
     "Resize",
     "Salient",
-    "Style",
     "find_blend",
     "interpolate",
 ]
@@ -49,10 +50,10 @@ BLENDS: dict[str, type[Blend]] = {
     "patches": Patches,
     "noisy": Noisy,
     "aligned": Aligned,
-    "exchange": Exchange,
-    "style": Style,
-    "many": Many,
-    "beside": Beside,
+    "moment_exchange": MomentExchange,
+    "mixstyle": MixStyle,
+    "multimix": MultiMix,
+    "append_clean": AppendClean,
 }
 
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.arrays import positions
-from layermix.mixing.blends.blend import Blended, ByRatio, Draws
+from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate
+from layermix.mixing.blends.mask import position_size
 
 
 @dataclass(frozen=True)
-class Aligned(ByRatio):
+class Aligned(RatioBlend):
     """Mix with the partner, aligned by optimal transport.
 
     Attributes
@@ -29,22 +29,15 @@ class Aligned(ByRatio):
         Of Sinkhorn's algorithm.
     """
 
+    positional = True
+    moves_positions = True
+
     entropy: float = 0.1
     iterations: int = 100
 
     def __post_init__(self) -> None:
         checks.positive(self, "entropy")
         checks.whole(self, "iterations")
-
-    @property
-    def local(self) -> bool:
-        """Whether it tells positions apart: it does."""
-        return True
-
-    @property
-    def moves(self) -> bool:
-        """Whether positions of the partner end up elsewhere: to those of the own example."""
-        return True
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -53,7 +46,7 @@ class Aligned(ByRatio):
 
         Gradients flow through both activations, not through the transport between them.
         """
-        positions(own, channels)
+        position_size(own, channels)
         x1, x2 = (x.movedim(channels, -1).flatten(1, -2) for x in (own, other))  # (B, L, C)
         with torch.no_grad():
             shares = self._transport(x1, x2)

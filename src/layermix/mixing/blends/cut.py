@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing.blends.blend import Draws, Masked
+from layermix.mixing.blends.base import Draws
+from layermix.mixing.blends.mask import MaskBlend
 
 _MOST = 3  # dimensions that positions have
 
 
 @dataclass(frozen=True)
-class Cut(Masked):
+class Cut(MaskBlend):
     """Put a box of the partner into each example."""
 
     def draw(

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import checks, field
-from layermix.mixing.blends.blend import Draws, Masked
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Draws
+from layermix.mixing.blends.mask import MaskBlend
+from layermix.mixing.random_fields import draw_seeds, normal_field
 
 
 @dataclass(frozen=True)
-class Fourier(Masked):
+class Fourier(MaskBlend):
     """Cut along the contours of random low-frequency noise.
 
     Attributes
@@ -33,13 +35,16 @@ class Fourier(Masked):
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
         """Return the seeds of the noise's real and imaginary parts."""
-        return {"seed": field.seeds(rng, (*rows, 2))}
+        return {"seed": draw_seeds(rng, (*rows, 2))}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return True where the noise is largest, (R, *size)."""
         frequency = _frequencies(size, ratio.device)
         seeds, shape = draws["seed"].reshape(-1, 2), tuple(frequency.shape)
-        real, imaginary = field.normal(seeds[:, 0], shape), field.normal(seeds[:, 1], shape)
+        real, imaginary = (
+            normal_field(seeds[:, 0], shape),
+            normal_field(seeds[:, 1], shape),
+        )
         spectrum = torch.complex(real, imaginary) / frequency**self.decay
         noise = torch.fft.irfftn(spectrum, s=size, dim=tuple(range(1, 1 + len(size))))
         return largest(noise, ratio)

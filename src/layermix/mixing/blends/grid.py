@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import checks, field
-from layermix.mixing.blends.blend import Draws, Masked
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Draws
 from layermix.mixing.blends.fourier import largest
+from layermix.mixing.blends.mask import MaskBlend
+from layermix.mixing.random_fields import draw_seeds, uniform_field
 
 
 @dataclass(frozen=True)
-class Grid(Masked):
+class Grid(MaskBlend):
     """Cut along a grid.
 
     Attributes
@@ -34,12 +36,12 @@ class Grid(Masked):
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
         """Return the seed of the choice of cells."""
-        return {"seed": field.seeds(rng, rows)}
+        return {"seed": draw_seeds(rng, rows)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return True in cells of the own example, (R, *size)."""
         cells = tuple(min(self.cells, n) for n in size)
-        mask = largest(field.uniform(draws["seed"].reshape(-1), cells), ratio)
+        mask = largest(uniform_field(draws["seed"].reshape(-1), cells), ratio)
         for k, (count, n) in enumerate(zip(cells, size, strict=True), start=1):
             mask = mask.index_select(k, torch.arange(n, device=mask.device) * count // n)
         return mask

@@ -12,21 +12,19 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import along, positions
-from layermix.mixing.blends.blend import Blend, Blended, ByRatio, Draws
+from layermix.mixing.blends.base import Blend, Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate
+from layermix.mixing.blends.mask import position_size
+from layermix.mixing.tensors import along
 
 _LEAST = 1e-5  # variance added
 
 
 @dataclass(frozen=True)
-class Exchange(ByRatio):
+class MomentExchange(RatioBlend):
     """MoEx: take the partner's moments over channels; labels are mixed by the ratio."""
 
-    @property
-    def usual(self) -> float:
-        """The ratio, which says how much moments tell of the class: 0.9 in the paper."""
-        return 0.9
+    default_ratio = 0.9  # of the paper
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -44,7 +42,7 @@ class Exchange(ByRatio):
 
 
 @dataclass(frozen=True)
-class Style(Blend):
+class MixStyle(Blend):
     """MixStyle: mix the moments over positions; labels stay."""
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
@@ -55,7 +53,7 @@ class Style(Blend):
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
         """Mix activations with positions; gradients do not flow through the moments."""
-        positions(own, channels)
+        position_size(own, channels)
         over = tuple(d for d in range(1, own.ndim) if d != channels % own.ndim)
         with torch.no_grad():
             mean, spread = _moments(own, over)
@@ -77,6 +75,5 @@ def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:
-    """Return what is mixed, and the own example where the ratio is 1."""
-    still = ratio == 1
-    return torch.where(along(still, own.ndim) if still.ndim else still, own, mixed.to(own.dtype))
+    """Return the mixed values, and the example's where the ratio is 1."""
+    return torch.where(along(ratio == 1, own.ndim), own, mixed.to(own.dtype))

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.mixing import checks, field
-from layermix.mixing.blends.arrays import along, rows
-from layermix.mixing.blends.blend import Blended, ByRatio, Draws
-from layermix.mixing.blends.linear import interpolate
-from layermix.mixing.blends.pairs import Pairs
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Blended, Draws, RatioBlend
+from layermix.mixing.blends.linear import interpolate, pair_mix
+from layermix.mixing.pairs import Pairs
+from layermix.mixing.random_fields import draw_seeds, normal_field, uniform_field
+from layermix.mixing.tensors import along
 
 
 @dataclass(frozen=True)
-class Noisy(ByRatio):
+class Noisy(RatioBlend):
     """Mix linearly, and add noise.
 
     Attributes
@@ -44,7 +45,7 @@ class Noisy(ByRatio):
         """Return the strengths of both noises and the seeds of their fields."""
         return {
             "strength": rng.beta(2, 5, size=(*rows, 2)),
-            "seed": field.seeds(rng, (*rows, 2)),
+            "seed": draw_seeds(rng, (*rows, 2)),
         }
 
     def __call__(
@@ -53,19 +54,17 @@ class Noisy(ByRatio):
         """Mix activations of any shape; see `Blend`."""
         return self._noisy(interpolate(own, other, ratio), ratio, draws)
 
-    def of_batch(
-        self, x: Tensor, pairs: Pairs, ratio: Tensor, draws: Draws, channels: int
-    ) -> Blended:
+    def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
         """Mix a batch in one pass, then add the noise; see `Blend`."""
-        return self._noisy(pairs.mix(x), ratio, draws)
+        return self._noisy(pair_mix(x, pairs), pairs.view, draws)
 
     def _noisy(self, mixed: Tensor, ratio: Tensor, draws: Draws) -> Blended:
         shape, wide = tuple(mixed.shape[1:]), torch.promote_types(mixed.dtype, torch.float32)
-        strength = draws["strength"].to(wide).reshape(-1, 2) * (rows(ratio) < 1)[:, None]
+        strength = draws["strength"].to(wide).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
         add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
         if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
             seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
-        factor = 1 + self.multiplicative * multiply * (2 * field.uniform(seeds[:, 1], shape) - 1)
-        noise = self.additive * add * field.normal(seeds[:, 0], shape, wide)
+        factor = 1 + self.multiplicative * multiply * (2 * uniform_field(seeds[:, 1], shape) - 1)
+        noise = self.additive * add * normal_field(seeds[:, 0], shape, wide)
         return Blended(mixed * factor.to(mixed.dtype) + noise.to(mixed.dtype), ratio)

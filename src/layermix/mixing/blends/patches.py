@@ -12,15 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing import checks, field
-from layermix.mixing.blends.arrays import along
-from layermix.mixing.blends.blend import Draws, Masked
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Draws
+from layermix.mixing.blends.mask import MaskBlend
+from layermix.mixing.random_fields import draw_seeds, uniform_field
+from layermix.mixing.tensors import along
 
 _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 @dataclass(frozen=True)
-class Patches(Masked):
+class Patches(MaskBlend):
     """Put blocks of the partner into each example.
 
     Attributes
@@ -45,7 +47,7 @@ class Patches(Masked):
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
         """Return the seed of the blocks' centres."""
-        return {"seed": field.seeds(rng, rows)}
+        return {"seed": draw_seeds(rng, rows)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return 1 outside the blocks, inside 0 (hard) or the ratio (soft), (R, *size)."""
@@ -59,5 +61,5 @@ class Patches(Masked):
         side -= 1 - side % 2
         # DropBlock (Ghiasi, Lin, Le, 2018): as many centres as cover the share, overlaps counted.
         rate = 1 - (1 - self.share) ** (1 / side ** len(size))
-        centres = (field.uniform(seeds, size) < rate).float()
+        centres = (uniform_field(seeds, size) < rate).float()
         return _POOLS[len(size)](centres[:, None], side, 1, side // 2)[:, 0] > 0

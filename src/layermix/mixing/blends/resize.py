@@ -11,24 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing.blends.arrays import kept, masked, positions, rows
-from layermix.mixing.blends.blend import Blend, Blended, Draws
+from layermix.mixing.blends.base import Blend, Blended, Draws
 from layermix.mixing.blends.cut import span
+from layermix.mixing.blends.mask import apply_mask, kept_share, position_size
 
 
 @dataclass(frozen=True)
 class Resize(Blend):
     """Paste the partner at a smaller size."""
 
-    @property
-    def local(self) -> bool:
-        """Whether it tells positions apart: it does."""
-        return True
-
-    @property
-    def moves(self) -> bool:
-        """Whether positions of the partner end up elsewhere: they do."""
-        return True
+    positional = True
+    moves_positions = True
 
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
@@ -40,12 +33,12 @@ class Resize(Blend):
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
         """Mix maps, (B, C, H, W) or (B, H, W, C); see `Blend`."""
-        size = positions(own, channels, dims=(2,))
-        start, stop = _corners(draws["place"].reshape(-1, 2), 1 - rows(ratio), size)  # (R, 2)
+        size = position_size(own, channels, dims=(2,))
+        start, stop = _corners(draws["place"].reshape(-1, 2), 1 - ratio.reshape(-1), size)  # (R, 2)
         small = _shrunk(other.movedim(channels, 1), start, stop).movedim(1, channels)
         inside = [span(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
         mask = ~(inside[0] & inside[1])
-        return Blended(masked(own, small, mask, channels), kept(mask), mask)
+        return Blended(apply_mask(own, small, mask, channels), kept_share(mask), mask)
 
 
 def _corners(place: Tensor, share: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -11,18 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing.blends.blend import Draws, Masked
+from layermix.mixing.blends.base import Draws
 from layermix.mixing.blends.cut import box
+from layermix.mixing.blends.mask import MaskBlend
 
 
 @dataclass(frozen=True)
-class Salient(Masked):
+class Salient(MaskBlend):
     """Cut a box around the partner's most salient position; for maps."""
 
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """Two: maps."""
-        return (2,)
+    position_dims = (2,)
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return False inside the box, True elsewhere, (B, H, W)."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from layermix.mixing.partners.pairing import Pairing, classes_of
+from layermix.mixing.partners.base import Pairing, classes_of
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class OtherClass(Pairing):
 
     needs = "labels"
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(seen)
+        labels = classes_of(values)
         known = labels >= 0
         return _among(rng, (labels[:, None] != labels) & known & known[:, None])
 
@@ -37,9 +37,9 @@ class SameClass(Pairing):
 
     needs = "labels"
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(seen)
+        labels = classes_of(values)
         allowed = (labels[:, None] == labels) & (labels >= 0)
         np.fill_diagonal(allowed, allowed.sum(1) <= 1)
         return _among(rng, allowed)
@@ -51,9 +51,9 @@ class Balanced(Pairing):
 
     needs = "labels"
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(seen)
+        labels = classes_of(values)
         _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
         share = (labels >= 0) / counts[place]
         if not share.any():

@@ -1,6 +1,6 @@
 """Partners by distance, of inputs or of labels.
 
-Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbours, along short segments that leave
+Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbors, along short segments that leave
 the data less. k-mixup (Greenewald et al., 2023) matches groups of k examples with other groups by
 optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for regression, draws partners with
 probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)) from the whole training set, where an
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing import checks
-from layermix.mixing.partners.pairing import Pairing, centred, squared_distances
+from layermix.mixing.partners.base import Pairing, centered, squared_distances
 
 _LEAST = 1e-30  # bandwidth of labels that are all the same
 
@@ -29,7 +29,7 @@ class Nearest(Pairing):
     Attributes
     ----------
     k
-        How many neighbours may be drawn.
+        How many neighbors may be drawn.
     """
 
     needs = "inputs"
@@ -38,9 +38,9 @@ class Nearest(Pairing):
     def __post_init__(self) -> None:
         checks.whole(self, "k")
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        return _ranked(rng, _others(squared_distances(seen)), self.k)
+        return _ranked(rng, _others(squared_distances(values)), self.k)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Farthest(Pairing):
     def __post_init__(self) -> None:
         checks.whole(self, "k")
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        return _ranked(rng, _others(-squared_distances(seen)), self.k)
+        return _ranked(rng, _others(-squared_distances(values)), self.k)
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,19 @@ class Transport(Pairing):
     """
 
     needs = "inputs"
+    permutation = True
     k: int = 16
 
     def __post_init__(self) -> None:
         checks.whole(self, "k")
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         try:
             from scipy.optimize import linear_sum_assignment
         except ImportError as error:
             raise InputError("partners by transport need scipy: pip install scipy") from error
-        cost = squared_distances(seen)
+        cost = squared_distances(values)
         one, other = rng.permutation(size), rng.permutation(size)
         partner = np.empty(size, dtype=np.int64)
         for start in range(0, size, self.k):
@@ -112,10 +113,10 @@ class LabelKernel(Pairing):
         if self.bandwidth is not None:
             checks.positive(self, "bandwidth", ", or None for the batch's standard deviation")
 
-    def __call__(self, rng: np.random.Generator, size: int, seen: Tensor | None) -> np.ndarray:
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        assert seen is not None
-        labels = centred(seen)
+        assert values is not None
+        labels = centered(values)
         distances = _others(squared_distances(labels))
         h = float(labels.std(correction=0)) if self.bandwidth is None else self.bandwidth
         exponents = -distances / (2 * max(h, _LEAST) ** 2)

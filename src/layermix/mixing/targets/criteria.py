@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.mixing.targets.broadcast import ERRORS, Criterion, are_classes, check_compared
-from layermix.mixing.targets.entropy import CrossEntropy, LogLikelihood
+from layermix.mixing.targets.cross_entropy import CrossEntropy, LogLikelihood
 from layermix.mixing.targets.kinds import CLASS_MODULES, name_of, needs_soft, of_timm, same
-from layermix.mixing.targets.labels import check_integers, check_range
+from layermix.mixing.targets.label_checks import check_integers, check_range
 
 
 def in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:

@@ -2,7 +2,7 @@
 
 Cross-entropy is linear in the target, so ``CE(z, lam*y + (1-lam)*y')`` equals
 ``lam*CE(z, y) + (1-lam)*CE(z, y')``. The second, the two-loss form of mixup's reference code, is
-used throughout: it needs no one-hots and stays meaningful for losses that are not linear in the
+used throughout: it needs no one-hot labels and is valid for losses that are not linear in the
 target (focal, L1, margin).
 
 Shapes: B batch, C classes, `...` positions of dense labels.
@@ -10,26 +10,28 @@ Shapes: B batch, C classes, `...` positions of dense labels.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.blends.arrays import readable, weighed, weighed_by_number
 from layermix.mixing.targets.criteria import Criterion, Unreduced, losses_of, unreduced
-from layermix.mixing.targets.entropy import CrossEntropy, Parts
-from layermix.mixing.targets.labels import (
+from layermix.mixing.targets.cross_entropy import CrossEntropy, Parts
+from layermix.mixing.targets.label_checks import (
     check_classes,
     check_integers,
     check_range,
     check_soft,
     check_weights,
-    kind,
+    describe,
     one_column,
 )
 from layermix.mixing.targets.positions import like
+from layermix.mixing.targets.sample_weights import Weights, counted, weighted
 from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
-from layermix.mixing.targets.weights import Weights, counted, weighted
+from layermix.mixing.tensors import is_readable, weighted_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,25 +46,92 @@ class MixedTarget(Target):
     partner_labels
         Labels of each example's partner, the same shape.
     ratio
-        Weight of `labels`, in [0, 1]: shape () or (B,); or one for each position, a shape that
+        Weight of `labels`, in [0, 1]: shape () or (B,); or one for each position, in a shape that
         broadcasts to that of the labels.
     of_partners
-        Returns for each example what its partner has, (B, ...), of what each example has; needed
-        for `sample_weight` alone. A plan's target has it.
-    partial
+        Function that returns the rows of the partners, (B, ...), given those of the examples;
+        needed for `sample_weight` alone.
+    interior
         True if it is known that no ratio is 0 or 1, which saves work.
+    permutation
+        True if it is known that the partners are a permutation of the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = MixedTarget(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor(0.75))
+    >>> target.loss(torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
+    tensor(0.6269)
     """
 
     labels: Tensor
     partner_labels: Tensor
     ratio: Tensor
     of_partners: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
-    partial: bool = field(default=False, repr=False)
+    interior: bool = field(default=False, repr=False)
+    permutation: bool = field(default=False, repr=False)
 
     @classmethod
     def clean(cls, labels: Tensor) -> "MixedTarget":
         """Return the target of a batch that was not mixed."""
-        return cls(labels, labels, torch.ones((), device=labels.device))
+        ratio = torch.ones((), device=labels.device)
+        return cls(labels, labels, ratio, interior=True, permutation=True)
+
+    def loss(
+        self,
+        output: Any,
+        criterion: Criterion | None = None,
+        *,
+        sample_weight: Tensor | None = None,
+        weight: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+    ) -> Tensor:
+        """Return the mean loss over the batch, each label weighted as mixed; see `Target.loss`."""
+        plain = criterion is None and sample_weight is None and weight is None
+        if plain and label_smoothing == 0 and ignore_index == -100 and self._is_plain(output):
+            return self._plain_loss(output)
+        return super().loss(
+            output,
+            criterion,
+            sample_weight=sample_weight,
+            weight=weight,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+        )
+
+    def _is_plain(self, output: Any) -> bool:
+        """Return True for logits of integer classes, mixed with one ratio in permuted pairs.
+
+        As the partners are a permutation, both labels have the same number of ignored ones, so that
+        the mean of both is the mean of torch.
+        """
+        return (
+            isinstance(output, Tensor)
+            and self.permutation
+            and self.interior
+            and output.dtype in (torch.float32, torch.float64)
+            and output.ndim > 1
+            and output.shape[1] > 1
+            and self.labels.dtype == torch.int64
+            and self.labels.shape == (output.shape[0], *output.shape[2:])
+            and self.ratio.ndim == 0
+        )
+
+    def _plain_loss(self, logits: Tensor) -> Tensor:
+        log_prob = torch.log_softmax(logits, 1)
+        try:
+            own = F.nll_loss(log_prob, self.labels)
+            if self.partner_labels is self.labels:
+                return own
+            partner = F.nll_loss(log_prob, self.partner_labels)
+        except (IndexError, RuntimeError):
+            check_range(self.labels, logits.shape[1], -100)
+            raise
+        ratio = self.ratio
+        if ratio.dtype != own.dtype or not ratio.is_cpu or torch.compiler.is_compiling():
+            return self._weigh(own, partner)
+        return torch.add(own * ratio, partner, alpha=1 - float(ratio))
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels.
@@ -72,19 +141,19 @@ class MixedTarget(Target):
         num_classes
             Number of classes C, for integer labels.
         dtype
-            Of the result; left out, torch's default for classes, and that of the labels for
+            Dtype of the result. Default: torch's default for classes, that of the labels for
             floats.
 
         Returns
         -------
         Tensor
-            Of integer classes (B, ...) soft labels (B, C, ...), which sum to 1 over the classes; of
-            floats the labels mixed by the ratio, in their shape.
+            Soft labels (B, C, ...) of integer classes (B, ...), which sum to 1 over the classes;
+            otherwise the labels mixed by the ratio, in their shape.
 
         Raises
         ------
         InputError
-            When `num_classes` is missing, labels are outside the classes, or dtype is not floating
+            If `num_classes` is missing, labels are outside the classes, or dtype is not floating
             point.
         """
         if self.labels.is_floating_point():
@@ -109,16 +178,9 @@ class MixedTarget(Target):
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
         guesses = best(logits, k)
         if self.labels.is_floating_point() and self.labels.shape == logits.shape:
-            check_soft(self.labels)
-            soft = self.dense(dtype=torch.promote_types(self.labels.dtype, wide(self.ratio.dtype)))
+            soft = self._soft()
             return among(guesses, soft).sum(), soft.sum()
-        if self.labels.is_floating_point() or self.labels.shape != guesses[:, 0].shape:
-            raise InputError(
-                f"accuracy needs integer class labels of shape {tuple(guesses[:, 0].shape)}, but "
-                f"the labels are {kind(self.labels)}"
-            )
-        for labels in self._both:
-            check_range(labels, logits.shape[1], ignore_index)
+        self._check_comparable(logits, ignore_index)
         counts = [labels != ignore_index for labels in self._both]
         hits = [(guesses == labels.unsqueeze(1)).any(1) for labels in self._both]
         hits = [hit & count for hit, count in zip(hits, counts, strict=True)]
@@ -126,16 +188,39 @@ class MixedTarget(Target):
         right, total = (self._weigh(*(each.to(dtype) for each in two)) for two in (hits, counts))
         return right.sum(), total.sum()
 
+    def _dominant(self, logits: Tensor, ignore_index: int) -> Tensor:
+        if self.labels.is_floating_point() and self.labels.shape == logits.shape:
+            return self._soft().argmax(1)
+        self._check_comparable(logits, ignore_index)
+        return torch.where(like(self.ratio, self.labels) >= 0.5, *self._both)
+
+    def _soft(self) -> Tensor:
+        check_soft(self.labels)
+        return self.dense(dtype=torch.promote_types(self.labels.dtype, wide(self.ratio.dtype)))
+
+    def _check_comparable(self, logits: Tensor, ignore_index: int) -> None:
+        shape = (logits.shape[0], *logits.shape[2:])
+        if self.labels.is_floating_point() or self.labels.shape != shape:
+            raise InputError(
+                f"accuracy needs integer class labels of shape {shape}, but the labels are "
+                f"{describe(self.labels)}"
+            )
+        for labels in self._both:
+            check_range(labels, logits.shape[1], ignore_index)
+
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
         """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
         weights = self._weights(sample_weight)
-        if not isinstance(how, CrossEntropy):
-            return self._of_criterion(how, logits, weights)
-        if weights is None and (mean := self._of_means(how, logits)) is not None:
-            return mean
-        return self.parts(how, logits, weights).mean()
+        if isinstance(how, CrossEntropy):
+            return self.parts(how, logits, weights).mean()
+        each = self.ratio.ndim > 0 or weights is not None
+        criterion = unreduced(how) if each else Unreduced(how)
+        losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
+        if each:
+            self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
+        return criterion.mean(self._weigh(*weighted(losses, weights)))
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: Weights = None) -> Parts:
         """Return loss and norm of each label of the batch, before they are averaged."""
@@ -144,42 +229,25 @@ class MixedTarget(Target):
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
         return Parts(losses, self._norm(first, second))
 
-    def _of_criterion(self, how: Criterion, logits: Tensor, weights: Weights) -> Tensor:
-        """Return the mean of a criterion over both labels."""
-        each = self.ratio.ndim > 0 or weights is not None
-        criterion = unreduced(how) if each else Unreduced(how)
-        losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
-        if each:
-            self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
-        return criterion.mean(self._weigh(*weighted(losses, weights)))
+    def _parts(self, how: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
+        if labels.is_floating_point() and labels.shape == logits.shape:
+            return how.of_probabilities(logits, labels)
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise one_column(labels, logits.shape)
+        return how.of_classes(logits, labels, check_classes(labels, logits, how))
 
     def _counted(self, logits: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
         """Return both labels, finite where their weight is 0."""
-        if weights is None and self.partial:
+        if weights is None and self.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
-
-    def _of_means(self, how: CrossEntropy, logits: Tensor) -> Tensor | None:
-        """Return the loss made of torch's own means over both labels, or None where it is not.
-
-        It is where the batch has one ratio and every label counts alike.
-        """
-        if self.ratio.ndim or logits.dtype not in (torch.float32, torch.float64):
-            return None
-        if how.weight is not None or self.labels.is_floating_point():
-            return None
-        if any(self._ignored(how, logits, labels) for labels in self._both):
-            return None
-        if self.partner_labels is self.labels:
-            return how.means_of_classes(logits, self.labels)[0]
-        return self._weigh(*how.means_of_classes(logits, *self._both))
 
     def _norm(self, first: Parts, second: Parts) -> Tensor | None:
         """Return the norms of both labels, weighted by the ratio."""
         if first.norm is None and second.norm is None:
             return None
         own, other = (part.norms().to(wide(part.loss.dtype)) for part in (first, second))
-        # In this form equal weights, 1 without class weights, stay what they are to the digit.
+        # In this form equal weights, 1 without class weights, keep every digit.
         return other + like(self.ratio, own).to(own.dtype) * (own - other)
 
     def _weights(self, sample_weight: Tensor | None) -> Weights:
@@ -197,41 +265,28 @@ class MixedTarget(Target):
         return sample_weight, self.of_partners(sample_weight)
 
     def _check_losses(self, losses: Tensor, what: str) -> None:
-        """Refuse one mean, or any but (B, ...), where examples have ratios or weights."""
-        each = "position" if self.ratio.ndim > 1 else "example"
-        if losses.ndim == 0:
+        """Raise an error unless there is one loss for each example that has a ratio or weight."""
+        if losses.ndim == 0 or len(losses) != len(self.labels):
+            found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
+            each = "position" if self.ratio.ndim > 1 else "example"
             raise InputError(
-                f"each {each} has a {what} of its own, but the criterion returned one mean "
-                'for the batch: build it with reduction="none"'
+                f"each {each} has a {what} of its own, but the criterion returned {found} for "
+                f"{len(self.labels)} examples: it must return one loss for each, as with "
+                'reduction="none"'
             )
-        if len(losses) != len(self.labels):
-            raise InputError(
-                f"each {each} has a {what} of its own, but the criterion returned losses of shape "
-                f"{tuple(losses.shape)} for {len(self.labels)} examples: it must return "
-                f"({len(self.labels)}, ...)"
-            )
-
-    def _parts(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
-        if labels.is_floating_point() and labels.shape == logits.shape:
-            return entropy.of_probabilities(logits, labels)
-        return entropy.of_classes(logits, labels, self._ignored(entropy, logits, labels))
-
-    def _ignored(self, entropy: CrossEntropy, logits: Tensor, labels: Tensor) -> bool:
-        """Return whether any of the labels may be ignored; refuse what are no classes."""
-        shape = (*logits.shape[:1], *logits.shape[2:])
-        if logits.ndim < 2 or logits.shape[1] == 1:
-            raise one_column(labels, logits.shape)
-        return check_classes(labels, shape, logits.shape[1], entropy)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio.
 
         The result is float32, or float64 if the values are.
         """
-        dtype = wide(own.dtype)
+        dtype = torch.promote_types(own.dtype, torch.float32)
         if own is partner:
             return own.to(dtype)
         own, partner = own.to(dtype), partner.to(dtype)
-        if not self.ratio.ndim and readable(self.ratio):
-            return weighed_by_number(own, partner, float(self.ratio.to(dtype)))
-        return weighed(own, partner, like(self.ratio, own), partial=self.partial or None)
+        if self.ratio.ndim or not is_readable(self.ratio):
+            return weighted_sum(own, partner, like(self.ratio, own), interior=self.interior or None)
+        ratio = float(self.ratio.to(dtype))
+        if ratio in (0, 1):  # a value of weight 0 may be infinite
+            return own if ratio else partner
+        return torch.add(ratio * own, partner, alpha=1 - ratio)

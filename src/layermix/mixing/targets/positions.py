@@ -146,7 +146,7 @@ def _refusal(labels: Tensor, size: tuple[int, ...]) -> str:
     )
 
 
-def refuse_positions(labels: Tensor, blend: object) -> None:
+def check_no_positions(labels: Tensor, blend: object) -> None:
     """Refuse labels of positions, because a blend moves the partner's.
 
     Raises

@@ -1,11 +1,11 @@
-"""What every mixed target can do.
+"""The base class of mixed targets: the loss and the metrics that are right for mixed labels.
 
 Shapes: B examples, C classes, M outputs of the model: B, or more where a blend mixes more.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -13,11 +13,18 @@ from torch import Tensor
 from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
 from layermix.mixing.targets.criteria import Criterion, in_parts
-from layermix.mixing.targets.entropy import CrossEntropy
+from layermix.mixing.targets.cross_entropy import CrossEntropy
 
 
 class Target(ABC):
-    """The labels of a batch under a plan, with the loss and the metrics that are right for it."""
+    """The labels of a batch after mixing."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> NoReturn:
+        """Raise the error of a target that is passed to a criterion as if it were a tensor."""
+        raise not_a_tensor(cls, func)
 
     def loss(
         self,
@@ -38,16 +45,16 @@ class Target(ABC):
         Parameters
         ----------
         output
-            What the model returned: logits (M, C, ...), or anything with them as `.logits`.
+            Output of the model: logits (M, C, ...), or anything with them as `.logits`.
         criterion
-            Loss of (output, labels). Left out: cross-entropy, for integer classes as for floats
-            of the logits' shape, which are taken for probabilities. Several labels at once need
+            Loss of (output, labels). Default: cross-entropy, of integer classes or of floats of the
+            logits' shape, which are probabilities. Several labels at once need
             ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. CrossEntropyLoss and
-            NLLLoss keep their own mean, with class weights and ignored labels; of another module
-            that takes the mean the parts are averaged here; a function may return a mean () where
-            the batch has one ratio and no `sample_weight`, and must return one loss per example
-            (B, ...) otherwise. A criterion of soft labels, such as ``torch.nn.KLDivLoss()``, gets
-            classes as one-hot labels.
+            NLLLoss keep their own mean, with class weights and ignored labels. The losses of other
+            modules are averaged here. A function may return a mean () if the batch has one ratio
+            and no `sample_weight`, and must return one loss per example (B, ...) otherwise. A
+            criterion of soft labels, such as ``torch.nn.KLDivLoss()``, gets classes as one-hot
+            labels.
         sample_weight
             Weight of each example, (B,), or of each position of the labels. Each label is weighted
             by the weight of its own example: the mean over the batch of ``ratio * w * loss +
@@ -68,27 +75,27 @@ class Target(ABC):
         Raises
         ------
         InputError
-            When labels are not classes of the output, labels and output would be compared all with
+            If labels are not classes of the output, labels and output would be compared all with
             all, or the criterion reduces what it must not.
         """
         logits = logits_of(output)
-        how = _heard(criterion, logits, weight, label_smoothing, ignore_index)
+        how = _loss_of(criterion, logits, weight, label_smoothing, ignore_index)
         return self._loss(logits, how, sample_weight)
 
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the share of the labels' total weight that the k best guesses have.
 
-        That is the sum over the batch of the weight of the labels among the guesses, over the sum
-        of the weight of all labels. If the labels of each example sum to 1, as classes and
-        probabilities do, it is the mean weight of the guesses. Of several labels at once, such as
-        (1, 1, 0), each counts alike.
+        This is the sum over the batch of the weight of the labels among the guesses, divided by the
+        weight of all labels. A model that always guesses the label of larger weight does not reach
+        1: with ratios from Beta(1, 1) it reaches 0.75 plus a share for partners of the same class.
+        `dominant_accuracy` of such a model is 1.
 
         Parameters
         ----------
         output
-            What the model returned: logits (M, C, ...), or anything with them as `.logits`.
+            Output of the model: logits (M, C, ...), or anything with them as `.logits`.
         k
-            How many of the best guesses count: top-k accuracy.
+            Number of best guesses that count: top-k accuracy.
         ignore_index
             Class label that does not count.
 
@@ -100,19 +107,28 @@ class Target(ABC):
         Raises
         ------
         InputError
-            When the output has no classes, or the labels are neither integer classes of it nor
+            If the output has no classes, or the labels are neither integer classes of it nor
             soft labels, which have its shape and no negative numbers.
         """
-        logits = logits_of(output)
-        if logits.ndim < 2 or logits.shape[1] == 1:
-            raise InputError(
-                f"accuracy needs an output with two classes or more, but it has shape "
-                f"{tuple(logits.shape)}: compare (output > 0) with the labels instead"
-            )
-        if not is_whole(k) or k < 1:
-            raise InputError(f"k is {brief(k)}, but must be a whole number >= 1")
+        logits = _checked(output, k)
         found, total = self._found(logits, k, ignore_index)
         return (found / total).to(wide(logits.dtype))
+
+    def dominant_accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
+        """Return the share of outputs whose k best guesses have the label of the largest weight.
+
+        Parameters and errors are those of `accuracy`.
+
+        Returns
+        -------
+        Tensor
+            Shape (), in [0, 1]; NaN if all labels are ignored.
+        """
+        logits = _checked(output, k)
+        labels = self._dominant(logits, ignore_index)
+        hits = (best(logits, k) == labels.unsqueeze(1)).any(1)
+        counted = labels != ignore_index
+        return ((hits & counted).sum() / counted.sum()).to(wide(logits.dtype))
 
     @abstractmethod
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
@@ -128,6 +144,10 @@ class Target(ABC):
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
         """Return the weight of the labels among the k best guesses, and of all; both ()."""
 
+    @abstractmethod
+    def _dominant(self, logits: Tensor, ignore_index: int) -> Tensor:
+        """Return the label of the largest weight of each output, int64 (M, ...)."""
+
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
         """Return the negative log-likelihood in nats, unsmoothed and without gradient; shape ()."""
         with torch.no_grad():
@@ -135,13 +155,7 @@ class Target(ABC):
 
 
 def logits_of(output: Any) -> Tensor:
-    """Return the logits of what a model returned: a tensor, `.logits` or ``["logits"]``.
-
-    Raises
-    ------
-    InputError
-        When there are none.
-    """
+    """Return the logits of a model's output: a tensor, `.logits` or ``["logits"]``."""
     logits = getattr(output, "logits", output)
     if isinstance(logits, Mapping):
         logits = logits.get("logits")
@@ -184,32 +198,47 @@ def checked_dtype(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def _heard(
+def not_a_tensor(kind: type, func: Any) -> InputError:
+    """Return the error of a target in the place of a tensor."""
+    return InputError(
+        f"{getattr(func, '__name__', func)} needs tensors, but got a {kind.__name__}: use "
+        "target.loss(output, criterion), or criterion(output, target.dense(num_classes))"
+    )
+
+
+def _checked(output: Any, k: int) -> Tensor:
+    """Return the logits of an output with classes."""
+    logits = logits_of(output)
+    if logits.ndim < 2 or logits.shape[1] == 1:
+        raise InputError(
+            f"accuracy needs an output with two classes or more, but it has shape "
+            f"{tuple(logits.shape)}: compare (output > 0) with the labels instead"
+        )
+    if not is_whole(k) or k < 1:
+        raise InputError(f"k is {brief(k)}, but must be a whole number >= 1")
+    return logits
+
+
+def _loss_of(
     criterion: Criterion | None,
     logits: Tensor,
     weight: Tensor | None,
     label_smoothing: float,
     ignore_index: int,
 ) -> CrossEntropy | Criterion:
-    """Return the loss that is asked for.
-
-    Raises
-    ------
-    InputError
-        For settings of cross-entropy beside a criterion, which would not be heard.
-    """
-    settings = {"weight": weight, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
+    """Return the loss to compute; reject settings that a criterion would ignore."""
     if criterion is None:
-        return CrossEntropy(**settings)
-    changed = [name for name, default in _DEFAULTS.items() if settings[name] != default]
-    if changed:
+        return CrossEntropy(weight, label_smoothing, ignore_index)
+    given = {
+        "weight": weight is not None,
+        "label_smoothing": label_smoothing != 0,
+        "ignore_index": ignore_index != -100,
+    }
+    if any(given.values()):
         raise InputError(
-            f"{changed[0]} is a setting of the default loss, but a criterion was given: build the "
-            "criterion with it"
+            f"{next(name for name in given if given[name])} is a setting of the default loss, but "
+            "a criterion was given: build the criterion with it"
         )
     if not callable(criterion):
         raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
     return in_parts(criterion, logits) or criterion
-
-
-_DEFAULTS = {"weight": None, "label_smoothing": 0.0, "ignore_index": -100}

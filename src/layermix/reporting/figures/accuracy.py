@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from layermix.geometry.measures.measure import SHARE
+from layermix.geometry.quantities import SHARE
 from layermix.reporting.figures.labels import beside, plain, shorten, widest
 from layermix.reporting.figures.scales import bulk
 from layermix.reporting.figures.style import INK, Figure, canvas, colour, finish, look

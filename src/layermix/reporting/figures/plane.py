@@ -18,7 +18,7 @@ from layermix.experiments.training.streams import torch_seed
 from layermix.functional import mix
 from layermix.geometry import intruders
 from layermix.hooks import activations
-from layermix.mixing import Planner
+from layermix.mixing import PlanSampler
 from layermix.reporting.figures.style import (
     WARNING,
     WIDTH,
@@ -102,7 +102,7 @@ def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
     real = activations(model, x, ["input", HIDDEN])
     found = []
     for point in ("input", HIDDEN):
-        plan = Planner([point], ratio="uniform", per="sample", seed=_SEED).draw(len(x))
+        plan = PlanSampler([point], ratio="uniform", per="sample", seed=_SEED).draw(len(x))
         mixed = mix(real[point], plan)
         intruding = intruders(mixed, real[point], y, plan.partner)
         found.append(Layer(real[point], mixed, y, plan.partner, intruding))

@@ -103,7 +103,7 @@ def predict(points: Sequence[str], values: Values, accuracy: dict[str, BySeed]) 
 
 def expected(quantity: str) -> int:
     """Return the sign of rho that a quantity has where mixing gains most with classes apart."""
-    return 1 if QUANTITIES[quantity].apart == "high" else -1
+    return 1 if QUANTITIES[quantity].higher_is_better else -1
 
 
 def _obstacle(layers: list[str], values: Values, unmixed: BySeed, seeds: list[int]) -> str | None:

@@ -1,0 +1,249 @@
+"""Choose the examples of a profile: a random part of data in any usual form, in random order.
+
+The part of tensors or of a data set is drawn directly. From batches that come one after another it
+is drawn by reservoir sampling (Vitter, 1985), so that never more than the part is in memory.
+
+Shapes: B batch, N examples.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
+
+from layermix.errors import InputError
+from layermix.hooks.batch import Batch, batch_size, edit_batch, likely_dims, tensors_of
+from layermix.hooks.masks import is_mask
+from layermix.hooks.nested import replaced
+
+_LABELS = ("labels", "label", "targets", "target", "y")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs, with the examples along `batch_dim`, and integer classes, (N,).
+
+    `drawn` of `available` examples were chosen; the labels of `ignored` others are ignored.
+    """
+
+    x: Batch
+    labels: Tensor
+    batch_dim: int
+    drawn: int
+    available: int
+    ignored: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> "Examples":
+        """Return the examples of an index."""
+        x = edit_batch(self.x, lambda tensor: tensor[index.to(tensor.device)], self.batch_dim)
+        return dataclasses.replace(self, x=x, labels=self.labels[index.to(self.labels.device)])
+
+    def without_singletons(self) -> "Examples":
+        """Return the examples that are not alone in their class."""
+        _, inverse, counts = self.labels.unique(return_inverse=True, return_counts=True)
+        keep, classes = counts[inverse] > 1, int((counts > 1).sum())
+        if classes < 2:
+            raise InputError(
+                f"{classes} classes of {len(self)} examples have two members or more, but geometry "
+                "needs two such classes: give more examples"
+            )
+        return self if keep.all() else self.take(keep.nonzero().flatten())
+
+
+def choose_examples(
+    data: Any, most: int, seed: int, padding: int = 0, ignore_index: int = -100, batch_dim: int = 0
+) -> Examples:
+    """Return at most `most` examples, without those that are alone in their class.
+
+    The data are a pair (x, labels), where x may be a tuple of several inputs, or a mapping of named
+    inputs and labels; or a data set of such examples; or an iterable of them, or of batches.
+    """
+    rng = np.random.default_rng(seed)
+    if isinstance(data, Mapping) or _is_pair(data) or (isinstance(data, tuple) and _several(data)):
+        x, labels = _unpacked(data, batch_dim)
+        known = (labels.cpu() != ignore_index).nonzero().flatten()
+        order = known[torch.from_numpy(rng.permutation(len(known)))]
+        drawn, ignored = min(most, len(order)), len(labels) - len(order)
+        _check_any(drawn, ignored)
+        found = Examples(x, labels, batch_dim, drawn, len(order), ignored).take(order[:most])
+    elif isinstance(data, str | Tensor) or not (isinstance(data, Iterable) or _is_data_set(data)):
+        raise InputError(
+            f"the data are a {type(data).__name__}, but must be (x, labels), a data set, or "
+            "yield batches of (x, labels)"
+        )
+    else:
+        found = _collected(data, most, rng, padding, ignore_index, batch_dim)
+    return found.without_singletons()
+
+
+def _collected(
+    data: Any, most: int, rng: np.random.Generator, padding: int, ignore_index: int, batch_dim: int
+) -> Examples:
+    part = _is_data_set(data) and len(data) > most  # in random order, and no more than needed
+    if _is_data_set(data):
+        order = rng.permutation(len(data)).tolist() if part else range(len(data))
+        batches = (_unpacked(data[index], batch_dim, single=True) for index in order)
+    else:
+        batches = (_unpacked(batch, batch_dim) for batch in data)
+    kept: list[tuple[Batch, Tensor]] = []
+    available = ignored = 0
+    for x, labels in batches:
+        for row, label in enumerate(labels.tolist()):
+            if label == ignore_index:
+                ignored += 1
+                continue
+            place = available if available < most else int(rng.integers(available + 1))
+            available += 1
+            if place < most:  # copied, so that the batch can be freed
+                one = edit_batch(x, lambda t, r=row: t[r : r + 1].clone(), batch_dim)
+                kept[place : place + 1] = [(one, labels[row : row + 1].clone())]
+        if part and available == most:
+            available = len(data) - ignored
+            break
+    _check_any(len(kept), ignored)
+    if not part:
+        kept = [kept[index] for index in rng.permutation(len(kept))]
+    x, labels = _stacked(kept, padding, batch_dim)
+    return Examples(x, labels, batch_dim, len(kept), available, ignored)
+
+
+def _check_any(known: int, ignored: int) -> None:
+    why = f"the labels of all {ignored} examples are ignored: give examples of known classes"
+    if not known:
+        raise InputError(why if ignored else "the data yield no batch")
+
+
+def _is_pair(data: Any) -> bool:
+    """Return True for a pair (x, labels), False for a list of two batches."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return False
+    x, labels = data
+    if isinstance(x, Tensor | np.ndarray | Mapping):
+        return isinstance(labels, Tensor | np.ndarray | list) and np.ndim(labels) > 0
+    scalars = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
+    array = isinstance(labels, Tensor | np.ndarray) and labels.ndim > 0
+    return _several(x) and (scalars or array)
+
+
+def _is_data_set(data: Any) -> bool:
+    map_style = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    return map_style and not isinstance(data, DataLoader | Mapping | Tensor | list | tuple)
+
+
+def _unpacked(item: Any, batch_dim: int, single: bool = False) -> tuple[Batch, Tensor]:
+    """Return inputs and labels, int64 (B,), of a batch, or of one example as a batch of one."""
+    if isinstance(item, Mapping):
+        key = next((key for key in _LABELS if key in item), None)
+        if key is None:
+            raise InputError(f"no entry of {sorted(item)} has the labels: call them 'labels'")
+        x, labels = {name: _tensor(v) for name, v in item.items() if name != key}, item[key]
+    elif isinstance(item, tuple | list) and len(item) == 2:
+        x, labels = _tensor(item[0]), item[1]
+    else:
+        raise InputError(
+            f"a batch is {_kind(item)}, but must be a pair (x, labels) or a mapping with 'labels': "
+            "put several inputs together, as in [((a, b), labels) for a, b, labels in loader], or "
+            "give them the names by which the model takes them"
+        )
+    labels = _classes(labels)
+    if single or not labels.ndim:
+        return _batch_of_one(x, labels.reshape(-1), batch_dim)
+    if not isinstance(x, Tensor | Mapping | tuple):
+        raise InputError(
+            f"the inputs are {_kind(x)}, but must be a tensor, a tuple or a mapping of tensors"
+        )
+    size = batch_size(x, batch_dim)
+    if labels.ndim != 1 or len(labels) != size:
+        raise InputError(
+            f"{size} examples need integer classes of shape ({size},), but these labels have shape "
+            f"{tuple(labels.shape)}: declare batch_dim if the batch is another dimension"
+        )
+    return x, labels
+
+
+def _classes(labels: Any) -> Tensor:
+    """Return whole numbers as int64, shape () or (B,), also from (B, 1)."""
+    try:
+        found = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the labels are {_kind(labels)}, not integer classes") from error
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    whole = found.long() if not found.is_complex() else found
+    if not torch.equal(whole.to(found.dtype), found):
+        raise InputError(f"the labels are {found.dtype} with fractions, but must be whole classes")
+    return whole
+
+
+def _batch_of_one(x: Any, label: Tensor, batch_dim: int) -> tuple[Batch, Tensor]:
+    if len(label) != 1:
+        raise InputError(f"an example has {len(label)} labels, but must have one class")
+
+    def expanded(value: Any, name: str = "") -> Tensor:
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"an example has {_kind(value)}: make it a tensor") from error
+        return tensor.unsqueeze(0 if is_mask((name,)) else min(batch_dim, tensor.ndim))
+
+    if isinstance(x, Mapping):
+        return {k: expanded(v, k) for k, v in x.items() if not isinstance(v, str)}, label
+    return tuple(map(expanded, x)) if _several(x) else expanded(x), label
+
+
+def _stacked(
+    examples: list[tuple[Batch, Tensor]], padding: int, batch_dim: int
+) -> tuple[Batch, Tensor]:
+    """Return batches of one as one batch; inputs without a batch are those of the first.
+
+    If there is an attention mask, shorter ``input_ids`` get `padding`, other sequences zeros.
+    """
+    first, tensors = examples[0][0], [tensors_of(x) for x, _ in examples]
+    ragged = isinstance(first, Mapping) and "attention_mask" in first
+    joined = {}
+    for path, dim in likely_dims(first, batch_dim).items():
+        name = path[-1] if path else "x"
+        rows = [each[path].movedim(dim, 0) for each in tensors]
+        shapes = {row.shape for row in rows}
+        if len(shapes) == 1:
+            joined[path] = torch.cat(rows).movedim(0, dim)
+        elif ragged and all(row.ndim == 2 for row in rows):
+            value = padding if name == "input_ids" else 0
+            joined[path] = pad_sequence([row[0] for row in rows], True, value).movedim(0, dim)
+        else:
+            some = " and ".join(str(tuple(shape[1:])) for shape in sorted(shapes)[:2])
+            raise InputError(
+                f"examples of {name!r} differ in shape, as {some}: make them all alike, or pad "
+                "sequences together with an attention_mask"
+            )
+    return replaced(first, joined), torch.cat([label for _, label in examples])
+
+
+def _several(value: Any) -> bool:
+    """Return True for a tuple or list of arrays, which are several inputs."""
+    if not isinstance(value, tuple | list):
+        return False
+    return all(isinstance(each, Tensor | np.ndarray) for each in value) and any(map(np.ndim, value))
+
+
+def _tensor(value: Any) -> Any:
+    if _several(value):
+        return tuple(map(_tensor, value))
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+
+
+def _kind(value: Any) -> str:
+    kind = f"a {type(value).__name__}"
+    if not isinstance(value, tuple | list):
+        return kind
+    shapes = [str(tuple(each.shape)) for each in value if hasattr(each, "shape")]
+    return f"{kind} of {len(value)}" + f" with shapes {', '.join(shapes)}" * bool(shapes)

@@ -1,0 +1,140 @@
+"""Before a profile: the examples, the mix points, their poolings, and notices about all of them."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError, unknown
+from layermix.geometry import features
+from layermix.geometry.features import Pool, Pooling
+from layermix.geometry.gap import Gap, MixPoints
+from layermix.geometry.profile_data import Examples
+from layermix.geometry.quantities import QUANTITIES
+from layermix.hooks import MixPoint
+from layermix.hooks.batch import first, likely_dims, tensors_of
+from layermix.hooks.mixpoint import names_of
+from layermix.hooks.observe import takes
+from layermix.hooks.points import default_points, table_of
+from layermix.hooks.probe import Probe
+from layermix.hooks.sites import Site, device_of
+
+_KINDS = ("input", "block", "final", "logits")
+_FEW = 10  # members of a class below which its numbers are rough
+
+
+class ProfileSetup(NamedTuple):
+    """The examples, the mix points, the site and the pooling of each by name, and notices."""
+
+    device: torch.device
+    examples: Examples
+    rows: list[MixPoint]
+    sites: Mapping[str, Site]
+    poolings: dict[str, Pooling]
+    notices: list[str]
+
+
+def set_up(
+    model: nn.Module, chosen: Examples, at: MixPoints | None, pool: Pool, memory: int, mixes: bool
+) -> ProfileSetup:
+    """Set up the `profile` of an unwrapped model; if it `mixes`, test which points are cuts."""
+    if isinstance(chosen.x, Mapping) and not takes(model, chosen.x):
+        tensors = [value for value in chosen.x.values() if isinstance(value, Tensor)]
+        if len(tensors) == 1:  # under a name that the model does not know
+            chosen = dataclasses.replace(chosen, x=tensors[0])
+    batch_dim, device = chosen.batch_dim, device_of(model)
+    few = features.on_device(first(chosen.x, 3, batch_dim), device)
+    names = default_points(model) if at is None else names_of(at)
+    table = table_of(model, few, all=True, batch_dim=batch_dim, measured=names if mixes else ())
+    rows, skipped = _rows(table, None if at is None else names)
+    probe = Probe(model, [row.name for row in rows], few, batch_dim, measured=())
+    widths = features.norm_widths(model)
+    poolings = {
+        row.name: features.pooling_of(row.shape or (), pool, widths, probe.batch_dim(row.name))
+        for row in rows
+    }
+    fit = features.examples_that_fit(model, poolings, len(chosen), memory)
+    kept = chosen if fit == len(chosen) else chosen.take(torch.arange(fit)).without_singletons()
+    notices = _about_examples(chosen, kept, fit)
+    notices += [f"{row.name} is left out: {row.obstacle}." for row in skipped]
+    notices += _about_positions(model, kept, pool, poolings)
+    return ProfileSetup(device, kept, rows, probe.sites, poolings, notices)
+
+
+def missing_values(
+    setup: ProfileSetup, quantities: Sequence[str], gaps: dict[str, Gap], broken: dict[str, str]
+) -> list[str]:
+    """Return notices on missing values; `broken` has the layers that are not finite."""
+    found = [f"{name} is not measured: {why}." for name, why in broken.items()]
+    if "intrusion" in quantities and len(setup.examples.labels.unique()) == 2:
+        name = QUANTITIES["intrusion"].short
+        found.append(f"{name} is not measured: of two classes there is no third to land in.")
+    if partial := [row.name for row in setup.rows if row.cut]:
+        names = ", ".join(partial)
+        found.append(f"gap is not measured at {names}: part of each example bypasses it.")
+    if bad := [name for name, gap in gaps.items() if math.isnan(gap.kl)]:
+        found.append(
+            f"gap is not measured at {', '.join(bad)}: the logits are NaN or infinite there."
+        )
+    elif any(math.isnan(gap.cross_entropy) for gap in gaps.values()):
+        found.append("loss is not measured: some labels are no classes of the logits.")
+    return found
+
+
+def _rows(
+    table: Iterable[MixPoint], names: Iterable[str] | None
+) -> tuple[list[MixPoint], list[MixPoint]]:
+    """Return the points to measure, and default points that have no features."""
+    by_name = {row.name: row for row in table}
+    if names is not None and (missing := [name for name in names if name not in by_name]):
+        raise unknown("mix point", missing[0], by_name)
+    wanted = [row.name for row in table if row.kind in _KINDS] if names is None else names
+    rows = [by_name[name] for name in dict.fromkeys(wanted)]
+    skipped = [row for row in rows if row.obstacle and not row.cut]
+    if names is not None and skipped:
+        name, obstacle = skipped[0].name, skipped[0].obstacle
+        raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
+    if not (rows := [row for row in rows if row not in skipped]):
+        raise InputError("there is no mix point to measure: name one or more in `at`")
+    return rows, skipped
+
+
+def _about_examples(chosen: Examples, kept: Examples, fit: int) -> list[str]:
+    n, cut = len(kept), fit < len(chosen)
+    alone = (fit if cut else chosen.drawn) - n
+    tensors, rows = tensors_of(kept.x), []
+    for path, dim in likely_dims(kept.x, kept.batch_dim).items():
+        x = tensors[path].detach().cpu().movedim(dim, 0).reshape(n, -1).contiguous()
+        rows.append([hash(row.tobytes()) for row in x.view(torch.uint8).numpy()])
+    repeated = n - len(set(zip(*rows, strict=True)))
+    least = int(kept.labels.unique(return_counts=True)[1].min())
+    found = {
+        f"Left out because their label is ignored: {chosen.ignored:,} examples.": chosen.ignored,
+        f"Chosen at random: {chosen.drawn:,} of {chosen.available:,} examples.": (
+            chosen.drawn < chosen.available
+        ),
+        f"Only {fit:,} examples fit into memory with what is computed at the widest layer: raise "
+        "memory, or pool positions.": cut,
+        f"Left out because they are alone in their class: {alone:,} examples.": alone,
+        f"{repeated:,} of {n:,} examples repeat an earlier one, which is their nearest neighbor: "
+        "draw without replacement.": repeated,
+        f"The smallest class has {least} examples: all values are rough.": least < _FEW,
+    }
+    return [notice for notice, applies in found.items() if applies]
+
+
+def _about_positions(
+    model: nn.Module, examples: Examples, pool: Pool, poolings: Mapping[str, Pooling]
+) -> list[str]:
+    found, pooled = [], [each.how for each in poolings.values() if each.positions]
+    masked = isinstance(examples.x, Mapping) and "attention_mask" in examples.x
+    if masked and any(how != "flatten" for how in pooled):
+        found.append("Positions are those that the attention mask keeps.")
+    if pool == "auto" and "mean" in pooled:  # a model with a class token may read that one alone
+        names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
+        tokens = sorted(names & {"cls_token", "class_token"})
+        found += [f"The model has a {t}: pool='first' takes that position alone." for t in tokens]
+    return found

@@ -1,0 +1,104 @@
+"""Search for the temperature at which a loss is least.
+
+A loss over T can have several valleys if the data have several scales. The search starts with a
+grid of octaves. It refines the three lowest valleys, then the lowest of all, and ends with the
+vertex of the parabola through the three best points, as in a step of Brent's (1973) method. Each
+step tries many temperatures at once: a pass over all pairs costs about as much for one.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError, brief
+
+_OCTAVES = 13  # at least on both sides of the typical distance: from about 1e-4 to 1e4 times it
+_BELOW, _ABOVE = 3, 8  # octaves below the nearest and above the farthest distance
+_FURTHER, _LIMIT = 8, 64  # octaves by which the search is extended downward, and its end
+_ZERO = 1e-9  # nats below which a loss counts as zero
+_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the largest distance
+
+
+def best_temperature(
+    loss: Callable[[Tensor], Tensor], distances: Tensor, nearest: Tensor, unit: float = 1.0
+) -> float:
+    """Return the temperature at which a loss is least; it maps float64 (t,) to (t,).
+
+    The search reaches from an eighth of the nearest squared distance, or lower if the loss still
+    falls there, to far above the farthest one. It takes the `distances` of some pairs, and of each
+    example to its `nearest` neighbor, (N,), in a `unit`.
+    """
+    known: dict[float, float] = {}  # log2(T / typical) -> loss
+    least, typical, most = _span(distances, nearest, unit)
+    low = min(-_OCTAVES, math.floor(math.log2(least / typical)) - _BELOW)
+    high = max(_OCTAVES, math.ceil(math.log2(most / typical)) + _ABOVE)
+
+    def evaluate(steps: Sequence[float]) -> None:
+        new = [s for s in dict.fromkeys(steps) if s not in known and low <= s <= high]
+        if new:
+            values = loss(torch.tensor([typical * 2.0**s for s in new], dtype=torch.float64))
+            known.update(zip(new, values.tolist(), strict=True))
+
+    evaluate([float(k) for k in range(low, high + 1)])
+    while _lowest(known) == low > -_LIMIT and known[low] > _ZERO:
+        low -= _FURTHER
+        evaluate([float(k) for k in range(low, low + _FURTHER)])
+    quarters = [k / 4 for k in range(-3, 4)]
+    evaluate([valley + step for valley in _valleys(known)[:3] for step in quarters])
+    best = _lowest(known)
+    evaluate([best + k / 16 for k in range(-3, 4)])
+    evaluate([_vertex(known, _lowest(known))])
+    return typical * 2.0 ** _lowest(known)
+
+
+def check_temperature(temperature: Tensor | float | None) -> float | None:
+    """Return a temperature as a number, or raise an `InputError` if it is not finite and > 0."""
+    if temperature is None:
+        return None
+    try:
+        value = float(temperature)
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"the temperature is {brief(temperature)}, but must be finite and > 0")
+    return value
+
+
+def _span(distances: Tensor, nearest: Tensor, unit: float) -> tuple[float, float, float]:
+    """Return the nearest, typical and farthest distance of examples that do not coincide."""
+    farthest = float(distances.max()) if distances.numel() else 0.0
+    apart = distances[distances > _ROUNDING[torch.float64] * farthest]
+    if not len(apart):
+        return unit, unit, unit
+    typical = float(apart.median())
+    near = nearest[nearest > _ROUNDING[nearest.dtype] * farthest]
+    least = min(typical, float(near.min())) if len(near) else typical
+    return least * unit, typical * unit, farthest * unit
+
+
+def _lowest(known: dict[float, float]) -> float:
+    return min(known, key=lambda step: known[step])
+
+
+def _valleys(known: dict[float, float]) -> list[float]:
+    """Return the local minima, the lowest first."""
+    steps = sorted(known)
+    padded = [math.inf, *(known[step] for step in steps), math.inf]
+    found = [s for i, s in enumerate(steps) if padded[i] > padded[i + 1] <= padded[i + 2]]
+    return sorted(found, key=lambda step: known[step])
+
+
+def _vertex(known: dict[float, float], best: float) -> float:
+    """Return the vertex of the parabola through the best point and its neighbors."""
+    steps = sorted(known)
+    index = steps.index(best)
+    if index in (0, len(steps) - 1):
+        return best
+    left, right = steps[index - 1] - best, steps[index + 1] - best
+    low, high = known[steps[index - 1]] - known[best], known[steps[index + 1]] - known[best]
+    curvature = high * left - low * right
+    if not curvature:
+        return best
+    return best + (high * left**2 - low * right**2) / (2 * curvature)

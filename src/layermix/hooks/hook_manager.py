@@ -1,0 +1,154 @@
+"""The hook manager of a mixer: its hooks in one model, and the state that they share.
+
+Hooks of mix points mix, hooks behind them unite masks and lengths.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+from layermix.hooks.batch import Batch, batch_size, checked, lengths_of
+from layermix.hooks.hooks import Hook, install
+from layermix.hooks.mask_hooks import MaskHook, install_masks
+from layermix.hooks.mixing_state import MixingState
+from layermix.hooks.nested import main_tensor
+from layermix.hooks.probe import Probe
+from layermix.hooks.registry import hooks_of
+from layermix.hooks.sites import Site, find
+
+
+class HookManager:
+    """Permanent hooks at some mix points of an unwrapped model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    names
+        Mix points.
+    batch_dim
+        Batch dimension of the main input.
+    one_graph
+        Mix at every point and keep the result of the plan's point.
+    late
+        True if a blend is cheaper after a linear layer than before it, and the same there.
+
+    Raises
+    ------
+    InputError
+        For an unknown mix point, or a batch dimension that is not one.
+
+    Attributes
+    ----------
+    state
+        The state that the hooks share.
+    links
+        Children of modules on the way to the hooked ones.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        names: Sequence[str],
+        batch_dim: int = 0,
+        one_graph: bool = False,
+        late: bool = False,
+    ) -> None:
+        self.batch_dim = checked(batch_dim)
+        self.model = model
+        self.state = MixingState(names if one_graph else None)
+        self._late = late
+        self._sites = {name: find(model, name) for name in names}
+        self._hooks: dict[str, list[Hook]] = {}
+        for name, site in self._sites.items():
+            self._hooks[name] = install(site, self.state, late)
+        self._masks = install_masks(model, self._sites.values(), self.state)
+        self.links = _links(model, self._sites)
+
+    def probe(self, x: Batch, root: nn.Module | None = None, train: bool = True) -> Probe:
+        """Probe all points in silent forward passes; nothing is mixed in them."""
+        with self.state.paused():
+            return Probe(self.model, self._sites, x, self.batch_dim, root=root, train=train)
+
+    def learn(self, names: Sequence[str], probe: Probe) -> None:
+        """Take over where the batch is in each tensor; hooks of other points are removed."""
+        for name in set(self._hooks) - set(names):
+            for hook in self._hooks.pop(name):
+                hook.remove()
+        for name in names:
+            site = probe.sites[name]
+            if site.modules != self._sites[name].modules:  # `final` was looked for by names so far
+                for hook in self._hooks[name]:
+                    hook.remove()
+                self._sites[name], self._hooks[name] = site, install(site, self.state, self._late)
+            for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
+                hook.dims = dims
+                hook.roles = probe.roles if name == "input" else {}
+        for module, hook in self._masks.items():
+            hook.shared = probe.shared_masks.get(module, frozenset())
+        self.links = _links(self.model, {name: self._sites[name] for name in names})
+
+    def batch_size(self, x: Batch, y: Any) -> int:
+        """Return the number of examples; raise an error if the labels have another."""
+        size = batch_size(x, self.batch_dim)
+        labels = len(y) if getattr(y, "ndim", 0) else size
+        if labels == size or labels in lengths_of(x):
+            return labels
+        main = main_tensor(x)
+        sequences = main.ndim > 2 or not main.is_floating_point()
+        if labels in main.shape and sequences:
+            raise InputError(
+                f"the labels have shape {tuple(y.shape)}, but x has {size} examples along "
+                f"dimension {self.batch_dim}: where the batch is another dimension of the model, "
+                f"declare batch_dim={list(main.shape).index(labels)}"
+            )
+        return size
+
+    def examples(self, x: Batch) -> Tensor:
+        """Return the main tensor of a batch with the examples first."""
+        return main_tensor(x).movedim(self.batch_dim, 0)
+
+    def is_second(self) -> bool:
+        """Return True if an earlier mixer has hooks in the model, and was not refused."""
+        found = (h for module in self.model.modules() for h in hooks_of(module))
+        hooks = [h for h in found if isinstance(h, Hook) and not h.state.refused]
+        numbers = {id(h.state): h.handles[0].id for h in hooks}
+        own = numbers.get(id(self.state), 0)
+        return any(number < own for number in numbers.values())
+
+    def is_removed(self, point: str) -> bool:
+        """Return True if the hooks at a point were removed from the model."""
+        return not any(
+            hook in hooks_of(module)
+            for module, hook in zip(self._sites[point].modules, self._hooks[point], strict=True)
+        )
+
+    def remover(self) -> Callable[[], None]:
+        """Return a function that removes all hooks and does not keep the model alive."""
+        return partial(self.state.release, partial(_remove, self._hooks, self._masks))
+
+
+def _remove(hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]) -> None:
+    for hook in chain.from_iterable(hooks.values()):
+        hook.remove()
+    for mask in masks.values():
+        mask.handle.remove()
+
+
+def _links(
+    model: nn.Module, sites: Mapping[str, Site]
+) -> list[tuple[dict[str, nn.Module | None], str, nn.Module]]:
+    """Return the children on the way to the modules of some sites: where, name and module."""
+    names = {id(module): name for name, module in model.named_modules()}
+    links = {}
+    for module in (module for site in sites.values() for module in site.modules):
+        parent = model
+        for name in filter(None, names.get(id(module), "").split(".")):
+            child = parent.get_submodule(name)
+            links[id(parent), name] = (parent._modules, name, child)
+            parent = child
+    return list(links.values())

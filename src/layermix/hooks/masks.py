@@ -1,0 +1,85 @@
+"""Attention masks and lengths, which select positions of the main tensor.
+
+A mixed example contains two examples, so that a position counts if it does for either: masks are
+united, and the longer of two lengths is taken. Masks are booleans or 0 and 1 (true means attend,
+but ignore if the name ends with `padding_mask`), or floats that are added to the scores (0: attend,
+-inf: ignore). Lengths are integers, or floats relative to the longest example.
+
+Shapes: masks (B, ...): (B, L), (B, 1, 1, L), (B, 1, L, L); lengths (B,), (B, 1).
+"""
+
+import functools
+import inspect
+import re
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from layermix.hooks.nested import Path
+from layermix.mixing import Plan
+
+Role = Literal["mask", "lengths"]
+
+_MASKS = ("attention_mask", "padding_mask")  # how their names end
+_LENGTHS = re.compile(r"(.*_)?(len|lens|length|lengths|seqlen|seqlens)")
+
+
+def role_of(name: str) -> Role | None:
+    """Return the role of a tensor by its name; None for one that selects no positions."""
+    if name.endswith(_MASKS):
+        return "mask"
+    return "lengths" if _LENGTHS.fullmatch(name) else None
+
+
+def is_mask(path: Path) -> bool:
+    """Return True if the leaf at a path is named as attention masks are."""
+    return bool(path) and role_of(str(path[-1])) == "mask"
+
+
+def name_at(path: Path, names: tuple[str, ...] = ()) -> str:
+    """Return the name of a leaf.
+
+    Parameters
+    ----------
+    path
+        Its path, in (args, kwargs) where `names` are given.
+    names
+        Parameters of the module that is called, for leaves that are positional arguments.
+    """
+    if names and len(path) == 2 and path[0] == 0 and path[1] < len(names):
+        return names[path[1]]
+    return str(path[-1]) if path else ""
+
+
+@functools.cache
+def parameter_names(kind: type[nn.Module]) -> tuple[str, ...]:
+    """Return the names of the positional parameters of a class's forward."""
+    try:
+        parameters = list(inspect.signature(kind.forward).parameters.values())[1:]  # without self
+    except (TypeError, ValueError):
+        return ()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(p.name for p in parameters if p.kind in positional)
+
+
+def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
+    """Return the mask or length of each example united with that of its partner; a new tensor.
+
+    A tensor whose first dimension is not the batch, such as a causal mask (L, L), is returned as it
+    is.
+    """
+    if own.shape[:1] != (plan.batch_size,):
+        return own
+    other = plan.of_partners(own)
+    ignores = name.endswith("padding_mask") and not own.is_floating_point()
+    return own.minimum(other) if role == "mask" and ignores else own.maximum(other)
+
+
+def is_companion(value: Any, batch: int) -> bool:
+    """Return True for a vector (B,) or (B, 1) of numbers, which may be lengths."""
+    return (
+        isinstance(value, Tensor)
+        and value.shape in ((batch,), (batch, 1))
+        and not value.is_complex()
+        and value.dtype.itemsize > 1  # neither booleans nor bytes
+    )

@@ -1,0 +1,242 @@
+"""The part of a mixer that attaches hooks to a model and probes it."""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from layermix.errors import InputError, LayermixError, unknown, warn
+from layermix.functional import obstacle
+from layermix.hooks.batch import Batch, as_inputs
+from layermix.hooks.hook_manager import HookManager
+from layermix.hooks.probe import Probe
+from layermix.hooks.sites import unwrap
+from layermix.mixing import MethodSampler, Plan, PlanSampler
+
+
+class MixerProbe:
+    """Hooks in a model, and the errors and warnings that follow from a probe.
+
+    Attributes
+    ----------
+    model
+        The model of the mixer, as it was given.
+    last
+        The last plan that was applied; None before the first.
+    """
+
+    model: nn.Module
+    _sampler: PlanSampler
+    last: Plan | None
+    _groups: list[str | None]  # for each method, the word that stands for its points
+    _allow_partial: bool
+    _always: bool
+    _hook_settings: dict[str, Any]
+    _hooks: HookManager | None
+    _probed: "Probed | None"
+    _warned: set[str]
+
+    def __repr__(self) -> str:
+        shown = [type(unwrap(self.model)).__name__]
+        for group, method in zip(self._groups, self._sampler.methods, strict=True):
+            at = group or method.points.only or list(method.points.weights)
+            shown.append(f"at={at!r}, per={method.per!r}, blend={method.blend!r}")
+        return f"Mixer({', '.join(shown)})"
+
+    def check(self, x: Batch) -> None:
+        """Probe in silent forward passes if every point can be mixed, and as a whole.
+
+        The first mixed step does this by itself. The points of ``"auto"``, ``"random"``,
+        ``"hidden"`` and ``"last"`` that cannot be mixed are dropped. The blend is tried at each
+        point, on a tensor of its shape without numbers.
+
+        Parameters
+        ----------
+        x
+            A batch as in a call of the mixer; at most three examples of it are used.
+
+        Raises
+        ------
+        InputError
+            For a module that a forward never calls or calls several times, integers such as token
+            ids, an output without batch first or without a tensor, an activation that the blend
+            cannot mix, and without `allow_partial` for a point that is not a cut of the network:
+            mixed with ratio 0 there, the output is not that of the partners. For the points of a
+            word only if none is left.
+
+        Warns
+        -----
+        UserWarning
+            Once, with `allow_partial`, for points that are not cuts.
+        """
+        self._check(x, self.model, called=False, train=not self._always)
+
+    def remove(self) -> None:
+        """Remove the mixer's hooks from the model.
+
+        With activation checkpointing a backward pass may still need them; they are then removed
+        when the model is next called.
+        """
+        if self._hooks is not None:
+            self._hooks.remover()()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings; a copy of mixer and model together gets hooks of its own."""
+        fresh = {"_hooks": None, "_probed": None, "_warned": set(), "last": None}
+        return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
+
+    def _attach(self) -> HookManager:
+        """Return the hook manager; a copy registers its hooks when it is first used."""
+        if self._hooks is None:
+            names = [name for method in self._sampler.methods for name in method.points.names]
+            names = list(dict.fromkeys(names))
+            self._hooks = HookManager(unwrap(self.model), names, **self._hook_settings)
+            self._finalizer = weakref.finalize(self, self._hooks.remover())
+        return self._hooks
+
+    def _check(self, x: Batch, model: nn.Module, *, called: bool, train: bool = False) -> None:
+        """Probe a model that is or contains the mixer's.
+
+        Parameters
+        ----------
+        x, model
+            The batch, and the model that takes it.
+        called
+            True if this is known to be the model that is called, and not a part of a wrapper.
+        train
+            Probe in training mode, even if the model is in eval mode.
+        """
+        inner, outer = unwrap(self.model), unwrap(model)
+        hooks = self._attach()
+        hooks.state.refused = True
+        around = outer is not inner and any(m is inner for m in outer.modules())
+        probe = hooks.probe(x, outer if around else inner, train)
+        for group, method in zip(self._groups, self._sampler.methods, strict=True):
+            names = tuple(method.points.weights)
+            reasons = {p: self._obstacle(probe, p, method) for p in names}
+            if group:
+                self._sampler.drop(method, {p: w for p, w in reasons.items() if w})
+            if group == "last":
+                left = tuple(method.points.weights)
+                self._sampler.drop(method, dict.fromkeys(left[:-1], "a later block can be mixed"))
+            for name in method.points.weights:
+                probe.require(name)
+                if why := reasons[name]:
+                    raise InputError(_refusal(name, why, probe.leak(name)))
+        hooks.learn(self._sampler.points, probe)
+        hooks.state.refused = False
+        self._probed = Probed(
+            weakref.ref(unwrap(model)), form_of(x), train or model.training, called, hooks.links
+        )
+        self._warn_of("partial", "not cuts of the network", probe.leak)
+        self._warn_of("masks", "mixed with masks that cannot be united", probe.mask_leak)
+        self._warn_of_other_mixers()
+
+    def _obstacle(self, probe: Probe, name: str, method: MethodSampler) -> str | None:
+        """Return why a point cannot be mixed by a method, or None if it can."""
+        if why := probe.obstacle(name, partial=self._allow_partial):
+            return why
+        plan = PlanSampler([name], blend=method.blend, seed=0).draw(2)
+        return obstacle(plan, probe.shape(name) or (), probe.channels(name))
+
+    def _check_before(self, point: str, model: nn.Module, inputs: Batch) -> None:
+        """Probe before a forward pass, unless the model that is called was probed."""
+        if self._probed and self._is_probed() and self._probed.model() is unwrap(model):
+            self._probed.called = True
+            return
+        self._check(inputs, model, called=True)
+        if point not in self._sampler.points:
+            raise self._unknown_point(point)
+
+    def _is_probed(self) -> bool:
+        """Return True if the hooked model was probed as it is now, in its present mode."""
+        raise NotImplementedError
+
+    def _unknown_point(self, point: str) -> LayermixError:
+        if why := self._sampler.dropped.get(point):
+            return InputError(
+                f"the plan mixes at {point!r}, which was dropped: {why}. Call mixer.check(x) "
+                "before plans are drawn"
+            )
+        return unknown("mix point of this mixer", point, self._sampler.points)
+
+    def _warn(self, topic: str, message: str) -> None:
+        if topic not in self._warned:
+            self._warned.add(topic)
+            warn(message)
+
+    def _warn_of_eval(self) -> None:
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self.model.parameters()):
+            self._warn(
+                "eval",
+                "the model is in eval mode, so that nothing is mixed although gradients are "
+                "enabled: build the mixer with always=True to mix all the same, or evaluate under "
+                "torch.no_grad()",
+            )
+
+    def _warn_of(self, topic: str, what: str, leak: Callable[[str], str | None]) -> None:
+        leaks = [f"{point!r}: {why}" for point in self._sampler.points if (why := leak(point))]
+        if leaks:
+            self._warn(topic, f"some mix points are {what}. {'; '.join(leaks)}")
+
+    def _warn_of_other_mixers(self) -> None:
+        if self.model.training and self._attach().is_second():
+            self._warn(
+                "second",
+                "another mixer has hooks on this model, and each mixes its own steps: call "
+                "remove() on the one that is not needed, or use `with layermix.Mixer(...)`",
+            )
+
+
+@dataclass
+class Probed:
+    """The model, the inputs and the mode of the last probe.
+
+    Attributes
+    ----------
+    model
+        Returns the model that was called, unwrapped.
+    form
+        How its inputs were passed.
+    training
+        True if it was in training mode.
+    called
+        True if this model is known to be the one that is called, and not a part of a wrapper.
+    links
+        Children of modules on the way to the hooked ones, as they were probed.
+    """
+
+    model: Callable[[], nn.Module | None]
+    form: object
+    training: bool
+    called: bool
+    links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]
+
+
+SINGLE_TENSOR: object = ((True,), frozenset())
+"""The form of a batch that is one tensor."""
+
+
+def form_of(x: Batch) -> object:
+    """Return how a batch is passed: one tensor, several, or by which names."""
+    args, kwargs = as_inputs(x)
+    given = tuple(value is not None for value in args)
+    return given, frozenset(name for name, value in kwargs.items() if value is not None)
+
+
+def _refusal(name: str, why: str, leak: str | None) -> str:
+    if why != leak:
+        return f"at mix point {name!r}: {why}"
+    return (
+        f"mix point {name!r} is not a cut of the network: {why}. Choose one of "
+        "layermix.points(model, x), or mix it all the same with allow_partial=True"
+    )

@@ -1,0 +1,163 @@
+"""One step of a mixer: draw a plan, run the model under it, and mix the labels."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import RunError
+from layermix.hooks.batch import Batch, call
+from layermix.hooks.first_forward import before_first_forward
+from layermix.hooks.mixer_probe import SINGLE_TENSOR, MixerProbe, form_of
+from layermix.hooks.mixing_state import MixedForward
+from layermix.hooks.sites import unwrap
+from layermix.mixing import Plan, Target, Targets
+from layermix.mixing.targets.label_checks import check_labels
+from layermix.mixing.targets.mapping import clean
+
+
+class MixerStep(MixerProbe):
+    """The part of a mixer that runs in every step."""
+
+    _needs_inputs: bool  # True if partners depend on the inputs
+
+    @overload
+    def __call__(
+        self, x: Batch, y: Tensor, model: nn.Module | None = None
+    ) -> tuple[Any, Target]: ...
+    @overload
+    def __call__(
+        self, x: Batch, y: Mapping[str, Tensor], model: nn.Module | None = None
+    ) -> tuple[Any, Targets]: ...
+    def __call__(
+        self, x: Batch, y: Tensor | Mapping[str, Tensor], model: nn.Module | None = None
+    ) -> tuple[Any, Target | Targets]:
+        """Run one forward pass under a new plan; in eval mode nothing is mixed.
+
+        Parameters
+        ----------
+        x
+            Batch of inputs, shape (B, ...), a tuple of several for ``model(*x)``, or a mapping of
+            named ones for ``model(**x)``; not changed.
+        y
+            Labels, shape (B, ...), or a mapping of several such tensors.
+        model
+            Model to call instead of the mixer's: the same in a later wrapper, such as that of a
+            trainer.
+
+        Returns
+        -------
+        output, target
+            Output of the model, in its own type, and the labels under the same plan.
+        """
+        model = self.model if model is None else model
+        if not (model.training or self._always):
+            self._warn_of_eval()
+            return call(model, x), clean(y)
+        hooks = self._hooks or self._attach()
+        single = isinstance(x, Tensor) and not x.is_nested and hooks.batch_dim == 0
+        if single and isinstance(y, Tensor) and y.shape[:1] == x.shape[:1] != ():  # pyright: ignore[reportAttributeAccessIssue]
+            size = len(x)
+        else:
+            size = hooks.batch_size(x, y)
+            check_labels(y, size)
+        if size and not self._is_current(model, x):  # no plan is drawn for an empty batch
+            self._check(x, model, called=True)
+        self.last = plan = self.draw(size, labels=y, inputs=x)
+        with MixedForward(hooks.state, plan) as mixed:
+            output = model(x) if single else call(model, x)
+        return output, mixed.target(y)
+
+    def draw(
+        self,
+        batch_size: int,
+        *,
+        labels: Tensor | Mapping[str, Tensor] | None = None,
+        inputs: Batch | None = None,
+    ) -> Plan:
+        """Draw the plan of a step, on the model's device.
+
+        Parameters
+        ----------
+        batch_size
+            Number of examples B.
+        labels, inputs
+            The batch, for partners that depend on it; the first of several inputs is used.
+        """
+        main, parameter = None, _first_parameter(self.model)
+        if inputs is not None and self._needs_inputs:
+            main = self._attach().examples(inputs)
+        if parameter is None:
+            return self._sampler.draw(batch_size, labels=labels, inputs=main)
+        dtype = torch.float64 if parameter.dtype == torch.float64 else None
+        return self._sampler.draw(
+            batch_size, parameter.device, labels=labels, inputs=main, dtype=dtype
+        )
+
+    @contextmanager
+    def apply(self, plan: Plan) -> Iterator[MixedForward]:
+        """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
+
+        In eval mode too. The first forward pass is preceded by silent ones that probe the points,
+        as `check` does. Only forward passes of this thread are mixed.
+
+        Yields
+        ------
+        MixedForward
+            Its ``target(labels)`` mixes labels as the forward pass mixed activations, with the
+            label weights of blends that cut.
+
+        Raises
+        ------
+        InputError
+            If the mixer was not built for `plan.point`, or for what `check` rejects.
+        RunError
+            If the forward pass did not reach the mix point, so that nothing was mixed, or the
+            mixer's hooks were removed.
+        """
+        if plan.point not in self._sampler.points:
+            raise self._unknown_point(plan.point)
+        hooks, probed, first = self._attach(), self._is_probed(), nullcontext()
+        if hooks.is_removed(plan.point):
+            raise RunError("the hooks of this mixer were removed from the model: build a new one")
+        if not (probed and self._probed and self._probed.called):
+            check = partial(self._check_before, plan.point)
+            first = before_first_forward(hooks.model, check, eager=not probed)
+        with first, MixedForward(hooks.state, plan) as mixed:
+            self.last = plan
+            yield mixed
+
+    def _is_current(self, model: nn.Module, x: Batch) -> bool:
+        """Return True if the model was probed with inputs of this form."""
+        probed = self._probed
+        if probed is None or probed.training != self.model.training:
+            return False
+        for modules, name, module in probed.links:
+            if modules.get(name) is not module:
+                return False
+        form = SINGLE_TENSOR if isinstance(x, Tensor) else form_of(x)
+        if form != probed.form:
+            return False
+        return model is self.model or probed.model() is unwrap(model)
+
+    def _is_probed(self) -> bool:
+        """Return True if the hooked model was probed as it is now, in its present mode."""
+        probed = self._probed
+        if probed is None or probed.training != self.model.training:
+            return False
+        return all(modules.get(name) is module for modules, name, module in probed.links)
+
+
+def _first_parameter(module: nn.Module) -> nn.Parameter | None:
+    """Return a model's first parameter; None if it has none."""
+    # Needed in each step: parameters() goes through names and sets and takes seven times as long.
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            return parameter
+    for child in module._modules.values():
+        if child is not None and (parameter := _first_parameter(child)) is not None:
+            return parameter
+    return None

@@ -1,0 +1,233 @@
+"""The plans of the forward passes of one mixer, for hooks and for recomputations.
+
+A plan is visible only to the thread that applies it. Activation checkpointing runs a forward pass
+again inside the backward pass. The recomputation belongs to the autograd node that needs it, and
+the sequence number of this node (numbers grow in the order in which a thread creates nodes) belongs
+to one forward pass, so that each recomputation mixes by the plan of its own forward pass. With
+nested reentrant checkpointing, a recomputation inside another one has the plan of that one.
+"""
+
+import functools
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import overload
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import CheckpointFunction
+
+from layermix.errors import RunError
+from layermix.mixing import LabelWeights, Plan, Target, Targets
+
+Active = tuple[Plan, bool | Tensor]
+"""A plan, and whether the mixed tensor is kept: True, or in one graph a bool tensor ()."""
+
+# Returns the number that the next autograd node of this thread gets.
+_sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]
+_KEPT = 256  # forward passes whose plans are kept for their backward passes
+
+
+class MixedForward:
+    """A forward pass under a plan, as a context manager, and what is found out in it.
+
+    Parameters
+    ----------
+    state
+        The state of the mixer's hooks.
+    plan
+        The plan.
+
+    Attributes
+    ----------
+    plan
+        The plan that hooks apply.
+    label_weights
+        The label weights of the mix, by mix point; for blends that cut.
+
+    Raises
+    ------
+    RunError
+        At the end, if nothing was mixed.
+    """
+
+    def __init__(self, state: "MixingState", plan: Plan) -> None:
+        self.plan, self._state = plan, state
+        self.label_weights: dict[str, LabelWeights] = {}
+        self.fired: set[str] = set()  # points at which a hook mixed
+        self.pick: Tensor | None = None  # bool (P,): which of the points is the plan's
+        self.thread: object = None  # one object of each thread; identifiers are used again
+        self.start = self.stop = -1  # range of the sequence numbers
+        if state.points:
+            picked = [point == plan.point and not plan.skip for point in state.points]
+            self.pick = torch.tensor(picked, device=plan.ratio.device)
+            # In one graph a step without mixing is one that picks nothing.
+            self.plan = plan.changed(plan.ratio, plan.partner, skip=False)
+
+    def __enter__(self) -> "MixedForward":
+        local = self._state.local
+        self.thread = local.thread = getattr(local, "thread", None) or object()
+        self.start = _sequence_number()
+        local.graded, local.forward = torch.is_grad_enabled(), self
+        if self._state.checkpointed:
+            self._state.forwards.append(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._state.local.forward = None
+        self.stop = _sequence_number()
+        if error is not None:
+            self._explain(error)
+        elif self.plan.point not in self.fired:
+            raise RunError(
+                f"nothing was mixed: no forward pass reached mix point {self.plan.point!r}, or the "
+                "hooks of the mixer were removed. Call the model inside the block, build the mixer "
+                "before the first call of a compiled model (after torch.compiler.reset() if "
+                "another model of its class was compiled), and switch off what leaves layers out "
+                "at random (layerdrop=0)"
+            )
+
+    def _explain(self, error: BaseException) -> None:
+        """Raise a better error for a forward pass that failed because of the additional rows."""
+        plan, unclear = (
+            self.plan,
+            isinstance(error, RuntimeError) and not isinstance(error, RunError),
+        )
+        if plan.blend.changes_batch_size and self.fired and unclear:
+            raise RunError(
+                f"the forward pass failed behind mix point {plan.point!r}: the blend "
+                f"{plan.blend!r} returns more rows than the batch of {plan.batch_size} has, and "
+                "later layers do not take them. Mix at a point after which nothing else of the "
+                "batch comes in, such as 'final', and never inside a residual branch"
+            ) from error
+
+    @overload
+    def target(self, labels: Tensor) -> Target: ...
+    @overload
+    def target(self, labels: Mapping[str, Tensor]) -> Targets: ...
+    def target(self, labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+        """Mix labels (B, ...) as the forward pass mixed activations; see `Plan.target`."""
+        return self.plan.target(labels, self.label_weights.get(self.plan.point))
+
+
+class MixingState:
+    """What all hooks of one mixer share.
+
+    Parameters
+    ----------
+    points
+        The mix points, for hooks that share one compiled graph; None for hooks that compare names.
+
+    Attributes
+    ----------
+    local
+        The `forward` of the present thread, if any; a plain attribute of a plain thread-local
+        object is what torch.compile guards on.
+    refused
+        True if the last probe found a point that cannot be mixed.
+    checkpointed
+        True if a forward pass may be repeated in its backward pass.
+    """
+
+    def __init__(self, points: Sequence[str] | None = None) -> None:
+        self.local = threading.local()
+        self.points = points
+        self.refused = False
+        self.checkpointed = False
+        self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
+        self._remove: Callable[[], None] | None = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Mix nothing inside the ``with`` block."""
+        forward, self.local.forward = getattr(self.local, "forward", None), None
+        try:
+            yield
+        finally:
+            self.local.forward = forward
+
+    def release(self, remove: Callable[[], None]) -> None:
+        """Remove hooks whose mixer is gone.
+
+        With activation checkpointing the backward pass of the last forward pass may still need
+        them; they are then removed when the model is next called.
+        """
+        if self.checkpointed:
+            self._remove = remove
+        else:
+            remove()
+
+    def active(self, points: Sequence[str]) -> Active | None:
+        """Return the plan to apply at one of some points; None if nothing is mixed there."""
+        local = self.local
+        forward: MixedForward | None = getattr(local, "forward", None)
+        if not torch.compiler.is_compiling():
+            if forward is None:
+                forward = self._recomputed_or_none()
+            elif not self.checkpointed:
+                # Reentrant checkpointing disables gradients, the other kind hooks saved tensors.
+                hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None  # pyright: ignore[reportAttributeAccessIssue]
+                if hooked or (local.graded and not torch.is_grad_enabled()):
+                    self.checkpointed = True
+                    self.forwards.append(forward)
+        if forward is None:
+            return None
+        plan, pick = forward.plan, forward.pick
+        if pick is None or self.points is None:
+            return (plan, True) if plan.point in points else None
+        picked = [pick[self.points.index(point)] for point in points]
+        return plan, functools.reduce(torch.logical_or, picked)
+
+    def _recomputed_or_none(self) -> MixedForward | None:
+        """Return the forward pass that is recomputed at present; None outside recomputations."""
+        if in_backward():
+            return self._recomputed()
+        if self._remove is not None:
+            self._remove()
+        return None
+
+    def _recomputed(self) -> MixedForward | None:
+        """Return the mixed forward pass to which a recomputation belongs; None for an unmixed one.
+
+        A recomputation inside another one belongs to the same pass as that one.
+        """
+        depth = _reentrant_depth()
+        passes: dict[int, MixedForward | None] = vars(self.local).setdefault("recomputed", {})
+        passes[depth] = passes.get(depth - 1) if depth > 1 else self._of_current_node()
+        return passes[depth]
+
+    def _of_current_node(self) -> MixedForward | None:
+        """Return the mixed forward pass that created the current node of the backward pass."""
+        if not self.forwards:
+            return None
+        node = torch._C._current_autograd_node()
+        number = node._sequence_nr()  # pyright: ignore[reportOptionalMemberAccess]
+        found = [f for f in self.forwards if f.start <= number and not 0 <= f.stop <= number]
+        if len({forward.thread for forward in found}) > 1:
+            raise RunError(
+                "two threads ran mixed forward passes of one model with activation checkpointing, "
+                "whose backward passes cannot be told apart: give each thread its own copy of the "
+                "model and mixer"
+            )
+        if not found and number < self.forwards[0].start and len(self.forwards) == _KEPT:
+            raise RunError(
+                f"more than {_KEPT} mixed forward passes with activation checkpointing wait for "
+                "their backward pass: run backward() more often"
+            )
+        return found[-1] if found else None
+
+
+def _reentrant_depth() -> int:
+    """Return how many reentrant recomputations run inside one another in this thread."""
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        depth += frame.f_code is CheckpointFunction.backward.__code__
+        frame = frame.f_back
+    return depth
+
+
+def in_backward() -> bool:
+    """Return True in a backward pass, whose forward passes are those of checkpointing."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

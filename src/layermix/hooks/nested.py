@@ -1,0 +1,177 @@
+"""Reach the tensors inside what a module takes or returns, and put others in their place.
+
+A value is a tree: tensors are its leaves, tuples, lists, named tuples, mappings (Hugging Face's
+outputs) and dataclasses its branches, which keep their type. A path, a tuple of keys, leads to a
+leaf. Whatever else there is (caches, numbers) is left alone, as is the original itself.
+
+The main leaf is the activation: the tensor itself, that of the first item of a tuple or list, or
+of names the logits, the last hidden state, or else the first that is floating point.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from layermix.errors import InputError
+
+Path = tuple[Any, ...]
+
+# Which entry of a mapping is the activation, in the order in which they are tried.
+# Token ids cannot be mixed; they are named so that no mask beside them is taken for the activation.
+_MAIN_KEYS = (
+    *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
+    *("input_features", "input_ids"),
+)
+
+
+def leaves(value: Any) -> dict[Path, Tensor]:
+    """Return every tensor in a value by its path, the main one first.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    if isinstance(value, Tensor):
+        return {(): value}
+    if _is_one_argument(value):
+        return {(0, 0): value[0][0]}
+    found = dict(_walk(value, ()))
+    main = _main(value)
+    if main is None:
+        if isinstance(value, Mapping) and value:
+            raise InputError(f"there is no tensor to mix among the entries {sorted(value)}")
+        raise InputError(f"there is no tensor to mix in an output of type {type(value).__name__}")
+    return {main: found.pop(main), **found}
+
+
+def main_tensor(value: Any) -> Tensor:
+    """Return the main leaf of what a module returned, or an `InputError` when it has no tensor."""
+    if isinstance(value, Tensor):
+        return value
+    return next(iter(leaves(value).values()))
+
+
+def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """Return the main leaf of what a module was called with."""
+    return main_tensor((args, kwargs))
+
+
+def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
+    """Return a value with other tensors at some paths; branches without such are kept as they are.
+
+    Parameters
+    ----------
+    value
+        What a module returned or was called with.
+    new
+        Tensors by the paths of `leaves`.
+    """
+    if () in new:
+        return new[()]
+    if (0, 0) in new and _is_one_argument(value):
+        return (new[0, 0],), {}
+    changed: dict[Any, Any] = {}
+    for key, child in _children(value):
+        below = {path[1:]: tensor for path, tensor in new.items() if path[0] == key}
+        if below:
+            changed[key] = replaced(child, below)
+    return _rebuilt(value, changed) if changed else value
+
+
+def _is_one_argument(value: Any) -> bool:
+    """Tell whether a value is what most modules are called with: one tensor, and no keywords."""
+    if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
+        return False
+    args, keywords = value
+    return not keywords and len(args) == 1 and isinstance(args[0], Tensor)
+
+
+def label_of(value: Any, path: Path) -> str:
+    """Return the keys that lead to a leaf as text; fields of named tuples by their names."""
+    labels: list[str] = []
+    for key in path:
+        fields = getattr(value, "_fields", None)
+        labels.append(str(fields[key] if fields and isinstance(key, int) else key))
+        value = dict(_children(value))[key]
+    return "/".join(labels)
+
+
+def packed_sequences(value: Any, path: Path = ()) -> dict[Path, PackedSequence]:
+    """Return every packed sequence in a value by its path."""
+    if isinstance(value, PackedSequence):
+        return {path: value}
+    found: dict[Path, PackedSequence] = {}
+    for key, child in _children(value):
+        found |= packed_sequences(child, (*path, key))
+    return found
+
+
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    for key, child in _children(value):
+        yield from _walk(child, (*path, key))
+
+
+def _children(value: Any) -> list[tuple[Any, Any]]:
+    """Return what hangs at a branch, by key; nothing for what is none."""
+    if isinstance(value, Tensor):
+        return []
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, PackedSequence):
+        return [(0, value.data)]  # the rest counts and orders its rows
+    if isinstance(value, tuple | list):
+        return list(enumerate(value))
+    if _is_record(value):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return []
+
+
+def _main(value: Any) -> Path | None:
+    """Return the path of the main leaf, None where there is no tensor."""
+    if isinstance(value, Tensor):
+        return ()
+    children = dict(_children(value))
+    if not isinstance(value, tuple | list):
+        for key in _MAIN_KEYS:
+            if isinstance(children.get(key), Tensor):
+                return (key,)
+    integer: Path | None = None
+    for key, child in children.items():
+        below = _main(child)
+        if below is None:
+            continue
+        path = (key, *below)
+        if isinstance(value, tuple | list) or _at(child, below).is_floating_point():
+            return path
+        integer = integer or path
+    return integer
+
+
+def _at(value: Any, path: Path) -> Any:
+    for key in path:
+        value = dict(_children(value))[key]
+    return value
+
+
+def _rebuilt(value: Any, changed: Mapping[Any, Any]) -> Any:
+    if isinstance(value, tuple | list):
+        items = [changed.get(index, item) for index, item in enumerate(value)]
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)  # pyright: ignore[reportAttributeAccessIssue]
+    copied: Any = copy.copy(value)
+    for key, item in changed.items():
+        if isinstance(value, Mapping):
+            copied[key] = item
+        else:
+            object.__setattr__(copied, key, item)  # a frozen dataclass too
+    return copied
+
+
+def _is_record(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)

@@ -1,0 +1,76 @@
+"""Append clean: the mixed examples follow the clean ones, and both have a loss.
+
+RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): cross-entropy of the clean batch plus eta times
+that of the mixed one. From the mix point on a batch of B becomes one of 2B, clean examples first;
+all layers before it run once. For points after which nothing else of the batch comes in: the input,
+blocks that pass on one tensor, the final layer.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.linear import Linear
+from layermix.mixing.pairs import Pairs
+
+
+@dataclass(frozen=True)
+class AppendClean(Blend):
+    """Keep the clean examples in front of those that another blend mixes.
+
+    Attributes
+    ----------
+    blend
+        Blend of the mixed half.
+    eta
+        Weight of its loss; that of the clean half is 1.
+    """
+
+    changes_batch_size = True
+
+    blend: Blend = field(default_factory=Linear)
+    eta: float = 1.0
+
+    def __post_init__(self) -> None:
+        good = isinstance(self.blend, Blend) and not self.blend.changes_batch_size
+        rule = "one that returns as many rows as it gets, such as layermix.mixing.Cut()"
+        checks.require(self, "blend", good, rule)
+        checks.at_least(self, "eta")
+
+    @property
+    def moves_positions(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the mixed half."""
+        return self.blend.moves_positions
+
+    @property
+    def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the mixed half."""
+        return self.blend.positional
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the random numbers of the mixed half."""
+        return self.blend.draw(rng, rows, batch)
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of the example's label in the mixed half."""
+        return self.blend.weight(ratio, draws)
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations: (B, ...) becomes (2B, ...)."""
+        return _appended(own, self.blend(own, other, ratio, draws, channels))
+
+    def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
+        """Mix a batch as the other blend does; see `Blend`."""
+        return _appended(x, self.blend.mix_batch(x, pairs, draws, channels))
+
+
+def _appended(own: Tensor, mixed: Blended) -> Blended:
+    return mixed._replace(values=torch.cat([own, mixed.values]))

@@ -1,0 +1,114 @@
+"""Many: mixes of the whole batch, far more of them than examples.
+
+MultiMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2023): each of N mixes is a convex combination
+of all B examples, with weights from a symmetric Dirichlet law whose parameter is itself drawn from
+U(0.5, 2). Only where nothing after the mix needs the batch, as at the final layer or the logits:
+there N mixes cost N x B x d, almost nothing beside the backbone.
+
+Dense: every position of a map is mixed and classified on its own, as one map of size 1 for each;
+an example's weight at a position is scaled by its attention there, how well the position agrees
+with the mean over all positions. For maps after which only pooling and the classifier follow.
+
+Shapes: B examples, N = k * B mixes, P positions, C channels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.mask import position_size
+from layermix.mixing.pairs import Pairs
+from layermix.mixing.tensors import combined
+
+
+@dataclass(frozen=True)
+class MultiMix(Blend):
+    """Return more mixes than examples, each of all of them.
+
+    Attributes
+    ----------
+    k
+        Mixes for each example of the batch.
+    low, high
+        Between which the Dirichlet parameter is drawn.
+    dense
+        Mix each position of a map on its own, weighted by attention.
+    """
+
+    changes_batch_size = True
+
+    k: int = 8
+    low: float = 0.5
+    high: float = 2.0
+    dense: bool = False
+
+    def __post_init__(self) -> None:
+        checks.whole(self, "k")
+        checks.positive(self, "low")
+        checks.positive(self, "high")
+        checks.require(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
+
+    @property
+    def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """True if it is dense."""
+        return self.dense
+
+    @property
+    def linear_equivariant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """True unless it is dense: N mixes of logits cost N x B x classes."""
+        return not self.dense
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
+
+        Where the parameter is so small that all draws of a row underflow, which happens below 0.01
+        or so, the row has one example alone: the limit of the law for small parameters.
+        """
+        alpha = rng.uniform(self.low, self.high, size=(self.k * batch, 1))
+        gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.k * batch, batch)))
+        lost = np.flatnonzero(gamma.sum(1) == 0)
+        gamma[lost, rng.integers(batch, size=len(lost))] = 1
+        return {"weights": gamma / gamma.sum(1, keepdims=True)}
+
+    def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
+        """Return the weight of each label in each mix, (N, B)."""
+        return None if self.dense else draws["weights"]
+
+    def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
+        """Mix a batch, whose pairs are not used; see `Blend`."""
+        return self(x, x, pairs.view, draws, channels)
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix activations: (B, ...) becomes (N, ...), or dense (N * P, C, 1, 1)."""
+        weights = draws["weights"]
+        if self.dense:
+            return _dense(own, weights, channels)
+        wide = torch.promote_types(own.dtype, torch.float32)
+        mixed = combined(weights.to(wide), own.flatten(1).to(wide)).to(own.dtype)
+        return Blended(mixed.view(-1, *own.shape[1:]), weights)
+
+
+def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
+    """Mix each position on its own."""
+    size = position_size(x, channels)
+    z = x.movedim(channels, -1).flatten(1, -2).transpose(0, 1)  # (P, B, C)
+    with torch.no_grad():
+        wide = z.to(torch.promote_types(z.dtype, torch.float32))
+        weights = weights.to(wide)
+        agreement = (wide * wide.mean(0)).sum(-1).relu()  # (P, B)
+        attention = agreement / agreement.sum(0).clamp_min(torch.finfo(wide.dtype).tiny)
+        scaled = attention[:, None] * weights  # (P, N, B)
+        total = scaled.sum(-1, keepdim=True)
+        shares = torch.where(total > 0, scaled / total, weights)
+    mixed = combined(shares, z.to(shares.dtype)).to(x.dtype)  # (P, N, C)
+    ones = [1] * len(size)
+    values = mixed.flatten(0, 1).view(-1, x.shape[channels], *ones).movedim(1, channels)
+    return Blended(values, shares.flatten(0, 1))

@@ -1,0 +1,110 @@
+"""Data parallel training: ranks, a seed that they share, and the joined batch of all of them.
+
+With cross-rank partners the partner indices of a plan count the joined batch, rank by rank; every
+rank must have as many examples. The joined batch is gathered at the mix point, with its gradient.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import InputError
+
+
+def rank_info() -> tuple[int, int]:
+    """Return the rank of this process and the number of ranks; (0, 1) without a process group."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def shared_seed(seed: int) -> int:
+    """Return the seed of rank 0; every rank must call it."""
+    if rank_info()[1] == 1:
+        return seed
+    found = [seed]
+    torch.distributed.broadcast_object_list(found, src=0)
+    return found[0]
+
+
+def gathered(x: Tensor) -> Tensor:
+    """Return the examples of all ranks, (ranks * B, ...), from those of this one, (B, ...)."""
+    if rank_info()[1] == 1:
+        return x
+    if torch.compiler.is_compiling():
+        # A compiled graph takes this one, whose gradient torch derives, and no autograd function.
+        from torch.distributed._functional_collectives import all_gather_tensor_autograd
+
+        everyone = torch.distributed.group.WORLD
+        assert everyone is not None
+        return all_gather_tensor_autograd(x.contiguous(), 0, everyone)
+    return _Gathered.apply(x)
+
+
+def agreement(model: nn.Module) -> Callable[[bool], bool]:
+    """Return a function that returns True if a condition holds on any rank.
+
+    If parameters are sharded, each forward pass needs all ranks, so that they must take the same
+    number of passes. Otherwise each rank decides for itself.
+    """
+    if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
+        return bool
+
+    def any_rank(condition: bool) -> bool:
+        found = torch.tensor(float(condition), device=next(model.parameters()).device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return bool(found)
+
+    return any_rank
+
+
+def check_even(size: int) -> None:
+    """Raise an error on all ranks if their batches differ in size; every rank must call it.
+
+    The sizes are compared on the CPU if the process group can, so that no device is waited for.
+
+    Raises
+    ------
+    InputError
+        Naming the sizes of all ranks.
+    """
+    distributed = torch.distributed
+    on_cpu = "cpu:" in distributed.get_backend_config()
+    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
+    own = torch.tensor([size], device=device)
+    found = [torch.empty_like(own) for _ in range(rank_info()[1])]
+    distributed.all_gather(found, own)
+    sizes = torch.cat(found).tolist()
+    if len(set(sizes)) > 1:
+        raise InputError(
+            f"the batches of the ranks have {', '.join(map(str, sizes))} examples, but partners "
+            "across ranks need batches of one size: load data with drop_last=True, or leave "
+            "cross_rank out"
+        )
+
+
+class _Gathered(torch.autograd.Function):
+    """Gather in the forward pass; sum the gradients of all ranks in the backward pass."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        parts = [
+            torch.empty_like(x, memory_format=torch.contiguous_format)
+            for _ in range(rank_info()[1])
+        ]
+        torch.distributed.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        """Save nothing: the gather is linear."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        whole = grads[0].contiguous().clone()
+        torch.distributed.all_reduce(whole)
+        rank, ranks = rank_info()
+        return whole.chunk(ranks)[rank]

@@ -1,0 +1,68 @@
+"""The method of a step, drawn from several, or none: a step that is not mixed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from layermix.errors import InputError, brief
+from layermix.mixing.checks import is_number
+from layermix.mixing.schedule import Clock, Schedule, number_at, range_of
+
+Prob = float | Schedule | Sequence[float]
+_ROUNDING = 1e-9  # of probabilities that sum to 1
+
+
+class MethodChoice:
+    """Draws the index of a method.
+
+    Parameters
+    ----------
+    count
+        Number of methods.
+    prob
+        Probability in [0, 1] of any of them: a number or a schedule, which they share equally; or a
+        number for each.
+
+    Raises
+    ------
+    InputError
+        For a probability that is not allowed.
+
+    Attributes
+    ----------
+    constant
+        True if the probabilities do not change.
+    always
+        True if the first method is drawn in every step.
+    """
+
+    def __init__(self, count: int, prob: Prob) -> None:
+        self._count, self._prob = count, prob
+        self.constant = not isinstance(prob, Schedule)
+        for value in [prob] if self.constant else range_of(prob):  # pyright: ignore[reportArgumentType]
+            self._limits(value, Clock())
+        self.always = self.constant and self._limits(prob, Clock()) == [1.0]
+
+    def draw(self, uniform: float, clock: Clock) -> int | None:
+        """Return the method at a uniform number in [0, 1), None if the step is not mixed."""
+        limits = self._limits(self._prob, clock)
+        return next((k for k, limit in enumerate(limits) if uniform < limit), None)
+
+    def shares(self, clock: Clock) -> list[float]:
+        """Return the present probability of each method."""
+        return np.diff(self._limits(self._prob, clock), prepend=0.0).tolist()
+
+    def _limits(self, prob: Any, clock: Clock) -> list[float]:
+        """Return the cumulative probabilities of the methods."""
+        each = prob.tolist() if isinstance(prob, np.ndarray | Tensor) else prob
+        if not isinstance(each, list | tuple):
+            each = [number_at(each, clock, "prob") / self._count] * self._count
+        good = len(each) == self._count and all(is_number(p) and p >= 0 for p in each)
+        if not good or sum(each) > 1 + _ROUNDING:
+            several = f", or {self._count} numbers >= 0 with a sum of at most 1"
+            rule = "a number in [0, 1]" + several * (self._count > 1)
+            raise InputError(f"prob is {brief(prob)}, but must be {rule}")
+        limits = np.cumsum(each).tolist()
+        return [1.0 if limit > 1 - _ROUNDING else limit for limit in limits]

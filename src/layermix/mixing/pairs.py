@@ -1,0 +1,94 @@
+"""The examples of a batch in pairs: each with its partner and its weight."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError, brief
+from layermix.mixing.tensors import is_readable
+
+
+class Pairs(NamedTuple):
+    """Each example of a batch with its partner.
+
+    Code that may be compiled does not touch `ratio`: Dynamo traces a graph twice that reads a
+    float64 scalar on the CPU.
+
+    Attributes
+    ----------
+    ratio
+        Weight of each example beside its partner, float () or (B,).
+    rows
+        The same as (1,) or (B,).
+    partner
+        Index of each partner, int64 (B,).
+    per_sample
+        True if each example has a ratio of its own.
+    interior
+        True if it is known that no ratio is 0 or 1 in float32.
+    permutation
+        True if it is known that the partners are a permutation.
+    """
+
+    ratio: Tensor
+    rows: Tensor
+    partner: Tensor
+    per_sample: bool
+    interior: bool = False
+    permutation: bool = False
+
+    @property
+    def view(self) -> Tensor:
+        """The ratio, () or (B,), as a view of the rows."""
+        return self.rows if self.per_sample else self.rows.squeeze(0)
+
+
+def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
+    """Return the pairs of a ratio and of partners that a user gives; see `Plan`.
+
+    Raises
+    ------
+    InputError
+        For another shape or dtype, or, on the CPU, a partner that is not in the batch.
+    """
+    for name, value in (("ratio", ratio), ("partner", partner)):
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"{name} is {brief(value)}, but must be a tensor: a plan is drawn by "
+                "mixer.draw(len(x)), and lm.mixup(x, y, alpha) needs none"
+            )
+    if partner.dtype != torch.int64 or partner.ndim != 1:
+        raise InputError(
+            "partner must be an int64 tensor of shape (B,), but it is "
+            f"{partner.dtype} of shape {tuple(partner.shape)}"
+        )
+    if not (ratio.is_floating_point() and ratio.shape in ((), partner.shape)):
+        raise InputError(
+            f"ratio must be a float tensor of shape () or ({len(partner)},), but it is "
+            f"{ratio.dtype} of shape {tuple(ratio.shape)}"
+        )
+    permutation = is_readable(partner) and not cross_rank and is_permutation(partner.numpy())
+    interior = is_readable(ratio) and is_interior(ratio.numpy())
+    return Pairs(ratio, ratio.reshape(-1), partner, ratio.ndim > 0, interior, permutation)
+
+
+def is_permutation(partner: np.ndarray) -> bool:
+    """Return True for a permutation; raise an `InputError` for indices outside the batch."""
+    size = len(partner)
+    if size and (partner.min() < 0 or partner.max() >= size):
+        wrong = partner[(partner < 0) | (partner >= size)][0]
+        raise InputError(
+            f"partner has {wrong}, but the examples of a batch of {size} are numbered from 0 to "
+            f"{size - 1}"
+        )
+    return bool((np.bincount(partner, minlength=size) == 1).all())
+
+
+def is_interior(ratio: np.ndarray) -> bool:
+    """Return True if no ratio is 0 or 1 in float32, the least precision of a mix."""
+    single = ratio.astype(np.float32)
+    if not single.ndim:
+        return 0 < float(single) < 1
+    return bool(ratio.size and single.min() > 0 and single.max() < 1)

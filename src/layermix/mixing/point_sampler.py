@@ -1,0 +1,193 @@
+"""The mix point of a step, drawn from several by weights that may change during training."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from layermix.errors import InputError, brief, unknown
+from layermix.mixing.checks import is_number
+from layermix.mixing.schedule import Clock, Schedule
+
+Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
+"""A number for each mix point, or a schedule of them; None for equal weights."""
+
+
+class PointSampler:
+    """Draws one of several mix points.
+
+    Parameters
+    ----------
+    points
+        Names of the mix points, each of them once.
+    weights
+        Relative probability of each point, or a schedule of them; equal if omitted.
+
+    Raises
+    ------
+    InputError
+        For no point, a repeated one, or weights that do not fit.
+
+    Attributes
+    ----------
+    names
+        All points, including dropped ones.
+    only
+        The point, if there is only one.
+    weights
+        Probability of each point that can be drawn; they sum to 1.
+    history
+        The initial weights, and those of every `reweigh`.
+    dropped
+        Points that are no longer drawn, with the reason.
+    """
+
+    def __init__(self, points: Sequence[str], weights: Weights = None) -> None:
+        self.names = _distinct(points)
+        self.only = self.names[0] if len(self.names) == 1 else None
+        self._schedule = weights if isinstance(weights, Schedule) else None
+        self.weights = self._named(weights, Clock())
+        self.history = [self.weights]
+        self.dropped: dict[str, str] = {}
+
+    def draw(self, uniform: float, clock: Clock) -> str:
+        """Return the point at a uniform number in [0, 1), by the present weights."""
+        if self._schedule:
+            self.weights = self._named(self._schedule, clock)
+        total = 0.0
+        for point, weight in self.weights.items():
+            total += weight
+            if uniform < total:
+                return point
+        return [point for point, weight in self.weights.items() if weight][-1]  # rounding
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Set the probabilities of the points from the next draw on.
+
+        Parameters
+        ----------
+        weights
+            Relative probabilities by name, finite and >= 0; missing points get 0.
+
+        Raises
+        ------
+        InputError
+            For an unknown point, an invalid weight, or nothing but zeros.
+        """
+        if self._schedule:
+            raise InputError(
+                f"the weights follow {self._schedule}: build the mixer with plain weights, or none"
+            )
+        if not isinstance(weights, Mapping):
+            raise InputError(
+                f"the weights are a {type(weights).__name__}, but must be a mapping from mix "
+                f"points to numbers, such as {{{next(iter(self.weights))!r}: 1.0}}"
+            )
+        for point, weight in weights.items():
+            self._check(point, weight)
+        relative = {point: float(weights.get(point, 0.0)) for point in self.weights}
+        total = sum(relative.values())
+        if not (total and math.isfinite(total)):
+            raise InputError(
+                f"the weights {dict(weights)} sum to {total}, but must sum to a finite number > 0: "
+                "give at least one point a weight"
+            )
+        self.weights = {point: w / total for point, w in relative.items()}
+        self.history = [*self.history, self.weights]
+
+    def drop(self, reasons: Mapping[str, str]) -> None:
+        """Stop drawing some points, given the reasons; the others keep their proportions.
+
+        Dropped points could never be mixed, so they also leave the last entry of the history.
+
+        Raises
+        ------
+        InputError
+            If no point with a weight above 0 remains.
+        """
+        if not reasons:
+            return
+        rest = {point: w for point, w in self.weights.items() if point not in reasons}
+        total = sum(rest.values())
+        if not total:
+            told = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
+            raise InputError(
+                f"no mix point with a weight above 0 is left, for these cannot be mixed: {told}. "
+                "layermix.points(model, x, all=True) lists all points of the model"
+            )
+        self.weights = {point: w / total for point, w in rest.items()}
+        self.history = [*self.history[:-1], self.weights]
+        self.dropped = {**self.dropped, **reasons}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, their history and the dropped points: lists and dicts (JSON)."""
+        return {
+            "points": list(self.names),
+            "weights": dict(self.weights),
+            "history": [dict(weights) for weights in self.history],
+            "dropped": dict(self.dropped),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with the weights of the sampler that returned `state`.
+
+        Raises
+        ------
+        InputError
+            If that sampler had other points.
+        """
+        if tuple(state["points"]) != self.names:
+            raise InputError(
+                f"the state has the mix points {list(state['points'])}, but here they are "
+                f"{list(self.names)}: name the same points in the same order"
+            )
+        self.weights, self.dropped = dict(state["weights"]), dict(state["dropped"])
+        self.history = [dict(weights) for weights in state["history"]]
+
+    def _named(self, weights: Weights, clock: Clock) -> dict[str, float]:
+        now = weights.at(clock) if isinstance(weights, Schedule) else weights
+        return dict(zip(self.names, _normalized(now, len(self.names)), strict=True))
+
+    def _check(self, point: str, weight: float) -> None:
+        if point in self.dropped:
+            raise InputError(
+                f"mix point {point!r} was dropped: {self.dropped[point]}. Leave it out of the "
+                "weights"
+            )
+        if point not in self.weights:
+            raise unknown("mix point of this mixer", point, self.weights)
+        if not _is_weight(weight):
+            raise InputError(
+                f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number >= 0"
+            )
+
+
+def _distinct(points: Sequence[str]) -> tuple[str, ...]:
+    if not points:
+        raise InputError("no mix point was given: name at least one, for example 'final'")
+    for point in points:
+        if (count := list(points).count(point)) > 1:
+            raise InputError(
+                f"mix point {point!r} is given {count} times: name it once, and use weights to "
+                "draw one point more often than another"
+            )
+    return tuple(points)
+
+
+def _normalized(weights: object, count: int) -> list[float]:
+    if weights is None:
+        return [1 / count] * count
+    given: Any = weights.tolist() if isinstance(weights, np.ndarray | Tensor) else weights
+    given = list(given) if isinstance(given, Iterable) else [given]
+    if not (len(given) == count and all(map(_is_weight, given)) and 0 < sum(given) < math.inf):
+        raise InputError(
+            f"weights are {brief(given)}, but {count} mix points need {count} numbers >= 0, "
+            "not all of them 0"
+        )
+    return [float(w / sum(given)) for w in given]
+
+
+def _is_weight(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value) and value >= 0

@@ -1,0 +1,62 @@
+"""Random fields without a generator: the same seed and shape give the same numbers, everywhere.
+
+A hook must be a pure function of the plan, also inside a compiled graph, in the second forward of
+activation checkpointing, and on any device. So noise and masks come from a hash of each number's
+place: splitmix64 (Steele, Lea, Flood, 2014), in integer arithmetic that wraps.
+
+Shapes: R rows, each with a seed of its own.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # as int64
+_FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
+_BITS = 23  # with the half that is added, all that a float32 holds exactly
+
+
+def draw_seeds(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw seeds of fields, int64."""
+    return rng.integers(2**62, size=shape)
+
+
+def uniform_field(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return uniform numbers in (0, 1), float32 (R, *shape).
+
+    Parameters
+    ----------
+    seed
+        int64, shape (R,).
+    shape
+        Of one row.
+    """
+    place = torch.arange(1, 1 + math.prod(shape), device=seed.device)
+    if torch.compiler.is_compiling():
+        # Inductor computes with places as Python numbers, which do not wrap, unless they depend on
+        # a tensor's values.
+        place = place + (seed & 0)[:, None]
+    bits = _mixed(_mixed(seed)[:, None] + place * _GOLDEN)  # (R, count)
+    top = _shifted(bits, 64 - _BITS).to(torch.float32)
+    return ((top + 0.5) / 2**_BITS).view(-1, *shape)
+
+
+def normal_field(
+    seed: Tensor, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return standard normal numbers, (R, *shape), from the quantiles of uniform ones."""
+    return torch.special.ndtri(uniform_field(seed, shape).to(dtype))
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """Return the finalizer of splitmix64."""
+    z = (z ^ _shifted(z, 30)) * _FIRST
+    z = (z ^ _shifted(z, 27)) * _SECOND
+    return z ^ _shifted(z, 31)
+
+
+def _shifted(z: Tensor, bits: int) -> Tensor:
+    """Shift right and fill with zeros: int64 would be filled with its sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)

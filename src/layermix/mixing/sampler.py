@@ -1,0 +1,313 @@
+"""Draw plans: which method, at which mix point, with which ratio and which partners.
+
+Each step has two random generators: one that all ranks of data parallel training share, for the
+method, the mix point and the ratio of a batch, and one of each rank, for partners, ratios per
+sample and the numbers of a blend. A generator is a stretch of numpy's Philox (Salmon, Moraes, Dror,
+Shaw, 2011), a function of (seed, rank) whose counter begins at the step, so that the state of a
+sampler is a seed and a clock. No global generator is advanced.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError, brief, warn
+from layermix.mixing.checks import is_whole
+from layermix.mixing.distributed import check_even, rank_info, shared_seed
+from layermix.mixing.method_choice import MethodChoice, Prob
+from layermix.mixing.method_sampler import MethodSampler
+from layermix.mixing.plan import Plan
+from layermix.mixing.schedule import Clock
+
+_PATIENCE = 10  # steps before set_epoch must have been called
+_MOST = 64  # plans that are drawn at once
+_distributed = torch.distributed
+_has_ranks = _distributed.is_initialized if _distributed.is_available() else bool
+
+
+class PlanSampler:
+    """Draws one `Plan` after another.
+
+    Parameters
+    ----------
+    methods
+        How to mix; each plan follows one of them. Or the names of mix points, with `parts`.
+    prob
+        Probability in [0, 1] that a step is mixed: a number or a schedule, which several methods
+        share equally, or a number for each method. A step that is not mixed has ratio 1 and each
+        example as its own partner.
+    seed
+        Seed of the generators. None: that of torch (`torch.initial_seed`), on all ranks that of
+        rank 0.
+    rank
+        Rank in data parallel training; that of `torch.distributed` if omitted.
+    cross_rank
+        Take partners from the batches of all ranks.
+    parts
+        Arguments of the `MethodSampler` for mix points that are given by name.
+
+    Raises
+    ------
+    InputError
+        For a seed or a probability that is not allowed, or cross-rank partners that need the labels
+        or inputs of a batch.
+
+    Attributes
+    ----------
+    clock
+        Steps and epoch so far.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[MethodSampler] | Sequence[str],
+        *,
+        prob: Prob = 1.0,
+        seed: int | None = None,
+        rank: int | None = None,
+        cross_rank: bool = False,
+        **parts: Any,
+    ) -> None:
+        names = [name for name in methods if not isinstance(name, MethodSampler)]
+        found = [MethodSampler(names, **parts)] if names or parts else methods
+        self.methods: tuple[MethodSampler, ...] = tuple(found)  # pyright: ignore[reportAttributeAccessIssue]
+        self.clock = Clock()
+        for method in self.methods if cross_rank else ():
+            method.check_cross_rank()
+        self._cross_rank, self._given_rank = cross_rank, rank
+        self._choice = MethodChoice(len(self.methods), prob)
+        self._follows_torch = seed is None
+        self._seed = torch.initial_seed() if seed is None else _checked_seed(seed)
+        self._by_epoch = [text for method in self.methods for text in method.by_epoch]
+        if getattr(prob, "unit", None) == "epoch":
+            self._by_epoch.append(f"prob={prob!r}")
+        self._prefetches = self._choice.constant and all(m.is_constant for m in self.methods)
+        self._join()
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The mix points that plans can have."""
+        return tuple(dict.fromkeys(p for m in self.methods for p in m.points.weights))
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """The points that are no longer drawn, and the reason."""
+        return {p: why for m in self.methods for p, why in m.points.dropped.items()}
+
+    @property
+    def shares(self) -> list[float]:
+        """The present probability of each method; their sum is that of a mixed step."""
+        return self._choice.shares(self.clock)
+
+    def draw(
+        self,
+        batch_size: int,
+        device: torch.device | str = "cpu",
+        *,
+        labels: Tensor | Mapping[str, Tensor] | None = None,
+        inputs: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Plan:
+        """Draw a plan for a batch.
+
+        Parameters
+        ----------
+        batch_size
+            Number of examples B.
+        device
+            Device of its tensors.
+        labels, inputs
+            Labels and inputs of the batch, (B, ...), for partners that depend on them.
+        dtype
+            Dtype of the ratio: float64, or float32 for any other. Default: torch's default dtype.
+
+        Raises
+        ------
+        InputError
+            For an empty batch, missing labels or inputs that partners depend on, or, on all ranks,
+            cross-rank partners of batches that differ in size.
+
+        Warns
+        -----
+        UserWarning
+            Once, after 10 steps, if a setting depends on the epoch and `set_epoch` was not called.
+        """
+        if type(batch_size) is not int or batch_size < 1 or self._by_epoch or _has_ranks():
+            self._prepare(batch_size)
+        step, self._dtype = self.clock.step, dtype or torch.get_default_dtype()
+        if not self._prefetches:
+            plan = self._draw(self.clock, batch_size, device, labels, inputs)
+        else:
+            drawn_for = (batch_size, device, self._dtype)
+            if not self._plans or step != self._next_step or drawn_for != self._drawn_for:
+                self._prefetch(step, *drawn_for)
+            plan = self._plans.pop()
+        self.clock.step = self._next_step = step + 1
+        return plan
+
+    def _prefetch(self, step: int, size: int, device: Any, dtype: torch.dtype) -> None:
+        """Draw the plans of the next steps, twice as many each time.
+
+        Between two steps of a model the code that draws has left the processor's caches, and is
+        several times as slow as in a row.
+        """
+        again = step == self._next_step and self._drawn_for == (size, device, dtype)
+        self._count = min(_MOST, 2 * self._count) if again else 1
+        self._drawn_for = (size, device, dtype)
+        clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
+        self._plans = [self._draw(clock, size, device) for clock in reversed(clocks)]
+
+    def _draw(
+        self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None
+    ) -> Plan:
+        """Draw the plan of a step."""
+        index, where, cross_rank = 0, 0.0, self._cross_rank
+        if not self._choice.always or self.methods[0].points.only is None:
+            which, where = self._shared.at(clock.step, 1).random(2).tolist()
+            index = self._choice.draw(which, clock)
+        method, values = self.methods[index or 0], None
+        if method.pairing.needs:
+            values = method.pairing.select(size, labels, inputs)
+        shared, own = self._shared.at(clock.step), self._own.at(clock.step)
+        world = self._world if cross_rank else None
+        point, ratio, partner, draws = method.draw(size, where, clock, shared, own, values, world)
+        if index is None:
+            first = self._world[0] * size if cross_rank else 0
+            ratio, partner = np.ones_like(ratio), np.arange(first, first + size)
+        return Plan.from_draw(
+            point, ratio, partner, draws, blend=method.blend, remix=method.remix,
+            permutation=method.pairing.permutation and not cross_rank, skip=index is None,
+            cross_rank=cross_rank, device=device, dtype=self._dtype,
+        )  # fmt: skip
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Set the probabilities of the points of the only method; see `PointSampler.reweigh`.
+
+        Raises
+        ------
+        InputError
+            For weights that are not allowed, or several methods.
+        """
+        method, *others = self.methods
+        if others:
+            raise InputError(
+                "the weights of several methods cannot be changed: build the mixer with one method"
+            )
+        method.points.reweigh(weights)
+        self._forget()
+
+    def drop(self, method: MethodSampler, reasons: Mapping[str, str]) -> None:
+        """Stop drawing some points of a method, given the reasons; see `PointSampler.drop`."""
+        method.points.drop(reasons)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget the plans that were drawn for later steps."""
+        self._plans: list[Plan] = []
+        self._count, self._next_step, self._drawn_for = 0, -1, ()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, for schedules by epoch and ratios per epoch.
+
+        Raises
+        ------
+        InputError
+            If it is not a whole number >= 0.
+        """
+        if not is_whole(epoch) or epoch < 0:
+            raise InputError(f"the epoch is {brief(epoch)}, but must be a whole number >= 0")
+        self.clock.epoch = int(epoch)
+        self._draw_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return seed, clock and the state of each method: the same on all ranks, and JSON."""
+        states = [method.state_dict() for method in self.methods]
+        return {"seed": self._seed, "clock": asdict(self.clock), "methods": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where the sampler that returned `state` had stopped.
+
+        Raises
+        ------
+        InputError
+            If `state` is not the state of a sampler, or that of one with other mix points.
+        """
+        if {"seed", "clock", "methods"} - set(state):
+            raise InputError(
+                f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and "
+                "methods: load what state_dict() returned"
+            )
+        if len(state["methods"]) != len(self.methods):
+            raise InputError(
+                f"the state has {len(state['methods'])} methods, but this mixer has "
+                f"{len(self.methods)}: build it with the same methods"
+            )
+        for method, saved in zip(self.methods, state["methods"], strict=True):
+            method.load_state_dict(saved)
+        self._seed, self._follows_torch = _checked_seed(state["seed"]), False
+        self.clock = Clock(**state["clock"])
+        self._join()
+
+    def _prepare(self, batch_size: int) -> None:
+        """Check the batch size, follow the process group, and what depends on the epoch."""
+        if rank_info() != self._world:
+            self._join()
+        whole = is_whole(batch_size)
+        if whole and self._cross_rank and self._world[1] > 1:
+            check_even(batch_size)
+        if not whole or batch_size < 1:
+            raise InputError(
+                f"batch_size is {brief(batch_size)}, but must be the number of examples, len(x), "
+                "at least 1"
+            )
+        if any(method.needs_epochs and not method.epoch_ratios for method in self.methods):
+            self._draw_epoch()
+        step = self.clock.step
+        if self._by_epoch and self.clock.epoch is None and step >= _PATIENCE:
+            warn(
+                f"{step} steps were drawn, but {' and '.join(self._by_epoch)} depends on the "
+                "epoch: call mixer.set_epoch(epoch) at the start of each epoch"
+            )
+            self._by_epoch = []
+
+    def _join(self) -> None:
+        """Build the generators of this rank; a sampler may be older than the process group."""
+        self._world = rank_info()
+        if self._follows_torch:
+            self._seed = shared_seed(self._seed)
+        rank = self._world[0] if self._given_rank is None else self._given_rank
+        self._shared, self._own = _Generator(self._seed, 0), _Generator(self._seed, 1, rank)
+        self._forget()
+
+    def _draw_epoch(self) -> None:
+        self._forget()
+        rng = _Generator(self._seed, 2).at(self.clock.epoch or 0)
+        for method in self.methods:
+            method.draw_epoch(self.clock, rng)
+
+
+class _Generator:
+    """A random generator that can begin at any step; each has 2^64 blocks of numbers."""
+
+    def __init__(self, seed: int, *key: int) -> None:
+        bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+        self._generator, self._state = np.random.Generator(bits), bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def at(self, step: int, part: int = 0) -> np.random.Generator:
+        """Return the generator at the beginning of a part of a step, until the next call."""
+        self._counter[1], self._counter[2] = step, part
+        self._generator.bit_generator.state = self._state
+        return self._generator
+
+
+def _checked_seed(seed: Any) -> int:
+    if is_whole(seed) and seed >= 0:
+        return int(seed)
+    raise InputError(
+        f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for that of torch"
+    )

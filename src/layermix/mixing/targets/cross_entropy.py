@@ -1,0 +1,177 @@
+"""Cross-entropy whose parts can be weighed before they are averaged.
+
+``mean = sum(w * loss) / sum(w * norm)``: torch's cross-entropy with class weights divides by the
+weights of the labels, and leaves out ignored ones; that of probabilities divides by their number.
+With a weight for each example or position both sums have to be taken after it, so both parts are
+returned. Label smoothing is linear in the target and so commutes with mixing.
+
+Shapes: B batch, N mixes, C classes, `...` positions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layermix.errors import InputError
+from layermix.mixing.tensors import along, times
+
+
+class Parts(NamedTuple):
+    """Loss and norm of each label, (B, ...); the norm is None where it is 1 everywhere."""
+
+    loss: Tensor
+    norm: Tensor | None
+
+    def norms(self) -> Tensor:
+        """Return the norm of each label, (B, ...)."""
+        return torch.ones_like(self.loss) if self.norm is None else self.norm
+
+    def mean(self) -> Tensor:
+        """Return the sum of the losses over that of the norms, (), in float32 at least.
+
+        Sums in half precision overflow, and stop to count at 2048 (float16) or 256 (bfloat16).
+        """
+        dtype = torch.promote_types(self.loss.dtype, torch.float32)
+        if self.norm is None:
+            return self.loss.mean(dtype=dtype)
+        return self.loss.sum(dtype=dtype) / self.norm.sum(dtype=dtype)
+
+
+def joined(several: Sequence[Parts]) -> Parts:
+    """Return the parts of several batches as those of one, flat."""
+    losses = torch.cat([part.loss.flatten() for part in several])
+    if all(part.norm is None for part in several):
+        return Parts(losses, None)
+    return Parts(losses, torch.cat([part.norms().flatten() for part in several]))
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy of logits and labels, as torch's, in parts.
+
+    Attributes
+    ----------
+    weight
+        Of each class, (C,).
+    label_smoothing
+        In [0, 1].
+    ignore_index
+        The label that does not count.
+    """
+
+    name: ClassVar[str] = "the default loss"
+
+    weight: Tensor | None = None
+    label_smoothing: float = 0.0
+    ignore_index: int = -100
+
+    def of_classes(self, logits: Tensor, labels: Tensor, ignored: bool = True) -> Parts:
+        """Return the parts for logits (B, C, ...) and integer labels (B, ...).
+
+        Whether any label is `ignored` may be known; if none is, there is less to compute.
+        """
+        loss = self._of_classes(logits, labels)
+        if self.weight is None and not ignored:
+            return Parts(loss, None)
+        counted = labels != self.ignore_index
+        if self.weight is None:
+            return Parts(loss, counted.to(loss.dtype))
+        norm = self.weight.to(loss)[torch.where(counted, labels, 0)]
+        return Parts(loss, norm * counted)
+
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
+        """Return the parts for logits and float labels, both (B, C, ...).
+
+        They may be any numbers, such as several labels at once: torch's mean divides by how many
+        rows there are, whatever they sum to and whatever the class weights.
+
+        Raises
+        ------
+        InputError
+            For an output of one column, of which cross-entropy is zero whatever it says.
+        """
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise InputError(
+                f"the labels are floats of shape {tuple(target.shape)}, as the output, and "
+                f"{self.name} of one column is always zero: give a criterion, "
+                "torch.nn.MSELoss() for numbers, torch.nn.BCEWithLogitsLoss() for yes and no"
+            )
+        loss = self._of_probabilities(logits, target.to(logits.dtype))
+        return Parts(loss, None)
+
+    def of_mixtures(self, logits: Tensor, mass: Tensor) -> Parts:
+        """Return the parts for logits and the mass of each class in each mix, both (N, C).
+
+        They are those of the integer labels, each weighed by its mass: rows may sum to less than
+        one, where ignored labels have been left out.
+        """
+        mass = mass.to(logits.dtype)
+        total = mass.sum(1)
+        soft = mass / torch.where(total > 0, total, 1)[:, None]
+        return Parts(total * self._of_probabilities(logits, soft), self.norm_of(logits, mass))
+
+    def norm_of(self, logits: Tensor, mass: Tensor) -> Tensor:
+        """Return the norm of each mix, (N,), from the mass of each class in it, (N, C)."""
+        weight = self._weight(logits)
+        return (mass.to(logits.dtype) if weight is None else mass * weight).sum(1)
+
+    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the losses (B, ...) of integer labels."""
+        return F.cross_entropy(
+            logits,
+            labels,
+            self._weight(logits),
+            ignore_index=self.ignore_index,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities (B, C, ...), which all labels share."""
+        return F.log_softmax(logits, 1)
+
+    def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the losses (B, ...) of float labels (B, C, ...).
+
+        A class of probability 0 does not count, even if its logit is -inf.
+        """
+        if self.label_smoothing:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
+        if self.weight is not None:
+            target = target * along(self.weight.to(logits), logits.ndim - 1)
+        return -times(target, self._scores(logits)).sum(1)
+
+    def _weight(self, logits: Tensor) -> Tensor | None:
+        return None if self.weight is None else self.weight.to(logits)
+
+
+@dataclass(frozen=True)
+class LogLikelihood(CrossEntropy):
+    """The same for outputs that are log-probabilities already: `torch.nn.NLLLoss`, in parts."""
+
+    name: ClassVar[str] = "NLLLoss"
+
+    def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
+        """Refuse float labels, as torch does.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise InputError(
+            f"NLLLoss needs integer class labels, but the labels are {target.dtype} of shape "
+            f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss() on the output, which takes "
+            "logits and log-probabilities alike"
+        )
+
+    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
+        weight = self._weight(logits)
+        return F.nll_loss(logits, labels, weight, ignore_index=self.ignore_index, reduction="none")
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        return logits

@@ -1,0 +1,151 @@
+"""Several targets at once: a mapping, for models with more than one thing to predict."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from torch import Tensor
+
+from layermix.errors import InputError, unknown
+from layermix.mixing.targets.criteria import Criterion
+from layermix.mixing.targets.mixed import MixedTarget
+from layermix.mixing.targets.target import Target, not_a_tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Targets(Mapping[str, Target]):
+    """Mixed targets by name.
+
+    Attributes
+    ----------
+    by_name
+        The targets.
+    """
+
+    by_name: Mapping[str, Target]
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> NoReturn:
+        """Raise the error of targets that are passed to a criterion as if they were a tensor."""
+        raise not_a_tensor(cls, func)
+
+    def __getitem__(self, name: str) -> Target:
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.by_name)
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def loss(
+        self,
+        output: Mapping[str, Tensor],
+        criterion: Mapping[str, Criterion] | None = None,
+        weights: Mapping[str, float] | None = None,
+        *,
+        sample_weight: Tensor | Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the sum of the losses of all targets, shape ().
+
+        Parameters
+        ----------
+        output
+            What the model returned for each target, by the names of the targets.
+        criterion
+            Loss of each, by name; cross-entropy where it is left out.
+        weights
+            Of each loss, by name; 1 where it is left out.
+        sample_weight
+            Weight of each example, (B,), in all losses, or in each by name; see `Target.loss`.
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a name of no target.
+        """
+        criterion, weights = criterion or {}, weights or {}
+        by_name = sample_weight if isinstance(sample_weight, Mapping) else {}
+        for name in (*criterion, *weights, *by_name):
+            if name not in self.by_name:
+                raise unknown("target", name, self.by_name)
+        self._check(output)
+        losses = [
+            weights.get(name, 1.0)
+            * target.loss(
+                output[name],
+                criterion.get(name),
+                sample_weight=by_name.get(name)
+                if isinstance(sample_weight, Mapping)
+                else sample_weight,
+            )
+            for name, target in self.by_name.items()
+        ]
+        return sum(losses[1:], losses[0])
+
+    def accuracy(
+        self, output: Mapping[str, Tensor], k: int = 1, *, ignore_index: int = -100
+    ) -> dict[str, Tensor]:
+        """Return the accuracy of each target by name, each of shape (); see `Target.accuracy`.
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a target that has no accuracy.
+        """
+        return self._each(lambda one, of: one.accuracy(of, k, ignore_index=ignore_index), output)
+
+    def dominant_accuracy(
+        self, output: Mapping[str, Tensor], k: int = 1, *, ignore_index: int = -100
+    ) -> dict[str, Tensor]:
+        """Return `Target.dominant_accuracy` of each target by name, each of shape ().
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a target that has no accuracy.
+        """
+        return self._each(
+            lambda one, of: one.dominant_accuracy(of, k, ignore_index=ignore_index), output
+        )
+
+    def nll(self, output: Mapping[str, Tensor], *, ignore_index: int = -100) -> dict[str, Tensor]:
+        """Return the negative log-likelihood of each target by name, each of shape ().
+
+        Raises
+        ------
+        InputError
+            For an output without one of the targets, or a target that has no likelihood.
+        """
+        return self._each(lambda one, of: one.nll(of, ignore_index=ignore_index), output)
+
+    def _each(
+        self, measure: Callable[[Target, Tensor], Tensor], output: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        self._check(output)
+        found = {}
+        for name, target in self.by_name.items():
+            try:
+                found[name] = measure(target, output[name])
+            except InputError as error:
+                raise InputError(f"of target {name!r}: {error}") from None
+        return found
+
+    def _check(self, output: object) -> None:
+        """Raise an `InputError` for an output without one of the targets."""
+        for name in self.by_name:
+            if not isinstance(output, Mapping) or name not in output:
+                has = sorted(output) if isinstance(output, Mapping) else type(output).__name__
+                raise InputError(
+                    f"the labels are a mapping with {name!r}, but the output has none of that "
+                    f"name: it is {has}. Return a mapping by the names of the labels"
+                )
+
+
+def clean(labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
+    """Return the target of a batch that was not mixed."""
+    if isinstance(labels, Mapping):
+        return Targets({name: MixedTarget.clean(one) for name, one in labels.items()})
+    return MixedTarget.clean(labels)

@@ -1,0 +1,135 @@
+"""Weighted sums of tensors in which a value of weight 0 does not count, and moves between devices.
+
+A hook must not wait for a GPU, so values are read only where they are on the CPU already.
+"""
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+_NO_CONTEXT = nullcontext()
+
+
+def weighted_sum(
+    x1: Tensor,
+    x2: Tensor,
+    ratio: Tensor,
+    rest: Tensor | None = None,
+    interior: bool | None = None,
+) -> Tensor:
+    """Return ``ratio * x1 + rest * x2`` in the dtype of `x1`.
+
+    Half precision is computed in float32. Both weights are used, and not the difference of the
+    values, so that -inf mixed with itself is -inf. A value of weight 0 does not count, even if it
+    is infinite or NaN.
+
+    Parameters
+    ----------
+    x1, x2
+        Floating-point tensors of the same shape and dtype.
+    ratio
+        Float, broadcastable to `x1`.
+    rest
+        Likewise; 1 - ratio if omitted.
+    interior
+        True if no weight is 0, which saves work. None: the weights are checked if that is free.
+    """
+    wide = torch.promote_types(x1.dtype, torch.float32)
+    ratio = ratio.to(wide)
+    rest = 1 - ratio if rest is None else rest.to(wide)
+    first, second = x1.to(wide), x2.to(wide)
+    if interior is None:
+        interior = has_no_zeros(ratio) and has_no_zeros(rest)
+    if not interior:
+        first, second = _masked_by(ratio, first), _masked_by(rest, second)
+    return (ratio * first).addcmul_(rest, second).to(x1.dtype)
+
+
+def times(weight: Tensor, values: Tensor) -> Tensor:
+    """Return ``weight * values``, which is 0 where the weight is 0, even for infinite values."""
+    return weight * (values if has_no_zeros(weight) else _masked_by(weight, values))
+
+
+def combined(weights: Tensor, values: Tensor) -> Tensor:
+    """Return ``weights @ values``, in which no infinite value or NaN of weight 0 counts.
+
+    Parameters
+    ----------
+    weights
+        Weight of each value in each mix, (..., N, B).
+    values
+        Floating point, (..., B, d), in the dtype of the weights.
+    """
+    if has_no_zeros(weights):
+        return weights @ values
+    kinds = torch.stack([values == math.inf, values == -math.inf, values.isnan()])
+    counted = (weights != 0).to(weights.dtype) @ kinds.to(weights.dtype) > 0  # (3, ..., N, d)
+    mixed = weights @ torch.where(values.isfinite(), values, 0.0)
+    for found, value in zip(counted, (math.inf, -math.inf, math.nan), strict=True):
+        mixed = mixed + torch.where(found, value, 0.0)
+    return mixed
+
+
+def has_no_zeros(weight: Tensor) -> bool:
+    """Return True if no weight is 0; False if checking the values is not free."""
+    return is_readable(weight) and bool(weight.all())
+
+
+def is_readable(weight: Tensor) -> bool:
+    """Return True if the values of a tensor without gradient can be read without waiting."""
+    return type(weight) is Tensor and weight.is_cpu and not weight.requires_grad and not is_traced()
+
+
+def is_traced() -> bool:
+    """Return True in a compiled graph or a function transform, where values cannot be read."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
+    """Return values with 0 in place of those that must not count because their weight is 0."""
+    left_out = weight == 0
+    if weight.requires_grad or torch._C._are_functorch_transforms_active():
+        left_out = left_out & ~values.isfinite()  # a weight has the finite ones as its gradient
+    return torch.where(left_out, 0.0, values)
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Return the rows of `x` at an index, int64 (N,), which may be on another device."""
+    return x[index] if x.device != index.device else x.index_select(0, index)
+
+
+def along(rows: Tensor, ndim: int) -> Tensor:
+    """Return numbers () or (R,) in a shape that multiplies a tensor of `ndim` dimensions."""
+    return rows.view(-1, *[1] * (ndim - 1)) if rows.ndim else rows
+
+
+def float64_on(device: torch.device | str) -> torch.dtype:
+    """Return float64, in which ratios are exact; float32 on a device without it."""
+    return torch.float32 if torch.device(device).type == "mps" else torch.float64
+
+
+def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device, without waiting for a GPU that is at work.
+
+    A copy from pinned memory is queued; a plain one waits. float64 becomes float32 on a device
+    without it.
+    """
+    if tensor.dtype == torch.float64:
+        tensor = tensor.to(float64_on(device))
+    if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Return a context without autocast on the device of `x`.
+
+    Under autocast a matrix product inside a blend would be computed in half precision, so that the
+    activation would be weighted differently from the label.
+    """
+    kind = x.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return _NO_CONTEXT
+    return torch.autocast(kind, enabled=False)

@@ -1,0 +1,124 @@
+"""Sums over all pairs: the ways to them agree, whatever the tiles, the dtype and the classes."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layermix.geometry import distances as module
+from layermix.geometry import pair_sums as tiles
+from layermix.geometry.pair_sums import PairSums
+
+TEMPERATURES = torch.tensor([4096.0, 64.0, 32.0, 16.0, 5.0, 2.5, 1.0], dtype=torch.float64)
+
+
+def data(counts: list[int], d: int = 24, apart: float = 1.0, seed: int = 0) -> tuple:
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    centers = apart * torch.randn(len(counts), d, generator=generator)
+    return torch.randn(len(y), d, generator=generator) + centers[y], y
+
+
+def by_definition(x: Tensor, y: Tensor, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log own and log other of every example in float64, (t, N) each."""
+    distance = (x.double()[:, None] - x.double()).square().sum(2).fill_diagonal_(math.inf)
+    same = y[:, None] == y
+    exponents = -distance / temperatures[:, None, None]
+    return (
+        exponents.masked_fill(~same, -math.inf).logsumexp(2),
+        exponents.masked_fill(same, -math.inf).logsumexp(2),
+    )
+
+
+def sums(x: Tensor, y: Tensor, temperatures: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    order = torch.arange(len(x))
+    distances = module.computed_distances(x, order, dtype)
+    return PairSums(distances, y.bincount()).log_sums(temperatures)
+
+
+COUNTS = [[40, 40, 40], [90, 2, 28], [2] * 60, [119, 1], [120]]
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize(("rows", "columns"), [(120, 7), (1, 512), (17, 13), (64, 64), (50, 1)])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-5), (torch.float64, 1e-11)])
+def test_sums_are_those_of_the_definition_whatever_the_tiles(
+    counts: list[int],
+    rows: int,
+    columns: int,
+    dtype: torch.dtype,
+    close: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 0 if rows < 120 else 120 * 120)
+    monkeypatch.setattr(module, "_ROWS", rows)
+    monkeypatch.setattr(tiles, "_COLUMNS", columns)
+    x, y = data(counts)
+    for found, expected in zip(
+        sums(x, y, TEMPERATURES, dtype), by_definition(x, y, TEMPERATURES), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("apart", [0.0, 40.0])
+@pytest.mark.parametrize("temperature", [1e-4, 1e-2])
+def test_nothing_is_lost_where_all_weights_underflow(
+    apart: float, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "_ROWS", 30)
+    x, y = data([40, 40, 40], apart=apart)
+    t = torch.tensor([64.0, temperature], dtype=torch.float64)
+    rounding = 8 * torch.finfo(torch.float32).eps * float(x.square().sum(1).max())  # of a distance
+    found, expected = sums(x, y, t, torch.float32), by_definition(x, y, t)
+    assert ((found[0] - expected[0]).abs() <= 1e-4 + rounding / t[:, None]).all()
+    losses, wanted = (F.softplus(other - own) for own, other in (found, expected))
+    assert ((losses - wanted).abs() <= 1e-5 + rounding / t[:, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "exponentials"),
+    [([3.0 * 2.0**-k for k in range(9)], 2), ([8.0, 6.0, 4.0, 3.0, 1.0], 3), ([1.0, 2.0], 1)],
+)
+def test_halved_temperatures_share_an_exponential_at_most_six_times(
+    temperatures: list[float], exponentials: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, exp2 = [], Tensor.exp2_
+
+    def counted(tensor: Tensor) -> Tensor:
+        calls.append(tensor.shape)
+        return exp2(tensor)
+
+    monkeypatch.setattr(Tensor, "exp2_", counted)
+    x, y = data([40, 40, 40])
+    t = torch.tensor(temperatures, dtype=torch.float64)
+    found = sums(x, y, t, torch.float32)
+    assert len(calls) == 2 * exponentials  # of the same class and of others
+    for ours, theirs in zip(found, by_definition(x, y, t), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 21])
+def test_distances_that_are_there_give_the_same_sums(
+    small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", small)
+    monkeypatch.setattr(module, "_ROWS", 17)
+    x, y = data([90, 2, 28])
+    kept = module.stored_distances(torch.cdist(x.double(), x.double()).square().float())
+    found, expected = (
+        PairSums(kept, y.bincount()).log_sums(TEMPERATURES),
+        by_definition(x, y, TEMPERATURES),
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
+
+
+def test_the_mean_is_taken_off_where_it_would_cost_digits() -> None:
+    x, y = data([40, 40, 40])
+    far = (x.double() + 1e4).float()
+    t = torch.tensor([16.0], dtype=torch.float64)
+    own, _ = sums(far, y, t, torch.float32)
+    torch.testing.assert_close(own, by_definition(far, y, t)[0], rtol=1e-5, atol=1e-5)

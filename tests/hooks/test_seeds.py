@@ -1,0 +1,43 @@
+"""Where a mixer's randomness comes from: torch's seed, or one of its own."""
+
+import torch
+
+import layermix as lm
+from tiny_nets import Mlp
+
+
+def draws(seed: int | None = None) -> list[list[int]]:
+    mixer = lm.Mixer(Mlp(), at="final", seed=seed)
+    return [mixer.draw(6).partner.tolist() for _ in range(4)]
+
+
+def test_the_seed_of_torch_governs_mixing() -> None:
+    found = []
+    for seed in (1, 2, 1):
+        torch.manual_seed(seed)
+        found.append(draws())
+    assert found[0] == found[2] != found[1]
+
+
+def test_the_seed_is_read_when_the_mixer_is_built() -> None:
+    torch.manual_seed(1)
+    mixer, expected = lm.Mixer(Mlp(), at="final"), draws()
+    torch.manual_seed(2)
+    assert [mixer.draw(6).partner.tolist() for _ in range(4)] == expected
+
+
+def test_a_seed_of_its_own_does_not_follow_torch() -> None:
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(draws(seed=7))
+    assert found[0] == found[1]
+
+
+def test_the_global_generator_is_not_advanced() -> None:
+    before = torch.get_rng_state()
+    mixer = lm.Mixer(Mlp().eval().requires_grad_(False), at="final")
+    state = torch.get_rng_state()
+    mixer.draw(6)
+    assert torch.get_rng_state().equal(state)
+    assert not before.equal(state)  # by the weights of the model alone
