@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from layermix.errors import InputError, RunError
 from layermix.mixing.blends import AppendClean, Blend, Blended, LabelWeights, find_blend
 from layermix.mixing.blends.base import RatioBlend, check_blended, mix_error
 from layermix.mixing.distributed import gathered
-from layermix.mixing.pairs import Pairs, checked_pairs, is_permutation
+from layermix.mixing.pairs import Pairs, checked_pairs
 from layermix.mixing.targets import (
     AppendCleanTarget,
     MixedTarget,
@@ -107,37 +106,6 @@ class Plan:
             pairs=checked_pairs(ratio, partner, cross_rank),
         )
 
-    @classmethod
-    def from_draw(
-        cls,
-        point: str,
-        ratio: Any,
-        partner: np.ndarray,
-        draws: Mapping[str, np.ndarray],
-        *,
-        permutation: bool,
-        device: torch.device | str,
-        dtype: torch.dtype,
-        **settings: Any,
-    ) -> "Plan":
-        """Return the plan of numbers that a sampler has drawn, without checking them again."""
-        if not (permutation or settings["cross_rank"]):
-            is_permutation(partner)  # partners outside the batch are an error
-        dtype = dtype if dtype == torch.float64 else torch.float32
-        number = torch.as_tensor(ratio, dtype=dtype)
-        interior = bool((number.float() > 0).all() and (number.float() < 1).all())
-        second, tensors = torch.from_numpy(partner), {}
-        if draws:
-            tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in draws.items()}
-        if (device if isinstance(device, str) else device.type) != "cpu":
-            number, second = moved(number, device), moved(second, device)
-            tensors = {name: moved(value, device) for name, value in tensors.items()}
-        rows = number.reshape(-1)
-        plan = object.__new__(cls)
-        vars(plan).update(settings, point=point, ratio=number, partner=second, draws=tensors)
-        vars(plan)["pairs"] = Pairs(number, rows, second, number.ndim > 0, interior, permutation)
-        return plan
-
     @property
     def batch_size(self) -> int:
         """The number of examples B."""
@@ -156,16 +124,11 @@ class Plan:
         Returns
         -------
         Blended
-            The mixed values, with dtype and memory format of `x`, and the label weights.
-
-        Raises
-        ------
-        InputError
-            For what `layermix.mix` refuses.
+            The mixed values, with dtype and memory format of `x`, and the label weights. Errors are
+            those of `layermix.mix`.
         """
-        if not isinstance(x, Tensor) or x.shape[:1] != self.partner.shape:
-            raise mix_error(x, self.batch_size)
-        if not x.is_floating_point():
+        fits = isinstance(x, Tensor) and x.shape[:1] == self.partner.shape
+        if not (fits and x.is_floating_point()):
             raise mix_error(x, self.batch_size)
         if self.skip:
             return Blended(x, self.ratio)
@@ -243,10 +206,7 @@ class Plan:
             return MultiMixTarget(labels, weight)
         if self.blend.moves_positions:
             check_no_positions(labels, self.blend)
-        if self.cross_rank or labels.device != self.partner.device:
-            theirs = self.of_partners(labels)
-        else:
-            theirs = labels.index_select(0, self.partner)
+        theirs = self.of_partners(labels)
         ratio = weight if mask is None else ratio_of(weight, mask, labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
@@ -287,6 +247,5 @@ class Plan:
         """Return the same plan with other pairs and settings, which are not checked."""
         plan, pairs = object.__new__(Plan), self.pairs
         pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
-        vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs)
-        vars(plan).update(settings)
+        vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs, **settings)
         return plan

@@ -18,6 +18,7 @@ from torch import Tensor
 from layermix.errors import InputError, brief, warn
 from layermix.mixing.checks import is_whole
 from layermix.mixing.distributed import check_even, rank_info, shared_seed
+from layermix.mixing.draws import StepGenerator, checked_seed, plan_of
 from layermix.mixing.method_choice import MethodChoice, Prob
 from layermix.mixing.method_sampler import MethodSampler
 from layermix.mixing.plan import Plan
@@ -36,17 +37,8 @@ class PlanSampler:
     ----------
     methods
         How to mix; each plan follows one of them. Or the names of mix points, with `parts`.
-    prob
-        Probability in [0, 1] that a step is mixed: a number or a schedule, which several methods
-        share equally, or a number for each method. A step that is not mixed has ratio 1 and each
-        example as its own partner.
-    seed
-        Seed of the generators. None: that of torch (`torch.initial_seed`), on all ranks that of
-        rank 0.
-    rank
-        Rank in data parallel training; that of `torch.distributed` if omitted.
-    cross_rank
-        Take partners from the batches of all ranks.
+    prob, seed, rank, cross_rank
+        As for a `Mixer`. A step that is not mixed has ratio 1 and each example as its own partner.
     parts
         Arguments of the `MethodSampler` for mix points that are given by name.
 
@@ -81,7 +73,7 @@ class PlanSampler:
         self._cross_rank, self._given_rank = cross_rank, rank
         self._choice = MethodChoice(len(self.methods), prob)
         self._follows_torch = seed is None
-        self._seed = torch.initial_seed() if seed is None else _checked_seed(seed)
+        self._seed = torch.initial_seed() if seed is None else checked_seed(seed)
         self._by_epoch = [text for method in self.methods for text in method.by_epoch]
         if getattr(prob, "unit", None) == "epoch":
             self._by_epoch.append(f"prob={prob!r}")
@@ -118,12 +110,10 @@ class PlanSampler:
         ----------
         batch_size
             Number of examples B.
-        device
-            Device of its tensors.
+        device, dtype
+            Device of its tensors, and dtype of the ratio: float64, or float32 for any other.
         labels, inputs
             Labels and inputs of the batch, (B, ...), for partners that depend on them.
-        dtype
-            Dtype of the ratio: float64, or float32 for any other. Default: torch's default dtype.
 
         Raises
         ------
@@ -152,8 +142,7 @@ class PlanSampler:
     def _prefetch(self, step: int, size: int, device: Any, dtype: torch.dtype) -> None:
         """Draw the plans of the next steps, twice as many each time.
 
-        Between two steps of a model the code that draws has left the processor's caches, and is
-        several times as slow as in a row.
+        Between two steps of a model, drawing code has left the caches and is several times slower.
         """
         again = step == self._next_step and self._drawn_for == (size, device, dtype)
         self._count = min(_MOST, 2 * self._count) if again else 1
@@ -178,20 +167,14 @@ class PlanSampler:
         if index is None:
             first = self._world[0] * size if cross_rank else 0
             ratio, partner = np.ones_like(ratio), np.arange(first, first + size)
-        return Plan.from_draw(
+        return plan_of(
             point, ratio, partner, draws, blend=method.blend, remix=method.remix,
             permutation=method.pairing.permutation and not cross_rank, skip=index is None,
             cross_rank=cross_rank, device=device, dtype=self._dtype,
         )  # fmt: skip
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points of the only method; see `PointSampler.reweigh`.
-
-        Raises
-        ------
-        InputError
-            For weights that are not allowed, or several methods.
-        """
+        """Set the probabilities of the points of the only method; see `PointSampler.reweigh`."""
         method, *others = self.methods
         if others:
             raise InputError(
@@ -234,7 +217,7 @@ class PlanSampler:
         Raises
         ------
         InputError
-            If `state` is not the state of a sampler, or that of one with other mix points.
+            For anything else than the state of a sampler with the same methods.
         """
         if {"seed", "clock", "methods"} - set(state):
             raise InputError(
@@ -248,7 +231,7 @@ class PlanSampler:
             )
         for method, saved in zip(self.methods, state["methods"], strict=True):
             method.load_state_dict(saved)
-        self._seed, self._follows_torch = _checked_seed(state["seed"]), False
+        self._seed, self._follows_torch = checked_seed(state["seed"]), False
         self.clock = Clock(**state["clock"])
         self._join()
 
@@ -280,34 +263,11 @@ class PlanSampler:
         if self._follows_torch:
             self._seed = shared_seed(self._seed)
         rank = self._world[0] if self._given_rank is None else self._given_rank
-        self._shared, self._own = _Generator(self._seed, 0), _Generator(self._seed, 1, rank)
+        self._shared, self._own = StepGenerator(self._seed, 0), StepGenerator(self._seed, 1, rank)
         self._forget()
 
     def _draw_epoch(self) -> None:
         self._forget()
-        rng = _Generator(self._seed, 2).at(self.clock.epoch or 0)
+        rng = StepGenerator(self._seed, 2).at(self.clock.epoch or 0)
         for method in self.methods:
             method.draw_epoch(self.clock, rng)
-
-
-class _Generator:
-    """A random generator that can begin at any step; each has 2^64 blocks of numbers."""
-
-    def __init__(self, seed: int, *key: int) -> None:
-        bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
-        self._generator, self._state = np.random.Generator(bits), bits.state
-        self._counter = self._state["state"]["counter"]
-
-    def at(self, step: int, part: int = 0) -> np.random.Generator:
-        """Return the generator at the beginning of a part of a step, until the next call."""
-        self._counter[1], self._counter[2] = step, part
-        self._generator.bit_generator.state = self._state
-        return self._generator
-
-
-def _checked_seed(seed: Any) -> int:
-    if is_whole(seed) and seed >= 0:
-        return int(seed)
-    raise InputError(
-        f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for that of torch"
-    )

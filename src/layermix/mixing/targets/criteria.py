@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
 from layermix.mixing.targets.broadcast import ERRORS, Criterion, are_classes, check_compared
 from layermix.mixing.targets.cross_entropy import CrossEntropy, LogLikelihood
 from layermix.mixing.targets.kinds import CLASS_MODULES, name_of, needs_soft, of_timm, same
@@ -62,6 +62,31 @@ def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
             f"target.loss(output, label_smoothing={smoothing})"
         )
     return CrossEntropy(label_smoothing=smoothing)
+
+
+def loss_of(
+    criterion: Criterion | None,
+    logits: Tensor,
+    weight: Tensor | None,
+    label_smoothing: float,
+    ignore_index: int,
+) -> CrossEntropy | Criterion:
+    """Return the loss to compute; reject settings that a criterion would ignore."""
+    if criterion is None:
+        return CrossEntropy(weight, label_smoothing, ignore_index)
+    given = {
+        "weight": weight is not None,
+        "label_smoothing": label_smoothing != 0,
+        "ignore_index": ignore_index != -100,
+    }
+    if any(given.values()):
+        raise InputError(
+            f"{next(name for name in given if given[name])} is a setting of the default loss, but "
+            "a criterion was given: build the criterion with it"
+        )
+    if not callable(criterion):
+        raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
+    return in_parts(criterion, logits) or criterion
 
 
 class Unreduced(NamedTuple):
@@ -127,6 +152,19 @@ def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Te
                 raise
             raise _refusal(criterion, logits, several[0]) from error
     return _each(criterion, logits, several)
+
+
+def check_losses(losses: Tensor, labels: Tensor, ratio: Tensor) -> None:
+    """Raise an error unless there is one loss for each example that has a ratio or weight."""
+    if losses.ndim == 0 or len(losses) != len(labels):
+        found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
+        each = "position" if ratio.ndim > 1 else "example"
+        what = "ratio" if ratio.ndim else "weight"
+        raise InputError(
+            f"each {each} has a {what} of its own, but the criterion returned {found} for "
+            f"{len(labels)} examples: it must return one loss for each, as with "
+            'reduction="none"'
+        )
 
 
 def _each(criterion: Criterion, logits: Tensor, several: tuple[Tensor, ...]) -> list[Tensor]:

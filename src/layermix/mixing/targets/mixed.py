@@ -10,14 +10,19 @@ Shapes: B batch, C classes, `...` positions of dense labels.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.targets.criteria import Criterion, Unreduced, losses_of, unreduced
+from layermix.mixing.targets.criteria import (
+    Criterion,
+    Unreduced,
+    check_losses,
+    losses_of,
+    unreduced,
+)
 from layermix.mixing.targets.cross_entropy import CrossEntropy, Parts
 from layermix.mixing.targets.label_checks import (
     check_classes,
@@ -77,48 +82,23 @@ class MixedTarget(Target):
         ratio = torch.ones((), device=labels.device)
         return cls(labels, labels, ratio, interior=True, permutation=True)
 
-    def loss(
-        self,
-        output: Any,
-        criterion: Criterion | None = None,
-        *,
-        sample_weight: Tensor | None = None,
-        weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = -100,
-    ) -> Tensor:
-        """Return the mean loss over the batch, each label weighted as mixed; see `Target.loss`."""
-        plain = criterion is None and sample_weight is None and weight is None
-        if plain and label_smoothing == 0 and ignore_index == -100 and self._is_plain(output):
-            return self._plain_loss(output)
-        return super().loss(
-            output,
-            criterion,
-            sample_weight=sample_weight,
-            weight=weight,
-            label_smoothing=label_smoothing,
-            ignore_index=ignore_index,
-        )
-
-    def _is_plain(self, output: Any) -> bool:
-        """Return True for logits of integer classes, mixed with one ratio in permuted pairs.
+    def _plain_loss(self, logits: Tensor) -> Tensor | None:
+        """Return torch's own mean over both labels, if one ratio mixes permuted pairs of classes.
 
         As the partners are a permutation, both labels have the same number of ignored ones, so that
         the mean of both is the mean of torch.
         """
-        return (
-            isinstance(output, Tensor)
-            and self.permutation
+        if not (
+            self.permutation
             and self.interior
-            and output.dtype in (torch.float32, torch.float64)
-            and output.ndim > 1
-            and output.shape[1] > 1
+            and logits.dtype in (torch.float32, torch.float64)
+            and logits.ndim > 1
+            and logits.shape[1] > 1
             and self.labels.dtype == torch.int64
-            and self.labels.shape == (output.shape[0], *output.shape[2:])
+            and self.labels.shape == (logits.shape[0], *logits.shape[2:])
             and self.ratio.ndim == 0
-        )
-
-    def _plain_loss(self, logits: Tensor) -> Tensor:
+        ):
+            return None
         log_prob = torch.log_softmax(logits, 1)
         try:
             own = F.nll_loss(log_prob, self.labels)
@@ -149,12 +129,6 @@ class MixedTarget(Target):
         Tensor
             Soft labels (B, C, ...) of integer classes (B, ...), which sum to 1 over the classes;
             otherwise the labels mixed by the ratio, in their shape.
-
-        Raises
-        ------
-        InputError
-            If `num_classes` is missing, labels are outside the classes, or dtype is not floating
-            point.
         """
         if self.labels.is_floating_point():
             dtype = checked_dtype(dtype or self.labels.dtype)
@@ -211,7 +185,6 @@ class MixedTarget(Target):
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return ``ratio * how(logits, labels) + (1-ratio) * how(logits, partner's labels)``."""
         weights = self._weights(sample_weight)
         if isinstance(how, CrossEntropy):
             return self.parts(how, logits, weights).mean()
@@ -219,7 +192,7 @@ class MixedTarget(Target):
         criterion = unreduced(how) if each else Unreduced(how)
         losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
         if each:
-            self._check_losses(losses[0], "ratio" if self.ratio.ndim else "weight")
+            check_losses(losses[0], self.labels, self.ratio)
         return criterion.mean(self._weigh(*weighted(losses, weights)))
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: Weights = None) -> Parts:
@@ -263,17 +236,6 @@ class MixedTarget(Target):
                 "have: use plan.target(labels), or give MixedTarget(..., of_partners=...)"
             )
         return sample_weight, self.of_partners(sample_weight)
-
-    def _check_losses(self, losses: Tensor, what: str) -> None:
-        """Raise an error unless there is one loss for each example that has a ratio or weight."""
-        if losses.ndim == 0 or len(losses) != len(self.labels):
-            found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
-            each = "position" if self.ratio.ndim > 1 else "example"
-            raise InputError(
-                f"each {each} has a {what} of its own, but the criterion returned {found} for "
-                f"{len(self.labels)} examples: it must return one loss for each, as with "
-                'reduction="none"'
-            )
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
         """Return the values of both labels, (B, ...) or (), weighted by the ratio.

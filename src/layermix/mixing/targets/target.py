@@ -12,7 +12,7 @@ from torch import Tensor
 
 from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
-from layermix.mixing.targets.criteria import Criterion, in_parts
+from layermix.mixing.targets.criteria import Criterion, loss_of
 from layermix.mixing.targets.cross_entropy import CrossEntropy
 
 
@@ -78,8 +78,12 @@ class Target(ABC):
             If labels are not classes of the output, labels and output would be compared all with
             all, or the criterion reduces what it must not.
         """
-        logits = logits_of(output)
-        how = _loss_of(criterion, logits, weight, label_smoothing, ignore_index)
+        logits = output if isinstance(output, Tensor) else logits_of(output)
+        if criterion is None and sample_weight is None and weight is None:
+            plain = label_smoothing == 0 and ignore_index == -100
+            if plain and (loss := self._plain_loss(logits)) is not None:
+                return loss
+        how = loss_of(criterion, logits, weight, label_smoothing, ignore_index)
         return self._loss(logits, how, sample_weight)
 
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
@@ -133,6 +137,10 @@ class Target(ABC):
     @abstractmethod
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels: of classes soft labels (M, C)."""
+
+    def _plain_loss(self, logits: Tensor) -> Tensor | None:
+        """Return plain cross-entropy if there is a quick way, else None."""
+        return None
 
     @abstractmethod
     def _loss(
@@ -217,28 +225,3 @@ def _checked(output: Any, k: int) -> Tensor:
     if not is_whole(k) or k < 1:
         raise InputError(f"k is {brief(k)}, but must be a whole number >= 1")
     return logits
-
-
-def _loss_of(
-    criterion: Criterion | None,
-    logits: Tensor,
-    weight: Tensor | None,
-    label_smoothing: float,
-    ignore_index: int,
-) -> CrossEntropy | Criterion:
-    """Return the loss to compute; reject settings that a criterion would ignore."""
-    if criterion is None:
-        return CrossEntropy(weight, label_smoothing, ignore_index)
-    given = {
-        "weight": weight is not None,
-        "label_smoothing": label_smoothing != 0,
-        "ignore_index": ignore_index != -100,
-    }
-    if any(given.values()):
-        raise InputError(
-            f"{next(name for name in given if given[name])} is a setting of the default loss, but "
-            "a criterion was given: build the criterion with it"
-        )
-    if not callable(criterion):
-        raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
-    return in_parts(criterion, logits) or criterion

@@ -1,0 +1,70 @@
+"""From a seed and a step to random numbers, and from these to a plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from layermix.errors import InputError, brief
+from layermix.mixing.checks import is_whole
+from layermix.mixing.pairs import Pairs, is_interior, is_permutation
+from layermix.mixing.plan import Plan
+from layermix.mixing.tensors import moved
+
+
+class StepGenerator:
+    """A random generator that can begin at any step; each has 2^64 blocks of numbers."""
+
+    def __init__(self, seed: int, *key: int) -> None:
+        bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
+        self._generator, self._state = np.random.Generator(bits), bits.state
+        self._counter = self._state["state"]["counter"]
+
+    def at(self, step: int, part: int = 0) -> np.random.Generator:
+        """Return the generator at the beginning of a part of a step, until the next call."""
+        self._counter[1], self._counter[2] = step, part
+        self._generator.bit_generator.state = self._state
+        return self._generator
+
+
+def checked_seed(seed: Any) -> int:
+    """Return a seed as an int, or raise an `InputError`."""
+    if is_whole(seed) and seed >= 0:
+        return int(seed)
+    raise InputError(
+        f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for that of torch"
+    )
+
+
+def plan_of(
+    point: str,
+    ratio: Any,
+    partner: np.ndarray,
+    draws: Mapping[str, np.ndarray],
+    *,
+    permutation: bool,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    **settings: Any,
+) -> Plan:
+    """Return the plan of numbers that a sampler has drawn.
+
+    They are not checked again, except for partners outside the batch.
+    """
+    if not (permutation or settings["cross_rank"]):
+        is_permutation(partner)
+    number = torch.as_tensor(ratio, dtype=dtype if dtype == torch.float64 else torch.float32)
+    interior = is_interior(np.asarray(ratio))
+    second, tensors = torch.from_numpy(partner), {}
+    if draws:
+        tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in draws.items()}
+    if torch.device(device).type != "cpu":
+        number, second = moved(number, device), moved(second, device)
+        tensors = {name: moved(value, device) for name, value in tensors.items()}
+    rows, plan = number.reshape(-1), object.__new__(Plan)
+    pairs = Pairs(number, rows, second, number.ndim > 0, interior, permutation)
+    vars(plan).update(
+        settings, point=point, ratio=number, partner=second, draws=tensors, pairs=pairs
+    )
+    return plan
