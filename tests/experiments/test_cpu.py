@@ -2,7 +2,7 @@
 
 import torch
 
-from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.environment import cpu_settings
 
 
 def test_threads_and_tiny_numbers_are_as_before() -> None:

@@ -128,7 +128,7 @@ def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
-    words = "compare --data digits --epochs 1 --watch 0 --no-geometry --batch-size 256 --seeds 1"
+    words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
     main([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
     report = (out / "report.md").read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ def test_the_command_prints_the_table_and_writes_what_the_ending_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for ending in ("json", "csv", "svg"):
-        main(shlex.split(f"profile --net mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
+        main(shlex.split(f"profile --model mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
     out = capsys.readouterr().out
     assert "mix point" in out
     assert "soft nearest neighbor loss over chance" in out
@@ -53,12 +53,12 @@ def test_the_command_prints_the_table_and_writes_what_the_ending_says(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--net resnet19", "unknown net 'resnet19'"),
+        ("--model resnet19", "unknown model 'resnet19'"),
         ("--weights nowhere.safetensors", "cannot read weights from nowhere.safetensors"),
-        ("--net nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
-        ("--net mlp --out p.pkl", "end it with .json, .csv, .svg"),
-        ("--net transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
-        ("--net mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
+        ("--model nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
+        ("--model mlp --out p.pkl", "end it with .json, .csv, .svg"),
+        ("--model transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
+        ("--model mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
         ("--examples 2", "examples is 2, but must be"),
     ],
 )

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import layermix as lm
 from few_examples import few
 from layermix.cli.main import main
-from layermix.experiments.data import DataConfig, Normalise, load
+from layermix.experiments.data import DataConfig, Normalize, load
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
 
@@ -79,7 +79,7 @@ def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, cla
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
     if classes == 12:
-        assert "The net has 12 classes, the data 10" in take_profile(config).notices[0]
+        assert "The model has 12 classes, the data 10" in take_profile(config).notices[0]
     else:
         with pytest.raises(
             lm.InputError,
@@ -97,7 +97,7 @@ def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_pa
         take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
     three = r"\([^ ,]+, [^ ,]+, [^ ,]+, \.\.\.\)"
     assert re.search(
-        rf"of this net: {len(missing)} missing {three}; {len(unknown)} not in the net {three}",
+        rf"of this model: {len(missing)} missing {three}; {len(unknown)} not in the model {three}",
         str(error.value),
     )
 
@@ -105,7 +105,7 @@ def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_pa
 def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:
     main(
         shlex.split(
-            "train --train-size 60 --net mlp --epochs 2 --variant none --watch 1 "
+            "train --train-size 60 --model mlp --epochs 2 --variant none --monitor 1 "
             f"--out {tmp_path}/run"
         )
     )
@@ -113,9 +113,9 @@ def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> 
     data = load(DataConfig(train_size=60))
     net = build("mlp", 10, data.image_shape)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
-    expected = lm.profile(net, (Normalise.of(data.train)(data.val.images), data.val.labels))
+    expected = lm.profile(net, (Normalize.of(data.train)(data.val.images), data.val.labels))
     assert found.layers == expected.layers
-    with pytest.raises(lm.InputError, match="leave out --net or --run"):
+    with pytest.raises(lm.InputError, match="leave out --model or --run"):
         take_profile(ProfileConfig("resnet18", run=tmp_path / "run"))
     with pytest.raises(lm.InputError, match="not the folder of a finished run"):
         take_profile(ProfileConfig(run=tmp_path))

@@ -15,11 +15,11 @@ import torch
 
 from layermix import InputError, RunError
 from layermix.experiments import DataConfig, Recipe, Study, compare, plan
-from layermix.reporting.report import write_report
+from layermix.reporting.write import write_report
 
 FEW = DataConfig(train_size=100)
-SHORT = Recipe(epochs=3, batch_size=20, watch=1)
-ARGUMENTS = "compare --train-size 100 --net mlp --epochs 3 --batch-size 20 --watch 1 --seeds 2"
+SHORT = Recipe(epochs=3, batch_size=20, monitor=1)
+ARGUMENTS = "compare --train-size 100 --model mlp --epochs 3 --batch-size 20 --monitor 1 --seeds 2"
 VARIANTS = ("none", "input", "final")
 
 
@@ -130,7 +130,7 @@ def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
 
 
 def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
-    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, watch=1), VARIANTS, seeds=2)
+    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
     with pytest.raises(InputError, match="belongs to another study: its epochs is 3, here it is 4"):
         compare(config, whole)
 
@@ -142,7 +142,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
-    explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, watch=1)
+    explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, monitor=1)
     config = plan(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
         compare(config, tmp_path / "study", workers=1)
@@ -177,8 +177,8 @@ def test_at_least_eight_seeds_are_the_default() -> None:
 def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
     command = results(whole)["command"]
     assert command == (
-        "layermix compare --train-size 100 --net mlp --variants none input final --seeds 2 "
-        "--epochs 3 --batch-size 20 --watch 1"
+        "layermix compare --train-size 100 --model mlp --variants none input final --seeds 2 "
+        "--epochs 3 --batch-size 20 --monitor 1"
     )
 
 

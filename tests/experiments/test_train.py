@@ -1,6 +1,5 @@
 """Training: the loop against a plain one, streams kept apart, and losses that blow up."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,13 @@ from torch import nn
 
 import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import Normalise, crop_and_flip, load
-from layermix.experiments.run import fresh_net
-from layermix.experiments.store import read_epochs
+from layermix.experiments.data import Normalize, load
+from layermix.experiments.data.batches import crop_and_flip
+from layermix.experiments.run import fresh_model
+from layermix.experiments.store import read_result
+from layermix.experiments.training.environment import RunSeeds
 from layermix.experiments.training.evaluate import measures
-from layermix.experiments.training.streams import Streams
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.training.loop import Trainer
 from short_training import FEW, SHORT, trainer
 
 
@@ -28,21 +28,21 @@ def test_training_equals_a_plain_pytorch_loop() -> None:
     own.run_epoch(1)
 
     data = load(FEW)
-    net = fresh_net("mlp", data, 0)
-    streams = Streams.of(0)
+    net = fresh_model("mlp", data, 0)
+    streams = RunSeeds.of(0)
     mixer = lm.Mixer(net, "block1", seed=streams.mix)
-    optimiser = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
     augment = torch.Generator().manual_seed(streams.augment)
-    normalise = Normalise.of(data.train)
+    normalize = Normalize.of(data.train)
     order = np.random.default_rng(streams.order).permutation(60)
     for step, index in enumerate(torch.from_numpy(order).split(20)):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 0.1 * SHORT.lr_factor(step, 6)
         images = crop_and_flip(data.train.images[index], 1, False, augment)
-        output, target = mixer(normalise(images), data.train.labels[index])
-        optimiser.zero_grad()
+        output, target = mixer(normalize(images), data.train.labels[index])
+        optimizer.zero_grad()
         target.loss(output).backward()
-        optimiser.step()
+        optimizer.step()
     for ours, plain in zip(own.net.parameters(), net.parameters(), strict=True):
         assert torch.equal(ours, plain)
 
@@ -73,10 +73,10 @@ def test_training_leaves_torchs_global_generator_alone() -> None:
 
 
 def test_training_learns_the_digits() -> None:
-    recipe = Recipe(epochs=10, watch=1, crop=0, flip=False)
+    recipe = Recipe(epochs=10, monitor=1, crop=0, flip=False)
     data = load(DataConfig())
-    own = Trainer(fresh_net("mlp", data, 0), data, recipe, (), ("block3",), 0)
-    assert own.train(lambda _: None).measures["accuracy"] > 0.85
+    own = Trainer(fresh_model("mlp", data, 0), data, recipe, monitor_at=("block3",))
+    assert own.train().test["accuracy"] > 0.85
 
 
 def test_label_smoothing_reaches_the_loss() -> None:
@@ -89,7 +89,7 @@ def test_label_smoothing_reaches_the_loss() -> None:
 def test_a_loss_that_blows_up_stops_with_the_step_and_the_remedy() -> None:
     own = trainer(recipe=Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0))
     with pytest.raises(lm.RunError, match=r"the loss became \w+ at step 2 of 9: try a lower --lr"):
-        own.train(lambda _: None)
+        own.train()
 
 
 class Poisoned(nn.Module):
@@ -122,15 +122,14 @@ def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
         "result.json",
         "weights.safetensors",
     ]
-    records = read_epochs(tmp_path / "run")
-    assert [record["epoch"] for record in records] == [0, 1, 2]
-    assert json.loads((tmp_path / "run/result.json").read_text()) == result
+    assert [record["epoch"] for record in result.records] == [0, 1, 2]
+    assert read_result(tmp_path / "run") == result
 
     data = load(FEW)
-    net = fresh_net("mlp", data, seed=7)
+    net = fresh_model("mlp", data, seed=7)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
-    logits = net.eval()(Normalise.of(data.train)(data.test.images)).detach()
-    assert measures(logits, data.test.labels)["accuracy"] == result["test"]["accuracy"]
+    logits = net.eval()(Normalize.of(data.train)(data.test.images)).detach()
+    assert measures(logits, data.test.labels)["accuracy"] == result.test["accuracy"]
 
 
 def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from layermix.experiments.models import build
-from layermix.experiments.models.resnet import global_max
+from layermix.experiments.models.networks import global_max
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
