@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from layermix.experiments.data import Dataset, Normalize, Split
+from layermix.experiments.data import Dataset, Split
 from layermix.experiments.training import Recipe
+from layermix.experiments.training.batches import Normalize
 
 
 @dataclass(frozen=True)

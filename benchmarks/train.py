@@ -20,11 +20,12 @@ from benchmarks.loops import Task, Training, plain_loop, timm_loop
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against
-from layermix.experiments.data import DataConfig, Dataset, Normalize, load
+from layermix.experiments.data import DataConfig, Dataset, load
 from layermix.experiments.run import complete, fresh_model
 from layermix.experiments.training import Recipe
+from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.evaluate import measures, predict
+from layermix.experiments.training.evaluate import measures, predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.hooks.site import device_of
 
@@ -132,7 +133,7 @@ def _data(setting: Setting, size: int) -> Dataset:
 def _accuracy(net: nn.Module, data: Dataset) -> float:
     device = device_of(net)
     test = data.test.to(device)
-    logits = predict(net, test, Normalize.of(data.train.to(device)))
+    logits = predict_logits(net, test, Normalize.of(data.train.to(device)))
     return measures(logits, test.labels)["accuracy"]
 
 

@@ -9,17 +9,9 @@ from torch import Tensor, nn
 
 from layermix import InputError
 from layermix.experiments import Recipe
-from layermix.experiments.data import (
-    DataConfig,
-    Dataset,
-    Images,
-    Normalize,
-    Split,
-    load,
-    write_images,
-)
-from layermix.experiments.data.batches import crop_and_flip
-from layermix.experiments.training.evaluate import predict
+from layermix.experiments.data import DataConfig, Dataset, Images, Split, load, write_images
+from layermix.experiments.training.batches import Normalize, crop_and_flip
+from layermix.experiments.training.evaluate import predict_logits
 from layermix.experiments.training.loop import Trainer
 
 ABC = ("a", "b", "c")
@@ -160,7 +152,7 @@ def test_predicting_keeps_the_memory_format_of_the_data(channels_last: bool) -> 
     net, part = Layouts(), make(16, 4)
     if channels_last:
         part = Split(part.images.contiguous(memory_format=torch.channels_last), part.labels)
-    predict(net, part, Normalize.of(part))
+    predict_logits(net, part, Normalize.of(part))
     assert net.seen == [channels_last]
 
 

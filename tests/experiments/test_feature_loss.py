@@ -7,9 +7,10 @@ import torch
 
 import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import Normalize, load
+from layermix.experiments.data import load
 from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.evaluate import FeatureLoss
 from short_training import FEW, records
 
@@ -24,7 +25,8 @@ def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
     data = load(FEW)
     net = fresh_model("mlp", data, 0)
     x, y = Normalize.of(data.train)(data.train.images[:20]), data.train.labels[:20]
-    loss = FeatureLoss(net, "block2", -0.5, x[:3], ("input", "block1", "block3"))
+    recipe = Recipe(snnl_weight=-0.5, snnl_at="block2")
+    loss = FeatureLoss(net, recipe, x[:3], ("input", "block1", "block3"))
     plan = lm.Plan("block1", torch.tensor(0.2), torch.randperm(20))
     if mixed:
         mixer = lm.Mixer(net, "block1")

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 import layermix as lm
-from layermix.experiments.data import Normalize, load
+from layermix.experiments.data import load
 from layermix.experiments.data.split import adapt_batch, monitor_batch
 from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.loop import Trainer
 from layermix.geometry import MEASURES, QUANTITIES, Layer
 from short_training import FEW, SHORT, records, trainer

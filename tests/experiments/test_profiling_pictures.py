@@ -10,10 +10,11 @@ from PIL import Image
 
 import layermix as lm
 from few_examples import few
-from layermix.experiments.data import Normalize, Split
+from layermix.experiments.data import Split
 from layermix.experiments.data.dataset import resize
 from layermix.experiments.models import build
 from layermix.experiments.profiling import LazyImages, ProfileConfig, take_profile
+from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),

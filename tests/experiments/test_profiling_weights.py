@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 import layermix as lm
 from few_examples import few
 from layermix.cli.main import main
-from layermix.experiments.data import DataConfig, Normalize, load
+from layermix.experiments.data import DataConfig, load
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
+from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),
@@ -83,7 +84,7 @@ def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, cla
     else:
         with pytest.raises(
             lm.InputError,
-            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets it",
+            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets the number",
         ):
             take_profile(config)
 

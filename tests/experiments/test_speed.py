@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from layermix.experiments import DataConfig, Recipe, RunConfig, compare, plan
-from layermix.experiments.data import Batches, Normalize, Split, load
+from layermix.experiments.data import Split, load
 from layermix.experiments.models import build
 from layermix.experiments.models.networks import SpeedNet
 from layermix.experiments.run import fresh_model, run
 from layermix.experiments.training import PRESETS
-from layermix.experiments.training.evaluate import predict
+from layermix.experiments.training.batches import Batches, Normalize
+from layermix.experiments.training.environment import RunSeeds
+from layermix.experiments.training.evaluate import predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.experiments.training.recipe import Lookahead
 from layermix.reporting.command import compare_command
@@ -117,7 +119,8 @@ def test_lookahead_moves_shared_weights_once() -> None:
 
 def test_each_image_is_mirrored_in_every_second_epoch() -> None:
     split = pictures()
-    batches = Batches(split, Normalize.of(split), 12, flip=True, alternate=True)
+    recipe = Recipe(batch_size=12, flip=True, alternate=True)
+    batches = Batches(split, Normalize.of(split), recipe, RunSeeds.of(0))
     mirrored = []
     for epoch in range(1, 5):
         ((x, _),) = batches.epoch(epoch)
@@ -150,9 +153,9 @@ def test_views_are_the_image_and_two_shifts_and_their_mirror_images(mirror: bool
         y = x.flip(3)  # a shifted image is mirrored, so that its shift is too
         other = 0.5 * y[:, :, 2, 3] + 0.25 * y[:, :, 1, 4] + 0.25 * y[:, :, 3, 2]
         expected = (expected + other) / 2
-    found = predict(Corner(), split, normalize, views=True, flip=mirror)
+    found = predict_logits(Corner(), split, normalize, views=True, flip=mirror)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(predict(Corner(), split, normalize), x[:, :, 2, 3])
+    torch.testing.assert_close(predict_logits(Corner(), split, normalize), x[:, :, 2, 3])
 
 
 def test_views_are_judged_beside_the_images_and_not_instead(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 
+import layermix as lm
 from layermix import InputError, RunError
-from layermix.experiments import DataConfig, Recipe, Study, compare, plan
+from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, plan, run
+from layermix.experiments.engines.local import run_missing
 from layermix.reporting.write import write_report
 
 FEW = DataConfig(train_size=100)
@@ -163,6 +166,36 @@ def test_variants_are_checked_before_anything_is_trained(
 ) -> None:
     with pytest.raises(InputError, match=message):
         plan(FEW, "mlp", SHORT, variants)
+
+
+def test_mix_points_are_found_once_for_all_runs_of_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def counted(*arguments: Any, **settings: Any) -> lm.Points:
+        found.append(lm.points(*arguments, **settings))
+        return found[-1]
+
+    module = sys.modules["layermix.experiments.run"]  # `experiments.run` is the function
+    monkeypatch.setattr(module, "points", counted)
+    config = plan(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    study = compare(config, tmp_path / "study", workers=1)
+    assert len(found) == 1
+    for cell in (RunConfig(FEW, "mlp", SHORT, name, 1) for name in VARIANTS):
+        shutil.rmtree(study.path(cell))
+    compare(Study.open(study.folder).config, study.folder, workers=1)
+    assert len(found) == 2
+    result = run(RunConfig(FEW, "mlp", SHORT, "input", 1), tmp_path / "one")
+    assert len(found) == 3
+    assert result.test == study.results()[RunConfig(FEW, "mlp", SHORT, "input", 1)].test
+
+
+def test_results_are_the_same_from_a_run_and_from_disk(tmp_path: Path) -> None:
+    config = plan(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
+    study = Study(config, tmp_path / "study")
+    passed_on = dict(run_missing(study, workers=1))
+    assert passed_on == study.results()
 
 
 def test_default_variants_are_none_input_each_block_final_random_and_auto() -> None:

@@ -13,10 +13,10 @@ from torch import nn
 
 import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import Normalize, load
-from layermix.experiments.data.batches import crop_and_flip
+from layermix.experiments.data import load
 from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize, crop_and_flip
 from layermix.experiments.training.environment import RunSeeds
 from layermix.experiments.training.evaluate import measures
 from layermix.experiments.training.loop import Trainer

@@ -12,7 +12,7 @@ from layermix.experiments.display import open_console, show_status
 from layermix.experiments.training.recipe import PLAIN
 
 
-def compare(
+def compare_variants(
     data: DataConfig = DataConfig(),
     preset: PresetChoice = PLAIN,
     variants: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),

@@ -13,7 +13,7 @@ A method mixes elsewhere as NAME@POINT, and with other settings as NAME@POINT:KE
 alpha, ratio, per, probability, partner or a setting shown in brackets: multimix@final:k=4."""
 
 
-def methods() -> None:
+def list_methods() -> None:
     """layermix methods
 
     List the methods of the literature with their parts: names that --variant and --variants take,

@@ -6,10 +6,10 @@ from layermix.errors import InputError
 from layermix.experiments.display import open_console, print_text
 from layermix.experiments.models import build
 from layermix.experiments.training.recipe import PLAIN
-from layermix.hooks import points as mix_points
+from layermix.hooks import points
 
 
-def points(
+def list_points(
     model: str = PLAIN.model,
     image_size: int = 32,
     channels: int = 3,
@@ -33,5 +33,5 @@ def points(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
     shape = (channels, image_size, image_size)
-    listed = mix_points(build(model, classes, shape), torch.zeros(3, *shape), all=all)
+    listed = points(build(model, classes, shape), torch.zeros(3, *shape), all=all)
     print_text(open_console(), str(listed))

@@ -14,10 +14,10 @@ import tyro
 from tyro.conf import CascadeSubcommandArgs, DisallowNone, OmitArgPrefixes, OmitSubcommandPrefixes
 
 import layermix
-from layermix.cli.compare import compare
-from layermix.cli.list_methods import methods
-from layermix.cli.list_points import points
-from layermix.cli.profile_model import profile
+from layermix.cli.compare import compare_variants
+from layermix.cli.list_methods import list_methods
+from layermix.cli.list_points import list_points
+from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
 from layermix.errors import InputError, LayermixError
@@ -29,9 +29,17 @@ _DESCRIPTION = """layermix compare --data digits --out runs/digits
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
 
+COMMANDS = {
+    "compare": compare_variants,
+    "train": train,
+    "points": list_points,
+    "methods": list_methods,
+    "profile": profile_model,
+    "report": report,
+}
 app = tyro.extras.SubcommandApp()
-for command in (compare, train, points, methods, profile, report):
-    app.command(command)
+for name, command in COMMANDS.items():
+    app.command(name=name)(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from layermix.geometry.profiles.show import legend
 _GAP = "  "  # between the columns of a table, and nowhere inside one
 
 
-def profile(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:
+def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:
     """layermix profile --model timm:resnet18 --weights W.safetensors --data FOLDER
 
     Measure at every layer how entangled the classes are, and if it is safe to mix there.

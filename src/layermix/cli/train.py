@@ -8,10 +8,9 @@ from tyro.conf import subcommand
 
 from layermix.experiments import DataConfig, RunConfig, RunResult, run
 from layermix.experiments.display import (
-    RunDisplay,
     open_console,
-    print_sentences,
     print_text,
+    run_display,
     show_status,
     sizes_text,
 )
@@ -49,11 +48,11 @@ def train(
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
     with show_status(console, f"Loading {data.data}"):
         loaded = load_once(data)
-    print_sentences(console, f"{sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.")
+    print_text(console, f"{sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.", fold=True)
     folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
-        with RunDisplay(console, preset.recipe.epochs) as display:
-            result = run(config, folder, display, threads=threads)
+        with run_display(console, preset.recipe.epochs) as show:
+            result = run(config, folder, show, threads=threads)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped. The records are in {folder}-unfinished; the same command starts anew"

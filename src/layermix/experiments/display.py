@@ -5,14 +5,12 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from layermix.experiments.data import Dataset
@@ -48,14 +46,9 @@ def open_console() -> Console:
     return console if console.is_terminal else PlainConsole(max(_MIN_WIDTH, console.width))
 
 
-def print_text(console: Console, text: str) -> None:
-    """Print text as it is. Lines are folded on a terminal alone."""
-    console.print(Text(text), soft_wrap=not console.is_terminal)
-
-
-def print_sentences(console: Console, text: str) -> None:
-    """Print sentences folded between words to the width of the console."""
-    console.print(Text(text))
+def print_text(console: Console, text: str, *, fold: bool = False) -> None:
+    """Print text as it is. Lines are folded on a terminal, and with `fold` everywhere."""
+    console.print(Text(text), soft_wrap=not (fold or console.is_terminal))
 
 
 @contextmanager
@@ -85,63 +78,62 @@ def sizes_text(data: Dataset) -> str:
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def _progress(console: Console) -> Progress:
+    """Return rows of progress, which only a terminal shows."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(20),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        disable=not console.is_terminal,
+        speed_estimate_period=_ALL_SAMPLES,
+    )
 
 
-class RunDisplay:
-    """Progress of one run: a bar on a terminal, a line for each epoch elsewhere."""
+def _time_left(progress: Progress, task: TaskID) -> str:
+    seconds = progress.tasks[task].time_remaining
+    return "time left unknown" if seconds is None else f"{timedelta(seconds=seconds)} left"
 
-    def __init__(self, console: Console, epochs: int) -> None:
-        self.console, self.epochs = console, epochs
-        columns = ("epoch", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        note = TextColumn("{task.fields[note]}")
-        self.progress = Progress(*columns, note, console=console, disable=not console.is_terminal)
-        self.task = self.progress.add_task("", total=epochs, note="")
 
-    def __enter__(self) -> "RunDisplay":
-        self.progress.start()
-        return self
+@contextmanager
+def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], None]]:
+    """Show the progress of a run, a bar on a terminal and lines elsewhere; yield a callback."""
+    with _progress(console) as progress:
+        task = progress.add_task("", total=epochs, note="")
 
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        def show(record: Record) -> None:
+            loss, accuracy = record.get("train_loss"), record.get("val_accuracy")
+            note = f"epoch {record['epoch']}/{epochs}"
+            note += "" if loss is None else f"  loss {loss:.3f}"
+            note += "" if accuracy is None else f"  validation accuracy {accuracy:.1%}"
+            progress.update(task, completed=record["epoch"])
+            progress.update(task, note=f"{note}  {_time_left(progress, task)}")
+            if not console.is_terminal:
+                console.print(note)
 
-    def __call__(self, record: Record) -> None:
-        """Show the record of an epoch."""
-        loss, accuracy = record.get("train_loss"), record.get("val_accuracy")
-        note = "" if loss is None else f"loss {loss:.3f}"
-        note += "" if accuracy is None else f"  validation accuracy {accuracy:.1%}"
-        self.progress.update(self.task, completed=record["epoch"], note=note)
-        if not self.console.is_terminal:
-            self.console.print(f"epoch {record['epoch']}/{self.epochs}  {note.strip()}")
+        yield show
 
 
 class StudyDisplay:
-    """Progress of a study: a live table on a terminal, lines elsewhere.
+    """Progress of a study: a row for each variant on a terminal, lines elsewhere.
 
     It shows validation accuracy, because the test data are for the report alone.
     """
 
     def __init__(self, console: Console, study: Study, workers: int) -> None:
         self.console, self.study, self.workers = console, study, workers
-        self.accuracy: dict[str, list[float]] = {name: [] for name in study.config.variants}
+        config, self.total, self.failed = study.config, len(list(study.cells())), 0
+        self.accuracy: dict[str, list[float]] = {name: [] for name in config.variants}
         for cell, result in study.results().items():
             self.accuracy[cell.variant].append(result.val["accuracy"])
-        self.total, self.failed = len(list(study.cells())), 0
-        self.epochs = study.config.recipe.epochs
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            speed_estimate_period=_ALL_SAMPLES,
-        )
-        self.task = self.progress.add_task(
-            f"{self.done} of {self.total} runs",
-            total=self.total * self.epochs,
-            completed=self.done * self.epochs,
-        )
-        self.live = Live(console=console, get_renderable=self._table, refresh_per_second=2)
+        self.epochs = config.recipe.epochs
+        self.progress = _progress(console)
+        self.rows = {
+            name: self.progress.add_task(name, total=len(config.seeds), note="")
+            for name in config.variants
+        }
+        total, completed = self.total * self.epochs, self.done * self.epochs
+        self.task = self.progress.add_task("all", total=total, completed=completed, note="")
         self.last_line, self.stopped = 0.0, threading.Event()
         self.poller = threading.Thread(target=self._poll, daemon=True)
 
@@ -151,20 +143,25 @@ class StudyDisplay:
             return self
         if self.done:
             self.console.print(f"{self.done} of {self.total} runs are finished, continuing.")
-        print_sentences(self.console, self._plan_text())
-        if self.console.is_terminal:
-            self.live.start()
+        print_text(self.console, self._plan_text(), fold=True)
+        self.update()
+        self.progress.start()
         self.poller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
-        self.live.stop()
+        self.progress.stop()
 
     @property
     def done(self) -> int:
         """The number of finished runs."""
         return sum(map(len, self.accuracy.values()))
+
+    @property
+    def time_left(self) -> str:
+        """The estimated time left."""
+        return _time_left(self.progress, self.task)
 
     def add(self, cell: RunConfig, outcome: RunResult | str) -> None:
         """Show the result of a run, or the message of its error."""
@@ -175,69 +172,50 @@ class StudyDisplay:
         accuracy = outcome.val["accuracy"]
         self.accuracy[cell.variant].append(accuracy)
         self.update()
-        if not self.console.is_terminal:
-            self._print_line(
-                f"{cell.variant} seed {cell.seed}: validation accuracy {accuracy:.1%}, "
-                f"{self.time_left}"
-            )
-
-    def _plan_text(self) -> str:
-        config = self.study.config
-        variants, seeds = len(config.variants), len(config.seeds)
-        return (
-            f"{sizes_text(load_once(config.data))}. {_count(variants, 'variant')} × "
-            f"{_count(seeds, 'seed')} = {_count(self.total, 'run')} of "
-            f"{_count(self.epochs, 'epoch')}, {min(self.workers, self.total - self.done)} at a "
-            "time. The time left is estimated after the first epochs."
+        self._print_line(
+            f"{cell.variant} seed {cell.seed}: validation accuracy {accuracy:.1%}, {self.time_left}"
         )
 
     def update(self) -> dict[str, int]:
-        """Update the progress; return the number of finished epochs of each run in progress."""
+        """Update the rows; return the number of finished epochs of each run in progress."""
         running = {}
         for name, path in unfinished_runs(self.study.runs):
             with contextlib.suppress(OSError):  # not started yet, or renamed just now
                 lines = (path / "epochs.jsonl").read_text().count("\n")
                 running[name] = max(0, lines - 1)
+        for name, values in self.accuracy.items():
+            mean = f"  validation accuracy {statistics.mean(values):.2%}" if values else ""
+            deviation = f" (SD {statistics.stdev(values):.2%})" if len(values) > 1 else ""
+            note = f"{len(values)}/{len(self.study.config.seeds)}{mean}{deviation}"
+            self.progress.update(self.rows[name], completed=len(values), note=note)
         epochs = (self.done + self.failed) * self.epochs + sum(running.values())
-        done = max(epochs, self.progress.tasks[self.task].completed)
-        text = f"{self.done} of {self.total} runs"
-        self.progress.update(self.task, completed=done, description=text)
+        completed = max(epochs, self.progress.tasks[self.task].completed)
+        self.progress.update(self.task, completed=completed)
+        note = f"{self.done}/{self.total}  {self.time_left}"
+        self.progress.update(self.task, note=note)
         return running
 
+    def _plan_text(self) -> str:
+        config, workers = self.study.config, min(self.workers, self.total - self.done)
+        return (
+            f"{sizes_text(load_once(config.data))}. Variants: {len(config.variants)}, seeds: "
+            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, at a time: "
+            f"{workers}. The time left is estimated after the first epochs."
+        )
+
     def _poll(self) -> None:
-        """Update the progress until the end; print it after the first epoch and after silences."""
+        """Update the rows until the end; print lines after the first epoch and after silences."""
         printed: dict[str, int] = {}
         while not self.stopped.wait(_POLL_SECONDS):
             running = self.update()
             due = time.monotonic() - self.last_line >= _LINE_SECONDS
-            if (
-                not self.console.is_terminal
-                and due
-                and any(running.values())
-                and running != printed
-            ):
+            if due and any(running.values()) and running != printed:
                 printed = running
                 runs = (f"{name} epoch {n}/{self.epochs}" for name, n in running.items())
                 with contextlib.suppress(OSError):  # the reader is gone: the next run ends it
                     self._print_line(f"running: {', '.join(runs)}; {self.time_left}")
 
     def _print_line(self, text: str) -> None:
-        self.last_line = time.monotonic()
-        self.console.print(Text(f"{self.done}/{self.total}  {text}"))
-
-    @property
-    def time_left(self) -> str:
-        """The estimated time left as text."""
-        seconds = self.progress.tasks[self.task].time_remaining
-        return "time left unknown" if seconds is None else f"{timedelta(seconds=seconds)} left"
-
-    def _table(self) -> Group:
-        table = Table("variant")
-        for name in ("seeds", "validation accuracy", "standard deviation"):
-            table.add_column(name, justify="right")
-        for variant, values in self.accuracy.items():
-            mean = f"{statistics.mean(values):.2%}" if values else ""
-            deviation = f"{statistics.stdev(values):.2%}" if len(values) > 1 else ""
-            seeds = f"{len(values)}/{len(self.study.config.seeds)}"
-            table.add_row(Text(variant), seeds, mean, deviation)
-        return Group(table, self.progress)
+        if not self.console.is_terminal:
+            self.last_line = time.monotonic()
+            self.console.print(Text(f"{self.done}/{self.total}  {text}"))

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.experiments.data import DataConfig, Dataset, Normalize, Split, load
+from layermix.experiments.data import DataConfig, Dataset, Split, load
 from layermix.experiments.data.dataset import resize
 from layermix.experiments.data.sources import SOURCES
 from layermix.experiments.data.tables import has_images, load_texts
 from layermix.experiments.data.text import tokens_for
 from layermix.experiments.models.build import build, load_weights
 from layermix.experiments.store import read_json
+from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import pick_device, torch_seed
 from layermix.geometry import Profile, profile
 from layermix.geometry.profiles.examples import Data
@@ -73,7 +74,7 @@ class ProfileConfig:
     """Seed of random weights, of the choice of examples and of partners."""
 
 
-class Subject(NamedTuple):
+class ModelAndData(NamedTuple):
     """A model, the examples to measure it on, and notices about both."""
 
     model: nn.Module
@@ -118,7 +119,7 @@ def save_profile(taken: Profile, path: Path) -> None:
     write(path)
 
 
-def _subject(config: ProfileConfig) -> Subject:
+def _subject(config: ProfileConfig) -> ModelAndData:
     if config.run:
         return _subject_of_run(config, config.run)
     is_images = config.data in SOURCES or config.image_column or config.image_size
@@ -144,7 +145,7 @@ def _refuse(config: ProfileConfig, names: tuple[str, ...], why: str, remedy: str
             raise InputError(f"{why.format(name=field.name)}: leave out --{flag}{remedy}")
 
 
-def _subject_of_run(config: ProfileConfig, folder: Path) -> Subject:
+def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
     weights = folder / "weights.safetensors"
     if not weights.exists():
         runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
@@ -159,7 +160,7 @@ def _subject_of_run(config: ProfileConfig, folder: Path) -> Subject:
     return _images(config, load(DataConfig(**run["data"])), None)
 
 
-def _images(config: ProfileConfig, data: Dataset, size: int | None) -> Subject:
+def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndData:
     """Return the model and the images of one split, resized to `size` if it is given."""
     channels, height, width = data.image_shape
     shape = (channels, size or height, size or width)
@@ -169,7 +170,7 @@ def _images(config: ProfileConfig, data: Dataset, size: int | None) -> Subject:
     if config.normalize == "model":
         normalize, source = _as_trained(model, channels), "the mean and deviation of the model"
     notices.append(f"Data: {config.split} images of {config.data}, normalized by {source}.")
-    return Subject(model, LazyImages(split, normalize, size), notices)
+    return ModelAndData(model, LazyImages(split, normalize, size), notices)
 
 
 class LazyImages(torch.utils.data.Dataset):
@@ -201,7 +202,7 @@ def _as_trained(model: nn.Module, channels: int) -> Normalize:
     return Normalize(*(255 * torch.tensor(config[name]) for name in ("mean", "std")))
 
 
-def _texts(config: ProfileConfig) -> Subject:
+def _texts(config: ProfileConfig) -> ModelAndData:
     """Return a model that reads texts, and the token ids of one split."""
     _refuse(config, ("normalize",), f"{config.data} holds texts, which have no {{name}}")
     splits, classes = load_texts(config.data, config.text_column, config.label_column)
@@ -217,7 +218,7 @@ def _texts(config: ProfileConfig) -> Subject:
         f"{len(splits[name].texts)} texts were truncated to {read.length} tokens."
     )
     x = read.x if takes(model, ["input_ids"]) else read.x["input_ids"]
-    return Subject(model, (x, splits[name].labels), [*notices, *notes])
+    return ModelAndData(model, (x, splits[name].labels), [*notices, *notes])
 
 
 def _build(

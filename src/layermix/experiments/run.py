@@ -2,17 +2,19 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from layermix.errors import InputError, RunError
-from layermix.experiments.data import DataConfig, Dataset, Normalize, load
+from layermix.errors import InputError
+from layermix.experiments import store
+from layermix.experiments.data import DataConfig, Dataset, load
 from layermix.experiments.data.sources import default_augmentation
 from layermix.experiments.models import build
-from layermix.experiments.store import Record, RunConfig, RunFolder, RunResult
+from layermix.experiments.store import Record, RunConfig, RunResult
+from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import (
     RunSeeds,
     cpu_settings,
@@ -21,7 +23,7 @@ from layermix.experiments.training.environment import (
 )
 from layermix.experiments.training.loop import Trainer
 from layermix.experiments.training.recipe import Recipe
-from layermix.experiments.variants import candidates, mix_points, mixer_settings
+from layermix.experiments.variants import compared_points, mix_points, mixer_settings
 from layermix.extras import require
 from layermix.hooks import Points, points
 
@@ -39,14 +41,12 @@ def run(
     keep_features: bool = False,
     all_points: Points | None = None,
 ) -> RunResult:
-    """Train a model and write its folder.
+    """Train a model and write its folder, which exists once the run is finished.
 
     Parameters
     ----------
-    config
-        The settings of the run.
-    folder
-        The folder to write. It must not exist, and exists once the run is finished.
+    config, folder
+        The settings of the run, and the folder to write, which must not exist.
     on_epoch
         Called with the record of each epoch.
     threads
@@ -70,23 +70,17 @@ def run(
         raise InputError(f"the output folder {folder} exists already: name another --out")
     with cpu_settings(threads):
         trainer = _trainer(config, all_points)
-        with RunFolder(folder) as files:
-            files.write_config(replace(config, recipe=trainer.recipe))
-
-            def add(record: Record) -> None:
-                files.append(record)
-                if on_epoch:
-                    on_epoch(record)
-
-            try:
-                result = trainer.train(add, keep_features=keep_features)
-            except RunError as error:
-                raise RunError(f"{error}. Its records are in {files.failed}") from error
-            files.write_result(result)
-            files.write_tensors("weights", trainer.net.state_dict())
+        with store.new_run(folder) as files:
+            store.write_json(files / "config.json", asdict(replace(config, recipe=trainer.recipe)))
+            features = trainer.monitor.features("start") if keep_features else {}
+            add = functools.partial(store.append_json, files / "epochs.jsonl")
+            result = trainer.train(add, *([on_epoch] if on_epoch else []))
+            content = {k: v for k, v in asdict(result).items() if k != "records"}
+            store.write_json(files / "result.json", content)
+            store.write_tensors(files / "weights.safetensors", trainer.net.state_dict())
             if keep_features:
-                labels = {"labels": trainer.monitor.batch.labels}
-                files.write_tensors("features", trainer.features | labels)
+                features |= trainer.monitor.features("end")
+                store.write_tensors(files / "features.safetensors", features)
     return result
 
 
@@ -102,7 +96,7 @@ def _trainer(config: RunConfig, all_points: Points | None) -> Trainer:
         recipe,
         mix_points(config.variant, known),
         mix_settings=mixer_settings(config.variant, known, recipe),
-        monitor_at=candidates(known),
+        monitor_at=compared_points(known),
         seed=config.seed,
         adapt=config.variant == "auto" and recipe.adapt,
     )

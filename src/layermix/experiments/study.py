@@ -4,24 +4,18 @@ An interrupted study continues with the runs that are missing. A folder of anoth
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from layermix.errors import InputError, RunError
+from layermix.experiments import store
 from layermix.experiments.data import DataConfig
 from layermix.experiments.data.split import adapt_batch, monitor_batch
 from layermix.experiments.run import complete, find_points, fresh_model, load_once
-from layermix.experiments.store import (
-    RunConfig,
-    RunResult,
-    read_json,
-    read_result,
-    remove_unfinished,
-    write_json,
-)
+from layermix.experiments.store import RunConfig, RunResult
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.environment import conditions, pick_device
 from layermix.experiments.variants import check_variants
@@ -31,28 +25,15 @@ from layermix.hooks import Points
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The settings that determine the results of a study; `plan` completes and checks them.
-
-    Attributes
-    ----------
-    data, model, recipe
-        What is trained, and how.
-    variants
-        Names of the variants (see `layermix.experiments.variants`).
-    seeds
-        The seeds of every variant.
-    threads
-        CPU threads of each run.
-    all_points
-        All mix points of the model if they are known; not a setting.
-    """
+    """The settings that determine the results of a study; `plan` completes and checks them."""
 
     data: DataConfig
     model: str
     recipe: Recipe
-    variants: tuple[str, ...]
-    seeds: tuple[int, ...]
-    threads: int = 1
+    variants: tuple[str, ...]  # see `layermix.experiments.variants`
+    seeds: tuple[int, ...]  # the same for every variant
+    threads: int = 1  # CPU threads of each run
+    # All mix points of the model, if they are known. They are no setting.
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
@@ -69,14 +50,16 @@ class Study:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
         path, settings = folder / "study.json", as_json(config)
         if path.exists():
-            self._require_same(read_json(path)["config"], settings)
+            self._require_same(store.read_json(path)["config"], settings)
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
                 f"the output folder {folder} is not empty and holds no study: name another --out"
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"config": settings, "conditions": conditions(config.recipe.device)})
+            store.write_json(
+                path, {"config": settings, "conditions": conditions(config.recipe.device)}
+            )
         self.runs.mkdir(exist_ok=True)
 
     @classmethod
@@ -87,7 +70,7 @@ class Study:
             is_run = (folder / "result.json").exists()
             hint = "it is the folder of one run; a study's" if is_run else "a study's"
             raise InputError(f"there is no study in {folder}: {hint} folder holds study.json")
-        config = read_json(path)["config"]
+        config = store.read_json(path)["config"]
         config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
         config |= {name: tuple(config[name]) for name in ("variants", "seeds")}
         return cls(StudyConfig(**config), folder)
@@ -95,7 +78,7 @@ class Study:
     @property
     def conditions(self) -> dict[str, str]:
         """Versions and hardware of the machine that started the study."""
-        return read_json(self.folder / "study.json")["conditions"]
+        return store.read_json(self.folder / "study.json")["conditions"]
 
     def cells(self) -> Iterator[RunConfig]:
         """Yield the configuration of each run, seed by seed, so that all variants advance."""
@@ -109,17 +92,17 @@ class Study:
         return self.runs / cell.name
 
     def finished(self) -> list[RunConfig]:
-        """Return the finished runs."""
+        """Return the configurations of the finished runs."""
         return [cell for cell in self.cells() if self.path(cell).exists()]
 
     def missing(self) -> list[RunConfig]:
         """Return the runs that are not finished, and remove the files of killed ones."""
-        remove_unfinished(self.runs)
+        store.remove_unfinished(self.runs)
         return [cell for cell in self.cells() if not self.path(cell).exists()]
 
     def results(self) -> dict[RunConfig, RunResult]:
         """Read the results of the finished runs."""
-        return {cell: read_result(self.path(cell)) for cell in self.finished()}
+        return {cell: store.read_result(self.path(cell)) for cell in self.finished()}
 
     def keeps_features(self, cell: RunConfig) -> bool:
         """Return True if a run keeps its activations: the first variant at the first seed."""
@@ -127,8 +110,7 @@ class Study:
 
     def _require_same(self, found: dict, settings: dict) -> None:
         for name, value in flat(settings).items():
-            other = flat(found).get(name)
-            if other != value:
+            if (other := flat(found).get(name)) != value:
                 raise InputError(
                     f"the output folder {self.folder} belongs to another study: its {name} is "
                     f"{other!r}, here it is {value!r}. Name another --out, or repeat its settings"
@@ -154,10 +136,8 @@ def plan(
         What to train, and how.
     variants
         The variants; by default none, input, each block, final, random and auto.
-    seeds
-        Number of seeds, counted from 0.
-    threads
-        CPU threads of each run.
+    seeds, threads
+        Number of seeds, counted from 0, and of CPU threads of each run.
     """
     for name, value in (("seeds", seeds), ("threads", threads)):
         if value < 1:
@@ -184,10 +164,8 @@ def compare(
 
     Parameters
     ----------
-    config
-        The study; see `plan`.
-    folder
-        The folder of the study. An interrupted study continues there.
+    config, folder
+        The study (see `plan`) and its folder, where an interrupted study continues.
     workers
         Number of processes; by default one for each core, or one on a GPU.
     console
@@ -226,14 +204,12 @@ def compare(
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
     """Return the settings of a study for JSON."""
-    settings = {"data": asdict(config.data), "model": config.model, "recipe": asdict(config.recipe)}
-    settings |= {"variants": list(config.variants), "seeds": list(config.seeds)}
-    return {**settings, "threads": config.threads}
+    settings = asdict(replace(config, all_points=None))
+    del settings["all_points"]
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of all levels in one dict, by their names on the command line."""
-    flattened = {}
-    for name, value in settings.items():
-        flattened |= value if isinstance(value, dict) else {name: value}
-    return flattened
+    levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
+    return {name: value for level in levels for name, value in level.items()}

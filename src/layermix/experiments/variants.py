@@ -14,28 +14,16 @@ from typing import Any
 
 import torch
 
+from layermix import mixing
 from layermix.errors import InputError, unknown
 from layermix.experiments.training.recipe import Recipe
 from layermix.hooks import Points
 from layermix.hooks.trial import refusal
-from layermix.mixing import (
-    BLENDS,
-    METHODS,
-    PARTNERS,
-    Blend,
-    Linear,
-    Many,
-    Method,
-    Pairing,
-    Permutation,
-    Planner,
-    method,
-)
 from layermix.mixing.methods import is_method
 from layermix.mixing.ratio import HIDDEN_ALPHA, INPUT_ALPHA
 
 
-def candidates(points: Points) -> tuple[str, ...]:
+def compared_points(points: Points) -> tuple[str, ...]:
     """Return input, each block and final: the points that are compared and monitored."""
     kinds = ("input", "block", "final")
     return tuple(row.name for row in points if row.kind in kinds and row.obstacle is None)
@@ -51,12 +39,12 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
         blocks = points.blocks[-1:] if variant == "last" else points.blocks
         return (*(["input"] if variant == "random" else []), *blocks)
     if variant == "auto":
-        return candidates(points)
+        return compared_points(points)
     row = next((row for row in points if row.name == variant), None)
     if row is None:
         likely = [row.name for row in points if row.kind != "module"]
         modules = [row.name for row in points if row.kind == "module" and row.obstacle is None]
-        raise unknown(kind, variant, ["none", "random", "auto", *likely, *modules, *METHODS])
+        raise unknown(kind, variant, ["none", "random", "auto", *likely, *modules, *mixing.METHODS])
     if row.obstacle:
         raise InputError(f"variant {variant!r} cannot be mixed: {row.obstacle}")
     return (variant,)
@@ -70,7 +58,7 @@ def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
     settings = recipe.mixing()
     if found := _method_of(variant, points):
         chosen = {key: value for key, value in found.settings.items() if key != "at"}
-        if isinstance(found.blend, Many):
+        if isinstance(found.blend, mixing.Many):
             settings.clear()
         if "ratio" in chosen:
             settings.pop("alpha", None)
@@ -87,7 +75,7 @@ def check_variants(
     points of the model; the default recipe is used if it is None.
     """
     recipe = recipe or Recipe()
-    chosen = tuple(variants) or ("none", *candidates(points), "random", "auto")
+    chosen = tuple(variants) or ("none", *compared_points(points), "random", "auto")
     for variant in chosen:
         _try(variant, points)
         if chosen.count(variant) > 1:
@@ -104,19 +92,19 @@ def check_variants(
 def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return every setting of a variant, defaults included: equal for equal variants."""
     at, settings = mix_points(variant, points), mixer_settings(variant, points, recipe)
-    defaults = {"blend": Linear(), "partner": Permutation(), "probability": 1.0}
+    defaults = {"blend": mixing.Linear(), "partner": mixing.Permutation(), "probability": 1.0}
     mix = {**defaults, **settings, "at": at, "adapt": variant == "auto" and recipe.adapt}
-    if mix.get("alpha") is None and mix["blend"] == Linear() and "ratio" not in mix:
+    if mix.get("alpha") is None and mix["blend"] == mixing.Linear() and "ratio" not in mix:
         mix["alpha"] = [INPUT_ALPHA if point == "input" else HIDDEN_ALPHA for point in at]
     elif mix.get("alpha") is not None:
         mix["alpha"] = [mix["alpha"]] * len(at)
     return mix
 
 
-def _method_of(variant: str, points: Points) -> Method | None:
+def _method_of(variant: str, points: Points) -> mixing.Method | None:
     """Return the method of a variant; None if it is a mix point or a word for several."""
     is_point = variant in (row.name for row in points)
-    return method(variant) if is_method(variant) and not is_point else None
+    return mixing.method(variant) if is_method(variant) and not is_point else None
 
 
 def _try(variant: str, points: Points) -> None:
@@ -124,32 +112,28 @@ def _try(variant: str, points: Points) -> None:
     settings, rows = mixer_settings(variant, points, Recipe()), {row.name: row for row in points}
     for point in mix_points(variant, points):
         zeros, labels = torch.zeros(2, *(rows[point].shape or ())), torch.arange(2)
-        plan = Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
+        plan = mixing.Planner([point], **settings).draw(2, labels=labels, inputs=zeros)
         if why := refusal(plan, zeros.shape[1:], rows[point].channels):
             raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {why}")
 
 
-def part_text(part: Blend | Pairing) -> str:
+def part_text(part: mixing.Blend | mixing.Pairing) -> str:
     """Return a blend or a way to choose partners as text, with its settings in brackets."""
+    names = {kind: name for name, kind in {**mixing.BLENDS, **mixing.PARTNERS}.items()}
     values = {f.name: getattr(part, f.name) for f in fields(part)}
-    shown = [f"{k}={part_text(v) if isinstance(v, Blend) else v}" for k, v in values.items()]
-    registered = {**BLENDS, **PARTNERS}
-    name = next(name for name, kind in registered.items() if kind is type(part))
-    return name + (f" ({', '.join(shown)})" if shown else "")
+    shown = [f"{k}={part_text(v) if isinstance(v, mixing.Blend) else v}" for k, v in values.items()]
+    return names[type(part)] + (f" ({', '.join(shown)})" if shown else "")
 
 
-def partner_text(method: Method) -> str:
+def partner_text(method: mixing.Method) -> str:
     """Return the choice of partners of a method as text."""
-    return "all" if isinstance(method.blend, Many) else part_text(method.partner)
+    return "all" if isinstance(method.blend, mixing.Many) else part_text(method.partner)
 
 
-def ratio_text(method: Method) -> str:
+def ratio_text(method: mixing.Method) -> str:
     """Return the distribution of a method's ratio as text, and its probability to mix."""
     options = method.options
     law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
-    parts = [f"{options['ratio']}" if "ratio" in options else law]
-    if "per" in options:
-        parts.append(f"per {options['per']}")
-    if "probability" in options:
-        parts.append(f"probability {options['probability']}")
+    parts = [str(options.get("ratio", law))]
+    parts += [f"{name} {options[name]}" for name in ("per", "probability") if name in options]
     return ", ".join(parts)

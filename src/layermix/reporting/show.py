@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from layermix.errors import InputError
-from layermix.experiments.display import print_sentences, print_text, show_status
+from layermix.experiments.display import print_text, show_status
 from layermix.experiments.study import Study
 from layermix.reporting import terminal
 from layermix.reporting.across import across_markdown
@@ -38,13 +38,12 @@ def show_study(study: Study, console: Console) -> None:
     with show_status(console, "Building the report"):
         summary, path = write_report(study)
     console.print()
-    print_sentences(console, str(summary.verdict))
+    print_text(console, str(summary.verdict), fold=True)
     console.print()
     console.print(terminal.table(summary))
     if summary.prediction.ranks:
-        print_sentences(
-            console, f"{summary.prediction.sentences[0]} {summary.prediction.baseline}".strip()
-        )
+        answer = f"{summary.prediction.sentences[0]} {summary.prediction.baseline}".strip()
+        print_text(console, answer, fold=True)
     print_text(console, f"Report: {path}")
 
 
@@ -65,8 +64,8 @@ def show_several(studies: Sequence[Study], console: Console) -> None:
         console.print(terminal.studies_table(found))
     for name, prediction in predictions.items():
         if not prediction.ranks:
-            print_sentences(console, f"{name}: {prediction}")
-    print_sentences(console, in_words(found))
+            print_text(console, f"{name}: {prediction}", fold=True)
+    print_text(console, in_words(found), fold=True)
     path = studies[0].folder / "geometry.md"
     path.write_text(across_markdown(predictions, found), encoding="utf-8")
     print_text(console, f"Over all studies: {path}")

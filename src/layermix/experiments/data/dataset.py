@@ -27,15 +27,11 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise InputError(
-                "images must be uint8 of shape (N, C, H, W), but are "
-                f"{self.images.dtype} of shape {tuple(self.images.shape)}"
-            )
+            found = f"{self.images.dtype} of shape {tuple(self.images.shape)}"
+            raise InputError(f"images must be uint8 of shape (N, C, H, W), but are {found}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise InputError(
-                f"{len(self.images)} images need int64 labels of shape ({len(self.images)},), but "
-                f"these are {self.labels.dtype} of shape {tuple(self.labels.shape)}"
-            )
+            found = f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            raise InputError(f"{len(self.images)} images need as many int64 labels, not {found}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,10 +53,7 @@ class Images:
 
     @classmethod
     def of(cls, splits: Mapping[str, tuple[Tensor, Labels]]) -> "Images":
-        """Return a data set of images, uint8 (N, C, H, W), and labels, (N,), for each split.
-
-        Labels are integers or class names; see `encode_labels`.
-        """
+        """Return a data set of images and labels for each split; see `encode_labels`."""
         labels, classes = encode_labels({name: values for name, (_, values) in splits.items()})
         return cls({name: Split(x, labels[name]) for name, (x, _) in splits.items()}, classes)
 
@@ -88,8 +81,8 @@ class Images:
 class Dataset:
     """The three splits of a run, and the names of the classes.
 
-    `subset` is ``"all"`` training images, ``"balanced"`` over classes, or ``"stratified"``: in
-    proportion to the classes, where one has too few images for equal numbers.
+    The training images are all, a subset that is balanced over the classes, or a stratified one,
+    if a class has too few images for equal numbers.
     """
 
     train: Split
@@ -122,12 +115,6 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
     Integers stay as they are and are named by their digits. Class names are numbered in sorted
     order over all splits.
 
-    Raises
-    ------
-    InputError
-        If labels have another shape than (N,), are neither integers nor names, or are integers in
-        one split and names in another.
-
     Examples
     --------
     >>> encode_labels({"train": ["dog", "cat", "dog"]})
@@ -136,8 +123,7 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
     arrays = {name: _as_array(values, name) for name, values in labels.items()}
     if len({array.dtype.kind for array in arrays.values()}) > 1:
         raise InputError(
-            f"the labels of the splits {list(arrays)} are integers in one and names in another: "
-            "use one kind"
+            f"the labels of {list(arrays)} are integers in one and names in another: use one kind"
         )
     joined = np.concatenate(list(arrays.values()))
     if joined.dtype.kind == "U":
@@ -153,21 +139,14 @@ def _as_array(labels: Labels, split: str) -> np.ndarray:
     array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.ndim != 1 or not array.size:
         raise InputError(
-            f"the labels of split {split!r} have the shape {array.shape}, but must be (N,) with "
-            "N >= 1: give one label for each image"
+            f"the labels of split {split!r} have the shape {array.shape}, but must be (N,), N >= 1"
         )
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
+    wrong = "" if array.dtype.kind in "Ub" else f"{array.dtype} labels"
     if array.dtype.kind == "O":
-        other = [value for value in array if not isinstance(value, str)]
-        if other:
-            raise InputError(
-                f"split {split!r} has the label {other[0]!r}, but labels must be integers or "
-                "class names: give every image one of them"
-            )
-    elif array.dtype.kind not in "Ub":
-        raise InputError(
-            f"split {split!r} has {array.dtype} labels, but labels must be integers or class "
-            "names: convert them"
-        )
+        others = [value for value in array if not isinstance(value, str)]
+        wrong = f"the label {others[0]!r}" if others else ""
+    if wrong:
+        raise InputError(f"split {split!r} has {wrong}, but labels must be integers or class names")
     return array.astype(str)

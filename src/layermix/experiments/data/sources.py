@@ -48,12 +48,8 @@ class DataConfig:
 def load(config: DataConfig) -> Dataset:
     """Load a data set and split it into training, validation and test images.
 
-    Raises
-    ------
-    InputError
-        For a source, column or size that does not exist, and as `three_way` does.
-    RunError
-        For an image that cannot be read.
+    A source, column or size that does not exist raises an `InputError`, an image that cannot be
+    read a `RunError`.
     """
     if config.image_size is not None and config.image_size < 1:
         raise InputError(f"image_size is {config.image_size}, but must be 1 or more")
@@ -111,14 +107,14 @@ def _without_columns(config: DataConfig, why: str, read: Callable[[], Images]) -
 
 
 def _cached(config: DataConfig, path: Path) -> Images:
-    """Return a data set of the hub or a folder, from the cache if it was decoded before."""
     key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
     if path.is_dir():  # a change of a file changes its size or time
         stats = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
         files = [(str(p.relative_to(path)), s.st_size, s.st_mtime_ns) for p, s in stats]
         key |= {"data": str(path.resolve()), "files": files}
     digest = hashlib.sha256(json.dumps([_CACHE_FORMAT, key], sort_keys=True).encode()).hexdigest()
-    file = cache_folder() / f"{digest[:24]}.safetensors"
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layermix"
+    file = Path(os.environ.get("LAYERMIX_CACHE") or default) / f"{digest[:24]}.safetensors"
     if file.exists():
         return read_images(file)
     images = load_images(config.data, config.image_column, config.label_column, config.image_size)
@@ -126,21 +122,8 @@ def _cached(config: DataConfig, path: Path) -> Images:
     return images
 
 
-def cache_folder() -> Path:
-    """Return the folder of the cache, which may not exist."""
-    if folder := os.environ.get("LAYERMIX_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layermix"
-
-
 def write_images(images: Images, path: Path | str) -> None:
-    """Write a data set, which has a split ``"train"``, as ``NAME.safetensors`` for ``--data``.
-
-    Raises
-    ------
-    InputError
-        For another file extension, or splits without ``"train"``.
-    """
+    """Write a data set, which needs a split ``"train"``, as ``NAME.safetensors`` for ``--data``."""
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -160,13 +143,7 @@ def write_images(images: Images, path: Path | str) -> None:
 
 
 def read_images(path: Path | str) -> Images:
-    """Read a data set that `write_images` wrote.
-
-    Raises
-    ------
-    InputError
-        For a file that does not exist, or has other content.
-    """
+    """Read a data set that `write_images` wrote."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
@@ -179,7 +156,6 @@ def read_images(path: Path | str) -> Images:
         splits = {n: Split(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in names}
     except (SafetensorError, KeyError) as error:
         raise InputError(
-            f"{path} holds no decoded data set ({error}): name a file that "
-            "layermix.experiments.data.write_images wrote"
+            f"{path} holds no decoded data set ({error}): name a file of `write_images`"
         ) from error
     return Images(splits, classes)

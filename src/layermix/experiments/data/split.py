@@ -1,9 +1,6 @@
 """Choose images class by class: the splits of a run, and the batches for measuring geometry.
 
-A missing split has each class in proportion to its frequency. A subset of a given size has equal
-numbers of each class, or proportional ones where a class has too few images. The choice depends on
-the labels alone, so that all runs of a study see the same images.
-
+The choice depends on the labels alone, so that all runs of a study see the same images.
 scikit-learn's stratified splitters do not serve here: they refuse a class with one member, and
 parts with fewer images than classes, and may leave a rare class out of a part.
 """
@@ -26,15 +23,15 @@ _BATCH, _BATCH_PER_CLASS = 256, 4
 def three_way(images: Images, train_size: int | None) -> Dataset:
     """Return training, validation and test data.
 
-    Splits that the source has are used. A missing test split is a third of the training images, a
-    missing validation split a tenth of them (at most 2,000). Both have at least one (test) or two
-    (validation) images of a rare class, as long as one is left for training.
+    A missing test split is a third of the training images, a missing validation split a tenth of
+    them (at most 2,000), each class in proportion to its frequency. They have at least one (test)
+    or two (validation) images of a rare class, as long as one is left for training. `train_size`
+    images are then chosen, equal numbers of each class, or proportional ones if one has too few.
 
     Raises
     ------
     InputError
-        If there is no training split, if a class has too few images to be in every split, or if
-        there are too few training images for `train_size`.
+        If there is no training split, or there are too few images, of a class or in all.
     """
     splits, classes = dict(images.splits), images.classes
     if "train" not in splits:
@@ -62,10 +59,9 @@ def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...
     rarest = int(counts.argmin())
     if missing and counts[rarest] < needed:
         raise InputError(
-            f"there is no {' and no '.join(missing)} split, and to cut one takes {needed} or more "
-            f"training images of each class, but there are {counts[rarest]} of class "
-            f"{classes[rarest]!r}: add images of it, take the class out, or give the data set a "
-            f"{' and a '.join(missing)} split"
+            f"there is no {' and no '.join(missing)} split, and to cut one takes {needed} training "
+            f"images of each class, but there are {counts[rarest]} of class {classes[rarest]!r}: "
+            f"add images or a {' and a '.join(missing)} split"
         )
 
 
@@ -74,8 +70,7 @@ def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, S
     counts = _counts(train.labels, len(classes))
     if size > len(train):
         raise InputError(
-            f"train_size is {size}, but there are {len(train)} training images: ask for "
-            f"{len(train)} or fewer"
+            f"train_size is {size}, but there are {len(train)} training images: ask for fewer"
         )
     rng = np.random.default_rng(_SEED)
     order = rng.permutation(len(classes))
@@ -107,12 +102,7 @@ def stratified(
 def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] = ()) -> Tensor:
     """Return sorted indices of `size` examples, equal numbers of each class up to one.
 
-    `labels` are int64 (N,); `names` of the classes are for the error messages.
-
-    Raises
-    ------
-    InputError
-        If there are fewer examples than classes, or a class has too few.
+    `labels` are int64 (N,). If a class has too few examples, an `InputError` gives its name.
     """
     if size < num_classes:
         raise InputError(
@@ -135,21 +125,15 @@ def monitor_batch(data: Dataset) -> Split:
     """Choose the balanced batch of validation images on which geometry is monitored.
 
     It has 256 images, or 4 of each of more than 64 classes, but of each class at most as many as
-    the rarest class has.
-
-    Raises
-    ------
-    InputError
-        If a class has fewer than 2 images, because the SNNL compares pairs of a class.
+    the rarest class has. A class with fewer than 2 images raises an `InputError`.
     """
     return _batch(data.val, "validation", data.classes)
 
 
 def adapt_batch(data: Dataset) -> Split:
-    """Choose the batch of training images that the variant ``auto`` adapts to.
+    """Choose the batch of training images that the variant ``auto`` adapts to, as `monitor_batch`.
 
-    It is chosen like `monitor_batch`. No training may adapt to validation images, because they
-    choose the winner of a study.
+    No training may adapt to validation images, because they choose the winner of a study.
     """
     return _batch(data.train, "training", data.classes)
 
@@ -159,9 +143,8 @@ def _batch(split: Split, name: str, classes: tuple[str, ...]) -> Split:
     rarest = int(counts.argmin())
     if counts[rarest] < 2:
         raise InputError(
-            f"the {name} split has {counts[rarest]} of class {classes[rarest]!r}, but "
-            f"SNNL compares pairs and needs 2 or more of each class: give a larger {name} "
-            "split, or more images of that class"
+            f"the {name} split has {counts[rarest]} of class {classes[rarest]!r}, but SNNL needs a "
+            f"pair of each class: give a larger {name} split, or more images of that class"
         )
     most = max(_BATCH, _BATCH_PER_CLASS * len(classes))
     size = min(int(counts[rarest]) * len(classes), most)

@@ -49,19 +49,22 @@ def load_images(
     Raises
     ------
     InputError
-        For a source or column that does not exist, images of different sizes, or pixels whose
-        range is unknown.
+        For a source or column that does not exist, or images of different sizes or depths.
     RunError
         For an image that cannot be read.
     """
     tables = load_tables(source)
     features = (tables["train"] if "train" in tables else next(iter(tables.values()))).features
-    image_column = image_column or _image_column(features, source)
-    label_column = label_column or _label_column(features)
-    _require_columns(features, image_column, label_column)
-    images = {n: _decode(table, n, image_column, image_size) for n, table in tables.items()}
+    found = _of_type(features, "Image") or _named(features, _IMAGE_NAMES)
+    if not found and not image_column:
+        raise InputError(
+            f"studies train on images so far, but none of the columns {list(features)} of "
+            f"{source!r} is known to hold images: name one with --image-column"
+        )
+    column = _column(features, image_column, found, "image")
+    labels, classes = _labels(tables, features, label_column)
+    images = {name: _decode(table, name, column, image_size) for name, table in tables.items()}
     gray = all(image.ndim == 2 for split in images.values() for image in split)
-    labels, classes = _labels(tables, label_column)
     return Images({n: Split(_stack(images[n], gray), labels[n]) for n in tables}, classes)
 
 
@@ -71,22 +74,14 @@ def load_texts(
     """Load a data set of texts; return its splits by name, and the names of the classes.
 
     Columns are found by type and name if they are not given.
-
-    Raises
-    ------
-    InputError
-        For a source or column that does not exist, or a column that cannot be found.
     """
     tables = load_tables(source)
     features = next(iter(tables.values())).features
     strings = [name for name, kind in features.items() if getattr(kind, "dtype", "") in _STRINGS]
-    if text_column is None:
-        named = [name for name in _TEXT_NAMES if name in strings]
-        text_column = _only(named[:1] or strings, features, "text")
-    label_column = label_column or _label_column(features)
-    _require_columns(features, text_column, label_column)
-    labels, classes = _labels(tables, label_column)
-    texts = {n: [str(text) for text in table[text_column]] for n, table in tables.items()}
+    found = [name for name in _named(features, _TEXT_NAMES) if name in strings][:1] or strings
+    column = _column(features, text_column, found, "text")
+    labels, classes = _labels(tables, features, label_column)
+    texts = {name: [str(text) for text in table[column]] for name, table in tables.items()}
     return {name: Texts(texts[name], labels[name]) for name in tables}, classes
 
 
@@ -122,54 +117,42 @@ def _cannot_load(source: str, reason: str) -> InputError:
 def has_images(source: str) -> bool:
     """Return True if a data set has a column of images."""
     features = next(iter(load_tables(source).values())).features
-    return bool(_of_type(features, "Image")) or any(name in features for name in _IMAGE_NAMES)
-
-
-def _image_column(features: Any, source: str) -> str:
-    found = _of_type(features, "Image") or [name for name in _IMAGE_NAMES if name in features]
-    if not found:
-        raise InputError(
-            f"studies train on images so far, but none of the columns {list(features)} of "
-            f"{source!r} is known to hold images. If one does, name it with --image-column; "
-            "texts are for `layermix profile`"
-        )
-    return _only(found, features, "image")
-
-
-def _label_column(features: Any) -> str:
-    named = [name for name in _LABEL_NAMES if name in features]
-    return _only(named[:1] or _of_type(features, "ClassLabel"), features, "label")
+    return bool(_of_type(features, "Image") or _named(features, _IMAGE_NAMES))
 
 
 def _of_type(features: Any, kind: str) -> list[str]:
     return [name for name, feature in features.items() if type(feature).__name__ == kind]
 
 
-def _only(found: list[str], features: Any, content: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    raise InputError(
-        f"cannot tell which of the columns {list(features)} is the {content}: "
-        f"name it with --{content}-column"
-    )
+def _named(features: Any, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in features]
 
 
-def _require_columns(features: Any, *columns: str) -> None:
-    for column in columns:
-        if column not in features:
-            raise unknown("column", column, features)
+def _column(features: Any, given: str | None, found: list[str], content: str) -> str:
+    """Return the column that is given, or the only one that was found."""
+    if given is not None and given not in features:
+        raise unknown("column", given, features)
+    if given is None and len(found) != 1:
+        raise InputError(
+            f"cannot tell which of the columns {list(features)} is the {content}: "
+            f"name it with --{content}-column"
+        )
+    return given or found[0]
 
 
-def _labels(tables: Mapping[str, Any], column: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _labels(
+    tables: Mapping[str, Any], features: Any, column: str | None
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the labels of each split, int64 (N,), and the names of the classes."""
+    found = _named(features, _LABEL_NAMES)[:1] or _of_type(features, "ClassLabel")
+    column = _column(features, column, found, "label")
     try:
         labels, classes = encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()})
     except InputError as error:
         raise InputError(
             f"column {column!r}: {error}, or name another with --label-column"
         ) from error
-    feature = next(iter(tables.values())).features[column]
-    return labels, tuple(getattr(feature, "names", None) or classes)
+    return labels, tuple(getattr(features[column], "names", None) or classes)
 
 
 def _decode(table: Any, split: str, column: str, image_size: int | None) -> list[np.ndarray]:

@@ -21,16 +21,12 @@ _MAX_LENGTH = 256  # tokens of a text, if the model has no lower limit
 
 
 class Tokens(NamedTuple):
-    """Token ids as the input of a model.
+    """Token ids as the input of a model."""
 
-    `x` has ``input_ids`` and ``attention_mask``, int64 (N, L); `truncated` texts were longer than
-    `length`; `padding` is the padding id.
-    """
-
-    x: dict[str, Tensor]
-    length: int
-    truncated: int
-    padding: int
+    x: dict[str, Tensor]  # input_ids and attention_mask, int64 (N, L)
+    length: int  # largest number of tokens
+    truncated: int  # number of texts that were longer
+    padding: int  # the padding id
 
 
 def tokens(
@@ -41,21 +37,17 @@ def tokens(
     padding: int | None = None,
     vocabulary: int | None = None,
 ) -> Tokens:
-    """Return texts as token ids, padded on the right.
+    """Return texts as token ids, truncated to `length` and padded on the right.
 
     Parameters
     ----------
-    texts
-        The texts.
-    length
-        Largest number of tokens of a text; longer ones are truncated.
     tokenizer
         Hub id or folder of a tokenizer of transformers; bytes if None.
     padding
-        The padding id of the model. It is used if the tokenizer has none and no byte has this id;
-        otherwise 0.
+        The padding id of the model. If the tokenizer has its own, or a byte has this id, or it is
+        outside the vocabulary, it is not used; the id is then the tokenizer's, or else 0.
     vocabulary
-        Number of ids of the model, which `padding` must be below; no limit if None.
+        Number of ids of the model; no limit if None.
     """
     known = range(sys.maxsize if vocabulary is None else vocabulary)
     pad = padding if isinstance(padding, int) and padding in known else _PAD
@@ -89,11 +81,6 @@ def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) ->
     """Return texts as token ids for a model, truncated to its longest input.
 
     The padding id is set in the model's configuration, where classifiers look for the last token.
-
-    Raises
-    ------
-    InputError
-        If the model has no position or no embedding for a token, or all texts are empty.
     """
     config = getattr(model, "config", None)
     embedding: Any = getattr(model, "get_input_embeddings", lambda: None)()
@@ -105,9 +92,8 @@ def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) ->
         raise InputError("every text is empty: name another column with --text-column")
     if vocabulary is not None and (highest := int(ids.max())) >= vocabulary:
         raise InputError(
-            f"the texts have token ids up to {highest}, but the model's embedding has "
-            f"{vocabulary}: name its tokenizer with --tokenizer, or give it a vocabulary of "
-            f"{BYTES} for bytes"
+            f"the texts have token ids up to {highest}, but the model's embedding has {vocabulary}:"
+            f" name its tokenizer with --tokenizer, or give it a vocabulary of {BYTES} for bytes"
         )
     if config is not None and hasattr(config, "pad_token_id"):
         config.pad_token_id = found.padding
@@ -126,7 +112,7 @@ def _max_length(model: nn.Module) -> int:
     length = min([_MAX_LENGTH, *limits])
     if length < 1:
         raise InputError(
-            f"the model has room for {length} tokens, as its positions begin after its padding id: "
-            "raise max_position_embeddings in its configuration, or lower pad_token_id"
+            f"the model has room for {length} tokens after its padding id: raise "
+            "max_position_embeddings in its configuration, or lower pad_token_id"
         )
     return length

@@ -26,9 +26,7 @@ Outcome = tuple[RunConfig, RunResult | str]
 
 def default_workers(device: str) -> int:
     """Return the number of parallel runs: one for each core, or one on a GPU."""
-    if pick_device(device).type != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return joblib.cpu_count() if pick_device(device).type == "cpu" else 1
 
 
 def run_missing(study: Study, workers: int) -> Iterator[Outcome]:

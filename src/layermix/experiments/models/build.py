@@ -14,20 +14,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from layermix.errors import InputError, unknown
-from layermix.experiments.models.networks import (
-    MLP,
-    PreActResNet18,
-    ResNet18,
-    SmallResNet,
-    SpeedNet,
-)
+from layermix.experiments.models import networks
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
-    "resnet18": ResNet18,
-    "preactresnet18": PreActResNet18,
-    "resnet-small": SmallResNet,
-    "speed": SpeedNet,
-    "mlp": MLP,
+    "resnet18": networks.ResNet18,
+    "preactresnet18": networks.PreActResNet18,
+    "resnet-small": networks.SmallResNet,
+    "speed": networks.SpeedNet,
+    "mlp": networks.MLP,
 }
 _SHOWN = 3  # names of weights in an error message
 _WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and parallel training put these before names
@@ -43,10 +37,8 @@ def build(
     name
         A name in `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a ``config.json``,
         or the hub id of a model), or ``package.module:factory``.
-    num_classes
-        Number of logits.
-    image_shape
-        Channels, height and width of the images; None for a model that reads texts.
+    num_classes, image_shape
+        Number of logits; channels, height and width of images, None for a model that reads texts.
 
     Raises
     ------
@@ -64,14 +56,14 @@ def build(
         if "image_size" in parameters and height != width:
             raise InputError(f"{name} needs square images, but these are {height} × {width} pixels")
     elif name in MODELS or any(
-        key in parameters and parameters[key].default is inspect.Parameter.empty
-        for key in ("in_channels", "image_size")
+        p.name in ("in_channels", "image_size") and p.default is p.empty
+        for p in parameters.values()
     ):
         raise InputError(
             f"the data hold texts, but {name} takes images: name a model that reads texts, such as "
             "transformers:FOLDER, or data with images"
         )
-    if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         arguments = {key: value for key, value in arguments.items() if key in parameters}
     try:
         model = _call(factory, arguments)
@@ -164,13 +156,7 @@ def _call(factory: Callable[..., Any], arguments: dict[str, int]) -> Any:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load the weights of a safetensors file, whatever wrapped the model that was saved.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or has the weights of another model.
-    """
+    """Load the weights of a safetensors file, whatever wrapped the model that was saved."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -193,11 +179,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def _mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """Return numbers and first names of weights that are missing, unknown or of another shape."""
-    shapes = {
-        n: (tuple(weights[n].shape), tuple(expected[n].shape)) for n in expected if n in weights
-    }
+    shapes = [
+        (n, tuple(weights[n].shape), tuple(expected[n].shape)) for n in expected if n in weights
+    ]
     found = {
-        "of another shape": [f"{n} {a}, not {b}" for n, (a, b) in shapes.items() if a != b],
+        "of another shape": [f"{n} {a}, not {b}" for n, a, b in shapes if a != b],
         "missing": [name for name in expected if name not in weights],
         "not in the model": [name for name in weights if name not in expected],
     }

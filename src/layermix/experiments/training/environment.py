@@ -51,9 +51,9 @@ def cpu_settings(threads: int | None) -> Iterator[None]:
 
     Weights and moments below the smallest normal float slow CPUs down many times.
     """
+    before = torch.get_num_threads()
     # torch has no function that returns the present setting.
     flushes = float(torch.tensor(1e-310, dtype=torch.float64) + 0.0) == 0.0
-    before = torch.get_num_threads()
     torch.set_flush_denormal(True)
     try:
         torch.set_num_threads(threads or before)

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.errors import InputError, RunError
-from layermix.experiments.data import Normalize, Split
+from layermix.experiments.data import Split
+from layermix.experiments.training.batches import Normalize
+from layermix.experiments.training.recipe import Recipe
 from layermix.geometry import (
     Layer,
     SoftNearestNeighborLoss,
@@ -36,7 +38,7 @@ RATIO = 0.5
 
 
 @torch.no_grad()
-def predict(
+def predict_logits(
     model: nn.Module,
     split: Split,
     normalize: Normalize,
@@ -94,23 +96,9 @@ def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 class Monitor:
-    """Measure the geometry of layers during training, always on the same batch.
+    """Measure the geometry of layers at some mix points during training, always on one batch.
 
-    Parameters
-    ----------
-    model
-        The model, on its device.
-    batch
-        The images, on the same device.
-    normalize
-        Applied to them.
-    points
-        Mix points to measure at.
-
-    Attributes
-    ----------
-    seconds
-        Time spent on measuring so far.
+    Model and batch are on the same device. `seconds` is the time spent on measuring so far.
     """
 
     def __init__(
@@ -124,6 +112,11 @@ class Monitor:
         """Return the activations at each point, float32 (N, ...)."""
         found = activations(self.model, self._normalize(self.batch.images), self.points)
         return {point: features.float() for point, features in found.items()}
+
+    def features(self, prefix: str) -> dict[str, Tensor]:
+        """Return the labels of the batch, and the activations at each point as ``prefix.point``."""
+        found = {f"{prefix}.{point}": x.flatten(1) for point, x in self.activations().items()}
+        return {"labels": self.batch.labels, **found}
 
     def measure(self, *, geometry: bool = False) -> dict[str, Any]:
         """Return a record with the SNNL at each point, and with `geometry` every quantity."""
@@ -161,29 +154,20 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 class FeatureLoss:
-    """The weighted SNNL of the features at a mix point.
+    """The weighted SNNL of the features at a mix point, as the recipe sets them.
 
     A positive weight separates the classes of the layer, a negative one entangles them. Mixed
     features count for the class of the parent with the larger ratio.
 
-    Parameters
-    ----------
-    model
-        The model, compiled or not, before a mixer is attached to it.
-    point
-        Mix point of the features.
-    weight
-        Factor of the loss.
-    x
-        A few examples, to find the mix points that come before this one.
-    mix_at
-        Mix points of the run.
+    It is built before a mixer is attached to the model, compiled or not. `x` are a few examples, to
+    find which of the mix points of the run, `mix_at`, come before that of the features.
     """
 
     def __init__(
-        self, model: nn.Module, point: str, weight: float, x: Tensor, mix_at: tuple[str, ...]
+        self, model: nn.Module, recipe: Recipe, x: Tensor, mix_at: tuple[str, ...]
     ) -> None:
-        self.point, self.weight = point, weight
+        self.point = point = recipe.snnl_at
+        self.weight = recipe.snnl_weight
         self._capture = FeatureCapture(model, point)
         self._capture.check(x)
         self._criterion = SoftNearestNeighborLoss()
@@ -193,14 +177,9 @@ class FeatureLoss:
         self._before = set(passed[: passed.index(point)])
 
     def __call__(self, labels: Tensor, target: Target, mixed_at: str | None) -> Tensor:
-        """Return the loss of the last forward pass, shape ().
+        """Return the loss, (), of the last forward pass, from its labels, (B,), and its mix.
 
-        It takes the labels of the batch, (B,), the target of the mix, and its mix point if any.
-
-        Raises
-        ------
-        InputError
-            If the features are mixes of more than two examples, which have no class.
+        Features that are mixes of more than two examples have no class and raise an `InputError`.
         """
         if mixed_at in self._before:
             if not isinstance(target, MixedTarget):

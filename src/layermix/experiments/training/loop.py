@@ -4,18 +4,19 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from layermix.errors import RunError
-from layermix.experiments.data import Batches, Dataset, Normalize
+from layermix.experiments.data import Dataset
 from layermix.experiments.data.split import adapt_batch, monitor_batch
 from layermix.experiments.store import Record, RunResult
+from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds, torch_seed
-from layermix.experiments.training.evaluate import FeatureLoss, Monitor, measures, predict
+from layermix.experiments.training.evaluate import FeatureLoss, Monitor, measures, predict_logits
 from layermix.experiments.training.recipe import Lookahead, Recipe
 from layermix.geometry import auto_weights
 from layermix.hooks import Mixer
@@ -65,13 +66,11 @@ class Trainer:
         self.net = model
         self.model: Any = _compiled(model) if recipe.compile else model
         self.normalize = Normalize.of(data.train)
-        self.batches = self._batches()
+        self.batches = Batches(data.train, self.normalize, recipe, self.seeds)
         self.feature_loss = None
         if recipe.snnl_weight:
-            x = self.normalize(data.train.images[:3])
-            self.feature_loss = FeatureLoss(
-                self.model, recipe.snnl_at, recipe.snnl_weight, x, mix_at
-            )
+            few = self.normalize(data.train.images[:3])
+            self.feature_loss = FeatureLoss(self.model, recipe, few, mix_at)
         self.mixer = None
         if mix_at:
             settings = recipe.mixing() if mix_settings is None else mix_settings
@@ -81,42 +80,18 @@ class Trainer:
         if self.mixer and adapt:
             self.adapt = Monitor(model, adapt_batch(data), self.normalize, mix_at)
         self.steps = recipe.epochs * len(self.batches)
-        self.step, self.features = 0, dict[str, Tensor]()
+        self.step = 0
         self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
         self.optimizer = recipe.optimizer(model)
         self.schedule = recipe.schedule(self.optimizer, self.steps)
 
-    def train(
-        self, on_epoch: Callable[[Record], None] | None = None, *, keep_features: bool = False
-    ) -> RunResult:
-        """Run all epochs, call `on_epoch` with the record of each, then evaluate on test data.
-
-        With `keep_features`, the activations of the monitored batch before and after training are
-        in `features`.
-        """
-        records: list[Record] = []
-
-        def add(record: Record) -> None:
+    def train(self, *callbacks: Callable[[Record], object]) -> RunResult:
+        """Run all epochs, call the callbacks with the record of each, then evaluate."""
+        records = []
+        for record in self._epochs():
             records.append(record)
-            if on_epoch:
-                on_epoch(record)
-
-        if keep_features:
-            self._keep_features("start")
-        add({"epoch": 0, **self.measure()})
-        for epoch in range(1, self.recipe.epochs + 1):
-            started = time.perf_counter()
-            record = self.run_epoch(epoch)
-            seconds = time.perf_counter() - started
-            last = epoch == self.recipe.epochs
-            if last or self.recipe.is_monitored(epoch):
-                record |= self.measure(last)
-            add({"epoch": epoch, **record, "seconds": seconds})
-        if keep_features:
-            self._keep_features("end")
-        return self._result(records)
-
-    def _result(self, records: list[Record]) -> RunResult:
+            for callback in callbacks:
+                callback(record)
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
         return RunResult(
@@ -134,6 +109,18 @@ class Trainer:
             },
             records=records,
         )
+
+    def _epochs(self) -> Iterator[Record]:
+        """Yield the record of each epoch, the first one before training."""
+        yield {"epoch": 0, **self.measure()}
+        for epoch in range(1, self.recipe.epochs + 1):
+            started = time.perf_counter()
+            record = self.run_epoch(epoch)
+            seconds = time.perf_counter() - started
+            last = epoch == self.recipe.epochs
+            if last or self.recipe.is_monitored(epoch):
+                record |= self.measure(last)
+            yield {"epoch": epoch, **record, "seconds": seconds}
 
     def run_epoch(self, epoch: int) -> Record:
         """Train on every training image once; return mean loss and accuracy on mixed labels."""
@@ -198,26 +185,9 @@ class Trainer:
             self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
-    def _batches(self) -> Batches:
-        return Batches(
-            self.data.train,
-            self.normalize,
-            self.recipe.batch_size,
-            crop=self.recipe.crop or 0,
-            flip=bool(self.recipe.flip),
-            alternate=self.recipe.alternate,
-            channels_last=self.recipe.channels_last,
-            order_seed=self.seeds.order,
-            augment_seed=self.seeds.augment,
-        )
-
-    def _keep_features(self, when: str) -> None:
-        for point, features in self.monitor.activations().items():
-            self.features[f"{when}.{point}"] = features.flatten(1).cpu()
-
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
         split, flip = getattr(self.data, name), bool(self.recipe.flip)
-        logits = predict(self.model, split, self.normalize, views=views, flip=flip)
+        logits = predict_logits(self.model, split, self.normalize, views=views, flip=flip)
         return measures(logits, split.labels)
 
     def _require_finite(self, losses: Tensor) -> None:

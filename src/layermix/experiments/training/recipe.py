@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from layermix.errors import InputError, brief
 
 _LOOKAHEAD_EVERY, _LOOKAHEAD_KEEP, _LOOKAHEAD_POWER = 5, 0.95, 3
+_RULES: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
+    "be 1 or more": (("epochs",), lambda value: value >= 1),
+    "be 2 or more to mix pairs": (("batch_size",), lambda value: value >= 2),
+    "be finite and above 0": (("lr", "alpha", "bias_lr"), lambda value: 0 < value < math.inf),
+    "lie in [0, 1)": (("warmup", "momentum", "label_smoothing"), lambda value: 0 <= value < 1),
+    "be finite": (("snnl_weight",), math.isfinite),
+    "be 0 or more": (("weight_decay", "crop", "monitor"), lambda value: value >= 0),
+}
 
 
 @dataclass(frozen=True)
@@ -76,32 +85,19 @@ class Recipe:
 
     def check(self) -> None:
         """Raise an `InputError` for the first setting with an invalid value."""
-        _require(self.epochs >= 1, "epochs", self.epochs, "must be 1 or more")
-        _require(
-            self.batch_size >= 2, "batch_size", self.batch_size, "must be 2 or more to mix pairs"
-        )
-        for name in ("lr", "alpha", "bias_lr"):
-            value = getattr(self, name)
-            good = value is None or (math.isfinite(value) and value > 0)
-            _require(good, name, value, "must be finite and above 0")
-        for name in ("warmup", "momentum", "label_smoothing"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, name, value, "must lie in [0, 1)")
-        _require(math.isfinite(self.snnl_weight), "snnl_weight", self.snnl_weight, "must be finite")
-        for name in ("weight_decay", "crop", "monitor"):
-            value = getattr(self, name)
-            _require(value is None or value >= 0, name, value, "must be 0 or more")
+        for rule, (names, is_valid) in _RULES.items():
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not is_valid(value):
+                    raise InputError(f"{name} is {brief(value)}, but must {rule}")
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer of a model."""
         trained = [(n.split(".")[-1], p) for n, p in model.named_parameters() if p.requires_grad]
         biases = [p for name, p in trained if name == "bias"]
         others = [p for name, p in trained if name != "bias"]
-        bias_options = {
-            "lr": self.lr * self.bias_lr,
-            "weight_decay": self.weight_decay / self.bias_lr,
-        }
-        groups = [{"params": others}, {"params": biases, **bias_options}]
+        lr, decay = self.lr * self.bias_lr, self.weight_decay / self.bias_lr
+        groups = [{"params": others}, {"params": biases, "lr": lr, "weight_decay": decay}]
         return torch.optim.SGD(
             [group for group in groups if group["params"]],
             lr=self.lr,
@@ -129,11 +125,6 @@ class Recipe:
     def is_monitored(self, epoch: int) -> bool:
         """Return True if the geometry is measured after an epoch (1, 2, ...)."""
         return epoch * self.monitor // self.epochs > (epoch - 1) * self.monitor // self.epochs
-
-
-def _require(good: bool, name: str, value: object, rule: str) -> None:
-    if not good:
-        raise InputError(f"{name} is {brief(value)}, but {rule}")
 
 
 class Lookahead:

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.experiments.data.dataset import Split
+from layermix.experiments.data import Split
+from layermix.experiments.training.environment import RunSeeds
+from layermix.experiments.training.recipe import Recipe
 from layermix.mixing.device import moved
 
 
@@ -26,10 +28,7 @@ class Normalize:
 
     @classmethod
     def of(cls, train: Split) -> "Normalize":
-        """Compute mean and standard deviation, float32 (C,), of training images.
-
-        They are computed exactly on the CPU, from the counts of the 256 levels.
-        """
+        """Compute mean and standard deviation, float32 (C,), exactly, from counts of the levels."""
         stats = [_mean_and_std(train.images[:, c]) for c in range(train.images.shape[1])]
         mean, std = torch.tensor(stats, dtype=torch.float32, device=train.images.device).unbind(1)
         return cls(mean, std)
@@ -57,18 +56,13 @@ def crop_and_flip(
     Parameters
     ----------
     images
-        Shape (B, C, H, W), any dtype.
+        Shape (B, C, H, W), any dtype; returned in channels-last memory format.
     crop
         Largest shift in pixels, below H and W. Reflection fills the border.
     flip
         True to flip each image with probability 0.5, or a mask, bool (B,), of images to flip.
     generator
         Random generator on the device of the images.
-
-    Returns
-    -------
-    Tensor
-        Shape and dtype of `images`, in channels-last memory format.
     """
     batch, device = len(images), images.device
     height, width = images.shape[-2:]
@@ -93,47 +87,20 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 
 
 class Batches:
-    """The batches of each epoch of a training split.
+    """The batches of each epoch of a training split, on the device of its images.
 
-    Parameters
-    ----------
-    train
-        The images, on the device of the training.
-    normalize
-        Applied last.
-    size
-        Images in a batch. The incomplete last batch of an epoch is dropped.
-    crop, flip
-        See `crop_and_flip`.
-    alternate
-        Flip each image in every second epoch, half of them in the first (Jordan, 2024).
-    channels_last
-        Return images in channels-last memory format.
-    order_seed, augment_seed
-        Seeds of the order and of the augmentation.
+    The incomplete last batch of an epoch is dropped. With `recipe.alternate`, each image is flipped
+    in every second epoch, half of them in the first (Jordan, 2024).
     """
 
-    def __init__(
-        self,
-        train: Split,
-        normalize: Normalize,
-        size: int,
-        *,
-        crop: int = 0,
-        flip: bool = False,
-        alternate: bool = False,
-        channels_last: bool = True,
-        order_seed: int = 0,
-        augment_seed: int = 0,
-    ) -> None:
-        self.train, self.normalize = train, normalize
-        self.size = min(size, len(train))
-        self._crop, self._flip, self._channels_last = crop, flip, channels_last
-        self._order = np.random.default_rng(order_seed)
+    def __init__(self, train: Split, normalize: Normalize, recipe: Recipe, seeds: RunSeeds) -> None:
+        self.train, self.normalize, self.recipe = train, normalize, recipe
+        self.size = min(recipe.batch_size, len(train))
+        self._order = np.random.default_rng(seeds.order)
         device = train.images.device
-        self._generator = torch.Generator(device).manual_seed(augment_seed)
+        self._generator = torch.Generator(device).manual_seed(seeds.augment)
         self._flipped = None
-        if flip and alternate:
+        if recipe.flip and recipe.alternate:
             self._flipped = torch.rand(len(train), generator=self._generator, device=device) < 0.5
 
     def __len__(self) -> int:
@@ -142,11 +109,13 @@ class Batches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images, float32 (B, C, H, W), and labels, int64 (B,), of an epoch (1, 2, ...)."""
+        crop, flip = self.recipe.crop or 0, bool(self.recipe.flip)
         order = torch.from_numpy(self._order.permutation(len(self.train)))
         order = moved(order, self.train.labels.device)
         for index in order[: len(self) * self.size].split(self.size):
-            flip = self._flip if self._flipped is None else self._flipped[index] ^ (number % 2 == 0)
-            images = crop_and_flip(self.train.images[index], self._crop, flip, self._generator)
-            if not self._channels_last:
+            if self._flipped is not None:
+                flip = self._flipped[index] ^ (number % 2 == 0)
+            images = crop_and_flip(self.train.images[index], crop, flip, self._generator)
+            if not self.recipe.channels_last:
                 images = images.clone(memory_format=torch.contiguous_format)
             yield self.normalize(images), self.train.labels[index]
