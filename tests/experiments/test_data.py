@@ -75,7 +75,7 @@ def test_an_image_size_below_1_is_refused(size: int) -> None:
     ],
 )
 def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
-    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' is built in .* leave out"):
+    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' has no columns: leave out"):
         load(config)
 
 

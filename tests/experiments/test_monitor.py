@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import layermix as lm
 from layermix.experiments.data import load
-from layermix.experiments.data.split import adapt_batch, monitor_batch
+from layermix.experiments.data.split import geometry_batch
 from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
 from layermix.experiments.training.batches import Normalize
@@ -40,7 +40,7 @@ def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: 
     data = load(FEW)
     net = fresh_model("mlp", data, 0)
     net.load_state_dict(load_file(tmp_path / "one/weights.safetensors"))
-    batch, normalize = monitor_batch(data), Normalize.of(data.train)
+    batch, normalize = geometry_batch(data, "validation"), Normalize.of(data.train)
     for point, x in lm.activations(net, normalize(batch.images), list(last["geometry"])).items():
         found = last["geometry"][point]
         assert set(found) == set(QUANTITIES)
@@ -55,7 +55,7 @@ def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Pat
     data = load(FEW)
     net = fresh_model("mlp", data, 0)
     net.load_state_dict(load_file(tmp_path / "auto/weights.safetensors"))
-    batch = adapt_batch(data)
+    batch = geometry_batch(data, "training")
     x = Normalize.of(data.train)(batch.images)
     found = {
         p: lm.snnl(f, batch.labels) for p, f in lm.activations(net, x, [*last["snnl"]]).items()

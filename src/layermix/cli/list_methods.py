@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from layermix.experiments.display import open_console, print_text
-from layermix.experiments.variants import part_text, partner_text, ratio_text
+from layermix.experiments.variants import method_texts
 from layermix.mixing import METHODS
 
 _NOTES = """\
@@ -23,8 +23,7 @@ def list_methods() -> None:
     for head in ("method", "mix point", "blend", "partner", "ratio", "source"):
         table.add_column(head, overflow="fold")
     for name, method in METHODS.items():
-        parts = (part_text(method.blend), partner_text(method), ratio_text(method))
-        table.add_row(*map(Text, (name, method.at, *parts, method.source)))
+        table.add_row(*map(Text, (name, method.at, *method_texts(method), method.source)))
     console = open_console()
     console.print(table)
     print_text(console, _NOTES)

@@ -21,7 +21,7 @@ def list_points(
     List the mix points of a model, the names that --variant and --variants take.
 
     Args:
-        model: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME,
+        model: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, or
             package.module:factory.
         image_size: Height and width of the images in pixels.
         channels: Channels of the images.

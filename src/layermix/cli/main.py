@@ -29,17 +29,13 @@ _DESCRIPTION = """layermix compare --data digits --out runs/digits
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
 
-COMMANDS = {
-    "compare": compare_variants,
-    "train": train,
-    "points": list_points,
-    "methods": list_methods,
-    "profile": profile_model,
-    "report": report,
-}
 app = tyro.extras.SubcommandApp()
-for name, command in COMMANDS.items():
-    app.command(name=name)(command)
+app.command(name="compare")(compare_variants)
+app.command(name="train")(train)
+app.command(name="points")(list_points)
+app.command(name="methods")(list_methods)
+app.command(name="profile")(profile_model)
+app.command(name="report")(report)
 
 
 def main(arguments: list[str] | None = None) -> None:

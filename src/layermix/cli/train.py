@@ -6,14 +6,7 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import subcommand
 
-from layermix.experiments import DataConfig, RunConfig, RunResult, run
-from layermix.experiments.display import (
-    open_console,
-    print_text,
-    run_display,
-    show_status,
-    sizes_text,
-)
+from layermix.experiments import DataConfig, RunConfig, RunResult, display, run
 from layermix.experiments.run import load_once
 from layermix.experiments.training.recipe import PLAIN, SPEED, Preset
 
@@ -44,14 +37,16 @@ def train(
         out: Folder of the run, a new one; by default runs/DATA-VARIANT-seedSEED.
         threads: CPU threads; torch's default if not given.
     """
-    console = open_console()
+    console = display.open_console()
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
-    with show_status(console, f"Loading {data.data}"):
+    with display.show_status(console, f"Loading {data.data}"):
         loaded = load_once(data)
-    print_text(console, f"{sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.", fold=True)
+    display.print_text(
+        console, f"{display.sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.", fold=True
+    )
     folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
-        with run_display(console, preset.recipe.epochs) as show:
+        with display.run_display(console, preset.recipe.epochs) as show:
             result = run(config, folder, show, threads=threads)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -62,7 +57,7 @@ def train(
 
 def _show_result(result: RunResult, folder: Path, console: Console) -> None:
     test, timings = result.test, result.timings
-    print_text(
+    display.print_text(
         console,
         f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
         f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
@@ -70,5 +65,7 @@ def _show_result(result: RunResult, folder: Path, console: Console) -> None:
         f"{timings['images_per_second']:,.0f} images per second.",
     )
     if views := result.test_views:
-        print_text(console, f"Over views of each image: test accuracy {views['accuracy']:.2%}.")
-    print_text(console, f"Run: {folder}")
+        display.print_text(
+            console, f"Over views of each image: test accuracy {views['accuracy']:.2%}."
+        )
+    display.print_text(console, f"Run: {folder}")

@@ -75,7 +75,7 @@ class ProfileConfig:
 
 
 class ModelAndData(NamedTuple):
-    """A model, the examples to measure it on, and notices about both."""
+    """A model, the examples to measure, and notices about both."""
 
     model: nn.Module
     data: Data
@@ -83,13 +83,7 @@ class ModelAndData(NamedTuple):
 
 
 def take_profile(config: ProfileConfig) -> Profile:
-    """Build the model, load weights and data, and take the profile.
-
-    Raises
-    ------
-    InputError
-        For a model, weights, data or points that do not exist, or weights of another model.
-    """
+    """Build the model, load weights and data, and take the profile."""
     device = pick_device(config.device)
     model, data, notices = _subject(config)
     taken = profile(

@@ -1,6 +1,7 @@
 """One run: a variant at a seed, from its configuration to its folder."""
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,13 +15,8 @@ from layermix.experiments.data import DataConfig, Dataset, load
 from layermix.experiments.data.sources import default_augmentation
 from layermix.experiments.models import build
 from layermix.experiments.store import Record, RunConfig, RunResult
+from layermix.experiments.training import environment as env
 from layermix.experiments.training.batches import Normalize
-from layermix.experiments.training.environment import (
-    RunSeeds,
-    cpu_settings,
-    pick_device,
-    torch_seed,
-)
 from layermix.experiments.training.loop import Trainer
 from layermix.experiments.training.recipe import Recipe
 from layermix.experiments.variants import compared_points, mix_points, mixer_settings
@@ -45,8 +41,6 @@ def run(
 
     Parameters
     ----------
-    config, folder
-        The settings of the run, and the folder to write, which must not exist.
     on_epoch
         Called with the record of each epoch.
     threads
@@ -60,21 +54,18 @@ def run(
     ------
     InputError
         If the folder exists, or there is no such data, model, variant or device.
-    ModuleNotFoundError
-        If a library is missing that the run needs.
     RunError
         If the loss becomes NaN or infinite. The files remain as ``FOLDER-unfinished``.
     """
     require("torchmetrics")  # which is imported after the training
     if folder.exists():
         raise InputError(f"the output folder {folder} exists already: name another --out")
-    with cpu_settings(threads):
+    with env.cpu_settings(threads):
         trainer = _trainer(config, all_points)
-        with store.new_run(folder) as files:
+        with store.new_run(folder) as files, (files / "epochs.jsonl").open("a", 1) as lines:
             store.write_json(files / "config.json", asdict(replace(config, recipe=trainer.recipe)))
             features = trainer.monitor.features("start") if keep_features else {}
-            add = functools.partial(store.append_json, files / "epochs.jsonl")
-            result = trainer.train(add, *([on_epoch] if on_epoch else []))
+            result = trainer.train(lambda record: print(json.dumps(record), file=lines), on_epoch)
             content = {k: v for k, v in asdict(result).items() if k != "records"}
             store.write_json(files / "result.json", content)
             store.write_tensors(files / "weights.safetensors", trainer.net.state_dict())
@@ -85,7 +76,7 @@ def run(
 
 
 def _trainer(config: RunConfig, all_points: Points | None) -> Trainer:
-    device = pick_device(config.recipe.device)
+    device = env.pick_device(config.recipe.device)
     data = load_once(config.data)
     model = fresh_model(config.model, data, config.seed)
     known = find_points(model, data) if all_points is None else all_points
@@ -118,7 +109,7 @@ def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:
 
     A model with a method `initialize_from` is shown normalized training images first.
     """
-    with torch_seed(RunSeeds.of(seed).init):
+    with env.torch_seed(env.RunSeeds.of(seed).init):
         model = build(name, len(data.classes), data.image_shape)
     if callable(initialize := getattr(model, "initialize_from", None)):
         initialize(Normalize.of(data.train)(data.train.images[:_INIT_IMAGES]))

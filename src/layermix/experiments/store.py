@@ -93,12 +93,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     save_file({key: tensor.cpu().contiguous().clone() for key, tensor in tensors.items()}, path)
 
 
-def append_json(path: Path, content: Any) -> None:
-    """Add a line of JSON to a file."""
-    with path.open("a") as file:
-        file.write(json.dumps(content) + "\n")
-
-
 def read_result(run: Path) -> RunResult:
     """Read the result of a finished run from its folder."""
     records = read_json(run / "epochs.jsonl", lines=True)

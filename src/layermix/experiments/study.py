@@ -13,7 +13,7 @@ from rich.console import Console
 from layermix.errors import InputError, RunError
 from layermix.experiments import store
 from layermix.experiments.data import DataConfig
-from layermix.experiments.data.split import adapt_batch, monitor_batch
+from layermix.experiments.data.split import geometry_batch
 from layermix.experiments.run import complete, find_points, fresh_model, load_once
 from layermix.experiments.store import RunConfig, RunResult
 from layermix.experiments.training import Recipe
@@ -38,13 +38,7 @@ class StudyConfig:
 
 
 class Study:
-    """A study and its folder, which is new, empty, or of the same study.
-
-    Raises
-    ------
-    InputError
-        If the folder belongs to another study, or has other content.
-    """
+    """A study and its folder, which is new, empty, or of the same study."""
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
@@ -145,11 +139,11 @@ def plan(
     pick_device(recipe.device)
     loaded = load_once(data)
     complete(recipe, data, loaded)
-    monitor_batch(loaded)
+    geometry_batch(loaded, "validation")
     all_points = find_points(fresh_model(model, loaded, seed=0), loaded)
     chosen = check_variants(variants, all_points, recipe)
     if "auto" in chosen and recipe.adapt:
-        adapt_batch(loaded)
+        geometry_batch(loaded, "training")
     return StudyConfig(data, model, recipe, chosen, tuple(range(seeds)), threads, all_points)
 
 
@@ -175,8 +169,6 @@ def compare(
     ------
     InputError
         If the folder belongs to another study, or `workers` is below 1.
-    ModuleNotFoundError
-        If a library is missing that the runs need.
     RunError
         If runs failed or a worker was killed. Finished runs remain on disk.
     """

@@ -117,23 +117,20 @@ def _try(variant: str, points: Points) -> None:
             raise InputError(f"the variant {variant!r} cannot mix at {point!r}: {why}")
 
 
-def part_text(part: mixing.Blend | mixing.Pairing) -> str:
-    """Return a blend or a way to choose partners as text, with its settings in brackets."""
-    names = {kind: name for name, kind in {**mixing.BLENDS, **mixing.PARTNERS}.items()}
-    values = {f.name: getattr(part, f.name) for f in fields(part)}
-    shown = [f"{k}={part_text(v) if isinstance(v, mixing.Blend) else v}" for k, v in values.items()]
-    return names[type(part)] + (f" ({', '.join(shown)})" if shown else "")
-
-
-def partner_text(method: mixing.Method) -> str:
-    """Return the choice of partners of a method as text."""
-    return "all" if isinstance(method.blend, mixing.Many) else part_text(method.partner)
-
-
-def ratio_text(method: mixing.Method) -> str:
-    """Return the distribution of a method's ratio as text, and its probability to mix."""
+def method_texts(method: mixing.Method) -> tuple[str, str, str]:
+    """Return the blend, the choice of partners and the ratio of a method as text."""
     options = method.options
     law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
-    parts = [str(options.get("ratio", law))]
-    parts += [f"{name} {options[name]}" for name in ("per", "probability") if name in options]
-    return ", ".join(parts)
+    ratio = [str(options.get("ratio", law))]
+    ratio += [f"{name} {options[name]}" for name in ("per", "probability") if name in options]
+    partner = "all" if isinstance(method.blend, mixing.Many) else _part_text(method.partner)
+    return _part_text(method.blend), partner, ", ".join(ratio)
+
+
+def _part_text(part: mixing.Blend | mixing.Pairing) -> str:
+    names = {kind: name for name, kind in {**mixing.BLENDS, **mixing.PARTNERS}.items()}
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    shown = [
+        f"{k}={_part_text(v) if isinstance(v, mixing.Blend) else v}" for k, v in values.items()
+    ]
+    return names[type(part)] + (f" ({', '.join(shown)})" if shown else "")

@@ -5,7 +5,7 @@ from typing import Any
 from layermix.experiments.data.sources import SOURCES
 from layermix.experiments.display import SUBSETS
 from layermix.experiments.study import Study, as_json, flat
-from layermix.experiments.variants import part_text, partner_text, ratio_text
+from layermix.experiments.variants import method_texts
 from layermix.mixing.methods import is_method, method
 
 _LEFT_OUT = {
@@ -38,10 +38,8 @@ def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, A
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     for name in filter(is_method, used.get("variants") or ()):
-        found = method(name)
-        used[name] = (
-            f"{part_text(found.blend)}; partner {partner_text(found)}; ratio {ratio_text(found)}"
-        )
+        blend, partner, ratio = method_texts(method(name))
+        used[name] = f"{blend}; partner {partner}; ratio {ratio}"
     device = study.conditions["device"]
     if asked["device"] != device:
         used["device"] = f"{asked['device']} ({device})"

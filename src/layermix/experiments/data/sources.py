@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -82,25 +83,21 @@ def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
 
 
 def _images(config: DataConfig) -> Images:
-    path = Path(config.data)
-    if config.data in SOURCES:
-        return _without_columns(config, "is built in", SOURCES[config.data])
+    path, read = Path(config.data), SOURCES.get(config.data)
     if path.suffix == ".safetensors":
-        return _without_columns(config, "is decoded", lambda: read_images(path))
-    if not path.exists() and "/" not in config.data:
+        read = partial(read_images, path)
+    if read is None and not path.exists() and "/" not in config.data:
         raise InputError(
             f"{unknown('data set', config.data, SOURCES)} Or name a folder, a hub id such as "
             "uoft-cs/cifar10, or a file NAME.safetensors"
         )
-    return _cached(config, path)
-
-
-def _without_columns(config: DataConfig, why: str, read: Callable[[], Images]) -> Images:
+    if read is None:
+        return _cached(config, path)
     for name in ("image_column", "label_column"):
         if value := getattr(config, name):
             raise InputError(
-                f"{name} is {value!r}, but {config.data!r} {why} and has no columns: leave "
-                f"out --{name.replace('_', '-')}, or name another --data"
+                f"{name} is {value!r}, but {config.data!r} has no columns: leave out "
+                f"--{name.replace('_', '-')}, or name another --data"
             )
     images = read()
     return images if config.image_size is None else images.resized(config.image_size)

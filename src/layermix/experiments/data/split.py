@@ -6,6 +6,7 @@ parts with fewer images than classes, and may leave a rare class out of a part.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,11 +28,7 @@ def three_way(images: Images, train_size: int | None) -> Dataset:
     them (at most 2,000), each class in proportion to its frequency. They have at least one (test)
     or two (validation) images of a rare class, as long as one is left for training. `train_size`
     images are then chosen, equal numbers of each class, or proportional ones if one has too few.
-
-    Raises
-    ------
-    InputError
-        If there is no training split, or there are too few images, of a class or in all.
+    Too few images, of a class or in all, raise an `InputError`.
     """
     splits, classes = dict(images.splits), images.classes
     if "train" not in splits:
@@ -121,24 +118,13 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
     return _draw(labels, wanted, rng)
 
 
-def monitor_batch(data: Dataset) -> Split:
-    """Choose the balanced batch of validation images on which geometry is monitored.
+def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Split:
+    """Choose a balanced batch of a split to measure geometry on.
 
     It has 256 images, or 4 of each of more than 64 classes, but of each class at most as many as
     the rarest class has. A class with fewer than 2 images raises an `InputError`.
     """
-    return _batch(data.val, "validation", data.classes)
-
-
-def adapt_batch(data: Dataset) -> Split:
-    """Choose the batch of training images that the variant ``auto`` adapts to, as `monitor_batch`.
-
-    No training may adapt to validation images, because they choose the winner of a study.
-    """
-    return _batch(data.train, "training", data.classes)
-
-
-def _batch(split: Split, name: str, classes: tuple[str, ...]) -> Split:
+    split, classes = {"training": data.train, "validation": data.val}[name], data.classes
     counts = _counts(split.labels, len(classes))
     rarest = int(counts.argmin())
     if counts[rarest] < 2:

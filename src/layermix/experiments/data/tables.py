@@ -44,14 +44,8 @@ def load_images(
 ) -> Images:
     """Load and decode a data set of images; with `image_size`, resize them to it in pixels.
 
-    Columns are found by type and name if they are not given.
-
-    Raises
-    ------
-    InputError
-        For a source or column that does not exist, or images of different sizes or depths.
-    RunError
-        For an image that cannot be read.
+    Columns are found by type and name if they are not given. An image that cannot be read raises a
+    `RunError`; sources, columns and images that do not fit raise an `InputError`.
     """
     tables = load_tables(source)
     features = (tables["train"] if "train" in tables else next(iter(tables.values()))).features

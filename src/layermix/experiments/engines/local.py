@@ -32,10 +32,7 @@ def default_workers(device: str) -> int:
 def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
     """Run what is missing; yield each run with its result, or with the message of its error.
 
-    Raises
-    ------
-    RunError
-        If a worker process was killed. Finished runs remain on disk.
+    A killed worker process raises a `RunError`. Finished runs remain on disk.
     """
     missing, config = study.missing(), study.config
     if not missing:
@@ -78,14 +75,13 @@ def _ignored_interrupts() -> Iterator[None]:
 
     Processes inherit that a signal is ignored. Only the main thread can set it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _work(leader: int, config: RunConfig, folder: Path, **options: Any) -> Outcome:

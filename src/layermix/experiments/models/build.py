@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, unknown
 from layermix.experiments.models import networks
+from layermix.extras import require
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": networks.ResNet18,
@@ -85,6 +86,7 @@ def _factory(name: str) -> Any:
     if prefix == "timm":
         return _timm(rest)
     if prefix == "transformers":
+        require(prefix)
         return functools.partial(_from_config, rest)
     try:
         return getattr(importlib.import_module(prefix), rest)
@@ -96,10 +98,8 @@ def _factory(name: str) -> Any:
 
 
 def _timm(name: str) -> Callable[..., nn.Module]:
-    try:
-        import timm
-    except ImportError as error:
-        raise InputError(f"timm:{name} needs timm: pip install timm") from error
+    import timm
+
     if not timm.is_model(name):
         raise unknown("timm model", name, timm.list_models())
 
@@ -117,10 +117,8 @@ def _from_config(
     name: str, num_classes: int, in_channels: int | None = None, image_size: int | None = None
 ) -> nn.Module:
     """Return an untrained classifier of transformers, of texts if there is no image size."""
-    try:
-        import transformers
-    except ImportError as error:
-        raise InputError(f"transformers:{name} needs transformers: pip install it") from error
+    import transformers
+
     try:
         config: Any = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -130,9 +128,9 @@ def _from_config(
     for setting, value in (("image_size", image_size), ("num_channels", in_channels)):
         if value is not None and hasattr(config, setting):
             setattr(config, setting, value)
-    kind, other, family = "texts", "images", transformers.AutoModelForSequenceClassification
+    kind, family = "texts", transformers.AutoModelForSequenceClassification
     if image_size is not None:
-        kind, other, family = "images", "texts", transformers.AutoModelForImageClassification
+        kind, family = "images", transformers.AutoModelForImageClassification
     try:
         return family.from_config(config)
     except ValueError as error:
@@ -140,7 +138,7 @@ def _from_config(
             raise
         raise InputError(
             f"the data hold {kind}, for which transformers has no classifier with a "
-            f"{type(config).__name__}: name a model for {kind}, or data with {other}"
+            f"{type(config).__name__}: name a model for {kind}, or other data"
         ) from error
 
 

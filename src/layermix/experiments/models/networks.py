@@ -55,9 +55,12 @@ class BasicBlock(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """Norm, ReLU, convolution, twice; the shortcut is added last."""
+    """Norm, ReLU, convolution, twice; the shortcut is added last.
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    With `pool`, the shortcut shrinks by average pooling instead of a stride (He et al., 2019).
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, *, pool: bool = False) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = conv3x3(in_channels, channels, stride)
@@ -66,10 +69,9 @@ class PreActBlock(nn.Module):
         self.relu = nn.ReLU()
         self.shortcut = None
         if stride != 1 or in_channels != channels:
-            self.shortcut = self._shortcut(in_channels, channels, stride)
-
-    def _shortcut(self, in_channels: int, channels: int, stride: int) -> nn.Module:
-        return nn.Conv2d(in_channels, channels, 1, stride, bias=False)
+            conv = nn.Conv2d(in_channels, channels, 1, 1 if pool else stride, bias=False)
+            average = nn.AvgPool2d(stride, ceil_mode=True)
+            self.shortcut = nn.Sequential(average, conv) if pool else conv
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, channels, H/stride, W/stride)."""
@@ -97,9 +99,8 @@ class ResNet18(nn.Module):
         self.fc = nn.Linear(8 * width, num_classes)
 
     def _stage(self, in_channels: int, channels: int, stride: int) -> nn.Sequential:
-        return nn.Sequential(
-            self.block(in_channels, channels, stride), self.block(channels, channels, 1)
-        )
+        first = self.block(in_channels, channels, stride)
+        return nn.Sequential(first, self.block(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, num_classes)."""
@@ -118,14 +119,6 @@ class PreActResNet18(ResNet18):
         self.norm = nn.Sequential(nn.BatchNorm2d(8 * width), nn.ReLU())
 
 
-class PooledBlock(PreActBlock):
-    """A pre-activation block whose shortcut averages where it shrinks (He et al., 2019)."""
-
-    def _shortcut(self, in_channels: int, channels: int, stride: int) -> nn.Module:
-        pool = nn.AvgPool2d(stride, ceil_mode=True)
-        return nn.Sequential(pool, nn.Conv2d(in_channels, channels, 1, bias=False))
-
-
 class SmallResNet(nn.Module):
     """Three pre-activation blocks of `width`, 2 and 4 times `width` channels; `block1` to `block3`.
 
@@ -135,20 +128,16 @@ class SmallResNet(nn.Module):
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        in_channels: int = 3,
-        image_size: int = 32,
-        width: int | None = None,
+        self, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None
     ) -> None:
         super().__init__()
         large = image_size >= 16
         width = width or (32 if large else 16)
         self.stem = conv3x3(in_channels, width)
         self.stem_pool = nn.MaxPool2d(2) if large else nn.Identity()
-        self.block1 = PooledBlock(width, width, stride=1)
-        self.block2 = PooledBlock(width, 2 * width, stride=2)
-        self.block3 = PooledBlock(2 * width, 4 * width, stride=2)
+        self.block1 = PreActBlock(width, width, 1, pool=True)
+        self.block2 = PreActBlock(width, 2 * width, 2, pool=True)
+        self.block3 = PreActBlock(2 * width, 4 * width, 2, pool=True)
         self.norm = nn.Sequential(nn.BatchNorm2d(4 * width), nn.ReLU())
         self.fc = nn.Linear(4 * width, num_classes)
 

@@ -53,16 +53,9 @@ def crop_and_flip(
 ) -> Tensor:
     """Shift each image by up to `crop` pixels and flip some left to right, at random.
 
-    Parameters
-    ----------
-    images
-        Shape (B, C, H, W), any dtype; returned in channels-last memory format.
-    crop
-        Largest shift in pixels, below H and W. Reflection fills the border.
-    flip
-        True to flip each image with probability 0.5, or a mask, bool (B,), of images to flip.
-    generator
-        Random generator on the device of the images.
+    Images, (B, C, H, W) of any dtype, are returned in channels-last memory format. Reflection fills
+    the border; `crop` is below H and W. If `flip` is True, images are flipped with probability 0.5;
+    it may be a mask of images to flip, bool (B,). The generator is on the device of the images.
     """
     batch, device = len(images), images.device
     height, width = images.shape[-2:]

@@ -15,17 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from layermix import geometry as geo
 from layermix.errors import InputError, RunError
 from layermix.experiments.data import Split
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.recipe import Recipe
-from layermix.geometry import (
-    Layer,
-    SoftNearestNeighborLoss,
-    interpolation_gap,
-    layer_snnl,
-    measured,
-)
 from layermix.hooks import FeatureCapture, activations
 from layermix.hooks.observe import observe
 from layermix.hooks.site import find, unwrap
@@ -39,12 +33,7 @@ RATIO = 0.5
 
 @torch.no_grad()
 def predict_logits(
-    model: nn.Module,
-    split: Split,
-    normalize: Normalize,
-    *,
-    views: bool = False,
-    flip: bool = False,
+    model: nn.Module, split: Split, normalize: Normalize, *, views: bool = False, flip: bool = False
 ) -> Tensor:
     """Return the logits of a split in eval mode, float32 (N, K).
 
@@ -84,9 +73,7 @@ def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
     logits, labels = logits.cpu().double(), labels.cpu()
     probabilities, classes = logits.softmax(1), logits.shape[1]
-    ece = multiclass_calibration_error(
-        probabilities, labels, num_classes=classes, n_bins=_BINS, norm="l1"
-    )
+    ece = multiclass_calibration_error(probabilities, labels, classes, n_bins=_BINS, norm="l1")
     return {
         "accuracy": float((logits.argmax(1) == labels).double().mean()),
         "nll": float(F.cross_entropy(logits, labels)),
@@ -124,28 +111,24 @@ class Monitor:
         layers = {point: self._layer(point, x) for point, x in self.activations().items()}
         record: dict[str, Any] = {"snnl": {}}
         for point, layer in layers.items():
-            snnl = layer_snnl(layer)
-            fields = ("value", "temperature", "chance", "n")
-            record["snnl"][point] = {name: getattr(snnl, name) for name in fields}
+            snnl, names = geo.layer_snnl(layer), ("value", "temperature", "chance", "n")
+            record["snnl"][point] = {name: getattr(snnl, name) for name in names}
         if geometry:
             step = -(-len(self.batch) // MIXED)
             index = torch.arange(0, len(self.batch), step, device=self.batch.labels.device)
             some = self.batch[index]
             x = self._normalize(some.images)
-            gaps = interpolation_gap(self.model, x, some.labels, self.points, ratios=(RATIO,))
-            record["geometry"] = {
-                point: _finite(measured(layer, gaps[point])) for point, layer in layers.items()
-            }
+            gaps = geo.interpolation_gap(self.model, x, some.labels, self.points, ratios=(RATIO,))
+            found = {point: geo.measured(layer, gaps[point]) for point, layer in layers.items()}
+            record["geometry"] = {point: _finite(values) for point, values in found.items()}
         self.seconds += time.perf_counter() - started
         return record
 
-    def _layer(self, point: str, features: Tensor) -> Layer:
+    def _layer(self, point: str, features: Tensor) -> geo.Layer:
         if not features.isfinite().all():
-            raise RunError(
-                f"the features at {point!r} became NaN or infinite: try a lower --lr or a longer "
-                "--warmup"
-            )
-        return Layer(features, self.batch.labels)
+            problem = f"the features at {point!r} became NaN or infinite"
+            raise RunError(f"{problem}: try a lower --lr or a longer --warmup")
+        return geo.Layer(features, self.batch.labels)
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:
@@ -170,7 +153,7 @@ class FeatureLoss:
         self.weight = recipe.snnl_weight
         self._capture = FeatureCapture(model, point)
         self._capture.check(x)
-        self._criterion = SoftNearestNeighborLoss()
+        self._criterion = geo.SoftNearestNeighborLoss()
         inner, passed = unwrap(model), []
         sites = [find(inner, name) for name in dict.fromkeys((point, *mix_at))]
         observe(inner, sites, x, lambda name, _: passed.append(name))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layermix.errors import RunError
 from layermix.experiments.data import Dataset
-from layermix.experiments.data.split import adapt_batch, monitor_batch
+from layermix.experiments.data.split import geometry_batch
 from layermix.experiments.store import Record, RunResult
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds, torch_seed
@@ -28,16 +28,11 @@ class Trainer:
 
     Parameters
     ----------
-    model
-        The model, on its device.
-    data
-        The data, on the same device.
-    recipe
-        Training settings; crop and flip must be set.
-    mix_at
-        Mix points, of which each step uses one; none to train without mixing.
-    mix_settings
-        Further arguments of the `Mixer`; those of the recipe if None.
+    model, data, recipe
+        Model and data on the same device. The recipe has a crop and a flip.
+    mix_at, mix_settings
+        Mix points, of which each step uses one; none to train without mixing. Further arguments of
+        the `Mixer`; those of the recipe if None.
     monitor_at
         Mix points where geometry is measured during training.
     seed
@@ -75,22 +70,24 @@ class Trainer:
         if mix_at:
             settings = recipe.mixing() if mix_settings is None else mix_settings
             self.mixer = Mixer(self.model, mix_at, seed=self.seeds.mix, rank=0, **settings)
-        self.monitor = Monitor(model, monitor_batch(data), self.normalize, monitor_at)
+        batch = geometry_batch(data, "validation")
+        self.monitor = Monitor(model, batch, self.normalize, monitor_at)
         self.adapt = None
         if self.mixer and adapt:
-            self.adapt = Monitor(model, adapt_batch(data), self.normalize, mix_at)
+            batch = geometry_batch(data, "training")
+            self.adapt = Monitor(model, batch, self.normalize, mix_at)
         self.steps = recipe.epochs * len(self.batches)
         self.step = 0
         self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
         self.optimizer = recipe.optimizer(model)
         self.schedule = recipe.schedule(self.optimizer, self.steps)
 
-    def train(self, *callbacks: Callable[[Record], object]) -> RunResult:
+    def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
         """Run all epochs, call the callbacks with the record of each, then evaluate."""
         records = []
         for record in self._epochs():
             records.append(record)
-            for callback in callbacks:
+            for callback in filter(None, callbacks):
                 callback(record)
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
@@ -196,8 +193,8 @@ class Trainer:
             step = self.step - len(losses) + int(bad[0]) + 1
             raise RunError(
                 f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
-                f"lower --lr (it is {self.recipe.lr}) or a longer --warmup "
-                f"(it is {self.recipe.warmup}), and look for images or layers that give NaN"
+                f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "
+                "and look for images or layers that give NaN"
             )
 
     @property

@@ -60,18 +60,15 @@ class Recipe:
     adapt: bool = True
     """Let the variant auto mix where the classes are apart; otherwise equally often everywhere."""
     snnl_weight: float = 0.0
-    """Weight of the soft nearest neighbor loss in the loss: above 0 it separates the classes at a
-    layer, below 0 it entangles them."""
+    """Weight of a soft nearest neighbor loss: above 0 separates classes, below 0 entangles them."""
     snnl_at: str = "final"
     """Mix point of the features for that loss."""
     monitor: int = 6
     """Number of times that validation accuracy and geometry are measured (0: only at the end)."""
     geometry: bool = True
-    """Measure every quantity of every layer: at each measurement if nothing is mixed, otherwise at
-    the end."""
+    """Measure every quantity of every layer: all along if nothing is mixed, else at the end."""
     views: bool = False
-    """At the end also evaluate the mean over shifted views of each test image, and over flipped
-    ones if `flip` is on."""
+    """At the end also evaluate means over shifted views of the test images, flipped if `flip`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
     amp: bool = True
