@@ -1,4 +1,4 @@
-"""The digits, normalisation and augmentation."""
+"""The digits, normalization and augmentation."""
 
 import hashlib
 from pathlib import Path
@@ -209,7 +209,7 @@ def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> No
         ({"test": make(6, 2)}, "made.safetensors", "'train' is missing"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(
+def test_invalid_data_sets_are_not_written(
     images: dict[str, Split], name: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):

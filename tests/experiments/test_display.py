@@ -29,7 +29,7 @@ def test_sentences_are_folded_between_words_where_lines_are_not() -> None:
     assert lines == ["[a] sentence of more", "than one line", "runs/a/path/of/more/than/one/line"]
 
 
-def test_what_takes_its_time_is_a_line_where_there_is_no_terminal() -> None:
+def test_a_status_is_a_line_without_a_terminal() -> None:
     text = io.StringIO()
     with show_status(Console(file=text, width=20), "Building runs/[a]/report.html"):
         assert text.getvalue() == "Building runs/[a]/report.html ...\n"
@@ -48,7 +48,7 @@ def test_names_are_shown_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("80", 110), ("150", 150)])
-def test_text_that_is_kept_is_wide_and_wider_where_the_environment_says_so(
+def test_text_without_a_terminal_is_wide_and_wider_if_the_environment_sets_it(
     columns: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -88,7 +88,7 @@ def shown(study: Study) -> list[str]:
     return text.getvalue().splitlines()
 
 
-def test_a_study_prints_at_once_what_is_finished_and_what_is_left(study: Study) -> None:
+def test_a_study_prints_finished_and_remaining_runs_at_once(study: Study) -> None:
     assert shown(study) == [
         "3 of 4 runs are finished, continuing.",
         "100 training (class-balanced), 300 validation and 1,197 test images of 10 classes. "
@@ -97,7 +97,7 @@ def test_a_study_prints_at_once_what_is_finished_and_what_is_left(study: Study) 
     ]
 
 
-def test_a_finished_study_says_that_nothing_is_left_to_do(finished: Path) -> None:
+def test_a_finished_study_prints_one_line(finished: Path) -> None:
     assert shown(Study.open(finished)) == ["All 4 runs are finished."]
 
 

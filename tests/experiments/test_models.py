@@ -1,4 +1,4 @@
-"""Nets: shapes, mix points, and what is refused."""
+"""Models: shapes, mix points, and invalid names."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def test_preactresnet18_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in net.parameters()) == 11_171_146 + 1_024
 
 
-def test_timm_nets_are_built_for_the_images_at_hand() -> None:
+def test_timm_models_are_built_for_the_images() -> None:
     net = build("timm:vit_tiny_patch16_224", 5, (1, 32, 32))
     assert net(torch.randn(2, 1, 32, 32)).shape == (2, 5)
 
 
-def test_a_factory_of_ones_own_gets_what_it_takes() -> None:
+def test_a_user_factory_gets_the_arguments_that_it_takes() -> None:
     net = build("layermix.experiments.models.networks:MLP", 4, (1, 6, 6))
     assert net(torch.randn(2, 1, 6, 6)).shape == (2, 4)
 
@@ -55,7 +55,7 @@ def test_a_factory_of_ones_own_gets_what_it_takes() -> None:
         ("math:pi", "math:pi is a float, which cannot be called"),
     ],
 )
-def test_what_is_no_net_is_refused(name: str, message: str) -> None:
+def test_invalid_models_are_refused(name: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         build(name, 10, (3, 32, 32))
 
@@ -65,12 +65,12 @@ def test_mlp_refuses_images_that_are_not_square() -> None:
         build("mlp", 10, (1, 8, 6))
 
 
-def test_a_factory_that_hands_its_keywords_on_gets_those_that_are_known_there() -> None:
+def test_a_factory_that_passes_keywords_on_gets_the_known_ones() -> None:
     net = build("torchvision.models:resnet18", 7, (3, 32, 32))
     assert net(torch.randn(2, 3, 32, 32)).shape == (2, 7)
 
 
-def test_a_module_of_ones_own_that_cannot_be_read_is_told(
+def test_a_user_module_with_a_syntax_error_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_model.py").write_text("def net(:\n")

@@ -1,4 +1,4 @@
-"""What is measured during training: when, of which weights, and what `auto` makes of it."""
+"""Measurements during training: when, of which weights, and how `auto` uses them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from layermix.geometry import MEASURES, QUANTITIES, Layer
 from short_training import FEW, SHORT, records, trainer
 
 
-def test_watching_does_not_change_training() -> None:
+def test_monitoring_does_not_change_training() -> None:
     watched, plain = trainer(("final",)), trainer(("final",))
     watched.measure(last=True)
     assert watched.run_epoch(1) == plain.run_epoch(1)
@@ -35,7 +35,7 @@ def test_unmixed_runs_measure_all_layers_all_along_others_at_the_end(tmp_path: P
     assert [e["epoch"] for e in off if "snnl" in e] == [0, 2, 4]
 
 
-def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: Path) -> None:
+def test_monitored_geometry_is_that_of_the_weights_on_the_batch(tmp_path: Path) -> None:
     last = records(tmp_path / "one", "none")[-1]
     data = load(FEW)
     net = fresh_model("mlp", data, 0)

@@ -1,4 +1,4 @@
-"""`layermix profile` of images: how they are normalised and resized, and what they refuse."""
+"""`layermix profile` of images: normalization, resizing, and invalid settings."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ pytestmark = [
 
 
 def pictures(folder: Path) -> str:
-    """Make a folder of coloured images, 30 of each of two classes."""
+    """Make a folder of color images, 30 of each of two classes."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)
@@ -33,7 +33,7 @@ def pictures(folder: Path) -> str:
     return str(folder)
 
 
-def test_images_are_normalised_as_a_model_was_trained_when_asked_to(tmp_path: Path) -> None:
+def test_images_can_be_normalized_as_a_model_was_trained(tmp_path: Path) -> None:
     data = pictures(tmp_path / "pets")
     own = take_profile(few("timm:test_vit", data=data, split="train"))
     theirs = take_profile(few("timm:test_vit", data=data, split="train", normalize="model"))

@@ -43,7 +43,7 @@ def configured(folder: Path, kind: str, **settings: Any) -> str:
     return f"transformers:{folder}"
 
 
-def test_texts_are_read_byte_by_byte_and_cut_at_what_the_net_takes(tmp_path: Path) -> None:
+def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path) -> None:
     model = configured(tmp_path / "bert", "bert")
     found = take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films")), mixed=8))
     assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
@@ -68,7 +68,7 @@ def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
     assert ids.dtype == torch.int64
 
 
-def test_columns_of_texts_are_found_or_asked_for(tmp_path: Path) -> None:
+def test_columns_of_texts_are_found_or_must_be_named(tmp_path: Path) -> None:
     splits, classes = load_texts(str(sentences(tmp_path / "films")))
     assert sorted(splits) == ["train", "validation"]
     assert splits["train"].texts[1] == "good film é"
@@ -107,7 +107,7 @@ def words(folder: Path, padding: str | None = None) -> str:
     return str(folder)
 
 
-def test_a_tokenizer_pads_with_its_own_token_and_else_as_the_net(tmp_path: Path) -> None:
+def test_a_tokenizer_pads_with_its_token_or_as_the_model(tmp_path: Path) -> None:
     own, none = words(tmp_path / "own", "[PAD]"), words(tmp_path / "none")
     texts = ["good film", "bad"]
     assert tokens(texts, 4, own).x["input_ids"].tolist() == [[0, 2], [1, 3]]
@@ -226,7 +226,7 @@ def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
     ]
 
 
-def test_flags_for_images_and_nets_for_images_are_refused_with_texts(tmp_path: Path) -> None:
+def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> None:
     films = str(sentences(tmp_path / "films"))
     with pytest.raises(lm.InputError, match="holds texts, which have no normalize"):
         take_profile(ProfileConfig("mlp", data=films, normalize="model"))

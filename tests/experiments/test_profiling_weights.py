@@ -75,7 +75,7 @@ def test_a_prefix_is_taken_off_only_where_all_names_have_it(tmp_path: Path, pref
 
 
 @pytest.mark.parametrize("classes", [10, 12])
-def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, classes: int) -> None:
+def test_weights_of_another_model_are_refused_with_the_remedy(tmp_path: Path, classes: int) -> None:
     model = timm.create_model("test_resnet", num_classes=12, in_chans=1)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
@@ -89,7 +89,7 @@ def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, cla
             take_profile(config)
 
 
-def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_counted_and_three_are_named(tmp_path: Path) -> None:
     weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
     save_file(weights, tmp_path / "w.safetensors")
     own = timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
@@ -103,7 +103,7 @@ def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_pa
     )
 
 
-def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:
+def test_a_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:
     main(
         shlex.split(
             "train --train-size 60 --model mlp --epochs 2 --variant none --monitor 1 "

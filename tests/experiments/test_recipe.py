@@ -6,7 +6,6 @@ import pytest
 
 from layermix import InputError
 from layermix.experiments import Recipe
-from layermix.experiments.training.environment import pick_device
 
 
 def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
@@ -49,8 +48,3 @@ def test_monitoring_is_spread_evenly_and_ends_with_the_last_epoch(
 def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         Recipe(**settings).check()
-
-
-def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="device 'gpu' cannot be used"):
-        pick_device("gpu")

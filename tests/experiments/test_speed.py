@@ -1,4 +1,4 @@
-"""The net and the recipe for speed: what is whitened, looked ahead, mirrored in turn, seen anew."""
+"""The speed preset: whitening, Lookahead, alternate flips, views, and the command of a report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -54,12 +54,12 @@ def test_the_first_layer_is_taken_from_the_data_and_stays_as_it_is() -> None:
     assert not torch.equal(net.block1.norm1.bias, torch.zeros(64))
 
 
-def test_the_speed_net_has_as_many_parameters_as_its_page_says() -> None:
+def test_speednet_has_the_documented_number_of_parameters() -> None:
     count = sum(p.numel() for p in build("speed", 10, (3, 32, 32)).parameters())
     assert f"{count:,} parameters" in str(SpeedNet.__doc__)
 
 
-def test_biases_have_a_learning_rate_of_their_own_and_the_same_decay() -> None:
+def test_biases_have_another_learning_rate_and_the_same_decay() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     groups = Recipe(lr=0.5, bias_lr=8.0, weight_decay=0.1).optimizer(net).param_groups
     assert [len(group["params"]) for group in groups] == [2, 2]
@@ -165,7 +165,7 @@ def test_views_are_judged_beside_the_images_and_not_instead(tmp_path: Path) -> N
     assert result.test_views != result.test
 
 
-def test_bfloat16_on_a_cpu_is_asked_for() -> None:
+def test_bfloat16_on_a_cpu_is_an_option() -> None:
     seen = []
 
     class Seen(nn.Module):
@@ -194,7 +194,7 @@ def test_the_command_of_a_study_starts_from_the_nearest_preset() -> None:
     )
 
 
-def test_a_study_tells_what_views_gave_apart_from_its_results(tmp_path: Path) -> None:
+def test_a_report_notes_the_accuracy_over_views(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = plan(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
     study = compare(config, tmp_path / "study", workers=1)

@@ -1,4 +1,4 @@
-"""Splits: what is cut, in which proportions, and what cannot be cut."""
+"""Splits: which are cut, in which proportions, and which cannot be cut."""
 
 import hashlib
 
@@ -162,20 +162,20 @@ def test_a_test_split_of_the_source_is_used_whole() -> None:
     assert len(data.train) + len(data.val) == 300
 
 
-def test_watched_batch_has_every_class_equally() -> None:
+def test_geometry_batch_has_every_class_equally() -> None:
     part = make(1000, 8)
     chosen = geometry_batch(Dataset(part, part, part, tuple("abcdefgh")), "validation")
     assert chosen.labels.bincount().tolist() == [32] * 8
 
 
-def test_watched_batch_takes_of_each_class_as_many_as_the_rarest_has() -> None:
+def test_geometry_batch_has_as_many_of_each_class_as_of_the_rarest() -> None:
     part = of_counts(90, 3, 50)
     batch = geometry_batch(Dataset(part, part, part, ABC), "validation")
     assert batch.labels.bincount().tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_class_without_a_pair_to_watch_is_named(count: int) -> None:
+def test_a_class_without_a_pair_is_named(count: int) -> None:
     whole, part = of_counts(9, 9, 9), of_counts(90, count, 50)
     message = f"the validation split has {count} of class 'b', but .* a larger validation split"
     with pytest.raises(InputError, match=message):

@@ -111,7 +111,7 @@ def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
     assert list((tmp_path / "study/runs").glob("[!.]*")) == []
 
 
-def test_a_killed_worker_ends_in_a_message_and_keeps_what_was_finished(
+def test_a_killed_worker_ends_in_a_message_and_keeps_finished_runs(
     whole: Path, tmp_path: Path
 ) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
@@ -230,7 +230,7 @@ def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
     )
 
 
-def test_runs_in_the_callers_own_process_leave_its_settings_alone(tmp_path: Path) -> None:
+def test_runs_in_the_calling_process_restore_its_settings(tmp_path: Path) -> None:
     torch.set_flush_denormal(False)
     before = torch.get_num_threads(), warnings.filters[:]
     compare(plan(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)

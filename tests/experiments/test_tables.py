@@ -184,7 +184,7 @@ def test_an_unknown_column_gets_the_closest_name(tmp_path: Path) -> None:
         load_images(str(tmp_path / "set"), label_column="fine_labels")
 
 
-def test_columns_that_cannot_be_told_are_listed(tmp_path: Path) -> None:
+def test_ambiguous_columns_are_listed(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "age": [0, 1], "size": [1, 0]})
     with pytest.raises(InputError, match=r"\['img', 'age', 'size'\] is the label: .*--label-col"):
         load_images(str(tmp_path / "set"))
@@ -198,7 +198,7 @@ def test_a_folder_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/nowhere/at/all", "./nowhere", "../nowhere/at/all"])
-def test_a_folder_that_does_not_exist_is_said_to_be_missing(folder: str) -> None:
+def test_a_missing_folder_is_named(folder: str) -> None:
     message = f"cannot load the data set '{folder}': there is no such folder. Give 'digits', the id"
     with pytest.raises(InputError, match=re.escape(message)):
         load(DataConfig(data=folder))

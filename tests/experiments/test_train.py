@@ -1,4 +1,4 @@
-"""Training: the loop against a plain one, streams kept apart, and losses that blow up."""
+"""Training: the loop against a plain one, separate generators, and losses that blow up."""
 
 import shutil
 from dataclasses import replace
@@ -43,13 +43,15 @@ def test_training_equals_a_plain_pytorch_loop() -> None:
         optimizer.zero_grad()
         target.loss(output).backward()
         optimizer.step()
-    for ours, plain in zip(own.net.parameters(), net.parameters(), strict=True):
+    for ours, plain in zip(own.raw_model.parameters(), net.parameters(), strict=True):
         assert torch.equal(ours, plain)
 
 
 def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
     plain, mixed = trainer(), trainer(("input",))
-    for ours, theirs in zip(plain.net.parameters(), mixed.net.parameters(), strict=True):
+    for ours, theirs in zip(
+        plain.raw_model.parameters(), mixed.raw_model.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
     plain.run_epoch(1)
     mixed.run_epoch(1)
@@ -62,7 +64,7 @@ def test_seeds_differ() -> None:
     ours, theirs = trainer(seed=0), trainer(seed=1)
     (one, _), (other, _) = (next(each.batches.epoch(1)) for each in (ours, theirs))
     assert not torch.equal(one, other)
-    assert not torch.equal(next(ours.net.parameters()), next(theirs.net.parameters()))
+    assert not torch.equal(next(ours.raw_model.parameters()), next(theirs.raw_model.parameters()))
 
 
 def test_training_leaves_torchs_global_generator_alone() -> None:
@@ -82,7 +84,7 @@ def test_training_learns_the_digits() -> None:
 def test_label_smoothing_reaches_the_loss() -> None:
     smooth = trainer(recipe=Recipe(epochs=1, batch_size=60, label_smoothing=0.1))
     ((x, labels),) = smooth.batches.epoch(1)
-    expected = F.cross_entropy(smooth.net(x), labels, label_smoothing=0.1)
+    expected = F.cross_entropy(smooth.raw_model(x), labels, label_smoothing=0.1)
     assert torch.allclose(smooth.run_step(x, labels)[0], expected)
 
 

@@ -63,7 +63,7 @@ def show_status(console: Console, message: str) -> Iterator[None]:
 
 
 def replace_unknown_characters() -> None:
-    """Let the standard streams write a question mark for what their encoding lacks."""
+    """Let the standard streams write a question mark for characters that they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")

@@ -68,7 +68,7 @@ def run(
             result = trainer.train(lambda record: print(json.dumps(record), file=lines), on_epoch)
             content = {k: v for k, v in asdict(result).items() if k != "records"}
             store.write_json(files / "result.json", content)
-            store.write_tensors(files / "weights.safetensors", trainer.net.state_dict())
+            store.write_tensors(files / "weights.safetensors", trainer.raw_model.state_dict())
             if keep_features:
                 features |= trainer.monitor.features("end")
                 store.write_tensors(files / "features.safetensors", features)

@@ -53,7 +53,7 @@ class RunResult:
 
     test: dict[str, float]
     val: dict[str, float]
-    test_views: dict[str, float] | None = None  # over views of the test images, if asked for
+    test_views: dict[str, float] | None = None  # over views of the test images, if set
     sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
     classes: list[str] = field(default_factory=list)  # their names
     subset: str = "all"  # how the training images were chosen (see `Dataset`)
@@ -87,7 +87,7 @@ def new_run(path: Path) -> Iterator[Path]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors as safetensors, each with memory of its own, from the CPU."""
+    """Write tensors as safetensors, copied to the CPU."""
     from safetensors.torch import save_file
 
     save_file({key: tensor.cpu().contiguous().clone() for key, tensor in tensors.items()}, path)

@@ -120,14 +120,14 @@ def plan(
     seeds: int = 8,
     threads: int = 1,
 ) -> StudyConfig:
-    """Complete the configuration of a study, and refuse what cannot be trained.
+    """Complete and check the configuration of a study.
 
     It loads the data and builds the model once, so that errors show before the first run.
 
     Parameters
     ----------
     data, model, recipe
-        What to train, and how.
+        Data set, model and training settings.
     variants
         The variants; by default none, input, each block, final, random and auto.
     seeds, threads

@@ -1,4 +1,4 @@
-"""Variants: what a study compares, each a name that says where to mix, or by which method.
+"""Variants: the places to mix and the methods that a study compares, by name.
 
 ``none`` does not mix, the name of a mix point mixes there, ``last`` after the last block,
 ``hidden`` after any block. ``random`` mixes at the input or after a block, drawn at each step
@@ -53,7 +53,7 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return the arguments of a variant's mixer but for its mix points.
 
-    The recipe sets what a method leaves open; methods that mix whole batches have no ratios.
+    The recipe sets arguments that a method does not; methods that mix whole batches have none.
     """
     settings = recipe.mixing()
     if found := _method_of(variant, points):

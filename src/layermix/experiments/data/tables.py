@@ -26,7 +26,7 @@ _IMAGE_NAMES = ("img", "image")
 _LABEL_NAMES = ("label", "labels", "fine_label")
 _TEXT_NAMES = ("text", "sentence", "content")
 _STRINGS = ("string", "large_string", "string_view")
-_RANGE = "their range cannot be told, convert the images to 8 or 16 bits"
+_RANGE = "their range is unknown, convert the images to 8 or 16 bits"
 
 
 class Texts(NamedTuple):
@@ -128,7 +128,7 @@ def _column(features: Any, given: str | None, found: list[str], content: str) ->
         raise unknown("column", given, features)
     if given is None and len(found) != 1:
         raise InputError(
-            f"cannot tell which of the columns {list(features)} is the {content}: "
+            f"it is not clear which of the columns {list(features)} is the {content}: "
             f"name it with --{content}-column"
         )
     return given or found[0]

@@ -44,7 +44,7 @@ def tokens(
     tokenizer
         Hub id or folder of a tokenizer of transformers; bytes if None.
     padding
-        The padding id of the model. If the tokenizer has its own, or a byte has this id, or it is
+        The padding id of the model. If the tokenizer has one, or a byte has this id, or it is
         outside the vocabulary, it is not used; the id is then the tokenizer's, or else 0.
     vocabulary
         Number of ids of the model; no limit if None.

@@ -30,7 +30,7 @@ def default_workers(device: str) -> int:
 
 
 def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
-    """Run what is missing; yield each run with its result, or with the message of its error.
+    """Run the missing cells; yield each run with its result, or the message of its error.
 
     A killed worker process raises a `RunError`. Finished runs remain on disk.
     """

@@ -1,6 +1,6 @@
-"""Models: the library's own networks, and any other model by name.
+"""Models: networks for small images, and any other model by name.
 
-Import from here: `build`, and `MODELS`, the names of the library's own.
+Import from here: `build`, and `MODELS`, the networks by name.
 """
 
 from layermix.experiments.models.build import MODELS, build

@@ -1,4 +1,4 @@
-"""Build a model by name: the library's own, any of timm or transformers, or any factory.
+"""Build a model by name: one of `MODELS`, any of timm or transformers, or any factory.
 
 A new model is a class in a file of this folder, and a line in `MODELS`. A factory is called with
 those of `num_classes`, `in_channels` and `image_size` (height and width in pixels) that it takes.

@@ -1,4 +1,4 @@
-"""The library's own networks for small images.
+"""Networks for small images.
 
 `ResNet18` and `PreActResNet18` (He et al., 2016, "Deep Residual Learning for Image Recognition"
 and "Identity Mappings in Deep Residual Networks") have the form of the mixup papers: a 3 x 3

@@ -58,7 +58,7 @@ class Trainer:
         self.device = data.train.images.device
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.net = model
+        self.raw_model = model
         self.model: Any = _compiled(model) if recipe.compile else model
         self.normalize = Normalize.of(data.train)
         self.batches = Batches(data.train, self.normalize, recipe, self.seeds)
