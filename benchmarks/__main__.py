@@ -11,8 +11,8 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
 from benchmarks.bench import BENCHES, run_bench, show_bench
 from benchmarks.setting import Setting
 from benchmarks.survey import check_models
-from layermix.cli.exit_codes import exit_codes
-from layermix.experiments.console import doing, open_console
+from layermix.cli.main import exit_codes
+from layermix.experiments.display import open_console, show_status
 
 app = tyro.extras.SubcommandApp()
 
@@ -25,7 +25,7 @@ def command(name: str) -> Callable[..., None]:
         out: Path | None = None,
     ) -> None:
         console = open_console()
-        with doing(console, "Measuring"):
+        with show_status(console, "Measuring"):
             found = run_bench(name, setting, out)
         show_bench(found, console)
 

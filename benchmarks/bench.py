@@ -18,9 +18,9 @@ from benchmarks.study import bench_study
 from benchmarks.table import Table
 from benchmarks.train import bench_train
 from layermix.errors import InputError, unknown
-from layermix.experiments.conditions import conditions
-from layermix.experiments.console import say
+from layermix.experiments.display import print_text
 from layermix.experiments.store import write_json
+from layermix.experiments.training.environment import conditions
 
 _WIDEST = 1000  # characters
 _SMALL = "Tiny sizes, other than these notes say: they prove that it works and measure nothing."
@@ -81,5 +81,5 @@ def show_bench(found: Table, console: Console) -> None:
         table.width = console.measure(table, options=anything).maximum
     console.print(table, crop=console.is_terminal)
     for note in found.notes:
-        say(console, note)
-    say(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))
+        print_text(console, note)
+    print_text(console, "; ".join(f"{name} {value}" for name, value in found.conditions.items()))

@@ -16,7 +16,7 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import Thing, alternate, measured, ratio
 from layermix.errors import InputError
-from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.environment import cpu_settings
 from layermix.functional import mix
 from layermix.mixing import BLENDS, Blend, MultiMix, Patches, PlanSampler
 

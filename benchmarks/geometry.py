@@ -17,13 +17,12 @@ from pathlib import Path
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
-from layermix.experiments.compare import compare
 from layermix.experiments.data import DataConfig
 from layermix.experiments.engines.local import default_workers
-from layermix.experiments.presets import DEFAULT_PRESET, PRESETS
-from layermix.experiments.run import RunConfig, run
-from layermix.experiments.study import plan
-from layermix.experiments.training.recipe import Recipe
+from layermix.experiments.run import run
+from layermix.experiments.store import RunConfig
+from layermix.experiments.study import compare, plan
+from layermix.experiments.training.recipe import PLAIN, Recipe
 
 _BASE = "run, SNNL alone"
 _OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
@@ -36,7 +35,7 @@ def bench_geometry(setting: Setting) -> Table:
     recipes = {
         _BASE: replace(usual, geometry=False),
         "run, as in a study": usual,
-        "run, every epoch": replace(usual, watch=usual.epochs),
+        "run, every epoch": replace(usual, monitor=usual.epochs),
     }
     with tempfile.TemporaryDirectory(prefix="layermix-") as folder:
         runs = {
@@ -80,15 +79,15 @@ def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) 
 
 def _run(recipe: Recipe, folder: Path) -> None:
     number = len(list(folder.parent.glob(f"{folder.name}-*")))
-    config = RunConfig(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe, "none", 0)
+    config = RunConfig(DataConfig(), PLAIN.model, recipe, "none", 0)
     run(config, folder.with_name(f"{folder.name}-{number}"), threads=1)
 
 
 def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     """Return the seconds of the default study, its number of seeds, and of runs side by side."""
-    config = plan(DataConfig(), PRESETS[DEFAULT_PRESET].net, recipe)
+    config = plan(DataConfig(), PLAIN.model, recipe)
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)
     started = time.perf_counter()
-    compare(config, folder, workers)
+    compare(config, folder, workers=workers)
     return time.perf_counter() - started, len(config.seeds), workers

@@ -16,26 +16,28 @@ from benchmarks.bench import run_bench, show_bench
 from benchmarks.setting import Setting
 from layermix import experiments as ex
 from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
-from layermix.experiments.console import open_console
-from layermix.experiments.presets import PRESETS
+from layermix.experiments.display import open_console
+from layermix.experiments.training import PRESETS
 from layermix.reporting.show import show_study
 
-REFERENCE = Recipe(epochs=30, batch_size=512, lr=0.4, weight_decay=5e-4, watch=6)
+REFERENCE = Recipe(epochs=30, batch_size=512, lr=0.4, weight_decay=5e-4, monitor=6)
 PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "random")
 
 
 def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
     """Return the configuration of a study, or of a tiny one in its place."""
-    net, recipe, variants = {
-        "speed": (*PRESETS["speed"], ("none", "final")),
+    speed = PRESETS["speed"]
+    model, recipe, variants = {
+        "speed": (speed.model, speed.recipe, ("none", "final")),
         "reference": ("resnet18", REFERENCE, PLACES),
     }[name]
     size, seeds = None, given.seeds
     if given.small:
         size, seeds, variants = 100, 1, ("none", "final")
-        recipe = replace(recipe, epochs=1, batch_size=50, watch=1)
+        recipe = replace(recipe, epochs=1, batch_size=50, monitor=1)
     recipe = replace(recipe, device=given.device)
-    return ex.plan(DataConfig(given.data, train_size=size), net, recipe, variants, seeds)
+    data = DataConfig(given.data, train_size=size)
+    return ex.plan(data, model, recipe, variants, seeds=seeds)
 
 
 def main() -> None:
@@ -60,7 +62,8 @@ def main() -> None:
         (out / f"{what}.csv").write_text(found.to_csv())
         show_bench(found, console)
     elif given.what == "study":
-        ex.compare(study_of(given.words[0], given), out, given.workers, console)
+        config = study_of(given.words[0], given)
+        ex.compare(config, out, workers=given.workers, console=console)
     else:
         show_study(Study.open(out), console)
 

@@ -1,7 +1,7 @@
 """The usual ways to train on images, as their users write them: what our loop is set against.
 
 Both get the images as a data set of Pillow images, crop and mirror each by torchvision, and train
-the same net with the same optimiser, learning rates and number of steps as ours. Each is prepared
+the same net with the same optimizer, learning rates and number of steps as ours. Each is prepared
 first, with its worker processes at work, and returns what trains.
 """
 
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from layermix.experiments.data import Dataset, Normalise, Split
-from layermix.experiments.training.recipe import Recipe
+from layermix.experiments.data import Dataset, Split
+from layermix.experiments.training import Recipe
+from layermix.experiments.training.batches import Normalize
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def plain_loop(task: Task) -> Training:
     """Prepare to train in plain PyTorch, with torchvision's transforms and a DataLoader."""
     from torchvision import transforms
 
-    normalise = Normalise.of(task.data.train)
-    mean, std = ((each / 255).tolist() for each in (normalise.mean, normalise.std))
+    normalize = Normalize.of(task.data.train)
+    mean, std = ((each / 255).tolist() for each in (normalize.mean, normalize.std))
     end = [transforms.ToTensor(), transforms.Normalize(mean, std)]
     pictures = Pictures(task.data.train, transforms.Compose([*_augmentation(task), *end]))
     loader = DataLoader(
@@ -69,8 +70,8 @@ def plain_loop(task: Task) -> Training:
         persistent_workers=task.workers > 0,
         pin_memory=task.device == "cuda",
     )
-    optimiser = task.recipe.optimiser(task.net)
-    schedule = task.recipe.schedule(optimiser, task.recipe.epochs * len(loader))
+    optimizer = task.recipe.optimizer(task.net)
+    schedule = task.recipe.schedule(optimizer, task.recipe.epochs * len(loader))
     next(iter(loader))  # workers that persist are those of this iterator
 
     def train() -> None:
@@ -78,23 +79,23 @@ def plain_loop(task: Task) -> Training:
         for _ in range(task.recipe.epochs):
             for images, labels in loader:
                 loss = _loss(task, images, labels)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 schedule.step()
 
     return train
 
 
 def timm_loop(task: Task) -> Training:
-    """Prepare to train with timm's loader, optimiser and meters, as its training script does."""
+    """Prepare to train with timm's loader, optimizer and meters, as its training script does."""
     from timm.data.loader import create_loader
     from timm.data.transforms import ToNumpy
     from timm.optim._optim_factory import create_optimizer_v2
     from timm.utils.metrics import AverageMeter
     from torchvision import transforms
 
-    recipe, normalise = task.recipe, Normalise.of(task.data.train)
+    recipe, normalize = task.recipe, Normalize.of(task.data.train)
     pictures: Any = Pictures(task.data.train, transforms.ToTensor())
     loader = create_loader(
         pictures,
@@ -102,14 +103,14 @@ def timm_loop(task: Task) -> Training:
         batch_size=recipe.batch_size,
         is_training=True,
         no_aug=True,
-        mean=tuple((normalise.mean / 255).tolist()),
-        std=tuple((normalise.std / 255).tolist()),
+        mean=tuple((normalize.mean / 255).tolist()),
+        std=tuple((normalize.std / 255).tolist()),
         num_workers=task.workers,
         persistent_workers=task.workers > 0,
         device=torch.device(task.device),
     )
     pictures.transform = transforms.Compose([*_augmentation(task), ToNumpy()])
-    optimiser = create_optimizer_v2(
+    optimizer = create_optimizer_v2(
         task.net,
         "sgd",  # with Nesterov's momentum, as ours
         lr=recipe.lr,
@@ -117,7 +118,7 @@ def timm_loop(task: Task) -> Training:
         momentum=recipe.momentum,
         filter_bias_and_bn=False,  # weights of every kind decay, as in ours
     )
-    schedule = recipe.schedule(optimiser, recipe.epochs * len(loader))
+    schedule = recipe.schedule(optimizer, recipe.epochs * len(loader))
     next(iter(loader))
 
     def train() -> None:
@@ -126,9 +127,9 @@ def timm_loop(task: Task) -> Training:
             task.net.train()
             for images, labels in loader:
                 loss = _loss(task, images, labels)
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 losses.update(loss.item(), len(images))
                 schedule.step()
 

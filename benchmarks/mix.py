@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import Thing, alternate, measured, ratio
-from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.environment import cpu_settings
 from layermix.functional import mix
 from layermix.mixing import Plan, PlanSampler
 

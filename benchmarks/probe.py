@@ -13,8 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
 from layermix.experiments.models import build
-from layermix.experiments.training.cpu import cpu_settings
-from layermix.experiments.training.streams import torch_seed
+from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer
 
 _MODELS = ("timm:resnet50", "timm:vit_base_patch16_224")

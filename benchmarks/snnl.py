@@ -17,7 +17,7 @@ from benchmarks.memory import peak_memory
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
-from layermix.experiments.training.cpu import cpu_settings
+from layermix.experiments.training.environment import cpu_settings
 from layermix.geometry.distances import computed_distances
 from layermix.geometry.pair_sums import PairSums
 

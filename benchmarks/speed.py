@@ -17,10 +17,10 @@ from benchmarks.profiler import profiler
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from layermix.experiments.data import DataConfig, load
-from layermix.experiments.presets import PRESETS
-from layermix.experiments.run import complete, fresh_net
-from layermix.experiments.training.cpu import cpu_settings
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.run import complete, fresh_model
+from layermix.experiments.training import PRESETS
+from layermix.experiments.training.environment import cpu_settings
+from layermix.experiments.training.loop import Trainer
 
 _WINDOW = 20  # calls of the net after which events are added up and forgotten
 _KINDS = {
@@ -85,7 +85,8 @@ class Windows:
 
 def bench_speed(setting: Setting) -> Table:
     """Profile one run of the speed recipe, unmixed."""
-    net, recipe = PRESETS["speed"]
+    speed = PRESETS["speed"]
+    recipe = speed.recipe
     source = DataConfig(setting.data)
     if setting.small:
         source = replace(source, train_size=60)
@@ -93,19 +94,20 @@ def bench_speed(setting: Setting) -> Table:
     data = load(source)
     recipe = complete(replace(recipe, device=setting.device, geometry=False), source, data)
     with cpu_settings(setting.threads):
-        model = fresh_net(net, data, seed=0).to(setting.device)
-        trainer = Trainer(model, data.to(torch.device(setting.device)), recipe, (), ("final",), 0)
+        model = fresh_model(speed.model, data, seed=0).to(setting.device)
+        device = torch.device(setting.device)
+        trainer = Trainer(model, data.to(device), recipe, monitor_at=("final",))
         windows = Windows(setting.device)
         with windows.over(model):
-            trained = trainer.train(lambda _: None)
+            trained = trainer.train()
     kinds = _kinds(windows)
     return Table(
         title=f"A run of the speed recipe on {setting.data}, {setting.device}",
         rows=_rows(kinds, windows.whole),
         notes=[
             f"{recipe.epochs} epochs of {len(data.train)} images, {recipe.batch_size} a step; "
-            f"test accuracy {trained.measures['accuracy']:.2%}, over views "
-            f"{(trained.views or {})['accuracy']:.2%}.",
+            f"test accuracy {trained.test['accuracy']:.2%}, over views "
+            f"{(trained.test_views or {})['accuracy']:.2%}.",
             "share: of the whole run's time under the profiler, which slows what is small.",
             f"between operations: Python, and what no operation is. Outside {' and '.join(_NEEDED)}"
             f": {1 - sum(kinds[kind] for kind in _NEEDED) / windows.whole:.1%}.",

@@ -1,7 +1,7 @@
 """What does mixing add to a training step?
 
 The same step of the same net, mixed at one place and not mixed at all: forward, loss, backward,
-optimiser. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
+optimizer. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
 line of this library. All steps run in turn, so that each meets the caches that another net has
 left, as in a training loop; a repetition is the median of several rounds.
 
@@ -20,9 +20,8 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
 from layermix.experiments.models import build
-from layermix.experiments.training.cpu import cpu_settings
-from layermix.experiments.training.recipe import Recipe
-from layermix.experiments.training.streams import torch_seed
+from layermix.experiments.training import Recipe
+from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer, points
 
 _NETS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
@@ -52,7 +51,7 @@ def bench_step(setting: Setting) -> Table:
 def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
     """Return one training step on a batch, mixed at a mix point or at none."""
     mixer = None if at in (_NONE, _AGAIN) else Mixer(net, at, seed=0)
-    optimiser = Recipe().optimiser(net)
+    optimizer = Recipe().optimizer(net)
 
     def call() -> None:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
@@ -61,9 +60,9 @@ def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], obj
             else:
                 output, target = mixer(x, labels)
                 loss = target.loss(output)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
     return call
 

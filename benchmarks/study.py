@@ -16,8 +16,8 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
 from layermix.experiments.data import DataConfig
 from layermix.experiments.engines.local import default_workers
-from layermix.experiments.presets import DEFAULT_PRESET, PRESETS
 from layermix.experiments.study import StudyConfig, plan
+from layermix.experiments.training.recipe import PLAIN
 
 _SEPARATE = "separate commands"
 _ON_A_GPU = (1, 2, 4)  # runs side by side that are tried there
@@ -25,10 +25,10 @@ _ON_A_GPU = (1, 2, 4)  # runs side by side that are tried there
 
 def bench_study(setting: Setting) -> Table:
     """Time the default digits study, and its runs as separate commands."""
-    net, recipe = PRESETS[DEFAULT_PRESET]
-    recipe = replace(recipe, device=setting.device, epochs=1 if setting.small else recipe.epochs)
+    epochs = 1 if setting.small else PLAIN.recipe.epochs
+    recipe = replace(PLAIN.recipe, device=setting.device, epochs=epochs)
     data = DataConfig(data=setting.data)
-    study = plan(data, net, recipe, seeds=2 if setting.small else 8)
+    study = plan(data, PLAIN.model, recipe, seeds=2 if setting.small else 8)
     usual = default_workers(setting.device)
     many = [usual] if setting.device == "cpu" else [usual, *_ON_A_GPU]
     studies = {

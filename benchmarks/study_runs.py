@@ -1,6 +1,6 @@
 """Print the runs of a study as CSV, a line for each.
 
-layermix compare --data FOLDER --preset speed --variants none final --seeds 3 --out runs/speed
+layermix compare speed --data FOLDER --variants none final --seeds 3 --out runs/speed
 python -m benchmarks.study_runs runs/speed > benchmarks/speed-runs-CONDITIONS.csv
 
 Accuracies are shares of the test images, over views too where the recipe looks at several; seconds
@@ -11,19 +11,17 @@ import sys
 from pathlib import Path
 
 from benchmarks.table import Row, Table
-from layermix.experiments import RunConfig, Study
-from layermix.experiments.store import read_json
+from layermix.experiments import RunConfig, RunResult, Study
 
 
-def row(study: Study, cell: RunConfig) -> Row:
-    """Return what a finished run found."""
-    found = read_json(study.path(cell) / "result.json")
-    test, timings = found["test"], found["timings"]
+def row(cell: RunConfig, result: RunResult) -> Row:
+    """Return the measures and timings of a finished run."""
+    test, timings = result.test, result.timings
     return {
         "variant": cell.variant,
         "seed": cell.seed,
         "accuracy": test["accuracy"],
-        "over_views": found.get("test_views", {}).get("accuracy", ""),
+        "over_views": (result.test_views or {}).get("accuracy", ""),
         "nll": test["nll"],
         "ece": test["ece"],
         "seconds": timings["seconds"],
@@ -34,7 +32,7 @@ def row(study: Study, cell: RunConfig) -> Row:
 def main(folder: str) -> None:
     """Print the finished runs of a study."""
     study = Study.open(Path(folder))
-    rows = [row(study, cell) for cell in study.finished()]
+    rows = [row(cell, result) for cell, result in study.results().items()]
     if not rows:
         sys.exit(f"no run of {folder} is finished")
     sys.stdout.write(Table("Runs", rows, []).to_csv())

@@ -20,12 +20,13 @@ from benchmarks.loops import Task, Training, plain_loop, timm_loop
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against
-from layermix.experiments.data import DataConfig, Dataset, Normalise, load
-from layermix.experiments.run import complete, fresh_net
-from layermix.experiments.training.cpu import cpu_settings
-from layermix.experiments.training.evaluate import measures, predict
-from layermix.experiments.training.recipe import Recipe
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.data import DataConfig, Dataset, load
+from layermix.experiments.run import complete, fresh_model
+from layermix.experiments.training import Recipe
+from layermix.experiments.training.batches import Normalize
+from layermix.experiments.training.environment import cpu_settings
+from layermix.experiments.training.evaluate import measures, predict_logits
+from layermix.experiments.training.loop import Trainer
 from layermix.hooks.sites import device_of
 
 _NETS = ("resnet-small", "resnet18")
@@ -58,15 +59,15 @@ def bench_train(setting: Setting) -> Table:
 def _rows(net: str, setting: Setting) -> list[Row]:
     size, epochs = (40, 1) if setting.small else _TRAINED[setting.device][net]
     data = _data(setting, size)
-    recipe = Recipe(epochs=epochs, batch_size=min(128, len(data.train) // 2), watch=0)
+    recipe = Recipe(epochs=epochs, batch_size=min(128, len(data.train) // 2), monitor=0)
     recipe = complete(replace(recipe, geometry=False), DataConfig(setting.data), data)
     seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
     right: dict[str, list[float]] = {name: [] for name in _WAYS}
     for way in _WAYS.values():
-        way(fresh_net(net, data, 0), data, replace(recipe, epochs=1), setting, 0)
+        way(fresh_model(net, data, 0), data, replace(recipe, epochs=1), setting, 0)
     for seed in range(setting.repeats):
         for name, way in _WAYS.items():
-            spent, trained = way(fresh_net(net, data, seed), data, recipe, setting, seed)
+            spent, trained = way(fresh_model(net, data, seed), data, recipe, setting, seed)
             seconds[name].append(spent)
             right[name].append(_accuracy(trained, data))
     images = epochs * (len(data.train) // recipe.batch_size) * recipe.batch_size
@@ -82,11 +83,11 @@ def _ours(channels_last: bool) -> Way:
     ) -> tuple[float, nn.Module]:
         recipe, device = replace(recipe, channels_last=channels_last), torch.device(setting.device)
         with cpu_settings(setting.threads):
-            trainer = Trainer(net.to(device), data.to(device), recipe, (), (), seed)
+            trainer = Trainer(net.to(device), data.to(device), recipe, seed=seed)
             started = time.perf_counter()
             for epoch in range(1, recipe.epochs + 1):
                 trainer.run_epoch(epoch)  # which reads the losses, and so waits for the device
-            return time.perf_counter() - started, trainer.net
+            return time.perf_counter() - started, trainer.raw_model
 
     return train
 
@@ -132,7 +133,7 @@ def _data(setting: Setting, size: int) -> Dataset:
 def _accuracy(net: nn.Module, data: Dataset) -> float:
     device = device_of(net)
     test = data.test.to(device)
-    logits = predict(net, test, Normalise.of(data.train.to(device)))
+    logits = predict_logits(net, test, Normalize.of(data.train.to(device)))
     return measures(logits, test.labels)["accuracy"]
 
 

@@ -12,7 +12,7 @@ from benchmarks.survey.examine import examine
 from benchmarks.survey.libraries import LIBRARIES
 from benchmarks.survey.row import REAL, SHAPES, Row, append, read_rows, summary, write_rows
 from layermix.errors import InputError, unknown
-from layermix.experiments.console import say
+from layermix.experiments.display import print_text
 
 
 def survey(what: Sequence[str], out: Path | None = None) -> Iterator[Row]:
@@ -83,9 +83,9 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
         for row in survey(what, out):
             rows[row.library, row.model] = row
             status.update(Text(f"{len(rows):,} models, now after {row.library}:{row.model}"))
-    say(console, summary(rows.values()))
+    print_text(console, summary(rows.values()))
     if out:
-        say(console, f"Table: {out}")
+        print_text(console, f"Table: {out}")
 
 
 def row_of(library: str, name: str, real: bool) -> Row:

@@ -25,7 +25,7 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured, ratio
 from layermix import InputError
 from layermix.experiments import Recipe, plan
-from layermix.experiments.console import open_console
+from layermix.experiments.display import open_console
 from layermix.mixing import BLENDS
 
 # Their functions have their names.

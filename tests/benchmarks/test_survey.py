@@ -15,7 +15,7 @@ from benchmarks.survey import LIBRARIES, MIXED, Row, read_rows, summary, survey
 from benchmarks.survey.examine import examine
 from benchmarks.survey.libraries import Library
 from benchmarks.survey.run import check_models
-from layermix.experiments.console import PlainConsole
+from layermix.experiments.display import PlainConsole
 
 FEW = [
     *("timm:resnet18", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"),

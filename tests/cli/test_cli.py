@@ -3,7 +3,6 @@
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import layermix
+from command_line import FEW, STAR_STUDY, heed_interrupts, start, write_star
 from layermix.cli.main import main
-
-FEW = "--train-size 60 --net mlp --epochs 1 --watch 1"
 
 
 def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str]:
@@ -36,7 +34,7 @@ def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture
 
 
 def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    main(shlex.split("points --net resnet18"))
+    main(shlex.split("points --model resnet18"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["mix", "point", "kind", "module", "shape", "of", "one", "example"]
     assert [line.split()[0] for line in lines[1:]] == [
@@ -47,7 +45,7 @@ def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
-def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
     out = capsys.readouterr().out
     assert "epoch 1/1" in out
@@ -59,7 +57,7 @@ def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("words", "message"),
     [
         (f"train {FEW} --variant blok2", "unknown variant 'blok2': did you mean 'block2'"),
-        ("train --net resnet19", "unknown net 'resnet19': did you mean 'resnet18'"),
+        ("train --model resnet19", "unknown model 'resnet19': did you mean 'resnet18'"),
         ("train --data nothere", "unknown data set 'nothere'"),
         ("train --data ./nothere", "cannot load the data set './nothere'"),
         ("train --train-size 7", "7 examples cannot cover 10 classes"),
@@ -68,19 +66,19 @@ def test_train_says_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("train --batch-size 1", "batch_size is 1, but must be 2 or more to mix pairs"),
         ("train --device gpu", "device 'gpu' cannot be used"),
         ("compare --seeds 1 --workers 0", "workers is 0, but must be 1 or more"),
-        ("points --net resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
-        ("points --net timm:vgg11 --image-size 9", "VGG failed on a batch of shape (2, 3, 9, 9)"),
+        ("points --model resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
+        ("points --model timm:vgg11 --image-size 9", "VGG failed on a batch of shape (2, 3, 9, 9)"),
         ("compare --seeds 0", "seeds is 0, but must be 1 or more"),
         ("compare --crop 8", "crop is 8, but must be below the images' size of 8 pixels"),
         ("points --classes 0", "classes is 0, but must be 1 or more"),
         ("report nowhere", "there is no study in nowhere: a study's folder holds study.json"),
         (
-            "train --net timm:vgg11",
+            "train --model timm:vgg11",
             "The images are 1 × 8 × 8: --image-size resizes them, where that is why",
         ),
     ],
 )
-def test_what_cannot_be_done_as_asked_ends_with_2_and_the_remedy(
+def test_invalid_input_ends_with_2_and_the_remedy(
     words: str,
     message: str,
     capsys: pytest.CaptureFixture[str],
@@ -102,7 +100,7 @@ def test_a_factory_in_the_working_folder_is_found(
     (tmp_path / "own_net.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
-    main(shlex.split("points --net own_net:net --image-size 8"))
+    main(shlex.split("points --model own_net:net --image-size 8"))
     assert "final" in capsys.readouterr().out
 
 
@@ -126,42 +124,31 @@ def test_a_failure_ends_with_1_and_keeps_its_records(
     assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
-def heed_interrupts() -> None:
-    """Undo what a shell does to commands in the background: they and their children ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def test_a_training_that_is_stopped_says_where_its_records_are(tmp_path: Path) -> None:
-    words = f"train {FEW} --epochs 10000 --out {tmp_path}/x".split()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "layermix", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_interrupts,
-    )
+def test_a_training_that_is_stopped_names_the_folder_of_its_records(tmp_path: Path) -> None:
+    process = start(f"train {FEW} --epochs 10000 --out {tmp_path}/x", preexec_fn=heed_interrupts)
     while not list(tmp_path.glob(".x.*/epochs.jsonl")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert err.startswith(f"layermix: stopped. What was recorded is in {tmp_path}/x-unfinished;")
+    assert err.startswith(f"layermix: stopped. The records are in {tmp_path}/x-unfinished;")
     assert (tmp_path / "x-unfinished/epochs.jsonl").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "name", "message"),
     [
-        ("profile", "profile.take_profile", "stopped. A profile keeps nothing of what was begun"),
+        ("profile", "profile_model.take_profile", "stopped. An unfinished profile is not kept"),
         (
             "compare",
             "compare.ex.plan",
-            "stopped. What was finished is kept: the same command continues",
+            "stopped. Finished runs are kept; the same command continues",
         ),
-        ("points", "points.points_of", "stopped"),
+        ("points", "list_points.build", "stopped"),
     ],
 )
-def test_a_command_that_is_stopped_says_what_it_keeps(
+def test_a_command_that_is_stopped_prints_one_line(
     words: str,
     name: str,
     message: str,
@@ -181,22 +168,17 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_debug_shows_where_an_error_came_from() -> None:
-    with pytest.raises(ValueError, match="unknown net"):
-        main(["train", "--net", "resnet19", "--debug"])
+    with pytest.raises(ValueError, match="unknown model"):
+        main(["train", "--model", "resnet19", "--debug"])
 
 
 def test_names_are_shown_as_they_are_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
-    (tmp_path / "starry.py").write_text(
-        "from torch import nn\n"
-        "def star(num_classes): return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
-    )
+    write_star(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = "compare --data digits --train-size 60 --epochs 1 --watch 0 --no-geometry --seeds 1"
-    words += " --workers 1 --net starry:star --variants none final --out"
-    main([*words.split(), ":m:[b]"])
+    main([*STAR_STUDY.split(), "--workers", "1", "--out", ":m:[b]"])
     shown = capsys.readouterr().out
     assert "digits, starry:star: test data" in shown
     assert "Report: :m:[b]/report.html" in shown

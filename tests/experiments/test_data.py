@@ -1,4 +1,4 @@
-"""The digits, normalisation and augmentation."""
+"""The digits, normalization and augmentation."""
 
 import hashlib
 from pathlib import Path
@@ -9,18 +9,10 @@ from torch import Tensor, nn
 
 from layermix import InputError
 from layermix.experiments import Recipe
-from layermix.experiments.data import (
-    DataConfig,
-    Dataset,
-    Images,
-    Normalise,
-    Split,
-    crop_and_flip,
-    load,
-    write_images,
-)
-from layermix.experiments.training.evaluate import predict
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.data import DataConfig, Dataset, Images, Split, load, write_images
+from layermix.experiments.training.batches import Normalize, crop_and_flip
+from layermix.experiments.training.evaluate import predict_logits
+from layermix.experiments.training.loop import Trainer
 
 ABC = ("a", "b", "c")
 CPU = [torch.profiler.ProfilerActivity.CPU]
@@ -83,7 +75,7 @@ def test_an_image_size_below_1_is_refused(size: int) -> None:
     ],
 )
 def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
-    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' is built in .* leave out"):
+    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' has no columns: leave out"):
         load(config)
 
 
@@ -104,7 +96,7 @@ def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
 
 def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
     split = make(64, 4)
-    x = Normalise.of(split)(split.images)
+    x = Normalize.of(split)(split.images)
     assert torch.allclose(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(x.std((0, 2, 3)), torch.ones(3), atol=1e-3)
 
@@ -112,7 +104,7 @@ def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
 def test_normalisation_is_the_mean_and_sample_deviation_to_the_bit() -> None:
     for images in (make(50, 2).images, load(DataConfig()).train.images):
         pixels = images.transpose(0, 1).flatten(1).double()
-        found = Normalise.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
+        found = Normalize.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
         assert torch.equal(found.mean, pixels.mean(1).float())
         assert torch.equal(found.std, pixels.std(1).float())
 
@@ -122,14 +114,14 @@ def test_normalisation_makes_no_float_copy_of_the_images() -> None:
         torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64), make(1000, 2).labels
     )
     with torch.profiler.profile(activities=CPU, profile_memory=True) as seen:
-        Normalise.of(split)
+        Normalize.of(split)
     largest = max(event.cpu_memory_usage for event in seen.events() or [])
     assert largest <= 1000 * 64 * 64  # one channel, one byte for each pixel
 
 
 def test_a_constant_channel_stays_constant() -> None:
     split = Split(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
-    assert torch.equal(Normalise.of(split)(split.images), torch.zeros(4, 2, 3, 3))
+    assert torch.equal(Normalize.of(split)(split.images), torch.zeros(4, 2, 3, 3))
 
 
 class Layouts(nn.Module):
@@ -151,7 +143,7 @@ class Layouts(nn.Module):
 def test_training_inputs_have_the_memory_format_of_the_recipe(channels_last: bool) -> None:
     net, part = Layouts(), make(16, 4)
     recipe = Recipe(epochs=1, batch_size=8, crop=1, flip=True, channels_last=channels_last)
-    Trainer(net, Dataset(part, part, part, tuple("abcd")), recipe, (), (), 0).run_epoch(1)
+    Trainer(net, Dataset(part, part, part, tuple("abcd")), recipe).run_epoch(1)
     assert net.seen == [channels_last] * 2
 
 
@@ -160,7 +152,7 @@ def test_predicting_keeps_the_memory_format_of_the_data(channels_last: bool) -> 
     net, part = Layouts(), make(16, 4)
     if channels_last:
         part = Split(part.images.contiguous(memory_format=torch.channels_last), part.labels)
-    predict(net, part, Normalise.of(part))
+    predict_logits(net, part, Normalize.of(part))
     assert net.seen == [channels_last]
 
 
@@ -217,7 +209,7 @@ def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> No
         ({"test": make(6, 2)}, "made.safetensors", "'train' is missing"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(
+def test_invalid_data_sets_are_not_written(
     images: dict[str, Split], name: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):

@@ -7,10 +7,11 @@ import torch
 
 import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import Normalise, load
-from layermix.experiments.run import fresh_net
-from layermix.experiments.store import read_epochs
-from layermix.experiments.training.feature_loss import FeatureLoss
+from layermix.experiments.data import load
+from layermix.experiments.run import fresh_model
+from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize
+from layermix.experiments.training.evaluate import FeatureLoss
 from short_training import FEW, records
 
 
@@ -22,9 +23,10 @@ def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
 ) -> None:
     torch.manual_seed(0)
     data = load(FEW)
-    net = fresh_net("mlp", data, 0)
-    x, y = Normalise.of(data.train)(data.train.images[:20]), data.train.labels[:20]
-    loss = FeatureLoss(net, "block2", -0.5, x[:3], ("input", "block1", "block3"))
+    net = fresh_model("mlp", data, 0)
+    x, y = Normalize.of(data.train)(data.train.images[:20]), data.train.labels[:20]
+    recipe = Recipe(snnl_weight=-0.5, snnl_at="block2")
+    loss = FeatureLoss(net, recipe, x[:3], ("input", "block1", "block3"))
     plan = lm.Plan("block1", torch.tensor(0.2), torch.randperm(20))
     if mixed:
         mixer = lm.Mixer(net, "block1")
@@ -48,9 +50,9 @@ def test_training_with_the_feature_loss_drives_classes_apart_or_together(
 ) -> None:
     value = {}
     for weight in (-0.3, 0.3):
-        recipe = Recipe(epochs=8, watch=1, snnl_weight=weight, snnl_at="block2")
+        recipe = Recipe(epochs=8, monitor=1, snnl_weight=weight, snnl_at="block2")
         run(RunConfig(DataConfig(), "mlp", recipe, variant, 0), tmp_path / f"{weight}")
-        value[weight] = read_epochs(tmp_path / f"{weight}")[-1]["snnl"]["block2"]["value"]
+        value[weight] = read_result(tmp_path / f"{weight}").records[-1]["snnl"]["block2"]["value"]
     assert value[0.3] < value[-0.3] - 0.03
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from layermix import InputError
-from layermix.experiments.data import DataConfig, Images, encode_labels, load, write_images
+from layermix.experiments.data import DataConfig, Images, load, write_images
+from layermix.experiments.data.dataset import encode_labels
 
 KINDS: list[Any] = [
     ["dog", "cat", "dog"],

@@ -21,7 +21,7 @@ def small_points() -> lm.Points:
     return lm.points(build("resnet-small", 10, (1, 8, 8)), torch.zeros(3, 1, 8, 8), all=True)
 
 
-def test_a_method_mixes_where_it_says() -> None:
+def test_a_method_mixes_at_its_mix_point() -> None:
     points = small_points()
     assert mix_points("cutmix", points) == ("input",)
     assert mix_points("cutmix@block1", points) == ("block1",)
@@ -30,7 +30,7 @@ def test_a_method_mixes_where_it_says() -> None:
     assert mix_points("dense-multimix", points) == (points.blocks[-1],)
 
 
-def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
+def test_a_method_takes_open_settings_from_the_recipe() -> None:
     recipe = ex.Recipe(alpha=0.7, per="sample")
     points = small_points()
     assert mixer_settings("final", points, recipe) == {"alpha": 0.7, "per": "sample"}
@@ -39,7 +39,7 @@ def test_a_method_has_its_own_settings_and_the_recipes_others() -> None:
     assert "alpha" not in mixer_settings("moex", points, recipe)
 
 
-def test_methods_of_the_whole_batch_leave_out_what_the_recipe_says_of_ratios() -> None:
+def test_methods_of_the_whole_batch_ignore_the_ratio_settings_of_the_recipe() -> None:
     points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
     found = mixer_settings("multimix@final:k=8", points, recipe)
     assert found == {"blend": MultiMix(k=8), "partner": Permutation()}
@@ -128,7 +128,7 @@ def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
-    words = "compare --data digits --epochs 1 --watch 0 --no-geometry --batch-size 256 --seeds 1"
+    words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
     main([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
     report = (out / "report.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`layermix profile`: nets of every family, and what the command prints, writes and refuses."""
+"""`layermix profile`: models of every family, output, and invalid settings."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("net", STAGES)
-def test_nets_of_every_family_are_profiled_without_a_hint(net: str) -> None:
+def test_models_of_every_family_are_profiled(net: str) -> None:
     found = take_profile(few(net))
     assert found.points[0] == "input"
     assert found.points[-2:] == ["final", "logits"]
@@ -36,11 +36,11 @@ def test_nets_of_every_family_are_profiled_without_a_hint(net: str) -> None:
     assert found.notices[0].startswith("Weights: random, of seed 0")
 
 
-def test_the_command_prints_the_table_and_writes_what_the_ending_says(
+def test_the_command_prints_the_table_and_writes_by_file_extension(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for ending in ("json", "csv", "svg"):
-        main(shlex.split(f"profile --net mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
+        main(shlex.split(f"profile --model mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
     out = capsys.readouterr().out
     assert "mix point" in out
     assert "soft nearest neighbor loss over chance" in out
@@ -53,16 +53,16 @@ def test_the_command_prints_the_table_and_writes_what_the_ending_says(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--net resnet19", "unknown net 'resnet19'"),
+        ("--model resnet19", "unknown model 'resnet19'"),
         ("--weights nowhere.safetensors", "cannot read weights from nowhere.safetensors"),
-        ("--net nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
-        ("--net mlp --out p.pkl", "end it with .json, .csv, .svg"),
-        ("--net transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
-        ("--net mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
+        ("--model nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
+        ("--model mlp --out p.pkl", "end it with .json, .csv, .svg"),
+        ("--model transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
+        ("--model mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
         ("--examples 2", "examples is 2, but must be"),
     ],
 )
-def test_what_cannot_be_profiled_is_said(
+def test_invalid_profiles_are_refused(
     words: str,
     message: str,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""`layermix profile` of images: how they are normalised and resized, and what they refuse."""
+"""`layermix profile` of images: normalization, resizing, and invalid settings."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from PIL import Image
 
 import layermix as lm
 from few_examples import few
-from layermix.experiments.data import Normalise, Split
+from layermix.experiments.data import Split
 from layermix.experiments.data.dataset import resize
 from layermix.experiments.models import build
-from layermix.experiments.profiling import ProfileConfig, take_profile
-from layermix.experiments.profiling.pictures import Pictures
+from layermix.experiments.profiling import LazyImages, ProfileConfig, take_profile
+from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),
@@ -23,7 +23,7 @@ pytestmark = [
 
 
 def pictures(folder: Path) -> str:
-    """Make a folder of coloured images, 30 of each of two classes."""
+    """Make a folder of color images, 30 of each of two classes."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)
@@ -33,16 +33,16 @@ def pictures(folder: Path) -> str:
     return str(folder)
 
 
-def test_images_are_normalised_as_a_model_was_trained_when_asked_to(tmp_path: Path) -> None:
+def test_images_can_be_normalized_as_a_model_was_trained(tmp_path: Path) -> None:
     data = pictures(tmp_path / "pets")
     own = take_profile(few("timm:test_vit", data=data, split="train"))
-    theirs = take_profile(few("timm:test_vit", data=data, split="train", normalise="model"))
+    theirs = take_profile(few("timm:test_vit", data=data, split="train", normalize="model"))
     assert own["final"].snnl != theirs["final"].snnl
     assert "mean and deviation of the model" in theirs.notices[1]
     with pytest.raises(lm.InputError, match="MLP does not say how images of 1 channel were norm"):
-        take_profile(ProfileConfig("mlp", normalise="model"))
+        take_profile(ProfileConfig("mlp", normalize="model"))
     with pytest.raises(lm.InputError, match="does not say how images of 1 channel were norm"):
-        take_profile(few("timm:test_vit", normalise="model"))
+        take_profile(few("timm:test_vit", normalize="model"))
 
 
 def vit(folder: Path) -> str:
@@ -77,19 +77,19 @@ def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
 def test_images_are_resized_and_normalised_one_by_one() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     split = Split(images, torch.arange(5))
-    normalise = Normalise.of(split)
-    pictures = Pictures(split, normalise, 20)
+    normalize = Normalize.of(split)
+    pictures = LazyImages(split, normalize, 20)
     assert len(pictures) == 5
     x, label = pictures[3]
-    assert x.equal(normalise(resize(images, 20))[3])
+    assert x.equal(normalize(resize(images, 20))[3])
     assert label == 3
-    assert Pictures(split, normalise)[3][0].equal(normalise(images)[3])
+    assert LazyImages(split, normalize)[3][0].equal(normalize(images)[3])
 
 
 def test_only_the_examples_that_are_measured_are_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     resized = []
     monkeypatch.setattr(
-        "layermix.experiments.profiling.pictures.resize",
+        "layermix.experiments.profiling.resize",
         lambda image, size: (resized.append(len(image)), resize(image, size))[1],
     )
     found = take_profile(ProfileConfig("mlp", image_size=20, examples=100, mixed=0))

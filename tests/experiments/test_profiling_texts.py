@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import layermix as lm
-from layermix.experiments.data.text import BYTES, load_texts, tokens
+from layermix.experiments.data.tables import load_texts
+from layermix.experiments.data.text import BYTES, tokens
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
 
@@ -42,13 +43,13 @@ def configured(folder: Path, kind: str, **settings: Any) -> str:
     return f"transformers:{folder}"
 
 
-def test_texts_are_read_byte_by_byte_and_cut_at_what_the_net_takes(tmp_path: Path) -> None:
+def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path) -> None:
     model = configured(tmp_path / "bert", "bert")
     found = take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films")), mixed=8))
     assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
     assert found["bert.encoder.layer.0"].pooled == "mean of 12 positions"
     assert (found.n, found.classes) == (40, 2)
-    assert "read byte by byte; 28 of 40 texts were cut at 12 tokens" in found.notices[1]
+    assert "read byte by byte; 28 of 40 texts were truncated to 12 tokens" in found.notices[1]
     assert "Positions are those that the attention mask keeps." in found.notices
 
 
@@ -59,18 +60,19 @@ def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
 
 
 def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
-    found, cut, padding = tokens(["ab", "é", "a long text"], length=4)
-    assert found["input_ids"].tolist() == [[100, 101, 1, 0], [198, 172, 1, 0], [100, 35, 111, 114]]
-    assert found["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
-    assert (cut, padding) == (1, 0)
-    assert found["input_ids"].dtype == torch.int64
+    found = tokens(["ab", "é", "a long text"], length=4)
+    ids, mask = found.x["input_ids"], found.x["attention_mask"]
+    assert ids.tolist() == [[100, 101, 1, 0], [198, 172, 1, 0], [100, 35, 111, 114]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert (found.truncated, found.length, found.padding) == (1, 4, 0)
+    assert ids.dtype == torch.int64
 
 
-def test_columns_of_texts_are_found_or_asked_for(tmp_path: Path) -> None:
-    data = load_texts(str(sentences(tmp_path / "films")))
-    assert sorted(data.splits) == ["train", "validation"]
-    assert data.splits["train"].texts[1] == "good film é"
-    assert data.classes == ("0", "1")
+def test_columns_of_texts_are_found_or_must_be_named(tmp_path: Path) -> None:
+    splits, classes = load_texts(str(sentences(tmp_path / "films")))
+    assert sorted(splits) == ["train", "validation"]
+    assert splits["train"].texts[1] == "good film é"
+    assert classes == ("0", "1")
     with pytest.raises(lm.InputError, match="unknown column 'txt'"):
         load_texts(str(tmp_path / "films"), text_column="txt")
     (tmp_path / "two").mkdir()
@@ -105,7 +107,7 @@ def words(folder: Path, padding: str | None = None) -> str:
     return str(folder)
 
 
-def test_a_tokenizer_pads_with_its_own_token_and_else_as_the_net(tmp_path: Path) -> None:
+def test_a_tokenizer_pads_with_its_token_or_as_the_model(tmp_path: Path) -> None:
     own, none = words(tmp_path / "own", "[PAD]"), words(tmp_path / "none")
     texts = ["good film", "bad"]
     assert tokens(texts, 4, own).x["input_ids"].tolist() == [[0, 2], [1, 3]]
@@ -138,7 +140,7 @@ def test_a_classifier_that_reads_the_last_token_finds_it(
     found = take_profile(ProfileConfig(name, data=str(films), mixed=0, pool="last"))
     torch.manual_seed(0)
     net = build(name, 2)
-    texts, labels = load_texts(str(films)).splits["validation"]
+    texts, labels = load_texts(str(films))[0]["validation"]
     alone = torch.cat([net.eval()(tokens([text], 12).x["input_ids"]).logits for text in texts])
     expected = lm.profile(torch.nn.Identity(), (alone.detach(), labels), ["input"], gap_examples=0)
     assert found["logits"].snnl == pytest.approx(expected["input"].snnl, rel=1e-4)
@@ -149,7 +151,7 @@ def test_texts_are_cut_at_the_positions_that_a_net_has_after_its_padding(tmp_pat
     found = take_profile(
         ProfileConfig(configured(tmp_path / "net", "roberta"), data=films, mixed=8)
     )
-    assert "36 of 40 texts were cut at 10 tokens" in found.notices[1]
+    assert "36 of 40 texts were truncated to 10 tokens" in found.notices[1]
     few = configured(tmp_path / "few", "roberta", max_position_embeddings=2)
     with pytest.raises(lm.InputError, match=r"room for 0 tokens.*raise max_position_embeddings"):
         take_profile(ProfileConfig(few, data=films))
@@ -178,28 +180,28 @@ def test_a_net_may_have_no_limit_of_length(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(tmp_path)
     films = str(sentences(tmp_path / "films"))
     found = take_profile(ProfileConfig("no_limit:Net", data=films, points=("final",), mixed=0))
-    assert "0 of 40 texts were cut at 256 tokens" in found.notices[1]
+    assert "0 of 40 texts were truncated to 256 tokens" in found.notices[1]
 
 
 @pytest.mark.parametrize(
-    ("splits", "asked", "taken", "said"),
+    ("splits", "wanted", "used"),
     [
-        (["train"], "validation", "train", "all its texts, training ones"),
-        (["test"], "validation", "test", "all its texts"),
-        (["train", "test"], "validation", "test", "those of its split 'test'"),
-        (["train", "validation"], "test", "validation", "those of its split 'validation'"),
-        (["train", "validation"], "train", "train", None),
+        (["train"], "validation", "train"),
+        (["test"], "validation", "test"),
+        (["train", "test"], "validation", "test"),
+        (["train", "validation"], "test", "validation"),
+        (["train", "validation"], "train", "train"),
     ],
 )
-def test_another_split_than_was_asked_for_is_said(
-    tmp_path: Path, splits: list[str], asked: Any, taken: str, said: str | None
+def test_a_notice_names_the_split_that_replaces_a_missing_one(
+    tmp_path: Path, splits: list[str], wanted: Any, used: str
 ) -> None:
     films = str(sentences(tmp_path / "films", splits=splits))
     net = configured(tmp_path / "bert", "bert")
-    found = take_profile(ProfileConfig(net, data=films, split=asked, mixed=0))
-    assert found.notices[1].startswith(f"Data: {taken} texts of")
-    sentence = f"There is no {asked} split in the data: these are {said}."
-    assert (sentence in found.notices) == (said is not None)
+    found = take_profile(ProfileConfig(net, data=films, split=wanted, mixed=0))
+    assert found.notices[1].startswith(f"Data: {used} texts of")
+    notice = f"There is no {wanted} split in the data: {used} texts are used instead."
+    assert (notice in found.notices) == (used != wanted)
 
 
 def test_a_split_of_any_name_is_taken(tmp_path: Path) -> None:
@@ -209,23 +211,25 @@ def test_a_split_of_any_name_is_taken(tmp_path: Path) -> None:
     net = configured(tmp_path / "bert", "bert")
     found = take_profile(ProfileConfig(net, data=str(folder), mixed=0))
     assert found.notices[1].startswith("Data: unsupervised texts of")
-    assert "There is no validation split in the data: these are all its texts." in found.notices
+    assert found.notices[2].startswith(
+        "There is no validation split in the data: unsupervised texts"
+    )
 
 
 def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     lines = [f"{'good' if k % 2 else 'bad'} film,{k % 2}" for k in range(8)]
     (tmp_path / "films/train.csv").write_text("\n".join(["text,label", *lines]))
-    assert load_texts(str(tmp_path / "films")).splits["train"].texts[:2] == [
+    assert load_texts(str(tmp_path / "films"))[0]["train"].texts[:2] == [
         "bad film",
         "good film",
     ]
 
 
-def test_flags_for_images_and_nets_for_images_are_refused_with_texts(tmp_path: Path) -> None:
+def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> None:
     films = str(sentences(tmp_path / "films"))
-    with pytest.raises(lm.InputError, match="holds texts, which have no normalise"):
-        take_profile(ProfileConfig("mlp", data=films, normalise="model"))
+    with pytest.raises(lm.InputError, match="holds texts, which have no normalize"):
+        take_profile(ProfileConfig("mlp", data=films, normalize="model"))
     for net in ("resnet18", "timm:test_vit"):
         with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):
             take_profile(ProfileConfig(net, data=films))
@@ -235,6 +239,6 @@ def test_texts_may_have_class_names(tmp_path: Path) -> None:
     rows = "".join(f"a film,{name}\n" for name in ("good", "bad") * 4)
     (tmp_path / "films").mkdir()
     (tmp_path / "films/train.csv").write_text(f"text,label\n{rows}")
-    found = load_texts(str(tmp_path / "films"))
-    assert found.classes == ("bad", "good")
-    assert found.splits["train"].labels.tolist() == [1, 0] * 4
+    splits, classes = load_texts(str(tmp_path / "films"))
+    assert classes == ("bad", "good")
+    assert splits["train"].labels.tolist() == [1, 0] * 4

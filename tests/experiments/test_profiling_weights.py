@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 import layermix as lm
 from few_examples import few
 from layermix.cli.main import main
-from layermix.experiments.data import DataConfig, Normalise, load
+from layermix.experiments.data import DataConfig, load
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
+from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),
@@ -74,21 +75,21 @@ def test_a_prefix_is_taken_off_only_where_all_names_have_it(tmp_path: Path, pref
 
 
 @pytest.mark.parametrize("classes", [10, 12])
-def test_weights_of_another_net_are_refused_with_the_way_out(tmp_path: Path, classes: int) -> None:
+def test_weights_of_another_model_are_refused_with_the_remedy(tmp_path: Path, classes: int) -> None:
     model = timm.create_model("test_resnet", num_classes=12, in_chans=1)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
     if classes == 12:
-        assert "The net has 12 classes, the data 10" in take_profile(config).notices[0]
+        assert "The model has 12 classes, the data 10" in take_profile(config).notices[0]
     else:
         with pytest.raises(
             lm.InputError,
-            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets it",
+            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets the number",
         ):
             take_profile(config)
 
 
-def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_counted_and_three_are_named(tmp_path: Path) -> None:
     weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
     save_file(weights, tmp_path / "w.safetensors")
     own = timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
@@ -97,15 +98,15 @@ def test_of_weights_of_another_net_three_names_and_their_number_are_shown(tmp_pa
         take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
     three = r"\([^ ,]+, [^ ,]+, [^ ,]+, \.\.\.\)"
     assert re.search(
-        rf"of this net: {len(missing)} missing {three}; {len(unknown)} not in the net {three}",
+        rf"of this model: {len(missing)} missing {three}; {len(unknown)} not in the model {three}",
         str(error.value),
     )
 
 
-def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> None:
+def test_a_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:
     main(
         shlex.split(
-            "train --train-size 60 --net mlp --epochs 2 --variant none --watch 1 "
+            "train --train-size 60 --model mlp --epochs 2 --variant none --monitor 1 "
             f"--out {tmp_path}/run"
         )
     )
@@ -113,9 +114,9 @@ def test_a_run_is_profiled_with_its_own_net_weights_and_data(tmp_path: Path) -> 
     data = load(DataConfig(train_size=60))
     net = build("mlp", 10, data.image_shape)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
-    expected = lm.profile(net, (Normalise.of(data.train)(data.val.images), data.val.labels))
+    expected = lm.profile(net, (Normalize.of(data.train)(data.val.images), data.val.labels))
     assert found.layers == expected.layers
-    with pytest.raises(lm.InputError, match="leave out --net or --run"):
+    with pytest.raises(lm.InputError, match="leave out --model or --run"):
         take_profile(ProfileConfig("resnet18", run=tmp_path / "run"))
     with pytest.raises(lm.InputError, match="not the folder of a finished run"):
         take_profile(ProfileConfig(run=tmp_path))

@@ -1,4 +1,4 @@
-"""The recipe: schedule, what is watched when, and what is refused."""
+"""The recipe: schedule, monitored epochs, and invalid settings."""
 
 import re
 
@@ -6,7 +6,6 @@ import pytest
 
 from layermix import InputError
 from layermix.experiments import Recipe
-from layermix.experiments.training.recipe import pick_device
 
 
 def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
@@ -23,11 +22,14 @@ def test_cosine_decay_is_half_way_at_half_time() -> None:
     assert Recipe(warmup=0.0, decay="cosine").lr_factor(50, 100) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("epochs", "watch"), [(20, 10), (7, 10), (40, 10), (1, 10), (13, 5)])
-def test_watching_is_spread_evenly_and_ends_with_the_last_epoch(epochs: int, watch: int) -> None:
-    watched = [e for e in range(1, epochs + 1) if Recipe(epochs=epochs, watch=watch).watched(e)]
-    assert len(watched) == min(epochs, watch)
-    assert watched[-1] == epochs
+@pytest.mark.parametrize(("epochs", "monitor"), [(20, 10), (7, 10), (40, 10), (1, 10), (13, 5)])
+def test_monitoring_is_spread_evenly_and_ends_with_the_last_epoch(
+    epochs: int, monitor: int
+) -> None:
+    recipe = Recipe(epochs=epochs, monitor=monitor)
+    monitored = [epoch for epoch in range(1, epochs + 1) if recipe.is_monitored(epoch)]
+    assert len(monitored) == min(epochs, monitor)
+    assert monitored[-1] == epochs
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,3 @@ def test_watching_is_spread_evenly_and_ends_with_the_last_epoch(epochs: int, wat
 def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         Recipe(**settings).check()
-
-
-def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="device 'gpu' cannot be used"):
-        pick_device("gpu")

@@ -1,4 +1,4 @@
-"""The net and the recipe for speed: what is whitened, looked ahead, mirrored in turn, seen anew."""
+"""The speed preset: whitening, Lookahead, alternate flips, views, and the command of a report."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from layermix.experiments import DataConfig, Recipe, RunConfig, compare, plan
-from layermix.experiments.data import Batches, Normalise, Split, load
-from layermix.experiments.models import build, speed
-from layermix.experiments.models.speed import SpeedNet
-from layermix.experiments.presets import PRESETS, preset_in
-from layermix.experiments.run import fresh_net, run
-from layermix.experiments.store import read_json
-from layermix.experiments.training.evaluate import predict, predict_views
-from layermix.experiments.training.lookahead import Lookahead
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.data import Split, load
+from layermix.experiments.models import build
+from layermix.experiments.models.networks import SpeedNet
+from layermix.experiments.run import fresh_model, run
+from layermix.experiments.training import PRESETS
+from layermix.experiments.training.batches import Batches, Normalize
+from layermix.experiments.training.environment import RunSeeds
+from layermix.experiments.training.evaluate import predict_logits
+from layermix.experiments.training.loop import Trainer
+from layermix.experiments.training.recipe import Lookahead
 from layermix.reporting.command import compare_command
-from layermix.reporting.report import write_report
+from layermix.reporting.write import write_report
 
 
 def pictures(n: int = 12, size: int = 8) -> Split:
@@ -33,7 +34,7 @@ def test_the_first_layer_whitens_the_patches_of_the_training_images() -> None:
     base = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     images = F.avg_pool2d(base, 3, 1, 1) + 0.3 * base  # neighbours agree
     net = SpeedNet(10)
-    net.initialise_from(images)
+    net.initialize_from(images)
     seen = F.conv2d(images, net.whiten.weight)[:, :12].transpose(0, 1).flatten(1)
     second = (seen @ seen.T / seen.shape[1]).detach()
     torch.testing.assert_close(second, torch.eye(12), atol=0.05, rtol=0)
@@ -42,25 +43,25 @@ def test_the_first_layer_whitens_the_patches_of_the_training_images() -> None:
 
 def test_the_first_layer_is_taken_from_the_data_and_stays_as_it_is() -> None:
     data = load(DataConfig(train_size=60))
-    net: Any = fresh_net("speed", data, 0)
-    before, other = net.whiten.weight.clone(), fresh_net("speed", data, 1)
+    net: Any = fresh_model("speed", data, 0)
+    before, other = net.whiten.weight.clone(), fresh_model("speed", data, 1)
     assert torch.equal(before, other.get_parameter("whiten.weight"))
-    recipe = Recipe(epochs=1, batch_size=20, watch=1, crop=0, flip=False)
-    trainer = Trainer(net, data, recipe, (), ("final",), 0)
+    recipe = Recipe(epochs=1, batch_size=20, monitor=1, crop=0, flip=False)
+    trainer = Trainer(net, data, recipe, monitor_at=("final",))
     trainer.run_epoch(1)
     assert torch.equal(net.whiten.weight, before)
     assert torch.equal(net.block1.norm1.weight, torch.ones(64))
     assert not torch.equal(net.block1.norm1.bias, torch.zeros(64))
 
 
-def test_the_speed_net_has_as_many_parameters_as_its_page_says() -> None:
+def test_speednet_has_the_documented_number_of_parameters() -> None:
     count = sum(p.numel() for p in build("speed", 10, (3, 32, 32)).parameters())
-    assert f"{count:,} parameters" in str(speed.__doc__)
+    assert f"{count:,} parameters" in str(SpeedNet.__doc__)
 
 
-def test_biases_have_a_learning_rate_of_their_own_and_the_same_decay() -> None:
+def test_biases_have_another_learning_rate_and_the_same_decay() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    groups = Recipe(lr=0.5, bias_lr=8.0, weight_decay=0.1).optimiser(net).param_groups
+    groups = Recipe(lr=0.5, bias_lr=8.0, weight_decay=0.1).optimizer(net).param_groups
     assert [len(group["params"]) for group in groups] == [2, 2]
     assert [group["lr"] for group in groups] == [0.5, 4.0]
     assert [group["lr"] * group["weight_decay"] for group in groups] == pytest.approx([0.05] * 2)
@@ -118,11 +119,12 @@ def test_lookahead_moves_shared_weights_once() -> None:
 
 def test_each_image_is_mirrored_in_every_second_epoch() -> None:
     split = pictures()
-    batches = Batches(split, Normalise.of(split), 12, flip=True, alternate=True)
+    recipe = Recipe(batch_size=12, flip=True, alternate=True)
+    batches = Batches(split, Normalize.of(split), recipe, RunSeeds.of(0))
     mirrored = []
     for epoch in range(1, 5):
         ((x, _),) = batches.epoch(epoch)
-        whole = batches.normalise(split.images)
+        whole = batches.normalize(split.images)
         own = (x[:, None] == whole).flatten(2).all(2).any(1)
         other = (x[:, None] == whole.flip(3)).flatten(2).all(2)
         assert (own ^ other.any(1)).all()
@@ -144,26 +146,26 @@ class Corner(nn.Module):
 @pytest.mark.parametrize("mirror", [True, False])
 def test_views_are_the_image_and_two_shifts_and_their_mirror_images(mirror: bool) -> None:
     split = pictures()
-    normalise = Normalise.of(split)
-    x = normalise(split.images)
+    normalize = Normalize.of(split)
+    x = normalize(split.images)
     expected = 0.5 * x[:, :, 2, 3] + 0.25 * x[:, :, 1, 2] + 0.25 * x[:, :, 3, 4]
     if mirror:
         y = x.flip(3)  # a shifted image is mirrored, so that its shift is too
         other = 0.5 * y[:, :, 2, 3] + 0.25 * y[:, :, 1, 4] + 0.25 * y[:, :, 3, 2]
         expected = (expected + other) / 2
-    found = predict_views(Corner(), split, normalise, mirror)
+    found = predict_logits(Corner(), split, normalize, views=True, flip=mirror)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(predict(Corner(), split, normalise), x[:, :, 2, 3])
+    torch.testing.assert_close(predict_logits(Corner(), split, normalize), x[:, :, 2, 3])
 
 
 def test_views_are_judged_beside_the_images_and_not_instead(tmp_path: Path) -> None:
-    data, recipe = DataConfig(train_size=60), Recipe(epochs=1, batch_size=20, watch=1, views=True)
+    data, recipe = DataConfig(train_size=60), Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     result = run(RunConfig(data, "mlp", recipe, "none", 0), tmp_path / "run")
-    assert set(result["test_views"]) == set(result["test"])
-    assert result["test_views"] != result["test"]
+    assert set(result.test_views or ()) == set(result.test)
+    assert result.test_views != result.test
 
 
-def test_bfloat16_on_a_cpu_is_asked_for() -> None:
+def test_bfloat16_on_a_cpu_is_an_option() -> None:
     seen = []
 
     class Seen(nn.Module):
@@ -178,45 +180,28 @@ def test_bfloat16_on_a_cpu_is_asked_for() -> None:
     data = load(DataConfig(train_size=60))
     for wanted in (False, True):
         seen.clear()
-        recipe = Recipe(epochs=1, batch_size=60, watch=1, crop=0, flip=False, bfloat16=wanted)
-        Trainer(Seen(), data, recipe, (), (), 0).run_epoch(1)
+        recipe = Recipe(epochs=1, batch_size=60, monitor=1, crop=0, flip=False, bfloat16=wanted)
+        Trainer(Seen(), data, recipe).run_epoch(1)
         assert seen == [torch.bfloat16 if wanted else torch.float32]
 
 
-@pytest.mark.parametrize(
-    ("words", "net"),
-    [
-        ("compare --data digits", "resnet-small"),
-        ("compare --preset speed --epochs 3", "speed"),
-        ("train --preset=speed", "speed"),
-        ("train --preset unheard-of", "resnet-small"),
-        ("train --preset", "resnet-small"),
-        ("", "resnet-small"),
-    ],
-)
-def test_a_preset_is_found_in_the_words_of_a_command(words: str, net: str) -> None:
-    assert preset_in(words.split()).net == net
-
-
 def test_the_command_of_a_study_starts_from_the_nearest_preset() -> None:
-    net, recipe = PRESETS["speed"]
-    own = replace(recipe, epochs=3, views=False)
-    command = compare_command(plan(DataConfig(), net, own, ("none", "final"), seeds=2))
+    speed = PRESETS["speed"]
+    recipe = replace(speed.recipe, epochs=3, views=False)
+    command = compare_command(plan(DataConfig(), speed.model, recipe, ("none", "final"), seeds=2))
     assert command == (
-        "layermix compare --preset speed --variants none final --seeds 2 --epochs 3 --no-views"
+        "layermix compare speed --variants none final --seeds 2 --epochs 3 --no-views"
     )
 
 
-def test_a_study_tells_what_views_gave_apart_from_its_results(tmp_path: Path) -> None:
-    recipe = Recipe(epochs=1, batch_size=20, watch=1, views=True)
+def test_a_report_notes_the_accuracy_over_views(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = plan(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
     study = compare(config, tmp_path / "study", workers=1)
     summary, _ = write_report(study)
     (note,) = [each for each in summary.verdict.notes if "views" in each]
-    results = [read_json(study.path(cell) / "result.json") for cell in study.cells()]
-    none, final = (
-        sum(result["test_views"]["accuracy"] for result in results[k::2]) / 2 for k in (0, 1)
-    )
+    views = [result.test_views or {} for result in study.results().values()]
+    none, final = (sum(each["accuracy"] for each in views[k::2]) / 2 for k in (0, 1))
     assert note.startswith(
         "By the mean over shifted views of each test image, mirrored too where training mirrors, "
         f"test accuracy is none {none:.2%} (95% interval "

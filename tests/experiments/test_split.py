@@ -1,4 +1,4 @@
-"""Splits: what is cut, in which proportions, and what cannot be cut."""
+"""Splits: which are cut, in which proportions, and which cannot be cut."""
 
 import hashlib
 
@@ -12,12 +12,9 @@ from layermix.experiments.data import (
     Dataset,
     Images,
     Split,
-    adapt_batch,
-    balanced,
     load,
-    watch_batch,
 )
-from layermix.experiments.data.split import three_way
+from layermix.experiments.data.split import balanced, geometry_batch, three_way
 
 ABC = ("a", "b", "c")
 
@@ -89,7 +86,7 @@ def test_training_images_are_stratified_where_a_class_has_too_few_for_equal_numb
 ) -> None:
     data = three_way(UNBALANCED, size)
     assert data.train.labels.bincount().tolist() == expected
-    assert data.chosen == chosen
+    assert data.subset == chosen
 
 
 def test_a_stratified_subset_keeps_one_image_of_a_rare_class() -> None:
@@ -165,30 +162,31 @@ def test_a_test_split_of_the_source_is_used_whole() -> None:
     assert len(data.train) + len(data.val) == 300
 
 
-def test_watched_batch_has_every_class_equally() -> None:
+def test_geometry_batch_has_every_class_equally() -> None:
     part = make(1000, 8)
-    chosen = watch_batch(Dataset(part, part, part, tuple("abcdefgh")))
+    chosen = geometry_batch(Dataset(part, part, part, tuple("abcdefgh")), "validation")
     assert chosen.labels.bincount().tolist() == [32] * 8
 
 
-def test_watched_batch_takes_of_each_class_as_many_as_the_rarest_has() -> None:
+def test_geometry_batch_has_as_many_of_each_class_as_of_the_rarest() -> None:
     part = of_counts(90, 3, 50)
-    assert watch_batch(Dataset(part, part, part, ABC)).labels.bincount().tolist() == [3, 3, 3]
+    batch = geometry_batch(Dataset(part, part, part, ABC), "validation")
+    assert batch.labels.bincount().tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_class_without_a_pair_to_watch_is_named(count: int) -> None:
+def test_a_class_without_a_pair_is_named(count: int) -> None:
     whole, part = of_counts(9, 9, 9), of_counts(90, count, 50)
     message = f"the validation split has {count} of class 'b', but .* a larger validation split"
     with pytest.raises(InputError, match=message):
-        watch_batch(Dataset(whole, part, whole, ABC))
+        geometry_batch(Dataset(whole, part, whole, ABC), "validation")
     message = f"the training split has {count} of class 'b', but .* a larger training split"
     with pytest.raises(InputError, match=message):
-        adapt_batch(Dataset(part, whole, whole, ABC))
+        geometry_batch(Dataset(part, whole, whole, ABC), "training")
 
 
 def test_the_batch_that_training_adapts_to_holds_training_images() -> None:
     train, other = of_counts(90, 40, 50), of_counts(200, 200, 200)
-    batch = adapt_batch(Dataset(train, other, other, ABC))
+    batch = geometry_batch(Dataset(train, other, other, ABC), "training")
     assert batch.labels.bincount().tolist() == [40, 40, 40]
     assert {*map(bytes, batch.images.numpy())} <= {*map(bytes, train.images.numpy())}

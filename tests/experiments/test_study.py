@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +14,15 @@ from typing import Any
 import pytest
 import torch
 
+import layermix as lm
 from layermix import InputError, RunError
-from layermix.experiments import DataConfig, Recipe, Study, compare, plan
-from layermix.reporting.report import write_report
+from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, plan, run
+from layermix.experiments.engines.local import run_missing
+from layermix.reporting.write import write_report
 
 FEW = DataConfig(train_size=100)
-SHORT = Recipe(epochs=3, batch_size=20, watch=1)
-ARGUMENTS = "compare --train-size 100 --net mlp --epochs 3 --batch-size 20 --watch 1 --seeds 2"
+SHORT = Recipe(epochs=3, batch_size=20, monitor=1)
+ARGUMENTS = "compare --train-size 100 --model mlp --epochs 3 --batch-size 20 --monitor 1 --seeds 2"
 VARIANTS = ("none", "input", "final")
 
 
@@ -108,7 +111,7 @@ def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
     assert list((tmp_path / "study/runs").glob("[!.]*")) == []
 
 
-def test_a_killed_worker_ends_in_a_message_and_keeps_what_was_finished(
+def test_a_killed_worker_ends_in_a_message_and_keeps_finished_runs(
     whole: Path, tmp_path: Path
 ) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
@@ -130,7 +133,7 @@ def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
 
 
 def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
-    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, watch=1), VARIANTS, seeds=2)
+    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
     with pytest.raises(InputError, match="belongs to another study: its epochs is 3, here it is 4"):
         compare(config, whole)
 
@@ -142,7 +145,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
-    explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, watch=1)
+    explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, monitor=1)
     config = plan(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
         compare(config, tmp_path / "study", workers=1)
@@ -165,6 +168,36 @@ def test_variants_are_checked_before_anything_is_trained(
         plan(FEW, "mlp", SHORT, variants)
 
 
+def test_mix_points_are_found_once_for_all_runs_of_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def counted(*arguments: Any, **settings: Any) -> lm.Points:
+        found.append(lm.points(*arguments, **settings))
+        return found[-1]
+
+    module = sys.modules["layermix.experiments.run"]  # `experiments.run` is the function
+    monkeypatch.setattr(module, "points", counted)
+    config = plan(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    study = compare(config, tmp_path / "study", workers=1)
+    assert len(found) == 1
+    for cell in (RunConfig(FEW, "mlp", SHORT, name, 1) for name in VARIANTS):
+        shutil.rmtree(study.path(cell))
+    compare(Study.open(study.folder).config, study.folder, workers=1)
+    assert len(found) == 2
+    result = run(RunConfig(FEW, "mlp", SHORT, "input", 1), tmp_path / "one")
+    assert len(found) == 3
+    assert result.test == study.results()[RunConfig(FEW, "mlp", SHORT, "input", 1)].test
+
+
+def test_results_are_the_same_from_a_run_and_from_disk(tmp_path: Path) -> None:
+    config = plan(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
+    study = Study(config, tmp_path / "study")
+    passed_on = dict(run_missing(study, workers=1))
+    assert passed_on == study.results()
+
+
 def test_default_variants_are_none_input_each_block_final_random_and_auto() -> None:
     found = plan(FEW, "resnet-small", SHORT).variants
     assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
@@ -177,8 +210,8 @@ def test_at_least_eight_seeds_are_the_default() -> None:
 def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
     command = results(whole)["command"]
     assert command == (
-        "layermix compare --train-size 100 --net mlp --variants none input final --seeds 2 "
-        "--epochs 3 --batch-size 20 --watch 1"
+        "layermix compare --train-size 100 --model mlp --variants none input final --seeds 2 "
+        "--epochs 3 --batch-size 20 --monitor 1"
     )
 
 
@@ -197,7 +230,7 @@ def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
     )
 
 
-def test_runs_in_the_callers_own_process_leave_its_settings_alone(tmp_path: Path) -> None:
+def test_runs_in_the_calling_process_restore_its_settings(tmp_path: Path) -> None:
     torch.set_flush_denormal(False)
     before = torch.get_num_threads(), warnings.filters[:]
     compare(plan(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)

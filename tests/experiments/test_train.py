@@ -1,6 +1,5 @@
-"""Training: the loop against a plain one, streams kept apart, and losses that blow up."""
+"""Training: the loop against a plain one, separate generators, and losses that blow up."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,13 @@ from torch import nn
 
 import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import Normalise, crop_and_flip, load
-from layermix.experiments.run import fresh_net
-from layermix.experiments.store import read_epochs
+from layermix.experiments.data import load
+from layermix.experiments.run import fresh_model
+from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize, crop_and_flip
+from layermix.experiments.training.environment import RunSeeds
 from layermix.experiments.training.evaluate import measures
-from layermix.experiments.training.streams import Streams
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.training.loop import Trainer
 from short_training import FEW, SHORT, trainer
 
 
@@ -28,28 +28,30 @@ def test_training_equals_a_plain_pytorch_loop() -> None:
     own.run_epoch(1)
 
     data = load(FEW)
-    net = fresh_net("mlp", data, 0)
-    streams = Streams.of(0)
+    net = fresh_model("mlp", data, 0)
+    streams = RunSeeds.of(0)
     mixer = lm.Mixer(net, "block1", seed=streams.mix)
-    optimiser = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=2e-3, nesterov=True)
     augment = torch.Generator().manual_seed(streams.augment)
-    normalise = Normalise.of(data.train)
+    normalize = Normalize.of(data.train)
     order = np.random.default_rng(streams.order).permutation(60)
     for step, index in enumerate(torch.from_numpy(order).split(20)):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 0.1 * SHORT.lr_factor(step, 6)
         images = crop_and_flip(data.train.images[index], 1, False, augment)
-        output, target = mixer(normalise(images), data.train.labels[index])
-        optimiser.zero_grad()
+        output, target = mixer(normalize(images), data.train.labels[index])
+        optimizer.zero_grad()
         target.loss(output).backward()
-        optimiser.step()
-    for ours, plain in zip(own.net.parameters(), net.parameters(), strict=True):
+        optimizer.step()
+    for ours, plain in zip(own.raw_model.parameters(), net.parameters(), strict=True):
         assert torch.equal(ours, plain)
 
 
 def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
     plain, mixed = trainer(), trainer(("input",))
-    for ours, theirs in zip(plain.net.parameters(), mixed.net.parameters(), strict=True):
+    for ours, theirs in zip(
+        plain.raw_model.parameters(), mixed.raw_model.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
     plain.run_epoch(1)
     mixed.run_epoch(1)
@@ -62,7 +64,7 @@ def test_seeds_differ() -> None:
     ours, theirs = trainer(seed=0), trainer(seed=1)
     (one, _), (other, _) = (next(each.batches.epoch(1)) for each in (ours, theirs))
     assert not torch.equal(one, other)
-    assert not torch.equal(next(ours.net.parameters()), next(theirs.net.parameters()))
+    assert not torch.equal(next(ours.raw_model.parameters()), next(theirs.raw_model.parameters()))
 
 
 def test_training_leaves_torchs_global_generator_alone() -> None:
@@ -73,23 +75,23 @@ def test_training_leaves_torchs_global_generator_alone() -> None:
 
 
 def test_training_learns_the_digits() -> None:
-    recipe = Recipe(epochs=10, watch=1, crop=0, flip=False)
+    recipe = Recipe(epochs=10, monitor=1, crop=0, flip=False)
     data = load(DataConfig())
-    own = Trainer(fresh_net("mlp", data, 0), data, recipe, (), ("block3",), 0)
-    assert own.train(lambda _: None).measures["accuracy"] > 0.85
+    own = Trainer(fresh_model("mlp", data, 0), data, recipe, monitor_at=("block3",))
+    assert own.train().test["accuracy"] > 0.85
 
 
 def test_label_smoothing_reaches_the_loss() -> None:
     smooth = trainer(recipe=Recipe(epochs=1, batch_size=60, label_smoothing=0.1))
     ((x, labels),) = smooth.batches.epoch(1)
-    expected = F.cross_entropy(smooth.net(x), labels, label_smoothing=0.1)
+    expected = F.cross_entropy(smooth.raw_model(x), labels, label_smoothing=0.1)
     assert torch.allclose(smooth.run_step(x, labels)[0], expected)
 
 
 def test_a_loss_that_blows_up_stops_with_the_step_and_the_remedy() -> None:
     own = trainer(recipe=Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0))
     with pytest.raises(lm.RunError, match=r"the loss became \w+ at step 2 of 9: try a lower --lr"):
-        own.train(lambda _: None)
+        own.train()
 
 
 class Poisoned(nn.Module):
@@ -122,15 +124,14 @@ def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
         "result.json",
         "weights.safetensors",
     ]
-    records = read_epochs(tmp_path / "run")
-    assert [record["epoch"] for record in records] == [0, 1, 2]
-    assert json.loads((tmp_path / "run/result.json").read_text()) == result
+    assert [record["epoch"] for record in result.records] == [0, 1, 2]
+    assert read_result(tmp_path / "run") == result
 
     data = load(FEW)
-    net = fresh_net("mlp", data, seed=7)
+    net = fresh_model("mlp", data, seed=7)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
-    logits = net.eval()(Normalise.of(data.train)(data.test.images)).detach()
-    assert measures(logits, data.test.labels)["accuracy"] == result["test"]["accuracy"]
+    logits = net.eval()(Normalize.of(data.train)(data.test.images)).detach()
+    assert measures(logits, data.test.labels)["accuracy"] == result.test["accuracy"]
 
 
 def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:

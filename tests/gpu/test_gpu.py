@@ -14,8 +14,8 @@ import layermix as lm
 from layermix.experiments import DataConfig, Recipe, RunConfig, run
 from layermix.experiments.data import load
 from layermix.experiments.models import build
-from layermix.experiments.run import fresh_net
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.run import fresh_model
+from layermix.experiments.training.loop import Trainer
 from layermix.mixing import BLENDS, MultiMix, PlanSampler
 
 pytestmark = [
@@ -95,15 +95,15 @@ def test_a_mix_is_one_kernel_of_our_own() -> None:
 def test_a_mixed_step_waits_for_nothing(blend: str, at: str) -> None:
     net = build("resnet18", 10, (3, 32, 32)).to(CUDA)
     mixer = lm.Mixer(net, at, blend=blend)
-    optimiser = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
     x, y = torch.randn(16, 3, 32, 32, device=CUDA), torch.arange(16, device=CUDA) % 10
 
     def step() -> None:
         output, target = mixer(x, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         target.loss(output).backward()
         target.accuracy(output)
-        optimiser.step()
+        optimizer.step()
 
     step()
     with nothing_waits():
@@ -113,9 +113,9 @@ def test_a_mixed_step_waits_for_nothing(blend: str, at: str) -> None:
 
 def test_an_epoch_of_the_loop_waits_only_for_its_order_and_its_losses() -> None:
     data = load(DataConfig(train_size=200)).to(CUDA)
-    recipe = Recipe(epochs=2, batch_size=20, watch=1, crop=1, flip=True, alternate=True)
-    net = fresh_net("resnet-small", data, 0).to(CUDA)
-    trainer = Trainer(net, data, recipe, ("block1", "final"), ("final",), 0)
+    recipe = Recipe(epochs=2, batch_size=20, monitor=1, crop=1, flip=True, alternate=True)
+    net = fresh_model("resnet-small", data, 0).to(CUDA)
+    trainer = Trainer(net, data, recipe, ("block1", "final"), monitor_at=("final",))
     trainer.run_epoch(1)
     batches = list(trainer.batches.epoch(2))
     with nothing_waits():
@@ -160,4 +160,4 @@ def test_snnl_is_the_same_on_both_devices() -> None:
 def test_a_run_trains_on_a_gpu(variant: str, tmp_path: Path) -> None:
     recipe = Recipe(epochs=15, device="cuda")
     result = run(RunConfig(DataConfig(), "resnet-small", recipe, variant, 0), tmp_path / "run")
-    assert result["test"]["accuracy"] > 0.9
+    assert result.test["accuracy"] > 0.9

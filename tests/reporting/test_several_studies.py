@@ -15,7 +15,7 @@ VARIANTS = ("none", "input", "block1", "final")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "one"
-    recipe = Recipe(epochs=1, batch_size=20, watch=1)
+    recipe = Recipe(epochs=1, batch_size=20, monitor=1)
     data = DataConfig(train_size=100)
     compare(plan(data, "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
     return folder

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from layermix.experiments import DataConfig, Recipe, Study, compare, plan
 from layermix.reporting import terminal
-from layermix.reporting.report import write_report
 from layermix.reporting.summary import summarise
+from layermix.reporting.write import write_report
 
 VARIANTS = ("none", "input", "final")
 
@@ -19,7 +19,7 @@ VARIANTS = ("none", "input", "final")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
-    recipe = Recipe(epochs=1, batch_size=20, watch=1)
+    recipe = Recipe(epochs=1, batch_size=20, monitor=1)
     compare(plan(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
     return folder
 

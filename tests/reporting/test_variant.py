@@ -2,14 +2,12 @@
 
 import pytest
 
+from layermix.experiments.store import Record, RunResult
 from layermix.reporting.formatting import MEASURES
-from layermix.reporting.variant import Record, VariantSummary, summarise_variant
+from layermix.reporting.variant import VariantSummary, summarise_variant
 
-RESULT = {
-    "test": dict.fromkeys(MEASURES, 0.5),
-    "val": dict.fromkeys(MEASURES, 0.5),
-    "timings": {"seconds": 1.0, "images_per_second": 1.0},
-}
+MEASURED = dict.fromkeys(MEASURES, 0.5)
+TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
 
 
 def record(epoch: int, value: float = 1.0, **more) -> Record:
@@ -24,7 +22,8 @@ def measured(**values: float | None) -> dict[str, dict[str, float | None]]:
 
 
 def summary(*runs: list[Record]) -> VariantSummary:
-    return summarise_variant("none", dict.fromkeys(range(len(runs)), RESULT), list(runs))
+    results = [RunResult(MEASURED, MEASURED, timings=TIMINGS, records=run) for run in runs]
+    return summarise_variant("none", dict(enumerate(results)))
 
 
 def test_older_records_have_snnl_over_chance_alone() -> None:

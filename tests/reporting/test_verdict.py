@@ -2,6 +2,7 @@
 
 import pytest
 
+from layermix.experiments import RunResult
 from layermix.reporting.verdict import judge
 
 SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10, "seeds": 8}
@@ -12,10 +13,10 @@ def verdict(accuracy: dict[str, list[float]], val: dict[str, float] | None = Non
     seeds = max(map(len, accuracy.values()))
     results = {
         name: {
-            seed: {
-                "test": {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
-                "val": {"accuracy": (val or {}).get(name, value), "nll": 1.0},
-            }
+            seed: RunResult(
+                {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
+                {"accuracy": (val or {}).get(name, value), "nll": 1.0},
+            )
             for seed, value in enumerate(values)
         }
         for name, values in accuracy.items()
@@ -173,8 +174,8 @@ def test_a_claim_that_was_not_tested_says_why(runs: dict[str, list[float]], word
 
 
 def test_two_places_without_a_common_seed_are_not_compared() -> None:
-    run = {"test": {"accuracy": 0.8, "nll": 1, "brier": 0.2, "ece": 0.1}}
-    run["val"] = run["test"]
+    measures = {"accuracy": 0.8, "nll": 1, "brier": 0.2, "ece": 0.1}
+    run = RunResult(measures, measures)
     found = judge("digits", "mlp", SIZES, {"input": {0: run}, "final": {1: run}})
     assert "not tested yet: the two share no finished seed" in str(found)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from layermix.experiments import RunResult
 from layermix.geometry.quantities import QUANTITIES
 from layermix.reporting.formatting import MEASURES
 from layermix.reporting.statistics.stats import estimate
@@ -38,12 +39,12 @@ def made_summary(
     if collapsed:
         values = [*rows[-1].test["accuracy"].values[:-1], 0.1]
         rows[-1].test["accuracy"] = estimate(values)
-    sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "watched": 256}
+    sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "monitored": 256}
     sizes["seeds"] = planned_seeds or seeds
     results = {row.name: results_of(row) for row in rows} | {name: {} for name in waiting}
     return Summary(
         data=data,
-        net="resnet-small",
+        model="resnet-small",
         sizes=sizes,
         classes=[str(label) for label in range(10)],
         verdict=judge(data, "resnet-small", sizes, results),
@@ -58,14 +59,14 @@ def made_summary(
     )
 
 
-def results_of(row: VariantSummary) -> dict:
-    """Return the measures of each seed of a variant, as its runs would hold them."""
+def results_of(row: VariantSummary) -> dict[int, RunResult]:
+    """Return the results of each seed of a variant, with their measures alone."""
 
     def measures(found, place: int) -> dict[str, float]:
         return {name: found[name].values[place] for name in MEASURES}
 
     return {
-        seed: {"test": measures(row.test, place), "val": measures(row.val, place)}
+        seed: RunResult(measures(row.test, place), measures(row.val, place))
         for place, seed in enumerate(row.seeds)
     }
 

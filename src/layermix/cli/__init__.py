@@ -1,5 +1,5 @@
-"""The command line: one file for each command, each a typed function that tyro turns into flags.
+"""The command line: one file for each command, a typed function that tyro turns into flags.
 
-A command reads its settings, calls `layermix.experiments` and shows what comes back by
-`layermix.reporting`. Nothing is imported from here but `layermix.cli.main.main`.
+A command calls `layermix.experiments` and prints the results, with `layermix.reporting` if it
+reports on a study. Import from here: `main`, from `layermix.cli.main`.
 """

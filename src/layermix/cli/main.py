@@ -1,53 +1,90 @@
-"""The program `layermix`: one subcommand for each file of this folder, by tyro."""
+"""The program `layermix`: its subcommands by tyro, and its exit codes.
 
+Exit codes: 2 for invalid input, 1 for a failure, 130 after an interrupt, 141 if the reader of the
+output is gone (128 and the number of the signal, as in a shell).
+"""
+
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import tyro
-from tyro.conf import DisallowNone
+from tyro.conf import CascadeSubcommandArgs, DisallowNone, OmitArgPrefixes, OmitSubcommandPrefixes
 
 import layermix
-from layermix.cli.compare import compare
-from layermix.cli.exit_codes import exit_codes
-from layermix.cli.methods import methods
-from layermix.cli.points import points
-from layermix.cli.profile import profile
+from layermix.cli.compare import compare_variants
+from layermix.cli.list_methods import list_methods
+from layermix.cli.list_points import list_points
+from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
-from layermix.experiments.console import replace_unknown_characters
-from layermix.experiments.presets import preset_in, starting_from
-
-app = tyro.extras.SubcommandApp()
-for command in (compare, train, points, methods, profile, report):
-    app.command(command)
+from layermix.errors import InputError, LayermixError
+from layermix.experiments.display import replace_unknown_characters
+from layermix.extras import missing_module
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
-_STOPPED = {
-    "compare": "stopped. What was finished is kept: the same command continues",
-    "profile": "stopped. A profile keeps nothing of what was begun",
-}
+
+app = tyro.extras.SubcommandApp()
+app.command(name="compare")(compare_variants)
+app.command(name="train")(train)
+app.command(name="points")(list_points)
+app.command(name="methods")(list_methods)
+app.command(name="profile")(profile_model)
+app.command(name="report")(report)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; see `layermix.cli.exit_codes` for its exit codes."""
+    """Run the command line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
-    sys.path.append(str(Path.cwd()))  # where a net of one's own, module:factory, may lie
-    called = next((word for word in words if not word.startswith("-")), "")
-    with exit_codes(_STOPPED.get(called, "stopped"), debug="--debug" in words):
-        start = preset_in(words)
-        for command in (compare, train):
-            app.command(starting_from(start, command))
+    sys.path.append(str(Path.cwd()))  # for the user's own models, module:factory
+    with exit_codes(debug="--debug" in words):
         app.cli(
             prog="layermix",
             description=_DESCRIPTION,
             args=[word for word in words if word != "--debug"],
-            config=(DisallowNone,),
+            config=(CascadeSubcommandArgs, DisallowNone, OmitArgPrefixes, OmitSubcommandPrefixes),
         )
         sys.stdout.flush()
     return None
+
+
+@contextmanager
+def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[None]:
+    """End the program after an error with its exit code; with `debug`, keep the traceback."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        sys.exit(_fail(str(stop) or stopped, 130))
+    except BrokenPipeError:
+        _discard_output()
+        sys.exit(141)
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, LayermixError | OSError):
+            sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
+        if isinstance(error, ModuleNotFoundError):
+            sys.exit(_fail(missing_module(error), 1))
+        kind = type(error).__name__
+        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows its traceback", 1))
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"layermix: {message}", file=sys.stderr)
+    return code
+
+
+def _discard_output() -> None:
+    """Discard the rest of the output, so that closing the streams raises no error."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(null, stream.fileno())

@@ -1,12 +1,11 @@
-"""`layermix report`: build the report of a study anew from its folder."""
+"""`layermix report`: build the report of a study from its folder."""
 
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from layermix.experiments.console import open_console
-from layermix.reporting.show import open_studies, show_several, show_study
+from layermix.experiments.display import open_console
 
 
 def report(
@@ -15,13 +14,15 @@ def report(
 ) -> None:
     """layermix report runs/digits
 
-    Build the report of a study anew from its folder, also of one that is not finished. Of several
-    studies, also say whether the geometry of layers predicts over all of them where to mix.
+    Build the report of a study from its folder, finished or not. For several studies, also report
+    if the geometry of layers predicts over all of them where to mix.
 
     Args:
         folder: Folder of the study.
         more: Folders of further studies.
     """
+    from layermix.reporting.show import open_studies, show_several, show_study
+
     console, (first, *others) = open_console(), open_studies([folder, *more])
     if others:
         show_several([first, *others], console)

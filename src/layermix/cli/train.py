@@ -1,24 +1,24 @@
-"""`layermix train`: train one net once."""
+"""`layermix train`: train one model once."""
 
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes
+from rich.console import Console
+from tyro.conf import subcommand
 
-from layermix import experiments as ex
-from layermix.experiments import DataConfig, Recipe, RunConfig
-from layermix.experiments.console import doing, open_console, tell
-from layermix.experiments.presets import DEFAULT_PRESET, PLAIN, PresetName
-from layermix.experiments.progress import RunView, sizes_text
+from layermix.experiments import DataConfig, RunConfig, RunResult, display, run
 from layermix.experiments.run import load_once
-from layermix.reporting.show import show_run
+from layermix.experiments.training.recipe import PLAIN, SPEED, Preset
+
+PresetChoice = (
+    Annotated[Preset, subcommand("plain", default=PLAIN, description="resnet-small (the default)")]
+    | Annotated[Preset, subcommand("speed", default=SPEED, description="a fast model and recipe")]
+)
 
 
 def train(
-    data: Annotated[DataConfig, OmitArgPrefixes] = DataConfig(),
-    recipe: Annotated[Recipe, OmitArgPrefixes] = PLAIN.recipe,
-    net: str = PLAIN.net,
-    preset: PresetName = DEFAULT_PRESET,
+    data: DataConfig = DataConfig(),
+    preset: PresetChoice = PLAIN,
     variant: str = "final",
     seed: int = 0,
     out: Path | None = None,
@@ -26,31 +26,46 @@ def train(
 ) -> None:
     """layermix train --data digits --variant final --out runs/one
 
-    Train one net once and leave its records, measures and weights.
+    Train one model once, and write its records, measures and weights.
 
     Args:
-        data: Which images to train on.
-        recipe: How to train.
-        net: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory.
-        preset: Net and recipe to start from, which further flags change: plain, or speed, after the
-            CIFAR-10 speed records. `--preset speed --help` shows its settings.
-        variant: Where to mix: none, random, auto, input, final, logits or a module path; or how, as
-            cutmix or mixup@final:alpha=2 (see `layermix methods`).
+        data: The images to train on.
+        preset: Model and recipe, which further flags change.
+        variant: Where to mix: none, random, auto, input, final, logits or a module path; or a
+            method, as cutmix or mixup@final:alpha=2 (see `layermix methods`).
         seed: Seed of the run.
-        out: Folder of the run, a new one. When left out, runs/DATA-VARIANT-seedSEED.
-        threads: CPU threads; torch's own choice when left out.
+        out: Folder of the run, a new one; by default runs/DATA-VARIANT-seedSEED.
+        threads: CPU threads; torch's default if not given.
     """
-    console = open_console()
-    config = RunConfig(data, net, recipe, variant, seed)
-    with doing(console, f"Loading {data.data}"):
+    console = display.open_console()
+    config = RunConfig(data, preset.model, preset.recipe, variant, seed)
+    with display.show_status(console, f"Loading {data.data}"):
         loaded = load_once(data)
-    tell(console, f"{sizes_text(loaded)}; epochs: {recipe.epochs:,}.")
+    display.print_text(
+        console, f"{display.sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.", fold=True
+    )
     folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
-        with RunView(console, recipe.epochs) as view:
-            result = ex.run(config, folder, view, threads=threads)
+        with display.run_display(console, preset.recipe.epochs) as show:
+            result = run(config, folder, show, threads=threads)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped. What was recorded is in {folder}-unfinished; the same command starts anew"
+            f"stopped. The records are in {folder}-unfinished; the same command starts anew"
         ) from None
-    show_run(result, folder, console)
+    _show_result(result, folder, console)
+
+
+def _show_result(result: RunResult, folder: Path, console: Console) -> None:
+    test, timings = result.test, result.timings
+    display.print_text(
+        console,
+        f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
+        f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
+        f"{timings['seconds']:.1f} s of training at "
+        f"{timings['images_per_second']:,.0f} images per second.",
+    )
+    if views := result.test_views:
+        display.print_text(
+            console, f"Over views of each image: test accuracy {views['accuracy']:.2%}."
+        )
+    display.print_text(console, f"Run: {folder}")

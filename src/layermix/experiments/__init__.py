@@ -1,19 +1,19 @@
-"""Experiments: train one net, compare mix points over seeds, keep the records.
+"""Experiments: train one model, compare mix points over seeds, keep the records.
 
-`compare` trains the runs of a `Study` that are missing, `run` trains one; data sets, models and the
-training loop are in folders of their own. Nothing here reads the records for a report: that is
-`layermix.reporting`, a floor above.
+`compare` trains the missing runs of a `Study`, whose configuration `plan` makes; `run` trains one.
+Reports are made from the records by `layermix.reporting`, a floor above.
 """
 
 from layermix.extras import missing_module
 
 try:
-    from layermix.experiments.compare import compare
     from layermix.experiments.data import DataConfig
-    from layermix.experiments.run import RunConfig, run
-    from layermix.experiments.study import Study, StudyConfig, plan
-    from layermix.experiments.training.recipe import Recipe
+    from layermix.experiments.run import run
+    from layermix.experiments.store import RunConfig, RunResult
+    from layermix.experiments.study import Study, StudyConfig, compare, plan
+    from layermix.experiments.training import Recipe
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_module(error), name=error.name) from error
 
-__all__ = ["DataConfig", "Recipe", "RunConfig", "Study", "StudyConfig", "compare", "plan", "run"]
+__all__ = ["DataConfig", "Recipe", "RunConfig", "RunResult", "Study", "StudyConfig"]
+__all__ += ["compare", "plan", "run"]

@@ -1,4 +1,4 @@
-"""What lies on disk: one folder for each run, JSON and JSONL as the truth.
+"""Files of studies and runs: JSON and JSONL for people, safetensors for tensors, no pickles.
 
     STUDY/study.json                   the study's configuration
     STUDY/runs/VARIANT-seedK/
@@ -8,71 +8,95 @@
         weights.safetensors            final weights
         features.safetensors           activations before and after training (one run of a study)
 
-A run is written as ``.NAME.PID`` and renamed when it is complete: a run folder that exists is a
-finished run, whatever was killed. What a run that failed or was stopped had written stays as
+A run is written as ``.NAME.PID`` and renamed when it is complete, so that a run folder that exists
+is a finished run, whatever was killed. The files of a run that failed or was stopped remain as
 ``NAME-unfinished`` until the run is repeated.
 """
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from layermix.errors import RunError
+from layermix.experiments.data import DataConfig
+from layermix.experiments.training import Recipe
 
-_UNFINISHED = re.compile(r"^\.(?P<name>.+)\.(?P<pid>\d+)$")
+Record = dict[str, Any]
 
 
-class RunFolder:
-    """The folder of a run while it is written."""
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings that determine a run."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        self.left = path.with_name(f"{path.name}-unfinished")  # when it fails
+    data: DataConfig
+    model: str
+    recipe: Recipe
+    variant: str
+    seed: int
 
-    def __enter__(self) -> "RunFolder":
-        remove_unfinished(self.path.parent, self.path.name)
-        shutil.rmtree(self.unfinished, ignore_errors=True)
-        self.unfinished.mkdir(parents=True)
-        return self
+    @property
+    def name(self) -> str:
+        """Name of the run and of its folder, without colons, which some systems do not allow."""
+        return f"{self.variant.replace(':', ',')}-seed{self.seed}"
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        shutil.rmtree(self.left, ignore_errors=True)
-        if kind is not None:
-            self.unfinished.rename(self.left)
-            return
-        try:
-            self.unfinished.rename(self.path)
-        except OSError:  # another process finished the same run meanwhile: both are the same
-            if not self.path.exists():
-                raise
-            shutil.rmtree(self.unfinished, ignore_errors=True)
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Write a JSON file."""
-        write_json(self.unfinished / name, content)
+@dataclass(frozen=True)
+class RunResult:
+    """The results of a run; `test` and `val` have the measures of `evaluate.measures`."""
 
-    def append(self, record: Any) -> None:
-        """Add a line to ``epochs.jsonl``."""
-        with (self.unfinished / "epochs.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
+    test: dict[str, float]
+    val: dict[str, float]
+    test_views: dict[str, float] | None = None  # over views of the test images, if set
+    sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
+    classes: list[str] = field(default_factory=list)  # their names
+    subset: str = "all"  # how the training images were chosen (see `Dataset`)
+    timings: dict[str, float] = field(default_factory=dict)  # seconds, images_per_second, ...
+    records: list[Record] = field(default_factory=list)  # of each epoch; the first is untrained
 
-    def write_weights(self, model: nn.Module) -> None:
-        """Write the weights as ``weights.safetensors``, contiguous, on the CPU."""
-        state = model.state_dict()
-        self.write_tensors("weights", {name: tensor.cpu() for name, tensor in state.items()})
 
-    def write_tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
-        """Write tensors as ``NAME.safetensors``; those that share memory are written apart."""
-        own = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
-        save_file(own, self.unfinished / f"{name}.safetensors")
+@contextmanager
+def new_run(path: Path) -> Iterator[Path]:
+    """Yield a new folder that becomes `path` at the end, or ``PATH-unfinished`` after an error."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    failed = path.with_name(f"{path.name}-unfinished")
+    remove_unfinished(path.parent, path.name)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException as error:
+        shutil.rmtree(failed, ignore_errors=True)
+        unfinished.rename(failed)
+        if isinstance(error, RunError):
+            raise RunError(f"{error}. Its records are in {failed}") from error
+        raise
+    shutil.rmtree(failed, ignore_errors=True)
+    try:
+        unfinished.rename(path)
+    except OSError:  # another process finished the same run, with the same results
+        if not path.exists():
+            raise
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors as safetensors, copied to the CPU."""
+    from safetensors.torch import save_file
+
+    save_file({key: tensor.cpu().contiguous().clone() for key, tensor in tensors.items()}, path)
+
+
+def read_result(run: Path) -> RunResult:
+    """Read the result of a finished run from its folder."""
+    records = read_json(run / "epochs.jsonl", lines=True)
+    return RunResult(**read_json(run / "result.json"), records=records)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -82,42 +106,33 @@ def write_json(path: Path, content: Any) -> None:
     unfinished.replace(path)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file."""
+def read_json(path: Path, *, lines: bool = False) -> Any:
+    """Read a JSON file; with `lines`, a list of the JSON on each line."""
     try:
-        return json.loads(path.read_text())
+        text = path.read_text()
+        return [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}") from error
 
 
-def read_epochs(run: Path) -> list[dict[str, Any]]:
-    """Read the records of a run's epochs."""
-    try:
-        return [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {run / 'epochs.jsonl'}: {error}") from error
-
-
 def unfinished_runs(runs: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and folder of the runs that are being written, or were when they were killed."""
-    for path in sorted(runs.glob(".*")):
-        if found := _UNFINISHED.match(path.name):
-            yield found["name"], path
+    for path in sorted(runs.glob(".*.*")):
+        name, _, pid = path.name[1:].rpartition(".")
+        if pid.isdigit():
+            yield name, path
 
 
 def remove_unfinished(runs: Path, name: str | None = None) -> None:
-    """Remove what killed runs (those of a name) left; folders of living processes stay."""
+    """Remove the folders of killed runs, or of those of a name; those of living processes stay."""
     for found, path in unfinished_runs(runs):
-        pid = int(path.name.rpartition(".")[2])
-        if name in (None, found) and not _alive(pid):
+        if name in (None, found) and not _is_alive(int(path.suffix[1:])):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _alive(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True

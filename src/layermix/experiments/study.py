@@ -1,126 +1,110 @@
 """The study: variants x seeds, each cell one run, all in one folder.
 
-A study that was interrupted continues with the runs that are missing; a folder that belongs to
-another study is refused.
+An interrupted study continues with the runs that are missing. A folder of another study is refused.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from layermix.errors import InputError
-from layermix.experiments.conditions import conditions
-from layermix.experiments.data import DataConfig, adapt_batch, watch_batch
-from layermix.experiments.run import RunConfig, complete, fresh_net, load_once, mix_points_of
-from layermix.experiments.store import read_json, remove_unfinished, write_json
-from layermix.experiments.training.recipe import Recipe, pick_device
+from rich.console import Console
+
+from layermix.errors import InputError, RunError
+from layermix.experiments import store
+from layermix.experiments.data import DataConfig
+from layermix.experiments.data.split import geometry_batch
+from layermix.experiments.run import complete, find_points, fresh_model, load_once
+from layermix.experiments.store import RunConfig, RunResult
+from layermix.experiments.training import Recipe
+from layermix.experiments.training.environment import conditions, pick_device
 from layermix.experiments.variants import check_variants
+from layermix.extras import require
+from layermix.hooks import Points
 
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """Everything that determines a study's results.
-
-    Attributes
-    ----------
-    data, net, recipe
-        What to train, and how.
-    variants
-        What to compare, each a name that `mix_points` understands.
-    seeds
-        The seeds that every variant is trained with.
-    threads
-        CPU threads of each run.
-    """
+    """The settings that determine the results of a study; `plan` completes and checks them."""
 
     data: DataConfig
-    net: str
+    model: str
     recipe: Recipe
-    variants: tuple[str, ...]
-    seeds: tuple[int, ...]
-    threads: int = 1
+    variants: tuple[str, ...]  # see `layermix.experiments.variants`
+    seeds: tuple[int, ...]  # the same for every variant
+    threads: int = 1  # CPU threads of each run
+    # All mix points of the model, if they are known. They are no setting.
+    all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
 class Study:
-    """A study and its folder.
-
-    Parameters
-    ----------
-    config
-        What to compare; the variants must be complete (see `plan`).
-    folder
-        Where everything is written: new, empty, or of the same study.
-
-    Raises
-    ------
-    InputError
-        When the folder belongs to another study, or holds something else.
-    """
+    """A study and its folder, which is new, empty, or of the same study."""
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        path = folder / "study.json"
-        wanted = as_json(config)
+        self.config, self.folder, self.runs = config, folder, folder / "runs"
+        path, settings = folder / "study.json", as_json(config)
         if path.exists():
-            self._require_same(read_json(path)["config"], wanted)
+            self._require_same(store.read_json(path)["config"], settings)
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
                 f"the output folder {folder} is not empty and holds no study: name another --out"
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"config": wanted, "conditions": conditions(config.recipe.device)})
+            store.write_json(
+                path, {"config": settings, "conditions": conditions(config.recipe.device)}
+            )
         self.runs.mkdir(exist_ok=True)
 
     @classmethod
     def open(cls, folder: Path) -> "Study":
-        """Open the study that lies in a folder."""
+        """Open the study of a folder."""
         path = folder / "study.json"
         if not path.exists():
-            one = (folder / "result.json").exists()
-            hint = "it is the folder of one run; a study's" if one else "a study's"
+            is_run = (folder / "result.json").exists()
+            hint = "it is the folder of one run; a study's" if is_run else "a study's"
             raise InputError(f"there is no study in {folder}: {hint} folder holds study.json")
-        return cls(_from_json(read_json(path)["config"]), folder)
-
-    @property
-    def runs(self) -> Path:
-        """The folder of the runs."""
-        return self.folder / "runs"
+        config = store.read_json(path)["config"]
+        config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
+        config |= {name: tuple(config[name]) for name in ("variants", "seeds")}
+        return cls(StudyConfig(**config), folder)
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Versions and hardware of the machine that began the study."""
-        return read_json(self.folder / "study.json")["conditions"]
+        """Versions and hardware of the machine that started the study."""
+        return store.read_json(self.folder / "study.json")["conditions"]
 
     def cells(self) -> Iterator[RunConfig]:
-        """Yield the configuration of every run, seed by seed, so that all variants fill evenly."""
+        """Yield the configuration of each run, seed by seed, so that all variants advance."""
         config = self.config
         for seed in config.seeds:
             for variant in config.variants:
-                yield RunConfig(config.data, config.net, config.recipe, variant, seed)
+                yield RunConfig(config.data, config.model, config.recipe, variant, seed)
 
     def path(self, cell: RunConfig) -> Path:
-        """Return the folder of a run; it exists when the run is finished."""
+        """Return the folder of a run, which exists if the run is finished."""
         return self.runs / cell.name
 
     def finished(self) -> list[RunConfig]:
-        """Return the runs that are finished."""
+        """Return the configurations of the finished runs."""
         return [cell for cell in self.cells() if self.path(cell).exists()]
 
     def missing(self) -> list[RunConfig]:
-        """Return the runs that are not finished, after removing what killed ones left."""
-        remove_unfinished(self.runs)
+        """Return the runs that are not finished, and remove the files of killed ones."""
+        store.remove_unfinished(self.runs)
         return [cell for cell in self.cells() if not self.path(cell).exists()]
 
+    def results(self) -> dict[RunConfig, RunResult]:
+        """Read the results of the finished runs."""
+        return {cell: store.read_result(self.path(cell)) for cell in self.finished()}
+
     def keeps_features(self, cell: RunConfig) -> bool:
-        """Tell whether a run keeps its activations: the first seed of the first variant does."""
+        """Return True if a run keeps its activations: the first variant at the first seed."""
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
 
-    def _require_same(self, found: dict, wanted: dict) -> None:
-        for name, value in flat(wanted).items():
-            other = flat(found).get(name)
-            if other != value:
+    def _require_same(self, found: dict, settings: dict) -> None:
+        for name, value in flat(settings).items():
+            if (other := flat(found).get(name)) != value:
                 raise InputError(
                     f"the output folder {self.folder} belongs to another study: its {name} is "
                     f"{other!r}, here it is {value!r}. Name another --out, or repeat its settings"
@@ -129,26 +113,25 @@ class Study:
 
 def plan(
     data: DataConfig,
-    net: str,
+    model: str,
     recipe: Recipe,
     variants: tuple[str, ...] = (),
+    *,
     seeds: int = 8,
     threads: int = 1,
 ) -> StudyConfig:
-    """Complete a study's configuration, and refuse what could not be trained.
+    """Complete and check the configuration of a study.
 
-    Loads the data and builds the net once, so that a mistake shows before the first run.
+    It loads the data and builds the model once, so that errors show before the first run.
 
     Parameters
     ----------
-    data, net, recipe
-        What to train, and how.
+    data, model, recipe
+        Data set, model and training settings.
     variants
-        What to compare; none, input, each block, final, random and auto when empty.
-    seeds
-        Number of seeds, counted from 0.
-    threads
-        CPU threads of each run.
+        The variants; by default none, input, each block, final, random and auto.
+    seeds, threads
+        Number of seeds, counted from 0, and of CPU threads of each run.
     """
     for name, value in (("seeds", seeds), ("threads", threads)):
         if value < 1:
@@ -156,28 +139,69 @@ def plan(
     pick_device(recipe.device)
     loaded = load_once(data)
     complete(recipe, data, loaded)
-    watch_batch(loaded)
-    points = mix_points_of(fresh_net(net, loaded, seed=0), loaded)
-    chosen = check_variants(variants, points, recipe)
+    geometry_batch(loaded, "validation")
+    all_points = find_points(fresh_model(model, loaded, seed=0), loaded)
+    chosen = check_variants(variants, all_points, recipe)
     if "auto" in chosen and recipe.adapt:
-        adapt_batch(loaded)
-    return StudyConfig(data, net, recipe, chosen, tuple(range(seeds)), threads)
+        geometry_batch(loaded, "training")
+    return StudyConfig(data, model, recipe, chosen, tuple(range(seeds)), threads, all_points)
+
+
+def compare(
+    config: StudyConfig,
+    folder: Path | str,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Study:
+    """Train every run of a study that is not in its folder yet.
+
+    Parameters
+    ----------
+    config, folder
+        The study (see `plan`) and its folder, where an interrupted study continues.
+    workers
+        Number of processes; by default one for each core, or one on a GPU.
+    console
+        Where to show progress; nowhere if None.
+
+    Raises
+    ------
+    InputError
+        If the folder belongs to another study, or `workers` is below 1.
+    RunError
+        If runs failed or a worker was killed. Finished runs remain on disk.
+    """
+    from layermix.experiments.display import StudyDisplay
+    from layermix.experiments.engines.local import default_workers, run_missing
+
+    require("torchmetrics")
+    if workers is None:
+        workers = default_workers(config.recipe.device)
+    if workers < 1:
+        raise InputError(f"workers is {workers}, but must be 1 or more")
+    study, problems = Study(config, Path(folder)), []
+    with StudyDisplay(console or Console(quiet=True), study, workers) as display:
+        for cell, outcome in run_missing(study, workers):
+            display.add(cell, outcome)
+            if isinstance(outcome, str):
+                problems.append(f"{cell.name}: {outcome}")
+    if problems:
+        raise RunError(
+            f"{len(problems)} of {display.total} runs failed. `layermix report {study.folder}` "
+            f"reports on the finished ones. First {problems[0]}"
+        )
+    return study
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
-    """Return a configuration as JSON has it: dicts, lists, numbers and strings."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    """Return the settings of a study for JSON."""
+    settings = asdict(replace(config, all_points=None))
+    del settings["all_points"]
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
-def _from_json(found: dict[str, Any]) -> StudyConfig:
-    parts = {"data": DataConfig(**found["data"]), "recipe": Recipe(**found["recipe"])}
-    lists = {name: tuple(found[name]) for name in ("variants", "seeds")}
-    return StudyConfig(**{**found, **parts, **lists})
-
-
-def flat(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of all levels, by the names they have on the command line."""
-    settings = {}
-    for name, value in config.items():
-        settings |= value if isinstance(value, dict) else {name: value}
-    return settings
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of all levels in one dict, by their names on the command line."""
+    levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
+    return {name: value for level in levels for name, value in level.items()}

@@ -4,7 +4,7 @@
 HTML are made, and `write_report` writes them all.
 """
 
-from layermix.reporting.report import write_report
 from layermix.reporting.summary import Summary, summarise
+from layermix.reporting.write import write_report
 
 __all__ = ["Summary", "summarise", "write_report"]

@@ -6,8 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from layermix.experiments.data import DataConfig
-from layermix.experiments.presets import DEFAULT_PRESET, PRESETS
 from layermix.experiments.study import StudyConfig
+from layermix.experiments.training import PRESETS
 
 
 def compare_command(config: StudyConfig) -> str:
@@ -20,11 +20,12 @@ def compare_command(config: StudyConfig) -> str:
 
 def _from(config: StudyConfig, name: str) -> str:
     start = PRESETS[name]
-    words = ["layermix", "compare", *_changed(config.data, DataConfig())]
-    if name != DEFAULT_PRESET:
-        words += ["--preset", name]
-    if config.net != start.net:
-        words += ["--net", config.net]
+    words = ["layermix", "compare"]
+    if name != "plain" or set(PRESETS) & set(config.variants):
+        words.append(name)  # first, so that no variant is taken for a preset
+    words += _changed(config.data, DataConfig())
+    if config.model != start.model:
+        words += ["--model", config.model]
     words += ["--variants", *config.variants, "--seeds", str(len(config.seeds))]
     if config.threads != 1:
         words += ["--threads", str(config.threads)]

@@ -2,7 +2,7 @@
 
 import math
 
-from layermix.experiments.training.watch import MIXED, RATIO
+from layermix.experiments.training.evaluate import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting.formatting import heading, listed
 from layermix.reporting.statistics.bounds import beyond

@@ -105,7 +105,7 @@ def _geometry(summary: Summary) -> Iterable[str]:
         yield f"This section is left out: {found.missing}."
         return
     yield (
-        f"After training without mixing, on {summary.sizes['watched']} held-out examples: mean "
+        f"After training without mixing, on {summary.sizes['monitored']} held-out examples: mean "
         "over seeds, with the 95% Student-t interval. An arrow says where a quantity goes as "
         "classes come apart."
     )

@@ -1,8 +1,8 @@
 """What one must know to read a study's answer rightly, as sentences under the answer."""
 
 import math
-from typing import Any
 
+from layermix.experiments.store import RunResult
 from layermix.geometry.quantities import SHARE
 from layermix.reporting.claim import claim_pair
 from layermix.reporting.formatting import (
@@ -17,8 +17,8 @@ from layermix.reporting.formatting import (
 from layermix.reporting.statistics.bounds import beyond
 from layermix.reporting.statistics.stats import BASELINES, LEVEL, estimate, least_p
 
-Results = dict[str, dict[int, dict[str, Any]]]
-"""For each planned variant, in order, the ``result.json`` of each finished seed."""
+Results = dict[str, dict[int, RunResult]]
+"""For each planned variant, in order, the result of each finished seed."""
 
 
 def notes(sizes: dict[str, int], results: Results) -> list[str]:
@@ -66,7 +66,7 @@ def _out_of_bounds(finished: Results) -> list[str]:
     """Tell of intervals that would reach where no value can be."""
     found = []
     for key, measure in MEASURES.items():
-        values = {n: [run["test"][key] for run in runs.values()] for n, runs in finished.items()}
+        values = {n: [run.test[key] for run in runs.values()] for n, runs in finished.items()}
         names = [n for n, own in values.items() if beyond(estimate(own), measure.bounds)]
         if names:
             found.append(f"{measure.heading} ({listed(names)})")
@@ -81,7 +81,7 @@ def _out_of_bounds(finished: Results) -> list[str]:
 def _views(finished: Results) -> list[str]:
     """Tell the accuracy over views of each test image, where every run was judged by it too."""
     own = {
-        name: [run["test_views"]["accuracy"] for run in runs.values() if "test_views" in run]
+        name: [run.test_views["accuracy"] for run in runs.values() if run.test_views]
         for name, runs in finished.items()
     }
     found = {name: estimate(values) for name, values in own.items() if values}
@@ -140,9 +140,9 @@ def _same_place(finished: Results) -> list[str]:
     return [_about_twins(group, finished) for group in groups if len(group) > 1]
 
 
-def _equal(one: dict[int, dict[str, Any]], other: dict[int, dict[str, Any]]) -> bool:
+def _equal(one: dict[int, RunResult], other: dict[int, RunResult]) -> bool:
     seeds = one.keys() & other.keys()
-    return bool(seeds) and all(one[seed]["test"] == other[seed]["test"] for seed in seeds)
+    return bool(seeds) and all(one[seed].test == other[seed].test for seed in seeds)
 
 
 def _about_twins(names: list[str], finished: Results) -> str:
@@ -159,7 +159,7 @@ def _worse_than_guessing(classes: int, finished: Results) -> list[str]:
         f"{name}-seed{seed}"
         for name, runs in finished.items()
         for seed, run in runs.items()
-        if run["test"]["nll"] > guess
+        if run.test["nll"] > guess
     ]
     if not names:
         return []

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from layermix.experiments.data import SOURCES
+from layermix.experiments.data.sources import SOURCES
+from layermix.experiments.display import SUBSETS
 from layermix.experiments.study import Study, as_json, flat
 from layermix.mixing.methods import find_method, is_method
-from layermix.reporting.method_text import how_much, part, with_whom
 
 _LEFT_OUT = {
     "train_size": "all",
@@ -14,14 +14,10 @@ _LEFT_OUT = {
     "label_column": "found by type and name",
     "alpha": "1 at the input, 2 elsewhere",
 }
-CHOSEN_TEXT = {
-    "balanced": "class-balanced",
-    "stratified": "stratified, for a class has too few images to balance them",
-}
 _NOT_CUDA = ("cpu", "mps")  # what `conditions` calls a device that has no name
 
 
-def used_settings(study: Study, run: dict[str, Any], chosen: str | None = None) -> dict[str, Any]:
+def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, Any]:
     """Return every setting by its name on the command line, with the value that it had.
 
     Parameters
@@ -30,19 +26,19 @@ def used_settings(study: Study, run: dict[str, Any], chosen: str | None = None) 
         The study.
     run
         The ``config.json`` of one of its runs, whose recipe is complete.
-    chosen
-        How its training images were chosen (see `Dataset`); None in older runs.
+    subset
+        How its training images were chosen (see `Dataset`).
     """
     asked = flat(as_json(study.config))
     used = {k: _LEFT_OUT.get(k) if value is None else value for k, value in asked.items()}
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
-    if asked["train_size"] is not None and chosen in CHOSEN_TEXT:
-        used["train_images"] = CHOSEN_TEXT[chosen]
+    if asked["train_size"] is not None and subset in SUBSETS:
+        used["train_images"] = SUBSETS[subset]
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     for name in filter(is_method, used.get("variants") or ()):
-        found = find_method(name)
-        used[name] = f"{part(found.blend)}; partner {with_whom(found)}; ratio {how_much(found)}"
+        _, blend, partner, ratio, _ = find_method(name).row
+        used[name] = f"{blend}; partner {partner}; ratio {ratio}"
     device = study.conditions["device"]
     if asked["device"] != device:
         used["device"] = f"{asked['device']} ({device})"

@@ -1,18 +1,17 @@
-"""What a run and a study gave, on a terminal, and what several studies say of geometry."""
+"""Show the report of a study on a terminal, and what several studies say of geometry."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from layermix.errors import InputError
-from layermix.experiments.console import doing, say, tell
+from layermix.experiments.display import print_text, show_status
 from layermix.experiments.study import Study
 from layermix.reporting import terminal
 from layermix.reporting.across import across_markdown
-from layermix.reporting.report import write_report
 from layermix.reporting.statistics.studies import in_words, over_studies
+from layermix.reporting.write import write_report
 
 
 def open_studies(folders: Sequence[Path]) -> list[Study]:
@@ -34,32 +33,18 @@ def open_studies(folders: Sequence[Path]) -> list[Study]:
     return studies
 
 
-def show_run(result: dict[str, Any], folder: Path, console: Console) -> None:
-    """Show what one run gave, and where its records lie."""
-    test, timings = result["test"], result["timings"]
-    say(
-        console,
-        f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
-        f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
-        f"{timings['seconds']:.1f} s of training at "
-        f"{timings['images_per_second']:,.0f} images per second.",
-    )
-    if views := result.get("test_views"):
-        say(console, f"Over views of each image: test accuracy {views['accuracy']:.2%}.")
-    say(console, f"Run: {folder}")
-
-
 def show_study(study: Study, console: Console) -> None:
     """Write a study's report, and show the answer, the table and where the report lies."""
-    with doing(console, "Building the report"):
+    with show_status(console, "Building the report"):
         summary, path = write_report(study)
     console.print()
-    tell(console, str(summary.verdict))
+    print_text(console, str(summary.verdict), fold=True)
     console.print()
     console.print(terminal.table(summary))
     if summary.prediction.ranks:
-        tell(console, f"{summary.prediction.sentences[0]} {summary.prediction.baseline}".strip())
-    say(console, f"Report: {path}")
+        answer = f"{summary.prediction.sentences[0]} {summary.prediction.baseline}".strip()
+        print_text(console, answer, fold=True)
+    print_text(console, f"Report: {path}")
 
 
 def show_several(studies: Sequence[Study], console: Console) -> None:
@@ -69,21 +54,21 @@ def show_several(studies: Sequence[Study], console: Console) -> None:
     """
     predictions = {}
     for name, study in zip(_names(studies), studies, strict=True):
-        with doing(console, f"Building the report of {study.folder}"):
+        with show_status(console, f"Building the report of {study.folder}"):
             summary, path = write_report(study)
         predictions[name] = summary.prediction
-        say(console, f"{summary.data}, {summary.net}: {path}")
+        print_text(console, f"{summary.data}, {summary.model}: {path}")
     console.print()
     found = over_studies(predictions)
     if found:
         console.print(terminal.studies_table(found))
     for name, prediction in predictions.items():
         if not prediction.ranks:
-            tell(console, f"{name}: {prediction}")
-    tell(console, in_words(found))
+            print_text(console, f"{name}: {prediction}", fold=True)
+    print_text(console, in_words(found), fold=True)
     path = studies[0].folder / "geometry.md"
     path.write_text(across_markdown(predictions, found), encoding="utf-8")
-    say(console, f"Over all studies: {path}")
+    print_text(console, f"Over all studies: {path}")
 
 
 def _names(studies: Sequence[Study]) -> list[str]:

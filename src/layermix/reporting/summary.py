@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from layermix.errors import InputError
-from layermix.experiments.store import read_epochs, read_json
+from layermix.experiments.store import read_json
 from layermix.experiments.study import Study, as_json
 from layermix.reporting.command import compare_command
 from layermix.reporting.notes import Results
@@ -24,11 +24,11 @@ class Summary:
 
     Attributes
     ----------
-    data, net
-        Names of the data set and the net.
+    data, model
+        Names of the data set and the model.
     sizes
         Number of ``train``, ``val`` and ``test`` images, of ``classes``, of planned ``seeds``,
-        and of examples in the ``watched`` batch.
+        and of examples in the ``monitored`` batch.
     classes
         Names of the classes; their numbers where the runs hold no names.
     verdict
@@ -42,7 +42,7 @@ class Summary:
     prediction
         Whether a layer's geometry predicts what mixing there gains.
     chance
-        The SNNL that classes lying over one another would have on the watched batch.
+        The SNNL that classes lying over one another would have on the monitored batch.
     command
         The command line that repeats the study.
     config
@@ -52,7 +52,7 @@ class Summary:
     """
 
     data: str
-    net: str
+    model: str
     sizes: dict[str, int]
     classes: list[str]
     verdict: Verdict
@@ -99,35 +99,31 @@ def summarise(study: Study) -> Summary:
     InputError
         When no run is finished.
     """
-    finished = study.finished()
-    if not finished:
+    results = study.results()
+    if not results:
         raise InputError(f"no run of the study in {study.folder} is finished yet")
     runs: Results = {name: {} for name in study.config.variants}
-    epochs: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in runs}
-    for cell in finished:
-        runs[cell.variant][cell.seed] = read_json(study.path(cell) / "result.json")
-        epochs[cell.variant].append(read_epochs(study.path(cell)))
-    first = runs[finished[0].variant][finished[0].seed]
-    sizes = {**first["sizes"], "seeds": len(study.config.seeds)}
-    data, net = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.net
-    variants = [summarise_variant(name, own, epochs[name]) for name, own in runs.items() if own]
+    for cell, result in results.items():
+        runs[cell.variant][cell.seed] = result
+    cell, first = next(iter(results.items()))
+    sizes = {**first.sizes, "seeds": len(study.config.seeds)}
+    data, model = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.model
+    variants = [summarise_variant(name, own) for name, own in runs.items() if own]
     return Summary(
         data=data,
-        net=net,
+        model=model,
         sizes=sizes,
-        classes=first.get("classes") or [str(label) for label in range(sizes["classes"])],
-        verdict=judge(data, net, sizes, runs),
+        classes=first.classes or [str(label) for label in range(sizes["classes"])],
+        verdict=judge(data, model, sizes, runs),
         planned=list(runs),
         variants=variants,
         differences=compared(runs),
         prediction=foretold(variants, runs),
-        chance=_chance(epochs[finished[0].variant][0]),
+        chance=next(iter(first.records[0]["snnl"].values()))["chance"],
         command=compare_command(study.config),
         config={
             "asked": as_json(study.config),
-            "used": used_settings(
-                study, read_json(study.path(finished[0]) / "config.json"), first.get("chosen")
-            ),
+            "used": used_settings(study, read_json(study.path(cell) / "config.json"), first.subset),
         },
         conditions=study.conditions,
     )
@@ -144,7 +140,3 @@ def foretold(variants: list[VariantSummary], runs: Results) -> Prediction:
     unmixed = next((row for row in variants if row.name == "none"), None)
     values = unmixed.geometry_end if unmixed else {}
     return predict(list(variants[0].snnl), values, accuracy_by_seed(runs))
-
-
-def _chance(records: list[dict[str, Any]]) -> float:
-    return next(iter(records[0]["snnl"].values()))["chance"]

@@ -26,7 +26,7 @@ _COLUMNS = ("seeds", "accuracy", "95% interval", "− none", "p", "p Holm", "NLL
 
 def table(summary: Summary) -> Table:
     """Return a table of all variants: test accuracy, its gain over no mixing, NLL and time."""
-    title = f"{summary.data}, {summary.net}: test data, mean over seeds"
+    title = f"{summary.data}, {summary.model}: test data, mean over seeds"
     found = Table(title=Text(title, style="table.title"))
     found.add_column("variant", overflow="fold")
     for name in _COLUMNS:

@@ -8,13 +8,13 @@ not finite are left out.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from layermix.experiments.store import Record, RunResult
 from layermix.geometry.quantities import QUANTITIES
 from layermix.reporting.formatting import MEASURES
 from layermix.reporting.statistics.stats import Estimate, estimate
 
-Record = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -72,27 +72,16 @@ class VariantSummary:
     timings: dict[str, Estimate]
 
 
-def summarise_variant(
-    name: str, runs: dict[int, dict[str, Any]], epochs: list[list[Record]]
-) -> VariantSummary:
-    """Summarise the finished runs of a variant.
-
-    Parameters
-    ----------
-    name
-        The variant.
-    runs
-        The ``result.json`` of each finished seed, one at least.
-    epochs
-        The records of their epochs, in the same order.
-    """
+def summarise_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
+    """Summarise the results of the finished seeds of a variant, one at least."""
     own = list(runs.values())
+    epochs = [result.records for result in own]
     points = list(epochs[0][0]["snnl"])
     return VariantSummary(
         name=name,
         seeds=list(runs),
-        test={m: estimate([result["test"][m] for result in own]) for m in MEASURES},
-        val={m: estimate([result["val"][m] for result in own]) for m in MEASURES},
+        test={m: estimate([result.test[m] for result in own]) for m in MEASURES},
+        val={m: estimate([result.val[m] for result in own]) for m in MEASURES},
         train_loss=_curve(epochs, lambda record: record.get("train_loss")),
         val_accuracy=_curve(epochs, lambda record: record.get("val_accuracy")),
         snnl={
@@ -103,7 +92,7 @@ def summarise_variant(
         geometry_end=_by_layer(points, lambda q, p: _at_end(list(runs), epochs, q, p)),
         weights=_weights(epochs),
         timings={
-            t: estimate([result["timings"][t] for result in own])
+            t: estimate([result.timings[t] for result in own])
             for t in ("seconds", "images_per_second")
         },
     )

@@ -84,7 +84,7 @@ def judge(data: str, net: str, sizes: dict[str, int], results: Results) -> Verdi
 def accuracy_by_seed(results: Results) -> Accuracy:
     """Return the test accuracy of every finished run: by variant, then by seed."""
     return {
-        name: {seed: run["test"]["accuracy"] for seed, run in runs.items()}
+        name: {seed: run.test["accuracy"] for seed, run in runs.items()}
         for name, runs in results.items()
         if runs
     }
@@ -97,7 +97,7 @@ def _best(results: Results, names: list[str]) -> str | None:
 
 
 def _merit(results: Results, name: str) -> tuple[float, float]:
-    val = [run["val"] for run in results[name].values()]
+    val = [run.val for run in results[name].values()]
     return fmean(run["accuracy"] for run in val), -fmean(run["nll"] for run in val)
 
 

@@ -1,20 +1,21 @@
-"""What a data set is here: uint8 images and integer labels, split three ways.
+"""Data sets of images: uint8 tensors with integer labels, in named splits.
 
 Shapes: N images, C channels, H height, W width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.experiments.data.labels import Labels, encode_labels
 
-Chosen = Literal["all", "balanced", "stratified"]
+Labels = Tensor | np.ndarray | Sequence[int] | Sequence[str]
+Subset = Literal["all", "balanced", "stratified"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +27,11 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise InputError(
-                "images must be uint8 of shape (N, C, H, W), but are "
-                f"{self.images.dtype} of shape {tuple(self.images.shape)}"
-            )
+            found = f"{self.images.dtype} of shape {tuple(self.images.shape)}"
+            raise InputError(f"images must be uint8 of shape (N, C, H, W), but are {found}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            raise InputError(
-                f"{len(self.images)} images need int64 labels of shape ({len(self.images)},), but "
-                f"these are {self.labels.dtype} of shape {tuple(self.labels.shape)}"
-            )
+            found = f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            raise InputError(f"{len(self.images)} images need as many int64 labels, not {found}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,43 +40,22 @@ class Split:
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split on `device`."""
+        """Return the split on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A whole data set as its source delivers it: named splits and class names.
-
-    Attributes
-    ----------
-    splits
-        By the source's own names, such as ``"train"`` and ``"test"``.
-    classes
-        Names of the classes; label k is ``classes[k]``.
-    """
+    """All splits of a data set, by the names of their source, and the names of the classes."""
 
     splits: dict[str, Split]
     classes: tuple[str, ...]
 
     @classmethod
     def of(cls, splits: Mapping[str, tuple[Tensor, Labels]]) -> "Images":
-        """Return a data set of images and labels, which may be integers or class names.
-
-        Parameters
-        ----------
-        splits
-            For each split, ``"train"`` among them, its images, uint8 (N, C, H, W), and its labels,
-            (N,): a tensor, an array or a list. Names become classes in sorted order.
-
-        Raises
-        ------
-        InputError
-            For images or labels of another kind or shape.
-        """
-        labels, classes = encode_labels({name: own for name, (_, own) in splits.items()})
-        parts = {name: Split(images, labels[name]) for name, (images, _) in splits.items()}
-        return cls(parts, classes)
+        """Return a data set of images and labels for each split; see `encode_labels`."""
+        labels, classes = encode_labels({name: values for name, (_, values) in splits.items()})
+        return cls({name: Split(x, labels[name]) for name, (x, _) in splits.items()}, classes)
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
@@ -96,40 +72,24 @@ class Images:
             raise InputError(f"images differ in shape, {shapes}: resize all with --image-size")
 
     def resized(self, size: int) -> "Images":
-        """Return the data set with images of `size` by `size` pixels, bicubic and antialiased."""
+        """Return the data set with images of `size` by `size` pixels."""
         splits = {n: Split(resize(s.images, size), s.labels) for n, s in self.splits.items()}
         return Images(splits, self.classes)
 
 
-def resize(images: Tensor, size: int) -> Tensor:
-    """Return images, uint8 (N, C, H, W), of `size` by `size` pixels, bicubic and antialiased."""
-    found = F.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
-    return found.round().clamp(0, 255).to(torch.uint8)
-
-
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What a run trains, watches and is judged on.
+    """The three splits of a run, and the names of the classes.
 
-    The test split is for the one look after the last epoch; everything that is chosen is chosen
-    on the validation split.
-
-    Attributes
-    ----------
-    train, val, test
-        The three splits.
-    classes
-        Names of the classes; label k is ``classes[k]``.
-    chosen
-        How the training images were chosen: all that there are; as many of each class; or as many
-        as its share, where a class has too few images for equal numbers.
+    The training images are all, a subset that is balanced over the classes, or a stratified one,
+    if a class has too few images for equal numbers.
     """
 
     train: Split
     val: Split
     test: Split
     classes: tuple[str, ...]
-    chosen: Chosen = "all"
+    subset: Subset = "all"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -138,6 +98,55 @@ class Dataset:
         return channels, height, width
 
     def to(self, device: torch.device) -> "Dataset":
-        """Return the data on `device`."""
+        """Return the data on a device."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
-        return Dataset(train, val, test, self.classes, self.chosen)
+        return Dataset(train, val, test, self.classes, self.subset)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Return uint8 images (N, C, H, W) of `size` by `size` pixels, bicubic and antialiased."""
+    resized = F.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
+
+
+def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the labels of each split as classes, int64 (N,), and the names of the classes.
+
+    Integers stay as they are and are named by their digits. Class names are numbered in sorted
+    order over all splits.
+
+    Examples
+    --------
+    >>> encode_labels({"train": ["dog", "cat", "dog"]})
+    ({'train': tensor([1, 0, 1])}, ('cat', 'dog'))
+    """
+    arrays = {name: _as_array(values, name) for name, values in labels.items()}
+    if len({array.dtype.kind for array in arrays.values()}) > 1:
+        raise InputError(
+            f"the labels of {list(arrays)} are integers in one and names in another: use one kind"
+        )
+    joined = np.concatenate(list(arrays.values()))
+    if joined.dtype.kind == "U":
+        classes, joined = np.unique(joined, return_inverse=True)
+    else:
+        classes = range(int(joined.max()) + 1)
+    parts = torch.from_numpy(joined).split([len(array) for array in arrays.values()])
+    return dict(zip(arrays, parts, strict=True)), tuple(map(str, classes))
+
+
+def _as_array(labels: Labels, split: str) -> np.ndarray:
+    """Return labels as int64 or strings, (N,)."""
+    array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.ndim != 1 or not array.size:
+        raise InputError(
+            f"the labels of split {split!r} have the shape {array.shape}, but must be (N,), N >= 1"
+        )
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    wrong = "" if array.dtype.kind in "Ub" else f"{array.dtype} labels"
+    if array.dtype.kind == "O":
+        others = [value for value in array if not isinstance(value, str)]
+        wrong = f"the label {others[0]!r}" if others else ""
+    if wrong:
+        raise InputError(f"split {split!r} has {wrong}, but labels must be integers or class names")
+    return array.astype(str)

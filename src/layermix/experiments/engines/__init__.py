@@ -1,1 +1,4 @@
-"""Engines: how the runs of a study are carried out. `local` has worker processes of one machine."""
+"""Engines: how the runs of a study are executed. `local` has worker processes on one machine.
+
+Import from here: nothing; import `run_missing` from `local`.
+"""

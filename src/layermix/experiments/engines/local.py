@@ -1,6 +1,6 @@
 """Run the missing cells of a study in parallel worker processes (joblib's loky).
 
-Each worker trains with its own few threads, one run after another, and loads the data once.
+Each worker trains one run after another with a few threads of its own, and loads the data once.
 """
 
 import os
@@ -10,38 +10,45 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from layermix.errors import LayermixError, RunError
-from layermix.experiments.run import RunConfig, run
+from layermix.experiments.run import find_points, fresh_model, load_once, run
+from layermix.experiments.store import RunConfig, RunResult
 from layermix.experiments.study import Study
-from layermix.experiments.training.recipe import pick_device
+from layermix.experiments.training.environment import pick_device
+
+Outcome = tuple[RunConfig, RunResult | str]
 
 
 def default_workers(device: str) -> int:
-    """Return how many runs go side by side: one for each core, one on a GPU."""
-    if pick_device(device).type != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of parallel runs: one for each core, or one on a GPU."""
+    return joblib.cpu_count() if pick_device(device).type == "cpu" else 1
 
 
-def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | None]]:
-    """Run what is missing; yield each finished run, with the message of its error or None.
+def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
+    """Run the missing cells; yield each run with its result, or the message of its error.
 
-    Raises
-    ------
-    RunError
-        When a worker process was killed; finished runs stay on disk.
+    A killed worker process raises a `RunError`. Finished runs remain on disk.
     """
-    missing = study.missing()
+    missing, config = study.missing(), study.config
     if not missing:
         return
+    all_points = config.all_points
+    if all_points is None:
+        data = load_once(config.data)
+        all_points = find_points(fresh_model(config.model, data, config.seeds[0]), data)
     jobs = (
         joblib.delayed(_work)(
-            cell, study.path(cell), study.config.threads, study.keeps_features(cell), os.getpid()
+            os.getpid(),
+            cell,
+            study.path(cell),
+            threads=config.threads,
+            keep_features=study.keeps_features(cell),
+            all_points=all_points,
         )
         for cell in missing
     )
@@ -49,51 +56,46 @@ def run_missing(study: Study, workers: int) -> Iterator[tuple[RunConfig, str | N
     count = min(workers, len(missing))
     parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch="n_jobs")
     try:
-        with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
+        with joblib.parallel_config("loky", inner_max_num_threads=config.threads):
             with _ignored_interrupts():
-                results = parallel(jobs)
-            for finished in results:
-                yield cast(tuple[RunConfig, str | None], finished)
+                outcomes = parallel(jobs)
+            yield from cast(Iterator[Outcome], outcomes)
     except TerminatedWorkerError as error:
-        done, all_cells = len(study.finished()), len(list(study.cells()))
+        total = len(config.variants) * len(config.seeds)
         raise RunError(
-            f"a worker process was killed, often for want of memory; {done} of {all_cells} runs "
-            f"are finished in {study.folder}. Start the same command again to continue with the "
-            "rest; --workers 1 needs the least memory"
+            f"a worker process was killed, often for lack of memory; {len(study.finished())} of "
+            f"{total} runs are finished in {study.folder}. Start the same command again to "
+            "continue; --workers 1 needs the least memory"
         ) from error
 
 
 @contextmanager
 def _ignored_interrupts() -> Iterator[None]:
-    """Start workers that ignore Ctrl-C, which reaches them too: their leader ends them.
+    """Start workers that ignore Ctrl-C, which reaches them too; the leader ends them.
 
     Processes inherit that a signal is ignored. Only the main thread can set it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
-def _work(
-    config: RunConfig, folder: Path, threads: int, keep_features: bool, parent: int
-) -> tuple[RunConfig, str | None]:
-    """Train one run in a worker; an error of its own becomes a message."""
+def _work(leader: int, config: RunConfig, folder: Path, **options: Any) -> Outcome:
+    """Train one run in a worker; return its result, or the message of its error."""
 
-    def stop_if_orphaned(_: object) -> None:
-        if os.getpid() != parent and os.getppid() != parent:
-            os._exit(1)  # the process that led this study is gone, and with it all that waits
+    def stop_without_leader(_: object) -> None:
+        if os.getpid() != leader and os.getppid() != leader:
+            os._exit(1)  # all other runs of this study have stopped too
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a data library warns of was said by the leader
-            run(config, folder, stop_if_orphaned, threads=threads, keep_features=keep_features)
+            warnings.simplefilter("ignore")  # the leader showed the warnings of data libraries
+            return config, run(config, folder, stop_without_leader, **options)
     except LayermixError as error:
         return config, str(error)
-    except Exception as error:  # of the net, the device or the disk: the other runs go on
+    except Exception as error:  # of the model, the device or the disk: the other runs continue
         return config, f"{type(error).__name__}: {error}"
-    return config, None

@@ -1,7 +1,8 @@
-"""Train one net once: the recipe, the loop, what is watched on the way, and how it is judged."""
+"""Training: the recipe and the presets, the loop, and the evaluation of a model.
 
-from layermix.experiments.training.recipe import Recipe
-from layermix.experiments.training.train import Trainer
-from layermix.experiments.training.trained import Record, Trained
+Import from here: `Recipe`, `Preset` and `PRESETS`. The `Trainer` is in `loop`.
+"""
 
-__all__ = ["Recipe", "Record", "Trained", "Trainer"]
+from layermix.experiments.training.recipe import PRESETS, Preset, Recipe
+
+__all__ = ["PRESETS", "Preset", "Recipe"]

@@ -1,88 +1,176 @@
-"""How good are a net's predictions: accuracy, and how far its probabilities can be trusted.
+"""Evaluate a model during and after training: its predictions, and the geometry of its layers.
 
-Shapes: N images, K classes.
+`Monitor` measures geometry on a fixed batch; `FeatureLoss` makes the soft nearest neighbor loss
+(SNNL) of a layer a term of the training loss (Frosst, Papernot, Hinton, 2019).
+
+Shapes: N images, B batch, C channels, H height, W width, K classes.
 """
 
+import math
+import time
 import warnings
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from layermix.experiments.data import Normalise, Split
+from layermix import geometry as geo
+from layermix.errors import InputError, RunError
+from layermix.experiments.data import Split
+from layermix.experiments.training.batches import Normalize
+from layermix.experiments.training.recipe import Recipe
+from layermix.hooks import FeatureCapture, activations
+from layermix.hooks.observe import observe
+from layermix.hooks.sites import find, unwrap
+from layermix.mixing import MixedTarget, Target
 
 _BATCH = 512
 _BINS = 15
+MIXED = 128  # examples of the monitored batch that are mixed for the interpolation gap
+RATIO = 0.5
 
 
 @torch.no_grad()
-def predict(model: nn.Module, split: Split, normalise: Normalise) -> Tensor:
-    """Return the logits of all images of a split, float32 (N, K), in eval mode."""
+def predict_logits(
+    model: nn.Module, split: Split, normalize: Normalize, *, views: bool = False, flip: bool = False
+) -> Tensor:
+    """Return the logits of a split in eval mode, float32 (N, K).
+
+    With `views`, they are means over views of each image (Jordan, 2024): the image itself counts
+    half, its shifts by one pixel along both diagonals a quarter each. With `flip`, each view is the
+    mean of itself and its flipped image.
+    """
     training = model.training
     model.eval()
-    logits = [model(normalise(images)).float() for images in _batches(split)]
+    logits = []
+    for images in split.images.split(_BATCH):
+        x = normalize(images)
+        inputs = _views(x, flip) if views else [x]
+        logits.append(torch.stack([model(each).float() for each in inputs]).mean(0))
     model.train(training)
     return torch.cat(logits)
 
 
-def predict_views(model: nn.Module, split: Split, normalise: Normalise, mirror: bool) -> Tensor:
-    """Return logits as `predict`, the mean over views of each image (Jordan, 2024).
-
-    The image as it is counts half, shifted by one pixel along both diagonals a quarter each; where
-    `mirror` is true each of them is the mean of itself and its mirror image.
-    """
-    images, padded = split.images, reflected(split.images)
-    shifted = padded[..., :-2, :-2], padded[..., 2:, 2:]
-    logits: list[Tensor] = []
-    for view in (images, images, *shifted):
-        both = (view, view.flip(3)) if mirror else (view,)
-        logits += [predict(model, Split(each, split.labels), normalise) for each in both]
-    return torch.stack(logits).mean(0)
-
-
-def reflected(images: Tensor) -> Tensor:
-    """Return images, uint8 (N, C, H, W), with one more pixel on each side, by reflection."""
-    rows = torch.cat([images[..., 1:2, :], images, images[..., -2:-1, :]], 2)
-    return torch.cat([rows[..., 1:2], rows, rows[..., -2:-1]], 3)
+def _views(x: Tensor, flip: bool) -> list[Tensor]:
+    """Return the views of images, each (N, C, H, W)."""
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    views = [x, x, padded[..., :-2, :-2], padded[..., 2:, 2:]]
+    return [each for view in views for each in ((view, view.flip(3)) if flip else (view,))]
 
 
 def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the measures of classification.
+    """Return measures of classification of logits, (N, K), and labels, int64 (N,).
 
-    Parameters
-    ----------
-    logits
-        Float tensor (N, K).
-    labels
-        Classes, int64 (N,).
-
-    Returns
-    -------
-    dict
-        ``accuracy`` in [0, 1]; ``nll``, mean negative log-likelihood in nats; ``brier``, mean
-        over examples of the squared distance between probabilities and one-hot label, in [0, 2]
-        (Brier, 1950); ``ece``, expected calibration error over 15 equal bins, in [0, 1] (Guo et
-        al., 2017, by torchmetrics).
+    They are ``accuracy`` in [0, 1]; ``nll``, the mean negative log-likelihood in nats; ``brier``,
+    the mean squared distance between probabilities and one-hot labels, in [0, 2] (Brier, 1950);
+    and ``ece``, the expected calibration error over 15 equal bins, in [0, 1] (Guo et al., 2017, by
+    torchmetrics).
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # from imports of torchmetrics
+        from torchmetrics.functional.classification import multiclass_calibration_error
+
     logits, labels = logits.cpu().double(), labels.cpu()
-    probabilities = logits.softmax(1)
-    classes = logits.shape[1]
+    probabilities, classes = logits.softmax(1), logits.shape[1]
+    ece = multiclass_calibration_error(probabilities, labels, classes, n_bins=_BINS, norm="l1")
     return {
         "accuracy": float((logits.argmax(1) == labels).double().mean()),
         "nll": float(F.cross_entropy(logits, labels)),
         "brier": float((probabilities - F.one_hot(labels, classes)).square().sum(1).mean()),
-        "ece": _calibration_error(probabilities, labels, classes),
+        "ece": float(ece),
     }
 
 
-def _calibration_error(probabilities: Tensor, labels: Tensor, classes: int) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what torchmetrics imports on its own account
-        from torchmetrics.functional.classification import multiclass_calibration_error as error
+class Monitor:
+    """Measure the geometry of layers at some mix points during training, always on one batch.
 
-    return float(error(probabilities, labels, num_classes=classes, n_bins=_BINS, norm="l1"))
+    Model and batch are on the same device. `seconds` is the time spent on measuring so far.
+    """
+
+    def __init__(
+        self, model: nn.Module, batch: Split, normalize: Normalize, points: tuple[str, ...]
+    ) -> None:
+        self.model, self.batch, self.points = model, batch, points
+        self._normalize = normalize
+        self.seconds = 0.0
+
+    def activations(self) -> dict[str, Tensor]:
+        """Return the activations at each point, float32 (N, ...)."""
+        found = activations(self.model, self._normalize(self.batch.images), self.points)
+        return {point: features.float() for point, features in found.items()}
+
+    def features(self, prefix: str) -> dict[str, Tensor]:
+        """Return the labels of the batch, and the activations at each point as ``prefix.point``."""
+        found = {f"{prefix}.{point}": x.flatten(1) for point, x in self.activations().items()}
+        return {"labels": self.batch.labels, **found}
+
+    def measure(self, *, geometry: bool = False) -> dict[str, Any]:
+        """Return a record with the SNNL at each point, and with `geometry` every quantity."""
+        started = time.perf_counter()
+        layers = {point: self._layer(point, x) for point, x in self.activations().items()}
+        record: dict[str, Any] = {"snnl": {}}
+        for point, layer in layers.items():
+            snnl, names = geo.layer_snnl(layer), ("value", "temperature", "chance", "n")
+            record["snnl"][point] = {name: getattr(snnl, name) for name in names}
+        if geometry:
+            step = -(-len(self.batch) // MIXED)
+            index = torch.arange(0, len(self.batch), step, device=self.batch.labels.device)
+            some = self.batch[index]
+            x = self._normalize(some.images)
+            gaps = geo.interpolation_gap(self.model, x, some.labels, self.points, ratios=(RATIO,))
+            found = {
+                point: geo.measure_layer(layer, gaps[point]) for point, layer in layers.items()
+            }
+            record["geometry"] = {point: _finite(values) for point, values in found.items()}
+        self.seconds += time.perf_counter() - started
+        return record
+
+    def _layer(self, point: str, features: Tensor) -> geo.LayerFeatures:
+        if not features.isfinite().all():
+            problem = f"the features at {point!r} became NaN or infinite"
+            raise RunError(f"{problem}: try a lower --lr or a longer --warmup")
+        return geo.LayerFeatures(features, self.batch.labels)
 
 
-def _batches(split: Split) -> Iterator[Tensor]:
-    yield from split.images.split(_BATCH)
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Return values for JSON, None if they are not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+class FeatureLoss:
+    """The weighted SNNL of the features at a mix point, as the recipe sets them.
+
+    A positive weight separates the classes of the layer, a negative one entangles them. Mixed
+    features count for the class of the parent with the larger ratio.
+
+    It is built before a mixer is attached to the model, compiled or not. `x` are a few examples, to
+    find which of the mix points of the run, `mix_at`, come before that of the features.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, x: Tensor, mix_at: tuple[str, ...]
+    ) -> None:
+        self.point = point = recipe.snnl_at
+        self.weight = recipe.snnl_weight
+        self._capture = FeatureCapture(model, point)
+        self._capture.check(x)
+        self._criterion = geo.SoftNearestNeighborLoss()
+        inner, passed = unwrap(model), []
+        sites = [find(inner, name) for name in dict.fromkeys((point, *mix_at))]
+        observe(inner, sites, x, lambda name, _: passed.append(name))
+        self._before = set(passed[: passed.index(point)])
+
+    def __call__(self, labels: Tensor, target: Target, mixed_at: str | None) -> Tensor:
+        """Return the loss, (), of the last forward pass, from its labels, (B,), and its mix.
+
+        Features that are mixes of more than two examples have no class and raise an `InputError`.
+        """
+        if mixed_at in self._before:
+            if not isinstance(target, MixedTarget):
+                raise InputError(
+                    f"the features at {self.point!r} come after {mixed_at!r}, where whole batches "
+                    "are mixed, so they have no class: take the loss at an earlier mix point"
+                )
+            labels = torch.where(target.ratio >= 0.5, labels, target.partner_labels)
+        return self.weight * self._criterion(self._capture[self.point], labels)

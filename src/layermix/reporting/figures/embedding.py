@@ -1,6 +1,6 @@
 """The embedding: a block's features as points in two dimensions, before and after training.
 
-Computed from the activations that one run of a study keeps of its watched batch
+Computed from the activations that one run of a study keeps of its monitored batch
 (``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008), which shows who
 is near whom; the SNNL beside it is measured on the full features.
 """

@@ -1,6 +1,6 @@
 """The geometry of every layer over training without mixing: a panel for each quantity.
 
-Computed from the records of the variant ``none``: quantities of the watched batch at each point,
+Computed from the records of the variant ``none``: quantities of the monitored batch at each point,
 means over seeds. SNNL has a picture of its own, with intervals.
 """
 
@@ -25,7 +25,7 @@ def geometry(summary: Summary) -> list[Figure]:
     if row is None or not names:
         return []
     marks = [line(index, point) for index, point in enumerate(row.snnl)]
-    n = summary.sizes["watched"]
+    n = summary.sizes["monitored"]
     title = f"Geometry of each layer over training\nvariant none, N = {n}"
     found = grid(len(names), title, marks, lefts=_LEFTS, lines=1)
     logs = [name for place, name in enumerate(names) if _panel(found, place, row, name)]

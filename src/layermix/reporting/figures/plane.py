@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from layermix.experiments.training.streams import torch_seed
+from layermix.experiments.training.environment import torch_seed
 from layermix.functional import mix
 from layermix.geometry import intruders
 from layermix.hooks import activations

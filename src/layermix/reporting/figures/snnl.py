@@ -1,6 +1,6 @@
 """SNNL of every block: over training, and at its end for each variant.
 
-Computed from the records of every epoch: the SNNL of the watched batch at each block, the same
+Computed from the records of every epoch: the SNNL of the monitored batch at each block, the same
 held-out examples in every run, so that N is equal everywhere. Intervals are over seeds.
 """
 
@@ -52,7 +52,7 @@ def _over_training(summary: Summary, row: VariantSummary) -> Figure:
         means = [point.mean for point in curve]
         axes.plot(epochs, means, color=colour(index), linestyle=dash(index), marker=mark)
         ends.append((block, epochs[-1], means[-1]))
-    n = summary.sizes["watched"]
+    n = summary.sizes["monitored"]
     axes.set_title(f"SNNL of each block over training\nvariant {plain(row.name)}, N = {n}")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -99,7 +99,7 @@ def _at_end(summary: Summary) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    n = summary.sizes["watched"]
+    n = summary.sizes["monitored"]
     axes.set_xlabel(f"SNNL after training (chance {summary.chance:.2f})")
     drawing.text(
         8 / WIDTH, 1 - 8 / height, f"SNNL at the end of training, N = {n}", va="top", size=TITLE

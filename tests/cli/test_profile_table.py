@@ -1,7 +1,6 @@
-"""What reaches a terminal: characters it does not know, and tables that are wider than it."""
+"""The table of a profile on a terminal, and without one."""
 
 import fcntl
-import io
 import os
 import pty
 import struct
@@ -10,10 +9,8 @@ import sys
 import termios
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
-from layermix.experiments.console import doing, open_console, say, stacked, tell
+from layermix.cli.profile_model import split_table
 
 TABLE = """\
 mix point   features  SNNL ↓  probe ↑     NC1 ↓
@@ -21,8 +18,11 @@ input            192   1.000    0.500         –
 the final     12,288   0.123    1.000  1.23e−12"""
 
 
+PROFILE = [sys.executable, "-m", "layermix", "profile", "--model", "mlp", "--examples", "40"]
+
+
 def test_a_table_that_fits_stays_as_it_is() -> None:
-    assert stacked(TABLE, 47) == TABLE
+    assert split_table(TABLE, 47) == TABLE
 
 
 @pytest.mark.parametrize(
@@ -63,42 +63,12 @@ the final  1.23e−12""",
 def test_a_wider_table_is_cut_into_blocks_that_all_have_the_mix_point(
     width: int, expected: str
 ) -> None:
-    assert stacked(TABLE, width) == expected
+    assert split_table(TABLE, width) == expected
 
 
 def test_a_column_that_is_too_wide_has_a_block_of_its_own() -> None:
-    assert stacked("a  b  c\n1  2  3", 1) == "a  b\n1  2\n\na  c\n1  3"
-    assert stacked("a  b\n1  2", 1) == "a  b\n1  2"
-
-
-def test_sentences_are_folded_between_words_where_lines_are_not() -> None:
-    text = io.StringIO()
-    console = Console(file=text, width=20, highlight=False)
-    tell(console, "[a] sentence of more than one line")
-    say(console, "runs/a/path/of/more/than/one/line")
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    assert lines == ["[a] sentence of more", "than one line", "runs/a/path/of/more/than/one/line"]
-
-
-def test_what_takes_its_time_is_a_line_where_there_is_no_terminal() -> None:
-    text = io.StringIO()
-    with doing(Console(file=text, width=20), "Building runs/[a]/report.html"):
-        assert text.getvalue() == "Building runs/[a]/report.html ...\n"
-
-
-@pytest.mark.parametrize("name", ["own:m:net", ":star:", "[b]", "[/]", "C:\\[data]"])
-def test_names_are_shown_as_they_are(name: str) -> None:
-    console = open_console()
-    with console.capture() as shown:
-        say(console, name)
-        tell(console, name)
-        console.print(Table("column", title=name))
-        with doing(console, name):
-            pass
-    assert shown.get().count(name) == 4
-
-
-PROFILE = [sys.executable, "-m", "layermix", "profile", "--net", "mlp", "--examples", "40"]
+    assert split_table("a  b  c\n1  2  3", 1) == "a  b\n1  2\n\na  c\n1  3"
+    assert split_table("a  b\n1  2", 1) == "a  b\n1  2"
 
 
 def test_output_that_is_not_utf_8_has_question_marks() -> None:
@@ -110,16 +80,6 @@ def test_output_that_is_not_utf_8_has_question_marks() -> None:
     )
     assert b"SNNL ?" in done.stdout
     assert done.stderr == b""
-
-
-@pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("80", 110), ("150", 150)])
-def test_text_that_is_kept_is_wide_and_wider_where_the_environment_says_so(
-    columns: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    if columns:
-        monkeypatch.setenv("COLUMNS", columns)
-    assert open_console().width == expected
 
 
 @pytest.mark.parametrize("width", [80, 200])

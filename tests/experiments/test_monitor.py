@@ -1,4 +1,4 @@
-"""What is measured during training: when, of which weights, and what `auto` makes of it."""
+"""Measurements during training: when, of which weights, and how `auto` uses them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +8,17 @@ import torch
 from safetensors.torch import load_file
 
 import layermix as lm
-from layermix.experiments.data import Normalise, adapt_batch, load, watch_batch
-from layermix.experiments.run import fresh_net
-from layermix.experiments.store import read_epochs
-from layermix.experiments.training.train import Trainer
+from layermix.experiments.data import load
+from layermix.experiments.data.split import geometry_batch
+from layermix.experiments.run import fresh_model
+from layermix.experiments.store import read_result
+from layermix.experiments.training.batches import Normalize
+from layermix.experiments.training.loop import Trainer
 from layermix.geometry import MEASURES, QUANTITIES, LayerFeatures
 from short_training import FEW, SHORT, records, trainer
 
 
-def test_watching_does_not_change_training() -> None:
+def test_monitoring_does_not_change_training() -> None:
     watched, plain = trainer(("final",)), trainer(("final",))
     watched.measure(last=True)
     assert watched.run_epoch(1) == plain.run_epoch(1)
@@ -27,19 +29,19 @@ def test_unmixed_runs_measure_all_layers_all_along_others_at_the_end(tmp_path: P
         [e["epoch"] for e in records(tmp_path / v, v) if "geometry" in e] for v in ("none", "input")
     ]
     assert held == [[0, 2, 4], [4]]
-    assert [e["epoch"] for e in read_epochs(tmp_path / "input") if "snnl" in e] == [0, 2, 4]
+    assert [e["epoch"] for e in read_result(tmp_path / "input").records if "snnl" in e] == [0, 2, 4]
     off = records(tmp_path / "off", "none", geometry=False)
     assert not any("geometry" in e for e in off)
     assert [e["epoch"] for e in off if "snnl" in e] == [0, 2, 4]
 
 
-def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: Path) -> None:
+def test_monitored_geometry_is_that_of_the_weights_on_the_batch(tmp_path: Path) -> None:
     last = records(tmp_path / "one", "none")[-1]
     data = load(FEW)
-    net = fresh_net("mlp", data, 0)
+    net = fresh_model("mlp", data, 0)
     net.load_state_dict(load_file(tmp_path / "one/weights.safetensors"))
-    batch, normalise = watch_batch(data), Normalise.of(data.train)
-    for point, x in lm.activations(net, normalise(batch.images), list(last["geometry"])).items():
+    batch, normalize = geometry_batch(data, "validation"), Normalize.of(data.train)
+    for point, x in lm.activations(net, normalize(batch.images), list(last["geometry"])).items():
         found = last["geometry"][point]
         assert set(found) == set(QUANTITIES)
         layer = LayerFeatures(x, batch.labels)
@@ -51,10 +53,10 @@ def test_watched_geometry_is_that_of_the_weights_on_the_watched_batch(tmp_path: 
 def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Path) -> None:
     last = records(tmp_path / "auto", "auto")[-1]
     data = load(FEW)
-    net = fresh_net("mlp", data, 0)
+    net = fresh_model("mlp", data, 0)
     net.load_state_dict(load_file(tmp_path / "auto/weights.safetensors"))
-    batch = adapt_batch(data)
-    x = Normalise.of(data.train)(batch.images)
+    batch = geometry_batch(data, "training")
+    x = Normalize.of(data.train)(batch.images)
     found = {
         p: lm.snnl(f, batch.labels) for p, f in lm.activations(net, x, [*last["snnl"]]).items()
     }
@@ -67,15 +69,16 @@ def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Pat
 
 def test_no_training_depends_on_the_images_that_choose_the_winner() -> None:
     """A run of `auto` on other validation images has the same weights, of net and of mix points."""
-    data, recipe = load(FEW), replace(SHORT, epochs=3, watch=3, snnl_weight=0.1)
+    data, recipe = load(FEW), replace(SHORT, epochs=3, monitor=3, snnl_weight=0.1)
     other = replace(data, val=data.test)
     points = ("input", "block3", "final")
     trained = []
     for each in (data, other):
-        own = Trainer(fresh_net("mlp", each, 0), each, recipe, points, points, 0, adapt=True)
-        seen: list[dict] = []
-        weights = own.train(seen.append).model.state_dict()
-        trained.append((weights, [record["weights"] for record in seen if "weights" in record]))
+        net = fresh_model("mlp", each, 0)
+        own = Trainer(net, each, recipe, points, monitor_at=points, adapt=True)
+        records = own.train().records
+        weights = [record["weights"] for record in records if "weights" in record]
+        trained.append((net.state_dict(), weights))
     (first, first_weights), (second, second_weights) = trained
     assert first_weights == second_weights
     assert len(first_weights) == 4
@@ -85,7 +88,8 @@ def test_no_training_depends_on_the_images_that_choose_the_winner() -> None:
 def test_auto_draws_by_the_weights_it_records() -> None:
     data = load(FEW)
     points = ("input", "block3", "final")
-    own = Trainer(fresh_net("mlp", data, 0), data, SHORT, points, points, 0, adapt=True)
+    net = fresh_model("mlp", data, 0)
+    own = Trainer(net, data, SHORT, points, monitor_at=points, adapt=True)
     assert own.mixer is not None
     assert own.measure()["weights"] == pytest.approx(dict(own.mixer.weights), abs=1e-9)
     own.run_epoch(1)

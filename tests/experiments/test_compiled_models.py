@@ -1,4 +1,4 @@
-"""Our nets in a compiled graph of half precision: no gradient is NaN."""
+"""Models in a compiled graph of half precision: no gradient is NaN."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from layermix.experiments.models import build
-from layermix.experiments.models.resnet import global_max
+from layermix.experiments.models.networks import global_max
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
@@ -26,7 +26,7 @@ def test_the_global_maximum_of_half_precision_has_a_gradient() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["speed", "resnet-small"])
-def test_our_nets_train_compiled_in_half_precision(name: str) -> None:
+def test_models_train_compiled_in_half_precision(name: str) -> None:
     net = build(name, 10, (3, 32, 32))
     model, x = torch.compile(net), torch.randn(16, 3, 32, 32)
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.01)

@@ -12,7 +12,7 @@ from PIL import Image
 from images_on_disk import encoded, parquet, png
 from layermix import InputError, RunError
 from layermix.experiments.data import DataConfig, load
-from layermix.experiments.data.hub import hub
+from layermix.experiments.data.tables import load_images
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),
@@ -24,7 +24,7 @@ def test_a_folder_of_parquet_files_is_decoded_to_the_pixel(tmp_path: Path) -> No
     labels = [row % 2 for row in range(40)]
     parquet(tmp_path / "set", "train", {"img": encoded(40), "label": labels})
     parquet(tmp_path / "set", "test", {"img": encoded(10), "label": labels[:10]})
-    found = hub(str(tmp_path / "set"))
+    found = load_images(str(tmp_path / "set"))
     expected = np.asarray(Image.open(io.BytesIO(png(3))))
     assert np.array_equal(found.splits["train"].images[3].permute(1, 2, 0).numpy(), expected)
     assert found.splits["train"].labels.tolist() == labels
@@ -47,7 +47,8 @@ def test_images_are_decoded_once_and_then_read_from_disk(
     parquet(tmp_path / "set", "train", {"img": encoded(60), "label": [0, 1] * 30})
     config = DataConfig(data=str(tmp_path / "set"))
     first = load(config)
-    monkeypatch.setattr("layermix.experiments.data.hub", lambda *_: pytest.fail("decoded again"))
+    decode = "layermix.experiments.data.sources.load_images"
+    monkeypatch.setattr(decode, lambda *_: pytest.fail("decoded again"))
     second = load(config)
     assert torch.equal(first.train.images, second.train.images)
     assert first.classes == second.classes
@@ -80,7 +81,7 @@ def one_row(image: Image.Image, kind: str = "PNG", **options: object) -> dict:
 
 def decoded(folder: Path, *rows: dict) -> torch.Tensor:
     parquet(folder, "train", {"img": list(rows), "label": [0] * len(rows)})
-    return hub(str(folder)).splits["train"].images
+    return load_images(str(folder)).splits["train"].images
 
 
 def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> N
     rows = [one_row(grey), {"bytes": png(1), "path": None}]
     parquet(tmp_path / "set", "train", {"img": rows, "label": [0, 1]})
     parquet(tmp_path / "set", "test", {"img": [one_row(grey)] * 2, "label": [0, 1]})
-    found = hub(str(tmp_path / "set")).splits
+    found = load_images(str(tmp_path / "set")).splits
     expected = torch.arange(64).view(1, 8, 8).expand(3, 8, 8)
     assert torch.equal(found["train"].images[0].long(), expected)
     assert torch.equal(found["test"].images[0].long(), expected)
@@ -139,22 +140,27 @@ def test_an_unreadable_image_is_named_by_its_row(tmp_path: Path) -> None:
     images = [*encoded(3), {"bytes": b"not an image", "path": None}]
     parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0, 1]})
     with pytest.raises(RunError, match="cannot read the image at row 3 of split 'train'"):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 def test_images_of_different_sizes_can_be_resized(tmp_path: Path) -> None:
     images = [{"bytes": png(row, 8 + row), "path": None} for row in range(3)]
     parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0]})
     with pytest.raises(InputError, match=r"row 1 .* resize all with --image-size"):
-        hub(str(tmp_path / "set"))
-    assert hub(str(tmp_path / "set"), image_size=6).splits["train"].images.shape == (3, 3, 6, 6)
+        load_images(str(tmp_path / "set"))
+    assert load_images(str(tmp_path / "set"), image_size=6).splits["train"].images.shape == (
+        3,
+        3,
+        6,
+        6,
+    )
 
 
 def test_float_images_are_refused_with_their_type(tmp_path: Path) -> None:
     images = [[0.5] * 4 for _ in range(4)]
     parquet(tmp_path / "set", "train", {"image": images, "label": [0, 1, 0, 1]})
     with pytest.raises(InputError, match="holds float64 values, but encoded images"):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
@@ -163,36 +169,36 @@ def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
         InputError,
         match="column 'label': split 'train' has float64 labels",
     ):
-        hub(str(tmp_path / "set"), image_column="img")
+        load_images(str(tmp_path / "set"), image_column="img")
 
 
 def test_negative_labels_are_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [-1, 1]})
     with pytest.raises(InputError, match="has the label -1, outside the 2 classes"):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 def test_an_unknown_column_gets_the_closest_name(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "fine_label": [0, 1]})
     with pytest.raises(InputError, match="unknown column 'fine_labels': did you mean 'fine_label'"):
-        hub(str(tmp_path / "set"), label_column="fine_labels")
+        load_images(str(tmp_path / "set"), label_column="fine_labels")
 
 
-def test_columns_that_cannot_be_told_are_listed(tmp_path: Path) -> None:
+def test_ambiguous_columns_are_listed(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "age": [0, 1], "size": [1, 0]})
     with pytest.raises(InputError, match=r"\['img', 'age', 'size'\] is the label: .*--label-col"):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 def test_a_folder_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"cannot load the data set .* doesn't contain") as error:
-        hub(str(tmp_path / "empty"))
+        load_images(str(tmp_path / "empty"))
     assert ".." not in str(error.value)
 
 
 @pytest.mark.parametrize("folder", ["/nowhere/at/all", "./nowhere", "../nowhere/at/all"])
-def test_a_folder_that_does_not_exist_is_said_to_be_missing(folder: str) -> None:
+def test_a_missing_folder_is_named(folder: str) -> None:
     message = f"cannot load the data set '{folder}': there is no such folder. Give 'digits', the id"
     with pytest.raises(InputError, match=re.escape(message)):
         load(DataConfig(data=folder))
@@ -210,4 +216,4 @@ def test_an_id_that_cannot_be_had_keeps_one_line_of_the_reason(
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file: name the folder"):
-        hub(str(tmp_path / "file"))
+        load_images(str(tmp_path / "file"))

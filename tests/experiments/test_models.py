@@ -1,4 +1,4 @@
-"""Nets: shapes, mix points, and what is refused."""
+"""Models: shapes, mix points, and invalid names."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ import pytest
 import torch
 
 import layermix as lm
-from layermix.experiments.models import NETS, build
+from layermix.experiments.models import MODELS, build
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
 def test_every_net_maps_images_to_logits(name: str, shape: tuple[int, int, int]) -> None:
     assert build(name, 7, shape)(torch.randn(2, *shape)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_net_has_blocks_and_a_final_layer(name: str) -> None:
     found = lm.points(build(name, 7, (3, 32, 32)), torch.randn(3, 3, 32, 32))
     stage = "layer" if "resnet18" in name else "block"
@@ -34,28 +34,28 @@ def test_preactresnet18_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in net.parameters()) == 11_171_146 + 1_024
 
 
-def test_timm_nets_are_built_for_the_images_at_hand() -> None:
+def test_timm_models_are_built_for_the_images() -> None:
     net = build("timm:vit_tiny_patch16_224", 5, (1, 32, 32))
     assert net(torch.randn(2, 1, 32, 32)).shape == (2, 5)
 
 
-def test_a_factory_of_ones_own_gets_what_it_takes() -> None:
-    net = build("layermix.experiments.models.mlp:MLP", 4, (1, 6, 6))
+def test_a_user_factory_gets_the_arguments_that_it_takes() -> None:
+    net = build("layermix.experiments.models.networks:MLP", 4, (1, 6, 6))
     assert net(torch.randn(2, 1, 6, 6)).shape == (2, 4)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("resnet81", "unknown net 'resnet81': did you mean 'resnet18'"),
+        ("resnet81", "unknown model 'resnet81': did you mean 'resnet18'"),
         ("timm:vit_tiny", "unknown timm model 'vit_tiny': did you mean"),
-        ("nowhere.module:f", "cannot find the net 'nowhere.module:f'"),
-        ("layermix.experiments.models.mlp:Mlp", "cannot find the net"),
+        ("nowhere.module:f", "cannot find the model 'nowhere.module:f'"),
+        ("layermix.experiments.models.networks:Mlp", "cannot find the model"),
         ("collections:Counter", "returned a Counter, not a torch.nn.Module"),
         ("math:pi", "math:pi is a float, which cannot be called"),
     ],
 )
-def test_what_is_no_net_is_refused(name: str, message: str) -> None:
+def test_invalid_models_are_refused(name: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         build(name, 10, (3, 32, 32))
 
@@ -65,15 +65,17 @@ def test_mlp_refuses_images_that_are_not_square() -> None:
         build("mlp", 10, (1, 8, 6))
 
 
-def test_a_factory_that_hands_its_keywords_on_gets_those_that_are_known_there() -> None:
+def test_a_factory_that_passes_keywords_on_gets_the_known_ones() -> None:
     net = build("torchvision.models:resnet18", 7, (3, 32, 32))
     assert net(torch.randn(2, 3, 32, 32)).shape == (2, 7)
 
 
-def test_a_module_of_ones_own_that_cannot_be_read_is_told(
+def test_a_user_module_with_a_syntax_error_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "broken_net.py").write_text("def net(:\n")
+    (tmp_path / "broken_model.py").write_text("def net(:\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(lm.InputError, match=r"cannot find the net 'broken_net:net': SyntaxError: "):
-        build("broken_net:net", 10, (3, 32, 32))
+    with pytest.raises(
+        lm.InputError, match=r"cannot find the model 'broken_model:net': SyntaxError: "
+    ):
+        build("broken_model:net", 10, (3, 32, 32))

@@ -9,7 +9,7 @@ import pytest
 from images_on_disk import encoded, parquet, png
 from layermix import InputError
 from layermix.experiments.data import DataConfig, load
-from layermix.experiments.data.hub import hub
+from layermix.experiments.data.tables import load_images
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),
@@ -22,7 +22,7 @@ NAMES = ["dog", "cat", "eel"] * 20
 def test_class_names_become_classes_in_sorted_order(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(60), "label": NAMES})
     parquet(tmp_path / "set", "test", {"img": encoded(2), "label": ["ant", "eel"]})
-    found = hub(str(tmp_path / "set"))
+    found = load_images(str(tmp_path / "set"))
     assert found.classes == ("ant", "cat", "dog", "eel")
     assert found.splits["train"].labels.tolist() == [2, 1, 3] * 20
     assert found.splits["test"].labels.tolist() == [0, 3]
@@ -43,7 +43,7 @@ def test_class_names_of_a_table_beside_a_folder_of_images_are_read(tmp_path: Pat
     (folder / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # datasets leaves the table open
-        found = hub(str(tmp_path / "set"))
+        found = load_images(str(tmp_path / "set"))
         gc.collect()
     assert found.classes == ("cat", "dog", "eel")
     assert found.splits["train"].labels.tolist() == [1, 0, 2] * 20
@@ -52,7 +52,7 @@ def test_class_names_of_a_table_beside_a_folder_of_images_are_read(tmp_path: Pat
 def test_a_label_that_is_missing_is_shown(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": ["cat", None]})
     with pytest.raises(InputError, match="column 'label': split 'train' has the label None, "):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_table_without_images_is_refused_as_such(head: str, row: str, tmp_path
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.csv").write_text("\n".join([head, *[row] * 9]))
     with pytest.raises(InputError, match=r"^studies train on images so far, but none of the colu"):
-        hub(str(tmp_path / "set"))
+        load_images(str(tmp_path / "set"))
 
 
 def test_a_folder_with_the_name_of_a_reader_is_a_folder(
@@ -70,4 +70,4 @@ def test_a_folder_with_the_name_of_a_reader_is_a_folder(
 ) -> None:
     parquet(tmp_path / "text", "train", {"img": encoded(2), "label": ["a", "b"]})
     monkeypatch.chdir(tmp_path)
-    assert hub("text").classes == ("a", "b")
+    assert load_images("text").classes == ("a", "b")

@@ -1,0 +1,37 @@
+"""`layermix points`: list the mix points of a model."""
+
+import torch
+
+from layermix.errors import InputError
+from layermix.experiments.display import open_console, print_text
+from layermix.experiments.models import build
+from layermix.experiments.training.recipe import PLAIN
+from layermix.hooks import points
+
+
+def list_points(
+    model: str = PLAIN.model,
+    image_size: int = 32,
+    channels: int = 3,
+    classes: int = 10,
+    all: bool = False,
+) -> None:
+    """layermix points --model resnet18
+
+    List the mix points of a model, the names that --variant and --variants take.
+
+    Args:
+        model: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, or
+            package.module:factory.
+        image_size: Height and width of the images in pixels.
+        channels: Channels of the images.
+        classes: Number of classes.
+        all: List every module, also those that cannot be mixed, with the reason. By default only
+            repeated blocks or stages of two layers or more are listed.
+    """
+    for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
+        if value < 1:
+            raise InputError(f"{name} is {value}, but must be 1 or more")
+    shape = (channels, image_size, image_size)
+    listed = points(build(model, classes, shape), torch.zeros(3, *shape), all=all)
+    print_text(open_console(), str(listed))

@@ -1,0 +1,103 @@
+"""The environment of a run: device, threads, seeds, and its description for reports."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import layermix
+from layermix.errors import InputError
+
+_PACKAGES = ("torch", "numpy", "scipy", "torchmetrics", "datasets")
+
+
+@dataclass(frozen=True)
+class RunSeeds:
+    """Seeds of the random generators of a run, all derived from its one seed.
+
+    All variants of a seed start from the same weights and see the same images in the same order
+    with the same augmentation. Only the draws of mixing differ.
+    """
+
+    init: int
+    order: int
+    augment: int
+    mix: int
+    model: int
+
+    @classmethod
+    def of(cls, seed: int) -> "RunSeeds":
+        """Derive the seeds of a run."""
+        return cls(*(int(s) for s in np.random.SeedSequence(seed).generate_state(5, np.uint32)))
+
+
+@contextmanager
+def torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generators inside the block, and restore them afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def cpu_settings(threads: int | None) -> Iterator[None]:
+    """Set the number of CPU threads inside the block, if given, and flush denormal numbers to zero.
+
+    Weights and moments below the smallest normal float slow CPUs down many times.
+    """
+    before = torch.get_num_threads()
+    # torch has no function that returns the present setting.
+    flushes = float(torch.tensor(1e-310, dtype=torch.float64) + 0.0) == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        torch.set_num_threads(threads or before)
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(flushes)
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is a GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used: {error}. Try --device auto") from error
+    return device
+
+
+def conditions(device: str) -> dict[str, str]:
+    """Return versions, processor, cores and the device of runs by name."""
+    picked = pick_device(device)
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "layermix": layermix.__version__,
+        **{package: _version(package) for package in _PACKAGES},
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "device": torch.cuda.get_device_name(picked) if picked.type == "cuda" else picked.type,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

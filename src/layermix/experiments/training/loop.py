@@ -1,0 +1,214 @@
+"""Train one model once: the loop from the first step to the evaluation on test data.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import RunError
+from layermix.experiments.data import Dataset
+from layermix.experiments.data.split import geometry_batch
+from layermix.experiments.store import Record, RunResult
+from layermix.experiments.training.batches import Batches, Normalize
+from layermix.experiments.training.environment import RunSeeds, torch_seed
+from layermix.experiments.training.evaluate import FeatureLoss, Monitor, measures, predict_logits
+from layermix.experiments.training.recipe import Lookahead, Recipe
+from layermix.geometry import auto_weights
+from layermix.hooks import Mixer
+from layermix.mixing import MixedTarget, Target
+
+
+class Trainer:
+    """A model, its data and its optimizer during training.
+
+    Parameters
+    ----------
+    model, data, recipe
+        Model and data on the same device. The recipe has a crop and a flip.
+    mix_at, mix_settings
+        Mix points, of which each step uses one; none to train without mixing. Further arguments of
+        the `Mixer`; those of the recipe if None.
+    monitor_at
+        Mix points where geometry is measured during training.
+    seed
+        Seed of the run.
+    adapt
+        Mix at each point as often as its classes are apart, measured with the geometry on training
+        images: validation images choose the winner, so that no run may depend on them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        recipe: Recipe,
+        mix_at: tuple[str, ...] = (),
+        *,
+        mix_settings: Mapping[str, Any] | None = None,
+        monitor_at: tuple[str, ...] = (),
+        seed: int = 0,
+        adapt: bool = False,
+    ) -> None:
+        self.data, self.recipe, self.seeds = data, recipe, RunSeeds.of(seed)
+        self.device = data.train.images.device
+        if recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.raw_model = model
+        self.model: Any = _compiled(model) if recipe.compile else model
+        self.normalize = Normalize.of(data.train)
+        self.batches = Batches(data.train, self.normalize, recipe, self.seeds)
+        self.feature_loss = None
+        if recipe.snnl_weight:
+            few = self.normalize(data.train.images[:3])
+            self.feature_loss = FeatureLoss(self.model, recipe, few, mix_at)
+        self.mixer = None
+        if mix_at:
+            settings = recipe.mixing() if mix_settings is None else mix_settings
+            self.mixer = Mixer(self.model, mix_at, seed=self.seeds.mix, rank=0, **settings)
+        batch = geometry_batch(data, "validation")
+        self.monitor = Monitor(model, batch, self.normalize, monitor_at)
+        self.adapt = None
+        if self.mixer and adapt:
+            batch = geometry_batch(data, "training")
+            self.adapt = Monitor(model, batch, self.normalize, mix_at)
+        self.steps = recipe.epochs * len(self.batches)
+        self.step = 0
+        self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
+        self.optimizer = recipe.optimizer(model)
+        self.schedule = recipe.schedule(self.optimizer, self.steps)
+
+    def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
+        """Run all epochs, call the callbacks with the record of each, then evaluate."""
+        records = []
+        for record in self._epochs():
+            records.append(record)
+            for callback in filter(None, callbacks):
+                callback(record)
+        data, seconds = self.data, sum(record["seconds"] for record in records[1:])
+        monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
+        return RunResult(
+            test=self._evaluate("test"),
+            val=self._evaluate("val"),
+            test_views=self._evaluate("test", views=True) if self.recipe.views else None,
+            sizes={name: len(getattr(data, name)) for name in ("train", "val", "test", "classes")}
+            | {"monitored": len(self.monitor.batch)},
+            classes=list(data.classes),
+            subset=data.subset,
+            timings={
+                "seconds": seconds,
+                "geometry_seconds": sum(monitor.seconds for monitor in monitors),
+                "images_per_second": self.steps * self.batches.size / seconds,
+            },
+            records=records,
+        )
+
+    def _epochs(self) -> Iterator[Record]:
+        """Yield the record of each epoch, the first one before training."""
+        yield {"epoch": 0, **self.measure()}
+        for epoch in range(1, self.recipe.epochs + 1):
+            started = time.perf_counter()
+            record = self.run_epoch(epoch)
+            seconds = time.perf_counter() - started
+            last = epoch == self.recipe.epochs
+            if last or self.recipe.is_monitored(epoch):
+                record |= self.measure(last)
+            yield {"epoch": epoch, **record, "seconds": seconds}
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Train on every training image once; return mean loss and accuracy on mixed labels."""
+        self.model.train()
+        if self.mixer:
+            self.mixer.set_epoch(epoch - 1)
+        losses, accuracies = [], []
+        lr = self.optimizer.param_groups[0]["lr"]
+        with torch_seed(self.seeds.model + epoch):
+            for x, labels in self.batches.epoch(epoch):
+                loss, accuracy = self.run_step(x, labels)
+                losses.append(loss)
+                accuracies.append(accuracy)
+        loss = torch.stack(losses)  # the only synchronization of an epoch
+        self._require_finite(loss)
+        return {
+            "lr": lr,
+            "train_loss": float(loss.mean()),
+            "train_accuracy": float(torch.stack(accuracies).mean()),
+        }
+
+    def run_step(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Train on a batch (B, C, H, W) with labels (B,); return loss and accuracy, both ()."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
+            output, target, point = self._forward(x, labels)
+            loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
+        if self.feature_loss:
+            loss = loss + self.feature_loss(labels, target, point)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        if self.lookahead:
+            self.lookahead.after(self.step)
+        return loss.detach(), target.accuracy(output).detach()
+
+    def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
+        """Return output and target of a forward pass, and its mix point."""
+        if self.mixer is None:
+            return self.model(x), MixedTarget.clean(labels), None
+        if not self.step:
+            self.mixer.check(x)
+        plan = self.mixer.draw(len(x), labels=labels, inputs=x)
+        with self.mixer.apply(plan) as mixed:
+            output = self.model(x)
+        return output, mixed.target(labels), plan.point
+
+    def measure(self, last: bool = False) -> Record:
+        """Measure validation data, and the geometry of the monitored batch.
+
+        Every quantity is measured at the end, and always if nothing is mixed; otherwise the SNNL.
+        """
+        val = self._evaluate("val")
+        geometry = self.recipe.geometry and (last or self.mixer is None)
+        found = self.monitor.measure(geometry=geometry)
+        if self.mixer and self.adapt:
+            snnl = self.adapt.measure()["snnl"]
+            found["weights"] = auto_weights(
+                {point: each["value"] / each["chance"] for point, each in snnl.items()}
+            )
+            self.mixer.reweigh(found["weights"])
+        return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
+
+    def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
+        split, flip = getattr(self.data, name), bool(self.recipe.flip)
+        logits = predict_logits(self.model, split, self.normalize, views=views, flip=flip)
+        return measures(logits, split.labels)
+
+    def _require_finite(self, losses: Tensor) -> None:
+        bad = (~losses.isfinite()).nonzero().flatten()
+        if len(bad):
+            step = self.step - len(losses) + int(bad[0]) + 1
+            raise RunError(
+                f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
+                f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "
+                "and look for images or layers that give NaN"
+            )
+
+    @property
+    def _amp(self) -> bool:
+        if self.device.type == "cpu":
+            return self.recipe.bfloat16
+        return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _compiled(model: nn.Module) -> Any:
+    """Compile a model; torch's cache on disk returns the kernels of earlier runs.
+
+    The compiler must forget earlier models: torch would reuse the code of another model of the same
+    class, without the hooks of this one.
+    """
+    torch.compiler.reset()
+    return torch.compile(model)

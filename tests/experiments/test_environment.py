@@ -1,0 +1,21 @@
+"""The environment of a run: CPU settings are restored, missing devices are named."""
+
+import pytest
+import torch
+
+from layermix import InputError
+from layermix.experiments.training.environment import cpu_settings, pick_device
+
+
+def test_threads_and_tiny_numbers_are_as_before() -> None:
+    threads, tiny = torch.get_num_threads(), torch.tensor(1e-310, dtype=torch.float64)
+    with cpu_settings(threads=1):
+        assert torch.get_num_threads() == 1
+        assert float(tiny + 0.0) == 0
+    assert torch.get_num_threads() == threads
+    assert float(tiny + 0.0) == 1e-310
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="device 'gpu' cannot be used"):
+        pick_device("gpu")
