@@ -44,6 +44,7 @@ def test_short_commands_need_none_of_the_large_libraries(words: str) -> None:
         ("sklearn", "profile --model mlp"),  # first needed by the command
         ("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
         ("torchmetrics", f"compare {FEW} --epochs 100000"),
+        ("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
     ],
 )
 def test_a_missing_module_is_named_at_once_with_the_command_that_installs_it(
