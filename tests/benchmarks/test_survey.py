@@ -15,7 +15,7 @@ from benchmarks.survey import LIBRARIES, MIXED, Row, read_rows, summary, survey
 from benchmarks.survey.examine import examine
 from benchmarks.survey.libraries import Library
 from benchmarks.survey.run import check_models
-from layermix.experiments.display import PlainConsole
+from layermix.experiments.display import open_console
 
 FEW = [
     *("timm:resnet18", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"),
@@ -117,7 +117,7 @@ def test_names_of_models_are_shown_as_they_are(
         return Blocks(lambda net, x: net.block2(net.block1(x))), torch.randn(3, 4)
 
     monkeypatch.setitem(LIBRARIES, "made", Library(lambda: ["net[/b]"], build))
-    check_models(["made:net[/b]"], None, PlainConsole(120))
+    check_models(["made:net[/b]"], None, open_console())
     assert "made: 1 of 1 models (100.0%) can be mixed" in capsys.readouterr().out
 
 

@@ -40,9 +40,11 @@ def test_short_commands_need_none_of_the_large_libraries(words: str) -> None:
     [
         ("tyro", "--help"),
         ("rich", "points"),
+        ("timm", "points --model timm:resnet18"),
         ("sklearn", "profile --model mlp"),  # first needed by the command
         ("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
         ("torchmetrics", f"compare {FEW} --epochs 100000"),
+        ("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
     ],
 )
 def test_a_missing_module_is_named_at_once_with_the_command_that_installs_it(
@@ -51,9 +53,9 @@ def test_a_missing_module_is_named_at_once_with_the_command_that_installs_it(
     out = f" --out {tmp_path / 'new'}" if "--epochs" in words else ""
     done = without(module, words + out)
     assert done.returncode == 1
-    assert done.stderr == (
-        f"layermix: the module {module!r} is not installed: run pip install 'layermix[lab]'\n"
-    )
+    package = "timm" if module == "timm" else "'layermix[lab]'"
+    message = f"layermix: the module {module!r} is not installed: run pip install {package}\n"
+    assert done.stderr == message
     assert not list(tmp_path.iterdir())
 
 

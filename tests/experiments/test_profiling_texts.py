@@ -71,7 +71,7 @@ def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
 def test_columns_of_texts_are_found_or_must_be_named(tmp_path: Path) -> None:
     splits, classes = load_texts(str(sentences(tmp_path / "films")))
     assert sorted(splits) == ["train", "validation"]
-    assert splits["train"].texts[1] == "good film é"
+    assert splits["train"][0][1] == "good film é"
     assert classes == ("0", "1")
     with pytest.raises(lm.InputError, match="unknown column 'txt'"):
         load_texts(str(tmp_path / "films"), text_column="txt")
@@ -220,7 +220,7 @@ def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     lines = [f"{'good' if k % 2 else 'bad'} film,{k % 2}" for k in range(8)]
     (tmp_path / "films/train.csv").write_text("\n".join(["text,label", *lines]))
-    assert load_texts(str(tmp_path / "films"))[0]["train"].texts[:2] == [
+    assert load_texts(str(tmp_path / "films"))[0]["train"][0][:2] == [
         "bad film",
         "good film",
     ]
@@ -241,4 +241,4 @@ def test_texts_may_have_class_names(tmp_path: Path) -> None:
     (tmp_path / "films/train.csv").write_text(f"text,label\n{rows}")
     splits, classes = load_texts(str(tmp_path / "films"))
     assert classes == ("bad", "good")
-    assert splits["train"].labels.tolist() == [1, 0] * 4
+    assert splits["train"][1].tolist() == [1, 0] * 4

@@ -10,6 +10,10 @@ from layermix.cli.train import PresetChoice
 from layermix.experiments import DataConfig
 from layermix.experiments.display import open_console, show_status
 from layermix.experiments.training.recipe import PLAIN
+from layermix.extras import require
+
+# Libraries of the report, which are imported after the last run.
+_REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpoolctl")
 
 
 def compare_variants(
@@ -36,6 +40,7 @@ def compare_variants(
         workers: Parallel runs; by default one for each core, or one on a GPU.
         threads: CPU threads of each run.
     """
+    require(*_REPORT)
     console = open_console()
     folder = out or Path("runs") / data.short
     try:
@@ -48,6 +53,6 @@ def compare_variants(
         raise KeyboardInterrupt(
             "stopped. Finished runs are kept; the same command continues"
         ) from None
-    from layermix.reporting.show import show_study  # matplotlib and scipy take seconds to import
+    from layermix.reporting.show import show_study
 
     show_study(study, console)

@@ -28,22 +28,24 @@ _POLL_SECONDS = 1.0
 _ALL_SAMPLES = 1e9  # seconds: the speed is estimated from all epochs
 
 
-class PlainConsole(Console):
-    """A console that prints names as they are: ``[a]`` is no markup and ``:m:`` no emoji."""
-
-    def __init__(self, width: int | None = None) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, width=width)
+class PipeConsole(Console):
+    """A console that raises `BrokenPipeError` for the command to handle, where rich would exit."""
 
     def on_broken_pipe(self) -> None:
-        """Raise `BrokenPipeError` for the command to handle; rich would exit."""
+        """Stop printing if the reader is gone."""
         self.quiet = True
         raise BrokenPipeError
 
 
 def open_console() -> Console:
-    """Return the terminal, or without one a console at least 110 characters wide."""
-    console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(max(_MIN_WIDTH, console.width))
+    """Return the terminal, or without one a console at least 110 characters wide.
+
+    Names are printed as they are: ``[a]`` is no markup and ``:m:`` no emoji.
+    """
+    console = PipeConsole(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = max(_MIN_WIDTH, console.width)
+    return console
 
 
 def print_text(console: Console, text: str, *, fold: bool = False) -> None:

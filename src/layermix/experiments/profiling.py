@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -73,12 +73,7 @@ class ProfileConfig:
     """Seed of random weights, of the choice of examples and of partners."""
 
 
-class ModelAndData(NamedTuple):
-    """A model, the examples to measure, and notices about both."""
-
-    model: nn.Module
-    data: Any
-    notices: list[str]
+ModelAndData = tuple[nn.Module, Any, list[str]]  # with notices about both
 
 
 def take_profile(config: ProfileConfig) -> Profile:
@@ -163,7 +158,7 @@ def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndD
     if config.normalize == "model":
         normalize, source = _as_trained(model, channels), "the mean and deviation of the model"
     notices.append(f"Data: {config.split} images of {config.data}, normalized by {source}.")
-    return ModelAndData(model, LazyImages(split, normalize, size), notices)
+    return model, LazyImages(split, normalize, size), notices
 
 
 class LazyImages(torch.utils.data.Dataset):
@@ -204,14 +199,15 @@ def _texts(config: ProfileConfig) -> ModelAndData:
         name = next((n for n in ("validation", "test", "train") if n in splits), next(iter(splits)))
         notes = [f"There is no {config.split} split in the data: {name} texts are used instead."]
     model, notices = _build(config, len(classes), None)
-    read = tokens_for(model, splits[name].texts, config.tokenizer)
+    texts, labels = splits[name]
+    read = tokens_for(model, texts, config.tokenizer)
     how = f"by the tokenizer {config.tokenizer}" if config.tokenizer else "byte by byte"
     notices.append(
         f"Data: {name} texts of {config.data}, read {how}; {read.truncated} of "
-        f"{len(splits[name].texts)} texts were truncated to {read.length} tokens."
+        f"{len(texts)} texts were truncated to {read.length} tokens."
     )
     x = read.x if takes(model, ["input_ids"]) else read.x["input_ids"]
-    return ModelAndData(model, (x, splits[name].labels), [*notices, *notes])
+    return model, (x, labels), [*notices, *notes]
 
 
 def _build(

@@ -122,16 +122,8 @@ def plan(
 ) -> StudyConfig:
     """Complete and check the configuration of a study.
 
-    It loads the data and builds the model once, so that errors show before the first run.
-
-    Parameters
-    ----------
-    data, model, recipe
-        Data set, model and training settings.
-    variants
-        The variants; by default none, input, each block, final, random and auto.
-    seeds, threads
-        Number of seeds, counted from 0, and of CPU threads of each run.
+    It loads the data and builds the model once, so that errors show before the first run. The
+    default variants are none, input, each block, final, random and auto. Seeds count from 0.
     """
     for name, value in (("seeds", seeds), ("threads", threads)):
         if value < 1:
@@ -158,8 +150,6 @@ def compare(
 
     Parameters
     ----------
-    config, folder
-        The study (see `plan`) and its folder, where an interrupted study continues.
     workers
         Number of processes; by default one for each core, or one on a GPU.
     console

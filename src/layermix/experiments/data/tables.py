@@ -10,7 +10,7 @@ Shapes: N examples, C channels, H height, W width.
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,13 +27,6 @@ _LABEL_NAMES = ("label", "labels", "fine_label")
 _TEXT_NAMES = ("text", "sentence", "content")
 _STRINGS = ("string", "large_string", "string_view")
 _RANGE = "their range is unknown, convert the images to 8 or 16 bits"
-
-
-class Texts(NamedTuple):
-    """The texts of a split, and their classes, int64 (N,)."""
-
-    texts: list[str]
-    labels: Tensor
 
 
 def load_images(
@@ -64,8 +57,8 @@ def load_images(
 
 def load_texts(
     source: str, text_column: str | None = None, label_column: str | None = None
-) -> tuple[dict[str, Texts], tuple[str, ...]]:
-    """Load a data set of texts; return its splits by name, and the names of the classes.
+) -> tuple[dict[str, tuple[list[str], Tensor]], tuple[str, ...]]:
+    """Load texts; return texts and labels, int64 (N,), of each split, and the names of the classes.
 
     Columns are found by type and name if they are not given.
     """
@@ -76,7 +69,7 @@ def load_texts(
     column = _column(features, text_column, found, "text")
     labels, classes = _labels(tables, features, label_column)
     texts = {name: [str(text) for text in table[column]] for name, table in tables.items()}
-    return {name: Texts(texts[name], labels[name]) for name in tables}, classes
+    return {name: (texts[name], labels[name]) for name in tables}, classes
 
 
 def load_tables(source: str) -> dict[str, Any]:

@@ -33,13 +33,9 @@ def build(
 ) -> nn.Module:
     """Build a model with weights drawn from torch's global generator.
 
-    Parameters
-    ----------
-    name
-        A name in `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a ``config.json``,
-        or the hub id of a model), or ``package.module:factory``.
-    num_classes, image_shape
-        Number of logits; channels, height and width of images, None for a model that reads texts.
+    A name is one of `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a
+    ``config.json``, or the hub id of a model), or ``package.module:factory``. The image shape is
+    channels, height and width; None for a model that reads texts.
 
     Raises
     ------
@@ -91,10 +87,9 @@ def _factory(name: str) -> Any:
     try:
         return getattr(importlib.import_module(prefix), rest)
     except Exception as error:  # a user's module may fail in any way
-        kind = (
-            "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
-        )
-        raise InputError(f"cannot find the model {name!r}: {kind}{error}") from error
+        is_missing = isinstance(error, ImportError | AttributeError)
+        reason = error if is_missing else f"{type(error).__name__}: {error}"
+        raise InputError(f"cannot find the model {name!r}: {reason}") from error
 
 
 def _timm(name: str) -> Callable[..., nn.Module]:

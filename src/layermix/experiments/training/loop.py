@@ -26,17 +26,15 @@ from layermix.mixing import MixedTarget, Target
 class Trainer:
     """A model, its data and its optimizer during training.
 
+    Model and data are on the same device; the recipe has a crop and a flip.
+
     Parameters
     ----------
-    model, data, recipe
-        Model and data on the same device. The recipe has a crop and a flip.
     mix_at, mix_settings
         Mix points, of which each step uses one; none to train without mixing. Further arguments of
         the `Mixer`; those of the recipe if None.
     monitor_at
         Mix points where geometry is measured during training.
-    seed
-        Seed of the run.
     adapt
         Mix at each point as often as its classes are apart, measured with the geometry on training
         images: validation images choose the winner, so that no run may depend on them.
