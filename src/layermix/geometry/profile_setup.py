@@ -16,9 +16,8 @@ from layermix.geometry.profile_data import Examples
 from layermix.geometry.quantities import QUANTITIES
 from layermix.hooks import MixPoint
 from layermix.hooks.batch import first, likely_dims, tensors_of
-from layermix.hooks.mixpoint import names_of
-from layermix.hooks.observe import takes
-from layermix.hooks.points import default_points, table_of
+from layermix.hooks.isolation import takes
+from layermix.hooks.points import default_points, names_of, table_of
 from layermix.hooks.probe import Probe
 from layermix.hooks.sites import Site, device_of
 

@@ -1,8 +1,6 @@
-"""Which mix points of a model are worth trying when nobody has chosen any.
+"""Words for several mix points of a model.
 
-The input, the repeated blocks or stages, and the final layer: the points that Manifold
-Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of
-them; points that a probe finds to be not cuts of the network are left out:
+Points that a probe finds to be not cuts of the network are left out:
 
 ========== ==============================================================================
 auto       the input, each block and the final layer
@@ -10,6 +8,8 @@ random     the input and each block
 hidden     each block
 last       the last block that is a cut of the network; until a probe, each block
 ========== ==============================================================================
+
+Manifold Mixup (Verma et al., 2019) draws from the points of ``"random"``.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from torch import nn
 
 from layermix.errors import InputError, brief
-from layermix.hooks.blocks import repeated_blocks
-from layermix.hooks.head import has_head
-from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.points import MixPoint, names_of, repeated_blocks
+from layermix.hooks.sites import has_head
 
 AUTO = "auto"
 GROUPS = ("random", "hidden", "last")

@@ -1,7 +1,4 @@
-"""Capture what flows at mix points while training, so that a loss can be added at any layer.
-
-Hooks as permanent as a mixer's keep the activations of the last forward pass with their graph.
-"""
+"""Capture features at mix points: with their graph while training, or detached in eval mode."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +9,15 @@ from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError, unknown
 from layermix.hooks.batch import Batch
-from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.isolation import observe
+from layermix.hooks.nested import main_tensor
+from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.probe import Probe
+from layermix.hooks.recorder import Recorder, Slot, install
 from layermix.hooks.registry import register_after, register_before
 from layermix.hooks.sites import as_module, find, unwrap
-from layermix.hooks.tape import Slot, Tape, install
 
-_OF_HOOKS = ("_sites", "_tape", "_slots", "_unhook")
+_OF_HOOKS = ("_sites", "_recorder", "_slots", "_unhook")
 
 
 class FeatureCapture:
@@ -99,14 +98,14 @@ class FeatureCapture:
     def _attach(self) -> None:
         inner = unwrap(self.model)
         self._sites = {name: find(inner, name) for name in self._names}
-        self._tape = Tape(self._always)
-        self._slots = {name: Slot(name, self._tape) for name in self._sites}
-        self._tape.slots = list(self._slots.values())
-        # The tape starts before, and stops after, the hooks of sites at the model itself.
+        self._recorder = Recorder(self._always)
+        self._slots = {name: Slot(name, self._recorder) for name in self._sites}
+        self._recorder.slots = list(self._slots.values())
+        # The recorder starts before, and stops after, the hooks of sites at the model itself.
         handles = [
-            register_before(inner, self._tape.begin, with_kwargs=False),
+            register_before(inner, self._recorder.begin, with_kwargs=False),
             *(install(site, self._slots[name]) for name, site in self._sites.items()),
-            register_after(inner, self._tape.end, always_call=True),
+            register_after(inner, self._recorder.end, always_call=True),
         ]
         self._unhook = weakref.finalize(self, _remove, handles)
         self._unhook.atexit = False
@@ -158,7 +157,7 @@ class FeatureCapture:
 
     def clear(self) -> None:
         """Forget all features, and so set free the memory of their graph."""
-        self._tape.clear()
+        self._recorder.clear()
 
     def remove(self) -> None:
         """Remove the hooks from the model, and forget all features."""
@@ -175,3 +174,45 @@ class FeatureCapture:
 def _remove(handles: Iterable[RemovableHandle]) -> None:
     for handle in handles:
         handle.remove()
+
+
+def activations(
+    model: nn.Module,
+    x: Batch,
+    at: str | MixPoint | Iterable[str | MixPoint],
+    *,
+    batch_dim: int = 0,
+) -> dict[str, Tensor]:
+    """Return the activations of a batch at mix points, from one forward pass in eval mode.
+
+    Parameters
+    ----------
+    model
+        Any model; it is left as it was, mode and random state included.
+    x
+        A batch, shape (B, ...); a tuple of several inputs for ``model(*x)``, or a mapping of named
+        ones for ``model(**x)``.
+    at
+        One mix point or several: names, or rows of `points`.
+    batch_dim
+        Dimension of `x` along which the examples lie, 1 for models whose batch is second.
+
+    Returns
+    -------
+    dict
+        For each point, by name, a detached tensor of shape (B, ...).
+    """
+    model, names = unwrap(as_module(model)), names_of(at)
+    probe = (
+        Probe(model, names, x, batch_dim, measured=()) if batch_dim or "final" in names else None
+    )
+    seen: dict[str, Tensor] = {}
+    sites = list(probe.sites.values()) if probe else [find(model, name) for name in names]
+    observe(model, sites, x, lambda name, value: seen.update({name: main_tensor(value)}))
+    if missing := [name for name in names if name not in seen]:
+        why = probe.obstacle(missing[0]) if probe else None
+        why = why or "it was not called in a forward pass of the model"
+        raise InputError(f"mix point {missing[0]!r} has no activations: {why}")
+    if probe is None or not batch_dim:
+        return {name: seen[name] for name in names}
+    return {name: seen[name].movedim(probe.batch_dim(name), 0) for name in names}

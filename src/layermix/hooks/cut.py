@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.hooks.hooks import install
+from layermix.hooks.isolation import monitor
 from layermix.hooks.mask_hooks import install_masks
 from layermix.hooks.masks import Role
 from layermix.hooks.nested import Path, leaves
-from layermix.hooks.observe import watch
 from layermix.hooks.rotation import Dims, Rotation, TurnHook, TurnMaskHook, distances
 from layermix.hooks.sites import Site
 
@@ -171,7 +171,7 @@ class CutTest:
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
         """Return True if a pass does not find every activation rotated by its code."""
-        unmixed, wrong, watches = self._unmixed, list[str](), []
+        unmixed, wrong, handles = self._unmixed, list[str](), []
 
         def arrive(point: str, index: int, turns: int, value: Any) -> None:
             clean, dims = unmixed.values[point][index], unmixed.dims[point][index]
@@ -181,7 +181,7 @@ class CutTest:
         for point, code in zip(points, codes, strict=False):
             site = self._sites[point]
             for index, module in enumerate(site.modules):
-                watches.append(watch(module, site.side, partial(arrive, point, index, code)))
+                handles.append(monitor(module, site.side, partial(arrive, point, index, code)))
         turns = {
             p: (now - before) % unmixed.count
             for p, (before, now) in zip(points, pairwise(codes), strict=True)
@@ -191,7 +191,7 @@ class CutTest:
         except Exception:  # what follows a point does not take the activation of the partner
             return True
         finally:
-            for handle in watches:
+            for handle in handles:
                 handle.remove()
         integers = codes[-2] if points[-1] == "logits" else codes[-1]
         return bool(wrong or self._distances(output, codes[-1], integers))

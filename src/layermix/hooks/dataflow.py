@@ -1,34 +1,143 @@
-"""Find the final layers of a model by what flows in one forward pass, and not by names.
+"""Record the operations of a forward pass to find the final layers of a model.
 
-Every ATen operation of the pass is recorded with the operations whose results it reads. Walking
-back from the outputs, the first operations that read parameters belong to the layers that return
-the outputs; where these are matrix products or convolutions they are the final layers. Additions
-and products with parameters (a bias, a temperature) are passed over.
-
-A layer and its low-rank adapters return a sum of several such products. If a module that contains
-them all is an affine map of its input, this module is the final layer (LoRA: Hu et al., 2022).
+Each ATen operation is recorded with the operations whose results it reads. A search back from the
+outputs finds the first operations that read parameters. Where these are matrix products or
+convolutions, their modules are the final layers. Additions and products with parameters (a bias, a
+temperature) are passed over.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from layermix.hooks.activation_info import ActivationInfo, info_of
-from layermix.hooks.flow_graph import (
-    BY_SHAPE,
-    INPUT,
-    PARAMETER,
-    PRODUCTS,
-    TRANSPARENT,
-    Graph,
-    Kind,
-    Node,
-)
 from layermix.hooks.nested import leaves
+
+Kind = Literal["input", "parameter", "pass", "product", "layer"]
+
+INPUT, PARAMETER = 0, 1  # the first nodes
+
+# ATen operations that are matrix products or convolutions where they read parameters.
+PRODUCTS = frozenset(
+    [
+        "addmm",
+        "mm",
+        "bmm",
+        "baddbmm",
+        "addbmm",
+        "mv",
+        "addmv",
+        "dot",
+        "linear",
+        "convolution",
+        "mkldnn_linear",
+        "mkldnn_convolution",
+    ]
+)
+# Operations with parameters that are passed over: a bias, a temperature.
+TRANSPARENT = frozenset(
+    [
+        "add",
+        "sub",
+        "rsub",
+        "mul",
+        "div",
+        "addcmul",
+        "cat",
+        "stack",
+        "where",
+        "index_put",
+        "select_scatter",
+        "slice_scatter",
+        "copy",
+        "expand",
+        "repeat",
+        "index",
+        "index_select",
+        "gather",
+        "maximum",
+        "minimum",
+    ]
+)
+# Their results do not depend on the values of what they read.
+BY_SHAPE = frozenset(
+    [
+        "new_empty",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "empty_like",
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+    ]
+)
+
+
+class Node(NamedTuple):
+    """An operation.
+
+    Attributes
+    ----------
+    kind
+        ``"product"`` for matrix products and convolutions with parameters, ``"layer"`` for other
+        operations that read parameters, ``"pass"`` for those that read none, ``"parameter"`` for
+        what is computed from parameters alone.
+    call
+        Index of the module call in which it ran; None outside of any.
+    sources
+        The nodes whose results it reads.
+    """
+
+    kind: Kind
+    call: int | None
+    sources: tuple[int, ...]
+
+
+class Graph:
+    """Nodes in the order in which they ran."""
+
+    def __init__(self) -> None:
+        self.nodes = [Node("input", None, ()), Node("parameter", None, ())]
+
+    def add(self, node: Node) -> int:
+        """Add a node and return its number."""
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+    def first_layers(self, start: set[int]) -> set[int]:
+        """Return the nodes nearest to some nodes, going back, that read parameters."""
+        found, seen, todo = set[int](), set[int](), list(start)
+        while todo:
+            number = todo.pop()
+            if number in seen:
+                continue
+            seen.add(number)
+            node = self.nodes[number]
+            if node.kind in ("product", "layer"):
+                found.add(number)
+            else:
+                todo.extend(node.sources)
+        return found
+
+    def reads(self, number: int, other: int) -> bool:
+        """Return True if a node depends on the result of another one."""
+        seen, todo = set[int](), list(self.nodes[number].sources)
+        while todo:
+            current = todo.pop()
+            if current == other:
+                return True
+            if current not in seen and current > other:
+                seen.add(current)
+                todo.extend(self.nodes[current].sources)
+        return False
+
 
 _LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
 

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.deterministic import noise
-from layermix.hooks.head import find_heads
 from layermix.hooks.nested import Path, leaves
 from layermix.hooks.rotation import share_of
-from layermix.hooks.sites import Site
+from layermix.hooks.sites import Site, find_heads
 
 _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is rounding
 

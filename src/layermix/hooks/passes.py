@@ -36,10 +36,9 @@ from layermix.hooks.examples import (
     with_different_masks,
     with_equal_masks,
 )
+from layermix.hooks.isolation import Snapshot, forward, untouched
 from layermix.hooks.nested import Path, leaves, replaced
-from layermix.hooks.observe import forward, untouched
 from layermix.hooks.sites import device_of
-from layermix.hooks.snapshot import Snapshot
 
 Found = TypeVar("Found")
 

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from layermix.errors import InputError
+from layermix.hooks.activation_info import Channels, layout
 from layermix.hooks.batch import Batch, checked
-from layermix.hooks.channels import Channels, layout
 from layermix.hooks.cut import CutTest, Unmixed
 from layermix.hooks.masks import Role
 from layermix.hooks.nested import Path

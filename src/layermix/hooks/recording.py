@@ -15,11 +15,11 @@ from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, te
 from layermix.hooks.batch import Inputs
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
+from layermix.hooks.isolation import monitor
 from layermix.hooks.lengths import input_roles
 from layermix.hooks.mask_hooks import MaskShapes
 from layermix.hooks.masks import Role, name_at, parameter_names
 from layermix.hooks.nested import Path, label_of, leaves
-from layermix.hooks.observe import watch
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
@@ -93,7 +93,7 @@ class Recording:
 
         self._masks = MaskShapes(model, self.sites.values())
         flow = Dataflow(passes.model, inputs)
-        with self._watching(see), self._masks.recording(), flow.recording():
+        with self._monitoring(see), self._masks.recording(), flow.recording():
             output = passes.run(inputs)
         self._features = features_in(flow, output)
         if "final" in names:
@@ -116,7 +116,7 @@ class Recording:
             self.order.append(name)
             self.values[name][index].append(_copied(value))
 
-        with self._watching(see), self._masks.recording():
+        with self._monitoring(see), self._masks.recording():
             output = passes.run()
         self._infos.append(infos)
         self._outputs.append(info_of(output))
@@ -124,11 +124,11 @@ class Recording:
         self.labels = {path: label_of(output, path) for path in self.output}
 
     @contextmanager
-    def _watching(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
+    def _monitoring(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
         with ExitStack() as stack:
             for name, site in self.sites.items():
                 for index, module in enumerate(site.modules):
-                    handle = watch(module, site.side, partial(see, name, index))
+                    handle = monitor(module, site.side, partial(see, name, index))
                     stack.callback(handle.remove)
             yield
 

@@ -12,7 +12,7 @@ from layermix.errors import InputError
 from layermix.experiments.data.text import BYTES, load_texts, tokens
 from layermix.experiments.profiling.config import ProfileConfig, Subject, refuse
 from layermix.experiments.profiling.net import load_net
-from layermix.hooks.observe import takes
+from layermix.hooks.isolation import takes
 
 _LENGTH = 256  # most tokens of a text, where a net sets no lower limit
 

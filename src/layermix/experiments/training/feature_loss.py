@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.geometry import SoftNearestNeighborLoss
 from layermix.hooks import FeatureCapture
-from layermix.hooks.observe import observe
+from layermix.hooks.isolation import observe
 from layermix.hooks.sites import find, unwrap
 from layermix.mixing import MixedTarget, Target
 

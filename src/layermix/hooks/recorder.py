@@ -1,8 +1,8 @@
-"""The hooks of a capture: a tape that runs during one forward pass, with a slot for each site.
+"""Hooks of a feature capture: a recorder with a slot for each hook site.
 
-They keep nothing while the tape stands still: what activation checkpointing computes again in the
-backward pass, an evaluation or a call of one block alone replaces nothing. Copies of a model (EMA,
-deepcopy, pickles) get hooks that keep nothing.
+The recorder runs during one training forward pass of the model. Recomputation by activation
+checkpointing, evaluation and calls of a single block record nothing. Copies of a model (EMA,
+deepcopy, pickles) get hooks that record nothing.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from layermix.hooks.registry import ModelHook, register_after, register_before
 from layermix.hooks.sites import Site
 
 
-class Tape(ModelHook):
+class Recorder(ModelHook):
     """What the hooks of one capture share: is a forward under way that counts?"""
 
     def __init__(self, always: bool = False) -> None:
@@ -46,19 +46,19 @@ class Tape(ModelHook):
         for slot in self.slots:
             slot.empty()
 
-    def __deepcopy__(self, memo: dict) -> "Tape":
-        return Tape()
+    def __deepcopy__(self, memo: dict) -> "Recorder":
+        return Recorder()
 
     def __reduce__(self) -> tuple:
-        return Tape, ()
+        return Recorder, ()
 
 
 class Slot(ModelHook):
     """What passed one site in the last forward, and the hook that kept it."""
 
-    def __init__(self, point: str, tape: Tape) -> None:
+    def __init__(self, point: str, recorder: Recorder) -> None:
         self.point = point
-        self.tape = tape
+        self.recorder = recorder
         self.empty()
 
     def empty(self) -> None:
@@ -70,12 +70,12 @@ class Slot(ModelHook):
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> None:
         """Forward hook: keep what the module returned."""
-        if self.tape.running:
+        if self.recorder.running:
             self._keep(main_tensor, output)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """Forward pre-hook: keep what the module is called with."""
-        if self.tape.running:
+        if self.recorder.running:
             self._keep(main_input, args, kwargs)
 
     def _keep(self, look: Callable[..., Tensor], *where: Any) -> None:
@@ -102,7 +102,7 @@ class Slot(ModelHook):
         return self.value
 
     def _nothing(self) -> str:
-        if not self.tape.used:
+        if not self.recorder.used:
             return (
                 f"nothing was captured at mix point {self.point!r} yet: call the model first, in "
                 "training mode (or build the capture with always=True) and with gradients on"
@@ -132,10 +132,10 @@ class Slot(ModelHook):
         return None
 
     def __deepcopy__(self, memo: dict) -> "Slot":
-        return Slot(self.point, Tape())
+        return Slot(self.point, Recorder())
 
     def __reduce__(self) -> tuple:
-        return Slot, (self.point, Tape())
+        return Slot, (self.point, Recorder())
 
 
 def install(site: Site, slot: Slot) -> torch.utils.hooks.RemovableHandle:
