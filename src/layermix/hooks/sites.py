@@ -36,13 +36,7 @@ Heads = dict[str, nn.Module]  # module paths and modules
 
 
 def find_heads(model: nn.Module) -> Heads:
-    """Return path and module of the last layer of each classifier of a model, one or more.
-
-    Raises
-    ------
-    InputError
-        When the model has no classifier.
-    """
+    """Return path and module of the last layer of each classifier, or raise an `InputError`."""
     if callable(getattr(model, "get_classifier", None)):
         return _timm_heads(model)
     for name in HEAD_NAMES:
@@ -59,7 +53,7 @@ def find_heads(model: nn.Module) -> Heads:
 
 
 def has_head(model: nn.Module) -> bool:
-    """Return whether the model has a classifier, and so a final layer."""
+    """Return True if the model has a classifier, and so a final layer."""
     try:
         find_heads(model)
     except InputError:
@@ -104,7 +98,7 @@ SPECIAL = ("input", "final", "logits")
 
 @dataclass(frozen=True)
 class Site:
-    """The place in a model that a mix point names: one module, for `final` a head or several."""
+    """A mix point in a model: one module, or several heads, and a side of them."""
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -112,7 +106,7 @@ class Site:
 
     @property
     def module(self) -> nn.Module:
-        """The module; of several heads the first, whose input is what is measured."""
+        """The module; the first one if there are several heads."""
         return self.modules[0]
 
 
@@ -158,13 +152,7 @@ _WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParalle
 
 
 def find(model: nn.Module, point: str) -> Site:
-    """Return the place that a mix point names in an unwrapped model.
-
-    Raises
-    ------
-    InputError
-        When there is no such point; the message lists the closest real names.
-    """
+    """Return the hook site of a mix point of an unwrapped model, or raise an `InputError`."""
     if point == "input":
         return Site(point, (model,), "before")
     if point == "logits":
