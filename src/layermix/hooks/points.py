@@ -45,7 +45,7 @@ class MixPoint:
     channels
         Where the channels of a batch are: 1 in maps, -1 in tokens; None where it cannot be mixed.
     cut
-        The share of an example that goes round the point, in [0, 1]; 0 for a cut of the network,
+        The share of an example that bypasses the point, in [0, 1]; 0 for a cut of the network,
         None if it was not measured.
     """
 
@@ -130,7 +130,7 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
     -------
     Points
         Rows in the order of the module tree; those that cannot be mixed have an obstacle. A point
-        that something of an example goes round, such as a skip connection, has one too; its `cut`
+        that part of an example bypasses, by a skip connection for example, has one too; its `cut`
         is the share that does.
     """
     return table_of(model, x, all=all, batch_dim=batch_dim)
