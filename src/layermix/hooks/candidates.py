@@ -32,13 +32,13 @@ def candidates(model: nn.Module) -> tuple[str, ...]:
 def resolve(
     at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module, weights: object = None
 ) -> tuple[str, ...]:
-    """Return the names of mix points however they were given, of a word the points it stands for.
+    """Return the names of mix points given as names, `MixPoint` objects or a word.
 
     Raises
     ------
     InputError
-        When a word is one of several names or stands for no point of this model, or the points
-        of ``"auto"`` are weighed before they are known.
+        If a word is one of several names or has no points in this model, or if ``"auto"`` has
+        `weights`.
     """
     auto = isinstance(at, str) and at == AUTO
     if auto and weights is not None:
@@ -61,17 +61,13 @@ def resolve(
 
 
 def group_of(at: object, model: nn.Module) -> str | None:
-    """Return the word for several points that `at` is; None if it names points itself.
-
-    A module of this name is named itself, but for ``"auto"``.
-    """
+    """Return `at` if it is a word for several points, and not the name of a module; else None."""
     if isinstance(at, str) and (at == AUTO or at in GROUPS):
         return at if at == AUTO or at not in dict(model.named_modules()) else None
     return None
 
 
 def _group(word: str, model: nn.Module) -> tuple[str, ...]:
-    """Return the points that a word stands for."""
     blocks = repeated_blocks(model)
     if word == "random":
         return ("input", *blocks)

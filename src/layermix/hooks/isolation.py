@@ -33,13 +33,7 @@ _OPAQUE = (type, types.ModuleType, types.FunctionType, types.MethodType, str, by
 
 
 class Snapshot:
-    """The state of a model at one moment.
-
-    Parameters
-    ----------
-    model
-        Any model. Modules that it holds without registering them are included.
-    """
+    """The state of a model, with modules that it holds without registering them."""
 
     def __init__(self, model: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []
@@ -50,7 +44,7 @@ class Snapshot:
             self._visit(module, 0)
 
     def restore(self) -> None:
-        """Put everything back as it was; can be called more than once."""
+        """Restore the state; can be called more than once."""
         for undo in self._undo:
             undo()
 
@@ -99,75 +93,52 @@ def _undo_container(value: Any) -> Callable[[], None]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return True if two entries of a container are the same objects."""
     if type(one) is tuple and type(other) is tuple and len(one) == len(other) == 2:
         return one[0] is other[0] and one[1] is other[1]
     return one is other
 
 
 def _undo_tensor(value: Tensor) -> Callable[[], None]:
-    if isinstance(value, nn.Parameter):
-        return _undo_parameter(value)
-    if value.is_meta or value.layout != torch.strided or value.is_nested:
-        return _nothing
-    # A tensor with gradient history is detached; the copy keeps values alone.
-    data, saved = value.detach(), value.detach().clone()
+    parameter = isinstance(value, nn.Parameter)
+    if value.is_meta or (not parameter and (value.layout != torch.strided or value.is_nested)):
+        return lambda: None
+    # A tensor with gradient history is detached; the copy has only its values.
+    data = value.data if parameter else value.detach()
+    saved = None if parameter else data.clone()
     # A graph that was built before may have saved the tensor and refuses newer versions of it.
-    version = _unsafe_preserve_version_counter(data)
+    version = None if parameter else _unsafe_preserve_version_counter(data)
 
     def undo() -> None:
         if value.data_ptr() != data.data_ptr() or value.shape != data.shape:
             value.data = data
-        if not data.equal(saved):
+        if saved is not None and not data.equal(saved):
             data.copy_(saved)
-        version.__exit__()
+        if version is not None:
+            version.__exit__()
 
     return undo
 
 
-def _undo_parameter(value: nn.Parameter) -> Callable[[], None]:
-    data = value.data
-
-    def undo() -> None:
-        if value.data_ptr() != data.data_ptr() or value.shape != data.shape:
-            value.data = data
-
-    return undo if not value.is_meta else _nothing
-
-
 def _undo_known(value: Any) -> Callable[[], None] | None:
-    """Return how to restore an array or a random generator; None for any other object."""
+    """Return a function that restores an array or a random generator; None for other objects."""
     if isinstance(value, np.ndarray):
         array = value.copy()
         return lambda: np.copyto(value, array) if value.flags.writeable else None
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: value.set_state(state) and None
     if isinstance(value, np.random.Generator):
-        bits = value.bit_generator
-        drawn = bits.state
+        bits, drawn = value.bit_generator, value.bit_generator.state
         return lambda: setattr(bits, "state", drawn)
-    if isinstance(value, np.random.RandomState):
-        legacy = value.get_state()
-        return lambda: value.set_state(legacy)
-    if isinstance(value, random.Random):
-        internal = value.getstate()
-        return lambda: value.setstate(internal)
-    return None
-
-
-def _nothing() -> None:
-    """Restore nothing."""
+    if isinstance(value, torch.Generator | np.random.RandomState):
+        return partial(value.set_state, value.get_state())  # pyright: ignore[reportReturnType]
+    return partial(value.setstate, value.getstate()) if isinstance(value, random.Random) else None
 
 
 See = Callable[[str, Any], None]
 
 
 def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
-    """Run one silent forward pass and call ``see(point, value)`` whenever a site is passed.
+    """Run one silent forward pass and call ``see(point, value)`` at each hook site.
 
-    The value is what the module returned, or for a site before a module (args, kwargs). An error
-    of the model becomes an `InputError` that names the batch.
+    The value is the output of the module, or (args, kwargs) if the site is before it.
     """
     with ExitStack() as stack:
         for site in sites:
@@ -197,7 +168,7 @@ def takes(model: nn.Module, names: Iterable[str]) -> bool:
 
 @contextmanager
 def silent(model: nn.Module) -> Iterator[None]:
-    """Evaluate a model without a trace: eval mode, no gradient, eager; all restored at the end."""
+    """Evaluate a model in eval mode, eager and without gradients; everything is restored."""
     with untouched(model):
         model.eval()
         yield
@@ -207,11 +178,9 @@ def silent(model: nn.Module) -> Iterator[None]:
 def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
     """Run a model without gradients, and restore everything that this changes.
 
-    If `random_free`, random operations return constants.
-
-    Restored are modes, buffers, attributes and parameters of the model, the global random states of
-    torch, NumPy and Python, and the switches of torch that are set here: compiled code is not used,
-    and neither are the fast paths of transformer encoders, which skip the hooks of their layers.
+    If `random_free`, random operations return constants. Restored are the `Snapshot` of the model,
+    its parameters, and the global random states of torch, NumPy and Python. Compiled code is not
+    used, nor are the fast paths of transformer encoders, which skip the hooks of their layers.
     """
     snapshot = Snapshot(model)
     deterministic = Deterministic(model.parameters(), random_free)
@@ -241,10 +210,7 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 def monitor(
     module: nn.Module, side: Literal["before", "after"], see: Callable[[Any], None]
 ) -> torch.utils.hooks.RemovableHandle:
-    """Call ``see(value)`` whenever a module is passed.
-
-    The value is what the module returned, or before it (args, kwargs).
-    """
+    """Call ``see(value)`` with each output of a module, or before it with (args, kwargs)."""
     if side == "before":
         return module.register_forward_pre_hook(
             lambda _, args, kwargs: see((args, kwargs)), with_kwargs=True

@@ -28,22 +28,22 @@ Kind = Literal["input", "block", "module", "final", "logits"]
 
 @dataclass(frozen=True)
 class MixPoint:
-    """A place in a model where mixing can happen, or cannot.
+    """A place in a model where mixing is possible or not.
 
     Attributes
     ----------
     name
-        What `Mixer` takes as `at`.
+        Value of `at` for `Mixer`.
     kind
         ``"input"``, ``"block"`` (a default candidate), ``"module"``, ``"final"``, ``"logits"``.
     module
         Class of the module.
     shape
-        Shape of one example's activation, without the batch; None when it is not one tensor.
+        Shape of one example's activation, without the batch; None if it is not one tensor.
     obstacle
-        Why it cannot be mixed; None when it can.
+        Why it cannot be mixed; None if it can.
     channels
-        Where the channels of a batch are: 1 in maps, -1 in tokens; None where it cannot be mixed.
+        Dimension of the channels in a batch: 1 in maps, -1 in tokens; None if it cannot be mixed.
     cut
         The share of an example that bypasses the point, in [0, 1]; 0 for a cut of the network,
         None if it was not measured.
@@ -84,13 +84,7 @@ class Points(tuple[MixPoint, ...]):
 
 
 def names_of(at: str | MixPoint | Iterable[str | MixPoint]) -> tuple[str, ...]:
-    """Return the names of one mix point, or of several, however they were given.
-
-    Raises
-    ------
-    InputError
-        For anything that is neither a name, a `MixPoint` nor an iterable of these.
-    """
+    """Return the names of one mix point or of several, given as names or `MixPoint` objects."""
     if isinstance(at, Points):
         return tuple(at.names)
     several: list[Any] = [at]
@@ -120,9 +114,9 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
         A batch, shape (B, ...), of which at most three examples are used; a tuple of several
         inputs for ``model(*x)``, or a mapping of named ones for ``model(**x)``.
     all
-        List every module, those too that cannot be mixed, with the reason. Otherwise the input,
-        the repeated blocks or stages (siblings of one kind, each with two or more layers that have
-        parameters), the final layer and the logits.
+        List every module, with the reason if it cannot be mixed. Otherwise the input, the repeated
+        blocks or stages (siblings of one kind, each with two or more layers that have parameters),
+        the final layer and the logits.
     batch_dim
         Dimension of `x` along which the examples lie, 1 for models whose batch is second.
 
@@ -133,26 +127,21 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
         that part of an example bypasses, by a skip connection for example, has one too; its `cut`
         is the share that does.
     """
-    return table_of(model, x, all=all, batch_dim=batch_dim)
+    return probed_points(model, x, all=all, batch_dim=batch_dim)[0]
 
 
-def table_of(
+def probed_points(
     model: nn.Module,
     x: Batch,
     *,
     all: bool = False,
     batch_dim: int = 0,
     measured: Collection[str] | None = None,
-) -> Points:
-    """List the mix points of a model; see `points`.
+) -> tuple[Points, Probe]:
+    """Return the mix points of a model as `points` does, and their probe.
 
-    Parameters
-    ----------
-    model, x, all, batch_dim
-        As for `points`.
-    measured
-        Points of which it is measured whether they are cuts, by default all. It takes a few passes
-        for the default candidates together, and one pass for each other module.
+    Only `measured` points, by default all, are tested for being cuts. This takes a few passes for
+    the default candidates together, and one pass for each other module.
     """
     model = unwrap(as_module(model))
     default = default_points(model)
@@ -163,7 +152,7 @@ def table_of(
     kinds |= {"final": "final", "logits": "logits"}
     probe = Probe(model, kinds, x, batch_dim, measured=measured, together=default)
     rows = [_row(model, name, kind, probe) for name, kind in kinds.items()]
-    return Points(row for row in rows if all or row.obstacle is None)
+    return Points(row for row in rows if all or row.obstacle is None), probe
 
 
 def default_points(model: nn.Module) -> list[str]:
@@ -186,8 +175,7 @@ Group = dict[str, nn.Module]  # module paths and modules
 def repeated_blocks(model: nn.Module) -> list[str]:
     """Return the module paths of the repeated blocks, in the order of the module tree.
 
-    Of groups with equally many layers the outermost one counts. An empty list means that nothing
-    in the model repeats.
+    If groups have equally many layers, the outermost one is used. The list may be empty.
     """
     groups = [group for path, module in _by_level(model) for group in _alike(path, module)]
     return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
@@ -212,10 +200,10 @@ def _alike(path: str, module: nn.Module) -> list[Group]:
 
 
 def _kind(name: str, child: nn.Module, listed: bool) -> object:
-    """Return what makes siblings alike; None where nothing does.
+    """Return the key under which siblings are alike; None for a child without such siblings.
 
-    Items of a container are alike in their class. Attributes are alike whose names differ in their
-    number alone, as `layer1` and `layer2`, or that are of one class written for this network.
+    Items of a container are alike if they have one class. Attributes are alike if only the number
+    in their names differs, as in `layer1` and `layer2`, or if they have one class of this network.
     """
     if listed:
         return type(child)

@@ -64,6 +64,7 @@ class Probe(Recording):
             with opened(called, x, batch_dim, train) as passes:
                 super(Probe, self).__init__(passes, model, names, batch_dim)
                 self._measure(passes, model, wanted)
+            self.values.clear()  # the tensors are not needed any more
 
         try:
             look(train)

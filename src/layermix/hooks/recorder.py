@@ -19,7 +19,7 @@ from layermix.hooks.sites import Site
 
 
 class Recorder(ModelHook):
-    """What the hooks of one capture share: is a forward under way that counts?"""
+    """State that the hooks of one capture share: is a forward pass being recorded?"""
 
     def __init__(self, always: bool = False) -> None:
         self.always = always
@@ -54,7 +54,7 @@ class Recorder(ModelHook):
 
 
 class Slot(ModelHook):
-    """What passed one site in the last forward, and the hook that kept it."""
+    """The features of one hook site in the last forward pass, and the hook that keeps them."""
 
     def __init__(self, point: str, recorder: Recorder) -> None:
         self.point = point
@@ -62,19 +62,23 @@ class Slot(ModelHook):
         self.empty()
 
     def empty(self) -> None:
-        """Forget what was kept."""
+        """Delete the features."""
         self.value: Tensor | None = None
         self.calls = 0
         self.without_gradient = False
         self.version: int | None = None  # of `value` as it was kept; None: a copy
 
-    def after(self, module: nn.Module, args: tuple, output: Any) -> None:
-        """Forward hook: keep what the module returned."""
+    def register(self, site: Site) -> torch.utils.hooks.RemovableHandle:
+        """Register the hook of a site."""
+        if site.side == "before":
+            return register_before(site.module, self._before)
+        return register_after(site.module, self._after)
+
+    def _after(self, module: nn.Module, args: tuple, output: Any) -> None:
         if self.recorder.running:
             self._keep(main_tensor, output)
 
-    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook: keep what the module is called with."""
+    def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if self.recorder.running:
             self._keep(main_input, args, kwargs)
 
@@ -86,18 +90,17 @@ class Slot(ModelHook):
         self.calls += 1
         self.without_gradient = not torch.is_grad_enabled()
         if torch.compiler.is_compiling():
-            # A compiled graph hides its versions; a copy is safe from what comes in place.
+            # A compiled graph hides versions; a copy cannot be changed in place.
             self.value = tensor.clone()
         else:
             self.value = tensor
             self.version = None if tensor.is_inference() else tensor._version
 
     def read(self) -> Tensor:
-        """Return what was kept, if it is what it is taken for."""
+        """Return the features, or raise an `InputError` if they cannot be used."""
         if self.value is None:
             raise InputError(self._nothing())
-        wrong = self._wrong(self.value)
-        if wrong:
+        if wrong := self._wrong(self.value):
             raise InputError(f"mix point {self.point!r} cannot be captured: {wrong}")
         return self.value
 
@@ -108,8 +111,8 @@ class Slot(ModelHook):
                 "training mode (or build the capture with always=True) and with gradients on"
             )
         return (
-            f"nothing was captured at mix point {self.point!r}: the last forward pass did not come "
-            "by it. Build the capture before the first call of a compiled model, and capture a "
+            f"nothing was captured at mix point {self.point!r}: the last forward pass did not call "
+            "it. Build the capture before the first call of a compiled model, and capture a "
             "module that every forward calls"
         )
 
@@ -126,7 +129,7 @@ class Slot(ModelHook):
             )
         if self.version is not None and value._version != self.version:
             return (
-                "what flowed there was changed in place by a later layer, such as "
+                "its features were changed in place by a later layer, such as "
                 "ReLU(inplace=True): build that layer with inplace=False, or capture its output"
             )
         return None
@@ -136,10 +139,3 @@ class Slot(ModelHook):
 
     def __reduce__(self) -> tuple:
         return Slot, (self.point, Recorder())
-
-
-def install(site: Site, slot: Slot) -> torch.utils.hooks.RemovableHandle:
-    """Put the hook of one site into the model, for good."""
-    if site.side == "before":
-        return register_before(site.module, slot.before)
-    return register_after(site.module, slot.after)
