@@ -126,7 +126,7 @@ def info_of(value: Any) -> ActivationInfo | str:
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape of a tensor; of a nested one the size of its first dimension alone."""
+    """Return the shape of a tensor; of a nested one only the size of its first dimension."""
     return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
 
 
@@ -163,7 +163,7 @@ def obstacle(
         if kind := info.irregular.get(info.main):
             return (
                 f"its activation is a {kind} tensor, but mixing needs a dense one: mix at a point "
-                "behind the layer that returns dense activations"
+                "after the layer that returns dense activations"
             )
         if not info.dtypes[info.main].is_floating_point:
             return _wrong_dtype(info.dtypes[info.main])

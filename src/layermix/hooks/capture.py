@@ -74,7 +74,7 @@ class FeatureCapture:
         always: bool = False,
         batch_dim: int = 0,
     ) -> None:
-        names = names_of(at)
+        names = tuple(dict.fromkeys(names_of(at)))
         if not names:
             raise InputError("no mix point was given: name at least one, for example 'final'")
         self.model = as_module(model)
@@ -113,7 +113,7 @@ class FeatureCapture:
     @property
     def names(self) -> tuple[str, ...]:
         """The mix points whose features are kept."""
-        return tuple(dict.fromkeys(self._names))
+        return self._names
 
     def __getitem__(self, point: str) -> Tensor:
         """Return the features of a mix point, shape (B, ...), from the last training forward.

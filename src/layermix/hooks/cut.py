@@ -34,7 +34,7 @@ from layermix.hooks.sites import device_of
 from layermix.mixing.distributed import agreement
 
 _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
-# A share below _MOST_NOISE is compared with what a rounding error of the inputs changes; up to
+# A share below _MOST_NOISE is compared with the effect of a rounding error of the inputs; up to
 # _NOISE times as much is rounding.
 _NOISE, _MOST_NOISE = 30.0, 0.1
 
@@ -141,7 +141,7 @@ class CutTest:
         }
         try:
             output = self._turned(turns)
-        except Exception:  # what follows a point does not take the activation of the partner
+        except Exception:  # a later layer does not take the activation of the partner
             return True
         finally:
             for handle in handles:

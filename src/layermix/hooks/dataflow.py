@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from layermix.hooks.activation_info import ActivationInfo, info_of
@@ -75,7 +76,7 @@ class Dataflow(TorchDispatchMode):
         self.calls: list[Call] = []
         self._model = model
         self._stack: list[int] = []
-        # in the order in which they ran
+        # Operations in the order in which they ran.
         self._nodes = [_Node("input", None, ()), _Node("parameter", None, ())]
         self._of = WeakIdKeyDictionary()
         self._written: dict[int, set[int]] = {}  # nodes that wrote to a storage, by its address
@@ -86,7 +87,7 @@ class Dataflow(TorchDispatchMode):
             self._of[tensor] = _INPUT
 
     @contextmanager
-    def recording(self) -> Iterator["Dataflow"]:
+    def recording(self) -> Iterator[None]:
         """Record inside the ``with`` block."""
         with ExitStack() as stack:
             for module in self._model.modules():
@@ -95,7 +96,7 @@ class Dataflow(TorchDispatchMode):
                 stack.callback(before.remove)
                 stack.callback(after.remove)
             stack.enter_context(self)
-            yield self
+            yield
 
     def _enter(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         parent = self._stack[-1] if self._stack else None
@@ -111,9 +112,9 @@ class Dataflow(TorchDispatchMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
-        operands = [t for t in (*args, *kwargs.values()) for t in _tensors(t)]
+        operands = _tensors((args, kwargs))
         if name not in _BY_SHAPE:
-            self._record(name, operands, list(_tensors(result)), func._schema.is_mutable)
+            self._record(name, operands, _tensors(result), func._schema.is_mutable)
         return result
 
     def _record(
@@ -152,7 +153,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def inputs_of(self, module: nn.Module) -> list[ActivationInfo | str]:
-        """Return shapes and dtypes of what a module was called with, for each call."""
+        """Return shapes and dtypes of the inputs of a module for each call."""
         return [call.inputs for call in self.calls if call.module is module]
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
@@ -234,12 +235,8 @@ class Dataflow(TorchDispatchMode):
         return False
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
 def _storage(tensor: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""The final layers of a model as a probe finds them: the layers that return its outputs."""
+"""Find the final layers of a model: the layers that return its outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -59,19 +59,18 @@ class Probe(Recording):
         names = list(dict.fromkeys(points))
         wanted = names if measured is None else list(measured)
         self._together = wanted if together is None else list(together)
-
-        def look(train: bool) -> None:
-            with opened(called, x, batch_dim, train) as passes:
-                super(Probe, self).__init__(passes, model, names, batch_dim)
-                self._measure(passes, model, wanted)
-            self.values.clear()  # the tensors are not needed any more
-
-        try:
-            look(train)
-        except InputError:
-            if called.training or not train:
-                raise  # otherwise it may run in eval mode alone
-            look(train=False)
+        # A model in eval mode may fail in training mode.
+        modes = [train, False] if train and not called.training else [train]
+        for mode in modes:
+            try:
+                with opened(called, x, batch_dim, mode) as passes:
+                    super().__init__(passes, model, names, batch_dim)
+                    self._measure(passes, model, wanted)
+                break
+            except InputError:
+                if mode is modes[-1]:
+                    raise
+        self.values.clear()  # they may be large
 
     def _measure(self, passes: Passes, model: nn.Module, wanted: Sequence[str]) -> None:
         """Measure how much of an example bypasses the points that can be mixed."""

@@ -59,7 +59,7 @@ class Recording:
         self._infos, self._outputs = [infos], [output]
         try:
             self.record(passes)
-        except InputError as error:  # the model takes the size of the batch alone
+        except InputError as error:  # the model takes only the size of the batch
             infos, output = passes.begin_whole(look, error)
             self._infos, self._outputs = [infos], [output]
             self.record(passes)

@@ -17,7 +17,7 @@ Dims = Mapping[Path, int | None]
 # Shares below which a difference is rounding, by dtype.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _OTHER_ROUNDING = 0.1
-_SLICED = (torch.float32, torch.float64)  # in half precision a feature alone has too few digits
+_SLICED = (torch.float32, torch.float64)  # in half precision a single feature has too few digits
 _EPSILONS = 16  # a difference of so many times the machine epsilon of a value is rounding
 _LARGE = 1e30  # stands for a difference to infinity
 
