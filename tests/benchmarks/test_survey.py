@@ -50,7 +50,7 @@ def test_a_block_with_windows_in_its_batch_is_refused_by_name() -> None:
 def test_a_block_behind_an_auxiliary_head_is_refused() -> None:
     (row,) = survey(["torchvision:inception_v3"])
     assert row.verdict.startswith("Mixed_7a: ")
-    assert "goes round it to the outputs 'aux_logits'" in row.verdict
+    assert "bypasses it to the outputs 'aux_logits'" in row.verdict
     assert (row.mixed_blocks, row.final) == (row.blocks - 3, "yes")  # and the two behind it
 
 
@@ -74,7 +74,7 @@ def row(run: Any) -> Row:
 def test_a_block_that_an_example_goes_round_is_refused() -> None:
     found = row(lambda net, x: net.block2(x) + net.block1(x))
     assert found.verdict.startswith("block1: ")
-    assert "of an example goes round it to the output" in found.verdict
+    assert "of an example bypasses it to the output" in found.verdict
     assert (found.numbers, found.family, found.parameters) == ("real", "nets", 105)
     assert (found.blocks, found.mixed_blocks, found.final) == (2, 0, "yes")
 

@@ -44,7 +44,7 @@ def test_a_model_of_pairs_is_mixed(least: int, at: str) -> None:
 def test_what_goes_round_a_point_is_found_in_a_model_of_pairs(least: int) -> None:
     net = Even(least, side=True)
     assert {row.name for row in lm.points(net, X)} == {"input", "final", "logits"}
-    with pytest.raises(lm.InputError, match="goes round"):
+    with pytest.raises(lm.InputError, match="bypasses"):
         lm.Mixer(net, at="body")(X, Y)
 
 

@@ -121,7 +121,7 @@ def test_a_capture_built_too_late_says_so() -> None:
     with pytest.raises(lm.InputError) as error:
         capture["blocks.0"]
     assert str(error.value).startswith(
-        "nothing was captured at mix point 'blocks.0': the last forward pass did not come by it. "
+        "nothing was captured at mix point 'blocks.0': the last forward pass did not call it. "
         "Build the capture before the first call of a compiled model"
     )
 

@@ -48,7 +48,7 @@ def test_a_layer_that_the_last_forward_left_out_has_no_features_of_an_older_one(
     net(x)
     assert capture["blocks.0"].shape == (6, 8)
     assert refused(capture, "blocks.1") == (
-        "nothing was captured at mix point 'blocks.1': the last forward pass did not come by it. "
+        "nothing was captured at mix point 'blocks.1': the last forward pass did not call it. "
         "Build the capture before the first call of a compiled model, and capture a module that "
         "every forward calls"
     )
@@ -77,7 +77,7 @@ def test_features_that_a_later_layer_changed_in_place_are_refused() -> None:
     net(x)
     assert capture["stage1.0.conv1"].requires_grad
     assert refused(capture, "stage1.0.bn1") == (
-        "mix point 'stage1.0.bn1' cannot be captured: what flowed there was changed in place by a "
+        "mix point 'stage1.0.bn1' cannot be captured: its features were changed in place by a "
         "later layer, such as ReLU(inplace=True): build that layer with inplace=False, or capture "
         "its output"
     )

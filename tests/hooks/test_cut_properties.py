@@ -231,7 +231,7 @@ def refuse(net: Net, x: dict[str, Tensor], point: str, expected: bool) -> None:
             if expected:
                 mixer.check(x)
                 return
-            with pytest.raises(lm.InputError, match="goes round it to the output"):
+            with pytest.raises(lm.InputError, match="bypasses it to the output"):
                 mixer.check(x)
 
 

@@ -1,4 +1,4 @@
-"""A mix point must be a cut of the network: what goes round it is measured and refused."""
+"""A mix point must be a cut of the network: the share that bypasses it is measured and refused."""
 
 import warnings
 from typing import Any
@@ -82,7 +82,7 @@ def test_one_head_of_several_is_refused_with_what_it_misses(returned: str, where
         lm.Mixer(Heads("attributes", returned), at="age_head").check(torch.randn(6, 5))
     message = str(error.value)
     assert message.startswith(f"mix point 'age_head' {REFUSED}: ")
-    assert f"of an example goes round it to {where}, while its label" in message
+    assert f"of an example bypasses it to {where}, while its label" in message
     assert "layermix.points(model, x)" in message
     assert "allow_partial=True" in message
     assert message.count(". ") <= 1  # two sentences
@@ -264,7 +264,7 @@ def test_words_stand_for_cuts_alone(word: str) -> None:
         "last": ("down1",),
     }
     assert mixer.points == expected[word]
-    assert "goes round it" in mixer.dropped["down2"]
+    assert "bypasses it" in mixer.dropped["down2"]
 
 
 def test_a_word_of_which_no_point_is_a_cut_is_refused() -> None:
@@ -363,7 +363,7 @@ class WithFeatures(nn.Module):
 def test_features_beside_named_logits_are_not_asked_for_at_the_final_layer() -> None:
     x = torch.randn(6, 5)
     lm.Mixer(WithFeatures(True), at="final").check(x)
-    with pytest.raises(lm.InputError, match="goes round it to the outputs '1'"):
+    with pytest.raises(lm.InputError, match="bypasses it to the outputs '1'"):
         lm.Mixer(WithFeatures(False), at="final").check(x)
 
 
@@ -419,7 +419,7 @@ def test_an_output_that_depends_on_the_place_in_the_batch_cannot_be_measured() -
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.f(x)) * (1 + torch.arange(len(x)) ** 2)[:, None]
 
-    with pytest.raises(lm.InputError, match="cannot be measured what goes round it"):
+    with pytest.raises(lm.InputError, match="cannot be measured how much bypasses it"):
         lm.Mixer(Places(), at="f").check(torch.randn(6, 5))
 
 

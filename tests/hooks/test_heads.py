@@ -12,7 +12,7 @@ from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.hooks.head import find_heads
+from layermix.hooks.sites import find_heads
 from layermix.mixing import MultiMix
 
 TIMM = {

@@ -39,7 +39,7 @@ def test_a_head_of_a_wrapper_is_seen_by_a_plan_that_is_applied(checked: bool) ->
         mixer.check(X)
     wrapped = AppendClean(net)
     with (
-        pytest.raises(lm.InputError, match="goes round it to the outputs '1'"),
+        pytest.raises(lm.InputError, match="bypasses it to the outputs '1'"),
         mixer.apply(mixer.draw(6)),
     ):
         wrapped(X, scale=2.0)

@@ -20,7 +20,7 @@ from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import pick_device, torch_seed
 from layermix.geometry import Profile, profile
 from layermix.geometry.features import Pool
-from layermix.hooks.observe import takes
+from layermix.hooks.isolation import takes
 
 _SUFFIXES = (".json", ".csv", ".svg", ".png", ".pdf")
 _RUN_SETS = ("model", "weights", "data", "classes", "image_size", "image_column", "label_column")

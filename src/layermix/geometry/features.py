@@ -22,8 +22,8 @@ from layermix.errors import InputError, unknown
 from layermix.geometry.gap import batch_slices
 from layermix.geometry.profile_data import Examples
 from layermix.hooks.batch import Batch, edit_batch, tensors_of
+from layermix.hooks.isolation import observe
 from layermix.hooks.nested import main_tensor, replaced
-from layermix.hooks.observe import observe
 from layermix.hooks.sites import Site, device_of
 
 Pool = Literal["auto", "flatten", "mean", "first", "last"]

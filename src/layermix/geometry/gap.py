@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from layermix.errors import InputError, brief
 from layermix.hooks import Mixer, MixPoint
 from layermix.hooks.batch import Batch, call, edit_batch
-from layermix.hooks.mixpoint import names_of
+from layermix.hooks.isolation import silent
 from layermix.hooks.nested import main_tensor
-from layermix.hooks.observe import silent
+from layermix.hooks.points import names_of
 from layermix.mixing import Derangement, MixedTarget, Plan, interpolate
 
 MixPoints = str | MixPoint | Iterable[str | MixPoint]

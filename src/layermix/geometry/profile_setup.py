@@ -16,10 +16,8 @@ from layermix.geometry.profile_data import Examples
 from layermix.geometry.quantities import QUANTITIES
 from layermix.hooks import MixPoint
 from layermix.hooks.batch import first, likely_dims, tensors_of
-from layermix.hooks.mixpoint import names_of
-from layermix.hooks.observe import takes
-from layermix.hooks.points import default_points, table_of
-from layermix.hooks.probe import Probe
+from layermix.hooks.isolation import takes
+from layermix.hooks.points import default_points, names_of, probed_points
 from layermix.hooks.sites import Site, device_of
 
 _KINDS = ("input", "block", "final", "logits")
@@ -48,9 +46,10 @@ def set_up(
     batch_dim, device = chosen.batch_dim, device_of(model)
     few = features.on_device(first(chosen.x, 3, batch_dim), device)
     names = default_points(model) if at is None else names_of(at)
-    table = table_of(model, few, all=True, batch_dim=batch_dim, measured=names if mixes else ())
+    measured = names if mixes else ()
+    table, probe = probed_points(model, few, all=True, batch_dim=batch_dim, measured=measured)
     rows, skipped = _rows(table, None if at is None else names)
-    probe = Probe(model, [row.name for row in rows], few, batch_dim, measured=())
+    sites = {row.name: probe.sites[row.name] for row in rows}
     widths = features.norm_widths(model)
     poolings = {
         row.name: features.pooling_of(row.shape or (), pool, widths, probe.batch_dim(row.name))
@@ -61,7 +60,7 @@ def set_up(
     notices = _about_examples(chosen, kept, fit)
     notices += [f"{row.name} is left out: {row.obstacle}." for row in skipped]
     notices += _about_positions(model, kept, pool, poolings)
-    return ProfileSetup(device, kept, rows, probe.sites, poolings, notices)
+    return ProfileSetup(device, kept, rows, sites, poolings, notices)
 
 
 def missing_values(

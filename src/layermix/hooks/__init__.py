@@ -5,11 +5,9 @@
 cleans a model of all their hooks.
 """
 
-from layermix.hooks.activations import activations
-from layermix.hooks.capture import FeatureCapture
+from layermix.hooks.capture import FeatureCapture, activations
 from layermix.hooks.mixer import Mixer
-from layermix.hooks.mixpoint import MixPoint, Points
-from layermix.hooks.points import points
+from layermix.hooks.points import MixPoint, Points, points
 from layermix.hooks.registry import remove_hooks
 
 __all__ = ["FeatureCapture", "MixPoint", "Mixer", "Points", "activations", "points", "remove_hooks"]

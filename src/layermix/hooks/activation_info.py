@@ -1,42 +1,105 @@
-"""Shapes and dtypes of what passes a site of a model, and where in it the batch is.
+"""Find the batch and the channels among the dimensions of an activation.
 
-A dimension follows the batch if it has the size of the batch in every pass, with batches of
-different sizes. The main tensor must have the batch first, or at the declared `batch_dim`; every
-other tensor of floating point that carries it anywhere is mixed along that dimension, also where
-its first dimension holds several rows for each example, one after the other (attention heads). What
-does not change with the batch (a scalar loss, a table of positions) does not carry it.
+A dimension is the batch if it has the size of the batch in every pass, with batches of different
+sizes. The main tensor must have the batch first, or at the declared `batch_dim`. Every other
+floating-point tensor is mixed along the dimension that is the batch, or along its first dimension
+if that holds several rows of each example, one after the other (attention heads). A tensor whose
+shape does not change with the batch (a scalar loss, a table of positions) has no batch dimension.
+
+The channels are dimension 1, as in maps, or the last one, as in tokens: the dimension whose size
+is the width of the last layer in the module. If both have it, or none, convolutions and batch
+norms decide for dimension 1, linear layers and layer norms for the last; without any layer, tokens
+have their channels last, maps and volumes first.
+
+Shapes of one example, without the batch: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or,
+as in Swin, (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.hooks.masks import is_mask
 from layermix.hooks.nested import Path, leaves
 
+Channels = Literal[1, -1]
+Side = Literal["before", "after"]
+
+_CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.GroupNorm),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+)
+
+# Attributes of layers that hold the width of their output and of their input.
+_OUT = ("out_channels", "num_features", "num_channels", "out_features", "embedding_dim", "nf")
+_IN = ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Channels of the input or the output of a module, as its layers show."""
+
+    width: int | None = None  # number of channels; None without a layer
+    maps: bool = False  # True if a convolution is among the layers
+    signals: bool = False  # True if the layer that gives the width is a convolution
+
+    def channels(self, example: Sequence[int]) -> Channels:
+        """Return the dimension of the channels, counted with the batch as dimension 0.
+
+        `example` is the shape of one example of the activation, without the batch.
+        """
+        if len(example) < 2:
+            return 1
+        first, last = example[0] == self.width, example[-1] == self.width
+        if first != last:
+            return 1 if first else -1
+        if not first:  # no layer, or the width of a flattened tensor
+            return -1 if len(example) == 2 and not self.signals else 1
+        # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
+        return 1 if (self.maps if len(example) > 2 else self.signals) else -1
+
+
+def layout(module: nn.Module, side: Side) -> Layout:
+    """Return the layout of the input (`side` is ``"before"``) or the output of a module."""
+    layers = [layer for layer in module.modules() if _width(layer, side) is not None]
+    if not layers:
+        return Layout()
+    layer = layers[0 if side == "before" else -1]
+    return Layout(_width(layer, side), any(map(_is_convolution, layers)), _is_convolution(layer))
+
+
+def _width(layer: nn.Module, side: Side) -> int | None:
+    """Return the number of channels of a layer with parameters; None if it is not such a layer."""
+    inner = any(next(child.parameters(), None) is not None for child in layer.children())
+    if inner or next(layer.parameters(recurse=False), None) is None:
+        return None
+    for name in _IN if side == "before" else _OUT:
+        if isinstance(width := getattr(layer, name, None), int):
+            return width
+    if isinstance(layer, nn.LayerNorm | nn.RMSNorm):
+        return layer.normalized_shape[-1]
+    if isinstance(layer, nn.RNNBase):
+        return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
+    return None
+
+
+def _is_convolution(layer: nn.Module) -> bool:
+    # The names of norms of maps end in 2d.
+    return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")
+
 
 @dataclass(frozen=True)
 class ActivationInfo:
-    """Shapes and dtypes of the tensors that passed a site, by their paths.
+    """Shapes and dtypes of the tensors that passed a hook site, by their paths."""
 
-    Attributes
-    ----------
-    main
-        Path of the main tensor.
-    shapes, dtypes
-        Of each tensor; a nested tensor has the size of its first dimension alone.
-    irregular
-        Tensors that are not dense, with what they are: ``"nested"``, ``"sparse"``.
-    """
-
-    main: Path
+    main: Path  # of the main tensor
     shapes: dict[Path, tuple[int, ...]]
     dtypes: dict[Path, torch.dtype]
-    irregular: dict[Path, str]
+    irregular: dict[Path, str]  # ``"nested"`` or ``"sparse"`` for tensors that are not dense
 
     def example(self, batch_dim: int) -> tuple[int, ...]:
         """Return the shape of one example of the main tensor."""
@@ -54,59 +117,57 @@ def info_of(value: Any) -> ActivationInfo | str:
         next(iter(found)),
         {path: shape_of(tensor) for path, tensor in found.items()},
         {path: tensor.dtype for path, tensor in found.items()},
-        {path: kind for path, tensor in found.items() if (kind := _irregular(tensor))},
+        {
+            path: "nested" if tensor.is_nested else "sparse"
+            for path, tensor in found.items()
+            if tensor.is_nested or tensor.layout != torch.strided
+        },
     )
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape of a tensor; of a nested one the size of its first dimension alone."""
+    """Return the shape of a tensor; of a nested one only the size of its first dimension."""
     return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
 
 
-def _irregular(tensor: Tensor) -> str | None:
-    if tensor.is_nested:
-        return "nested"
-    return None if tensor.layout == torch.strided else "sparse"
-
-
 def tensor_dims(
-    looks: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
+    infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return along which dimension each tensor carries the batch, None where it does not.
+    """Return the batch dimension of each tensor, None if it has none.
 
-    From a single pass the first dimension of this size is taken.
+    For a single pass it is the first dimension of the size of the batch.
     """
-    if not looks:
+    if not infos:
         return {}
     found: dict[Path, int | None] = {}
-    for path in looks[0].shapes:
-        dims = _following(path, looks, batches)
-        if path == looks[0].main:
+    for path in infos[0].shapes:
+        dims = _following(path, infos, batches)
+        if path == infos[0].main:
             likely = [dim for dim in (batch_dim, 0) if dim in dims]
             found[path] = likely[0] if likely else None
         elif len(batches) == 1 and dims:
             found[path] = dims[0]
         else:
-            found[path] = dims[0] if len(dims) == 1 else _folded(path, looks, batches)
+            found[path] = dims[0] if len(dims) == 1 else _folded(path, infos, batches)
     return found
 
 
 def obstacle(
-    looks: Sequence[ActivationInfo | str], batches: Sequence[int], batch_dim: int
+    infos: Sequence[ActivationInfo | str], batches: Sequence[int], batch_dim: int
 ) -> str | None:
-    """Return why what passed a site in each forward cannot be mixed, or None when it can."""
-    seen = [look for look in looks if isinstance(look, ActivationInfo)]
-    for batch, look in zip(batches, looks, strict=True):
-        if isinstance(look, str):
-            return f"its output is of type {look}, without a tensor to mix"
-        if kind := look.irregular.get(look.main):
+    """Return why the activation of a hook site cannot be mixed, or None if it can."""
+    seen = [info for info in infos if isinstance(info, ActivationInfo)]
+    for batch, info in zip(batches, infos, strict=True):
+        if isinstance(info, str):
+            return f"its output is of type {info}, without a tensor to mix"
+        if kind := info.irregular.get(info.main):
             return (
                 f"its activation is a {kind} tensor, but mixing needs a dense one: mix at a point "
-                "behind the layer that returns dense activations"
+                "after the layer that returns dense activations"
             )
-        if not look.dtypes[look.main].is_floating_point:
-            return _wrong_dtype(look.dtypes[look.main])
-        shape = look.shapes[look.main]
+        if not info.dtypes[info.main].is_floating_point:
+            return _wrong_dtype(info.dtypes[info.main])
+        shape = info.shapes[info.main]
         if batch not in shape[batch_dim : batch_dim + 1] + shape[:1]:
             return _wrong_batch(shape, batch, batch_dim) + _elsewhere(seen, batches)
     main = seen[0].main
@@ -115,18 +176,18 @@ def obstacle(
     return _unclear(seen, batches)
 
 
-def _folded(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
+def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
     """Return 0 where the first dimension holds several rows for each example, else None."""
-    shapes = [look.shapes.get(path, ()) for look in looks]
+    shapes = [info.shapes.get(path, ()) for info in infos]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
         return None
     rows = {shape[0] / batch for shape, batch in zip(shapes, batches, strict=True)}
     return 0 if len(rows) == 1 and rows.pop().is_integer() else None
 
 
-def _following(path: Path, looks: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
-    """Return the dimensions of a tensor that have the size of the batch in every look."""
-    shapes = [look.shapes.get(path, ()) for look in looks]
+def _following(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
+    """Return the dimensions of a tensor that have the size of the batch in every pass."""
+    shapes = [info.shapes.get(path, ()) for info in infos]
     ndim = min(map(len, shapes))
     return [
         dim
@@ -143,21 +204,20 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
     )
 
 
-def _elsewhere(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str:
-    """Return the remedy where another dimension of the main tensor is the batch."""
-    dims = _following(looks[0].main, looks, batches) if len(batches) > 1 else []
+def _elsewhere(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str:
+    dims = _following(infos[0].main, infos, batches) if len(batches) > 1 else []
     return f"; where the whole model has it there, declare batch_dim={dims[0]}" if dims else ""
 
 
-def _unclear(looks: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
-    """Return which of the other tensors changes with the batch, but not in one dimension."""
-    for path in looks[0].shapes:
-        floating = looks[0].dtypes[path].is_floating_point and not is_mask(path)
-        if path == looks[0].main or not floating:
+def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
+    """Return an obstacle if another tensor changes with the batch, but not in one dimension."""
+    for path in infos[0].shapes:
+        floating = infos[0].dtypes[path].is_floating_point and not is_mask(path)
+        if path == infos[0].main or not floating:
             continue
-        others = [look.shapes[path] for look in looks if path in look.shapes]
-        found = len(_following(path, looks, batches)) == 1
-        if len(set(others)) > 1 and not found and _folded(path, looks, batches) is None:
+        others = [info.shapes[path] for info in infos if path in info.shapes]
+        found = len(_following(path, infos, batches)) == 1
+        if len(set(others)) > 1 and not found and _folded(path, infos, batches) is None:
             name = "/".join(map(str, path))
             return (
                 f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, others))}"

@@ -1,4 +1,4 @@
-"""A batch of examples, in the ways in which models are called: one tensor, several, or by name.
+"""A batch of examples: one tensor, several inputs, or inputs by name.
 
 Shapes: B examples, along the first dimension or along the one that is declared as `batch_dim`
 (1 for `nn.LSTM` and `nn.Transformer` as torch builds them).
@@ -15,7 +15,7 @@ from layermix.hooks.masks import is_mask
 from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
 
 Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
-"""A batch of examples: what a model is called with, several such, or its inputs by name."""
+"""The input of a model, a tuple or list of several inputs, or a mapping of inputs by name."""
 
 
 class Inputs(NamedTuple):
@@ -26,10 +26,7 @@ class Inputs(NamedTuple):
 
 
 def as_inputs(x: Batch) -> Inputs:
-    """Return the arguments with which a model is called on a batch.
-
-    They are ``model(x)``, ``model(**x)`` by name, and ``model(*x)`` for several.
-    """
+    """Return the arguments of ``model(x)``, ``model(**x)`` or ``model(*x)``."""
     if isinstance(x, Inputs):
         return x
     if isinstance(x, Mapping):
@@ -63,10 +60,10 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return how many items each list and each dense tensor behind the main one has.
+    """Return the length of each list and of each tensor after the main one.
 
-    In a ragged batch one of them has the number of examples: offsets into the main tensor, or a
-    list of tensors.
+    In a ragged batch one of them is the number of examples: that of offsets into the main tensor,
+    or of a list of tensors.
     """
     args, kwargs = as_inputs(x)
     lists = {len(v) for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)}
@@ -85,7 +82,7 @@ def has_ragged_list(x: Batch) -> bool:
 
 
 def checked(batch_dim: int) -> int:
-    """Return the number of a dimension, or raise an `InputError` when it is none."""
+    """Return a valid batch dimension, or raise an `InputError`."""
     if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:
         return batch_dim
     raise InputError(
@@ -100,9 +97,9 @@ def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
 
 
 def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
-    """Return a batch with every tensor edited that holds something for each example.
+    """Return a batch with every tensor edited that has a batch dimension.
 
-    `edit` gets and returns them with the examples along their first dimension.
+    `edit` gets and returns tensors with the examples along their first dimension.
     """
     tensors = tensors_of(x)
     new = {
@@ -138,13 +135,7 @@ def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
 
 
 def tensors_of(x: Batch) -> dict[Path, Tensor]:
-    """Return the tensors of a batch by their paths, the main one first.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """Return the tensors of a batch by their paths, the main one first."""
     try:
         return leaves(x)
     except InputError:
@@ -163,7 +154,7 @@ def _shape(value: Any) -> str:
 
 
 def _kind(x: Any) -> str:
-    """Return the type of a value, and of its items; never its contents."""
+    # Never its contents, which may be long.
     if isinstance(x, tuple | list):
         kinds = dict.fromkeys(type(item).__name__ for item in x)
         return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"

@@ -1,8 +1,6 @@
-"""Which mix points of a model are worth trying when nobody has chosen any.
+"""Words for several mix points of a model.
 
-The input, the repeated blocks or stages, and the final layer: the points that Manifold
-Mixup (Verma et al., 2019) draws from, and the one it leaves out. Four words stand for some of
-them; points that a probe finds to be not cuts of the network are left out:
+Points that a probe finds to be not cuts of the network are left out:
 
 ========== ==============================================================================
 auto       the input, each block and the final layer
@@ -10,6 +8,8 @@ random     the input and each block
 hidden     each block
 last       the last block that is a cut of the network; until a probe, each block
 ========== ==============================================================================
+
+Manifold Mixup (Verma et al., 2019) draws from the points of ``"random"``.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from torch import nn
 
 from layermix.errors import InputError, brief
-from layermix.hooks.blocks import repeated_blocks
-from layermix.hooks.head import has_head
-from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.points import MixPoint, names_of, repeated_blocks
+from layermix.hooks.sites import has_head
 
 AUTO = "auto"
 GROUPS = ("random", "hidden", "last")
@@ -33,13 +32,13 @@ def candidates(model: nn.Module) -> tuple[str, ...]:
 def resolve(
     at: str | MixPoint | Iterable[str | MixPoint], model: nn.Module, weights: object = None
 ) -> tuple[str, ...]:
-    """Return the names of mix points however they were given, of a word the points it stands for.
+    """Return the names of mix points given as names, `MixPoint` objects or a word.
 
     Raises
     ------
     InputError
-        When a word is one of several names or stands for no point of this model, or the points
-        of ``"auto"`` are weighed before they are known.
+        If a word is one of several names or has no points in this model, or if ``"auto"`` has
+        `weights`.
     """
     auto = isinstance(at, str) and at == AUTO
     if auto and weights is not None:
@@ -62,17 +61,13 @@ def resolve(
 
 
 def group_of(at: object, model: nn.Module) -> str | None:
-    """Return the word for several points that `at` is; None if it names points itself.
-
-    A module of this name is named itself, but for ``"auto"``.
-    """
+    """Return `at` if it is a word for several points, and not the name of a module; else None."""
     if isinstance(at, str) and (at == AUTO or at in GROUPS):
         return at if at == AUTO or at not in dict(model.named_modules()) else None
     return None
 
 
 def _group(word: str, model: nn.Module) -> tuple[str, ...]:
-    """Return the points that a word stands for."""
     blocks = repeated_blocks(model)
     if word == "random":
         return ("input", *blocks)

@@ -1,7 +1,4 @@
-"""Capture what flows at mix points while training, so that a loss can be added at any layer.
-
-Hooks as permanent as a mixer's keep the activations of the last forward pass with their graph.
-"""
+"""Capture features at mix points: with their graph while training, or detached in eval mode."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -12,33 +9,35 @@ from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError, unknown
 from layermix.hooks.batch import Batch
-from layermix.hooks.mixpoint import MixPoint, names_of
+from layermix.hooks.isolation import observe
+from layermix.hooks.nested import main_tensor
+from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.probe import Probe
+from layermix.hooks.recorder import Recorder, Slot
 from layermix.hooks.registry import register_after, register_before
 from layermix.hooks.sites import as_module, find, unwrap
-from layermix.hooks.tape import Slot, Tape, install
 
-_OF_HOOKS = ("_sites", "_tape", "_slots", "_unhook")
+_OF_HOOKS = ("_sites", "_recorder", "_slots", "_unhook")
 
 
 class FeatureCapture:
-    """Keep the features of mix points, with their gradient, from each training forward.
+    """Keep the features of mix points, with their graph, from each training forward pass.
 
-    ``capture[name]`` is the tensor of the last forward pass of the model that ran in training mode
-    with gradients on; ``dict(capture)`` has all of them. They live until the next such forward
-    begins, or until `clear`. The hooks stay in the model until `remove`, the end of a ``with``
-    block, or until the capture is deleted.
+    ``capture[name]`` is the tensor of the last forward pass of the model in training mode with
+    gradients on; ``dict(capture)`` has all of them. They are kept until the next such pass begins,
+    or until `clear`. The hooks stay in the model until `remove`, the end of a ``with`` block, or
+    the deletion of the capture.
 
-    Build it before the first call of a compiled model: hooks that come later are ignored by torch.
+    Build it before the first call of a compiled model: torch ignores hooks that are added later.
     Hooks run in the order in which they were built: a capture built before a `Mixer` of the same
-    model gives the features of a point before they are mixed there, one built after it the mixed
-    features. Inside a block with reentrant activation checkpointing (``use_reentrant=True``)
-    nothing has a graph and asking is an error; the block's own output has one.
+    model returns the features of a point before the mix, one built after it the mixed features.
+    Inside a block with reentrant activation checkpointing (``use_reentrant=True``) features have no
+    graph and cannot be read; the output of the block can.
 
     Parameters
     ----------
     model
-        Any model; `torch.compile` and data parallel wrappers are seen through.
+        Any model; wrappers of `torch.compile` and data parallel training are removed.
     at
         One mix point or several, named as for `Mixer`: ``"input"``, ``"final"``, ``"logits"``, a
         module's path, rows of `points`.
@@ -75,7 +74,7 @@ class FeatureCapture:
         always: bool = False,
         batch_dim: int = 0,
     ) -> None:
-        names = names_of(at)
+        names = tuple(dict.fromkeys(names_of(at)))
         if not names:
             raise InputError("no mix point was given: name at least one, for example 'final'")
         self.model = as_module(model)
@@ -83,7 +82,7 @@ class FeatureCapture:
         self._attach()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings; a copy of capture and model together gets hooks of its own."""
+        """Return the settings; a copy of capture and model together gets new hooks."""
         return {k: v for k, v in vars(self).items() if k not in _OF_HOOKS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -99,14 +98,14 @@ class FeatureCapture:
     def _attach(self) -> None:
         inner = unwrap(self.model)
         self._sites = {name: find(inner, name) for name in self._names}
-        self._tape = Tape(self._always)
-        self._slots = {name: Slot(name, self._tape) for name in self._sites}
-        self._tape.slots = list(self._slots.values())
-        # The tape starts before, and stops after, the hooks of sites at the model itself.
+        self._recorder = Recorder(self._always)
+        self._slots = {name: Slot(name, self._recorder) for name in self._sites}
+        self._recorder.slots = list(self._slots.values())
+        # The recorder starts before, and stops after, the hooks of sites at the model itself.
         handles = [
-            register_before(inner, self._tape.begin, with_kwargs=False),
-            *(install(site, self._slots[name]) for name, site in self._sites.items()),
-            register_after(inner, self._tape.end, always_call=True),
+            register_before(inner, self._recorder.begin, with_kwargs=False),
+            *(self._slots[name].register(site) for name, site in self._sites.items()),
+            register_after(inner, self._recorder.end, always_call=True),
         ]
         self._unhook = weakref.finalize(self, _remove, handles)
         self._unhook.atexit = False
@@ -114,7 +113,7 @@ class FeatureCapture:
     @property
     def names(self) -> tuple[str, ...]:
         """The mix points whose features are kept."""
-        return tuple(dict.fromkeys(self._names))
+        return self._names
 
     def __getitem__(self, point: str) -> Tensor:
         """Return the features of a mix point, shape (B, ...), from the last training forward.
@@ -122,8 +121,8 @@ class FeatureCapture:
         Raises
         ------
         InputError
-            For a point this capture was not built for; when no training forward came by it, or
-            came by it several times; when the features have no graph, or were changed in place.
+            If the capture does not have this point, the last pass did not call it exactly once, or
+            its features have no graph or were changed in place.
         """
         if point not in self._slots:
             raise unknown("mix point of this capture", point, self.names)
@@ -136,32 +135,25 @@ class FeatureCapture:
         return len(self._slots)
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of the mix points, as `dict` asks for them."""
+        """Return the names of the mix points."""
         return self.names
 
     def check(self, x: Batch) -> None:
-        """Look, in two silent forward passes, whether every point can be captured.
+        """Check in two silent forward passes that every point can be captured.
 
-        Parameters
-        ----------
-        x
-            A batch as for `points`; at most three examples of it are used.
-
-        Raises
-        ------
-        InputError
-            For whatever `Mixer.check` refuses, such as a module that is called several times.
+        At most three examples of `x` are used. An `InputError` is raised for a point that cannot be
+        captured, such as a module that is called several times.
         """
         probe = Probe(unwrap(self.model), self._sites, x, self._batch_dim, measured=())
         for name in self.names:
             probe.require(name, "captured")
 
     def clear(self) -> None:
-        """Forget all features, and so set free the memory of their graph."""
-        self._tape.clear()
+        """Delete all features, which frees the memory of their graph."""
+        self._recorder.clear()
 
     def remove(self) -> None:
-        """Remove the hooks from the model, and forget all features."""
+        """Remove the hooks from the model, and delete all features."""
         self._unhook()
         self.clear()
 
@@ -175,3 +167,45 @@ class FeatureCapture:
 def _remove(handles: Iterable[RemovableHandle]) -> None:
     for handle in handles:
         handle.remove()
+
+
+def activations(
+    model: nn.Module,
+    x: Batch,
+    at: str | MixPoint | Iterable[str | MixPoint],
+    *,
+    batch_dim: int = 0,
+) -> dict[str, Tensor]:
+    """Return the activations of a batch at mix points, from one forward pass in eval mode.
+
+    Parameters
+    ----------
+    model
+        Any model; it is left as it was, mode and random state included.
+    x
+        A batch, shape (B, ...); a tuple of several inputs for ``model(*x)``, or a mapping of named
+        ones for ``model(**x)``.
+    at
+        One mix point or several: names, or rows of `points`.
+    batch_dim
+        Dimension of `x` along which the examples lie, 1 for models whose batch is second.
+
+    Returns
+    -------
+    dict
+        For each point, by name, a detached tensor of shape (B, ...).
+    """
+    model, names = unwrap(as_module(model)), names_of(at)
+    probe = (
+        Probe(model, names, x, batch_dim, measured=()) if batch_dim or "final" in names else None
+    )
+    seen: dict[str, Tensor] = {}
+    sites = list(probe.sites.values()) if probe else [find(model, name) for name in names]
+    observe(model, sites, x, lambda name, value: seen.update({name: main_tensor(value)}))
+    if missing := [name for name in names if name not in seen]:
+        why = probe.obstacle(missing[0]) if probe else None
+        why = why or "it was not called in a forward pass of the model"
+        raise InputError(f"mix point {missing[0]!r} has no activations: {why}")
+    if probe is None or not batch_dim:
+        return {name: seen[name] for name in names}
+    return {name: seen[name].movedim(probe.batch_dim(name), 0) for name in names}

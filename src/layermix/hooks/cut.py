@@ -1,7 +1,7 @@
 """Is a mix point a cut of the network? Measured by forward passes that mix with ratio 0.
 
 If each activation at a point is replaced by that of its partner, the output must be exactly that of
-the partner. Otherwise something of the example goes round the point: a skip connection, a second
+the partner. Otherwise part of the example bypasses the point: a skip connection, a second
 head, a branch, lengths, another input. How much it is:
 
     share = |output - output of the partners| / |unmixed output - output of the partners|
@@ -9,115 +9,67 @@ head, a branch, lengths, another input. How much it is:
 Partners are a rotation of the examples, which can be carried out 0, 1 or 2 times. In one pass
 several points are tested at once: point k, in the order of the pass, moves the rotation from
 code[k - 1] to code[k], and each point must find the activations of the unmixed pass rotated
-code[k - 1] times, the output code[-1] times. Whatever goes round some points arrives with the code
+code[k - 1] times, the output code[-1] times. Data that bypasses some points arrives with the code
 of an earlier region. Over the passes all regions have different codes (numbers of base three), so
 that a difference is seen in at least one of them: k points need ceil(log3(k + 1)) passes. Points
 for which a difference is seen are then measured one by one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.hooks import install
+from layermix.hooks.isolation import monitor
 from layermix.hooks.mask_hooks import install_masks
-from layermix.hooks.masks import Role
 from layermix.hooks.nested import Path, leaves
-from layermix.hooks.observe import watch
-from layermix.hooks.rotation import Dims, Rotation, TurnHook, TurnMaskHook, distances
-from layermix.hooks.sites import Site
-
-Run = Callable[[int | None], Any]
+from layermix.hooks.passes import Passes
+from layermix.hooks.recording import Recording
+from layermix.hooks.rotation import Rotation, TurnHook, TurnMaskHook, distances
+from layermix.hooks.sites import device_of
+from layermix.mixing.distributed import agreement
 
 _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
-# A share below _MOST_NOISE is compared with what a rounding error of the inputs changes; up to
+# A share below _MOST_NOISE is compared with the effect of a rounding error of the inputs; up to
 # _NOISE times as much is rounding.
 _NOISE, _MOST_NOISE = 30.0, 0.1
 
 
-@dataclass(frozen=True)
-class Unmixed:
-    """Result of an unmixed pass.
-
-    Attributes
-    ----------
-    output
-        Tensors of the output of the model, by their paths.
-    output_dims
-        Batch dimension of each of its tensors.
-    dims
-        For each point and each of its modules, the batch dimension of each tensor.
-    values
-        What passed each module of each point, for points that are tested together.
-    roles
-        Masks and lengths among the inputs.
-    shared_masks
-        Names of masks of modules that are the same for all examples.
-    count
-        The number of examples.
-    """
-
-    output: Mapping[Path, Tensor]
-    output_dims: Dims
-    dims: Mapping[str, Sequence[Dims]]
-    values: Mapping[str, Sequence[Mapping[Path, Tensor]]]
-    roles: Mapping[Path, Role | None]
-    shared_masks: Mapping[nn.Module, frozenset[str]]
-    count: int
-
-
 class CutTest:
-    """Measure how much of an example goes round mix points.
+    """Measure how much of an example bypasses mix points.
 
     Parameters
     ----------
+    passes
+        Passes of the model that is called.
     model
         The model in which the points are.
-    run
-        Returns the output for the examples rotated so many times, for None that for examples
-        that are moved by a rounding error; the same each time.
-    sites
-        The points.
     unmixed
-        What an unmixed pass showed.
-    device
-        Of the activations.
-    agree
-        Returns True if a condition holds on any rank of data parallel training.
+        An unmixed pass of the same examples.
+    together
+        Points that are expected to be cuts, which are tested in common passes.
     """
 
     def __init__(
-        self,
-        model: nn.Module,
-        run: Run,
-        sites: Mapping[str, Site],
-        unmixed: Unmixed,
-        device: torch.device,
-        agree: Callable[[bool], bool] = bool,
+        self, passes: Passes, model: nn.Module, unmixed: Recording, together: Collection[str]
     ) -> None:
-        self._model, self._run, self._sites = model, run, sites
-        self._unmixed, self._device, self._agree = unmixed, device, agree
+        self._passes, self._model, self._unmixed = passes, model, unmixed
+        self._together, self._count = together, passes.sizes[0]
+        self._output_dims = unmixed.output_dims()
+        self._device = device_of(passes.model)
+        # True if a condition holds on any rank of data parallel training
+        self._agree = agreement(passes.model)
 
     def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
-        """Return for each point how much of an example goes round it to which outputs.
+        """Return for each point, in the order of a pass, how much of an example bypasses it.
 
-        Parameters
-        ----------
-        points
-            Names of points in the order in which a pass comes by them.
-
-        Returns
-        -------
-        dict
-            Shares in (0, 1] by the paths of outputs; nothing for a cut.
+        Shares are in (0, 1], by the paths of the outputs that they reach; a cut has none.
         """
-        together = [point for point in points if point in self._unmixed.values]
+        together = [point for point in points if point in self._together]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
         found = self._without_unsteady_numbers(found)
@@ -131,15 +83,15 @@ class CutTest:
     def unsteadiness(self) -> float:
         """Return how far the output of rotated examples is from the rotated output.
 
-        A large number means that the output of an example depends on its place in the batch or on
-        chance, so that nothing can be measured.
+        If it is large, the output of an example depends on its place in the batch or on chance, and
+        nothing can be measured.
         """
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
         """Return how far each output of rotated examples is from the rotated output."""
         try:
-            return self._distances(self._run(1), 1)
+            return self._distances(self._passes.run(self._passes.rotated(1)), 1)
         except InputError:  # examples of a ragged batch cannot be rotated
             return {}
 
@@ -156,11 +108,12 @@ class CutTest:
 
     def _rounding(self) -> float:
         """Return how far the output moves if all inputs move by a rounding error."""
-        return max(self._distances(self._run(None), 0).values(), default=0.0)
+        output = self._passes.run(self._passes.nudged())
+        return max(self._distances(output, 0).values(), default=0.0)
 
     def _all_cuts(self, points: Sequence[str]) -> bool:
         """Test points together; True proves that all of them are cuts."""
-        base = min(_BASE, self._unmixed.count)
+        base = min(_BASE, self._count)
         regions, digit = len(points) + 1, 1
         while digit < regions:
             codes = [k // digit % base for k in range(regions)]
@@ -171,27 +124,27 @@ class CutTest:
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
         """Return True if a pass does not find every activation rotated by its code."""
-        unmixed, wrong, watches = self._unmixed, list[str](), []
+        unmixed, wrong, handles = self._unmixed, list[str](), []
 
         def arrive(point: str, index: int, turns: int, value: Any) -> None:
-            clean, dims = unmixed.values[point][index], unmixed.dims[point][index]
-            if any(True for _ in distances(clean, leaves(value), dims, turns, unmixed.count)):
+            clean, dims = unmixed.values[point][index][0], unmixed.dims(point)[index]
+            if any(True for _ in distances(clean, leaves(value), dims, turns, self._count)):
                 wrong.append(point)
 
         for point, code in zip(points, codes, strict=False):
-            site = self._sites[point]
+            site = unmixed.sites[point]
             for index, module in enumerate(site.modules):
-                watches.append(watch(module, site.side, partial(arrive, point, index, code)))
+                handles.append(monitor(module, site.side, partial(arrive, point, index, code)))
         turns = {
-            p: (now - before) % unmixed.count
+            p: (now - before) % self._count
             for p, (before, now) in zip(points, pairwise(codes), strict=True)
         }
         try:
             output = self._turned(turns)
-        except Exception:  # what follows a point does not take the activation of the partner
+        except Exception:  # a later layer does not take the activation of the partner
             return True
         finally:
-            for handle in watches:
+            for handle in handles:
                 handle.remove()
         integers = codes[-2] if points[-1] == "logits" else codes[-1]
         return bool(wrong or self._distances(output, codes[-1], integers))
@@ -202,12 +155,11 @@ class CutTest:
     def _turned(self, turns: Mapping[str, int]) -> Any:
         """Return the output of a pass with rotations at some points."""
         unmixed = self._unmixed
-        state: Any = Rotation(turns, unmixed.count, self._device)
-        sites, hooks = [self._sites[point] for point in turns], []
+        state: Any = Rotation(turns, self._count, self._device)
+        sites, hooks = [unmixed.sites[point] for point in turns], []
         for site in sites:
-            for hook, dims in zip(
-                install(site, state, kind=TurnHook), unmixed.dims[site.name], strict=True
-            ):
+            installed = install(site, state, kind=TurnHook)
+            for hook, dims in zip(installed, unmixed.dims(site.name), strict=True):
                 hook.dims = dims
                 hook.roles = unmixed.roles if site.name == "input" else {}
                 hooks.append(hook)
@@ -215,7 +167,7 @@ class CutTest:
         for module, hook in masks.items():
             hook.shared = unmixed.shared_masks.get(module, frozenset())
         try:
-            return self._run(0)
+            return self._passes.run()
         finally:
             for hook in hooks:
                 hook.remove()
@@ -230,6 +182,5 @@ class CutTest:
         unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
         for floating, k in ((True, turns), (False, turns if integers is None else integers)):
             clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}
-            dims, count = unmixed.output_dims, unmixed.count
-            found |= distances(clean, now, dims, k, count, thorough=True)
+            found |= distances(clean, now, self._output_dims, k, self._count, thorough=True)
         return found

@@ -1,9 +1,8 @@
-"""Run a model in its training mode without randomness: random operations return constants.
+"""Run a model in training mode without randomness: random operations return constants.
 
-In training mode layers behave as they do in training (batch statistics, auxiliary heads), but two
-forward passes must agree for the same example. Therefore dropout keeps everything, stochastic depth
-keeps every layer, and noise is the mean of its law plus one standard deviation. The mode works
-below modules, on ATen operations, so that functional dropout and layers of any library are covered.
+Two forward passes must agree for the same example. Therefore dropout keeps everything, stochastic
+depth keeps every layer, and noise is the mean of its distribution plus one standard deviation. The
+mode replaces ATen operations, so functional dropout and layers of any library are included.
 
 It also saves parameters before an operation writes them in place, so that they can be restored.
 """
@@ -27,14 +26,9 @@ def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
 
 
 class Deterministic(TorchDispatchMode):
-    """Replace randomness by constants and record in-place changes of parameters.
+    """Replace random operations by constants, if `random_free`, and protect parameters.
 
-    Parameters
-    ----------
-    parameters
-        Parameters to protect; `restore` undoes what was written to them.
-    random_free
-        Replace random operations; otherwise parameters are protected alone.
+    `restore` undoes all writes to the parameters.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
@@ -76,28 +70,20 @@ class Deterministic(TorchDispatchMode):
 
 
 class _Change:
-    """How one operation is changed.
-
-    Attributes
-    ----------
-    constant
-        Function that replaces the operation; None if it is called as it is.
-    written
-        Indices of the positional arguments that it writes.
-    rates
-        Names of the dropout rates among its arguments, with their indices.
-    """
+    """The replacement of one operation."""
 
     def __init__(self, func: Any) -> None:
         arguments = func._schema.arguments
-        self.constant = _constant_of(func)
+        random = torch.Tag.nondeterministic_seeded in func.tags
+        name = func._schema.name.removeprefix("aten::")
+        self.constant = _CONSTANTS.get(name) if random else None  # not for samples of indices
+        # Indices of written arguments, and of dropout rates by their names.
         self.written = [
             k for k, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write
         ]
         self.rates = {a.name: k for k, a in enumerate(arguments) if a.name in _RATES}
 
     def without_dropout(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        """Return the arguments with all dropout rates set to zero."""
         for name, index in self.rates.items():
             if index < len(args):
                 args = (*args[:index], 0.0, *args[index + 1 :])
@@ -106,9 +92,7 @@ class _Change:
         return args, kwargs
 
 
-@cache
-def _changed(func: Any) -> _Change:
-    return _Change(func)
+_changed = cache(_Change)
 
 
 def _is_plain(value: Tensor) -> bool:
@@ -116,13 +100,6 @@ def _is_plain(value: Tensor) -> bool:
 
 
 Constant = Callable[[Any, tuple, Mapping[str, Any]], Any]
-
-
-def _constant_of(func: Any) -> Constant | None:
-    """Return what replaces a random operation; None for any other and for samples of indices."""
-    if torch.Tag.nondeterministic_seeded not in func.tags:
-        return None
-    return _CONSTANTS.get(func._schema.name.removeprefix("aten::"))
 
 
 def _given(args: tuple, kwargs: Mapping[str, Any], index: int, name: str, default: Any) -> Any:

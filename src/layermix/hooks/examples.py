@@ -1,9 +1,8 @@
 """Choose the few examples with which a model is probed.
 
-They must differ, or nothing could be seen: of padded batches the shortest and the longest example
-are taken, examples that are equal get noise, and categories that are equal are changed. Attention
-masks are made equal in one batch and different in another, so that what the model does with masks
-can be told from what it does with all else.
+The examples must differ, or no effect can be measured: the shortest and the longest example of a
+padded batch are chosen, equal examples get noise, and equal categories are changed. Attention masks
+are equal in one batch and differ in another, which separates their effect from all others.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
 
 _NOISE = 0.5  # standard deviations of the batch
 _LEAST = 4  # positions that a mask must have to be shortened
-_SEARCHED = 64  # examples among which one that differs is looked for
+_SEARCHED = 64  # examples that are searched for one that differs
 
 Dims = Mapping[Path, int | None]
 
@@ -45,9 +44,9 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int = 3) -> list[int]:
-    """Return which examples to take, in their order: few that differ in padding and in categories.
+    """Return the indices of few examples that differ in padding and in categories, sorted.
 
-    Taken are those with most and least padding, then those whose integers (B,) are new.
+    The ones with most and least padding come first, then those whose integers (B,) are new.
     """
     size = batch_size(x, batch_dim)
     vectors, padded = list[Tensor](), list[int]()
@@ -76,15 +75,15 @@ def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
 
 
 def made_different(x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch of few examples in which no two are equal.
+    """Return a batch in which no two examples are equal.
 
-    Floating-point inputs of an example that equals an earlier one get noise, sequences of integers
-    are rotated.
+    If an example equals an earlier one, its floating-point inputs get noise and its sequences of
+    integers are rotated.
     """
     tensors = {path: tensor for path, tensor in leaves(x).items() if dims.get(path) is not None}
     new: dict[Path, Tensor] = {}
     for path, tensor in tensors.items():
-        if tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta or is_mask(path):
+        if not _is_dense(tensor) or is_mask(path):
             continue
         values = tensor.movedim(dims[path] or 0, 0).clone()
         for k in range(1, len(values)):
@@ -95,7 +94,7 @@ def made_different(x: Inputs, dims: Dims) -> Inputs:
 
 
 def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
-    """Return a batch in which each example attends to the positions of any."""
+    """Return a batch in which all examples have the union of their masks."""
     new = {
         path: _united(mask, name).expand_as(mask).clone()
         for path, name, mask in _masks(model, x)
@@ -105,9 +104,9 @@ def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
 
 
 def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
-    """Return a batch whose masks leave out one more position with each example; None without masks.
+    """Return a batch whose masks hide one more position with each example; None without masks.
 
-    Token ids get the model's padding there, if its configuration names one.
+    Token ids get the padding of the model's configuration there, if it has one.
     """
     names, tensors = parameter_names(type(model)), leaves(x)
     padding = getattr(getattr(model, "config", None), "pad_token_id", None)
@@ -126,17 +125,15 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
 
 
 def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which inputs of one value throughout are not the same for all examples.
+    """Return a batch in which no input is constant, except for attention masks.
 
-    Lengths, categories and masks of a few examples may happen to be; attention masks are left as
-    they are. Numbers get smaller, so that they stay valid, and in longer inputs the last positions
-    alone are changed, more of them with each example.
+    Lengths and categories of a few examples may happen to be equal. Numbers get smaller, so that
+    they stay valid; in longer inputs the last positions are changed, more with each example.
     """
     masks = {path for path, _, _ in _masks(model, x)}
     new: dict[Path, Tensor] = {}
     for path, tensor in leaves(x).items():
-        irregular = tensor.is_nested or tensor.layout != torch.strided or tensor.is_meta
-        if irregular or dims.get(path) is None or path in masks or tensor.is_complex():
+        if not _is_dense(tensor) or dims.get(path) is None or path in masks or tensor.is_complex():
             continue
         rows = tensor.movedim(dims[path] or 0, 0)
         flat = rows.reshape(len(rows), -1)
@@ -161,7 +158,6 @@ def _stepped(rows: Tensor) -> Tensor:
 
 
 def _masks(model: nn.Module, x: Inputs) -> Iterator[tuple[Path, str, Tensor]]:
-    """Yield path, name and tensor of each attention mask."""
     names = parameter_names(type(model))
     for path, tensor in leaves(x).items():
         name = name_at(path, names)
@@ -192,16 +188,18 @@ def _trailing_run(rows: Tensor) -> Tensor:
 
 
 def _equal_rows(tensors: Mapping[Path, Tensor], dims: Dims, one: int, other: int) -> bool:
-    """Return True if two examples are equal in all their dense tensors."""
     return all(
         tensor.select(dims[path] or 0, one).equal(tensor.select(dims[path] or 0, other))
         for path, tensor in tensors.items()
-        if not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
+        if _is_dense(tensor)
     )
 
 
+def _is_dense(tensor: Tensor) -> bool:
+    return not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
+
+
 def _changed(value: Tensor, k: int) -> Tensor:
-    """Return one example changed, differently for each k."""
     if value.is_floating_point():
         spread = value.std(correction=0) if value.numel() > 1 else value.abs().mean()
         return value + _NOISE * noise(value.shape, k).to(value) * torch.where(spread > 0, spread, 1)

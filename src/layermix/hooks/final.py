@@ -1,4 +1,4 @@
-"""The final layers of a model as a probe finds them: the layers that return its outputs."""
+"""Find the final layers of a model: the layers that return its outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.deterministic import noise
-from layermix.hooks.head import find_heads
 from layermix.hooks.nested import Path, leaves
 from layermix.hooks.rotation import share_of
-from layermix.hooks.sites import Site
+from layermix.hooks.sites import Site, find_heads
 
 _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is rounding
 
@@ -20,9 +19,9 @@ _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is r
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
     """Return the paths of features in an output that also has logits, on which the loss is.
 
-    In outputs with an attribute ``logits`` (transformers) they are all tensors from which the
-    logits are computed, such as hidden states; in mappings the input of the last layer alone, for
-    another entry from which logits are computed may be those of another head.
+    If the output has an attribute ``logits`` (transformers), they are all tensors from which the
+    logits are computed, such as hidden states. In a mapping, only the input of the last layer is
+    one, because other entries may be the logits of another head.
     """
     named = getattr(output, "logits", None)
     logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
@@ -37,14 +36,11 @@ def features_in(flow: Dataflow, output: Any) -> set[Path]:
 
 
 def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
-    """Return the site of the final layers, or why a model has none.
+    """Return the hook site of the final layers, or the reason why a model has none.
 
-    Parameters
-    ----------
-    flow, output
-        The flow of data in a pass, and the output of the pass.
-    model
-        The model in which layers are found by their names if the flow of data shows none.
+    If the flow of data shows none, they are found by their names in `model`. A layer and its
+    low-rank adapters return a sum of several products: if a module that contains them all is an
+    affine map of its input, this module is the final layer (LoRA: Hu et al., 2022).
     """
     calls, compound, other = flow.final_calls(output)
     for call in reversed(compound):  # the innermost first

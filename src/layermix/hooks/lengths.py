@@ -1,18 +1,19 @@
-"""Which inputs are lengths: vectors that select positions of the main input, as a probe sees it.
+"""Find masks and lengths among the inputs of a model.
 
-A vector holds lengths if positions behind them do not reach the output, and do reach it when the
-lengths cover them. Their names decide only if the model cannot be asked.
+A vector holds lengths if its name says so, or if positions after them do not change the output, but
+change it when the lengths include them.
 
 Shapes: n examples, T positions.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.hooks.batch import Inputs, as_inputs
+from layermix.hooks.batch import as_inputs
 from layermix.hooks.deterministic import noise
 from layermix.hooks.masks import Role, is_companion, name_at, parameter_names, role_of
 from layermix.hooks.nested import Path, leaves, replaced
@@ -23,13 +24,7 @@ _LEAST = 4  # positions
 
 
 def input_roles(passes: Passes) -> dict[Path, Role | None]:
-    """Return masks and lengths among the inputs by their paths; None for other inputs.
-
-    Parameters
-    ----------
-    passes
-        Passes of the model.
-    """
+    """Return masks and lengths among the inputs by their paths; None for other inputs."""
     tensors, names = leaves(passes.inputs), parameter_names(type(passes.model))
     main, *others = tensors
     roles: dict[Path, Role | None] = {}
@@ -38,10 +33,8 @@ def input_roles(passes: Passes) -> dict[Path, Role | None]:
         if passes.dims.get(path) is None:
             continue
         if role != "mask" and is_companion(tensor, passes.sizes[0]):
-            seen = _selects(passes, main, path)
             by_name = role is not None and not tensor.is_floating_point()
-            selects = by_name if seen is None else seen or by_name
-            role = "lengths" if selects else None
+            role = "lengths" if by_name or _selects(passes, main, path) else None
         elif role == "lengths":
             role = None
         elif name_at(path, names).endswith("mask") and tensor.is_floating_point():
@@ -50,23 +43,20 @@ def input_roles(passes: Passes) -> dict[Path, Role | None]:
     return roles
 
 
-def _selects(passes: Passes, main: Path, path: Path) -> bool | None:
-    """Return True if an input selects positions of the main one; None if that cannot be seen."""
+def _selects(passes: Passes, main: Path, path: Path) -> bool:
+    """Return True if an input selects positions of the main one."""
     values, lengths = leaves(passes.inputs)[main], leaves(passes.inputs)[path]
     if not values.is_floating_point() or values.is_meta or values.layout != torch.strided:
-        return None
-    seen: bool | None = False
+        return False
     for dim in _position_dims(passes, values, lengths, passes.dims[main] or 0):
         size = 1.0 if _is_relative(lengths) else values.shape[dim]
         short = lengths.clamp(max=size / 2 if lengths.is_floating_point() else size // 2)
-        try:
-            hidden = _reaches(passes, main, dim, _with(passes, path, short))
-            full = torch.full_like(lengths, size)
-            if not hidden and _reaches(passes, main, dim, _with(passes, path, full)):
+        full = torch.full_like(lengths, size)
+        with suppress(InputError):  # the model does not take such lengths
+            reached = (_reaches(passes, main, dim, path, each) for each in (short, full))
+            if not next(reached) and next(reached):
                 return True
-        except InputError:
-            seen = None
-    return seen
+    return False
 
 
 def _position_dims(
@@ -86,12 +76,9 @@ def _is_relative(lengths: Tensor) -> bool:
     return lengths.is_floating_point() and bool((lengths <= 1).all())
 
 
-def _with(passes: Passes, path: Path, lengths: Tensor) -> Inputs:
-    return as_inputs(replaced(passes.inputs, {path: lengths}))
-
-
-def _reaches(passes: Passes, main: Path, dim: int, inputs: Inputs) -> bool:
+def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
     """Return True if the last quarter of the positions changes the output."""
+    inputs = as_inputs(replaced(passes.inputs, {path: lengths}))
     values = leaves(inputs)[main]
     size = values.shape[dim]
     tail = torch.arange(size, device=values.device) >= size - size // 4

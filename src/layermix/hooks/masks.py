@@ -1,9 +1,9 @@
 """Attention masks and lengths, which select positions of the main tensor.
 
-A mixed example contains two examples, so that a position counts if it does for either: masks are
-united, and the longer of two lengths is taken. Masks are booleans or 0 and 1 (true means attend,
-but ignore if the name ends with `padding_mask`), or floats that are added to the scores (0: attend,
--inf: ignore). Lengths are integers, or floats relative to the longest example.
+A mixed example contains two examples, so a position is used if either of them uses it: the mix
+takes the union of the masks, and the longer of two lengths. Masks are booleans or 0 and 1 (true
+means attend, but ignore if the name ends with `padding_mask`), or floats that are added to the
+scores (0: attend, -inf: ignore). Lengths are integers, or floats relative to the longest example.
 
 Shapes: masks (B, ...): (B, L), (B, 1, 1, L), (B, 1, L, L); lengths (B,), (B, 1).
 """
@@ -37,15 +37,7 @@ def is_mask(path: Path) -> bool:
 
 
 def name_at(path: Path, names: tuple[str, ...] = ()) -> str:
-    """Return the name of a leaf.
-
-    Parameters
-    ----------
-    path
-        Its path, in (args, kwargs) where `names` are given.
-    names
-        Parameters of the module that is called, for leaves that are positional arguments.
-    """
+    """Return the name of a leaf; for positional arguments that of the parameter in `names`."""
     if names and len(path) == 2 and path[0] == 0 and path[1] < len(names):
         return names[path[1]]
     return str(path[-1]) if path else ""
@@ -63,10 +55,10 @@ def parameter_names(kind: type[nn.Module]) -> tuple[str, ...]:
 
 
 def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
-    """Return the mask or length of each example united with that of its partner; a new tensor.
+    """Return the union of the mask or length of each example and its partner, in a new tensor.
 
-    A tensor whose first dimension is not the batch, such as a causal mask (L, L), is returned as it
-    is.
+    A tensor whose first dimension is not the batch, such as a causal mask (L, L), is returned
+    unchanged.
     """
     if own.shape[:1] != (plan.batch_size,):
         return own

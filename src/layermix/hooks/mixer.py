@@ -67,7 +67,7 @@ class Mixer(MixerSampling, MixerStep):
     always
         Mix in eval mode too, for training with norms that are frozen by ``model.eval()``.
     allow_partial
-        Also mix at points that are not cuts of the network: something of an example goes round them
+        Also mix at points that are not cuts of the network: part of an example bypasses them
         (a skip connection, a second head, another input), while its label is mixed in full.
     one_graph
         Mix at every point in every step and keep one result, so that a compiled model has one graph

@@ -7,7 +7,7 @@ from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.candidates import group_of, resolve
-from layermix.hooks.mixpoint import MixPoint
+from layermix.hooks.points import MixPoint
 from layermix.mixing import Method, MethodSampler, PlanSampler, find_method
 
 At = str | MixPoint | Iterable[str | MixPoint]

@@ -1,11 +1,11 @@
-"""Reach the tensors inside what a module takes or returns, and put others in their place.
+"""Read and replace the tensors in nested inputs and outputs of modules.
 
-A value is a tree: tensors are its leaves, tuples, lists, named tuples, mappings (Hugging Face's
-outputs) and dataclasses its branches, which keep their type. A path, a tuple of keys, leads to a
-leaf. Whatever else there is (caches, numbers) is left alone, as is the original itself.
+A value is a tree: tensors are its leaves; tuples, lists, named tuples, mappings (outputs of
+Hugging Face) and dataclasses are its branches, which keep their type. A path, a tuple of keys,
+leads to a leaf. Other objects (caches, numbers) and the original value are not changed.
 
 The main leaf is the activation: the tensor itself, that of the first item of a tuple or list, or
-of names the logits, the last hidden state, or else the first that is floating point.
+in a mapping the logits, the last hidden state, or else the first floating-point tensor.
 """
 
 import copy
@@ -20,8 +20,8 @@ from layermix.errors import InputError
 
 Path = tuple[Any, ...]
 
-# Which entry of a mapping is the activation, in the order in which they are tried.
-# Token ids cannot be mixed; they are named so that no mask beside them is taken for the activation.
+# Entries of mappings that are activations, in the order in which they are tried. Token ids cannot
+# be mixed; with them in this list no mask is treated as the activation.
 _MAIN_KEYS = (
     *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
     *("input_features", "input_ids"),
@@ -31,10 +31,7 @@ _MAIN_KEYS = (
 def leaves(value: Any) -> dict[Path, Tensor]:
     """Return every tensor in a value by its path, the main one first.
 
-    Raises
-    ------
-    InputError
-        When there is none.
+    A value without a tensor raises an `InputError`.
     """
     if isinstance(value, Tensor):
         return {(): value}
@@ -50,27 +47,19 @@ def leaves(value: Any) -> dict[Path, Tensor]:
 
 
 def main_tensor(value: Any) -> Tensor:
-    """Return the main leaf of what a module returned, or an `InputError` when it has no tensor."""
+    """Return the main leaf of the output of a module, or raise an `InputError`."""
     if isinstance(value, Tensor):
         return value
     return next(iter(leaves(value).values()))
 
 
 def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """Return the main leaf of what a module was called with."""
+    """Return the main leaf of the arguments of a module."""
     return main_tensor((args, kwargs))
 
 
 def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
-    """Return a value with other tensors at some paths; branches without such are kept as they are.
-
-    Parameters
-    ----------
-    value
-        What a module returned or was called with.
-    new
-        Tensors by the paths of `leaves`.
-    """
+    """Return a value with other tensors at some paths of `leaves`."""
     if () in new:
         return new[()]
     if (0, 0) in new and _is_one_argument(value):
@@ -84,7 +73,7 @@ def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
 
 
 def _is_one_argument(value: Any) -> bool:
-    """Tell whether a value is what most modules are called with: one tensor, and no keywords."""
+    """Return True for the arguments of most modules: one tensor, and no keywords."""
     if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
         return False
     args, keywords = value
@@ -92,7 +81,7 @@ def _is_one_argument(value: Any) -> bool:
 
 
 def label_of(value: Any, path: Path) -> str:
-    """Return the keys that lead to a leaf as text; fields of named tuples by their names."""
+    """Return a path as text, with the names of fields of named tuples."""
     labels: list[str] = []
     for key in path:
         fields = getattr(value, "_fields", None)
@@ -119,7 +108,7 @@ def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
-    """Return what hangs at a branch, by key; nothing for what is none."""
+    """Return the items of a branch by key."""
     if isinstance(value, Tensor):
         return []
     if isinstance(value, Mapping):
@@ -134,7 +123,6 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _main(value: Any) -> Path | None:
-    """Return the path of the main leaf, None where there is no tensor."""
     if isinstance(value, Tensor):
         return ()
     children = dict(_children(value))

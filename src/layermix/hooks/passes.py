@@ -1,9 +1,8 @@
-"""Forward passes of a few examples that leave no trace, for a probe.
+"""Forward passes of a probe, on a few examples, which restore the model.
 
-The model runs as it does in training: in training mode, with layers that the user has frozen in
-eval mode left so (batch norms use batch statistics unless they are frozen, as in training). Random
-operations return constants. Parameters without numbers above 0.001 are replaced by noise, for a
-gate, a layer scale or an adapter that starts so hides what it will let through later.
+The model runs in training mode, except for layers that the user has frozen in eval mode. Random
+operations return constants. Parameters without numbers above 0.001 are replaced by noise: a gate, a
+layer scale or an adapter that starts so small would hide a branch that opens during training.
 """
 
 import random
@@ -36,64 +35,49 @@ from layermix.hooks.examples import (
     with_different_masks,
     with_equal_masks,
 )
+from layermix.hooks.isolation import Snapshot, forward, untouched
 from layermix.hooks.nested import Path, leaves, replaced
-from layermix.hooks.observe import forward, untouched
 from layermix.hooks.sites import device_of
-from layermix.hooks.snapshot import Snapshot
 
 Found = TypeVar("Found")
 
 COUNT = 3  # examples
 _NOISE = 0.1
-_TINY = 1e-3  # a parameter without larger numbers is a gate that is closed at first
+_TINY = 1e-3
 
 
 class Passes:
-    """Forward passes of a model on a few examples of a batch; see `opened` and `begin`.
-
-    Attributes
-    ----------
-    inputs
-        The examples.
-    dims
-        Batch dimension of each input that holds something for each example.
-    padded
-        The same examples with attention masks that differ; None without masks.
-    sizes
-        Batch sizes with which the model can run: that of `inputs`, and a smaller one.
-    ragged
-        Examples lie in one tensor one after another, or in a list; they cannot be rotated.
-    """
+    """Forward passes of a model on a few examples of a batch; see `opened` and `begin`."""
 
     def __init__(self, model: nn.Module, x: Batch, batch_dim: int, guard: Deterministic) -> None:
         self.model, self.batch_dim, self._guard = model, batch_dim, guard
         self._x, self._count = as_inputs(x), batch_size(x, batch_dim)
         self._snapshot = Snapshot(model)
-        self.dims: dict[Path, int | None] = {}
-        self.inputs, self.sizes = self._x, [self._count]
-        self.padded: Inputs | None = None
-        self.ragged = False
+        self.dims: dict[Path, int | None] = {}  # batch dimension of each input
+        self.inputs = self._x
+        self.sizes = [
+            self._count
+        ]  # batch sizes that the model takes: of `inputs`, and a smaller one
+        self.padded: Inputs | None = None  # examples whose attention masks differ
+        self.ragged = False  # examples are concatenated or in a list, and cannot be rotated
 
     def run(self, inputs: Inputs | None = None) -> Any:
-        """Return the output for some inputs, by default the examples; the state is restored."""
-        self._seed()
-        try:
-            return forward(self.model, self.inputs if inputs is None else inputs)
-        finally:
-            self._guard.restore()
-            self._snapshot.restore()
-
-    def _seed(self) -> None:
-        """Start each pass from the same random states, of which samples of indices are drawn."""
+        """Return the output for some inputs, by default the examples, and restore the state."""
+        # Samples of indices are random; they are drawn from the same states in each pass.
         torch.default_generator.manual_seed(0)
         device = device_of(self.model)
         if device.type == "cuda":
             torch.cuda.default_generators[device.index or 0].manual_seed(0)
         random.seed(0)
         np.random.seed(0)
+        try:
+            return forward(self.model, self.inputs if inputs is None else inputs)
+        finally:
+            self._guard.restore()
+            self._snapshot.restore()
 
     def rotated(self, turns: int) -> Inputs:
-        """Return the examples rotated so many times."""
+        """Return the examples rotated `turns` times."""
         if not turns:
             return self.inputs
         if self.ragged:
@@ -102,7 +86,7 @@ class Passes:
         return rows_of(self.inputs, self.dims, [(k + turns) % count for k in range(count)])
 
     def nudged(self) -> Inputs:
-        """Return the examples with floating-point inputs that are moved by a rounding error."""
+        """Return the examples with a rounding error added to floating-point inputs."""
         new = {}
         for path, tensor in leaves(self.inputs).items():
             if tensor.is_floating_point() and tensor.layout == torch.strided:
@@ -111,12 +95,9 @@ class Passes:
         return as_inputs(replaced(self.inputs, new))
 
     def begin(self, look: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return what `look` finds in the smallest batch of them.
+        """Choose the examples, and return the result of `look` for the smallest batch of them.
 
-        Raises
-        ------
-        InputError
-            If the model fails on few examples as well as on the whole batch.
+        If the model fails on few examples and on the whole batch, an `InputError` is raised.
         """
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
@@ -136,7 +117,7 @@ class Passes:
         return self.begin_whole(look, error)
 
     def begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
-        """Take the whole batch, for models that take one size alone and for ragged batches."""
+        """Use the whole batch, for models that take a single size and for ragged batches."""
         self.inputs, self.padded = self._x, None
         try:
             size = self._size_of(self.run())
@@ -153,7 +134,7 @@ class Passes:
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _size_of(self, output: Any) -> int:
-        """Return the number of examples; that of a ragged batch is the output's."""
+        """Return the number of examples; for a ragged batch that of the output."""
         shape = shape_of(next(iter(leaves(output).values())))
         ragged = bool(shape) and shape[0] != self._count and shape[0] in lengths_of(self._x)
         return shape[0] if ragged else self._count
@@ -161,8 +142,8 @@ class Passes:
     def _leave_out_constants(self, rows: list[int]) -> None:
         """Find inputs that only happen to have the size of the batch.
 
-        Class embeddings (C, d) with C = B, for example: if the model runs when they keep their size
-        and all other inputs have fewer rows, they do not hold something for each example.
+        For example class embeddings (C, d) with C = B: the model runs if they keep their size while
+        all other inputs have fewer rows, so their first dimension is not the batch.
         """
         if self._count == 1:
             return
@@ -177,10 +158,10 @@ class Passes:
                 self.dims[path] = None
 
     def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
-        """Return True if an input that kept its size holds nothing for each example.
+        """Return True if an input that kept its size has no batch dimension.
 
-        `output` is that of the other inputs cut to few examples. It depends on the input, or it
-        would equal the output of all inputs cut, and it has as many rows as there are examples.
+        `output` is for the other inputs cut to few examples. It has a row for each of them, and
+        differs from the output for all inputs cut, because it depends on the input.
         """
         try:
             other = leaves(self.run(rows_of(self._x, self.dims, few)))
@@ -200,30 +181,11 @@ class Passes:
 
 @contextmanager
 def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[Passes]:
-    """Prepare a model for passes that leave no trace.
+    """Prepare a model for passes, and restore it at the end.
 
-    Parameters
-    ----------
-    model
-        Any model.
-    x
-        A batch; at most three examples are used unless the model takes its size alone.
-    batch_dim
-        Batch dimension of the main input.
-    train
-        Put a model that is in eval mode into training mode.
+    At most three examples are used, unless the model takes only the size of `x`. If `train`, a
+    model in eval mode is put into training mode.
     """
-    _refuse_unready(model)
-    with untouched(model, random_free=True) as guard:
-        was_training = model.training
-        if train and not was_training:
-            model.train()
-        _open_gates(model)
-        yield Passes(model, x, batch_dim, guard)
-
-
-def _refuse_unready(model: nn.Module) -> None:
-    """Raise an `InputError` for a model that hooks or snapshots cannot handle."""
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise InputError(
             "the model is scripted or traced, so that its layers cannot have hooks: mix the "
@@ -233,6 +195,11 @@ def _refuse_unready(model: nn.Module) -> None:
         raise InputError(
             "the model has lazy parameters without a shape: call it once before it is mixed"
         )
+    with untouched(model, random_free=True) as guard:
+        if train and not model.training:
+            model.train()
+        _open_gates(model)
+        yield Passes(model, x, batch_dim, guard)
 
 
 def _open_gates(model: nn.Module) -> None:

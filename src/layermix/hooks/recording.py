@@ -1,6 +1,6 @@
-"""Record what passes mix points in two unmixed forward passes, with two and with three examples.
+"""Record the activations at mix points in two unmixed passes, with two and with three examples.
 
-A dimension which only happens to equal the batch size is so told apart from the batch.
+Two sizes are needed to find the batch: another dimension may happen to equal one of them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, te
 from layermix.hooks.batch import Inputs
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
+from layermix.hooks.isolation import monitor
 from layermix.hooks.lengths import input_roles
 from layermix.hooks.mask_hooks import MaskShapes
 from layermix.hooks.masks import Role, name_at, parameter_names
 from layermix.hooks.nested import Path, label_of, leaves
-from layermix.hooks.observe import watch
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
@@ -27,31 +27,22 @@ Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one 
 
 
 class Recording:
-    """Result of two unmixed passes at some points.
-
-    Parameters
-    ----------
-    passes
-        Passes of the model that is called.
-    model
-        The model in which the points are.
-    names
-        Names of the points.
-    batch_dim
-        Batch dimension of the main input.
+    """Activation info of two unmixed passes at some points of a model.
 
     Attributes
     ----------
     sites
-        Where each point is; ``"final"`` as found by the flow of data.
+        Hook site of each point; that of ``"final"`` as found by the flow of data.
+    missing
+        Points without a hook site, and why.
     roles
         Masks and lengths among the inputs.
     shared_masks
-        Names of masks of modules behind a point that are the same for all examples.
+        Names of masks of modules after a point that are the same for all examples.
     order
-        The points in the order in which a pass comes by them, once for each module.
+        The points in the order in which they are passed, once for each module.
     values
-        For each point and module, the tensors of each call.
+        Tensors of each call, for each point and module.
     output, labels
         Tensors of the output of the model, and their names as text.
     """
@@ -68,13 +59,13 @@ class Recording:
         self._infos, self._outputs = [infos], [output]
         try:
             self.record(passes)
-        except InputError as error:  # the model takes the size of the batch alone
+        except InputError as error:  # the model takes only the size of the batch
             infos, output = passes.begin_whole(look, error)
             self._infos, self._outputs = [infos], [output]
             self.record(passes)
         self.sizes = passes.sizes
         self.shared_masks = self._masks.shared(self.sizes[::-1])
-        # The batch with values first; a model of one batch size saw the same batch twice.
+        # The batch with values first; a model of one batch size has run twice on the same batch.
         self._infos = self._infos[::-1][: len(self.sizes)]
         self._outputs = self._outputs[::-1][: len(self.sizes)]
         self._inputs, self._input_names = passes.inputs, parameter_names(type(model))
@@ -85,15 +76,15 @@ class Recording:
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
     ) -> tuple[Infos, ActivationInfo | str]:
-        """Run the model once, find the final layers, and return what passed the points."""
-        infos = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+        """Run the model once, find the final layers, and return the activation info."""
+        infos = self._empty()
 
         def see(name: str, index: int, value: Any) -> None:
             infos[name][index].append(info_of(value))
 
         self._masks = MaskShapes(model, self.sites.values())
         flow = Dataflow(passes.model, inputs)
-        with self._watching(see), self._masks.recording(), flow.recording():
+        with self._monitoring(see), self._masks.recording(), flow.recording():
             output = passes.run(inputs)
         self._features = features_in(flow, output)
         if "final" in names:
@@ -106,9 +97,8 @@ class Recording:
         return infos, info_of(output)
 
     def record(self, passes: Passes) -> None:
-        """Run the model on the examples and record what passes the points, with its values."""
-        infos = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
-        self.values = {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+        """Run the model on the examples and record the activations at the points."""
+        infos, self.values = self._empty(), self._empty()
         self.order: list[str] = []
 
         def see(name: str, index: int, value: Any) -> None:
@@ -116,19 +106,22 @@ class Recording:
             self.order.append(name)
             self.values[name][index].append(_copied(value))
 
-        with self._watching(see), self._masks.recording():
+        with self._monitoring(see), self._masks.recording():
             output = passes.run()
         self._infos.append(infos)
         self._outputs.append(info_of(output))
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
 
+    def _empty(self) -> dict[str, list[list]]:
+        return {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+
     @contextmanager
-    def _watching(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
+    def _monitoring(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
         with ExitStack() as stack:
             for name, site in self.sites.items():
                 for index, module in enumerate(site.modules):
-                    handle = watch(module, site.side, partial(see, name, index))
+                    handle = monitor(module, site.side, partial(see, name, index))
                     stack.callback(handle.remove)
             yield
 
@@ -154,7 +147,7 @@ class Recording:
         return infos[0].example(self._dims_of(infos).get(infos[0].main) or 0) if infos else None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of one example's activation at a point, if it was passed once."""
+        """Return the shape of one example's activation at a point; None if not passed once."""
         infos = self._once(name)
         return infos[0].example(self.batch_dim(name)) if infos else None
 
@@ -165,17 +158,13 @@ class Recording:
 
     def dims(self, name: str) -> list[Mapping[Path, int | None]]:
         """Return for each module of a point the batch dimension of each tensor."""
-        found = [
-            self._dims_of(self._once(name, index)) for index in range(len(self.sites[name].modules))
-        ]
-        if name == "input":
-            constant = {path for path, dim in self._input_dims.items() if dim is None}
-            found = [
-                {p: None if p in constant else dim for p, dim in dims.items()} for dims in found
-            ]
-        return list(found)
+        constant = {path for path, dim in self._input_dims.items() if dim is None}
+        if name != "input":
+            constant = set()
+        found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
+        return [{p: None if p in constant else dim for p, dim in dims.items()} for dims in found]
 
-    def obstacle(self, name: str) -> str | None:
+    def _why_not(self, name: str) -> str | None:
         """Return why a point cannot be mixed at all, or None if it can."""
         if name in self.missing:
             return self.missing[name]
@@ -190,7 +179,7 @@ class Recording:
         return self._wrong_output(name)
 
     def _wrong_output(self, name: str) -> str | None:
-        """Return why no point can be mixed: the output does not follow the declared batch."""
+        """Return why no point can be mixed if the output has no batch dimension."""
         infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
         if name == "logits" or len(infos) < 2:
             return None
@@ -205,7 +194,7 @@ class Recording:
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
-        """Return what was seen in each pass of a module that was passed once."""
+        """Return the info of each pass if a module was called once in it."""
         if name in self.missing:
             return []
         calls = [infos[name][index] for infos in self._infos]
@@ -216,8 +205,8 @@ class Recording:
         found = [info for info in infos if isinstance(info, ActivationInfo)]
         return tensor_dims(found, self.sizes, self._batch_dim) if len(found) == len(infos) else {}
 
-    def companions(self) -> list[str]:
-        """Return the names of inputs of each example that are neither mixed nor united."""
+    def _unmixed_inputs(self) -> list[str]:
+        """Return the names of inputs with a batch dimension that are neither mixed nor united."""
         tensors = leaves(self._inputs)
         return [
             name_at(path, self._input_names)
@@ -229,7 +218,7 @@ class Recording:
 
 
 def _copied(value: Any) -> dict[Path, Tensor]:
-    """Return copies of the tensors in a value, which later layers may change in place."""
+    """Return copies of the tensors in a value, because later layers may change them in place."""
     try:
         return {path: tensor.clone() for path, tensor in leaves(value).items()}
     except InputError:

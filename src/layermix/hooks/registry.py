@@ -1,10 +1,9 @@
-"""Register hooks so that copies of a model come without them, and remove them from any model.
+"""Register hooks that are not copied with a model, and remove them from any model.
 
-A deep copy or a pickle of a module takes its hooks along. Hooks of layermix belong to one mixer and
-one model; in a copy they could only do nothing, and would keep it from being scripted, quantized or
-exported. The first hook that is registered therefore teaches `torch.nn.Module` to leave them out of
-its reduced state, which `copy.deepcopy`, `pickle` and `torch.save` use; modules without such hooks
-are reduced as before.
+A deep copy or a pickle of a module includes its hooks. Hooks of layermix belong to one mixer and
+one model; in a copy they would have no effect, and would prevent scripting, quantization and
+export. The first registration therefore replaces `torch.nn.Module.__reduce_ex__`, which
+`copy.deepcopy`, `pickle` and `torch.save` use, by a version that leaves out these hooks.
 """
 
 from collections import OrderedDict
@@ -43,13 +42,13 @@ def register_after(module: nn.Module, hook: Any, *, always_call: bool = False) -
 def remove_hooks(model: nn.Module) -> None:
     """Remove all hooks of layermix from a model, those of mixers and of captures.
 
-    For a model, or a copy of one, whose mixer is out of reach. Copies made by `copy.deepcopy`,
-    `pickle` or `torch.save` come without hooks.
+    Use it for a model whose mixer is no longer accessible. Copies made by `copy.deepcopy`, `pickle`
+    or `torch.save` have no hooks.
 
     Parameters
     ----------
     model
-        Any model. Hooks of others stay.
+        Any model. Other hooks stay.
 
     Raises
     ------
@@ -97,7 +96,7 @@ _reduce_ex = nn.Module.__reduce_ex__
 
 
 def _reduced(self: nn.Module, protocol: Any) -> Any:
-    """Return what `copy` and `pickle` make of a module, without hooks of layermix."""
+    """Return the reduced state of a module without hooks of layermix."""
     reduced = _reduce_ex(self, protocol)
     if isinstance(reduced, str) or len(reduced) < 3 or not isinstance(reduced[2], dict):
         return reduced

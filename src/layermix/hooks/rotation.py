@@ -1,7 +1,4 @@
-"""Rotate the examples at mix points, and compare what comes out with rotated examples.
-
-Shapes: n examples.
-"""
+"""Rotate the examples at mix points, and compare outputs with rotated outputs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,7 +17,7 @@ Dims = Mapping[Path, int | None]
 # Shares below which a difference is rounding, by dtype.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _OTHER_ROUNDING = 0.1
-_SLICED = (torch.float32, torch.float64)  # in half precision a feature alone has too few digits
+_SLICED = (torch.float32, torch.float64)  # in half precision a single feature has too few digits
 _EPSILONS = 16  # a difference of so many times the machine epsilon of a value is rounding
 _LARGE = 1e30  # stands for a difference to infinity
 
@@ -28,14 +25,7 @@ _LARGE = 1e30  # stands for a difference to infinity
 class Rotation:
     """A mixing state under which hooks give each example the activation of its partner.
 
-    Parameters
-    ----------
-    turns
-        How often the examples are rotated at each point.
-    count
-        The number of examples.
-    device
-        Of the activations.
+    `turns` are the rotations at each point, of `count` examples.
     """
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
@@ -44,7 +34,7 @@ class Rotation:
         self._plans = [Plan("", ratio, rotation(k, count, device)) for k in range(count)]
 
     def active(self, points: Sequence[str]) -> Active | None:
-        """Return the plan that carries out the turns of some points together."""
+        """Return the plan for the sum of the turns of some points."""
         turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
         return (self._plans[turns], True) if turns else None
 
@@ -55,7 +45,7 @@ def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tens
 
 
 class TurnHook(Hook):
-    """A hook that takes what the partner has, without arithmetic."""
+    """A hook that returns the partner's activation, without arithmetic."""
 
     def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
         return Blended(tensor.index_select(dim, plan.partner), plan.ratio)
@@ -70,7 +60,7 @@ class TurnHook(Hook):
 
 
 class TurnMaskHook(MaskHook):
-    """A hook that takes the partner's mask in place of the union of both."""
+    """A hook that returns the partner's mask instead of the union of both."""
 
     def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
         return _partners_mask(tensor, plan)
@@ -120,7 +110,7 @@ def _comparable(tensor: Tensor) -> Tensor:
 
 
 def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
-    """Return a tensor whose examples are rotated; several rows of one example stay together."""
+    """Return a tensor with rotated examples; several rows of one example stay together."""
     rows = tensor.movedim(dim, 0).unflatten(0, (count, -1))
     index = rotation(turns, count, tensor.device)
     return rows.index_select(0, index).flatten(0, 1).movedim(0, dim)
@@ -129,16 +119,10 @@ def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
 def share_of(
     got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
 ) -> float:
-    """Return |got - want| / |own - other|, 0 where all examples are equal.
+    """Return |got - want| / |own - other|, 0 if all examples are equal.
 
-    Values that are infinite or NaN in the same places of `got` and `want` count as equal.
-
-    Parameters
-    ----------
-    got, own, want, other
-        Floating-point tensors of the same shape.
-    features
-        Return the largest share of any index of the second dimension, if it exceeds that of all.
+    Values that are infinite or NaN in the same places of `got` and `want` count as equal. If
+    `features`, it is the largest share of all values and of each index of the second dimension.
     """
     wide = torch.promote_types(own.dtype, torch.float32)
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
@@ -157,6 +141,6 @@ def share_of(
 
 
 def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
-    """Return the ratio of an error to a scale; 0 for what is rounding in values of some size."""
+    """Return the ratio of an error to a scale; 0 if it is rounding of values of this size."""
     rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
     return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))

@@ -7,7 +7,7 @@ a batch. A blend that cuts takes the same positions of all of them.
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.hooks.channels import Layout
+from layermix.hooks.activation_info import Layout
 from layermix.mixing import Blended, Plan
 from layermix.mixing.blends.mask import apply_mask, resized_mask
 from layermix.mixing.tensors import without_autocast

@@ -1,4 +1,4 @@
-"""Where a mix point is: the module it belongs to, and whether it lies before or after it.
+"""Find the module of a mix point by name: its hook site.
 
 ========== ================================== ======
 point      module                             side
@@ -8,23 +8,97 @@ final      the last layer of each classifier  before
 logits     the model                          after
 otherwise  the module of that name            after
 ========== ================================== ======
+
+A mixer is built before its model is called, so the classifier is first guessed by names: a timm
+model returns it; elsewhere it is the last linear layer (or else the last convolution) inside the
+child that is named as classifiers are, or of the whole model. The first probe corrects the guess
+(`final.py`).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from layermix.errors import InputError, unknown
-from layermix.hooks.head import find_heads
+
+# Names under which models keep their classifier, in the order in which they are tried.
+HEAD_NAMES = (
+    *("fc", "classifier", "head", "heads", "score", "classification_head", "cls_classifier"),
+    *("logits_proj", "sequence_summary"),
+)
+_DISTILLED = ("distillation_classifier", "classifier_distill", "head_dist")
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+Heads = dict[str, nn.Module]  # module paths and modules
+
+
+def find_heads(model: nn.Module) -> Heads:
+    """Return path and module of the last layer of each classifier, or raise an `InputError`."""
+    if callable(getattr(model, "get_classifier", None)):
+        return _timm_heads(model)
+    for name in HEAD_NAMES:
+        if heads := _heads_in(name, getattr(model, name, None)):
+            for second in _DISTILLED:
+                heads |= _heads_in(second, getattr(model, second, None))
+            return heads
+    if last := _last(model, "", nn.Linear) or _last(model, "", *_CONVOLUTIONS):
+        return last
+    raise InputError(
+        f"{type(model).__name__} has no linear layer, so it has no 'final' mix point: name the "
+        "module to mix after, or use 'logits'"
+    )
+
+
+def has_head(model: nn.Module) -> bool:
+    """Return True if the model has a classifier, and so a final layer."""
+    try:
+        find_heads(model)
+    except InputError:
+        return False
+    return True
+
+
+def _timm_heads(model: Any) -> Heads:
+    paths = {id(module): name for name, module in model.named_modules()}
+    found = model.get_classifier()
+    several = isinstance(found, tuple | list | nn.ModuleList)
+    heads: Heads = {}
+    for head in found if several else [found]:
+        if id(head) in paths:
+            heads |= _heads_in(paths[id(head)], head)
+    if heads:
+        return heads
+    shown = [type(head).__name__ for head in found] if several else type(found).__name__
+    raise InputError(
+        f"the classifier of {type(model).__name__} is {shown}, so it has no 'final' mix point: "
+        "build the model with num_classes > 0, or name the module to mix after"
+    )
+
+
+def _heads_in(path: str, module: Any) -> Heads:
+    """Return the last layer of a module, or of each item of a list of modules."""
+    if isinstance(module, nn.ModuleList):
+        items = [_heads_in(f"{path}.{name}", item) for name, item in module.named_children()]
+        return {name: head for item in items for name, head in item.items()}
+    if not isinstance(module, nn.Module):
+        return {}
+    return _last(module, path, nn.Linear) or _last(module, path, *_CONVOLUTIONS)
+
+
+def _last(module: nn.Module, path: str, *kinds: type[nn.Module]) -> Heads:
+    found = {name: m for name, m in module.named_modules(prefix=path) if isinstance(m, kinds)}
+    return dict([found.popitem()]) if found else {}
+
 
 SPECIAL = ("input", "final", "logits")
 
 
 @dataclass(frozen=True)
 class Site:
-    """The place in a model that a mix point names: one module, for `final` a head or several."""
+    """A mix point in a model: one module, or several heads, and a side of them."""
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -32,7 +106,7 @@ class Site:
 
     @property
     def module(self) -> nn.Module:
-        """The module; of several heads the first, whose input is what is measured."""
+        """The module; the first one if there are several heads."""
         return self.modules[0]
 
 
@@ -78,13 +152,7 @@ _WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParalle
 
 
 def find(model: nn.Module, point: str) -> Site:
-    """Return the place that a mix point names in an unwrapped model.
-
-    Raises
-    ------
-    InputError
-        When there is no such point; the message lists the closest real names.
-    """
+    """Return the hook site of a mix point of an unwrapped model, or raise an `InputError`."""
     if point == "input":
         return Site(point, (model,), "before")
     if point == "logits":

@@ -21,7 +21,7 @@ from layermix.experiments.data import Split
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.recipe import Recipe
 from layermix.hooks import FeatureCapture, activations
-from layermix.hooks.observe import observe
+from layermix.hooks.isolation import observe
 from layermix.hooks.sites import find, unwrap
 from layermix.mixing import MixedTarget, Target
 

@@ -1,8 +1,8 @@
-"""The hooks of a capture: a tape that runs during one forward pass, with a slot for each site.
+"""Hooks of a feature capture: a recorder with a slot for each hook site.
 
-They keep nothing while the tape stands still: what activation checkpointing computes again in the
-backward pass, an evaluation or a call of one block alone replaces nothing. Copies of a model (EMA,
-deepcopy, pickles) get hooks that keep nothing.
+The recorder runs during one training forward pass of the model. Recomputation by activation
+checkpointing, evaluation and calls of a single block record nothing. Copies of a model (EMA,
+deepcopy, pickles) get hooks that record nothing.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from layermix.hooks.registry import ModelHook, register_after, register_before
 from layermix.hooks.sites import Site
 
 
-class Tape(ModelHook):
-    """What the hooks of one capture share: is a forward under way that counts?"""
+class Recorder(ModelHook):
+    """State that the hooks of one capture share: is a forward pass being recorded?"""
 
     def __init__(self, always: bool = False) -> None:
         self.always = always
@@ -46,36 +46,40 @@ class Tape(ModelHook):
         for slot in self.slots:
             slot.empty()
 
-    def __deepcopy__(self, memo: dict) -> "Tape":
-        return Tape()
+    def __deepcopy__(self, memo: dict) -> "Recorder":
+        return Recorder()
 
     def __reduce__(self) -> tuple:
-        return Tape, ()
+        return Recorder, ()
 
 
 class Slot(ModelHook):
-    """What passed one site in the last forward, and the hook that kept it."""
+    """The features of one hook site in the last forward pass, and the hook that keeps them."""
 
-    def __init__(self, point: str, tape: Tape) -> None:
+    def __init__(self, point: str, recorder: Recorder) -> None:
         self.point = point
-        self.tape = tape
+        self.recorder = recorder
         self.empty()
 
     def empty(self) -> None:
-        """Forget what was kept."""
+        """Delete the features."""
         self.value: Tensor | None = None
         self.calls = 0
         self.without_gradient = False
         self.version: int | None = None  # of `value` as it was kept; None: a copy
 
-    def after(self, module: nn.Module, args: tuple, output: Any) -> None:
-        """Forward hook: keep what the module returned."""
-        if self.tape.running:
+    def register(self, site: Site) -> torch.utils.hooks.RemovableHandle:
+        """Register the hook of a site."""
+        if site.side == "before":
+            return register_before(site.module, self._before)
+        return register_after(site.module, self._after)
+
+    def _after(self, module: nn.Module, args: tuple, output: Any) -> None:
+        if self.recorder.running:
             self._keep(main_tensor, output)
 
-    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook: keep what the module is called with."""
-        if self.tape.running:
+    def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        if self.recorder.running:
             self._keep(main_input, args, kwargs)
 
     def _keep(self, look: Callable[..., Tensor], *where: Any) -> None:
@@ -86,30 +90,29 @@ class Slot(ModelHook):
         self.calls += 1
         self.without_gradient = not torch.is_grad_enabled()
         if torch.compiler.is_compiling():
-            # A compiled graph hides its versions; a copy is safe from what comes in place.
+            # A compiled graph hides versions; a copy cannot be changed in place.
             self.value = tensor.clone()
         else:
             self.value = tensor
             self.version = None if tensor.is_inference() else tensor._version
 
     def read(self) -> Tensor:
-        """Return what was kept, if it is what it is taken for."""
+        """Return the features, or raise an `InputError` if they cannot be used."""
         if self.value is None:
             raise InputError(self._nothing())
-        wrong = self._wrong(self.value)
-        if wrong:
+        if wrong := self._wrong(self.value):
             raise InputError(f"mix point {self.point!r} cannot be captured: {wrong}")
         return self.value
 
     def _nothing(self) -> str:
-        if not self.tape.used:
+        if not self.recorder.used:
             return (
                 f"nothing was captured at mix point {self.point!r} yet: call the model first, in "
                 "training mode (or build the capture with always=True) and with gradients on"
             )
         return (
-            f"nothing was captured at mix point {self.point!r}: the last forward pass did not come "
-            "by it. Build the capture before the first call of a compiled model, and capture a "
+            f"nothing was captured at mix point {self.point!r}: the last forward pass did not call "
+            "it. Build the capture before the first call of a compiled model, and capture a "
             "module that every forward calls"
         )
 
@@ -126,20 +129,13 @@ class Slot(ModelHook):
             )
         if self.version is not None and value._version != self.version:
             return (
-                "what flowed there was changed in place by a later layer, such as "
+                "its features were changed in place by a later layer, such as "
                 "ReLU(inplace=True): build that layer with inplace=False, or capture its output"
             )
         return None
 
     def __deepcopy__(self, memo: dict) -> "Slot":
-        return Slot(self.point, Tape())
+        return Slot(self.point, Recorder())
 
     def __reduce__(self) -> tuple:
-        return Slot, (self.point, Tape())
-
-
-def install(site: Site, slot: Slot) -> torch.utils.hooks.RemovableHandle:
-    """Put the hook of one site into the model, for good."""
-    if site.side == "before":
-        return register_before(site.module, slot.before)
-    return register_after(site.module, slot.after)
+        return Slot, (self.point, Recorder())

@@ -1,0 +1,218 @@
+"""Run a model and restore everything that this changes.
+
+A `Snapshot` covers buffers and other tensors in attributes, the attributes themselves (training
+modes, hidden states kept between batches), lists, dictionaries, sets and queues in them, plain
+objects that hold such values, NumPy arrays, random generators, and parameters that a forward pass
+assigns. `layermix.hooks.deterministic` saves parameters when an operation writes them in place, so
+that a snapshot never doubles the memory of a model.
+"""
+
+import collections
+import inspect
+import random
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
+
+from layermix.errors import InputError, LayermixError
+from layermix.hooks.batch import Batch, call, described
+from layermix.hooks.deterministic import Deterministic
+from layermix.hooks.sites import Site, device_of
+
+_DEPTH = 3  # plain objects inside plain objects; a trainer or a data set is not searched whole
+_CONTAINERS = (list, dict, set, collections.deque)
+_OPAQUE = (type, types.ModuleType, types.FunctionType, types.MethodType, str, bytes)
+
+
+class Snapshot:
+    """The state of a model, with modules that it holds without registering them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._undo: list[Callable[[], None]] = []
+        self._seen: dict[int, Any] = {}  # by identity; the values keep the identities unique
+        # Sharded parameters are gathered and freed by their own bookkeeping.
+        self._sharded = any(type(m).__name__.startswith("FSDP") for m in model.modules())
+        for module in model.modules():
+            self._visit(module, 0)
+
+    def restore(self) -> None:
+        """Restore the state; can be called more than once."""
+        for undo in self._undo:
+            undo()
+
+    def _visit(self, value: Any, depth: int) -> None:
+        if id(value) in self._seen or isinstance(value, _OPAQUE) or depth > _DEPTH:
+            return
+        self._seen[id(value)] = value
+        if isinstance(value, nn.Module):
+            self._visit_attributes(value, 0)
+        elif isinstance(value, Tensor):
+            self._undo.append(_undo_tensor(value))
+        elif isinstance(value, _CONTAINERS):
+            self._undo.append(_undo_container(value))
+            for item in value.values() if isinstance(value, dict) else tuple(value):
+                self._visit(item, depth)
+        elif isinstance(value, tuple | frozenset):
+            for item in value:
+                self._visit(item, depth)
+        elif undo := _undo_known(value):
+            self._undo.append(undo)
+        elif hasattr(value, "__dict__") and not type(value).__module__.startswith("torch."):
+            self._visit_attributes(value, depth + 1)
+
+    def _visit_attributes(self, value: Any, depth: int) -> None:
+        attributes = vars(value)
+        self._undo.append(_undo_container(attributes))
+        for name, item in tuple(attributes.items()):
+            if not (self._sharded and name == "_parameters"):
+                self._visit(item, depth)
+
+
+def _undo_container(value: Any) -> Callable[[], None]:
+    saved = list(value.items()) if isinstance(value, dict) else list(value)
+
+    def undo() -> None:
+        now = list(value.items()) if isinstance(value, dict) else list(value)
+        if len(now) == len(saved) and all(map(_same, now, saved)):
+            return
+        value.clear()
+        if isinstance(value, dict | set):
+            value.update(saved)
+        else:
+            value.extend(saved)
+
+    return undo
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is tuple and type(other) is tuple and len(one) == len(other) == 2:
+        return one[0] is other[0] and one[1] is other[1]
+    return one is other
+
+
+def _undo_tensor(value: Tensor) -> Callable[[], None]:
+    parameter = isinstance(value, nn.Parameter)
+    if value.is_meta or (not parameter and (value.layout != torch.strided or value.is_nested)):
+        return lambda: None
+    # A tensor with gradient history is detached; the copy has only its values.
+    data = value.data if parameter else value.detach()
+    saved = None if parameter else data.clone()
+    # A graph that was built before may have saved the tensor and refuses newer versions of it.
+    version = None if parameter else _unsafe_preserve_version_counter(data)
+
+    def undo() -> None:
+        if value.data_ptr() != data.data_ptr() or value.shape != data.shape:
+            value.data = data
+        if saved is not None and not data.equal(saved):
+            data.copy_(saved)
+        if version is not None:
+            version.__exit__()
+
+    return undo
+
+
+def _undo_known(value: Any) -> Callable[[], None] | None:
+    """Return a function that restores an array or a random generator; None for other objects."""
+    if isinstance(value, np.ndarray):
+        array = value.copy()
+        return lambda: np.copyto(value, array) if value.flags.writeable else None
+    if isinstance(value, np.random.Generator):
+        bits, drawn = value.bit_generator, value.bit_generator.state
+        return lambda: setattr(bits, "state", drawn)
+    if isinstance(value, torch.Generator | np.random.RandomState):
+        return partial(value.set_state, value.get_state())  # pyright: ignore[reportReturnType]
+    return partial(value.setstate, value.getstate()) if isinstance(value, random.Random) else None
+
+
+See = Callable[[str, Any], None]
+
+
+def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
+    """Run one silent forward pass and call ``see(point, value)`` at each hook site.
+
+    The value is the output of the module, or (args, kwargs) if the site is before it.
+    """
+    with ExitStack() as stack:
+        for site in sites:
+            stack.callback(monitor(site.module, site.side, partial(see, site.name)).remove)
+        stack.enter_context(silent(model))
+        return forward(model, x)
+
+
+def forward(model: nn.Module, x: Batch) -> Any:
+    """Call a model; an error of the model becomes an `InputError` that names the batch."""
+    try:
+        return call(model, x)
+    except LayermixError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{type(model).__name__} failed on a batch of {described(x)}: {error}"
+        ) from error
+
+
+def takes(model: nn.Module, names: Iterable[str]) -> bool:
+    """Return True if a model takes an input by one of these names."""
+    parameters = inspect.signature(model.forward).parameters
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return by_name or any(name in parameters for name in names)
+
+
+@contextmanager
+def silent(model: nn.Module) -> Iterator[None]:
+    """Evaluate a model in eval mode, eager and without gradients; everything is restored."""
+    with untouched(model):
+        model.eval()
+        yield
+
+
+@contextmanager
+def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
+    """Run a model without gradients, and restore everything that this changes.
+
+    If `random_free`, random operations return constants. Restored are the `Snapshot` of the model,
+    its parameters, and the global random states of torch, NumPy and Python. Compiled code is not
+    used, nor are the fast paths of transformer encoders, which skip the hooks of their layers.
+    """
+    snapshot = Snapshot(model)
+    deterministic = Deterministic(model.parameters(), random_free)
+    device = device_of(model)
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            torch.compiler.set_stance("force_eager"),
+            warnings.catch_warnings(),
+            deterministic,
+        ):
+            # Reentrant activation checkpointing warns of a forward pass without gradients.
+            warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
+            yield deterministic
+    finally:
+        deterministic.restore()
+        snapshot.restore()
+        torch.backends.mha.set_fastpath_enabled(fast)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def monitor(
+    module: nn.Module, side: Literal["before", "after"], see: Callable[[Any], None]
+) -> torch.utils.hooks.RemovableHandle:
+    """Call ``see(value)`` with each output of a module, or before it with (args, kwargs)."""
+    if side == "before":
+        return module.register_forward_pre_hook(
+            lambda _, args, kwargs: see((args, kwargs)), with_kwargs=True
+        )
+    return module.register_forward_hook(lambda _, args, output: see(output))
