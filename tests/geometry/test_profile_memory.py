@@ -77,7 +77,7 @@ def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     data = torch.randn(4000, 8), torch.arange(4000) % 2
     lm.profile(model, data, max_examples=100, gap_examples=0)  # what torch takes once, for good
-    settings = {"max_examples": 4000, "gap_examples": 0, "memory": 30_000_000}
+    settings: dict[str, Any] = {"max_examples": 4000, "gap_examples": 0, "memory": 30_000_000}
     # What else the process allocates only adds to it, so that the least of three is measured.
     grown = min(peak_memory(lambda: lm.profile(model, data, **settings)) for _ in range(3))
     assert math.isnan(grown) or grown < 45  # all 4,000 examples would take 800 MB
