@@ -42,17 +42,16 @@ def compare_variants(
     """
     require(*_REPORT)
     console = open_console()
-    folder = out or Path("runs") / data.short
     try:
         with show_status(console, f"Loading {data.data}"):
             config = ex.plan(
                 data, preset.model, preset.recipe, variants, seeds=seeds, threads=threads
             )
+        folder = out or Path("runs") / data.short
         study = ex.compare(config, folder, workers=workers, console=console)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "stopped. Finished runs are kept; the same command continues"
-        ) from None
-    from layermix.reporting.show import show_study
+        from layermix.reporting.show import show_study
 
-    show_study(study, console)
+        show_study(study, console)
+    except KeyboardInterrupt:
+        message = "stopped. Finished runs are kept; the same command continues"
+        raise KeyboardInterrupt(message) from None
