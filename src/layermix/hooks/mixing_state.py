@@ -91,10 +91,8 @@ class MixedForward:
 
     def _explain(self, error: BaseException) -> None:
         """Raise a better error for a forward pass that failed because of the additional rows."""
-        plan, unclear = (
-            self.plan,
-            isinstance(error, RuntimeError) and not isinstance(error, RunError),
-        )
+        plan = self.plan
+        unclear = isinstance(error, RuntimeError) and not isinstance(error, RunError)
         if plan.blend.changes_batch_size and self.fired and unclear:
             raise RunError(
                 f"the forward pass failed behind mix point {plan.point!r}: the blend "

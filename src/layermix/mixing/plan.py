@@ -22,7 +22,7 @@ from layermix.mixing.targets import (
 )
 from layermix.mixing.targets.label_checks import check_labels
 from layermix.mixing.targets.positions import check_no_positions, ratio_of
-from layermix.mixing.tensors import moved
+from layermix.mixing.tensors import moved, without_autocast
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,18 +132,13 @@ class Plan:
             raise mix_error(x, self.batch_size)
         if self.skip:
             return Blended(x, self.ratio)
-        # Under autocast a matrix product inside a blend would be computed in half precision, so
-        # that the activation would be weighted differently from the label.
-        kind = x.device.type
-        if kind != "meta" and torch.is_autocast_enabled(kind):
-            with torch.autocast(kind, enabled=False):
-                return self.mix(x, channels)
         try:
-            if not self.cross_rank:
-                blended = self.blend.mix_batch(x, self.pairs, self.draws, channels)
-            else:
-                ratio, other = self.pairs.view, self.of_partners(x)
-                blended = self.blend(x, other, ratio, self.draws, channels)
+            with without_autocast(x):
+                if not self.cross_rank:
+                    blended = self.blend.mix_batch(x, self.pairs, self.draws, channels)
+                else:
+                    ratio, other = self.pairs.view, self.of_partners(x)
+                    blended = self.blend(x, other, ratio, self.draws, channels)
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
