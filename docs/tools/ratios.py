@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from layermix.reporting.figures.labels import beside, plain, shorten, widest
 from layermix.reporting.figures.scales import tick
-from layermix.reporting.figures.style import WIDTH, Figure, canvas, colour, finish, look, marker
+from layermix.reporting.figures.style import WIDTH, Figure, canvas, color, finish, look, marker
 from layermix.reporting.figures.svg import INK
 from layermix.reporting.formatting import significant
 
@@ -83,7 +83,7 @@ def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -
 
 
 def _draw(axes: Axes, place: float, ratio: Ratio, group: int) -> None:
-    tint = colour(group)
+    tint = color(group)
     axes.plot([ratio.least, ratio.most], [place] * 2, color=tint, solid_capstyle="butt")
     axes.plot(ratio.median, place, marker(group), color=tint, markersize=6, mew=0)
     beside(axes, place, significant(ratio.median))

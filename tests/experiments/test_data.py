@@ -94,14 +94,14 @@ def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
         Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
 
 
-def test_normalised_training_images_have_mean_0_and_deviation_1() -> None:
+def test_normalized_training_images_have_mean_0_and_deviation_1() -> None:
     split = make(64, 4)
     x = Normalize.of(split)(split.images)
     assert torch.allclose(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(x.std((0, 2, 3)), torch.ones(3), atol=1e-3)
 
 
-def test_normalisation_is_the_mean_and_sample_deviation_to_the_bit() -> None:
+def test_normalization_is_the_mean_and_sample_deviation_to_the_bit() -> None:
     for images in (make(50, 2).images, load(DataConfig()).train.images):
         pixels = images.transpose(0, 1).flatten(1).double()
         found = Normalize.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
@@ -109,7 +109,7 @@ def test_normalisation_is_the_mean_and_sample_deviation_to_the_bit() -> None:
         assert torch.equal(found.std, pixels.std(1).float())
 
 
-def test_normalisation_makes_no_float_copy_of_the_images() -> None:
+def test_normalization_makes_no_float_copy_of_the_images() -> None:
     split = Split(
         torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64), make(1000, 2).labels
     )

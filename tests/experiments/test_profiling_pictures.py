@@ -74,7 +74,7 @@ def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
             take_profile(config)
 
 
-def test_images_are_resized_and_normalised_one_by_one() -> None:
+def test_images_are_resized_and_normalized_one_by_one() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     split = Split(images, torch.arange(5))
     normalize = Normalize.of(split)

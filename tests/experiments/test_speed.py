@@ -32,7 +32,7 @@ def pictures(n: int = 12, size: int = 8) -> Split:
 
 def test_the_first_layer_whitens_the_patches_of_the_training_images() -> None:
     base = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    images = F.avg_pool2d(base, 3, 1, 1) + 0.3 * base  # neighbours agree
+    images = F.avg_pool2d(base, 3, 1, 1) + 0.3 * base  # neighbors agree
     net = SpeedNet(10)
     net.initialize_from(images)
     seen = F.conv2d(images, net.whiten.weight)[:, :12].transpose(0, 1).flatten(1)

@@ -77,7 +77,7 @@ def test_a_plan_that_is_carried_out_again_weighs_labels_by_its_last_mix() -> Non
     net = nn.Sequential(nn.Identity(), nn.Flatten())
     mixer = lm.Mixer(net, at="0", blend="cut", ratio=0.5)
     plan = lm.Plan(
-        "0", torch.tensor(0.5), torch.tensor([1, 0]), "cut", {"centre": torch.full((3,), 0.5)}
+        "0", torch.tensor(0.5), torch.tensor([1, 0]), "cut", {"center": torch.full((3,), 0.5)}
     )
     weights = []
     for side in (5, 32):

@@ -46,10 +46,10 @@ def number(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-def centre(y: Tensor | float, x: Tensor | float) -> dict[str, Tensor]:
+def center(y: Tensor | float, x: Tensor | float) -> dict[str, Tensor]:
     """Return the draw of a cut around the pixel (y, x): the middle of it, over the size."""
     y, x = torch.as_tensor(y), torch.as_tensor(x)
-    return {"centre": torch.stack([torch.zeros(y.shape), (y + 0.5) / H, (x + 0.5) / W], dim=-1)}
+    return {"center": torch.stack([torch.zeros(y.shape), (y + 0.5) / H, (x + 0.5) / W], dim=-1)}
 
 
 def smoothed(target: Target, smoothing: float) -> Tensor:
@@ -82,7 +82,7 @@ def test_mixup_of_timm(seed: int, smoothing: float, images: Tensor, labels: Tens
 
 
 def cut_of_timm(alpha: float, seed: int) -> tuple[float, int, int]:
-    """Return ratio and centre of a cut of the whole batch, as timm draws them after `seed`."""
+    """Return ratio and center of a cut of the whole batch, as timm draws them after `seed`."""
     np.random.seed(seed)
     np.random.rand()
     return np.random.beta(alpha, alpha), np.random.randint(H), np.random.randint(W)
@@ -101,7 +101,7 @@ EVEN = [seed for seed in range(30) if is_even(cut_of_timm(1.0, seed)[0])]
 def test_cutmix_of_timm(seed: int, smoothing: float, images: Tensor, labels: Tensor) -> None:
     mixup = Mixup(0.0, cutmix_alpha=1.0, label_smoothing=smoothing, num_classes=C)
     ratio, y, x = cut_of_timm(1.0, seed)
-    plan = lm.Plan("input", number(ratio), FLIPPED, "cut", centre(y, x))
+    plan = lm.Plan("input", number(ratio), FLIPPED, "cut", center(y, x))
     same_as_timm(mixup, plan, seed, images, labels, smoothing)
 
 
@@ -167,7 +167,7 @@ def test_cutmix_of_torchvision(seed: int, images: Tensor, labels: Tensor) -> Non
     transform = v2.CutMix(alpha=1.0, num_classes=C)
     ratio = ratio_of_torchvision(transform, seed)
     x, y = torch.randint(W, (1,)), torch.randint(H, (1,))  # in this order
-    plan = lm.Plan("input", number(ratio), ROLLED, "cut", centre(y[0], x[0]))
+    plan = lm.Plan("input", number(ratio), ROLLED, "cut", center(y[0], x[0]))
     same_as_torchvision(transform, plan, seed, images, labels)
 
 

@@ -140,7 +140,7 @@ def test_what_a_step_draws_does_not_depend_on_the_batches_before() -> None:
     assert mine.point == theirs.point
     for a, b in ((mine.ratio, theirs.ratio), (mine.partner, theirs.partner)):
         assert a.equal(b)
-    assert mine.draws["centre"].equal(theirs.draws["centre"])
+    assert mine.draws["center"].equal(theirs.draws["center"])
 
 
 def test_ranks_have_ratios_per_sample_of_their_own() -> None:

@@ -68,7 +68,7 @@ def test_strengths_are_drawn_anew_at_each_step() -> None:
     assert unrelated(steps[:-1, 0], steps[1:, 0])
 
 
-@pytest.mark.parametrize(("blend", "name", "dims"), [(Cut(), "centre", 3), (Resize(), "place", 2)])
+@pytest.mark.parametrize(("blend", "name", "dims"), [(Cut(), "center", 3), (Resize(), "place", 2)])
 def test_places_are_uniform_along_each_dimension(blend: Blend, name: str, dims: int) -> None:
     place = drawn(blend, 4000)[name]
     assert place.shape == (4000, dims)
@@ -157,7 +157,7 @@ def test_cells_of_a_grid_are_chosen_uniformly() -> None:
 def test_beside_draws_what_the_blend_in_it_draws() -> None:
     beside, plain = drawn(AppendClean(Cut()), 50), drawn(Cut(), 50)
     assert beside.keys() == plain.keys()
-    np.testing.assert_array_equal(beside["centre"], plain["centre"])
+    np.testing.assert_array_equal(beside["center"], plain["center"])
 
 
 @pytest.mark.parametrize("blend", [Linear(), MomentExchange()])

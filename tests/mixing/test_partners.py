@@ -102,7 +102,7 @@ def test_nearest_and_farthest_are_those_of_all_pairs() -> None:
     assert partner("farthest").equal(far)
 
 
-def test_one_of_several_neighbours_is_drawn() -> None:
+def test_one_of_several_neighbors_is_drawn() -> None:
     distances = torch.cdist(INPUTS, INPUTS).fill_diagonal_(torch.inf)
     allowed = distances.argsort(1)[:, :3]
     drawn = torch.stack([partner(Nearest(k=3), seed) for seed in range(60)])
@@ -208,8 +208,8 @@ def test_partners_across_ranks_are_one_permutation_of_the_joined_batch(
 def test_partners_by_labels_need_one_kind_of_them() -> None:
     sampler, labels = PlanSampler(["final"], partner="other_class"), torch.arange(4)
     with pytest.raises(lm.InputError) as error:
-        sampler.draw(4, labels={"digit": labels, "colour": labels})
+        sampler.draw(4, labels={"digit": labels, "color": labels})
     assert str(error.value) == (
         "OtherClass chooses partners by the labels of the batch of 4, but several were given, "
-        "'digit', 'colour', where one must be chosen: call draw(4, labels=...)"
+        "'digit', 'color', where one must be chosen: call draw(4, labels=...)"
     )

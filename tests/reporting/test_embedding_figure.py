@@ -37,7 +37,7 @@ def test_many_classes_share_one_line_of_the_legend(tmp_path):
     shown = texts(end)
     assert [name for name in shown if name.startswith("class")] == [f"class{k}" for k in range(20)]
     assert "80 others" in shown
-    assert "The first 20 of the 100 classes have colours" in end.caption
+    assert "The first 20 of the 100 classes have colors" in end.caption
     assert float(ElementTree.fromstring(end.svg).attrib["viewBox"].split()[3]) < 1.3 * WIDTH
 
 

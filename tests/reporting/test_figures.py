@@ -11,7 +11,7 @@ from layermix.reporting import figures
 from layermix.reporting.figures import Figure
 from layermix.reporting.figures.accuracy import limits
 from layermix.reporting.figures.labels import shorten
-from layermix.reporting.figures.style import COLOURS, WARNING, WIDTH
+from layermix.reporting.figures.style import COLORS, WARNING, WIDTH
 from layermix.reporting.statistics.stats import estimate
 from layermix.reporting.variant import CurvePoint
 from made_summaries import HOSTILE, USUAL, made_summary
@@ -38,8 +38,8 @@ def test_figures_do_not_depend_on_the_users_matplotlib_settings():
         assert matplotlib.rcParams["font.size"] == 30
 
 
-def test_ink_follows_the_page_and_data_have_colours():
-    allowed = {colour.lower() for colour in (*COLOURS, WARNING, "#888888")}
+def test_ink_follows_the_page_and_data_have_colors():
+    allowed = {color.lower() for color in (*COLORS, WARNING, "#888888")}
     for figure in [*from_summary(), *figures.plane()]:
         assert "currentColor" in figure.svg
         assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= allowed
@@ -49,14 +49,14 @@ def test_ink_follows_the_page_and_data_have_colours():
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])
-def test_colours_are_readable_on_light_and_on_dark_paper(paper):
-    for colour in (*COLOURS, WARNING):
-        light, dark = sorted((_luminance(colour), _luminance(paper)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 3, colour
+def test_colors_are_readable_on_light_and_on_dark_paper(paper):
+    for color in (*COLORS, WARNING):
+        light, dark = sorted((_luminance(color), _luminance(paper)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, color
 
 
-def _luminance(colour: str) -> float:
-    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def _luminance(color: str) -> float:
+    shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [s / 12.92 if s <= 0.03928 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -12,7 +12,7 @@ from layermix.reporting import figures
 from layermix.reporting.figures import Figure
 from layermix.reporting.figures.labels import text_width, wrapped
 from layermix.reporting.figures.scales import bulk, tick
-from layermix.reporting.figures.style import COLOURS, WIDTH
+from layermix.reporting.figures.style import COLORS, WIDTH
 from layermix.reporting.formatting import heading
 from layermix.reporting.summary import Summary, foretold
 from layermix.reporting.variant import CurvePoint
@@ -51,7 +51,7 @@ def test_every_number_of_layers_and_seeds_has_its_pictures(layers, seeds) -> Non
         root = ElementTree.fromstring(figure.svg)
         assert root.attrib["viewBox"].split()[2] == str(WIDTH)
         assert root.attrib["aria-label"] == figure.alt
-        assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= {*COLOURS, GREY}
+        assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= {*COLORS, GREY}
         assert not re.search(r"(fill|stroke): ?(black|white)", figure.svg)
     for figure in (found[0], found[2]):
         assert sum(text.endswith(layers[-1][-4:]) for text in texts(figure)) == 1, "the legend"

@@ -23,7 +23,7 @@ def p_of(quantity: ArrayLike, gains: ArrayLike) -> float:
         ([1, 2, 3], [1, 2, 3], 2 * 1 / 6),
         ([1, 2, 3], [3, 2, 1], 2 * 1 / 6),
         ([1, 2, 3], [1, 3, 2], 2 * 3 / 6),
-        # of four: 1 once, 0.8 three times (one pair of neighbours swapped), then less
+        # of four: 1 once, 0.8 three times (one pair of neighbors swapped), then less
         ([1, 2, 3, 4], [1, 2, 3, 4], 2 * 1 / 24),
         ([1, 2, 3, 4], [1, 3, 2, 4], 2 * 4 / 24),
         # a tie: rho depends on the gain of the third layer alone, two orders for each

@@ -25,7 +25,7 @@ def test_rho_by_hand() -> None:
 
 
 def test_ties_have_their_average_rank() -> None:
-    # Ranks 1.5, 1.5, 3 and 1, 2, 3: centred -.5, -.5, 1 and -1, 0, 1.
+    # Ranks 1.5, 1.5, 3 and 1, 2, 3: centerd -.5, -.5, 1 and -1, 0, 1.
     assert spearman([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
 
 

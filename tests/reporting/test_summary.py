@@ -10,7 +10,7 @@ from rich.console import Console
 
 from layermix.experiments import DataConfig, Recipe, Study, compare, plan
 from layermix.reporting import terminal
-from layermix.reporting.summary import summarise
+from layermix.reporting.summary import summarize
 from layermix.reporting.write import write_report
 
 VARIANTS = ("none", "input", "final")
@@ -73,7 +73,7 @@ def test_a_study_without_names_of_classes_shows_their_numbers(study: Path) -> No
         result = json.loads(path.read_text())
         del result["classes"]
         path.write_text(json.dumps(result))
-    assert summarise(Study.open(study)).classes == [str(digit) for digit in range(10)]
+    assert summarize(Study.open(study)).classes == [str(digit) for digit in range(10)]
 
 
 def test_an_unfinished_study_lists_what_is_missing_in_every_form(study: Path) -> None:

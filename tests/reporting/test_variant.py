@@ -4,7 +4,7 @@ import pytest
 
 from layermix.experiments.store import Record, RunResult
 from layermix.reporting.formatting import MEASURES
-from layermix.reporting.variant import VariantSummary, summarise_variant
+from layermix.reporting.variant import VariantSummary, summarize_variant
 
 MEASURED = dict.fromkeys(MEASURES, 0.5)
 TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
@@ -23,7 +23,7 @@ def measured(**values: float | None) -> dict[str, dict[str, float | None]]:
 
 def summary(*runs: list[Record]) -> VariantSummary:
     results = [RunResult(MEASURED, MEASURED, timings=TIMINGS, records=run) for run in runs]
-    return summarise_variant("none", dict(enumerate(results)))
+    return summarize_variant("none", dict(enumerate(results)))
 
 
 def test_older_records_have_snnl_over_chance_alone() -> None:

@@ -1,6 +1,6 @@
 """The two photographs that blends are shown on: scikit-learn's sample images, made small.
 
-A colour keeps 32 levels: enough for the eye, and a picture that holds five such images stays small.
+A color keeps 32 levels: enough for the eye, and a picture that holds five such images stays small.
 
 Shapes: (3, 44, 44), floats in [0, 1].
 """

@@ -8,10 +8,10 @@ from docs.tools.blends.pairs import Column, mixed, originals, pairs
 from docs.tools.blends.sheet import Sheet, sheet
 from layermix.functional import mix
 from layermix.mixing import Aligned, AppendClean, MomentExchange, MultiMix, Patches, PlanSampler
-from layermix.reporting.figures.style import WIDTH, Figure, colour, finish
+from layermix.reporting.figures.style import WIDTH, Figure, color, finish
 
 _GRID, _WIDE = 16, 7  # positions along each dimension: of the maps made up here, of their object
-_FAINT = 1e-4  # what places count beside colours
+_FAINT = 1e-4  # what places count beside colors
 _CORNERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.866]])
 _BATCH, _TALL = 64, 210
 
@@ -85,7 +85,7 @@ def _inside(top: int, left: int) -> Tensor:
 
 
 def _image(top: int, left: int) -> Tensor:
-    """Return an object whose colour says the place on it, (3, H, W)."""
+    """Return an object whose color says the place on it, (3, H, W)."""
     x = torch.full((3, _GRID, _GRID), 0.9)
     along = torch.linspace(0, 1, _WIDE)
     rows, columns = torch.meshgrid(along, along, indexing="ij")
@@ -98,7 +98,7 @@ def _arrows(axes: Axes, source: Tensor, where: Tensor, inside: Tensor) -> None:
     for row, column in inside.nonzero()[::3].tolist():
         y, x = source[:, row, column].tolist()
         to_y, to_x = where[:, row, column].tolist()
-        look = {"arrowstyle": "-|>", "lw": 0.7, "color": colour(2), "mutation_scale": 5}
+        look = {"arrowstyle": "-|>", "lw": 0.7, "color": color(2), "mutation_scale": 5}
         axes.annotate("", (to_x, to_y), (x, y), arrowprops=look)
 
 
@@ -108,8 +108,8 @@ def _triangle(page: Sheet, column: int, low: float, high: float) -> None:
     points = mix(_CORNERS, PlanSampler(["final"], blend=blend, seed=0).draw(3))
     left, width = 8 + column * WIDTH / 2, WIDTH / 2 - 16
     axes = page.axes(left, 22, width, _TALL - 60)
-    axes.plot(*_CORNERS[[0, 1, 2, 0]].T.numpy(), color=colour(9), linewidth=0.8)
-    axes.plot(*points.T.numpy(), "o", color=colour(column), markersize=2.6, mew=0, alpha=0.7)
+    axes.plot(*_CORNERS[[0, 1, 2, 0]].T.numpy(), color=color(9), linewidth=0.8)
+    axes.plot(*points.T.numpy(), "o", color=color(column), markersize=2.6, mew=0, alpha=0.7)
     axes.set_aspect("equal")
     axes.set_axis_off()
     batch = PlanSampler(["final"], blend=blend, seed=0).draw(_BATCH).draws["weights"]

@@ -1,6 +1,6 @@
 """Two photographs and their mix at three ratios, with masks and the weights of both labels.
 
-A mask is drawn in the colours of both examples.
+A mask is drawn in the colors of both examples.
 """
 
 from collections.abc import Sequence

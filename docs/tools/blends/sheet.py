@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from torch import Tensor
 
 from docs.tools.blends.examples import levels
-from layermix.reporting.figures.style import SMALL, WIDTH, colour
+from layermix.reporting.figures.style import SMALL, WIDTH, color
 
 COLUMNS = 5
 _EDGE, _GAP = 8, 6
@@ -49,11 +49,11 @@ class Sheet:
         head
             What stands above it.
         own
-            Index of the example that it is, which gives it a frame of that colour.
+            Index of the example that it is, which gives it a frame of that color.
         """
         axes = self._framed(column, _HEAD, levels(x).permute(1, 2, 0))
         if own is not None:
-            axes.spines[:].set(color=colour(own), linewidth=2.5, alpha=1)
+            axes.spines[:].set(color=color(own), linewidth=2.5, alpha=1)
         self.text(_left(column) + SIDE / 2, _HEAD - 5, head)
         return axes
 
@@ -63,7 +63,7 @@ class Sheet:
         axes = self.axes(_left(column), top, SIDE, _BAR)
         start = 0.0
         for example, weight in enumerate(weights.tolist()):
-            axes.barh(0, weight, left=start, height=1, color=colour(example))
+            axes.barh(0, weight, left=start, height=1, color=color(example))
             start += weight
         axes.set(xlim=(0, 1), ylim=(-0.5, 0.5))
         axes.set_axis_off()
@@ -71,8 +71,8 @@ class Sheet:
         self.text(_left(column) + SIDE / 2, top + _BAR + 12, both)
 
     def below(self, column: int, mask: Tensor) -> None:
-        """Show a mask (H, W) below the weights, in the colours of both examples."""
-        own, partner = (torch.tensor(to_rgb(colour(k))) for k in (0, 1))
+        """Show a mask (H, W) below the weights, in the colors of both examples."""
+        own, partner = (torch.tensor(to_rgb(color(k))) for k in (0, 1))
         self._framed(column, ROW, torch.lerp(partner, own, mask.float()[..., None]))
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
@@ -82,7 +82,7 @@ class Sheet:
         return self.drawing.add_axes(box)
 
     def text(self, x: float, y: float, text: str) -> None:
-        """Write a line whose baseline is `y` points below the top, centred at `x`."""
+        """Write a line whose baseline is `y` points below the top, centerd at `x`."""
         how = {"ha": "center", "va": "baseline", "size": SMALL}
         self.drawing.text(x / WIDTH, 1 - y / self.height, text, **how)
 

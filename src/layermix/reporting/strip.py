@@ -7,7 +7,7 @@ _WIDTH, _HEIGHT, _EDGE = 96, 18, 5
 
 
 def strip(seeds: Sequence[int], values: Sequence[float], ends: tuple[float, float]) -> str:
-    """Return a small ``<svg>`` with a dot for each seed, drawn in the page's text colour.
+    """Return a small ``<svg>`` with a dot for each seed, drawn in the page's text color.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from layermix.reporting.notes import Results
 from layermix.reporting.settings import used_settings
 from layermix.reporting.statistics.prediction import Prediction, predict
 from layermix.reporting.statistics.stats import BASELINES, Difference, differences
-from layermix.reporting.variant import VariantSummary, summarise_variant
+from layermix.reporting.variant import VariantSummary, summarize_variant
 from layermix.reporting.verdict import Verdict, accuracy_by_seed, judge
 
 
@@ -91,8 +91,8 @@ class Summary:
         return {**content, "timings": timings}
 
 
-def summarise(study: Study) -> Summary:
-    """Summarise the finished runs of a study.
+def summarize(study: Study) -> Summary:
+    """Summarize the finished runs of a study.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def summarise(study: Study) -> Summary:
     cell, first = next(iter(results.items()))
     sizes = {**first.sizes, "seeds": len(study.config.seeds)}
     data, model = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.model
-    variants = [summarise_variant(name, own) for name, own in runs.items() if own]
+    variants = [summarize_variant(name, own) for name, own in runs.items() if own]
     return Summary(
         data=data,
         model=model,

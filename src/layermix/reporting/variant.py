@@ -72,8 +72,8 @@ class VariantSummary:
     timings: dict[str, Estimate]
 
 
-def summarise_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
-    """Summarise the results of the finished seeds of a variant, one at least."""
+def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
+    """Summarize the results of the finished seeds of a variant, one at least."""
     own = list(runs.values())
     epochs = [result.records for result in own]
     points = list(epochs[0][0]["snnl"])

@@ -7,7 +7,7 @@ from layermix.experiments.study import Study
 from layermix.reporting.figures import draw_all
 from layermix.reporting.html import html
 from layermix.reporting.markdown import markdown
-from layermix.reporting.summary import Summary, summarise
+from layermix.reporting.summary import Summary, summarize
 
 
 def write_report(study: Study) -> tuple[Summary, Path]:
@@ -23,7 +23,7 @@ def write_report(study: Study) -> tuple[Summary, Path]:
     summary, path
         What the study says, and where its ``report.html`` is.
     """
-    summary = summarise(study)
+    summary = summarize(study)
     figures = draw_all(study, summary)
     write_json(study.folder / "results.json", summary.to_json())
     pictures = study.folder / "figures"

@@ -24,11 +24,11 @@ def by_mask(a: Tensor, plan: lm.Plan, masks: Sequence[np.ndarray]) -> Mixed:
     return Mixed(torch.stack(rows), pairs(plan, [float(mask.mean()) for mask in masks]))
 
 
-def box(size: tuple[int, ...], lam: float, centre: Sequence[float]) -> np.ndarray:
+def box(size: tuple[int, ...], lam: float, center: Sequence[float]) -> np.ndarray:
     mask = np.ones(size)
     share = 1 - lam
     spans = []
-    for length, place in zip(size, centre[3 - len(size) :], strict=True):
+    for length, place in zip(size, center[3 - len(size) :], strict=True):
         if len(size) == 1:
             count = round(share * length)
             start = min(math.floor(place * (length - count + 1)), length - count)
@@ -43,7 +43,7 @@ def box(size: tuple[int, ...], lam: float, centre: Sequence[float]) -> np.ndarra
 
 def cut(a: Tensor, plan: lm.Plan, blend: Any) -> Mixed:
     size = tuple(a.shape[1:-1])
-    masks = [box(size, lam, drawn(plan, "centre", i)) for i, lam in enumerate(lams(plan))]
+    masks = [box(size, lam, drawn(plan, "center", i)) for i, lam in enumerate(lams(plan))]
     return by_mask(a, plan, masks)
 
 
@@ -101,8 +101,8 @@ def patches(a: Tensor, plan: lm.Plan, blend: Any) -> Mixed:
     rate = 1 - (1 - 0.5) ** (1 / side ** len(size))
     for i, lam in enumerate(lams(plan)):
         mask = np.ones(size)
-        for centre in np.argwhere(uniform(drawn(plan, "seed", i), size) < rate):
-            block = tuple(slice(max(p - side // 2, 0), p + side // 2 + 1) for p in centre)
+        for center in np.argwhere(uniform(drawn(plan, "seed", i), size) < rate):
+            block = tuple(slice(max(p - side // 2, 0), p + side // 2 + 1) for p in center)
             mask[block] = lam if blend.soft else 0.0
         masks.append(mask)
     return by_mask(a, plan, masks)

@@ -1,7 +1,7 @@
 """Cut: a box of the partner takes the place of the own example's.
 
 CutMix (Yun et al., 2019) for images and maps: a box with sides sqrt(1 - lam) of the whole, around a
-uniform centre, clipped at the border; the label follows the area that was really cut. In three
+uniform center, clipped at the border; the label follows the area that was really cut. In three
 dimensions (video) the sides are the cube root; in one (tokens, signals) it is a span of
 round((1 - lam) L) positions that lies wholly inside.
 """
@@ -25,32 +25,32 @@ class Cut(MaskBlend):
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
-        """Return the centre of the box, uniform in [0, 1) along each dimension."""
-        return {"centre": rng.random((*rows, _MOST), dtype=np.float32)}
+        """Return the center of the box, uniform in [0, 1) along each dimension."""
+        return {"center": rng.random((*rows, _MOST), dtype=np.float32)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return False inside the box, True elsewhere, (R, *size)."""
-        return ~box(draws["centre"], 1 - ratio, size)
+        return ~box(draws["center"], 1 - ratio, size)
 
 
-def box(centre: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
+def box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
     """Return True inside a box, False elsewhere, (R, *size).
 
     Parameters
     ----------
-    centre
+    center
         Uniform numbers in [0, 1), shape (3,) or (R, 3); those of the last dimensions count.
     share
         Of all positions, that the box holds where it is not clipped, (R,).
     size
         Of the positions.
     """
-    centre = centre.reshape(-1, _MOST)[:, _MOST - len(size) :]
+    center = center.reshape(-1, _MOST)[:, _MOST - len(size) :]
     side = share ** (1 / len(size))
     ends = _inside if len(size) == 1 else _clipped
     found = torch.ones(len(share), *[1] * len(size), dtype=torch.bool, device=share.device)
     for k, length in enumerate(size):
-        start, stop = ends(centre[:, k], side, length)
+        start, stop = ends(center[:, k], side, length)
         found = found & span(start, stop, length, k, len(size))
     return found
 
@@ -65,9 +65,9 @@ def span(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tenso
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
-def _clipped(centre: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
+def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Return both ends of a box along a dimension, clipped at the border."""
-    middle = (centre * length).floor().clamp_max(length - 1)
+    middle = (center * length).floor().clamp_max(length - 1)
     half = (0.5 * side * length).floor()
     return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 

@@ -1,7 +1,7 @@
 """Moments: the mean and the spread of the partner, the structure of the own example.
 
 MoEx (Li, Wu, Lim, Belongie, Weinberger, 2021) gives each example its partner's moments over the
-channels at each position (positional normalisation), and mixes the labels by the ratio, 0.9 in the
+channels at each position (positional normalization), and mixes the labels by the ratio, 0.9 in the
 paper. MixStyle (Zhou, Yang, Qiao, Xiang, 2021) mixes the moments over the positions of each
 channel, and leaves the labels: a style has none. A ratio of 1 leaves an example as it is.
 """

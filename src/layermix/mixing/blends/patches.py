@@ -46,7 +46,7 @@ class Patches(MaskBlend):
     def draw(
         self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
     ) -> dict[str, np.ndarray]:
-        """Return the seed of the blocks' centres."""
+        """Return the seed of the blocks' centers."""
         return {"seed": draw_seeds(rng, rows)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
@@ -59,7 +59,7 @@ class Patches(MaskBlend):
         """Return True inside the blocks, (R, *size)."""
         side = min(self.block, *size)
         side -= 1 - side % 2
-        # DropBlock (Ghiasi, Lin, Le, 2018): as many centres as cover the share, overlaps counted.
+        # DropBlock (Ghiasi, Lin, Le, 2018): as many centers as cover the share, overlaps counted.
         rate = 1 - (1 - self.share) ** (1 / side ** len(size))
-        centres = (uniform_field(seeds, size) < rate).float()
-        return _POOLS[len(size)](centres[:, None], side, 1, side // 2)[:, 0] > 0
+        centers = (uniform_field(seeds, size) < rate).float()
+        return _POOLS[len(size)](centers[:, None], side, 1, side // 2)[:, 0] > 0

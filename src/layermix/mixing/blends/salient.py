@@ -26,8 +26,8 @@ class Salient(MaskBlend):
         """Return False inside the box, True elsewhere, (B, H, W)."""
         peak = saliency(other).flatten(1).argmax(1)
         place = torch.stack([torch.zeros_like(peak), peak // size[1], peak % size[1]], 1)
-        centre = (place + 0.5) / torch.tensor([1, *size], device=other.device)
-        return ~box(centre, (1 - ratio).expand(len(other)), size)
+        center = (place + 0.5) / torch.tensor([1, *size], device=other.device)
+        return ~box(center, (1 - ratio).expand(len(other)), size)
 
 
 def saliency(maps: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from layermix.geometry.quantities import SHARE
 from layermix.reporting.figures.labels import beside, plain, shorten, widest
 from layermix.reporting.figures.scales import bulk
-from layermix.reporting.figures.style import INK, Figure, canvas, colour, finish, look
+from layermix.reporting.figures.style import INK, Figure, canvas, color, finish, look
 from layermix.reporting.statistics.bounds import beyond, cut
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
@@ -65,7 +65,7 @@ def limits(rows: list[VariantSummary]) -> tuple[float, float]:
 
 
 def _row(axes: Axes, place: int, row: VariantSummary, ends: tuple[float, float]) -> None:
-    found, tint = row.test["accuracy"], colour(place)
+    found, tint = row.test["accuracy"], color(place)
     low, high = ends
     offsets = (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
     values = 100 * np.array(found.values)

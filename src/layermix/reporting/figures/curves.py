@@ -9,7 +9,7 @@ from collections.abc import Callable
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from layermix.reporting.figures.labels import label_ends, widest
-from layermix.reporting.figures.style import Figure, canvas, colour, dash, finish, look
+from layermix.reporting.figures.style import Figure, canvas, color, dash, finish, look
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import Curve, VariantSummary
 
@@ -55,7 +55,7 @@ def _draw(
         epochs = [point.epoch for point in read(row)]
         means = [scale * point.mean for point in read(row)]
         mark = "o" if len(epochs) == 1 else ""
-        axes.plot(epochs, means, color=colour(index), linestyle=dash(index), marker=mark)
+        axes.plot(epochs, means, color=color(index), linestyle=dash(index), marker=mark)
         ends.append((row.name, epochs[-1], means[-1]))
     axes.set_title(title)
     axes.set_xlabel("epoch")

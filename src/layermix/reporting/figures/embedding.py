@@ -23,13 +23,13 @@ from layermix.reporting.figures.style import (
     WIDTH,
     Figure,
     canvas,
-    colour,
+    color,
     finish,
     look,
     marker,
 )
 
-_NAMED = 20  # classes with a colour and a name of their own; more could not be told apart
+_NAMED = 20  # classes with a color and a name of their own; more could not be told apart
 _COLUMNS, _NAME_MOST = 5, 90  # of the legend: how many, and points for a name
 _HANDLE = 25  # points in the legend for a marker and the gaps beside it
 _REST = "#888888"
@@ -75,7 +75,7 @@ def last_block(tensors: dict[str, Tensor]) -> str:
 def project(features: Tensor) -> np.ndarray:
     """Return a t-SNE of features (N, d) in two dimensions, the same each time on a machine.
 
-    The features are centred and scaled to less than 1 before, for the squares of a diverged net's
+    The features are centerd and scaled to less than 1 before, for the squares of a diverged net's
     features overflow. The scale is a power of two, so that no bit of the map depends on it.
     Features that are all equal stay one point.
     """
@@ -123,7 +123,7 @@ def _scatter(axes: Axes, places: np.ndarray, labels: np.ndarray, names: list[str
         if rest:
             axes.plot(*places[own].T, ".", **style | {"color": _REST, "alpha": 0.5, "zorder": 1})
         else:
-            axes.plot(*places[own].T, marker(index), color=colour(index), **style)
+            axes.plot(*places[own].T, marker(index), color=color(index), **style)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.04)
@@ -144,7 +144,7 @@ def _legend(axes: Axes, columns: int) -> None:
 def _rest(classes: int) -> str:
     if classes <= _NAMED:
         return ""
-    return f" The first {_NAMED} of the {classes:,} classes have colours, the others are grey dots."
+    return f" The first {_NAMED} of the {classes:,} classes have colors, the others are grey dots."
 
 
 def _about(found: SNNL, features: Tensor) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from layermix.geometry.quantities import QUANTITIES
 from layermix.reporting.figures.panels import TICK, Grid, grid, line
 from layermix.reporting.figures.scales import scale
-from layermix.reporting.figures.style import Figure, colour, dash, finish, look
+from layermix.reporting.figures.style import Figure, color, dash, finish, look
 from layermix.reporting.formatting import heading, listed
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
@@ -39,7 +39,7 @@ def _panel(found: Grid, place: int, row: VariantSummary, name: str) -> bool:
     axes, points = found.axes[place], list(row.snnl)
     for point, curve in row.geometry[name].items():
         index, epochs = points.index(point), [each.epoch for each in curve]
-        style = {"color": colour(index), "linestyle": dash(index), "linewidth": 1.5}
+        style = {"color": color(index), "linestyle": dash(index), "linewidth": 1.5}
         mark = "o" if len(epochs) == 1 else ""
         axes.plot(epochs, [p.mean for p in curve], marker=mark, markersize=4, mew=0, **style)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.font_manager import fontManager, get_font
 
-from layermix.reporting.figures.style import SMALL, colour
+from layermix.reporting.figures.style import SMALL, color
 
 _PITCH = 13.5  # points from one label to the next
 
@@ -73,7 +73,7 @@ def widest(names: Sequence[str], most: float) -> float:
 
 
 def spread(wanted: Sequence[float], pitch: float, low: float, high: float) -> list[float]:
-    """Move positions apart until neighbours are `pitch` away, each group about its own middle.
+    """Move positions apart until neighbors are `pitch` away, each group about its own middle.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], width: floa
     axes
         Where the lines are; nothing may be drawn there later.
     ends
-        For each line its name and the point where it ends, in the order of their colours.
+        For each line its name and the point where it ends, in the order of their colors.
     width
         Room for a name, in points.
     """
@@ -130,7 +130,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], width: floa
             fontsize=SMALL,
             arrowprops={
                 "arrowstyle": "-",
-                "color": colour(index),
+                "color": color(index),
                 "linewidth": 0.8,
                 "shrinkA": 1,
                 "shrinkB": 1,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from layermix.reporting.figures.labels import plain, shorten, widest
-from layermix.reporting.figures.style import SMALL, TITLE, WIDTH, colour, dash, marker
+from layermix.reporting.figures.style import SMALL, TITLE, WIDTH, color, dash, marker
 
 _COLUMNS = 2
 _LENGTH, _PAD = 2.5, 2.0  # of a tick, and from it to its label
@@ -118,11 +118,11 @@ def grid(
 
 def line(index: int, name: str) -> Line2D:
     """Return the legend's line for the layer of that index."""
-    style: dict[str, Any] = {"color": colour(index), "linestyle": dash(index)}
+    style: dict[str, Any] = {"color": color(index), "linestyle": dash(index)}
     return Line2D([], [], label=name, **style)
 
 
 def spot(index: int, name: str) -> Line2D:
     """Return the legend's marker for the layer of that index."""
-    style: dict[str, Any] = {"color": colour(index), "marker": marker(index), "linestyle": ""}
+    style: dict[str, Any] = {"color": color(index), "marker": marker(index), "linestyle": ""}
     return Line2D([], [], markersize=6, markeredgewidth=0, label=name, **style)

@@ -24,7 +24,7 @@ from layermix.reporting.figures.style import (
     WIDTH,
     Figure,
     canvas,
-    colour,
+    color,
     finish,
     look,
     marker,
@@ -172,7 +172,7 @@ def _scatter(axes: Axes, layer: Layer) -> None:
     axes.plot(*others.T.numpy(), "o", color="#888888", markersize=2, mew=0, label="mixed")
     for ring in range(CLASSES):
         own = layer.real[layer.labels == ring]
-        style = {"color": colour((0, 2, 4)[ring]), "markersize": 3.6, "mew": 0}
+        style = {"color": color((0, 2, 4)[ring]), "markersize": 3.6, "mew": 0}
         axes.plot(*own.T.numpy(), marker(ring), ls="", label=f"class {ring + 1}", **style)
     crosses = layer.mixed[layer.intruders]
     axes.plot(*crosses.T.numpy(), "x", color=WARNING, markersize=4, mew=1.1, label="intruder")

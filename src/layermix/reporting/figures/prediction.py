@@ -18,7 +18,7 @@ from layermix.reporting.figures.style import (
     WIDTH,
     Figure,
     canvas,
-    colour,
+    color,
     finish,
     look,
     marker,
@@ -69,7 +69,7 @@ def _forest(rows: list[Rank]) -> Figure:
 
 
 def _row(axes: Axes, place: int, row: Rank) -> None:
-    tint = _DEPTH if row.quantity == "depth" else colour(0)
+    tint = _DEPTH if row.quantity == "depth" else color(0)
     side = sorted((0.0, 1.04 * row.expected))
     axes.fill_between(side, place - 0.42, place + 0.42, color=INK, alpha=0.08, linewidth=0)
     beside(axes, place, _rho(row), 1.05)
@@ -124,7 +124,7 @@ def _panel(sheet: Grid, place: int, summary: Summary, row: Rank, ends: tuple[flo
         y = np.clip([100 * gains[seed] for seed in row.seeds], *ends)
         mean = min(max(100 * fmean(gains[seed] for seed in row.seeds), ends[0]), ends[1])
         index = points.index(layer)
-        style = {"color": colour(index), "marker": marker(index), "ls": "", "clip_on": False}
+        style = {"color": color(index), "marker": marker(index), "ls": "", "clip_on": False}
         axes.plot(x, y, markersize=4.4, alpha=_SEED, mew=0, **style)
         axes.plot(fmean(x), mean, markersize=8, mec=INK, mew=1, zorder=3, **style)
         shown += x

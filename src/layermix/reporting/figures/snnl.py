@@ -16,7 +16,7 @@ from layermix.reporting.figures.style import (
     WIDTH,
     Figure,
     canvas,
-    colour,
+    color,
     dash,
     finish,
     look,
@@ -47,10 +47,10 @@ def _over_training(summary: Summary, row: VariantSummary) -> Figure:
     for index, (block, curve) in enumerate(row.snnl.items()):
         epochs = [point.epoch for point in curve]
         lows, highs = zip(*(_interval(point) for point in curve), strict=True)
-        axes.fill_between(epochs, lows, highs, color=colour(index), alpha=0.14, linewidth=0)
+        axes.fill_between(epochs, lows, highs, color=color(index), alpha=0.14, linewidth=0)
         mark = "o" if len(epochs) == 1 else ""
         means = [point.mean for point in curve]
-        axes.plot(epochs, means, color=colour(index), linestyle=dash(index), marker=mark)
+        axes.plot(epochs, means, color=color(index), linestyle=dash(index), marker=mark)
         ends.append((block, epochs[-1], means[-1]))
     n = summary.sizes["monitored"]
     axes.set_title(f"SNNL of each block over training\nvariant {plain(row.name)}, N = {n}")
@@ -127,11 +127,11 @@ def _dots(axes: Axes, row: VariantSummary, blocks: list[str], shift: float, inde
         point = row.snnl[block][-1]
         low, high = _interval(point)
         height = [place + shift] * 2
-        axes.plot([low, high], height, color=colour(index), alpha=0.6, linewidth=1.2)
+        axes.plot([low, high], height, color=color(index), alpha=0.6, linewidth=1.2)
     means = [row.snnl[block][-1].mean for block in blocks]
     places = [place + shift for place in range(len(blocks))]
     label = plain(shorten(row.name, 64))
-    style = {"color": colour(index), "markersize": 5, "mew": 0, "ls": ""}
+    style = {"color": color(index), "markersize": 5, "mew": 0, "ls": ""}
     axes.plot(means, places, marker(index), label=label, **style)
 
 

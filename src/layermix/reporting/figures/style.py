@@ -1,7 +1,7 @@
-"""The look that all pictures share: size, fonts, colours, and how a drawing becomes a `Figure`.
+"""The look that all pictures share: size, fonts, colors, and how a drawing becomes a `Figure`.
 
-Ink (text, axes, ticks, grids) is drawn in one colour that nothing else has and becomes
-``currentColor`` in the SVG, so that one picture suits light and dark pages. Data colours have a
+Ink (text, axes, ticks, grids) is drawn in one color that nothing else has and becomes
+``currentColor`` in the SVG, so that one picture suits light and dark pages. Data colors have a
 contrast of at least 3 on both, and never stand alone: markers, dashes or labels go with them.
 All lengths are in points; a picture is as wide as a phone, so that its text stays readable there.
 """
@@ -22,7 +22,7 @@ from layermix.reporting.figures.svg import INK, as_file, tidy
 
 WIDTH = 374
 SMALL, TITLE = 10.5, 11.5  # sizes of text
-COLOURS = (
+COLORS = (
     "#2f86d0",
     "#d55e00",
     "#00946c",
@@ -80,7 +80,7 @@ class Figure:
     name
         Its file name without ending, ``PICTURE`` or ``PICTURE-PANEL``.
     svg
-        An ``<svg>`` element to put into a page; its ink has the page's text colour.
+        An ``<svg>`` element to put into a page; its ink has the page's text color.
     alt
         What it shows, for those who cannot see it.
     caption
@@ -126,19 +126,19 @@ def canvas(
     return drawing, drawing.add_axes(box)
 
 
-def colour(index: int) -> str:
-    """Return the colour of the class, variant or block of that index."""
-    return COLOURS[index % len(COLOURS)]
+def color(index: int) -> str:
+    """Return the color of the class, variant or block of that index."""
+    return COLORS[index % len(COLORS)]
 
 
 def marker(index: int) -> str:
-    """Return the marker that goes with the colour; both repeat together only after 100."""
-    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+    """Return the marker that goes with the color; both repeat together only after 100."""
+    return MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
 
 
 def dash(index: int) -> str | tuple:
-    """Return the dash pattern that goes with the colour."""
-    return DASHES[(index + index // len(COLOURS)) % len(DASHES)]
+    """Return the dash pattern that goes with the color."""
+    return DASHES[(index + index // len(COLORS)) % len(DASHES)]
 
 
 def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:

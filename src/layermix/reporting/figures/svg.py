@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from html import escape
 
-INK = "#010203"  # drawn with this, shown in the text colour of the page
+INK = "#010203"  # drawn with this, shown in the text color of the page
 
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _STYLE = (

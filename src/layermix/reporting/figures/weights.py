@@ -7,7 +7,7 @@ as means over seeds.
 from matplotlib.ticker import MaxNLocator
 
 from layermix.reporting.figures.labels import label_ends, plain, widest
-from layermix.reporting.figures.style import Figure, canvas, colour, dash, finish, look
+from layermix.reporting.figures.style import Figure, canvas, color, dash, finish, look
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
 
@@ -29,7 +29,7 @@ def _draw(row: VariantSummary) -> Figure:
     for index, (point, curve) in enumerate(row.weights.items()):
         epochs, means = [p.epoch for p in curve], [100 * p.mean for p in curve]
         mark = "o" if len(epochs) == 1 else ""
-        axes.plot(epochs, means, color=colour(index), linestyle=dash(index), marker=mark)
+        axes.plot(epochs, means, color=color(index), linestyle=dash(index), marker=mark)
         ends.append((point, epochs[-1], means[-1]))
     axes.set_title(f"Weight of each layer, %, variant {plain(row.name)}")
     axes.set_xlabel("epoch")

@@ -27,8 +27,8 @@ def standard_ranks(values: ArrayLike) -> np.ndarray:
     The sum of products of two such rows is Spearman's rho. No row may have all values equal.
     """
     ranks = stats.rankdata(values, axis=-1)
-    centred = ranks - ranks.mean(axis=-1, keepdims=True)
-    return centred / np.linalg.norm(centred, axis=-1, keepdims=True)
+    centerd = ranks - ranks.mean(axis=-1, keepdims=True)
+    return centerd / np.linalg.norm(centerd, axis=-1, keepdims=True)
 
 
 def orders_p(quantity: np.ndarray, gains: np.ndarray) -> float:
