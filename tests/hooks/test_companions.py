@@ -48,6 +48,14 @@ def frames() -> Tensor:
     return torch.randn(4, T, 4) * (torch.arange(T) < LENGTHS[:, None])[..., None]
 
 
+def assert_both_inputs_mixed(net: nn.Module, mixer: lm.Mixer, x: Tensor, z: Tensor) -> None:
+    """Check that a mixer of ratio 0 gives the output of the partners in both inputs."""
+    plan = mixer.draw(len(x))
+    with mixer.apply(plan):
+        output = net(x, z)
+    torch.testing.assert_close(output, net(x[plan.partner], z[plan.partner]))
+
+
 @pytest.mark.parametrize("model", [Sum, Named, Channels])
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("column", [False, True])
@@ -193,10 +201,7 @@ def test_inputs_that_reach_different_outputs_are_all_examples() -> None:
     net, x, z = Apart(), torch.randn(6, 5), torch.randn(6, 4)
     mixer = lm.Mixer(net, at="input", ratio=0.0, partner="derangement")
     mixer.check((x, z))
-    plan = mixer.draw(6)
-    with mixer.apply(plan):
-        output = net(x, z)
-    torch.testing.assert_close(output, net(x[plan.partner], z[plan.partner]))
+    assert_both_inputs_mixed(net, mixer, x, z)
 
 
 def test_an_input_of_which_the_first_batch_makes_no_use_is_mixed_in_the_next() -> None:
@@ -211,10 +216,7 @@ def test_an_input_of_which_the_first_batch_makes_no_use_is_mixed_in_the_next() -
     net, x, z = Sometimes(), torch.randn(6, 5), torch.randn(6, 8)
     mixer = lm.Mixer(net, at="input", ratio=0.0, partner="derangement")
     mixer.check((x, torch.zeros(6, 8)))
-    plan = mixer.draw(6)
-    with mixer.apply(plan):
-        output = net(x, z)
-    torch.testing.assert_close(output, net(x[plan.partner], z[plan.partner]))
+    assert_both_inputs_mixed(net, mixer, x, z)
 
 
 def test_an_input_that_was_not_there_when_it_was_probed_is_probed_anew() -> None:
