@@ -3,83 +3,83 @@
     benchmarks/studies.sh CIFAR_FOLDER runs
     python -m benchmarks.study_tables runs/digits runs/cifar
 
-For each study: accuracy with the differences to no mixing and to the input, and the calibration
-error; and for all that have geometry how its quantities rank the gains.
+For each study: accuracy, its differences from no mixing and from the input, the calibration error;
+for all together: how each quantity of a layer ranks the gains.
 """
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from layermix.experiments.store import read_json
+from layermix.experiments import Study
+from layermix.reporting import Summary, summarize
 from layermix.reporting.formatting import (
+    correlation,
     heading,
-    in_percent,
     interval,
     number,
     p_value,
-    percentage_points,
+    percent,
+    points,
 )
-from layermix.reporting.layers import rho_cell, sign
-from layermix.reporting.markdown import as_table, with_interval
-from layermix.reporting.statistics.stats import Estimate
-
-Study = dict[str, Any]
+from layermix.reporting.statistics.paired import Difference, Estimate
+from layermix.reporting.text import verdict_text
 
 
-def shown(found: Estimate, show: Callable[[float], str], unit: str = "") -> str:
+def with_interval(found: Estimate, show: Callable[[float], str], unit: str = "") -> str:
     """Return a mean with its interval."""
-    return with_interval((f"{show(found.mean)}{unit}", interval(found, show)))
+    return f"{show(found.mean)}{unit} ({interval(found, show)})"
 
 
-def accuracy(study: Study) -> str:
-    """Return how each variant did."""
-    against = {base: gaps for base, gaps in study["differences"].items() if gaps}
+def as_table(rows: list[list[str]]) -> str:
+    """Return rows as a Markdown table, the first as its header."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def accuracy_table(summary: Summary) -> str:
+    """Return accuracy, differences and calibration error of each variant."""
     header = ["variant", "accuracy"]
-    for baseline in against:
+    for baseline in summary.differences:
         header += [f"against {baseline}", "p (Holm)"]
-    rows = []
-    for row in study["variants"]:
-        cells = [row["name"], shown(Estimate(**row["test"]["accuracy"]), in_percent, "%")]
-        for gaps in against.values():
-            own = [gap for gap in gaps if gap["variant"] == row["name"]]
-            cells += _gap(own[0]) if own else ["", ""]
-        error = shown(Estimate(**row["test"]["ece"]), lambda value: number(value, 3))
+    rows = [[*header, "calibration error"]]
+    for row in summary.variants:
+        cells = [row.name, with_interval(row.test["accuracy"], percent, "%")]
+        for gaps in summary.differences.values():
+            cells += _difference(next((gap for gap in gaps if gap.variant == row.name), None))
+        error = with_interval(row.test["ece"], lambda value: number(value, 3))
         rows.append([*cells, error])
-    return as_table([*header, "calibration error"], rows)
+    return as_table(rows)
 
 
-def _gap(gap: dict[str, Any]) -> list[str]:
-    """Return the cells of a difference."""
-    p = f"{p_value(gap['p'])} ({p_value(gap['p_holm'])})"
-    return [shown(Estimate(**gap["estimate"]), percentage_points), p]
+def _difference(gap: Difference | None) -> list[str]:
+    if gap is None:
+        return ["", ""]
+    p = f"{p_value(gap.p)} ({p_value(gap.p_holm)})"
+    return [with_interval(gap.estimate, points), p]
 
 
-def prediction(studies: dict[str, Study]) -> str:
+def prediction_table(studies: dict[str, Summary]) -> str:
     """Return how each quantity ranks the gains in each study."""
-    header = ["quantity", "sign", *(cell for name in studies for cell in (name, "p"))]
-    of_each = [[*s["prediction"]["ranks"], s["prediction"]["depth"]] for s in studies.values()]
-    rows = []
-    for ranks in zip(*of_each, strict=True):
-        cells = []
+    rows = [["quantity", "sign", *(cell for name in studies for cell in (name, "p"))]]
+    for ranks in zip(*(summary.prediction.rows for summary in studies.values()), strict=True):
+        cells = [heading(ranks[0].quantity), {1: "+", -1: "−", 0: "±"}[ranks[0].expected]]
         for rank in ranks:
-            found = rank["estimate"]
-            cells.append(with_interval(rho_cell(Estimate(**found))) if found else "")
-            cells.append("" if rank["p"] is None else p_value(rank["p"]))
-        rows.append([heading(ranks[0]["quantity"]), sign(ranks[0]["expected"]), *cells])
-    return as_table(header, rows)
+            rho = with_interval(rank.estimate, correlation) if rank.estimate else ""
+            cells += [rho, p_value(rank.p)]
+        rows.append(cells)
+    return as_table(rows)
 
 
 def main(folders: list[str]) -> None:
-    """Print everything of some studies."""
-    studies = {name: read_json(Path(name) / "results.json") for name in folders}
-    for name, study in studies.items():
-        sys.stdout.write(f"## {name}\n\n{study['command']}\n\n{accuracy(study)}\n\n")
-        sys.stdout.write(" ".join(study["verdict"]["sentences"]) + "\n\n")
-    told = {name: study for name, study in studies.items() if study["prediction"]["depth"]}
-    if told:
-        sys.stdout.write(prediction(told) + "\n")
+    """Print all tables of some studies."""
+    studies = {name: summarize(Study.open(Path(name))) for name in folders}
+    for name, summary in studies.items():
+        sys.stdout.write(f"## {name}\n\n{summary.command}\n\n{accuracy_table(summary)}\n\n")
+        sys.stdout.write(" ".join(verdict_text(summary)) + "\n\n")
+    answered = {name: summary for name, summary in studies.items() if summary.prediction.ranks}
+    if answered:
+        sys.stdout.write(prediction_table(answered) + "\n")
 
 
 if __name__ == "__main__":

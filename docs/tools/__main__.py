@@ -1,4 +1,4 @@
-"""Draw the pictures of the docs that no study makes: those of the blends, and of performance.
+"""Draw the pictures of the docs that no study makes: rings, blends and performance.
 
 python -m docs.tools
 """
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from docs.tools.blends import draw_blends
 from docs.tools.performance import draw_performance
+from docs.tools.plane import draw_plane
 
 DOCS = Path(__file__).parent.parent
 
 if __name__ == "__main__":
-    for path in [*draw_blends(DOCS / "blends/pictures"), draw_performance()]:
+    blends = draw_blends(DOCS / "blends/pictures")
+    for path in [*draw_plane(DOCS / "pictures"), *blends, draw_performance()]:
         sys.stdout.write(f"{path}\n")

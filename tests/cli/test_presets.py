@@ -10,7 +10,7 @@ from layermix.cli.main import main
 from layermix.experiments import DataConfig, RunConfig, StudyConfig
 from layermix.experiments.training import PRESETS
 from layermix.experiments.training.recipe import PLAIN, SPEED
-from layermix.reporting.command import compare_command
+from layermix.reporting.configuration import compare_command
 
 
 class Stop(Exception):

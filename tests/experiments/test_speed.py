@@ -20,8 +20,9 @@ from layermix.experiments.training.environment import RunSeeds
 from layermix.experiments.training.evaluate import predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.experiments.training.recipe import Lookahead
-from layermix.reporting.command import compare_command
-from layermix.reporting.write import write_report
+from layermix.reporting import write_report
+from layermix.reporting.configuration import compare_command
+from layermix.reporting.text import verdict_notes
 
 
 def pictures(n: int = 12, size: int = 8) -> Split:
@@ -199,11 +200,8 @@ def test_a_report_notes_the_accuracy_over_views(tmp_path: Path) -> None:
     config = plan(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
     study = compare(config, tmp_path / "study", workers=1)
     summary, _ = write_report(study)
-    (note,) = [each for each in summary.verdict.notes if "views" in each]
+    (note,) = [each for each in verdict_notes(summary) if "views" in each]
     views = [result.test_views or {} for result in study.results().values()]
     none, final = (sum(each["accuracy"] for each in views[k::2]) / 2 for k in (0, 1))
-    assert note.startswith(
-        "By the mean over shifted views of each test image, mirrored too where training mirrors, "
-        f"test accuracy is none {none:.2%} (95% interval "
-    )
-    assert f", n = 2), final {final:.2%} (95% interval " in note
+    assert f"none {100 * none:.2f} (95% interval " in note
+    assert f", n = 2); final {100 * final:.2f} (95% interval " in note

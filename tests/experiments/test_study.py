@@ -18,7 +18,7 @@ import layermix as lm
 from layermix import InputError, RunError
 from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, plan, run
 from layermix.experiments.engines.local import run_missing
-from layermix.reporting.write import write_report
+from layermix.reporting import write_report
 
 FEW = DataConfig(train_size=100)
 SHORT = Recipe(epochs=3, batch_size=20, monitor=1)

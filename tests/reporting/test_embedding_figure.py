@@ -9,15 +9,14 @@ import torch
 
 from figure_parts import study_with_features, texts
 from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
-from layermix.reporting import figures
-from layermix.reporting.figures.embedding import last_block, project
+from layermix.reporting.figures.embedding import embedding, last_block, project
 from layermix.reporting.figures.style import WIDTH
 
 
 def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
-    start, end = figures.embedding(study_with_features(tmp_path), ["cat", "dog", "a$b"])
+    start, end = embedding(study_with_features(tmp_path), ["cat", "dog", "a$b"])
     assert (start.name, end.name) == ("embedding-start", "embedding-end")
-    assert "block2, before training" in texts(start)
+    assert "block2, before training (run 'none', seed 0)" in texts(start)
     assert {"cat", "dog"} <= set(texts(end))
     for figure in (start, end):
         assert "t-SNE" in figure.caption
@@ -29,11 +28,11 @@ def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
 
 def test_embedding_is_left_out_where_the_features_are_missing(tmp_path):
     study = Study(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
-    assert figures.embedding(study, ["0", "1"]) == []
+    assert embedding(study, ["0", "1"]) == []
 
 
 def test_many_classes_share_one_line_of_the_legend(tmp_path):
-    _, end = figures.embedding(study_with_features(tmp_path), [f"class{k}" for k in range(100)])
+    _, end = embedding(study_with_features(tmp_path), [f"class{k}" for k in range(100)])
     shown = texts(end)
     assert [name for name in shown if name.startswith("class")] == [f"class{k}" for k in range(20)]
     assert "80 others" in shown
@@ -43,7 +42,7 @@ def test_many_classes_share_one_line_of_the_legend(tmp_path):
 
 def test_long_class_names_stay_in_the_picture(tmp_path):
     names = ["automobile", "a rather long name of a class", "cat"]
-    _, end = figures.embedding(study_with_features(tmp_path), names)
+    _, end = embedding(study_with_features(tmp_path), names)
     assert {"automobile", "cat"} <= set(texts(end))
 
 

@@ -1,4 +1,4 @@
-"""Pictures: computed, the same to the byte, themable, and apart from one another on a page."""
+"""Figures: equal to the byte each time, readable on light and dark pages, safe on one page."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -7,49 +7,93 @@ import matplotlib
 import pytest
 
 from figure_parts import SVG, study_with_features, texts
-from layermix.reporting import figures
-from layermix.reporting.figures import Figure
-from layermix.reporting.figures.accuracy import limits
-from layermix.reporting.figures.labels import shorten
-from layermix.reporting.figures.style import COLORS, WARNING, WIDTH
-from layermix.reporting.statistics.stats import estimate
+from layermix.geometry.quantities import QUANTITIES
+from layermix.reporting.figures import Figure, draw_all
+from layermix.reporting.figures.intervals import central_range
+from layermix.reporting.figures.style import COLORS, GRAY, WARNING, WIDTH, shorten, tick
+from layermix.reporting.formatting import heading
+from layermix.reporting.statistics.paired import estimate
 from layermix.reporting.variant import CurvePoint
 from made_summaries import HOSTILE, USUAL, made_summary
 
-MANY = tuple(f"encoder.layers.{index}" for index in range(12))
+MANY = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
+NAMES = [
+    *("accuracy", "curves-loss", "curves-accuracy", "embedding-start", "embedding-end"),
+    *("snnl-training", "snnl-end", "geometry-training", "prediction-rho", "prediction-scatter"),
+    "weights",
+]
 
 
-def from_summary(**settings) -> list[Figure]:
-    summary = made_summary(**settings)
-    return [*figures.accuracy(summary), *figures.curves(summary), *figures.snnl(summary)]
+@pytest.fixture(scope="module")
+def draw(tmp_path_factory):
+    """Return a function that draws all figures of a made summary, by name."""
+    study = study_with_features(tmp_path_factory.mktemp("study"))
+
+    def drawn(summary=None, **settings) -> dict[str, Figure]:
+        return {f.name: f for f in draw_all(study, summary or made_summary(**settings))}
+
+    return drawn
 
 
-@pytest.mark.parametrize("draw", [from_summary, figures.plane])
-def test_figures_are_the_same_to_the_byte_each_time(draw):
-    first = draw()
-    figures.plane.__globals__["_plane"].cache_clear()
-    assert draw() == first
-
-
-def test_figures_do_not_depend_on_the_users_matplotlib_settings():
-    first = from_summary()
+def test_all_figures_are_drawn_in_order_and_equal_to_the_byte_each_time(draw) -> None:
+    first = draw(variants=(*USUAL, "auto"))
+    assert list(first) == NAMES
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
-        assert from_summary() == first
+        assert draw(variants=(*USUAL, "auto")) == first
         assert matplotlib.rcParams["font.size"] == 30
 
 
-def test_ink_follows_the_page_and_data_have_colors():
-    allowed = {color.lower() for color in (*COLORS, WARNING, "#888888")}
-    for figure in [*from_summary(), *figures.plane()]:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seeds": 1},
+        {"variants": ("input", "block1")},
+        {"variants": ("none",)},
+        {"variants": ("none", *MANY, "auto"), "blocks": MANY},
+        {"variants": (HOSTILE, "none", "a", "b"), "blocks": (HOSTILE, "a", "b")},
+        {"variants": ("none", "input"), "waiting": ("final",), "planned_seeds": 12},
+        {"geometry": False},
+    ],
+)
+def test_every_kind_of_study_has_figures_that_are_safe_on_one_page(draw, settings) -> None:
+    found = draw(**settings)
+    allowed = {*COLORS, GRAY, WARNING}
+    for figure in found.values():
+        root = ElementTree.fromstring(figure.svg)
+        assert root.attrib["role"] == "img"
+        assert root.attrib["aria-label"] == figure.alt
+        assert root.attrib["viewBox"].split()[2] == str(WIDTH)
         assert "currentColor" in figure.svg
         assert set(re.findall(r"#[0-9a-f]{6}\b", figure.svg)) <= allowed
-        for text in ElementTree.fromstring(figure.svg).iter(f"{SVG}text"):
-            assert "fill: currentColor" in text.attrib["style"]
         assert not re.search(r"(fill|stroke): ?(black|white)", figure.svg)
+        for text in root.iter(f"{SVG}text"):
+            assert "fill: currentColor" in text.attrib["style"]
+        bare = figure.svg.replace("http://www.w3.org/2000/svg", "")
+        assert "http" not in bare.replace("http://www.w3.org/1999/xlink", "")
+    page = "".join(figure.svg for figure in found.values())
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(ids)
+    shown = texts(found["accuracy"])
+    assert all(
+        any(text.endswith(row[-4:]) for text in shown) for row in settings.get("variants", USUAL)
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"variants": ("none", *MANY), "blocks": MANY}])
+def test_no_text_leaves_the_figure(draw, settings) -> None:
+    for figure in draw(**settings).values():
+        for text in ElementTree.fromstring(figure.svg).iter(f"{SVG}text"):
+            x, width = float(text.attrib.get("x", 9)), 5.2 * len("".join(text.itertext()))
+            style = text.attrib["style"]
+            if "rotate" not in text.attrib.get("transform", "") and "anchor: end" in style:
+                assert x - width > -4, (figure.name, text.text)
+            elif "translate" not in text.attrib.get("transform", "") and "middle" not in style:
+                assert x + width < WIDTH + 12, (figure.name, text.text)
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])
-def test_colors_are_readable_on_light_and_on_dark_paper(paper):
+def test_colors_are_readable_on_light_and_on_dark_paper(paper) -> None:
     for color in (*COLORS, WARNING):
         light, dark = sorted((_luminance(color), _luminance(paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3, color
@@ -61,110 +105,128 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_identifiers_are_unique_on_one_page_and_all_references_resolve():
-    page = "".join(figure.svg for figure in [*from_summary(), *figures.plane()])
-    names = re.findall(r' id="([^"]*)"', page)
-    assert len(names) == len(set(names))
-    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) == set(names)
-
-
-def test_figures_load_nothing_and_carry_an_alternative_text():
-    for figure in [*from_summary(data=HOSTILE), *figures.plane()]:
-        bare = figure.svg.replace("http://www.w3.org/2000/svg", "")
-        assert "http" not in bare.replace("http://www.w3.org/1999/xlink", "")
-        root = ElementTree.fromstring(figure.svg)
-        assert root.attrib["role"] == "img"
-        assert root.attrib["aria-label"] == figure.alt
-        assert root.attrib["viewBox"].split()[2] == str(WIDTH)
-
-
-def test_a_standalone_file_has_a_size_and_suits_dark_viewers():
-    file = figures.accuracy(made_summary())[0].standalone()
-    root = ElementTree.fromstring(file)
-    assert root.attrib["width"] == f"{WIDTH}pt"
+def test_a_standalone_file_has_a_size_and_suits_dark_viewers(draw) -> None:
+    file = draw()["accuracy"].standalone()
+    assert ElementTree.fromstring(file).attrib["width"] == f"{WIDTH}pt"
     assert "prefers-color-scheme:dark" in file
 
 
-def test_every_seed_is_a_dot_in_the_accuracy_picture():
-    summary = made_summary(seeds=8)
-    marks = [f.split("</g>")[0].count("<use") for f in _dots(figures.accuracy(summary)[0])]
-    assert marks == [8] * len(summary.variants)
+def seed_marks(figure: Figure) -> list[int]:
+    """Return the number of marks in each group of slightly transparent ones."""
+    marks = re.findall(r"<use [^>]*opacity: 0\.8[^>]*>", figure.svg)
+    colors = [re.findall(r"fill: (#[0-9a-f]{6})", mark)[0] for mark in marks]
+    return [colors.count(color) for color in dict.fromkeys(colors)]
 
 
-def _dots(figure: Figure) -> list[str]:
-    """Return the groups of slightly transparent marks, one for each variant."""
-    return re.findall(r"<g style=\"[^\"]*opacity: 0\.85[^\"]*\">.*?</g>", figure.svg, re.DOTALL)
+def test_every_seed_is_a_mark(draw) -> None:
+    found = draw(seeds=8)
+    assert seed_marks(found["accuracy"]) == [8] * len(USUAL)
+    assert seed_marks(found["prediction-rho"]) == [8 * len(QUANTITIES), 8]
+    assert seed_marks(found["prediction-scatter"]) == [8 * len(QUANTITIES)] * 5
 
 
-def test_a_collapsed_seed_does_not_hide_the_others_and_is_told_of():
-    summary = made_summary(collapsed=True)
-    low, high = limits(summary.variants)
+def test_a_collapsed_seed_does_not_hide_the_others(draw) -> None:
+    collapsed = made_summary(variants=USUAL[:-1], collapsed=True)
+    values = [100 * v for row in collapsed.variants for v in row.accuracy.values()]
+    low, high = central_range(values, [])
     assert 92 < low < high < 98
-    assert "Seeds beyond the axis: 1" in figures.accuracy(summary)[0].caption
-    assert "Seeds beyond the axis" not in figures.accuracy(made_summary())[0].caption
+    found, usual = draw(collapsed), draw()
+    assert "1 beyond the axis" in found["accuracy"].caption
+    assert "1 seeds beyond the axis" in found["prediction-scatter"].caption
+    assert "beyond the axis" not in usual["accuracy"].caption
+    assert seed_marks(found["accuracy"]) == [8] * 6
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"seeds": 1},
-        {"variants": ("input", "block1")},
-        {"variants": ("none",)},
-        {"variants": (*USUAL, *MANY), "blocks": MANY},
-        {"variants": (HOSTILE, "none"), "blocks": (HOSTILE, "final")},
-        {"variants": ("none", "input"), "waiting": ("final",), "planned_seeds": 12},
-    ],
-)
-def test_every_variant_is_named_whatever_the_study(settings):
-    summary = made_summary(**settings)
-    for figure in from_summary(**settings):
-        ElementTree.fromstring(figure.svg)  # well-formed
-        if figure.name in ("accuracy", "curves-loss", "curves-accuracy"):
-            for row in summary.variants:
-                assert shorten(row.name, 60)[-4:] in "".join(texts(figure))
+def test_the_central_range_has_a_margin_and_no_outliers() -> None:
+    assert central_range([1, 2, 3, 4, 100], [2.5, 0.5]) == (0.5 - 0.28, 4 + 0.28)
+    assert central_range([1, 1], []) == (0.95, 1.05)
 
 
 @pytest.mark.parametrize("level", [0.0, -1e-17])
-def test_blocks_that_separate_the_classes_wholly_have_a_picture(level):
+def test_layers_that_separate_the_classes_completely_have_figures(draw, level) -> None:
     summary = made_summary(seeds=1)
     for row in summary.variants:
         for curve in row.snnl.values():
             curve[:] = [CurvePoint(point.epoch, level, None, None) for point in curve]
-    training, end = figures.snnl(summary)
-    assert "final 0.000" in training.alt.replace("-0.000", "0.000")
-    assert "1.0" in texts(end)
+    found = draw(summary)
+    assert "2.0" in texts(found["snnl-end"])
 
 
-def test_a_value_that_all_variants_share_at_the_input_is_explained():
-    summary = made_summary()
-    assert "At the input" not in figures.snnl(summary)[1].caption
-    for row in summary.variants:
-        row.snnl["input"][-1] = CurvePoint(20, 1.5, 1.5, 1.5)
-    assert "At the input all variants have the same" in figures.snnl(summary)[1].caption
-
-
-def test_an_interval_beyond_all_accuracies_is_cut_in_the_picture():
-    summary = made_summary(variants=("none", "input"), seeds=2)
-    assert "Bars are cut" not in figures.accuracy(summary)[0].caption
-    summary.variants[0].test["accuracy"] = estimate([0.97, 0.999])
-    assert "Bars are cut at 0 and 100%" in figures.accuracy(summary)[0].caption
-
-
-def test_curves_of_a_net_that_diverged_have_a_picture():
+def test_curves_of_a_network_that_diverged_have_a_figure(draw) -> None:
     summary = made_summary()
     for row in summary.variants:
         row.train_loss[:] = [CurvePoint(p.epoch, 1e30 * p.mean, None, None) for p in row.train_loss]
-    loss, _ = figures.curves(summary)
-    assert any("e+30" in text for text in texts(loss))
-    assert "1e30" not in texts(loss)  # a factor above the axis, where the title is
+    assert any("e30" in text for text in texts(draw(summary)["curves-loss"]))
 
 
-def test_draw_all_draws_every_picture(tmp_path):
-    drawn = figures.draw_all(study_with_features(tmp_path), made_summary())
-    pictures = dict.fromkeys(figure.picture for figure in drawn)
-    first = ["accuracy", "curves", "plane", "embedding", "snnl", "geometry", "prediction"]
-    assert list(pictures) == first
+def test_an_interval_beyond_the_possible_accuracies_is_clipped(draw) -> None:
+    summary = made_summary(variants=("none", "input"), seeds=2)
+    assert "clipped" not in draw(summary)["accuracy"].caption
+    summary.variants[0].test["accuracy"] = estimate([0.97, 0.999])
+    assert "clipped at 0 and 100%" in draw(summary)["accuracy"].caption
 
 
-def test_names_in_other_scripts_give_no_warning():
-    assert "猫" in figures.accuracy(made_summary(variants=("none", "猫")))[0].svg
+def test_every_quantity_but_snnl_has_a_panel_over_training(draw) -> None:
+    figure = draw()["geometry-training"]
+    shown = " ".join(texts(figure))
+    assert all(heading(name) in shown for name in QUANTITIES if name != "snnl")
+    assert figure.caption.endswith("Logarithmic axis: NC1 and Tr(Sw Sb⁺).")
+
+
+def test_values_at_zero_have_a_linear_axis(draw) -> None:
+    summary = made_summary()
+    assert summary.unmixed is not None
+    for curves in summary.unmixed.geometry.values():
+        for place, curve in enumerate(curves.values()):
+            curve[:] = [CurvePoint(p.epoch, 1e-17 * 10 ** (4 * place), None, None) for p in curve]
+    assert "Logarithmic" not in draw(summary)["geometry-training"].caption
+
+
+def test_rank_correlations_have_a_row_and_a_mean_for_every_quantity_and_for_depth(draw) -> None:
+    shown = texts(draw()["prediction-rho"])
+    assert {*(shorten(heading(name), 26) for name in QUANTITIES), "depth"} <= set(shown)
+    means = [text for text in shown if re.fullmatch(r"[+−]\d\.\d\d", text)]
+    assert len(means) == len(QUANTITIES) + 1
+
+
+def test_a_quantity_without_a_rho_has_a_row_and_no_panel(draw) -> None:
+    summary = made_summary()
+    assert summary.unmixed is not None
+    for values in summary.unmixed.geometry_end["nc1"].values():
+        values.update(dict.fromkeys(values, 1.0))
+    found = draw(summary)
+    assert "NC1" in texts(found["prediction-rho"])
+    assert "NC1" not in texts(found["prediction-scatter"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({"variants": ("input", "block1", "final")}, {"geometry-training", "prediction-rho"}),
+        ({"geometry": False}, {"geometry-training"}),
+        ({"variants": ("none", "input", "final")}, {"prediction-rho", "prediction-scatter"}),
+        ({}, {"weights"}),
+    ],
+)
+def test_figures_without_data_are_left_out(draw, settings, missing) -> None:
+    assert not missing & draw(**settings).keys()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.25, "0.25"), (-2, "−2"), (1e-5, "1e−5"), (2e30, "2e30"), (1234567, "1.23457e6"), (0, "0")],
+)
+def test_a_tick_is_labeled_with_its_value(value: float, text: str) -> None:
+    assert tick(value) == text
+
+
+def test_long_names_lose_their_middle() -> None:
+    short = shorten("encoder.layers.encoder_layer_11", 20)
+    assert len(short) == 20
+    assert short.startswith("enc")
+    assert short.endswith("_11")
+    assert shorten("final", 20) == "final"
+
+
+def test_names_in_other_scripts_give_no_warning(draw) -> None:
+    assert "猫" in draw(variants=("none", "猫"))["accuracy"].svg

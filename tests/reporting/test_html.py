@@ -1,51 +1,102 @@
-"""The HTML report: whole, self-contained, and safe whatever names are in it."""
+"""The HTML and Markdown reports: complete, self-contained, and safe for any names."""
 
 import re
 from html import escape, unescape
-from html.parser import HTMLParser
 
 import pytest
 
 import layermix
-from layermix.reporting import figures
+from figure_parts import study_with_features
+from html_page import Page
+from layermix.geometry.quantities import QUANTITIES
+from layermix.reporting import Summary, tables, text
+from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.formatting import percent
-from layermix.reporting.html import html
-from layermix.reporting.summary import Summary
+from layermix.reporting.write import render
 from made_summaries import HOSTILE, USUAL, made_summary
 
 LONG = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
-VOID = {"meta", "br", "wbr", "img"}
 
 
-def report(summary: Summary) -> str:
-    drawn = [*figures.accuracy(summary), *figures.curves(summary), *figures.snnl(summary)]
-    return html(summary, drawn)
+def html(summary: Summary) -> str:
+    return render("report.html", summary, [])
 
 
-class Page(HTMLParser):
-    """Reads a page, checks that its tags are balanced, and keeps tags and shown text."""
+def texts(summary: Summary) -> list[str]:
+    """Return all paragraphs of text of a report."""
+    unmixed, has_geometry = summary.unmixed, tables.geometry_table(summary) is not None
+    return [
+        *text.verdict_text(summary),
+        *text.verdict_notes(summary),
+        *text.prediction_text(summary.prediction),
+        *text.prediction_notes(summary.prediction),
+        *(text.geometry_notes(unmixed.geometry_end) if unmixed and has_geometry else []),
+    ]
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(text)
-        assert self.open == []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
+@pytest.fixture(scope="module")
+def usual() -> Summary:
+    return made_summary(variants=(*USUAL, "auto"))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+@pytest.fixture(scope="module")
+def figures(usual: Summary, tmp_path_factory: pytest.TempPathFactory) -> list[Figure]:
+    return draw_all(study_with_features(tmp_path_factory.mktemp("study")), usual)
 
-    def handle_data(self, data: str) -> None:
-        self.words += data
+
+@pytest.fixture(scope="module")
+def page(usual: Summary, figures: list[Figure]) -> str:
+    return render("report.html", usual, figures)
+
+
+def test_nothing_is_loaded_and_nothing_runs(page: str) -> None:
+    bare = re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
+    assert not re.search(r"https?:|//[a-z]", bare)
+    assert not re.search(r"<script|<link|<iframe|<img|@import|\son\w+=|javascript:", bare)
+    assert not re.search(r"url\((?!#)", bare)
+
+
+def test_the_same_summary_gives_the_same_page(usual, figures, page) -> None:
+    assert render("report.html", usual, figures) == page
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md"])
+def test_the_report_has_every_text_number_and_figure(usual, figures, name) -> None:
+    content = render(name, usual, figures)
+    found = Page(content).text if name == "report.html" else content
+    expected = [*texts(usual), usual.command, usual.verdict.claim.status]
+    expected += [*usual.conditions, *usual.conditions.values(), *(f.caption for f in figures)]
+    for row in usual.variants:
+        expected += [row.name, *(percent(value) for value in row.accuracy.values())]
+    for quantity in QUANTITIES.values():
+        expected.append(quantity.heading)
+    for each in expected:
+        assert each in found, each
+
+
+def test_the_verdict_comes_first_and_the_conditions_last(usual, page) -> None:
+    found = Page(page).text
+    headings = re.findall(r"<h[12][^>]*>([^<]+)<", page)
+    assert headings[0] == f"Where to mix on {usual.data}?"
+    assert headings[-1] == "Conditions"
+    assert found.index(text.verdict_text(usual)[0]) < found.index(headings[1])
+    assert f"Made by layermix {layermix.__version__}" in found
+
+
+def test_the_page_can_be_read_by_machines_and_on_phones(page, figures) -> None:
+    found = Page(page)
+    assert ("html", {"lang": "en"}) in found.tags
+    assert any(t == "meta" and a.get("name") == "viewport" for t, a in found.tags)
+    assert all("scope" in a for t, a in found.tags if t == "th")
+    assert all(a.get("aria-label") for t, a in found.tags if t == "svg")
+    assert found.count("figure") == found.count("figcaption") == len(figures)
+    ids = [a["id"] for _, a in found.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    labels = {a["aria-labelledby"] for _, a in found.tags if "aria-labelledby" in a}
+    assert labels <= set(ids)
+    assert page.count('<div class="table" role="region"') == found.count("table") == 6
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
 
 
 @pytest.mark.parametrize(
@@ -57,148 +108,77 @@ class Page(HTMLParser):
         ("blocks.10", ["blocks.10"]),
     ],
 )
-def test_long_names_break_after_their_marks_and_not_inside_words(
-    name: str, parts: list[str]
-) -> None:
+def test_long_names_break_after_punctuation(name: str, parts: list[str]) -> None:
     summary = made_summary(variants=("none", name), blocks=("input", "block1", name))
-    assert html(summary, []).count(f">{'<wbr>'.join(parts)}<") >= 2  # in two tables
+    assert html(summary).count(f">{'<wbr>'.join(parts)}<") >= 2  # in two tables
 
 
-@pytest.fixture(scope="module")
-def usual() -> Summary:
-    return made_summary()
-
-
-@pytest.fixture(scope="module")
-def page(usual: Summary) -> str:
-    return report(usual)
-
-
-def test_nothing_is_loaded_and_nothing_runs(page):
-    bare = re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
-    assert not re.search(r"https?:|//[a-z]", bare)
-    assert not re.search(r"<script|<link|<iframe|<img|@import|\son\w+=|javascript:", bare)
-    assert not re.search(r"url\((?!#)", bare)
-
-
-def test_the_same_summary_gives_the_same_page(usual, page):
-    assert report(usual) == page
-
-
-def test_everything_in_the_summary_is_there(usual, page):
-    words = Page(page).words
-    told = [*usual.verdict.sentences, *usual.verdict.notes, usual.command, usual.verdict.claim]
-    told += [*usual.conditions, *usual.conditions.values(), layermix.__version__]
-    for row in usual.variants:
-        told += [row.name, percent(row.test["accuracy"].mean)]
-        told += [
-            f"seed {seed}: {percent(value)}"
-            for seed, value in zip(row.seeds, row.test["accuracy"].values, strict=True)
-        ]
-    for sentence in told:
-        assert sentence in words, sentence
-    captions = [f.caption for f in [*figures.accuracy(usual), *figures.snnl(usual)]]
-    assert all(caption in words for caption in captions)
-
-
-def test_the_answer_comes_first_and_the_conditions_last(usual, page):
-    words = Page(page).words
-    order = [
-        f"Where to mix on {usual.data}?",
-        usual.verdict.sentences[0],
-        "Test accuracy for each place to mix",
-        "All measures",
-        "Paired differences",
-        "The course of training",
-        "Why the place may matter",
-        "Entangled and separated",
-        "Where are the classes entangled?",
-        "How to read this",
-        "Conditions",
-    ]
-    places = [words.rindex(part) for part in order]
-    assert places == sorted(places)
-
-
-def test_the_page_can_be_read_by_machines_and_on_phones(page):
-    tags = Page(page).tags
-    assert ("html", {"lang": "en"}) in tags
-    assert any(t == "meta" and a.get("name") == "viewport" for t, a in tags)
-    assert all("scope" in a for t, a in tags if t == "th")
-    assert all(a.get("aria-label") for t, a in tags if t == "svg")
-    tables = sum(t == "table" for t, _ in tags)
-    assert tables == sum(t == "caption" for t, _ in tags) == 5
-    pictures = sum(t == "figure" for t, _ in tags)
-    assert pictures == sum(t == "figcaption" for t, _ in tags) == 5
-    names = [a["id"] for _, a in tags if "id" in a]
-    assert len(names) == len(set(names))
-    assert "prefers-color-scheme: dark" in page
-    assert "@media print" in page
-
-
-def test_hostile_names_are_shown_and_not_run():
-    summary = made_summary(variants=("none", HOSTILE), data=HOSTILE, blocks=(HOSTILE,))
-    text = report(summary)
-    found = Page(text)
-    assert "<script" not in text
-    assert f"Where to mix on {HOSTILE}?" in found.words
-    assert escape(HOSTILE, quote=False)[:20] in text
-    assert HOSTILE in unescape(text)
+def test_hostile_names_are_shown_and_not_run() -> None:
+    layers = (HOSTILE, "a", "b")
+    content = html(made_summary(variants=("none", *layers), data=HOSTILE, blocks=layers))
+    assert "<script" not in content
+    assert f"Where to mix on {HOSTILE}?" in Page(content).text
+    assert escape(HOSTILE, quote=False)[:20] in content
+    assert HOSTILE in unescape(content)
 
 
 @pytest.mark.parametrize(
-    ("settings", "claim", "tables"),
+    ("settings", "status", "count"),
     [
-        ({"seeds": 1}, "undecided", 5),
-        ({"variants": ("input", "final")}, "holds", 2),
-        ({"variants": ("none", "input", "block1")}, "not tested", 4),
-        ({"variants": ("block1",)}, "not tested", 1),
-        ({"variants": ("none", "input", *LONG), "blocks": LONG}, "not tested", 5),
-        ({"collapsed": True}, "holds", 5),
-        ({"variants": ("none", "input"), "waiting": ("final",)}, "not tested", 4),
-        ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 1),
+        ({"seeds": 1}, "undecided", 6),
+        ({"seeds": 2}, "undecided", 6),
+        ({"variants": ("input", "final")}, "holds", 3),
+        ({"variants": ("none", "input", "block1")}, "not tested", 5),
+        ({"variants": ("block1",)}, "not tested", 2),
+        ({"variants": ("none", "input", *LONG), "blocks": LONG}, "not tested", 6),
+        ({"collapsed": True}, "holds", 6),
+        ({"geometry": False}, "holds", 5),
+        ({"variants": ("none", "input"), "waiting": ("final",)}, "not tested", 5),
+        ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 2),
     ],
 )
-def test_every_kind_of_study_has_a_report(settings, claim, tables):
+def test_every_kind_of_study_has_a_report(settings, status, count) -> None:
     summary = made_summary(**settings)
-    found = Page(report(summary))
-    assert summary.verdict.claim == claim
-    assert claim in found.words
-    assert sum(tag == "table" for tag, _ in found.tags) == tables
+    found, markdown = Page(html(summary)), render("report.md", summary, [])
+    assert summary.verdict.claim.status == status
+    assert status in found.text
+    assert found.count("table") == markdown.count("\n| --- ") == count
     for row in summary.variants:
-        assert row.name in found.words
-    assert sum(tag == "circle" for tag, _ in found.tags) == sum(
-        len(row.seeds) for row in summary.variants
-    )
+        assert row.name in found.text
+    for each in texts(summary):
+        assert each in found.text
+        assert each in markdown
+        assert each.endswith(".")
+        assert not re.search(r"\s[.,;:)]|\(\s|  |\bNone\b|\.\.", each), each
 
 
-def test_a_study_that_is_not_finished_says_so_and_lists_what_is_missing():
+def test_an_unfinished_study_lists_what_is_missing() -> None:
     summary = made_summary(variants=("none", "input"), waiting=("final",), planned_seeds=12)
-    page = html(summary, [])
-    words = Page(page).words
-    assert "This study is not finished: 16 of 36 runs are done." in words
-    assert "3 variants × 12 seeds" in words
-    assert re.search(r'final</th>\s*<td>0/12</td>\s*<td>–</td>\s*<td class="dots">–</td>', page)
-    assert page.count("<td>8/12</td>") == 2
+    content = html(summary)
+    found = Page(content).text
+    assert "16 of 36 runs" in found
+    assert "3 variants × 12 seeds" in found
+    assert re.search(r"final</th><td>0/12</td><td>–</td><td>–</td>", content)
+    assert content.count("<td>8/12</td>") == 2
+    assert "| final | 0/12 | – | – | – | – | – | – |" in render("report.md", summary, [])
 
 
-def test_p_values_of_many_seeds_are_not_called_exact():
-    two = ("none", "input", "final")  # layers too few to have a p-value over layers
-    few, many = (Page(html(made_summary(two, seeds=n), [])).words for n in (20, 21))
+def test_p_values_of_many_seeds_are_not_called_exact() -> None:
+    two = ("none", "input", "final")  # too few layers for a p-value over layers
+    few, many = (Page(html(made_summary(two, seeds=n))).text for n in (20, 21))
     assert "exact p" in few
     assert "exact" not in many
     assert "p (100,000 random sign flips) =" in many
 
 
-def test_missing_pictures_are_told_of(usual, page):
-    assert "the run that keeps its features is not finished" in page
-    without = html(usual, [])
-    assert "the runs hold no SNNL" in without
-    assert all(name in Page(without).words for name in USUAL)
+def test_missing_figures_are_mentioned(usual: Summary) -> None:
+    found = Page(html(usual)).text
+    assert "the run that keeps its features is not finished" in found
+    assert all(name in found for name in USUAL)
 
 
-def test_minus_signs_are_minus_signs_and_small_p_are_bounded():
-    words = Page(report(made_summary(seeds=12))).words
-    assert "< 0.001" in words
-    assert "−" in words
-    assert not re.search(r"[\s(]-\d", words[words.index("}\n\n") :])
+def test_minus_signs_are_minus_signs_and_small_p_are_bounded() -> None:
+    found = Page(html(made_summary(seeds=12))).text
+    assert "< 0.001" in found
+    assert "−" in found
+    assert not re.search(r"[\s(]-\d", found[found.index("}\n\n") :])

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from layermix.reporting.statistics import layer_permutation as orders
-from layermix.reporting.statistics.layer_permutation import least_orders_p, orders_p, standard_ranks
+from layermix.reporting.statistics import ranks
+from layermix.reporting.statistics.ranks import least_orders_p, orders_p, standard_ranks
 
 
 def p_of(quantity: ArrayLike, gains: ArrayLike) -> float:
@@ -77,7 +77,7 @@ def test_random_orders_come_near_the_exact_p(monkeypatch: pytest.MonkeyPatch) ->
     quantity = rng.normal(size=(3, 8))
     gains = quantity + rng.normal(0, 2, (3, 8))
     exact = p_of(quantity, gains)
-    monkeypatch.setattr(orders, "EXACT_LAYERS", 7)
+    monkeypatch.setattr(ranks, "EXACT_LAYERS", 7)
     drawn = p_of(quantity, gains)
     assert 0.02 < exact < 0.5
     assert drawn == p_of(quantity, gains) != exact

@@ -1,23 +1,27 @@
-"""Does geometry predict the best layer? The answer for every way a study can come out."""
+"""Does geometry predict the gain: ranks, the lead over depth, and when there is no answer."""
+
+import math
 
 import pytest
 
 from layermix.geometry.quantities import QUANTITIES
-from layermix.reporting.statistics.prediction import Prediction, predict
-from layermix.reporting.statistics.stats import holm
+from layermix.reporting.statistics.paired import estimate, holm
+from layermix.reporting.statistics.prediction import Prediction, lead, over_studies, predict
+from layermix.reporting.statistics.ranks import Rank
+from layermix.reporting.text import prediction_notes, prediction_text, studies_text
 
 LAYERS = ("input", "block1", "block2", "block3", "block4", "final")
-Orders = dict[str, list[float]]
+FALLING, RISING = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
-def foretold(
+def predicted(
     seeds: int = 8,
     layers: tuple[str, ...] = LAYERS,
     gain: float = 0.01,
-    orders: Orders | None = None,
+    orders: dict[str, list[float]] | None = None,
     **more: list[float],
 ) -> Prediction:
-    """Predict where the gain rises from layer to layer; orders are each quantity's values there."""
+    """Predict if the gain rises from layer to layer; orders are each quantity's values there."""
     accuracy = {"none": {s: 0.5 + 0.001 * s for s in range(seeds)}}
     for place, layer in enumerate(layers):
         accuracy[layer] = {s: v + gain * (place + 1) for s, v in accuracy["none"].items()}
@@ -28,116 +32,83 @@ def foretold(
     return predict(layers, values, accuracy)
 
 
-FALLING, RISING = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+def order(quantity: str, expected: int, rhos: list[float]) -> Rank:
+    found = estimate(rhos) if rhos else None
+    return Rank(quantity, expected, dict(enumerate(rhos)), 0, found, p=None)
 
 
 def test_a_low_snnl_where_mixing_gains_most_is_the_hypothesis() -> None:
-    found = foretold(snnl=FALLING)
-    assert found.sentences[0] == (
-        "Layers with a low SNNL gain more from mixing here: mean rho −1.00 over 8 seeds (95% "
-        "interval −1.00 to −1.00), exact p = 0.00278 over the orders of 6 layers."
-    )
-    assert found.baseline == (
-        "Depth alone, which measures nothing, is the baseline that a quantity must beat, whichever "
-        "way depth runs: mean rho +1.00 over 8 seeds (95% interval +1.00 to +1.00). SNNL / chance "
-        "does no better: mean rho −1.00 over 8 seeds (95% interval −1.00 to −1.00)."
-    )
+    found = predicted(snnl=FALLING)
     (row,) = found.ranks
-    assert (row.expected, row.of_means, row.side(row.p)) == (-1, pytest.approx(-1), "expected")
+    assert (row.expected, row.of_means, row.side) == (-1, pytest.approx(-1), 1)
+    assert row.p == pytest.approx(2 / 720)
+    assert found.depth is not None
+    assert found.depth.estimate is not None
+    assert found.depth.estimate.mean == pytest.approx(1)
+    text = " ".join(prediction_text(found))
+    assert "mean rho −1.00 over 8 seeds (95% interval −1.00 to −1.00), p = 0.00278" in text
 
 
-def test_a_high_snnl_where_mixing_gains_most_is_said_to_go_against_it() -> None:
-    found = foretold(snnl=RISING)
-    assert found.sentences[0].startswith("Against the hypothesis, layers with a low SNNL gain less")
+def test_a_high_snnl_where_mixing_gains_most_is_against_it() -> None:
+    found = predicted(snnl=RISING)
+    assert found.ranks[0].side == -1
+    assert prediction_text(found)[0].startswith("Against the hypothesis")
 
 
-def test_snnl_is_one_question_and_the_others_are_corrected_for_their_number() -> None:
-    found = foretold(layers=LAYERS[:5], orders=dict.fromkeys(QUANTITIES, FALLING[:5]))
+def test_snnl_is_one_question_and_all_quantities_are_corrected_for_their_number() -> None:
+    found = predicted(layers=LAYERS[:5], orders=dict.fromkeys(QUANTITIES, FALLING[:5]))
     assert [row.p_holm for row in found.ranks] == holm([2 / 120] * len(QUANTITIES))
-    assert found.sentences[0].startswith("Layers with a low SNNL gain more from mixing here")
-    told = (
-        "of all 13 quantities, corrected for their number, none is shown to predict the gain (5 "
-        "layers are too few to show any)"
-    )
-    assert told in found.sentences[0]
-    (note,) = [note for note in found.notes if "corrected p-value" in note]
-    assert note == (
-        "With 5 layers and 13 quantities no corrected p-value can fall below 0.217, with any "
-        "number of seeds: it takes 6 layers or more."
-    )
+    assert found.snnl is not None
+    assert (found.snnl.side, found.snnl.side_holm) == (1, 0)
+    assert any("0.217" in note and "6 layers" in note for note in prediction_notes(found))
 
 
-def test_with_layers_enough_both_sides_are_named() -> None:
-    found = foretold(snnl=[1, 3, 2, 4, 5, 6], knn=RISING, cka=RISING, nc1=RISING)
-    assert "kNN accuracy (+1.00) and CKA with labels (+1.00) are shown to predict" in str(found)
-    other = "Against the hypothesis SNNL / chance (+0.94) and NC1 (+1.00) are shown to order the"
-    assert found.sentences[1].startswith(other)
-    assert not any("it takes" in note for note in found.notes)
-
-
-def test_all_quantities_need_no_list() -> None:
-    found = foretold(snnl=FALLING, knn=RISING)
-    assert "of all 2 quantities, corrected for their number, every one is shown to" in str(found)
-
-
-def test_of_many_layers_the_first_and_the_last_are_named() -> None:
-    layers = tuple(f"encoder.layers.{k}" for k in range(12))
-    notes = foretold(layers=layers, snnl=[12.0 - k for k in range(12)]).notes
-    assert "over the 12 layers from encoder.layers.0 to encoder.layers.11, between" in notes[0]
+def test_with_enough_layers_both_sides_are_shown() -> None:
+    found = predicted(snnl=[1, 3, 2, 4, 5, 6], knn=RISING, cka=RISING, nc1=RISING)
+    assert {row.quantity: row.side_holm for row in found.ranks} == {
+        "snnl": -1,
+        "knn": 1,
+        "cka": 1,
+        "nc1": -1,
+    }
+    text = " ".join(prediction_text(found))
+    assert "kNN accuracy (+1.00) and CKA with labels (+1.00) are shown to predict" in text
+    assert "SNNL / chance (+0.94) and NC1 (+1.00) are shown to rank" in text
 
 
 @pytest.mark.parametrize("seeds", [2, 20])
-@pytest.mark.parametrize(("layers", "least"), [(3, "0.333"), (4, "0.0833")])
-def test_few_layers_show_nothing_at_any_number_of_seeds_and_say_so(layers, least, seeds) -> None:
+@pytest.mark.parametrize(("layers", "least"), [(3, 1 / 3), (4, 1 / 12)])
+def test_few_layers_show_nothing_at_any_number_of_seeds(layers, least, seeds) -> None:
     orders = dict.fromkeys(QUANTITIES, FALLING[:layers])
-    found = foretold(seeds, LAYERS[:layers], orders=orders)
-    assert "SNNL is not shown to predict where mixing gains most" in found.sentences[0]
-    assert f"exact p = {least} over the orders of {layers} layers" in found.sentences[0]
-    assert (
-        f"With {layers} layers p cannot fall below {least}, so that nothing can be shown at the "
-        "0.05 level, with any number of seeds: it takes 5 layers or more, and 6 for 13 quantities "
-        "together."
-    ) in found.notes
-    one = foretold(seeds, LAYERS[:layers], snnl=FALLING[:layers])
-    assert any(note.endswith("it takes 5 layers or more.") for note in one.notes)
+    found = predicted(seeds, LAYERS[:layers], orders=orders)
+    assert found.snnl is not None
+    assert (found.snnl.p, found.snnl.side) == (pytest.approx(least), 0)
+    notes = " ".join(prediction_notes(found))
+    assert "5 layers or more, and 6 for 13 quantities" in notes
+    one = prediction_notes(predicted(seeds, LAYERS[:layers], snnl=FALLING[:layers]))
+    assert any(note.endswith("5 layers or more.") for note in one)
 
 
 def test_one_seed_has_a_rho_and_no_interval() -> None:
-    found = foretold(seeds=1, snnl=FALLING, knn=RISING)
-    assert "SNNL is not shown" in found.sentences[0]
-    assert "mean rho −1.00 over 1 seed (no interval), exact p = 0.00278" in found.sentences[0]
-    assert "Of the 6 gains none has a 95% interval that excludes zero" in " ".join(found.notes)
+    found = predicted(seeds=1, snnl=FALLING, knn=RISING)
+    assert found.snnl is not None
+    assert found.snnl.side == 0
+    assert "mean rho −1.00 over 1 seed (no interval), p = 0.00278" in prediction_text(found)[0]
 
 
-def test_without_snnl_the_other_quantities_are_told_of() -> None:
-    shown, not_shown = foretold(knn=RISING), foretold(layers=LAYERS[:4], knn=RISING[:4])
-    assert shown.sentences[0] == "Here kNN accuracy (+1.00) is shown to predict the gain."
-    assert not_shown.sentences[0] == "Here no quantity is shown to predict the gain."
+def test_an_interval_without_width_has_a_note() -> None:
+    assert any("width zero" in note for note in prediction_notes(predicted(snnl=FALLING)))
+    one = prediction_notes(predicted(seeds=1, snnl=FALLING))
+    assert not any("width zero" in note for note in one)
 
 
-def test_the_notes_tell_how_little_a_few_layers_say() -> None:
-    notes = " ".join(foretold(snnl=FALLING, knn=RISING).notes)
-    assert "over the 6 layers input, block1, block2, block3, block4 and final" in notes
-    assert "has a 95% Student-t interval over seeds" in notes
-    assert "p is over the orders of 6 layers, not over seeds" in notes
-    assert "a perfect order arises by chance with probability 1/6! = 1/720" in notes
-    assert "has the rho of depth" in notes
-    assert "say nothing of other nets or other data" in notes
-    assert "Of the 6 gains 6 have a 95% interval that excludes zero" in notes
-
-
-def test_an_interval_without_width_is_not_left_to_be_taken_for_certainty() -> None:
-    assert any("that is no certainty" in note for note in foretold(snnl=FALLING).notes)
-    assert not any("no certainty" in note for note in foretold(seeds=1, snnl=FALLING).notes)
-
-
-def test_gains_within_their_noise_are_counted() -> None:
+def test_gains_beyond_their_noise_are_counted() -> None:
     accuracy = {"none": dict.fromkeys(range(8), 0.5)}
     for place, layer in enumerate(LAYERS):
         noise = 0.001 if layer == "final" else 0.1
         accuracy[layer] = {s: 0.51 + 0.001 * place + noise * (-1) ** s for s in range(8)}
     values = {"snnl": {layer: dict.fromkeys(range(8), 1.0 + k) for k, layer in enumerate(LAYERS)}}
-    notes = " ".join(predict(LAYERS, values, accuracy).notes)
+    notes = " ".join(prediction_notes(predict(LAYERS, values, accuracy)))
     assert "Of the 6 gains 1 (final) has a 95% interval that excludes zero" in notes
 
 
@@ -148,18 +119,18 @@ def test_random_and_auto_are_not_layers() -> None:
     assert found.layers == list(LAYERS)
 
 
-def test_only_seeds_at_which_every_layer_is_finished_count() -> None:
+def test_only_seeds_with_every_layer_finished_count() -> None:
     accuracy = {
         name: dict.fromkeys(range(8 if place < 3 else 6), 0.5 + 0.01 * place)
         for place, name in enumerate(("none", *LAYERS))
     }
     values = {"snnl": {n: dict.fromkeys(range(8), float(k)) for k, n in enumerate(LAYERS)}}
     found = predict(LAYERS, values, accuracy)
-    assert found.seeds == found.ranks[0].seeds == list(range(6))
-    assert "Only 6 of 8 seeds count here" in " ".join(found.notes)
+    assert found.seeds == list(found.ranks[0].rhos) == list(range(6))
+    assert "Only 6 of 8 seeds count" in " ".join(prediction_notes(found))
 
 
-def test_values_that_are_missing_leave_their_seed_out_with_a_count() -> None:
+def test_a_missing_value_leaves_its_seed_out_with_a_count() -> None:
     accuracy = {n: dict.fromkeys(range(3), 0.5 + 0.01 * k) for k, n in enumerate(("none", *LAYERS))}
     values = {
         q: {n: {0: 1.0 + k, 1: 2.0 + k, 2: 3.0 + k} for k, n in enumerate(LAYERS)}
@@ -168,36 +139,110 @@ def test_values_that_are_missing_leave_their_seed_out_with_a_count() -> None:
     del values["nc1"]["input"][1]
     found = predict(LAYERS, values, accuracy)
     assert [row.undefined for row in found.ranks] == [0, 1]
-    assert "Seeds without a rho, of 3: NC1 (1)" in " ".join(found.notes)
+    assert "NC1 (1)" in " ".join(prediction_notes(found))
 
 
 def test_layers_that_all_gain_alike_have_no_order() -> None:
-    found = foretold(gain=0.0, snnl=FALLING)
-    assert found.sentences == [
-        "No quantity of the layers has a rank correlation with the gain here: at every seed their "
-        "values or gains are all equal, or some are missing."
-    ]
+    found = predicted(gain=0.0, snnl=FALLING)
+    assert found.snnl is None
+    assert found.ranks[0].undefined == 8
+    assert len(prediction_text(found)) == 1
 
 
 @pytest.mark.parametrize(
-    ("variants", "values", "words"),
+    ("variants", "values", "obstacle"),
     [
-        (LAYERS, LAYERS, "it takes finished runs without mixing, the variant none"),
-        (("none", *LAYERS), (), "the runs hold no measures of their layers"),
-        (("none", "input", "final"), LAYERS, "and here are 2 (input and final)"),
-        (("none", "random"), LAYERS, "it takes 3 layers that are measured and mixed at"),
+        (LAYERS, LAYERS, "none"),
+        (("none", *LAYERS), (), "values"),
+        (("none", "input", "final"), LAYERS, "layers"),
+        (("none", "random"), LAYERS, "layers"),
     ],
 )
-def test_where_nothing_can_be_said_the_reason_is(variants, values, words) -> None:
+def test_without_an_answer_there_is_a_reason(variants, values, obstacle) -> None:
     accuracy = {name: {0: 0.5} for name in variants}
     measured = {"snnl": {layer: {0: 1.0} for layer in values}} if values else {}
     found = predict(LAYERS, measured, accuracy)
-    assert found.ranks == []
-    assert found.sentences[0].startswith("Whether geometry predicts the best layer is not answered")
-    assert words in found.sentences[0]
+    assert (found.ranks, found.obstacle) == ([], obstacle)
+    (text,) = prediction_text(found)
+    assert "not answered here" in text
+    assert prediction_notes(found) == []
 
 
 def test_layers_without_a_common_seed_are_not_compared() -> None:
     accuracy = {name: {seed: 0.5} for seed, name in enumerate(("none", *LAYERS))}
     found = predict(LAYERS, {"snnl": {layer: {0: 1.0} for layer in LAYERS}}, accuracy)
-    assert "no seed has finished runs of no mixing and of all 6 layers" in str(found)
+    assert found.obstacle == "seeds"
+
+
+def test_a_lead_over_depth_by_hand() -> None:
+    depth = order("depth", 0, [0.1, 0.2] * 4)  # half = 2.3646 * 0.05345 / sqrt(8) = 0.0447
+    found = lead([order("nc1", -1, [-0.9] * 8)], depth)
+    assert found is not None
+    assert found.estimate.mean == pytest.approx(0.75)
+    assert found.estimate.low == pytest.approx(0.75 - 0.0447, abs=1e-4)
+    assert found.p == 2 / 256
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("expected", [1, -1])
+def test_the_order_of_depth_or_its_reverse_has_no_lead(sign: int, expected: int) -> None:
+    rhos = [0.9, -0.2, 0.7, 0.8, 0.6, 0.9, 0.3, 0.5]
+    copy = order("knn", expected, [sign * expected * rho for rho in rhos])
+    found = lead([copy], order("depth", 0, [sign * rho for rho in rhos]))
+    assert found is not None
+    assert found.estimate.mean <= 1e-12
+
+
+def test_the_choice_of_the_best_is_corrected_for() -> None:
+    depth = order("depth", 0, [0.1 + 0.01 * s for s in range(8)])
+    nc1, others = order("nc1", -1, [-0.9] * 8), [order("knn", 1, [0.2] * 8)] * 6
+    seven, five = lead([nc1, *others], depth), lead([nc1, *others[:4]], depth)
+    assert seven is not None
+    assert five is not None
+    assert (seven.best.quantity, seven.tried, seven.p) == ("nc1", 7, 7 * 2 / 256)
+    assert (five.p, five.estimate.sign(five.p), seven.estimate.sign(seven.p)) == (10 / 256, 1, 0)
+
+
+def test_the_best_is_the_one_furthest_on_the_expected_side() -> None:
+    wrong, right = order("nc1", -1, [0.9, 0.9]), order("knn", 1, [0.3, 0.4])
+    found = lead([wrong, right], order("depth", 0, [0.5, 0.5]))
+    assert found is not None
+    assert found.best.quantity == "knn"
+    assert found.estimate.mean == pytest.approx(-0.15)
+
+
+def test_without_a_rho_of_depth_there_is_no_lead() -> None:
+    assert lead([order("knn", 1, [0.8])], order("depth", 0, [])) is None
+    assert lead([order("knn", 1, [])], order("depth", 0, [0.5])) is None
+
+
+def test_over_studies_each_study_counts_once() -> None:
+    four = LAYERS[:4]
+    first = predicted(layers=four, snnl=[4, 3, 2, 1], knn=[1, 2, 3, 4])
+    found = over_studies({"a": first, "b": predicted(layers=four, snnl=[4, 2, 3, 1])})
+    snnl, knn, depth = found
+    assert snnl.estimate is not None
+    assert snnl.estimate.values == pytest.approx((-1, -0.8))
+    half = 12.7062047 * 0.1 * math.sqrt(2) / math.sqrt(2)  # t of one degree times s / sqrt(n)
+    assert snnl.estimate.low == pytest.approx(-0.9 - half)
+    assert snnl.estimate.high == pytest.approx(-0.9 + half)
+    assert (snnl.p, snnl.side) == (0.5, 0)
+    assert list(knn.rhos) == ["a"]
+    assert (depth.quantity, depth.p_holm) == ("depth", None)
+    assert any("2 studies are too few" in text for text in studies_text(found))
+
+
+def test_many_studies_that_agree_show_it() -> None:
+    found = over_studies({str(k): predicted(snnl=FALLING, nc1=RISING) for k in range(8)})
+    assert [(row.quantity, row.side_holm) for row in found[:2]] == [("snnl", 1), ("nc1", -1)]
+    text = " ".join(studies_text(found))
+    assert "mean rho −1.00 (95% interval −1.00 to −1.00, exact p = 0.00781)" in text
+    assert "too few" not in text
+
+
+def test_one_study_or_none_has_no_result_over_studies() -> None:
+    nothing = predicted(layers=("input", "final"), snnl=[1, 2])
+    assert len(studies_text(over_studies({"a": nothing, "b": nothing}))) == 1
+    one = over_studies({"a": nothing, "b": predicted(snnl=FALLING)})
+    assert list(one[0].rhos) == ["b"]
+    assert len(studies_text(one)) == 1

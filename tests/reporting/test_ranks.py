@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from layermix.reporting.statistics.rank_correlation import rank, side_of_zero, spearman
-from layermix.reporting.statistics.stats import estimate
+from layermix.reporting.statistics.paired import estimate
+from layermix.reporting.statistics.ranks import Rank, rank, spearman
 
 FEW = st.integers(-3, 3).map(float)  # few values, so that there are ties
 PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=9)
@@ -25,7 +25,7 @@ def test_rho_by_hand() -> None:
 
 
 def test_ties_have_their_average_rank() -> None:
-    # Ranks 1.5, 1.5, 3 and 1, 2, 3: centerd -.5, -.5, 1 and -1, 0, 1.
+    # Ranks 1.5, 1.5, 3 and 1, 2, 3: centered -.5, -.5, 1 and -1, 0, 1.
     assert spearman([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
 
 
@@ -54,7 +54,7 @@ def test_each_seed_has_its_rho_and_the_mean_over_seeds_its_interval() -> None:
     rhos = [-1.0, 1.0, -0.5, 1.0]
     assert found.estimate.values == pytest.approx(rhos)
     assert found.estimate == estimate(found.estimate.values)
-    assert (found.seeds, found.undefined) == ([0, 1, 2, 3], 0)
+    assert (list(found.rhos), found.undefined) == ([0, 1, 2, 3], 0)
     # Over the six orders the mean rho is 1/4, 1/8, 1/8, -1/8, -1/8, -1/4; here it is 1/8.
     assert found.p == 1
     assert found.of_means == pytest.approx(0.5)  # means 1.75, 2.25, 2
@@ -65,15 +65,15 @@ def test_seeds_without_an_order_are_left_out_and_counted() -> None:
     gains = by_seed([0, 0, 0], [1, 1, 1], [2, 2, 2])
     del values["block1"][0]
     found = rank("nc1", -1, values, gains)
-    assert (found.seeds, found.undefined) == ([1], 2)
+    assert (list(found.rhos), found.undefined) == ([1], 2)
     assert found.estimate is not None
     assert (found.estimate.mean, found.estimate.low, found.p) == (pytest.approx(1), None, 1 / 3)
 
 
 def test_equal_gains_have_no_order() -> None:
     found = rank("nc1", -1, by_seed([3], [2], [1]), by_seed([0.1], [0.1], [0.1]))
-    assert (found.seeds, found.undefined, found.estimate, found.p) == ([], 1, None, None)
-    assert found.side(found.p) == "undecided"
+    assert (found.rhos, found.undefined, found.estimate, found.p) == ({}, 1, None, None)
+    assert found.side == found.side_holm == 0
 
 
 def test_a_quantity_that_a_layer_lacks_has_no_rho() -> None:
@@ -83,16 +83,9 @@ def test_a_quantity_that_a_layer_lacks_has_no_rho() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "values", "p", "side"),
-    [
-        (1, [0.8, 0.9], 0.01, "expected"),
-        (-1, [0.8, 0.9], 0.01, "other"),
-        (-1, [-0.8, -0.9], 0.01, "expected"),
-        (1, [0.8, 0.9], 0.05, "undecided"),
-        (1, [0.8, -0.1], 0.01, "undecided"),
-        (1, [0.8], 0.01, "undecided"),
-        (1, [0.8, 0.9], None, "undecided"),
-    ],
+    ("expected", "values", "side"),
+    [(1, [0.8, 0.9], 1), (-1, [0.8, 0.9], -1), (-1, [-0.8, -0.9], 1), (0, [0.8, 0.9], 0)],
 )
-def test_a_side_is_shown_by_interval_and_p_together(expected, values, p, side) -> None:
-    assert side_of_zero(expected, estimate(values), p) == side
+def test_the_side_of_rho_is_that_of_the_hypothesis(expected, values, side) -> None:
+    found = Rank("knn", expected, {}, 0, estimate(values), p=0.01, p_holm=0.06)
+    assert (found.side, found.side_holm) == (side, 0)

@@ -3,10 +3,10 @@
 import pytest
 
 from layermix.experiments.store import Record, RunResult
-from layermix.reporting.formatting import MEASURES
+from layermix.reporting.formatting import METRICS
 from layermix.reporting.variant import VariantSummary, summarize_variant
 
-MEASURED = dict.fromkeys(MEASURES, 0.5)
+MEASURED = dict.fromkeys(METRICS, 0.5)
 TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
 
 

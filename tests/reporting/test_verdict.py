@@ -1,237 +1,234 @@
-"""The answer in words, for every way a study can come out."""
+"""The verdict of a study, for every possible outcome."""
+
+from collections.abc import Mapping
 
 import pytest
 
 from layermix.experiments import RunResult
-from layermix.reporting.verdict import judge
+from layermix.reporting import Summary
+from layermix.reporting.statistics.paired import Difference
+from layermix.reporting.text import verdict_notes, verdict_text
+from layermix.reporting.variant import summarize_variant
+from layermix.reporting.verdict import claim_pair
 
-SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10, "seeds": 8}
+SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10}
+RECORD = {"epoch": 0, "snnl": {"input": {"value": 1.0, "chance": 2.0}}}
+TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
 
 
-def verdict(accuracy: dict[str, list[float]], val: dict[str, float] | None = None, **test: float):
-    """Judge a study of as many seeds as the variant with the most; `test` sets other measures."""
-    seeds = max(map(len, accuracy.values()))
-    results = {
-        name: {
+def summary(
+    accuracy: Mapping[str, list[float] | dict[int, float]],
+    val: dict[str, float] | None = None,
+    **test: float,
+) -> Summary:
+    """Make a study of as many seeds as the variant with the most; `test` sets other metrics."""
+    rows = []
+    by_seed = {
+        name: dict(enumerate(a)) if isinstance(a, list) else a for name, a in accuracy.items()
+    }
+    for name, values in by_seed.items():
+        results = {
             seed: RunResult(
                 {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
-                {"accuracy": (val or {}).get(name, value), "nll": 1.0},
+                {"accuracy": (val or {}).get(name, value), "nll": 1.0, "brier": 0.2, "ece": 0.1},
+                timings=TIMINGS,
+                records=[RECORD],
             )
-            for seed, value in enumerate(values)
+            for seed, value in values.items()
         }
-        for name, values in accuracy.items()
-    }
-    return judge("digits", "mlp", SIZES | {"seeds": seeds}, results)
+        if results:
+            rows.append(summarize_variant(name, results))
+    sizes = SIZES | {"seeds": max(map(len, by_seed.values()))}
+    return Summary("digits", "mlp", sizes, [], list(accuracy), rows, 2.0, "", {}, {})
+
+
+def text(found: Summary) -> str:
+    return " ".join(verdict_text(found))
+
+
+def gap(found: Summary) -> Difference:
+    assert found.verdict.gap is not None
+    return found.verdict.gap
 
 
 def spread(mean: float) -> list[float]:
     return [mean + 0.001 * (k % 3) for k in range(8)]
 
 
-def test_the_claim_holds_where_final_is_clearly_above_input() -> None:
-    found = verdict({"none": spread(0.90), "input": spread(0.91), "final": spread(0.95)})
-    assert (found.winner, found.claim) == ("final", "holds")
-    assert "mixing at the final layer won: best on validation data, it has" in str(found)
-    assert "+5.00 points (95% interval +5.00 to +5.00) against no mixing" in str(found)
-    assert "beats mixing at the input holds here: final minus input is +4.00 points" in str(found)
-    assert "exact p = 0.00781" in str(found)
+def test_the_claim_holds_if_final_is_clearly_above_input() -> None:
+    found = summary({"none": spread(0.90), "input": spread(0.91), "final": spread(0.95)})
+    assert (found.verdict.winner, found.verdict.claim.status) == ("final", "holds")
+    assert (found.verdict.rival, gap(found).sign) == ("none", 1)
+    assert "won" in text(found)
+    assert "+5.00 points (95% interval +5.00 to +5.00) against no mixing" in text(found)
+    assert "final minus input is +4.00 points" in text(found)
+    assert "exact p = 0.00781" in text(found)
 
 
-def test_the_claim_fails_where_final_is_clearly_below_input() -> None:
-    found = verdict({"input": spread(0.95), "final": spread(0.91)})
-    assert found.claim == "fails"
-    assert "fails here: the input is better" in str(found)
+def test_the_claim_fails_if_final_is_clearly_below_input() -> None:
+    found = summary({"input": spread(0.95), "final": spread(0.91)})
+    assert found.verdict.claim.status == "fails"
+    assert "fails here" in text(found)
 
 
-def test_the_claim_is_undecided_where_seeds_disagree() -> None:
+def test_the_claim_is_undecided_if_seeds_disagree() -> None:
     input_, final = [0.9, 0.95] * 4, [0.95, 0.9] * 4
-    found = verdict({"none": spread(0.8), "input": input_, "final": final})
-    assert found.claim == "undecided"
+    found = summary({"none": spread(0.8), "input": input_, "final": final})
+    assert found.verdict.claim.status == "undecided"
 
 
-def test_three_seeds_decide_nothing_and_say_so() -> None:
-    found = verdict({"none": [0.8] * 3, "input": [0.8] * 3, "final": [0.9] * 3})
-    assert found.claim == "undecided"
-    assert any("3 seeds are too few to tell: the exact test cannot give" in n for n in found.notes)
+def test_three_seeds_decide_nothing() -> None:
+    found = summary({"none": [0.8] * 3, "input": [0.8] * 3, "final": [0.9] * 3})
+    assert found.verdict.claim.status == "undecided"
+    assert any("3 seeds are too few" in note and "0.25" in note for note in verdict_notes(found))
 
 
 def test_one_seed_has_no_interval() -> None:
-    found = verdict({"none": [0.8], "input": [0.8], "final": [0.9]})
-    assert "(one seed, no interval)" in str(found)
-    assert found.claim == "undecided"
-
-
-def test_the_claim_is_not_tested_without_both_places() -> None:
-    assert verdict({"none": spread(0.9), "final": spread(0.95)}).claim == "not tested"
+    found = summary({"none": [0.8], "input": [0.8], "final": [0.9]})
+    assert "(one seed, no interval)" in text(found)
+    assert found.verdict.claim.status == "undecided"
 
 
 def test_the_winner_is_chosen_on_validation_data() -> None:
-    found = verdict({"none": spread(0.8), "block1": spread(0.9)}, val={"none": 0.99})
-    assert found.winner == "none"
-    assert "no mixing is best on validation data, but not on test data: 80.09% test" in str(found)
+    found = summary({"none": spread(0.8), "block1": spread(0.9)}, val={"none": 0.99})
+    assert (found.verdict.winner, found.verdict.rival) == ("none", "block1")
+    assert gap(found).sign == -1
+    assert "not on test data: 80.09% test accuracy" in text(found)
 
 
 def test_no_mixing_is_compared_with_the_best_place_to_mix() -> None:
     runs = {"none": spread(0.95), "input": spread(0.80), "block1": spread(0.94), "final": []}
-    found = verdict(runs)
-    assert (
-        "+1.00 points (95% interval +1.00 to +1.00) against mixing after block1, the best"
-        in str(found)
-    )
+    found = summary(runs)
+    assert found.verdict.rival == "block1"
+    assert gap(found).estimate.mean == pytest.approx(0.01)
 
 
 def test_a_place_that_is_as_good_as_no_mixing_leaves_no_winner() -> None:
     wobble = [0.95 + 0.02 * (-1) ** k for k in range(8)]
-    runs = {"none": [0.95] * 8, "input": [0.80] * 8, "final": wobble}
-    found = verdict(runs, val={"none": 0.99})
-    assert found.winner == "none"
-    assert "no winner is shown. Best on validation data is no mixing" in str(found)
-    assert "won" not in str(found)
+    found = summary({"none": [0.95] * 8, "input": [0.80] * 8, "final": wobble}, val={"none": 0.99})
+    assert (found.verdict.winner, gap(found).sign) == ("none", 0)
+    assert "no winner is shown" in text(found)
+    assert "won" not in text(found)
+    assert "noise" in text(found)
 
 
 def test_no_mixing_alone_has_no_rival() -> None:
-    found = verdict({"none": spread(0.9), "final": []})
-    assert "no mixing is best on validation data, with 90.09% test accuracy." in str(found)
+    found = summary({"none": spread(0.9), "final": []})
+    assert (found.verdict.rival, found.verdict.gap) == (None, None)
+    assert "90.09% test accuracy." in text(found)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_below_six_seeds_a_difference_is_not_put_down_to_noise(seeds: int) -> None:
-    found = verdict({name: [0.9 + 0.01 * k] * seeds for k, name in enumerate(("input", "final"))})
-    with_none = verdict({"none": [0.8] * seeds, "final": [0.9] * seeds})
-    word = "1 seed is" if seeds == 1 else f"{seeds} seeds are"
-    assert f"; {word} too few to tell." in str(found)  # of the claim
-    assert f"against no mixing; {word} too few to tell." in str(with_none)
-    assert "noise" not in str(found) + str(with_none)
-
-
-@pytest.mark.parametrize("margin", [0.0, 0.0001])
-def test_a_lead_that_noise_could_make_is_called_so(margin: float) -> None:
-    wobble = [0.9 + margin + 0.02 * (-1) ** k for k in range(8)]
-    found = verdict({"none": [0.9] * 8, "final": wobble}, val={"final": 0.99})
-    assert "no winner is shown. Best on validation data is mixing at the final" in str(found)
-    assert "a difference that noise alone could make" in str(found)
-
-
-def test_a_winner_on_validation_data_that_loses_on_test_data_is_called_so() -> None:
-    found = verdict({"none": spread(0.95), "block1": spread(0.9)}, val={"block1": 0.99})
-    assert "mixing after block1 is best on validation data, but not on test data" in str(found)
+def test_below_six_seeds_a_difference_is_not_attributed_to_noise(seeds: int) -> None:
+    found = summary({name: [0.9 + 0.01 * k] * seeds for k, name in enumerate(("input", "final"))})
+    with_none = summary({"none": [0.8] * seeds, "final": [0.9] * seeds})
+    remark = "1 seed is too few" if seeds == 1 else f"{seeds} seeds are too few"
+    assert remark in verdict_text(found)[-1]
+    assert remark in text(with_none)
+    assert "noise" not in text(found) + text(with_none)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.0])
 def test_a_tie_on_every_seed_is_not_called_noise(level: float) -> None:
-    found = verdict({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
-    assert "the same on every seed as no mixing" in str(found)
-    assert "final and input have the same test accuracy on every seed" in str(found)
-    assert "noise" not in str(found)
-    assert found.claim == "undecided"
+    found = summary({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
+    assert text(found).count("on every seed") == 2
+    assert "noise" not in text(found)
+    assert found.verdict.claim.status == "undecided"
 
 
 def test_above_twenty_seeds_p_is_not_called_exact() -> None:
     few, many = (
-        verdict({"input": [0.9] * seeds, "final": [0.91 + 0.001 * k for k in range(seeds)]})
+        summary({"input": [0.9] * seeds, "final": [0.91 + 0.001 * k for k in range(seeds)]})
         for seeds in (20, 21)
     )
-    assert "exact p = " in str(few)
-    assert "exact" not in str(many)
-    assert "p (100,000 random sign flips) = 2e-05" in str(many)
+    assert "exact p = " in text(few)
+    assert "exact" not in text(many)
+    assert "p (100,000 random sign flips) = < 0.001" in text(many)
 
 
-def test_an_unfinished_study_says_what_is_missing() -> None:
-    found = verdict({"none": [0.8] * 8, "final": [0.9] * 2})
-    assert found.sentences[0] == "This study is not finished: 10 of 16 runs are done."
-    assert "So far, on digits with mlp" in found.sentences[1]
-    assert "2 of 8 seeds" in found.sentences[1]
-    assert "not finished; seeds done: none 8/8, final 2/8" in found.notes[0]
+def test_an_unfinished_study_lists_what_is_missing() -> None:
+    found = summary({"none": [0.8] * 8, "final": [0.9] * 2})
+    first, second, _ = verdict_text(found)
+    assert "10 of 16 runs" in first
+    assert second.startswith("So far, on digits with mlp")
+    assert "2 of 8 seeds" in second
+    assert "none 8/8, final 2/8" in verdict_notes(found)[0]
 
 
 def test_a_lead_in_an_unfinished_study_is_provisional() -> None:
-    runs = {"none": spread(0.80), "input": spread(0.85), "final": spread(0.95)}
-    found = verdict({**runs, "random": []})
-    assert "mixing at the final layer leads" in str(found)
-    assert "beats mixing at the input holds so far" in str(found)
-    assert "won" not in str(found)
+    runs = {"none": spread(0.80), "input": spread(0.85), "final": spread(0.95), "random": []}
+    found = text(summary(runs))
+    assert "leads" in found
+    assert "holds so far" in found
+    assert "won" not in found
 
 
 @pytest.mark.parametrize(
-    ("runs", "words"),
+    ("runs", "absent", "waiting"),
     [
-        ({"none": [0.8], "input": [0.8], "final": []}, "not tested yet: final has no finished run"),
-        ({"none": [0.8], "input": [], "final": []}, "final and input have no finished run"),
-        (
-            {"none": [0.8], "final": []},
-            "it needs both, mixed plainly, and input is no variant of this study",
-        ),
-        (
-            {"none": [0.8]},
-            "it needs both, mixed plainly, and final and input are no variants of this study",
-        ),
+        ({"none": [0.8], "input": [0.8], "final": []}, [], ["final"]),
+        ({"none": [0.8], "input": [], "final": []}, [], ["final", "input"]),
+        ({"none": [0.8], "final": []}, ["input"], []),
+        ({"none": [0.8]}, ["final", "input"], []),
     ],
 )
-def test_a_claim_that_was_not_tested_says_why(runs: dict[str, list[float]], words: str) -> None:
-    found = verdict(runs)
-    assert found.claim == "not tested"
-    assert words in found.sentences[-1]
+def test_a_claim_that_was_not_tested_has_a_reason(runs, absent, waiting) -> None:
+    found = summary(runs)
+    claim = found.verdict.claim
+    assert (claim.status, claim.absent, claim.waiting) == ("not tested", absent, waiting)
+    assert "not tested" in verdict_text(found)[-1]
+    assert all(name in verdict_text(found)[-1] for name in [*absent, *waiting])
 
 
 def test_two_places_without_a_common_seed_are_not_compared() -> None:
-    measures = {"accuracy": 0.8, "nll": 1, "brier": 0.2, "ece": 0.1}
-    run = RunResult(measures, measures)
-    found = judge("digits", "mlp", SIZES, {"input": {0: run}, "final": {1: run}})
-    assert "not tested yet: the two share no finished seed" in str(found)
+    found = summary({"input": {0: 0.8}, "final": {1: 0.8}})
+    assert (found.verdict.claim.status, found.verdict.claim.gap) == ("not tested", None)
+    assert "share no finished seed" in text(found)
 
 
 def test_runs_that_are_worse_than_guessing_are_named() -> None:
     accuracy = {"none": [0.1, 0.1], "input": [0.1, 0.1]}
-    (note,) = [n for n in verdict(accuracy, nll=2.4).notes if "Worse than guessing" in n]
-    assert "above ln(10) = 2.30" in note
-    assert "in none-seed0, none-seed1, input-seed0 and input-seed1. They count as they" in note
-    assert not any("Worse than" in n for n in verdict(accuracy, nll=2.3).notes)
+    (note,) = [n for n in verdict_notes(summary(accuracy, nll=2.4)) if "guessing" in n]
+    assert "2.30" in note
+    assert "none-seed0, none-seed1, input-seed0 and input-seed1" in note
+    assert not any("guessing" in n for n in verdict_notes(summary(accuracy, nll=2.3)))
 
 
-def test_intervals_beyond_what_is_possible_are_explained() -> None:
-    found = verdict({"none": [0.97, 1.0], "input": [0.5, 0.51], "final": [0.0, 0.04]})
-    (note,) = [n for n in found.notes if "are cut at" in n]
-    assert "accuracy (none and final) and NLL (none)" in note
-    assert not any("are cut at" in n for n in verdict({"none": [0.5, 0.51]}).notes)
+def test_intervals_beyond_the_possible_values_have_a_note() -> None:
+    found = summary({"none": [0.97, 1.0], "input": [0.5, 0.51], "final": [0.0, 0.04]})
+    (note,) = [n for n in verdict_notes(found) if "clipped" in n]
+    assert "accuracy (none and final), NLL (none)" in note
+    assert not any("clipped" in n for n in verdict_notes(summary({"none": [0.5, 0.51]})))
 
 
-def test_variants_that_mix_at_the_same_place_are_told_of() -> None:
+def test_variants_that_mix_at_the_same_place_have_a_note() -> None:
     runs = {"none": [0.8, 0.8], "block3": [0.9, 0.8], "final": [0.9, 0.8], "input": [0.9, 0.81]}
-    twins = "block3 and final gave the same to the last digit on every seed: they mix at the same"
-    (note,) = [n for n in verdict(runs).notes if "last digit" in n]
-    assert note == f"{twins} place, and count twice in Holm's correction."
+    (note,) = [n for n in verdict_notes(summary(runs)) if "equal results" in n]
+    assert note.startswith("Block3 and final")
+    assert "twice" in note
     runs |= {"logits": [0.9, 0.8]}
-    (note,) = [n for n in verdict(runs).notes if "last digit" in n]
-    assert "block3, final and logits gave" in note
-    assert "count 3 times" in note
-    alone = {name: runs[name] for name in ("block3", "final")}
-    assert any(note == f"{twins} place." for note in verdict(alone).notes)
+    (note,) = [n for n in verdict_notes(summary(runs)) if "equal results" in n]
+    assert note.startswith("Block3, final and logits")
+    assert "3 times" in note
+    alone = summary({name: runs[name] for name in ("block3", "final")})
+    assert any("equal results" in n and "Holm" not in n for n in verdict_notes(alone))
 
 
 @pytest.mark.parametrize(
-    ("final", "input_"),
-    [("final", "mixup"), ("mixup@final", "input"), ("mixup@final:alpha=2", "mixup:alpha=2")],
+    ("variants", "pair"),
+    [
+        (("mixup", "final", "cutmix"), ("final", "mixup")),
+        (("input", "mixup@final"), ("mixup@final", "input")),
+        (("mixup", "mixup@final", "input", "final"), ("final", "input")),
+        (
+            ("mixup", "mixup:alpha=2", "mixup@final:alpha=2"),
+            ("mixup@final:alpha=2", "mixup:alpha=2"),
+        ),
+        (("cutmix", "final"), None),
+        (("c-mixup", "final"), None),
+        (("mixup:prob=0.5", "final"), None),
+        (("mixup@block1", "final"), None),
+    ],
 )
-def test_a_method_that_mixes_plainly_tests_the_claim(final: str, input_: str) -> None:
-    found = verdict({input_: spread(0.90), final: spread(0.95), "cutmix": spread(0.99)})
-    assert found.claim == "holds"
-    assert f"{final} minus {input_} is +5.00 points" in str(found)
-    assert any("final beats input was asked beforehand" in note for note in found.notes)
-
-
-def test_of_several_pairs_the_places_own_names_test_the_claim() -> None:
-    runs = {"mixup": spread(0.9), "mixup@final": spread(0.8), "input": spread(0.9)}
-    assert "final minus input is" in str(verdict({**runs, "final": spread(0.95)}))
-
-
-def test_of_several_methods_those_of_equal_settings_test_the_claim() -> None:
-    names = ("mixup", "mixup:alpha=2", "mixup@final:alpha=2")
-    found = verdict({name: spread(0.9) for name in names})
-    assert "mixup@final:alpha=2 and mixup:alpha=2 have the same" in str(found)
-
-
-@pytest.mark.parametrize("other", ["cutmix", "c-mixup", "mixup:prob=0.5", "mixup@block1"])
-def test_other_ways_to_mix_do_not_test_the_claim(other: str) -> None:
-    found = verdict({other: spread(0.9), "final": spread(0.95)})
-    assert found.claim == "not tested"
-    assert "mixed plainly, and input is no variant" in str(found)
+def test_the_claim_is_tested_by_linear_mixing_at_both_places(variants, pair) -> None:
+    assert claim_pair(variants) == pair

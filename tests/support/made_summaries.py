@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from layermix.experiments import RunResult
 from layermix.geometry.quantities import QUANTITIES
-from layermix.reporting.formatting import MEASURES
-from layermix.reporting.statistics.stats import estimate
-from layermix.reporting.summary import Summary, compared, foretold
+from layermix.reporting import Summary
+from layermix.reporting.formatting import METRICS
+from layermix.reporting.statistics.paired import estimate
 from layermix.reporting.variant import Curve, CurvePoint, VariantSummary
-from layermix.reporting.verdict import judge
 
 USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
 HOSTILE = """<script>alert("1")</script>&'$x_1$"""
@@ -41,34 +39,18 @@ def made_summary(
         rows[-1].test["accuracy"] = estimate(values)
     sizes = {"train": 1000, "val": 300, "test": 500, "classes": 10, "monitored": 256}
     sizes["seeds"] = planned_seeds or seeds
-    results = {row.name: results_of(row) for row in rows} | {name: {} for name in waiting}
     return Summary(
         data=data,
         model="resnet-small",
         sizes=sizes,
         classes=[str(label) for label in range(10)],
-        verdict=judge(data, "resnet-small", sizes, results),
-        planned=list(results),
+        planned=[*variants, *waiting],
         variants=rows,
-        differences=compared(results),
-        prediction=foretold(rows, results),
         chance=_CHANCE,
         command=f"layermix compare --data {data} --seeds {seeds}",
         config={"asked": {"data": {"data": data}}, "used": {"data": data, "flip": True}},
         conditions={"torch": "2.11", "processor": "one <of> a kind"},
     )
-
-
-def results_of(row: VariantSummary) -> dict[int, RunResult]:
-    """Return the results of each seed of a variant, with their measures alone."""
-
-    def measures(found, place: int) -> dict[str, float]:
-        return {name: found[name].values[place] for name in MEASURES}
-
-    return {
-        seed: RunResult(measures(row.test, place), measures(row.val, place))
-        for place, seed in enumerate(row.seeds)
-    }
 
 
 def _variant(
@@ -78,7 +60,7 @@ def _variant(
         return [float(v) for v in rng.normal(mean, spread, seeds)]
 
     means = {"accuracy": 0.94 + 0.003 * place, "nll": 0.2, "brier": 0.1, "ece": 0.03}
-    measures = [{m: estimate(draw(means[m], 0.004)) for m in MEASURES} for _ in range(2)]
+    measures = [{m: estimate(draw(means[m], 0.004)) for m in METRICS} for _ in range(2)]
     epochs = range(0, 21, 2)
     snnl = {
         block: _curve(rng, epochs, lambda e, b=b: _CHANCE * (0.9 - 0.04 * e * b / len(blocks)))
@@ -89,6 +71,7 @@ def _variant(
         seeds=list(range(seeds)),
         test=measures[0],
         val=measures[1],
+        views=None,
         train_loss=_curve(rng, range(1, 21), lambda e: 2.3 * float(np.exp(-e / (4 + place)))),
         val_accuracy=_curve(rng, epochs, lambda e: 0.95 - 0.85 * float(np.exp(-e / 4))),
         snnl=snnl,

@@ -11,7 +11,7 @@ from docs.tools.blends.others import aligned, beside, exchange, many, patches
 from docs.tools.blends.pairs import at_ratios, pairs
 from layermix.errors import unknown
 from layermix.mixing import BLENDS
-from layermix.reporting.figures.style import Figure, look
+from layermix.reporting.figures.style import Figure, style
 
 __all__ = ["draw_blend", "draw_blends"]
 
@@ -24,7 +24,7 @@ _OTHERS: dict[str, Callable[[], Figure]] = {
 }
 
 
-@look()
+@style()
 def draw_blend(name: str) -> Figure:
     """Draw what a blend does.
 

@@ -1,7 +1,7 @@
-"""Reporting: what the finished runs of a study say, as tables, figures and text.
+"""Reporting: the results of a study as tables, figures and text.
 
-`summarize` reads a study; from the `Summary` that it returns the terminal table, Markdown, JSON and
-HTML are made, and `write_report` writes them all.
+`summarize` reads a study and returns its numbers, a `Summary`. HTML, Markdown, JSON and the
+terminal table are made from it; `write_report` writes them all.
 """
 
 from layermix.reporting.summary import Summary, summarize

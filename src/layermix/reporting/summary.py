@@ -1,26 +1,22 @@
-"""The summary: the one object from which every form of the answer is made.
-
-It holds all that the finished runs of a study say, and nothing of how it is shown.
-"""
+"""The summary of a study: the numbers from which every form of the report is made."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from layermix.errors import InputError
-from layermix.experiments.store import read_json
+from layermix.experiments.store import RunResult, read_json
 from layermix.experiments.study import Study, as_json
-from layermix.reporting.command import compare_command
-from layermix.reporting.notes import Results
-from layermix.reporting.settings import used_settings
+from layermix.reporting.configuration import compare_command, used_settings
+from layermix.reporting.statistics.paired import BASELINES, BySeed, Difference, differences
 from layermix.reporting.statistics.prediction import Prediction, predict
-from layermix.reporting.statistics.stats import BASELINES, Difference, differences
 from layermix.reporting.variant import VariantSummary, summarize_variant
-from layermix.reporting.verdict import Verdict, accuracy_by_seed, judge
+from layermix.reporting.verdict import Verdict, conclude
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a study says.
+    """The results of a study.
 
     Attributes
     ----------
@@ -30,23 +26,17 @@ class Summary:
         Number of ``train``, ``val`` and ``test`` images, of ``classes``, of planned ``seeds``,
         and of examples in the ``monitored`` batch.
     classes
-        Names of the classes; their numbers where the runs hold no names.
-    verdict
-        The answer in words.
+        Names of the classes; their numbers if the runs hold no names.
     planned
         Names of all variants, in the order of the study.
     variants
-        Those of them that have a finished run.
-    differences
-        Test accuracy compared pairwise with each baseline, as shares (0.01 is one point).
-    prediction
-        Whether a layer's geometry predicts what mixing there gains.
+        Those that have a finished run, at least one.
     chance
-        The SNNL that classes lying over one another would have on the monitored batch.
+        SNNL of the monitored batch if all classes overlapped.
     command
         The command line that repeats the study.
     config
-        The configuration: as it was ``asked`` for, by level, and each setting as it was ``used``.
+        The configuration: as ``asked``, by level, and each setting as ``used``.
     conditions
         Versions and hardware.
     """
@@ -55,40 +45,61 @@ class Summary:
     model: str
     sizes: dict[str, int]
     classes: list[str]
-    verdict: Verdict
     planned: list[str]
     variants: list[VariantSummary]
-    differences: dict[str, list[Difference]]
-    prediction: Prediction
     chance: float
     command: str
     config: dict[str, Any]
     conditions: dict[str, str]
 
-    def variant(self, name: str) -> VariantSummary:
-        """Return the summary of a variant that has a finished run."""
-        return next(row for row in self.variants if row.name == name)
+    @cached_property
+    def accuracy(self) -> dict[str, BySeed]:
+        """Test accuracy of every finished run, by variant and seed."""
+        return {row.name: row.accuracy for row in self.variants}
 
-    def rows(self) -> list[tuple[str, str, VariantSummary | None]]:
-        """Return name, seeds and summary of all planned variants, as tables list them.
+    @cached_property
+    def differences(self) -> dict[str, list[Difference]]:
+        """Paired differences of test accuracy as shares (0.01 is one point), by baseline."""
+        found = {b: differences(self.accuracy, b) for b in BASELINES if b in self.accuracy}
+        return {baseline: gaps for baseline, gaps in found.items() if gaps}
 
-        Seeds are a number, or ``2/8`` in a study that is not finished; a variant without a
-        finished run has no summary.
-        """
-        found = {row.name: row for row in self.variants}
-        counts = {name: len(found[name].seeds) if name in found else 0 for name in self.planned}
-        planned = self.sizes["seeds"]
-        finished = all(count == planned for count in counts.values())
-        return [
-            (name, str(count) if finished else f"{count}/{planned}", found.get(name))
-            for name, count in counts.items()
-        ]
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The best variant, and the claim *final beats input*."""
+        return conclude(self.planned, self.variants)
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """How the geometry of layers is related to the gain from mixing there."""
+        values = self.unmixed.geometry_end if self.unmixed else {}
+        return predict(list(self.variants[0].snnl), values, self.accuracy)
+
+    @property
+    def unmixed(self) -> VariantSummary | None:
+        """The results without mixing; None without a finished run."""
+        return next((row for row in self.variants if row.name == "none"), None)
+
+    @property
+    def done(self) -> int:
+        """The number of finished runs."""
+        return sum(len(row.seeds) for row in self.variants)
+
+    @property
+    def total(self) -> int:
+        """The number of planned runs."""
+        return len(self.planned) * self.sizes["seeds"]
+
+    def variant(self, name: str) -> VariantSummary | None:
+        """Return the results of a variant; None without a finished run."""
+        return next((row for row in self.variants if row.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it, timings apart under one key of their own."""
+        """Return all numbers for JSON. The timings are separate, under one key."""
         content = asdict(self)
         timings = {row["name"]: row.pop("timings") for row in content["variants"]}
-        return {**content, "timings": timings}
+        content["verdict"] = asdict(self.verdict)
+        content["differences"] = {b: list(map(asdict, d)) for b, d in self.differences.items()}
+        return content | {"prediction": asdict(self.prediction), "timings": timings}
 
 
 def summarize(study: Study) -> Summary:
@@ -97,46 +108,26 @@ def summarize(study: Study) -> Summary:
     Raises
     ------
     InputError
-        When no run is finished.
+        If no run is finished.
     """
     results = study.results()
     if not results:
         raise InputError(f"no run of the study in {study.folder} is finished yet")
-    runs: Results = {name: {} for name in study.config.variants}
+    runs: dict[str, dict[int, RunResult]] = {name: {} for name in study.config.variants}
     for cell, result in results.items():
         runs[cell.variant][cell.seed] = result
     cell, first = next(iter(results.items()))
-    sizes = {**first.sizes, "seeds": len(study.config.seeds)}
-    data, model = study.config.data.data.rstrip("/").rpartition("/")[2], study.config.model
-    variants = [summarize_variant(name, own) for name, own in runs.items() if own]
+    run_config = read_json(study.path(cell) / "config.json")
+    used = used_settings(study, run_config, first.subset)
     return Summary(
-        data=data,
-        model=model,
-        sizes=sizes,
-        classes=first.classes or [str(label) for label in range(sizes["classes"])],
-        verdict=judge(data, model, sizes, runs),
+        data=study.config.data.data.rstrip("/").rpartition("/")[2],
+        model=study.config.model,
+        sizes={**first.sizes, "seeds": len(study.config.seeds)},
+        classes=first.classes or [str(label) for label in range(first.sizes["classes"])],
         planned=list(runs),
-        variants=variants,
-        differences=compared(runs),
-        prediction=foretold(variants, runs),
+        variants=[summarize_variant(name, by_seed) for name, by_seed in runs.items() if by_seed],
         chance=next(iter(first.records[0]["snnl"].values()))["chance"],
         command=compare_command(study.config),
-        config={
-            "asked": as_json(study.config),
-            "used": used_settings(study, read_json(study.path(cell) / "config.json"), first.subset),
-        },
+        config={"asked": as_json(study.config), "used": used},
         conditions=study.conditions,
     )
-
-
-def compared(runs: Results) -> dict[str, list[Difference]]:
-    """Return the paired differences of test accuracy from each baseline that has runs."""
-    accuracy = accuracy_by_seed(runs)
-    return {name: differences(accuracy, name) for name in BASELINES if name in accuracy}
-
-
-def foretold(variants: list[VariantSummary], runs: Results) -> Prediction:
-    """Return how the layers of the net without mixing foretell what mixing there gains."""
-    unmixed = next((row for row in variants if row.name == "none"), None)
-    values = unmixed.geometry_end if unmixed else {}
-    return predict(list(variants[0].snnl), values, accuracy_by_seed(runs))

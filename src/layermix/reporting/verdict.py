@@ -1,125 +1,140 @@
-"""The answer in words: which place to mix won, by how much, and does *final beats input* hold?
+"""The verdict of a study: the best variant, and whether *final beats input* holds.
 
-The winner is chosen on validation data and judged on test data. A variant that mixes is compared
-with no mixing; no mixing is compared with the best variant that mixes, chosen in the same way.
+The winner is chosen on validation data and compared on test data: mixing with no mixing, and no
+mixing with the best variant that mixes, chosen in the same way.
+
+*Final beats input* is one question asked beforehand, so that its p-value is not corrected. It holds
+(or fails) if the 95% interval of the paired test difference is above (or below) zero and the
+sign-flip test gives p < 0.05. A method that mixes linearly at one of the two places counts as that
+place: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from itertools import product
+from typing import Literal, NamedTuple
 
-from layermix.reporting.claim import (
-    Accuracy,
-    Status,
-    difference,
-    is_same,
-    is_too_few,
-    judge_claim,
-    point_interval,
-    status_of,
-    too_few,
-)
-from layermix.reporting.formatting import place, seeds_word
-from layermix.reporting.notes import Results, notes, runs_done
+from layermix.mixing import Linear, Permutation
+from layermix.mixing.methods import find_method, is_method
+from layermix.reporting.statistics.paired import BySeed, Difference, differences
+from layermix.reporting.variant import VariantSummary
+
+Status = Literal["holds", "fails", "undecided", "not tested"]
+
+
+class Pair(NamedTuple):
+    """The variants that mix linearly at the final layer and at the input."""
+
+    final: str
+    input: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The claim *final beats input*.
+
+    Attributes
+    ----------
+    status
+        ``"holds"``, ``"fails"``, ``"undecided"``, or ``"not tested"`` without a difference.
+    gap
+        Final minus input; None if it is not tested.
+    absent
+        Those of ``final`` and ``input`` that are no variants of the study.
+    waiting
+        Variants of the claim that have no finished run.
+    """
+
+    status: Status
+    gap: Difference | None
+    absent: list[str]
+    waiting: list[str]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a study answers.
+    """The verdict of a study.
 
     Attributes
     ----------
     winner
-        The variant that is best on validation data.
+        The best variant on validation data.
+    rival
+        ``"none"``; if that is the winner, the best variant that mixes.
+    gap
+        Winner minus rival on test data; None without a rival, or if they share no seed.
     claim
-        Whether final beats input here: ``"holds"``, ``"fails"``, ``"undecided"``, or
-        ``"not tested"`` where one of the two was not trained, or not yet.
-    sentences
-        The answer, to be read in this order.
-    notes
-        What one must know to read it rightly.
+        The claim *final beats input*.
     """
 
     winner: str
-    claim: Status
-    sentences: list[str]
-    notes: list[str]
-
-    def __str__(self) -> str:
-        return " ".join(self.sentences)
+    rival: str | None
+    gap: Difference | None
+    claim: Claim
 
 
-def judge(data: str, net: str, sizes: dict[str, int], results: Results) -> Verdict:
-    """Answer a study's question.
+def conclude(planned: Sequence[str], variants: Sequence[VariantSummary]) -> Verdict:
+    """Return the verdict of a study.
 
     Parameters
     ----------
-    data, net
-        Names of the data set and the net.
-    sizes
-        Number of images, classes and planned seeds.
-    results
-        For each planned variant what its finished seeds gave; one run at least is finished.
+    planned
+        All variants of the study.
+    variants
+        Those that have a finished run, at least one.
     """
-    done, planned = runs_done(results), len(results) * sizes["seeds"]
-    finished = done == planned
-    winner = _best(results, list(results))
-    assert winner is not None
-    mixing = [name for name in results if name != "none"]
-    rival = "none" if winner != "none" else _best(results, mixing)
-    accuracy = accuracy_by_seed(results)
-    setting = (
-        f"{'On' if finished else 'So far, on'} {data} with {net}, {sizes['train']:,} training "
-        f"images and {seeds_word(len(results[winner]), sizes['seeds'])}"
-    )
-    first = [] if finished else [f"This study is not finished: {done} of {planned} runs are done."]
-    claim, about_claim = judge_claim(accuracy, list(results), finished)
-    return Verdict(
-        winner=winner,
-        claim=claim,
-        sentences=[*first, f"{setting}, {_win(winner, rival, accuracy, finished)}", about_claim],
-        notes=notes(sizes, results),
-    )
-
-
-def accuracy_by_seed(results: Results) -> Accuracy:
-    """Return the test accuracy of every finished run: by variant, then by seed."""
-    return {
-        name: {seed: run.test["accuracy"] for seed, run in runs.items()}
-        for name, runs in results.items()
-        if runs
-    }
-
-
-def _best(results: Results, names: list[str]) -> str | None:
-    """Return the best of some variants on validation data; None if none has a finished run."""
-    begun = [name for name in names if results[name]]
-    return max(begun, key=lambda name: _merit(results, name), default=None)
-
-
-def _merit(results: Results, name: str) -> tuple[float, float]:
-    val = [run.val for run in results[name].values()]
-    return fmean(run["accuracy"] for run in val), -fmean(run["nll"] for run in val)
-
-
-def _win(winner: str, rival: str | None, accuracy: Accuracy, finished: bool) -> str:
-    """Return how the winner compares with its rival on test data."""
-    found = f"{fmean(accuracy[winner].values()):.2%} test accuracy"
+    ranked = sorted(variants, key=_validation, reverse=True)
+    winner = ranked[0].name
+    mixing = [row.name for row in ranked if row.name != "none"]
+    rival = "none" if winner != "none" else next(iter(mixing), None)
+    accuracy = {row.name: row.accuracy for row in variants}
     gap = difference(accuracy, winner, rival) if rival else None
-    if rival is None or gap is None:
-        return f"{place(winner)} is best on validation data, with {found}."
-    other = place(rival) if rival == "none" else f"{place(rival)}, the best variant that mixes"
-    best = f"no winner is shown. Best on validation data is {place(winner)}, with {found}"
-    against = f"{point_interval(gap.estimate)} against {other}"
-    if is_same(gap):
-        return f"{best}, the same on every seed as {other}."
-    doubt = too_few(gap) if is_too_few(gap) else "a difference that noise alone could make"
-    return {
-        "holds": (
-            f"{place(winner)} {'won' if finished else 'leads'}: best on validation data, it has "
-            f"{found}, {against}."
-        ),
-        "fails": (
-            f"{place(winner)} is best on validation data, but not on test data: {found}, {against}."
-        ),
-        "undecided": f"{best}, {against}; {doubt}.",
-    }[status_of(gap)]
+    return Verdict(winner, rival, gap, _claim(planned, accuracy))
+
+
+def difference(accuracy: dict[str, BySeed], variant: str, baseline: str) -> Difference | None:
+    """Return the paired difference of two variants; None if they share no finished seed."""
+    if variant not in accuracy or baseline not in accuracy:
+        return None
+    pair = {name: accuracy[name] for name in (variant, baseline)}
+    return next(iter(differences(pair, baseline)), None)
+
+
+def claim_pair(variants: Sequence[str]) -> Pair | None:
+    """Return the two variants that test the claim; None if the study has no such two.
+
+    The names ``final`` and ``input`` come first, then methods of equal settings, then the first.
+    """
+    places = (_linear_at(place, variants) for place in Pair._fields)
+    return min((Pair(*names) for names in product(*places)), key=_preference, default=None)
+
+
+def _validation(row: VariantSummary) -> tuple[float, float]:
+    return row.val["accuracy"].mean, -row.val["nll"].mean
+
+
+def _claim(planned: Sequence[str], accuracy: dict[str, BySeed]) -> Claim:
+    pair = claim_pair(planned)
+    gap = difference(accuracy, *pair) if pair else None
+    absent = [place for place in Pair._fields if not _linear_at(place, planned)]
+    waiting = [name for name in pair or () if name not in accuracy]
+    by_sign: dict[int, Status] = {1: "holds", -1: "fails", 0: "undecided"}
+    return Claim(by_sign[gap.sign] if gap else "not tested", gap, absent, waiting)
+
+
+def _linear_at(place: str, variants: Sequence[str]) -> list[str]:
+    """Return the variants that mix pairs linearly at a place, in every step."""
+    named = [name for name in variants if name == place]
+    return named + [name for name in variants if is_method(name) and _is_linear(name, place)]
+
+
+def _is_linear(name: str, place: str) -> bool:
+    found = find_method(name)
+    parts = (found.at, found.blend, found.partner)
+    return parts == (place, Linear(), Permutation()) and found.options.get("prob", 1.0) == 1.0
+
+
+def _preference(pair: Pair) -> tuple[bool, bool]:
+    """Return the order of preference of a pair; smaller is better."""
+    methods = [dict(find_method(name).options) for name in pair if is_method(name)]
+    return len(methods) > 0, len(methods) == 2 and methods[0] != methods[1]

@@ -1,12 +1,17 @@
-"""The report of a study, in four forms made from one summary: terminal, Markdown, JSON, HTML."""
+"""Write the report of a study: HTML, Markdown, JSON and figures, made from one summary."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup, escape
+
+import layermix
 from layermix.experiments.store import write_json
 from layermix.experiments.study import Study
-from layermix.reporting.figures import draw_all
-from layermix.reporting.html import html
-from layermix.reporting.markdown import markdown
+from layermix.reporting import tables, text
+from layermix.reporting.configuration import setting_text
+from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.summary import Summary, summarize
 
 
@@ -16,21 +21,59 @@ def write_report(study: Study) -> tuple[Summary, Path]:
     Parameters
     ----------
     study
-        A study with one finished run at least.
+        A study with at least one finished run.
 
     Returns
     -------
     summary, path
-        What the study says, and where its ``report.html`` is.
+        The results of the study, and the path of ``report.html``.
     """
     summary = summarize(study)
     figures = draw_all(study, summary)
-    write_json(study.folder / "results.json", summary.to_json())
-    pictures = study.folder / "figures"
-    pictures.mkdir(exist_ok=True)
+    content = summary.to_json() | {"text": text.verdict_text(summary)}
+    write_json(study.folder / "results.json", content)
+    folder = study.folder / "figures"
+    folder.mkdir(exist_ok=True)
     for figure in figures:
-        (pictures / f"{figure.name}.svg").write_text(figure.standalone(), encoding="utf-8")
-    (study.folder / "report.md").write_text(markdown(summary, figures), encoding="utf-8")
-    path = study.folder / "report.html"
-    path.write_text(html(summary, figures), encoding="utf-8")
-    return summary, path
+        (folder / f"{figure.name}.svg").write_text(figure.standalone(), encoding="utf-8")
+    for name in ("report.md", "report.html"):
+        (study.folder / name).write_text(render(name, summary, figures), encoding="utf-8")
+    return summary, study.folder / "report.html"
+
+
+def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
+    """Return ``report.html`` or ``report.md`` as text.
+
+    The HTML report is one file without scripts and loads nothing from a network. In Markdown the
+    figures are linked as ``figures/NAME.svg``.
+    """
+    unmixed = summary.unmixed
+    return text.ENVIRONMENT.get_template(f"{name}.j2").render(
+        summary=summary,
+        figures=figures,
+        verdict=text.verdict_text(summary),
+        notes=text.verdict_notes(summary),
+        metrics=tables.metrics_table(summary),
+        seeds=tables.seeds_table(summary),
+        differences=list(tables.difference_tables(summary)),
+        geometry=tables.geometry_table(summary),
+        geometry_notes=text.geometry_notes(unmixed.geometry_end) if unmixed else [],
+        prediction=text.prediction_text(summary.prediction),
+        prediction_notes=text.prediction_notes(summary.prediction),
+        ranks=tables.ranks_table(summary.prediction),
+        settings={
+            name.replace("_", " "): setting_text(value)
+            for name, value in summary.config["used"].items()
+        },
+        version=layermix.__version__,
+        breakable=_breakable,
+        css=Markup(Path(__file__).with_name("templates").joinpath("report.css").read_text()),
+        markup=Markup,
+    )
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name as ``multimix@final:k=8,low=0.05`` break after its punctuation."""
+    if len(name) <= 14 and "@" not in name:
+        return escape(name)
+    return Markup("<wbr>").join(re.split(r"(?<=[._@:,])(?![._@:,\d])", name))

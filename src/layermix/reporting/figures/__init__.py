@@ -1,40 +1,31 @@
-"""The pictures of a report, each computed when it is drawn; one file for each."""
+"""The figures of a report. `draw_all` draws them in its order."""
 
 from layermix.experiments.study import Study
-from layermix.reporting.figures.accuracy import accuracy
-from layermix.reporting.figures.curves import curves
+from layermix.reporting.figures.curves import (
+    auto_weights,
+    geometry_curves,
+    snnl_curves,
+    training_curves,
+)
 from layermix.reporting.figures.embedding import embedding
-from layermix.reporting.figures.geometry import geometry
-from layermix.reporting.figures.plane import plane
-from layermix.reporting.figures.prediction import prediction
-from layermix.reporting.figures.snnl import snnl
+from layermix.reporting.figures.gains import gains
+from layermix.reporting.figures.intervals import accuracy, ranks, snnl_at_end
 from layermix.reporting.figures.style import Figure
-from layermix.reporting.figures.weights import weights
 from layermix.reporting.summary import Summary
 
-__all__ = [
-    "Figure",
-    "accuracy",
-    "curves",
-    "draw_all",
-    "embedding",
-    "geometry",
-    "plane",
-    "prediction",
-    "snnl",
-    "weights",
-]
+__all__ = ["Figure", "draw_all"]
 
 
 def draw_all(study: Study, summary: Summary) -> list[Figure]:
-    """Draw all pictures of a study, in the order of a report."""
+    """Draw all figures of a study; those whose data are missing are left out."""
     return [
         *accuracy(summary),
-        *curves(summary),
-        *plane(),
+        *training_curves(summary),
         *embedding(study, summary.classes),
-        *snnl(summary),
-        *geometry(summary),
-        *prediction(summary),
-        *weights(summary),
+        *snnl_curves(summary),
+        *snnl_at_end(summary),
+        *geometry_curves(summary),
+        *ranks(summary),
+        *gains(summary),
+        *auto_weights(summary),
     ]

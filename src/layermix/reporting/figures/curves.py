@@ -1,72 +1,154 @@
-"""The course of training: training loss and validation accuracy after each epoch, by variant.
+"""Figures over the epochs of training: a line for each variant or layer, means over seeds.
 
-Computed from the records of every epoch, as means over the finished seeds. Bands would hide one
-another; the spread over seeds is in the accuracy picture and in the tables.
+They have no bands, which would hide each other, except for SNNL without mixing.
 """
 
+import math
+import textwrap
 from collections.abc import Callable
 
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from layermix.reporting.figures.labels import label_ends, widest
-from layermix.reporting.figures.style import Figure, canvas, color, dash, finish, look
+from layermix.reporting.figures.style import (
+    GRAY,
+    Figure,
+    canvas,
+    color,
+    dash,
+    finish,
+    legend,
+    set_scale,
+    shorten,
+    style,
+)
+from layermix.reporting.formatting import counted, heading, listed
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import Curve, VariantSummary
 
-_LABELS_MOST = 104
-_LARGE = 1000  # numbers from there on are written with an exponent
-_ABOUT = "Mean over seeds, without bands, which would hide one another."
+_NAME = 22  # characters of a name in a legend
 _MIXED = (
-    " Where a variant mixes, its loss is on mixed examples and labels, so that losses of different "
+    " The loss of a variant that mixes is that of mixed examples and labels: losses of different "
     "variants are not comparable."
 )
 
 
-@look()
-def curves(summary: Summary) -> list[Figure]:
-    """Draw training loss and validation accuracy over epochs."""
-    return [
-        _draw(summary, "curves-loss", "Training loss", lambda row: row.train_loss, 1, _MIXED),
-        _draw(summary, "curves-accuracy", "Validation accuracy, %", _val_accuracy, 100, ""),
+@style()
+def training_curves(summary: Summary) -> list[Figure]:
+    """Draw training loss and validation accuracy of each variant."""
+    panels: list[tuple[str, str, Callable[[VariantSummary], Curve], float, str]] = [
+        ("curves-loss", "Training loss", lambda row: row.train_loss, 1, _MIXED),
+        ("curves-accuracy", "Validation accuracy, %", lambda row: row.val_accuracy, 100, ""),
     ]
+    figures = []
+    for name, title, read, scale, note in panels:
+        curves = {row.name: read(row) for row in summary.variants if read(row)}
+        caption = f"{title.partition(',')[0]} of each variant, mean over seeds.{note}"
+        figures.append(_draw(name, title, curves, scale, caption))
+    return figures
 
 
-def _val_accuracy(row: VariantSummary) -> Curve:
-    return row.val_accuracy
+@style()
+def snnl_curves(summary: Summary) -> list[Figure]:
+    """Draw SNNL of each layer without mixing, or of the first variant of the study."""
+    row = summary.unmixed or summary.variants[0]
+    n = summary.sizes["monitored"]
+    caption = (
+        f"SNNL of {n} held-out examples at each layer, the same examples in every run; variant "
+        f"{row.name}, mean and 95% interval over {counted(len(row.seeds), 'seed')}. At chance "
+        f"level ({summary.chance:.2f}) the classes overlap completely."
+    )
+    title = f"SNNL over training, N = {n}\nvariant {shorten(row.name, 40)}"
+    return [_draw("snnl-training", title, row.snnl, 1, caption, chance=summary.chance)]
+
+
+@style()
+def auto_weights(summary: Summary) -> list[Figure]:
+    """Draw how often a variant that chooses its mix point mixes at each layer."""
+    row = next((row for row in summary.variants if row.weights), None)
+    if row is None:
+        return []
+    caption = (
+        f"How often the variant {row.name} mixes at each layer, mean over "
+        f"{counted(len(row.seeds), 'seed')}."
+    )
+    title = f"Weight of each layer, %, variant {shorten(row.name, 24)}"
+    return [_draw("weights", title, row.weights, 100, caption)]
+
+
+@style()
+def geometry_curves(summary: Summary) -> list[Figure]:
+    """Draw every quantity but SNNL for each layer without mixing, a panel for each quantity."""
+    row = summary.unmixed
+    names = [name for name in row.geometry if name != "snnl"] if row else []
+    if row is None or not names:
+        return []
+    rows = math.ceil(len(names) / 2)
+    lines = math.ceil(len(row.snnl) / 3)
+    drawing, panels = canvas(130 * rows + 16 * lines + 40, rows, 2)
+    logs = []
+    for axes, name in zip(panels, names, strict=False):
+        if _plot(axes, row.geometry[name], 1, list(row.snnl)):
+            logs.append(heading(name))
+        axes.set_title(textwrap.fill(heading(name), 25), fontsize="medium")
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    drawing.supxlabel("epoch")
+    n = summary.sizes["monitored"]
+    handles, labels = panels[0].get_legend_handles_labels()
+    legend(drawing, labels, handles=handles, loc="outside upper left")
+    ends = "; ".join(f"{heading(name)}: {_ends(row.geometry[name], 1)}" for name in names)
+    log = f" Logarithmic axis: {listed(logs, len(logs))}." if logs else ""
+    caption = (
+        f"Quantities of each layer over training without mixing, N = {n} held-out examples, mean "
+        f"over {counted(len(row.seeds), 'seed')}. The table has the intervals at the end.{log}"
+    )
+    alt = f"Quantities of each layer over training without mixing. At the end: {ends}."
+    return [finish(drawing, "geometry-training", alt, caption)]
 
 
 def _draw(
-    summary: Summary,
     name: str,
     title: str,
-    read: Callable[[VariantSummary], Curve],
+    curves: dict[str, Curve],
     scale: float,
-    more: str,
+    caption: str,
+    chance: float | None = None,
 ) -> Figure:
-    rows = [row for row in summary.variants if read(row)]
-    room = widest([row.name for row in rows], _LABELS_MOST)
-    large = max(scale * point.mean for row in rows for point in read(row)) >= _LARGE
-    left = 60 if large else 38
-    drawing, axes = canvas(max(250, 14 * len(rows) + 70), left=left, right=room + 24)
-    if large:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    ends = []
-    for index, row in enumerate(rows):
-        epochs = [point.epoch for point in read(row)]
-        means = [scale * point.mean for point in read(row)]
-        mark = "o" if len(epochs) == 1 else ""
-        axes.plot(epochs, means, color=color(index), linestyle=dash(index), marker=mark)
-        ends.append((row.name, epochs[-1], means[-1]))
-    axes.set_title(title)
+    """Draw curves by name; with a chance level, also their intervals and a line there."""
+    drawing, (axes,) = canvas(260 + 16 * math.ceil(len(curves) / 3))
+    if chance is not None:
+        axes.axhline(chance, color=GRAY, linewidth=1.2, linestyle=":", label="chance")
+        for index, curve in enumerate(curves.values()):
+            lows = [max(p.mean if p.low is None else p.low, 0.0) for p in curve]
+            highs = [p.mean if p.high is None else p.high for p in curve]
+            epochs = [p.epoch for p in curve]
+            axes.fill_between(epochs, lows, highs, color=color(index), alpha=0.14, linewidth=0)
+    _plot(axes, curves, scale, list(curves))
+    if chance is not None:
+        means = [point.mean for curve in curves.values() for point in curve]
+        if not set_scale(axes, "y", [*means, chance], span=10):
+            axes.set_ylim(bottom=0)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    drawing.suptitle(title, fontsize="large", x=0.02, ha="left")
+    legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower left")
+    alt = f"{title} over epochs. At the end: {_ends(curves, scale)}."
+    return finish(drawing, name, alt.replace("\n", ", "), caption)
+
+
+def _plot(axes: Axes, curves: dict[str, Curve], scale: float, order: list[str]) -> bool:
+    """Plot curves in the colors of their place in `order`; return True if logarithmic."""
+    for name, curve in curves.items():
+        index, epochs = order.index(name), [point.epoch for point in curve]
+        look = {"color": color(index), "linestyle": dash(index), "linewidth": 1.6}
+        mark = "o" if len(epochs) == 1 else ""
+        means = [scale * point.mean for point in curve]
+        axes.plot(epochs, means, marker=mark, markersize=4, label=shorten(name, _NAME), **look)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
-    axes.margins(x=0.02)
-    label_ends(axes, ends, room)
-    final = ", ".join(f"{label} {value:.4g}" for label, _, value in ends)
-    return finish(
-        drawing,
-        name,
-        f"{title} over epochs for each variant; at the end: {final}.",
-        f"{title.partition(',')[0]}. {_ABOUT}{more}",
-    )
+    values = [scale * point.mean for curve in curves.values() for point in curve]
+    return set_scale(axes, "y", values)
+
+
+def _ends(curves: dict[str, Curve], scale: float) -> str:
+    return ", ".join(f"{name} {scale * curve[-1].mean:.4g}" for name, curve in curves.items())

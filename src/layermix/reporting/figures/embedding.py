@@ -1,12 +1,14 @@
-"""The embedding: a block's features as points in two dimensions, before and after training.
+"""The features of a block as points in two dimensions, before and after training.
 
-Computed from the activations that one run of a study keeps of its monitored batch
-(``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008), which shows who
-is near whom; the SNNL beside it is measured on the full features.
+They are the activations of the monitored batch that one run of a study keeps
+(``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008); the SNNL is that
+of the full features.
 """
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,33 +18,34 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from layermix.experiments.study import Study
-from layermix.geometry import SNNL, snnl
-from layermix.reporting.figures.labels import plain, shorten, widest
+from layermix.geometry import snnl
 from layermix.reporting.figures.style import (
-    TITLE,
+    GRAY,
     WIDTH,
     Figure,
     canvas,
     color,
     finish,
-    look,
+    legend,
     marker,
+    shorten,
+    style,
 )
 
-_NAMED = 20  # classes with a color and a name of their own; more could not be told apart
-_COLUMNS, _NAME_MOST = 5, 90  # of the legend: how many, and points for a name
-_HANDLE = 25  # points in the legend for a marker and the gaps beside it
-_REST = "#888888"
+_NAMED = 20  # classes with a color; more could not be told apart
+_NAME = 16  # characters of a name in the legend
 
 
-@look()
+@style()
 def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
-    """Draw the last block's features before and after training; nothing without its run.
+    """Draw the features of the last block before and after training.
+
+    Returns nothing if the run that keeps features is not finished.
 
     Parameters
     ----------
     study
-        The study; of its runs the first variant's first seed keeps features.
+        The study; the first variant's first seed keeps features.
     classes
         Names of the classes; label k is ``classes[k]``.
     """
@@ -51,112 +54,74 @@ def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
     if not path.exists():
         return []
     tensors = load_file(path)
-    labels, block = tensors["labels"], last_block(tensors)
-    run = f"{cell.variant!r}, seed {cell.seed}"
+    block, run = last_block(tensors), f"run {cell.variant!r}, seed {cell.seed}"
     return [
-        _draw(tensors[f"{when}.{block}"], labels, classes, f"embedding-{when}", title, run)
+        _draw(tensors[f"{when}.{block}"], tensors["labels"], classes, f"embedding-{when}", title)
         for when, title in (
-            ("start", f"{block}, before training"),
-            ("end", f"{block}, after training"),
+            ("start", f"{block}, before training ({run})"),
+            ("end", f"{block}, after training ({run})"),
         )
     ]
 
 
 def last_block(tensors: dict[str, Tensor]) -> str:
-    """Return the last block whose features are kept; the final layer where there is none.
+    """Return the last block whose features are kept, or the final layer if there is no block.
 
-    Tensors come back sorted by name, so that blocks are told apart by the numbers in their names.
+    Tensors are sorted by name; the numbers in the names give the order of the network.
     """
     names = [key.removeprefix("end.") for key in tensors if key.startswith("end.")]
     blocks = [name for name in names if name not in ("input", "final", "logits")]
-    return max(blocks or names, key=_natural)
+    return max(blocks or names, key=lambda name: list(map(int, re.findall(r"\d+", name))))
 
 
 def project(features: Tensor) -> np.ndarray:
-    """Return a t-SNE of features (N, d) in two dimensions, the same each time on a machine.
+    """Return a t-SNE (N, 2) of features (N, d), equal each time on a machine.
 
-    The features are centerd and scaled to less than 1 before, for the squares of a diverged net's
-    features overflow. The scale is a power of two, so that no bit of the map depends on it.
-    Features that are all equal stay one point.
+    Features are centered and scaled below 1 first, because the squares of a diverged network's
+    features overflow. The scale is a power of two, which changes no bit of the map. Features that
+    are all equal stay one point.
     """
     x = features.flatten(1).double().numpy()
-    x = np.pad(x - x.mean(0), ((0, 0), (0, x.shape[1] == 1)))  # one feature alone gets a mate
+    x = np.pad(x - x.mean(0), ((0, 0), (0, x.shape[1] == 1)))  # t-SNE needs two features
     largest, exponent = np.frexp(np.abs(x).max())
     if largest == 0:
         return np.zeros((len(x), 2))
     perplexity = min(30.0, (len(x) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", method="exact", max_iter=500, random_state=0)
-    with threadpool_limits(1):  # the order of sums, and with it the map, depends on the threads
+    with threadpool_limits(1):  # the order of sums, and so the map, depends on the threads
         return tsne.fit_transform(np.ldexp(x, -exponent))
 
 
 def _draw(
-    features: Tensor, labels: Tensor, classes: Sequence[str], name: str, title: str, run: str
+    features: Tensor, labels: Tensor, classes: Sequence[str], name: str, title: str
 ) -> Figure:
     found = snnl(features, labels)
-    shown = [plain(shorten(label, _NAME_MOST)) for label in classes[:_NAMED]]
+    shown = [shorten(label, _NAME) for label in classes[:_NAMED]]
     shown += [f"{len(classes) - _NAMED} others"] * (len(classes) > _NAMED)
-    columns = _columns(shown)
-    bottom = 8 + 16 * math.ceil(len(shown) / columns)
-    drawing, axes = canvas(WIDTH + bottom - 60, left=8, right=8, top=44, bottom=bottom)
+    drawing, (axes,) = canvas(WIDTH + 16 * math.ceil(len(shown) / 4))
     value = f"SNNL {max(found.value, 0):.3f} (chance {found.chance:.2f})"
-    axes.set_title(f"{plain(shorten(title, WIDTH - 30, TITLE))}\n{value}", linespacing=1.5)
+    axes.set_title(f"{shorten(title, 56)}\n{value}", linespacing=1.5)
     _scatter(axes, project(features), labels.numpy(), shown)
-    _legend(axes, columns)
+    legend(drawing, shown, loc="outside lower center")
     alt = f"{title}: {found.n} examples of {len(classes)} classes as points. {value}."
-    caption = f"{title} (run {run}). {_about(found, features)}{_rest(len(classes))}"
+    caption = (
+        f"{title}. {value} at its best temperature {found.temperature:.3g}, N = {found.n}, "
+        f"d = {features.flatten(1).shape[1]:,}, of the full features. The points are their t-SNE; "
+        "its distances are not distances of features."
+    )
+    if len(classes) > _NAMED:
+        caption += f" The first {_NAMED} of the {len(classes):,} classes have colors."
     return finish(drawing, name, alt, caption)
 
 
-def _columns(names: Sequence[str]) -> int:
-    """Return how many names stand side by side in the legend."""
-    room = (WIDTH - 16) // (widest(names, _NAME_MOST) + _HANDLE)
-    return max(1, min(_COLUMNS, len(names), int(room)))
-
-
 def _scatter(axes: Axes, places: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
-    """Draw each class, those without a name together, behind the others."""
+    """Draw each class; classes without a name are drawn together, behind the others."""
     for index, name in enumerate(names):
         rest = index == _NAMED
-        own = labels >= _NAMED if rest else labels == index
-        style = {"alpha": 0.9, "markersize": 5, "mew": 0, "ls": "", "label": name}
-        if rest:
-            axes.plot(*places[own].T, ".", **style | {"color": _REST, "alpha": 0.5, "zorder": 1})
-        else:
-            axes.plot(*places[own].T, marker(index), color=color(index), **style)
+        members = places[labels >= _NAMED if rest else labels == index].T
+        look: dict[str, Any] = {"color": GRAY, "zorder": 1} if rest else {"color": color(index)}
+        shape = "." if rest else marker(index)
+        axes.plot(*members, shape, ls="", alpha=0.9, markersize=5, label=name, **look)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.margins(0.04)
     axes.spines[:].set_visible(False)
-
-
-def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=columns,
-        columnspacing=1.4,
-        handletextpad=0.2,
-        borderaxespad=0.2,
-    )
-
-
-def _rest(classes: int) -> str:
-    if classes <= _NAMED:
-        return ""
-    return f" The first {_NAMED} of the {classes:,} classes have colors, the others are grey dots."
-
-
-def _about(found: SNNL, features: Tensor) -> str:
-    return (
-        f"SNNL {max(found.value, 0):.3f} at T = {found.temperature:.3g}, where it is least; "
-        f"chance level {found.chance:.2f}; N = {found.n}, d = {features.flatten(1).shape[1]:,}. "
-        "The SNNL is that of the full features; the points are their t-SNE, in which distances "
-        "are not distances between features."
-    )
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Sort ``block10`` after ``block9``."""
-    parts = "".join(c if c.isdigit() else f"\0{c}\0" for c in name).split("\0")
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in parts if p)

@@ -1,15 +1,18 @@
-"""The look that all pictures share: size, fonts, colors, and how a drawing becomes a `Figure`.
+"""The style of all figures, and their SVG.
 
-Ink (text, axes, ticks, grids) is drawn in one color that nothing else has and becomes
-``currentColor`` in the SVG, so that one picture suits light and dark pages. Data colors have a
-contrast of at least 3 on both, and never stand alone: markers, dashes or labels go with them.
-All lengths are in points; a picture is as wide as a phone, so that its text stays readable there.
+Text, axes and grids are drawn in one color that nothing else has. It becomes ``currentColor`` in
+the SVG, so that one figure suits light and dark pages. Data colors have a contrast of at least 3 on
+both, and always come with markers, dashes or labels. A figure is as wide as a phone, so that its
+text stays readable there. Lengths are in points.
 """
 
+import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from io import StringIO
 from typing import Any
 
@@ -17,11 +20,11 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from layermix.reporting.figures.svg import INK, as_file, tidy
-
+INK = "#010203"
 WIDTH = 374
-SMALL, TITLE = 10.5, 11.5  # sizes of text
+SMALL, TITLE = 10.5, 11.5  # font sizes
 COLORS = (
     "#2f86d0",
     "#d55e00",
@@ -34,57 +37,61 @@ COLORS = (
     "#0d95a6",
     "#857a70",
 )
-WARNING = "#e0393e"
+GRAY, WARNING = "#888888", "#e0393e"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
-
+_CHARACTER, _HANDLE = 6.4, 38  # width of a character, and of a legend's handle with its gaps
+_STYLE = (
+    "svg{color:#24292f}@media screen and (prefers-color-scheme:dark){svg{color:#d9dde3}}"
+    "svg text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif!important}"
+)
 _RC: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.labelcolor": INK,
+    "axes.labelsize": SMALL,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": TITLE,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.facecolor": "none",
     "font.family": "DejaVu Sans",
     "font.size": SMALL,
-    "axes.labelsize": SMALL,
-    "axes.titlesize": TITLE,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.facecolor": "none",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": True,
-    "figure.facecolor": "none",
-    "grid.color": INK,
     "grid.alpha": 0.16,
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
+    "grid.color": INK,
+    "legend.columnspacing": 1.2,
     "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.8,
+    "lines.markeredgewidth": 0,
+    "svg.fonttype": "none",
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "layermix",
 }
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture, or one panel of it.
+    """A figure, or one panel of it.
 
     Attributes
     ----------
     name
-        Its file name without ending, ``PICTURE`` or ``PICTURE-PANEL``.
+        Its file name without ending, ``FIGURE`` or ``FIGURE-PANEL``.
     svg
-        An ``<svg>`` element to put into a page; its ink has the page's text color.
+        An ``<svg>`` element for a page; its text has the color of the page.
     alt
-        What it shows, for those who cannot see it.
+        Its content for people who cannot see it.
     caption
-        What one must know to read it.
+        How to read it.
     """
 
     name: str
@@ -92,42 +99,31 @@ class Figure:
     alt: str
     caption: str
 
-    @property
-    def picture(self) -> str:
-        """The picture that this is a panel of."""
-        return self.name.partition("-")[0]
-
     def standalone(self) -> str:
-        """Return the content of an SVG file, which suits light and dark viewers."""
-        return as_file(self.svg)
+        """Return the content of an SVG file that suits light and dark viewers."""
+        head, rest = self.svg.split(">", 1)
+        width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)[0]
+        return f'{head} width="{width}pt" height="{height}pt">\n<style>{_STYLE}</style>{rest}\n'
 
 
 @contextmanager
-def look() -> Iterator[None]:
-    """Set the shared look inside the block, or as a decorator; the caller's own comes back."""
+def style() -> Iterator[None]:
+    """Use the style inside the block, or as a decorator; the user's own settings come back."""
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the reader's own font has what ours lacks
+        warnings.filterwarnings("ignore", "Glyph")  # the font of the reader has what ours lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         yield
 
 
-def canvas(
-    height: float, *, left: float = 44, right: float = 12, top: float = 26, bottom: float = 40
-) -> tuple[Canvas, Axes]:
-    """Return a canvas with one axes inside the given margins."""
-    drawing = Canvas(figsize=(WIDTH / 72, height / 72))
-    box = (
-        left / WIDTH,
-        bottom / height,
-        (WIDTH - left - right) / WIDTH,
-        (height - top - bottom) / height,
-    )
-    return drawing, drawing.add_axes(box)
+def canvas(height: float, rows: int = 1, columns: int = 1) -> tuple[Canvas, list[Axes]]:
+    """Return a drawing of that height and its axes, row by row."""
+    drawing = Canvas(figsize=(WIDTH / 72, height / 72), layout="constrained")
+    return drawing, list(drawing.subplots(rows, columns, squeeze=False).flat)
 
 
 def color(index: int) -> str:
-    """Return the color of the class, variant or block of that index."""
+    """Return the color of the class, variant or layer of that index."""
     return COLORS[index % len(COLORS)]
 
 
@@ -141,8 +137,69 @@ def dash(index: int) -> str | tuple:
     return DASHES[(index + index // len(COLORS)) % len(DASHES)]
 
 
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most `most` characters, without its middle if it is longer."""
+    head = (most - 1) // 3
+    return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
+
+
+def legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> None:
+    """Add a legend to a drawing or axes, in as many columns as fit."""
+    columns = max(1, int(WIDTH // (max(map(len, names)) * _CHARACTER + _HANDLE)))
+    rows = math.ceil(len(names) / columns)
+    target.legend(ncols=math.ceil(len(names) / rows), **settings)
+
+
+def set_scale(
+    axes: Axes, which: str, values: Sequence[float], *, ticks: int = 4, span: float = 100
+) -> bool:
+    """Use a logarithmic axis if the largest value is `span` times the smallest; return True if so.
+
+    The smallest value must be positive.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    logarithmic = min(values) > 1e-9 and max(values) >= span * min(values)
+    if logarithmic:
+        axes.set(**{f"{which}scale": "log"})
+        subs = (1.0,) if max(values) >= 100 * min(values) else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=2 * ticks))
+        axis.set_minor_locator(NullLocator())
+    else:
+        axis.set_major_locator(MaxNLocator(ticks, min_n_ticks=2))
+    axis.set_major_formatter(lambda value, _: tick(value))
+    return logarithmic
+
+
+def tick(value: float) -> str:
+    """Return the label of a tick: at most six digits, ``1e−5`` if that is shorter."""
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    power = f"e{int(exponent)}" if exponent else ""
+    return f"{mantissa}{power}".replace("-", "−")
+
+
 def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:
-    """Return the drawing as a figure, byte for byte the same each time."""
+    """Return a drawing as a figure, with equal bytes each time."""
     text = StringIO()
-    FigureCanvasSVG(drawing).print_svg(text, metadata={"Date": None})
-    return Figure(name, tidy(text.getvalue(), name, alt), alt, caption)
+    unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name}):  # identifiers differ between figures
+        FigureCanvasSVG(drawing).print_svg(text, metadata=unknown)
+    return Figure(name, _element(text.getvalue(), alt), alt, caption)
+
+
+def _element(svg: str, alt: str) -> str:
+    """Return the ``<svg>`` element of a document, with an alternative text and without sizes."""
+    svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    head, body = svg[svg.index("<svg") :].split(">", 1)
+    viewbox = re.findall(r'viewBox="[^"]*"', head)[0]
+    edits: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+        (r' id="[A-Za-z][\w.]*_\d+"', ""),  # of groups, which nothing refers to
+        (rf"(?<=: ){INK}\b", "currentColor"),
+        (r"-?\d+\.\d{3,}(?=[^<>]*>)", lambda found: f"{float(found[0]):.2f}"),
+        (r"\n\s*", "\n"),
+    ]
+    for pattern, new in edits:
+        body = re.sub(pattern, new, body)
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'class="layermix" {viewbox} role="img" aria-label="{escape(alt)}">{body.strip()}'
+    )

@@ -1,4 +1,4 @@
 """Statistics of paired runs and of layers: intervals, tests, corrections, rank correlations.
 
-Each function takes numbers and returns numbers; nothing here knows how a report looks.
+The functions take numbers and return numbers; the text and the look of reports are elsewhere.
 """

@@ -1,129 +1,167 @@
-"""Does a layer's geometry predict what mixing there gains?
+"""Does the geometry of a layer predict the gain from mixing there?
 
-For each quantity of a layer, Spearman's rank correlation over the layers between its value in the
-net trained without mixing and the gain from mixing there: test accuracy with mixing minus without,
-same seed (`rank_correlation`). Intervals are over seeds, p-values over the orders of the
-layers, which the claim is about (`layer_permutation`). The hypothesis is *mix where the
-classes are apart*. That SNNL predicts the gain is one question, asked beforehand, so its p-value
-stands uncorrected; for all quantities together, Holm's correction. Depth is no quantity: it shows
-what order alone would give.
+For each quantity of a layer, `ranks` correlates its value in the network trained without mixing
+with the gain from mixing there: test accuracy with mixing minus without, at the same seed. The
+hypothesis is *mix where the classes are apart*. SNNL is the one question asked beforehand, so that
+its p-value is not corrected; all quantities together have Holm's correction. Depth measures
+nothing: it is the baseline. Its sign is chosen afterwards, on the side where it does best. Key by
+key (seed or study), a quantity leads depth by
+
+    expected sign * its rho - sign of depth's mean rho * depth's rho
+
+A lead over seeds is that of the few layers of one network and shows nothing for others. Over
+studies it can, with a sign-flip test corrected for having picked the best quantity afterwards.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from layermix.geometry.quantities import QUANTITIES
-from layermix.reporting.formatting import listed
-from layermix.reporting.prediction_text import notes, sentences
-from layermix.reporting.statistics.depth import against_depth
-from layermix.reporting.statistics.rank_correlation import BySeed, Rank, rank
-from layermix.reporting.statistics.stats import holm
+from layermix.reporting.statistics.paired import BySeed, Estimate, estimate, sign_flip_p
+from layermix.reporting.statistics.ranks import Rank, corrected, rank
 
-LEAST_LAYERS = 3  # two are in the same order half of the time
+MIN_LAYERS = 3  # two layers are in the same order half of the time
 _NO_LAYERS = ("none", "random", "auto")  # variants that do not mix at one layer
 
-Values = dict[str, dict[str, BySeed]]
-"""By quantity, by mix point, by seed."""
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the quantity with the best mean rho is ahead of depth.
+
+    Attributes
+    ----------
+    best
+        The rank of that quantity.
+    tried
+        Number of quantities.
+    estimate
+        Its lead, with the interval over seeds or studies.
+    p
+        P-value of the sign-flip test, times the number of quantities.
+    """
+
+    best: Rank
+    tried: int
+    estimate: Estimate
+    p: float
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the geometry of layers says of the gain from mixing there.
+    """How the geometry of layers is related to the gain from mixing there.
 
     Attributes
     ----------
     layers
-        The layers compared, in the order of the net.
-    seeds
-        The seeds at which no mixing and mixing at every one of them are finished.
+        The layers compared, in the order of the network.
     gains
-        For each layer the gain in test accuracy of each seed, as a share (0.01 is one point).
+        The gain of each seed in test accuracy as a share (0.01 is one point), by layer. Only
+        seeds count whose runs without mixing and at all these layers are finished.
     ranks
-        For each quantity how it orders the layers; empty where nothing can be said.
+        How each quantity ranks the layers; empty if there is an obstacle.
     depth
-        The same for the layers' place in the net, to compare with.
-    sentences
-        The answer; where nothing can be said, why.
-    baseline
-        Depth's rho beside that of the best quantity, in words; empty where depth has none.
-    notes
-        What one must know to read it rightly.
+        The same for the position of the layers in the network.
+    lead
+        How far the best quantity is ahead of depth; None without ranks.
+    begun
+        Number of seeds with a finished run without mixing or at one of the layers.
+    obstacle
+        Why there is no answer: ``"none"``, ``"values"``, ``"layers"`` or ``"seeds"`` are missing.
     """
 
     layers: list[str]
-    seeds: list[int]
     gains: dict[str, BySeed]
     ranks: list[Rank]
     depth: Rank | None
-    sentences: list[str]
-    baseline: str
-    notes: list[str]
+    lead: Lead | None
+    begun: int
+    obstacle: str | None = None
 
-    def __str__(self) -> str:
-        return " ".join(filter(None, [*self.sentences, self.baseline]))
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that count."""
+        return list(next(iter(self.gains.values()), {}))
 
+    @property
     def rows(self) -> list[Rank]:
-        """Return the ranks of all quantities, then that of depth."""
+        """The ranks of all quantities, then that of depth."""
         return [*self.ranks, *([self.depth] if self.depth else [])]
 
+    @property
+    def snnl(self) -> Rank | None:
+        """The rank of SNNL, if it has a rho."""
+        return next((r for r in self.ranks if r.quantity == "snnl" and r.estimate), None)
 
-def predict(points: Sequence[str], values: Values, accuracy: dict[str, BySeed]) -> Prediction:
+
+def predict(
+    points: Sequence[str], values: dict[str, dict[str, BySeed]], accuracy: dict[str, BySeed]
+) -> Prediction:
     """Relate the geometry of layers to the gain from mixing there.
 
     Parameters
     ----------
     points
-        The layers that were measured, in the order of the net.
+        The measured layers, in the order of the network.
     values
-        What was measured there at the end of training without mixing.
+        The quantities at the end of training without mixing: by quantity, layer and seed.
     accuracy
-        Test accuracy of every finished run: by variant, then by seed.
+        Test accuracy of every finished run, by variant and seed.
     """
     layers = [p for p in points if p in accuracy and p not in _NO_LAYERS]
     unmixed = accuracy.get("none", {})
     seeds = [s for s in unmixed if all(s in accuracy[layer] for layer in layers)]
+    begun = len(unmixed.keys() | set().union(*(accuracy[layer] for layer in layers)))
     gains = {n: {s: accuracy[n][s] - unmixed[s] for s in seeds} for n in layers}
-    if obstacle := _obstacle(layers, values, unmixed, seeds):
-        told = f"Whether geometry predicts the best layer is not answered here: {obstacle}."
-        return Prediction(layers, seeds, gains, [], None, [told], "", [])
-    ranks = _corrected([rank(q, expected(q), found, gains) for q, found in values.items()])
+    checks = {"none": unmixed, "values": values, "layers": layers[MIN_LAYERS - 1 :], "seeds": seeds}
+    if obstacle := next((name for name, found in checks.items() if not found), None):
+        return Prediction(layers, gains, [], None, None, begun, obstacle)
+    ranks = corrected([rank(q, expected(q), found, gains) for q, found in values.items()])
     places = {n: dict.fromkeys(seeds, float(place)) for place, n in enumerate(layers)}
     depth = rank("depth", 0, places, gains)
-    return Prediction(
-        layers,
-        seeds,
-        gains,
-        ranks,
-        depth,
-        sentences(ranks, len(layers)),
-        against_depth(ranks, depth, "seeds"),
-        notes(gains, ranks, len(unmixed.keys() | set().union(*(accuracy[n] for n in layers)))),
-    )
+    return Prediction(layers, gains, ranks, depth, lead(ranks, depth), begun)
 
 
 def expected(quantity: str) -> int:
-    """Return the sign of rho that a quantity has where mixing gains most with classes apart."""
+    """Return the sign of rho if mixing gains most where classes are apart."""
     return 1 if QUANTITIES[quantity].higher_is_better else -1
 
 
-def _obstacle(layers: list[str], values: Values, unmixed: BySeed, seeds: list[int]) -> str | None:
-    """Return why nothing can be said."""
-    if not unmixed:
-        return "it takes finished runs without mixing, the variant none"
-    if not values:
-        return "the runs hold no measures of their layers"
-    if len(layers) < LEAST_LAYERS:
-        these = f" ({listed(layers)})" if layers else ""
-        return (
-            f"it takes {LEAST_LAYERS} layers that are measured and mixed at plainly, and here are "
-            f"{len(layers) or 'none'}{these}"
-        )
-    if not seeds:
-        return f"no seed has finished runs of no mixing and of all {len(layers)} layers"
-    return None
+def lead(ranks: Sequence[Rank], depth: Rank) -> Lead | None:
+    """Return how far the best quantity is ahead of depth; None if they share no seed or study."""
+    shared = [row for row in ranks if row.estimate and row.rhos.keys() & depth.rhos.keys()]
+    if not shared or depth.estimate is None:
+        return None
+    best = max(shared, key=lambda row: row.expected * (row.estimate.mean if row.estimate else 0))
+    side = -1 if depth.estimate.mean < 0 else 1
+    leads = [
+        best.expected * rho - side * depth.rhos[key]
+        for key, rho in best.rhos.items()
+        if key in depth.rhos
+    ]
+    p = min(1.0, len(shared) * sign_flip_p(leads))
+    return Lead(best, len(shared), estimate(leads), p)
 
 
-def _corrected(ranks: list[Rank]) -> list[Rank]:
-    """Return the ranks with Holm's correction over all that have a p-value."""
-    corrected = iter(holm([found.p for found in ranks if found.p is not None]))
-    return [found if found.p is None else replace(found, p_holm=next(corrected)) for found in ranks]
+def over_studies(predictions: dict[str, Prediction]) -> list[Rank]:
+    """Return each quantity's mean rho over studies, in the order of `QUANTITIES`, then depth.
+
+    Each study gives one mean rho. Their mean has an interval and a sign-flip test over studies.
+
+    Parameters
+    ----------
+    predictions
+        The prediction of each study, by its name.
+    """
+    by_study = {name: {r.quantity: r for r in found.rows} for name, found in predictions.items()}
+    rows = []
+    for quantity in (*QUANTITIES, "depth"):
+        found = {name: ranks[quantity] for name, ranks in by_study.items() if quantity in ranks}
+        if not found:
+            continue
+        rhos = {name: row.estimate.mean for name, row in found.items() if row.estimate}
+        means = list(rhos.values())
+        over, p = (estimate(means), sign_flip_p(means)) if means else (None, None)
+        sign = 0 if quantity == "depth" else expected(quantity)
+        rows.append(Rank(quantity, sign, rhos, len(predictions) - len(rhos), over, p))
+    depth = [row for row in rows if row.quantity == "depth"]
+    return corrected([row for row in rows if row.quantity != "depth"]) + depth

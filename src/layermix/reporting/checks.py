@@ -1,0 +1,98 @@
+"""Checks of a study's numbers whose results the notes of a report mention."""
+
+import math
+from collections.abc import Mapping
+
+from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
+from layermix.reporting.formatting import METRICS, heading
+from layermix.reporting.statistics.paired import BySeed, Estimate, estimate
+from layermix.reporting.summary import Summary
+from layermix.reporting.variant import VariantSummary
+
+Geometry = dict[str, dict[str, BySeed]]
+"""Values by quantity, layer and seed."""
+
+
+def clipped_metrics(summary: Summary) -> dict[str, list[str]]:
+    """Return the variants whose interval exceeds the possible values, by metric heading."""
+    found = {
+        metric.heading: [r.name for r in summary.variants if r.test[key].exceeds(metric.bounds)]
+        for key, metric in METRICS.items()
+    }
+    return {name: variants for name, variants in found.items() if variants}
+
+
+def clipped_quantities(geometry: Geometry) -> dict[str, list[str]]:
+    """Return the layers whose interval exceeds the possible values, by quantity heading."""
+    found = {
+        heading(q): [
+            layer
+            for layer, by_seed in layers.items()
+            if estimate(list(by_seed.values())).exceeds(QUANTITIES[q].bounds)
+        ]
+        for q, layers in geometry.items()
+    }
+    return {name: layers for name, layers in found.items() if layers}
+
+
+def same_results(summary: Summary) -> list[list[str]]:
+    """Return groups of variants that mix and have equal test metrics on all common seeds."""
+    groups: list[list[VariantSummary]] = []
+    for row in summary.variants:
+        equal = (group for group in groups if _equal_results(group[0], row))
+        if (group := next(equal, None)) is not None:
+            group.append(row)
+        elif row.name != "none":
+            groups.append([row])
+    return [[row.name for row in group] for group in groups if len(group) > 1]
+
+
+def _equal_results(one: VariantSummary, other: VariantSummary) -> bool:
+    if "none" in (one.name, other.name):
+        return False
+    common = set(one.seeds) & set(other.seeds)
+    return bool(common) and all(
+        dict(zip(one.seeds, one.test[m].values, strict=True))[seed]
+        == dict(zip(other.seeds, other.test[m].values, strict=True))[seed]
+        for m in METRICS
+        for seed in common
+    )
+
+
+def worse_than_guessing(summary: Summary) -> list[str]:
+    """Return the runs whose test NLL is above that of equal probabilities for all classes."""
+    return [
+        f"{row.name}-seed{seed}"
+        for row in summary.variants
+        for seed, nll in zip(row.seeds, row.test["nll"].values, strict=True)
+        if nll > math.log(summary.sizes["classes"])
+    ]
+
+
+def clear_gains(gains: Mapping[str, BySeed]) -> list[str]:
+    """Return the layers whose gain has an interval that excludes zero."""
+    found = {layer: estimate(list(by_seed.values())) for layer, by_seed in gains.items()}
+    return [layer for layer, gain in found.items() if not _contains_zero(gain)]
+
+
+def _contains_zero(found: Estimate) -> bool:
+    return found.low is None or found.high is None or found.low <= 0 <= found.high
+
+
+def constant_at_input(geometry: Geometry) -> bool:
+    """Return True if all seeds have equal values at the input, except for the gap."""
+    found = [
+        list(layers.get("input", {}).values())
+        for quantity, layers in geometry.items()
+        if quantity not in GAP_QUANTITIES
+    ]
+    return bool(found) and all(
+        len(values) > 1 and all(math.isclose(v, values[0], rel_tol=1e-9) for v in values)
+        for values in found
+    )
+
+
+def layers_without_gap(geometry: Geometry) -> list[str]:
+    """Return the layers whose interpolation gap is zero at every seed."""
+    gaps = {layer: by_seed.values() for layer, by_seed in geometry.get("gap", {}).items()}
+    return [layer for layer, values in gaps.items() if values and not any(values)]

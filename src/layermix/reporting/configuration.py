@@ -1,0 +1,95 @@
+"""The configuration of a study as it was used, and the command line that repeats it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from layermix.experiments.data import DataConfig
+from layermix.experiments.data.sources import SOURCES
+from layermix.experiments.display import SUBSETS
+from layermix.experiments.study import Study, StudyConfig, as_json, flat
+from layermix.experiments.training import PRESETS
+from layermix.mixing.methods import find_method, is_method
+
+_DEFAULTS = {
+    "train_size": "all",
+    "image_size": "as they are",
+    "image_column": "found by type and name",
+    "label_column": "found by type and name",
+    "alpha": "1 at the input, 2 elsewhere",
+}
+_NOT_CUDA = ("cpu", "mps")  # values of the condition `device` without a name of a GPU
+
+
+def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, Any]:
+    """Return every setting by its name on the command line, with the value that it had.
+
+    Parameters
+    ----------
+    study
+        The study.
+    run
+        The ``config.json`` of one of its runs, whose recipe is complete.
+    subset
+        How its training images were chosen (see `Dataset`).
+    """
+    asked = flat(as_json(study.config))
+    used = {k: _DEFAULTS.get(k) if value is None else value for k, value in asked.items()}
+    used |= {name: run["recipe"][name] for name in ("crop", "flip")}
+    if asked["train_size"] is not None and subset in SUBSETS:
+        used["train_images"] = SUBSETS[subset]
+    if asked["data"] in SOURCES:
+        used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
+    for name in filter(is_method, used.get("variants") or ()):
+        _, blend, partner, ratio, _ = find_method(name).row
+        used[name] = f"{blend}; partner {partner}; ratio {ratio}"
+    device = study.conditions["device"]
+    if asked["device"] != device:
+        used["device"] = f"{asked['device']} ({device})"
+    if asked["amp"] and device in _NOT_CUDA:
+        used["amp"] = f"no ({device.upper()})"
+    return used
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as text."""
+    if value is None:
+        return "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def compare_command(config: StudyConfig) -> str:
+    """Return the `layermix compare` command of a study, without its output folder.
+
+    It starts from the preset that leaves the fewest settings to name.
+    """
+    return min((_command_from(config, name) for name in PRESETS), key=len)
+
+
+def _command_from(config: StudyConfig, name: str) -> str:
+    start = PRESETS[name]
+    words = ["layermix", "compare"]
+    if name != "plain" or set(PRESETS) & set(config.variants):
+        words.append(name)  # first, so that no variant is read as a preset
+    words += _changed(config.data, DataConfig())
+    if config.model != start.model:
+        words += ["--model", config.model]
+    words += ["--variants", *config.variants, "--seeds", str(len(config.seeds))]
+    if config.threads != 1:
+        words += ["--threads", str(config.threads)]
+    return shlex.join([*words, *_changed(config.recipe, start.recipe)])
+
+
+def _changed(settings: Any, default: Any) -> Iterator[str]:
+    for field in fields(settings):
+        value, usual = getattr(settings, field.name), getattr(default, field.name)
+        flag = field.name.replace("_", "-")
+        if value == usual:
+            continue
+        if isinstance(usual, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        else:
+            yield from (f"--{flag}", str(value))

@@ -1,0 +1,179 @@
+"""Figures of means with their 95% intervals: accuracy, SNNL at the end, rank correlations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from layermix.geometry.quantities import SHARE
+from layermix.reporting.figures.style import (
+    GRAY,
+    INK,
+    Figure,
+    canvas,
+    color,
+    finish,
+    legend,
+    marker,
+    set_scale,
+    shorten,
+    style,
+)
+from layermix.reporting.formatting import correlation, heading
+from layermix.reporting.statistics.paired import Estimate
+from layermix.reporting.summary import Summary
+
+_ROW, _NAME = 28, 26  # height of a row, characters of its name
+_GOLDEN = 0.6180339887
+_DOTS = (
+    "Each dot is one seed, moved vertically only so that dots do not hide each other; each diamond "
+    "is the mean, with its 95% Student-t interval over seeds"
+)
+
+
+@style()
+def accuracy(summary: Summary) -> list[Figure]:
+    """Draw the test accuracy of each variant: every seed, the mean and its interval."""
+    found = {row.name: row.test["accuracy"] for row in summary.variants}
+    seeds = [100 * value for each in found.values() for value in each.values]
+    ends = central_range(seeds, [100 * each.mean for each in found.values()])
+    drawing, (axes,) = canvas(_ROW * len(found) + 70)
+    if summary.unmixed:
+        mean = 100 * summary.unmixed.test["accuracy"].mean
+        axes.axvline(mean, color=GRAY, linewidth=1.2, linestyle="--", zorder=1)
+    for row, each in enumerate(found.values()):
+        _draw_row(axes, row, each, color(row), ends, 100, f"{100 * each.mean:.2f}")
+    _rows(axes, list(found), ends)
+    set_scale(axes, "x", ends, ticks=5)
+    axes.set_xlabel("test accuracy, %")
+    outside = sum(not ends[0] <= value <= ends[1] for value in seeds)
+    caption = f"{_DOTS}; the number is the mean."
+    caption += " The dashed line is the mean without mixing." if summary.unmixed else ""
+    caption += f" {outside} beyond the axis are triangles at its edge." if outside else ""
+    if any(each.exceeds(SHARE) for each in found.values()):
+        caption += " Intervals are clipped at 0 and 100%."
+    means = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
+    return [finish(drawing, "accuracy", f"Mean test accuracy: {means}.", caption)]
+
+
+@style()
+def ranks(summary: Summary) -> list[Figure]:
+    """Draw the rank correlation of each quantity and of depth with the gain."""
+    rows = summary.prediction.rows
+    if not rows:
+        return []
+    drawing, (axes,) = canvas(_ROW * len(rows) + 70)
+    depth = summary.prediction.depth
+    for place, row in enumerate(rows):
+        side = sorted((0.0, 1.04 * row.expected))
+        axes.fill_between(side, place - 0.42, place + 0.42, color=INK, alpha=0.08, linewidth=0)
+        if depth and depth.estimate and row.expected:
+            where = row.expected * abs(depth.estimate.mean)
+            axes.plot([where] * 2, [place - 0.42, place + 0.42], color=GRAY, zorder=1)
+        tint = GRAY if row.quantity == "depth" else color(0)
+        if row.estimate:
+            text = correlation(row.estimate.mean)
+            _draw_row(axes, place, row.estimate, tint, (-1.04, 1.04), 1, text)
+    _rows(axes, [heading(row.quantity) for row in rows], (-1.04, 1.04))
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
+    axes.axvline(0, color=INK, alpha=0.55, linewidth=1)
+    axes.set_xlabel("rank correlation rho with the gain")
+    caption = (
+        "Rank correlation over layers of a quantity without mixing and the gain from mixing "
+        f"there. {_DOTS}, clipped at ±1. The hypothesis expects rho on the shaded side. The gray "
+        "stroke is the mean rho of depth on that side: the baseline."
+    )
+    means = ", ".join(
+        f"{heading(r.quantity)} {correlation(r.estimate.mean)}" for r in rows if r.estimate
+    )
+    alt = f"Mean rank correlation with the gain: {means}."
+    return [finish(drawing, "prediction-rho", alt, caption)]
+
+
+@style()
+def snnl_at_end(summary: Summary) -> list[Figure]:
+    """Draw SNNL after training at each layer for each variant."""
+    rows, layers = summary.variants, list(summary.variants[0].snnl)
+    band = 7 * len(rows) + 10
+    drawing, (axes,) = canvas(band * len(layers) + 16 * len(rows) / 3 + 70)
+    for index, row in enumerate(rows):
+        offset = (index - (len(rows) - 1) / 2) * 7 / band
+        ends = [row.snnl[layer][-1] for layer in layers]
+        means = np.array([end.mean for end in ends])
+        lows = [max(0.0, m if e.low is None else e.low) for m, e in zip(means, ends, strict=True)]
+        highs = [m if e.high is None else e.high for m, e in zip(means, ends, strict=True)]
+        bars = np.abs(np.array([lows, highs]) - means)
+        look = {"color": color(index), "markersize": 5, "elinewidth": 1.2}
+        places = np.arange(len(layers)) + offset
+        name = shorten(row.name, _NAME)
+        axes.errorbar(means, places, xerr=bars, fmt=marker(index), label=name, **look)
+    for border in range(1, len(layers)):
+        axes.axhline(border - 0.5, color=INK, alpha=0.16, linewidth=0.8)
+    means = [row.snnl[layer][-1].mean for row in rows for layer in layers]
+    top = 1.15 * max(means)
+    _rows(axes, layers, (0, top if top > 1e-9 else summary.chance))
+    axes.set_xlabel(f"SNNL after training (chance {summary.chance:.2f})")
+    legend(drawing, [shorten(row.name, _NAME) for row in rows], loc="outside upper left")
+    caption = (
+        f"SNNL after training for each variant: mean and 95% interval over seeds, clipped at 0. "
+        f"N = {summary.sizes['monitored']}, chance level {summary.chance:.2f}."
+    )
+    ends = "; ".join(
+        f"{row.name}: " + ", ".join(f"{b} {curve[-1].mean:.3f}" for b, curve in row.snnl.items())
+        for row in rows
+    )
+    return [finish(drawing, "snnl-end", f"SNNL after training. {ends}.", caption)]
+
+
+def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float, float]:
+    """Return the range of seeds and means without outliers, with a margin.
+
+    Outliers are more than three interquartile ranges of the seeds beyond their quartiles: one seed
+    that collapsed must not hide the differences of the others.
+    """
+    first, third = np.percentile(seeds, [25, 75])
+    shown = np.append(seeds, means)
+    reach = 3 * (third - first)
+    near = shown[(shown >= first - reach) & (shown <= third + reach)]
+    margin = max(0.08 * float(np.ptp(near)), 0.05)
+    return float(near.min()) - margin, float(near.max()) + margin
+
+
+def _draw_row(
+    axes: Axes,
+    row: int,
+    found: Estimate,
+    tint: str,
+    ends: tuple[float, float],
+    scale: float,
+    text: str,
+) -> None:
+    """Draw the values of an estimate, its mean and its interval in a row, and a text beside it."""
+    values = scale * np.array(found.values)
+    heights = row + (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
+    look = {"color": tint, "alpha": 0.85, "ls": "", "clip_on": False}
+    inside = (values >= ends[0]) & (values <= ends[1])
+    axes.plot(values[inside], heights[inside], "o", markersize=4, **look)
+    for outside, edge, arrow in (
+        (values < ends[0], ends[0], "<"),
+        (values > ends[1], ends[1], ">"),
+    ):
+        axes.plot(np.full(outside.sum(), edge), heights[outside], arrow, markersize=5, **look)
+    mean = np.clip(scale * found.mean, *ends)
+    axes.plot(mean, row - 0.16, "D", color=tint, markersize=5.5, clip_on=False)
+    if found.low is not None and found.high is not None:
+        bounds = (-scale, scale) if scale == 1 else (0, scale)
+        span = np.clip(np.clip([scale * found.low, scale * found.high], *bounds), *ends)
+        axes.plot(span, [row - 0.16] * 2, "|-", color=tint, markersize=6, markeredgewidth=1.6)
+    beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    axes.annotate(text, (1.03, row), **beside)
+
+
+def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:
+    """Set the limits of the axes and the names of the rows."""
+    axes.set_xlim(*ends)
+    axes.set_ylim(len(names) - 0.45, -0.55)
+    axes.set_yticks(range(len(names)), [shorten(name, _NAME) for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")

@@ -1,0 +1,177 @@
+"""Statistics of paired runs: Student-t intervals, the sign-flip test and Holm's correction.
+
+All variants of a study share their seeds. They are compared seed by seed, so that intervals and
+tests are those of paired differences.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+LEVEL = 0.05  # a smaller p-value is significant
+BASELINES = ("none", "input")  # the variants that all others are compared with
+EXACT_SEEDS = 20  # the sign-flip test takes all sign patterns up to this number of seeds
+RANDOM_FLIPS = 100_000  # and this many random ones above
+_ROUNDING = 1e-9
+
+BySeed = dict[int, float]
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95% Student-t interval.
+
+    Attributes
+    ----------
+    mean
+        Mean of the values.
+    low, high
+        Ends of the interval; None for a single value.
+    n
+        Number of values.
+    values
+        The values: one for each seed, or for each study.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    values: tuple[float, ...]
+
+    @property
+    def width(self) -> float:
+        """Width of the interval; infinite for a single value."""
+        return math.inf if self.low is None or self.high is None else self.high - self.low
+
+    def clipped(self, bounds: Bounds) -> "Estimate":
+        """Return the estimate with its interval clipped to the possible values."""
+        if self.low is None or self.high is None:
+            return self
+        return replace(self, low=max(self.low, bounds[0]), high=min(self.high, bounds[1]))
+
+    def exceeds(self, bounds: Bounds) -> bool:
+        """Return True if the interval contains impossible values."""
+        if self.low is None or self.high is None:
+            return False
+        return self.low < bounds[0] - _ROUNDING or self.high > bounds[1] + _ROUNDING
+
+    def sign(self, p: float | None) -> int:
+        """Return 1 or -1 if the mean is shown to be above or below 0, otherwise 0.
+
+        It is shown if `p` is below 0.05 and the interval excludes 0.
+        """
+        if self.low is None or self.high is None or p is None or p >= LEVEL:
+            return 0
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of two variants: `variant` minus `baseline`.
+
+    Attributes
+    ----------
+    estimate
+        Mean and interval of the differences.
+    p
+        Two-sided p-value of the sign-flip test.
+    p_holm
+        The same after Holm's correction for all comparisons with this baseline.
+    """
+
+    variant: str
+    baseline: str
+    estimate: Estimate
+    p: float
+    p_holm: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if `variant` is shown to be better or worse, otherwise 0."""
+        return self.estimate.sign(self.p)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of one or more values with its Student-t interval."""
+    array = np.asarray(values, dtype=float)
+    mean, n = float(array.mean()), len(array)
+    if n == 1:
+        return Estimate(mean, None, None, n, tuple(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    return Estimate(mean, mean - half, mean + half, n, tuple(values))
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Return the two-sided p-value of the paired sign-flip (permutation) test.
+
+    If neither variant were better, each difference would be as likely with the other sign. p is
+    the share of all 2^n sign patterns whose mean is at least as far from zero (Fisher, 1935).
+    Above `EXACT_SEEDS` seeds, `RANDOM_FLIPS` random patterns replace all patterns.
+    """
+    n, array = len(differences), np.asarray(differences, dtype=float)
+    if n == 1:
+        return 1.0
+    if n <= EXACT_SEEDS:
+        sums = (_flipped_sums(array[: n // 2])[:, None] + _flipped_sums(array[n // 2 :])).ravel()
+        rounding = 1e-12 * np.abs(array).sum()
+        return float(np.mean(np.abs(sums) >= abs(array.sum()) - rounding))
+    result = stats.permutation_test(
+        (array,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=RANDOM_FLIPS,
+        batch=10_000,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def _flipped_sums(values: np.ndarray) -> np.ndarray:
+    """Return the sum of the values for every pattern of signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums - value, sums + value])
+    return sums
+
+
+def least_p(n: int) -> float:
+    """Return the smallest p-value that the sign-flip test can give with n seeds."""
+    return 2.0 ** (1 - n) if n <= EXACT_SEEDS else 2 / (RANDOM_FLIPS + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's (1979) step-down adjusted p-values, in the given order."""
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def differences(values: dict[str, BySeed], baseline: str) -> list[Difference]:
+    """Compare every variant with a baseline, over the seeds that both have.
+
+    Parameters
+    ----------
+    values
+        The value of each seed, by variant.
+    baseline
+        One of the variants.
+    """
+    rows = []
+    for variant, by_seed in values.items():
+        seeds = sorted(by_seed.keys() & values[baseline].keys())
+        if variant != baseline and seeds:
+            paired = [by_seed[seed] - values[baseline][seed] for seed in seeds]
+            rows.append((variant, paired, sign_flip_p(paired)))
+    corrected = holm([p for _, _, p in rows])
+    return [
+        Difference(variant, baseline, estimate(paired), p, p_holm)
+        for (variant, paired, p), p_holm in zip(rows, corrected, strict=True)
+    ]

@@ -1,0 +1,160 @@
+"""Rank correlation of a quantity and the gain over layers, with an exact permutation test.
+
+For each seed s, Spearman's rho (1904) is the correlation of the ranks of the quantity v_s(l) and of
+the gain g_s(l) over the layers l = 1 ... L, with average ranks for ties. The mean over seeds has a
+Student-t interval.
+
+Gains of layers repeat from seed to seed, so that seeds are no repetitions of this question: what
+counts is the number of layers. The test (Fisher, 1935) permutes the layers. With A and B, both
+(S, L), the ranks of quantity and gain standardized seed by seed, the mean rho after a permutation
+pi of the gains' layers, the same for all seeds, is
+
+    T(pi) = sum over l of M[l, pi(l)],    M = A^T B / S
+
+If quantity and gain were unrelated, every pi would be equally likely.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from layermix.reporting.statistics.paired import BySeed, Estimate, estimate, holm
+
+EXACT_LAYERS = 8  # the test takes all orders up to this number of layers
+RANDOM_ORDERS = 20_000  # and this many random ones above
+_DIGITS = 9  # decimals to which mean rhos are compared, so that rounding breaks no tie
+
+
+@dataclass(frozen=True)
+class Rank:
+    """How a quantity ranks the layers, compared with their gains.
+
+    Attributes
+    ----------
+    quantity
+        One of `QUANTITIES`, or ``"depth"``.
+    expected
+        The sign of rho that the hypothesis predicts: mix where classes are apart. 0 for depth.
+    rhos
+        Rho of each seed, or the mean rho of each study; those that are not defined are left out.
+    undefined
+        Number of seeds without a rho: a value is missing, or all values or gains are equal.
+    estimate
+        Mean rho with its interval, which may exceed 1; None without a rho.
+    p
+        Two-sided p-value of the mean rho; None without a rho.
+    p_holm
+        The same after Holm's correction for all quantities; None for depth.
+    of_means
+        Rho of the layers' means over seeds.
+    """
+
+    quantity: str
+    expected: int
+    rhos: dict[Any, float]
+    undefined: int
+    estimate: Estimate | None
+    p: float | None
+    p_holm: float | None = None
+    of_means: float | None = None
+
+    @property
+    def side(self) -> int:
+        """1 or -1 if rho is shown to have the expected or the other sign, otherwise 0."""
+        return self.expected * self.estimate.sign(self.p) if self.estimate else 0
+
+    @property
+    def side_holm(self) -> int:
+        """The same with the corrected p-value."""
+        return self.expected * self.estimate.sign(self.p_holm) if self.estimate else 0
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Return Spearman's rho; None with fewer than two pairs, or if all of `x` or `y` are equal."""
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(np.clip(standard_ranks(x) @ standard_ranks(y), -1, 1))
+
+
+def standard_ranks(values: ArrayLike) -> np.ndarray:
+    """Return ranks along the last axis, with mean 0 and sum of squares 1; ties have average ranks.
+
+    The inner product of two such rows is Spearman's rho. No row may have all values equal.
+    """
+    ranks = stats.rankdata(values, axis=-1)
+    centered = ranks - ranks.mean(axis=-1, keepdims=True)
+    return centered / np.linalg.norm(centered, axis=-1, keepdims=True)
+
+
+def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[str, BySeed]) -> Rank:
+    """Return how a quantity ranks the layers, seed by seed.
+
+    Parameters
+    ----------
+    quantity, expected
+        Its name, and the expected sign of rho.
+    values
+        Its value at each layer and seed; some may be missing.
+    gains
+        The gain at each layer and seed. All layers have the same seeds.
+    """
+    planned = list(next(iter(gains.values())))
+    whole = [s for s in planned if all(s in values.get(layer, {}) for layer in gains)]
+    measured = {s: [values[layer][s] for layer in gains] for s in whole}
+    gained = {s: [by_seed[s] for by_seed in gains.values()] for s in whole}
+    seeds = [s for s in whole if min(len(set(measured[s])), len(set(gained[s]))) > 1]
+    if not seeds:
+        return Rank(quantity, expected, {}, len(planned), None, None)
+    x, y = (np.array([rows[s] for s in seeds]) for rows in (measured, gained))  # (S, L)
+    x_ranks, y_ranks = standard_ranks(x), standard_ranks(y)
+    rhos = (x_ranks * y_ranks).sum(axis=1).clip(-1, 1).tolist()
+    return Rank(
+        quantity,
+        expected,
+        rhos=dict(zip(seeds, rhos, strict=True)),
+        undefined=len(planned) - len(seeds),
+        estimate=estimate(rhos),
+        p=orders_p(x_ranks, y_ranks),
+        of_means=spearman(x.mean(axis=0).tolist(), y.mean(axis=0).tolist()),
+    )
+
+
+def orders_p(quantity: np.ndarray, gains: np.ndarray) -> float:
+    """Return the two-sided p-value of the mean rho, over permutations of the layers.
+
+    It is twice the share of orders whose mean rho is at least as far out on the same side, at most
+    1. Above `EXACT_LAYERS` layers, `RANDOM_ORDERS` random orders replace all orders.
+
+    Parameters
+    ----------
+    quantity, gains
+        Standardized ranks, both of shape (seeds, layers).
+    """
+    layers = np.arange(quantity.shape[1])
+    products = quantity.T @ gains / len(quantity)
+    found = stats.permutation_test(
+        (layers,),
+        lambda order, axis: products[layers, order].sum(axis=axis).round(_DIGITS),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=math.factorial(len(layers)) if len(layers) <= EXACT_LAYERS else RANDOM_ORDERS,
+        batch=5_000,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
+
+
+def least_orders_p(layers: int) -> float:
+    """Return the smallest p-value that the test can give with so many layers."""
+    return 2 / math.factorial(layers) if layers <= EXACT_LAYERS else 2 / (RANDOM_ORDERS + 1)
+
+
+def corrected(ranks: Sequence[Rank]) -> list[Rank]:
+    """Return the ranks with Holm's correction for all that have a p-value."""
+    adjusted = iter(holm([row.p for row in ranks if row.p is not None]))
+    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in ranks]

@@ -1,0 +1,114 @@
+"""The text of a report: templates in ``templates/text``, rendered to lists of paragraphs."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from layermix.experiments.training.evaluate import MIXED, RATIO
+from layermix.geometry.quantities import GAP_QUANTITIES
+from layermix.reporting import checks, formatting
+from layermix.reporting.statistics.paired import LEVEL, least_p
+from layermix.reporting.statistics.prediction import MIN_LAYERS, Prediction, lead
+from layermix.reporting.statistics.ranks import Rank, least_orders_p
+from layermix.reporting.summary import Summary
+
+
+def verdict_text(summary: Summary) -> list[str]:
+    """Return the verdict of a study: the best variant, then the claim."""
+    return _paragraphs("verdict", summary=summary)
+
+
+def verdict_notes(summary: Summary) -> list[str]:
+    """Return notes on how to read the results."""
+    return _paragraphs("notes", summary=summary)
+
+
+def prediction_text(prediction: Prediction) -> list[str]:
+    """Return whether geometry predicts the gain, and the comparison with depth."""
+    return _paragraphs("prediction", prediction=prediction)
+
+
+def prediction_notes(prediction: Prediction) -> list[str]:
+    """Return notes on how to read the prediction; none without ranks."""
+    return _paragraphs("prediction_notes", prediction=prediction) if prediction.ranks else []
+
+
+def geometry_notes(geometry: checks.Geometry) -> list[str]:
+    """Return notes on how to read the geometry of layers."""
+    return _paragraphs("geometry_notes", geometry=geometry)
+
+
+def studies_text(ranks: Sequence[Rank]) -> list[str]:
+    """Return whether geometry predicts the gain over several studies."""
+    return _paragraphs("studies", ranks=ranks)
+
+
+def _paragraphs(template: str, **values: Any) -> list[str]:
+    text = ENVIRONMENT.get_template(f"text/{template}.j2").render(**values)
+    paragraphs = (" ".join(paragraph.split(None)) for paragraph in text.split("\n\n"))
+    return [f"{each[0].upper()}{each[1:]}" for each in paragraphs if each]
+
+
+def _lead_text(ranks: Sequence[Rank], found: Any, depth: Rank, unit: str) -> str:
+    return _paragraphs("lead", ranks=ranks, lead=found, depth=depth, unit=unit)[0]
+
+
+def _few(n: int) -> str:
+    """Return a remark if so few seeds cannot give a significant p-value, else an empty text."""
+    return f"{formatting.counted(n, 'seed', 'is')} too few to tell" if least_p(n) >= LEVEL else ""
+
+
+def _layers_needed(quantities: int) -> int:
+    """Return the number of layers that can give a significant p-value for so many quantities."""
+    return next(n for n in itertools.count(1) if quantities * least_orders_p(n) < LEVEL)
+
+
+def _rhos(ranks: Sequence[Rank]) -> str:
+    """Return the names of quantities with their mean rho, or an empty text."""
+    named = (
+        f"{formatting.heading(r.quantity)} ({formatting.correlation(r.estimate.mean)})"
+        for r in ranks
+        if r.estimate
+    )
+    return formatting.listed(list(named)) if ranks else ""
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("layermix.reporting"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    formats = {name: getattr(formatting, name) for name in _FORMATS}
+    found.globals |= formats | {
+        "checks": checks,
+        "gap_quantities": list(GAP_QUANTITIES),
+        "lead": _lead_text,
+        "min_layers": MIN_LAYERS,
+        "mixed": MIXED,
+        "ratio": RATIO,
+        "study_lead": lead,
+    }
+    found.filters |= formats | {
+        "factorial": math.factorial,
+        "few": _few,
+        "layers_needed": _layers_needed,
+        "least_orders_p": least_orders_p,
+        "least_p": least_p,
+        "log": math.log,
+        "rhos": _rhos,
+    }
+    return found
+
+
+_FORMATS = (
+    "correlation", "counted", "describe", "gap", "heading", "interval", "listed", "mean_rho",
+    "number", "orders", "p_heading", "p_value", "percent", "points", "signed",
+)  # fmt: skip
+ENVIRONMENT = _environment()

@@ -1,0 +1,99 @@
+"""Formatting of numbers, names and intervals."""
+
+import pytest
+
+from layermix.reporting import formatting
+from layermix.reporting.statistics.paired import estimate
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.97321, 4, "0.9732"),
+        (-0.5, 1, "−0.5"),
+        (13531.4, 0, "13,531"),
+        (999.12341, 4, "999.1234"),
+        (1234567.8, 4, "1.2e+06"),
+        (-3.0e30, 2, "−3.0e+30"),
+    ],
+)
+def test_a_number_has_fixed_digits_until_it_would_burst_a_table(value, digits, text) -> None:
+    assert formatting.number(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0383, "0.038"),
+        (0.5, "0.50"),
+        (5.53, "5.5"),
+        (55.34, "55.3"),
+        (1553.46, "1,553"),
+        (0, "0"),
+    ],
+)
+def test_short_times_have_two_significant_digits(seconds: float, text: str) -> None:
+    assert formatting.seconds(seconds) == text
+
+
+def test_an_interval_is_its_ends_or_a_dash() -> None:
+    found = estimate([0.5, 0.5])
+    assert formatting.interval(found, formatting.percent) == "50.00 to 50.00"
+    assert formatting.interval(found, formatting.points) == "+50.00 to +50.00"
+    assert formatting.interval(estimate([0.5]), formatting.percent) == "–"
+    assert formatting.interval(None, formatting.percent) == "–"
+
+
+def test_an_interval_and_a_difference_end_where_values_must() -> None:
+    found = estimate([0.9, 1.0])
+    assert formatting.interval(found, formatting.percent, (0.0, 1.0)) == "31.47 to 100.00"
+    assert formatting.interval(found, formatting.percent) == "31.47 to 158.53"
+    assert formatting.points(-1.3) == "−100.00"
+
+
+def test_a_mean_rho_has_its_number_of_seeds_or_studies() -> None:
+    assert formatting.mean_rho(estimate([0.5])) == "mean rho +0.50 over 1 seed (no interval)"
+    ends = "95% interval +0.50 to +0.50"
+    assert formatting.mean_rho(estimate([0.5] * 2), "study") == (
+        f"mean rho +0.50 over 2 studies ({ends})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (0.98765, "0.988"),
+        (12.345, "12.3"),
+        (-0.00123, "−0.00123"),
+        (1e-14, "1.0e−14"),
+        (12345.6, "12,346"),
+        (3e9, "3.0e+09"),
+    ],
+)
+def test_three_digits_are_significant(value: float, text: str) -> None:
+    assert formatting.significant(value) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(None, "–"), (0.0009, "< 0.001"), (0.04321, "0.0432")])
+def test_a_p_value_has_three_digits(p: float | None, text: str) -> None:
+    assert formatting.p_value(p) == text
+
+
+def test_long_lists_of_names_are_cut() -> None:
+    assert formatting.listed(["a"]) == "a"
+    assert formatting.listed(["a", "b"]) == "a and b"
+    assert formatting.listed(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("variant", "text"),
+    [
+        ("block2", "mixing after block2"),
+        ("hidden", "mixing after a random block in each step"),
+        ("cutmix", "mixing by cutmix"),
+        ("mixup@final:alpha=2", "mixing by mixup@final:alpha=2"),
+    ],
+)
+def test_a_variant_is_described_by_its_mix_point_or_method(variant: str, text: str) -> None:
+    assert formatting.describe(variant) == text
