@@ -1,4 +1,4 @@
-"""What does it cost to measure the geometry of every layer while a net trains?
+"""What does it cost to measure the geometry of every layer while a model trains?
 
 One run of the default digits study is repeated three ways: without geometry beyond the SNNL, as a
 study does it (an unmixed run is measured at its start and six times more), and after every epoch.

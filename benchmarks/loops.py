@@ -1,7 +1,7 @@
 """The usual ways to train on images, as their users write them: what our loop is set against.
 
 Both get the images as a data set of Pillow images, crop and mirror each by torchvision, and train
-the same net with the same optimizer, learning rates and number of steps as ours. Each is prepared
+the same model with the same optimizer, learning rates and number of steps as ours. Each is prepared
 first, with its worker processes at work, and returns what trains.
 """
 
@@ -22,9 +22,9 @@ from layermix.experiments.training.batches import Normalize
 
 @dataclass(frozen=True)
 class Task:
-    """A training: the net with its first weights, the data, how, where, with how many workers."""
+    """A training: the model with its first weights, the data, how, where, with how many workers."""
 
-    net: nn.Module
+    model: nn.Module
     data: Dataset
     recipe: Recipe
     device: str
@@ -70,12 +70,12 @@ def plain_loop(task: Task) -> Training:
         persistent_workers=task.workers > 0,
         pin_memory=task.device == "cuda",
     )
-    optimizer = task.recipe.optimizer(task.net)
+    optimizer = task.recipe.optimizer(task.model)
     schedule = task.recipe.schedule(optimizer, task.recipe.epochs * len(loader))
     next(iter(loader))  # workers that persist are those of this iterator
 
     def train() -> None:
-        task.net.train()
+        task.model.train()
         for _ in range(task.recipe.epochs):
             for images, labels in loader:
                 loss = _loss(task, images, labels)
@@ -111,7 +111,7 @@ def timm_loop(task: Task) -> Training:
     )
     pictures.transform = transforms.Compose([*_augmentation(task), ToNumpy()])
     optimizer = create_optimizer_v2(
-        task.net,
+        task.model,
         "sgd",  # with Nesterov's momentum, as ours
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,
@@ -124,7 +124,7 @@ def timm_loop(task: Task) -> Training:
     def train() -> None:
         for _ in range(recipe.epochs):
             losses = AverageMeter()
-            task.net.train()
+            task.model.train()
             for images, labels in loader:
                 loss = _loss(task, images, labels)
                 optimizer.zero_grad()
@@ -148,4 +148,4 @@ def _loss(task: Task, images: Tensor, labels: Tensor) -> Tensor:
     images = images.to(task.device, non_blocking=True)
     labels = labels.to(task.device, non_blocking=True)
     with torch.autocast(task.device, torch.bfloat16, enabled=task.device == "cuda"):
-        return F.cross_entropy(task.net(images), labels)
+        return F.cross_entropy(task.model(images), labels)

@@ -20,6 +20,8 @@ class Setting:
     """CPU threads."""
     data: str = "digits"
     """Images to train on: `digits`, or a folder of parquet files or images."""
+    tiny: bool = False
+    """For step alone: a tiny network, against timm, torchvision and an expression by hand."""
     small: bool = False
     """Tiny sizes, which prove that it works and measure nothing."""
 

@@ -22,7 +22,7 @@ from layermix.experiments.training import PRESETS
 from layermix.experiments.training.environment import cpu_settings
 from layermix.experiments.training.loop import Trainer
 
-_WINDOW = 20  # calls of the net after which events are added up and forgotten
+_WINDOW = 20  # calls of the model after which events are added up and forgotten
 _KINDS = {
     "convolutions": ("conv",),
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "linear"),
@@ -45,12 +45,12 @@ class Windows:
         self._calls = 0
 
     @contextmanager
-    def over(self, net: torch.nn.Module) -> Iterator[None]:
-        """Profile what happens inside the block; windows begin where a net is called.
+    def over(self, model: torch.nn.Module) -> Iterator[None]:
+        """Profile what happens inside the block; windows begin where a model is called.
 
         There no operation is under way: one that outlives its profile is written to freed memory.
         """
-        handle = net.register_forward_pre_hook(self._call)
+        handle = model.register_forward_pre_hook(self._call)
         self._begin()
         try:
             yield

@@ -1,8 +1,8 @@
 """What does mixing add to a training step?
 
-The same step of the same net, mixed at one place and not mixed at all: forward, loss, backward,
+The same step of the same model, mixed at one place and not mixed at all: forward, loss, backward,
 optimizer. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
-line of this library. All steps run in turn, so that each meets the caches that another net has
+line of this library. All steps run in turn, so that each meets the caches that another model has
 left, as in a training loop; a repetition is the median of several rounds.
 
 Shapes: B images (B, 3, 32, 32).
@@ -19,20 +19,23 @@ from benchmarks.memory import peak_of_tensors
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
+from benchmarks.tiny_step import tiny_steps
 from layermix.experiments.models import build
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer, points
 
-_NETS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
+_MODELS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
 _SHAPE, _CLASSES = (3, 32, 32), 10
 _NONE, _AGAIN = "none", "none again"
 
 
 def bench_step(setting: Setting) -> Table:
     """Time a step and take its memory, mixed at the input, each block and the final layer."""
+    if setting.tiny:
+        return tiny_steps(setting)
     with cpu_settings(setting.threads):
-        rows = [row for net in _NETS for row in _rows(net, setting)]
+        rows = [row for name in _MODELS for row in _rows(name, setting)]
     return Table(
         title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
         rows=rows,
@@ -48,15 +51,15 @@ def bench_step(setting: Setting) -> Table:
     )
 
 
-def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
+def step(model: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
     """Return one training step on a batch, mixed at a mix point or at none."""
-    mixer = None if at in (_NONE, _AGAIN) else Mixer(net, at, seed=0)
-    optimizer = Recipe().optimizer(net)
+    mixer = None if at in (_NONE, _AGAIN) else Mixer(model, at, seed=0)
+    optimizer = Recipe().optimizer(model)
 
     def call() -> None:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
             if mixer is None:
-                loss = F.cross_entropy(net(x), labels)
+                loss = F.cross_entropy(model(x), labels)
             else:
                 output, target = mixer(x, labels)
                 loss = target.loss(output)
@@ -68,12 +71,12 @@ def step(net: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], obj
 
 
 def _rows(name: str, setting: Setting) -> list[Row]:
-    size, rounds = (4, 1) if setting.small else _NETS[name]
+    size, rounds = (4, 1) if setting.small else _MODELS[name]
     x = torch.randn(size, *_SHAPE, generator=torch.Generator().manual_seed(0))
     x = x.to(setting.device, memory_format=torch.channels_last)
     labels = (torch.arange(size) % _CLASSES).to(setting.device)
-    places = [_NONE, "input", *points(_net(name, "cpu"), x[:3].cpu()).blocks, "final", _AGAIN]
-    steps = {at: step(_net(name, setting.device), at, x, labels) for at in places}
+    places = [_NONE, "input", *points(_model(name, "cpu"), x[:3].cpu()).blocks, "final", _AGAIN]
+    steps = {at: step(_model(name, setting.device), at, x, labels) for at in places}
     singly = alternate(steps, setting.repeats * rounds, device=setting.device)
     seconds = {at: _medians(singly[at], rounds) for at in places}
     memory = {at: peak_of_tensors(steps[at], setting.device) for at in places}
@@ -86,18 +89,18 @@ def _medians(seconds: list[float], rounds: int) -> list[float]:
     return [statistics.median(seconds[start : start + rounds]) for start in starts]
 
 
-def _net(name: str, device: str) -> nn.Module:
+def _model(name: str, device: str) -> nn.Module:
     with torch_seed(0):
-        net = build(name, _CLASSES, _SHAPE)
-    return net.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        model = build(name, _CLASSES, _SHAPE)
+    return model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _row(
-    net: str, size: int, at: str, seconds: dict[str, list[float]], memory: dict[str, float]
+    model: str, size: int, at: str, seconds: dict[str, list[float]], memory: dict[str, float]
 ) -> Row:
     return {
         "what": at,
-        "net": net,
+        "model": model,
         "batch": size,
         **measured(seconds, at),
         **against(seconds, at, _NONE, "/ none"),

@@ -1,6 +1,6 @@
 """How fast does our loop train, beside the usual ones?
 
-The same net from the same first weights, the same number of steps with the same augmentation,
+The same model from the same first weights, the same number of steps with the same augmentation,
 optimiser and learning rates: our loop, a plain PyTorch loop with torchvision's transforms and a
 DataLoader, and one with timm's loader. After one epoch of each that does not count, each repetition
 has a seed of its own and trains all of them in turn; test accuracy shows that none of them learns
@@ -29,8 +29,8 @@ from layermix.experiments.training.evaluate import measures, predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.hooks.sites import device_of
 
-_NETS = ("resnet-small", "resnet18")
-_TRAINED = {  # images and epochs of each net
+_MODELS = ("resnet-small", "resnet18")
+_TRAINED = {  # images and epochs of each model
     "cpu": {"resnet-small": (5000, 5), "resnet18": (1000, 2)},
     "cuda": {"resnet-small": (10_000, 3), "resnet18": (10_000, 3)},
 }
@@ -39,8 +39,8 @@ _OURS = "layermix"
 
 
 def bench_train(setting: Setting) -> Table:
-    """Train each net in each loop, once a repetition."""
-    rows = [row for net in _NETS for row in _rows(net, setting)]
+    """Train each model in each loop, once a repetition."""
+    rows = [row for model in _MODELS for row in _rows(model, setting)]
     return Table(
         title=f"Training on {setting.data}: images per second of each loop, {setting.device}",
         rows=rows,
@@ -56,22 +56,22 @@ def bench_train(setting: Setting) -> Table:
     )
 
 
-def _rows(net: str, setting: Setting) -> list[Row]:
-    size, epochs = (40, 1) if setting.small else _TRAINED[setting.device][net]
+def _rows(model: str, setting: Setting) -> list[Row]:
+    size, epochs = (40, 1) if setting.small else _TRAINED[setting.device][model]
     data = _data(setting, size)
     recipe = Recipe(epochs=epochs, batch_size=min(128, len(data.train) // 2), monitor=0)
     recipe = complete(replace(recipe, geometry=False), DataConfig(setting.data), data)
     seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
     right: dict[str, list[float]] = {name: [] for name in _WAYS}
     for way in _WAYS.values():
-        way(fresh_model(net, data, 0), data, replace(recipe, epochs=1), setting, 0)
+        way(fresh_model(model, data, 0), data, replace(recipe, epochs=1), setting, 0)
     for seed in range(setting.repeats):
         for name, way in _WAYS.items():
-            spent, trained = way(fresh_model(net, data, seed), data, recipe, setting, seed)
+            spent, trained = way(fresh_model(model, data, seed), data, recipe, setting, seed)
             seconds[name].append(spent)
             right[name].append(_accuracy(trained, data))
     images = epochs * (len(data.train) // recipe.batch_size) * recipe.batch_size
-    return [_row(name, net, images, seconds, right) for name in _WAYS]
+    return [_row(name, model, images, seconds, right) for name in _WAYS]
 
 
 Way = Callable[[nn.Module, Dataset, Recipe, Setting, int], tuple[float, nn.Module]]
@@ -79,11 +79,11 @@ Way = Callable[[nn.Module, Dataset, Recipe, Setting, int], tuple[float, nn.Modul
 
 def _ours(channels_last: bool) -> Way:
     def train(
-        net: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
+        model: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
     ) -> tuple[float, nn.Module]:
         recipe, device = replace(recipe, channels_last=channels_last), torch.device(setting.device)
         with cpu_settings(setting.threads):
-            trainer = Trainer(net.to(device), data.to(device), recipe, seed=seed)
+            trainer = Trainer(model.to(device), data.to(device), recipe, seed=seed)
             started = time.perf_counter()
             for epoch in range(1, recipe.epochs + 1):
                 trainer.run_epoch(epoch)  # which reads the losses, and so waits for the device
@@ -94,18 +94,18 @@ def _ours(channels_last: bool) -> Way:
 
 def _theirs(loop: Callable[[Task], Training], memory_format: torch.memory_format) -> Way:
     def train(
-        net: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
+        model: nn.Module, data: Dataset, recipe: Recipe, setting: Setting, seed: int
     ) -> tuple[float, nn.Module]:
         before = torch.get_num_threads()
         torch.set_num_threads(setting.threads)
-        net = net.to(setting.device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
+        model = model.to(setting.device, memory_format=memory_format)  # pyright: ignore[reportCallIssue]
         try:
-            training = loop(Task(net, data, recipe, setting.device, setting.threads))
+            training = loop(Task(model, data, recipe, setting.device, setting.threads))
             started = time.perf_counter()
             training()
             if setting.device == "cuda":
                 torch.cuda.synchronize()
-            return time.perf_counter() - started, net
+            return time.perf_counter() - started, model
         finally:
             torch.set_num_threads(before)
 
@@ -130,20 +130,24 @@ def _data(setting: Setting, size: int) -> Dataset:
     return Dataset(data.train, data.val, judged, data.classes)
 
 
-def _accuracy(net: nn.Module, data: Dataset) -> float:
-    device = device_of(net)
+def _accuracy(model: nn.Module, data: Dataset) -> float:
+    device = device_of(model)
     test = data.test.to(device)
-    logits = predict_logits(net, test, Normalize.of(data.train.to(device)))
+    logits = predict_logits(model, test, Normalize.of(data.train.to(device)))
     return measures(logits, test.labels)["accuracy"]
 
 
 def _row(
-    name: str, net: str, images: int, seconds: dict[str, list[float]], right: dict[str, list[float]]
+    name: str,
+    model: str,
+    images: int,
+    seconds: dict[str, list[float]],
+    right: dict[str, list[float]],
 ) -> Row:
     several = len(right[name]) > 1
     return {
         "what": name,
-        "net": net,
+        "model": model,
         "n": len(seconds[name]),
         "images/s": images / statistics.median(seconds[name]),
         **against(seconds, name, _OURS, "times as slow"),

@@ -99,7 +99,7 @@ def build_hugging_face(name: str) -> tuple[nn.Module, Batch]:
     model, batch = families[kind].from_config(config), _BATCHES[kind](config)
     if name == "mra":  # computes in float32 alone
         return model, batch
-    # In float64 what a deep net of random weights makes of a mix can be seen.
+    # In float64 what a deep model of random weights makes of a mix can be seen.
     return model.double(), {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
 
 

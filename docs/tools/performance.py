@@ -37,17 +37,17 @@ def groups() -> list[Group]:
         if row["pass"] == "with labels" and row["what"] != "mix"
     ]
     loops = {
-        net: [
+        model: [
             ratio(row["what"], row, "times as slow")
             for row in rows("train")
-            if row["net"] == net and row["what"] != "layermix"
+            if row["model"] == model and row["what"] != "layermix"
         ]
-        for net in ("resnet-small", "resnet18")
+        for model in ("resnet-small", "resnet18")
     }
     return [
         Group("mix over copy", floor),
         Group("libraries over our mix", peers),
-        *(Group(f"loops over ours, {net}", found) for net, found in loops.items()),
+        *(Group(f"loops over ours, {model}", found) for model, found in loops.items()),
     ]
 
 

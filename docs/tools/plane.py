@@ -72,11 +72,10 @@ def plane() -> list[Figure]:
     at_input, at_hidden = layers(model, x, y)
     plain_intruders = int(layers(plain_model, x, y)[1].intruders.sum())
     about_net = (
-        f"The hidden layer (two numbers after a batch norm) of a net trained on these points for "
-        f"{_STEPS} steps; it classifies {accuracy:.1%} of them rightly. "
-        f"An illustration, not a proof: without the batch norm the same net ({plain_accuracy:.1%} "
-        f"right) puts the rings nearly on a line, and {plain_intruders:,} of the {POINTS:,} are "
-        "intruders."
+        "The hidden layer (two features after a batch norm) of a network trained on these points "
+        f"for {_STEPS} steps; it classifies {accuracy:.1%} of them correctly. An illustration, not "
+        f"a proof: without the batch norm the same network ({plain_accuracy:.1%} correct) puts the "
+        f"rings nearly on a line, and {plain_intruders:,} of the {POINTS:,} are intruders."
     )
     return [
         _draw(at_input, "plane-input", "Mixed at the input", _NOTE),
@@ -122,7 +121,7 @@ class Net(nn.Module):
 
 
 def _trained(x: Tensor, y: Tensor, norm: bool) -> tuple[nn.Module, float]:
-    """Train a net on all points, on one thread so that its bits repeat; also its accuracy."""
+    """Train a network on all points, on one thread so that its bits repeat; also its accuracy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
