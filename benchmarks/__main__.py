@@ -11,7 +11,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
 from benchmarks.bench import BENCHES, run_bench, show_bench
 from benchmarks.setting import Setting
 from benchmarks.survey import check_models
-from layermix.cli.main import exit_codes
+from layermix.cli.program import exit_codes
 from layermix.experiments.display import open_console, show_status
 
 app = tyro.extras.SubcommandApp()

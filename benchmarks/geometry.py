@@ -17,11 +17,11 @@ from pathlib import Path
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
+from layermix.experiments import compare, configure
 from layermix.experiments.data import DataConfig
 from layermix.experiments.engines.local import default_workers
 from layermix.experiments.run import run
 from layermix.experiments.store import RunConfig
-from layermix.experiments.study import compare, plan
 from layermix.experiments.training.recipe import PLAIN, Recipe
 
 _BASE = "run, SNNL alone"
@@ -85,7 +85,7 @@ def _run(recipe: Recipe, folder: Path) -> None:
 
 def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     """Return the seconds of the default study, its number of seeds, and of runs side by side."""
-    config = plan(DataConfig(), PLAIN.model, recipe)
+    config = configure(DataConfig(), PLAIN.model, recipe)
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)
     started = time.perf_counter()

@@ -37,7 +37,7 @@ def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
         recipe = replace(recipe, epochs=1, batch_size=50, monitor=1)
     recipe = replace(recipe, device=given.device)
     data = DataConfig(given.data, train_size=size)
-    return ex.plan(data, model, recipe, variants, seeds=seeds)
+    return ex.configure(data, model, recipe, variants, seeds=seeds)
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from functools import partial
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
+from layermix.experiments import StudyConfig, configure
 from layermix.experiments.data import DataConfig
 from layermix.experiments.engines.local import default_workers
-from layermix.experiments.study import StudyConfig, plan
 from layermix.experiments.training.recipe import PLAIN
 
 _SEPARATE = "separate commands"
@@ -28,7 +28,7 @@ def bench_study(setting: Setting) -> Table:
     epochs = 1 if setting.small else PLAIN.recipe.epochs
     recipe = replace(PLAIN.recipe, device=setting.device, epochs=epochs)
     data = DataConfig(data=setting.data)
-    study = plan(data, PLAIN.model, recipe, seeds=2 if setting.small else 8)
+    study = configure(data, PLAIN.model, recipe, seeds=2 if setting.small else 8)
     usual = default_workers(setting.device)
     many = [usual] if setting.device == "cpu" else [usual, *_ON_A_GPU]
     studies = {

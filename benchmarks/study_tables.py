@@ -20,9 +20,9 @@ from layermix.reporting.formatting import (
     number,
     p_value,
     percent,
-    points,
+    percentage_points,
 )
-from layermix.reporting.statistics.paired import Difference, Estimate
+from layermix.reporting.statistics import Difference, Estimate
 from layermix.reporting.text import verdict_text
 
 
@@ -56,7 +56,7 @@ def _difference(gap: Difference | None) -> list[str]:
     if gap is None:
         return ["", ""]
     p = f"{p_value(gap.p)} ({p_value(gap.p_holm)})"
-    return [with_interval(gap.estimate, points), p]
+    return [with_interval(gap.estimate, percentage_points), p]
 
 
 def prediction_table(studies: dict[str, Summary]) -> str:

@@ -25,7 +25,7 @@ from layermix.experiments.run import complete, fresh_model
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.evaluate import measures, predict_logits
+from layermix.experiments.training.evaluate import metrics, predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.hooks.sites import device_of
 
@@ -134,7 +134,7 @@ def _accuracy(model: nn.Module, data: Dataset) -> float:
     device = device_of(model)
     test = data.test.to(device)
     logits = predict_logits(model, test, Normalize.of(data.train.to(device)))
-    return measures(logits, test.labels)["accuracy"]
+    return metrics(logits, test.labels)["accuracy"]
 
 
 def _row(

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from documents import ROOT, missing_links, run_python
-from layermix.cli.main import main
+from layermix.cli import run_cli
 
 README = ROOT / "README.md"
 COMMANDS = re.findall(
@@ -25,7 +25,7 @@ def test_its_commands_have_the_flags_they_use(
 ) -> None:
     _, subcommand, *words = shlex.split(command)
     with pytest.raises(SystemExit) as stop:
-        main([subcommand, "--help"])
+        run_cli([subcommand, "--help"])
     assert stop.value.code == 0
     help_text = capsys.readouterr().out
     for word in words:

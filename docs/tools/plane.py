@@ -24,10 +24,10 @@ from layermix.reporting.figures.style import (
     WARNING,
     WIDTH,
     Figure,
+    add_legend,
     canvas,
     color,
     finish,
-    legend,
     marker,
     style,
 )
@@ -149,7 +149,7 @@ def _draw(layer: Layer, name: str, title: str, caption: str) -> Figure:
     _scatter(axes, layer)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_axis_off()
-    legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower center")
+    add_legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower center")
     alt = f"{title}: points of {CLASSES} classes and mixed points between them. {count}."
     return finish(drawing, name, alt, f"{title}. {count}. {caption}")
 

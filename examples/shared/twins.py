@@ -3,7 +3,7 @@
 The examples of kinds of targets end with this. The interval is that of layermix's own studies.
 """
 
-from layermix.reporting.statistics.paired import estimate
+from layermix.reporting.statistics import estimate
 
 
 def compare(held_out_loss, seeds):

@@ -8,7 +8,7 @@ from layermix.extras import missing_module
 def main() -> None:
     """Run the command line; say in one line what keeps it from being loaded."""
     try:
-        from layermix.cli.main import main as run
+        from layermix.cli.program import run_cli
     except KeyboardInterrupt:
         print("layermix: stopped", file=sys.stderr)
         sys.exit(130)
@@ -17,7 +17,7 @@ def main() -> None:
             raise
         print(f"layermix: {missing_module(error)}", file=sys.stderr)
         sys.exit(1)
-    run()
+    run_cli()
 
 
 if __name__ == "__main__":

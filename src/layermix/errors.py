@@ -17,15 +17,44 @@ _FAR = 0.2  # less alike than the closest name by this much: not what was meant
 
 
 class LayermixError(Exception):
-    """Any error that layermix raises on purpose."""
+    """Base class of the errors that layermix raises.
+
+    Examples
+    --------
+    >>> import layermix as lm
+    >>> import torch
+    >>> try:
+    ...     lm.Mixer(torch.nn.Linear(2, 2), at="finale")
+    ... except lm.LayermixError as error:
+    ...     print(error)
+    unknown mix point 'finale': did you mean 'final'?
+    """
 
 
 class InputError(LayermixError, ValueError):
-    """A value handed in cannot be used; the message names it and the remedy."""
+    """An argument is invalid. The message names its value and the remedy.
+
+    Examples
+    --------
+    >>> import layermix as lm
+    >>> import torch
+    >>> lm.Mixer(torch.nn.Linear(2, 2), method="cutmixx")
+    Traceback (most recent call last):
+    layermix.errors.InputError: unknown method 'cutmixx': did you mean 'cutmix'?
+    """
 
 
 class RunError(LayermixError, RuntimeError):
-    """Work that had begun had to stop; the message says where, why and how to go on."""
+    """Work that had begun cannot continue. The message names the place, the reason and the remedy.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise RunError("the loss became NaN in step 7: try a lower --lr")
+    ... except RuntimeError as error:
+    ...     print(error)
+    the loss became NaN in step 7: try a lower --lr
+    """
 
 
 def brief(value: object) -> str:

@@ -1,71 +1,29 @@
-"""Benchmarks: side by side in one process, with their conditions; nothing here depends on speed."""
+"""Benchmarks: what is compared does the same, and their tables are written."""
 
 import copy
 import importlib
-import io
-import itertools
 import json
 import math
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from rich.console import Console
 
-from benchmarks import timing
 from benchmarks.__main__ import main
 from benchmarks.bench import BENCHES, run_bench, show_bench
-from benchmarks.memory import peak_memory, peak_of_tensors
 from benchmarks.setting import Setting
 from benchmarks.snnl import _data, _dense, _tiled
 from benchmarks.step import step
-from benchmarks.table import Row, Table
-from benchmarks.timing import against, alternate, measured, ratio
+from benchmarks.table import Table
 from layermix import InputError
-from layermix.experiments import Recipe, plan
+from layermix.experiments import Recipe, configure
 from layermix.experiments.display import open_console
 from layermix.mixing import BLENDS
 
 # Their functions have their names.
 geometry = importlib.import_module("benchmarks.geometry")
 blends = importlib.import_module("benchmarks.blends")
-
-
-def test_things_are_timed_in_turn_after_one_turn_that_does_not_count() -> None:
-    calls: list[str] = []
-    seconds = alternate({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
-    assert calls == ["a", "b"] * 4
-    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
-
-
-def test_a_ratio_is_taken_repetition_by_repetition() -> None:
-    assert ratio({"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}, "a", "b") == (2.0, 1.0, 3.0)
-
-
-def test_peak_memory_sees_what_was_given_back() -> None:
-    grown = peak_memory(lambda: torch.ones(10_000_000).sum())
-    assert math.isnan(grown) or 38 < grown < 80
-
-
-def test_tensors_are_counted_to_the_byte() -> None:
-    def one_after_another() -> None:
-        for _ in range(3):
-            torch.ones(1_000_000)
-
-    def together() -> None:
-        _ = torch.ones(1_000_000), torch.zeros(500_000, dtype=torch.float64)
-
-    assert peak_of_tensors(one_after_another) == 4.0
-    assert peak_of_tensors(together) == 8.0
-    assert peak_of_tensors(lambda: None) == 0.0
-
-
-def test_a_row_of_a_ratio_has_median_and_spread() -> None:
-    seconds = {"a": [2.0, 9.0, 4.0], "b": [1.0, 3.0, 4.0]}
-    assert measured(seconds, "a") == {"n": 3, "seconds": 4.0}
-    assert against(seconds, "a", "b", "/ b") == {"/ b": 2.0, "least": 1.0, "most": 3.0}
 
 
 @pytest.mark.parametrize("what", [*BENCHES, "survey"])
@@ -124,7 +82,7 @@ def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
-    monkeypatch.setattr(geometry, "plan", partial(plan, variants=("none",), seeds=2))
+    monkeypatch.setattr(geometry, "configure", partial(configure, variants=("none",), seeds=2))
     monkeypatch.setattr(geometry, "default_workers", lambda device: 1)
     found = geometry.bench_geometry(Setting(repeats=1))
     rows = {row["what"]: row for row in found.rows}
@@ -169,27 +127,6 @@ def test_every_blend_is_timed_where_it_can_mix(
     assert found.notes[0] in capsys.readouterr().out
 
 
-def _shown(console: Console) -> list[str]:
-    many: Row = {f"ratio number {k}": 1.25 for k in range(12)}
-    show_bench(Table("Title", [{"what": "a", **many, "none": math.nan}], ["A note."]), console)
-    return console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def test_a_table_that_is_kept_has_all_digits_in_one_line() -> None:
-    lines = _shown(Console(file=io.StringIO(), width=60))
-    (row,) = [line for line in lines if "1.25" in line]
-    assert row.count("1.25") == 12
-    assert "nan" not in row
-
-
-def test_a_narrow_terminal_folds_numbers_and_loses_no_digit() -> None:
-    lines = _shown(Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None))
-    assert max(map(len, lines[:-2])) <= 60
-    cells = [line for line in lines if line.startswith("│")]
-    assert "".join("".join(cells).split("│")).replace(" ", "").count("1") == 12
-    assert "…" not in "".join(cells)
-
-
 def test_a_gradient_flows_through_what_is_timed_backward() -> None:
     x = torch.randn(4, 3, 4, 4)
     for way in blends.ways(x).values():
@@ -232,27 +169,6 @@ def test_a_study_is_timed_beside_its_commands() -> None:
     rows = run_bench("study", Setting(repeats=1, small=True)).rows
     assert rows[0]["times as fast"] == 1
     assert float(rows[1]["times as fast"]) > 1
-
-
-def test_what_is_quick_is_called_often_and_counts_once() -> None:
-    calls: list[str] = []
-    seconds = alternate({"a": lambda: calls.append("a")}, 2, least=1e-3)
-    assert len(calls) > 100
-    assert max(seconds["a"]) < 1e-3
-
-
-def test_a_call_that_prepares_the_next_ones_does_not_shorten_the_measurement(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = [0.0]
-    calls = itertools.count()
-
-    def thing() -> None:
-        clock[0] += 64.0 if next(calls) % 32 == 1 else 1.0
-
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    (share,) = alternate({"a": thing}, 1, least=1000.0)["a"]
-    assert share == pytest.approx(1 + 63 / 32, rel=0.05)
 
 
 @pytest.mark.parametrize(

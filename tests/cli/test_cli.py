@@ -11,12 +11,12 @@ import pytest
 
 import layermix
 from command_line import FEW, STAR_STUDY, heed_interrupts, start, write_star
-from layermix.cli.main import main
+from layermix.cli import run_cli
 
 
 def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str]:
     with pytest.raises(SystemExit) as stop:
-        main(shlex.split(words))
+        run_cli(shlex.split(words))
     return stop.value.code, capsys.readouterr().err
 
 
@@ -26,7 +26,7 @@ COMMANDS = ["", "compare", "train", "points", "profile", "methods", "report"]
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([*command.split(), "--help"])
+        run_cli([*command.split(), "--help"])
     usage, example = capsys.readouterr().out.split("\n\n")[:2]
     assert stop.value.code == 0
     assert usage.startswith(f"usage: layermix {command}".strip())
@@ -34,7 +34,7 @@ def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture
 
 
 def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    main(shlex.split("points --model resnet18"))
+    run_cli(shlex.split("points --model resnet18"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["mix", "point", "kind", "module", "shape", "of", "one", "example"]
     assert [line.split()[0] for line in lines[1:]] == [
@@ -46,7 +46,7 @@ def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_train_prints_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
+    run_cli(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
     out = capsys.readouterr().out
     assert "epoch 1/1" in out
     assert "Test accuracy" in out
@@ -100,7 +100,7 @@ def test_a_factory_in_the_working_folder_is_found(
     (tmp_path / "own_net.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
-    main(shlex.split("points --model own_net:net --image-size 8"))
+    run_cli(shlex.split("points --model own_net:net --image-size 8"))
     assert "final" in capsys.readouterr().out
 
 
@@ -142,7 +142,7 @@ def test_a_training_that_is_stopped_names_the_folder_of_its_records(tmp_path: Pa
         ("profile", "profile_model.take_profile", "stopped. An unfinished profile is not kept"),
         (
             "compare",
-            "compare.ex.plan",
+            "compare.ex.configure",
             "stopped. Finished runs are kept; the same command continues",
         ),
         ("points", "list_points.build", "stopped"),
@@ -163,13 +163,13 @@ def test_a_command_that_is_stopped_prints_one_line(
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--version"])
+    run_cli(["--version"])
     assert capsys.readouterr().out == f"layermix {layermix.__version__}\n"
 
 
 def test_debug_shows_where_an_error_came_from() -> None:
     with pytest.raises(ValueError, match="unknown model"):
-        main(["train", "--model", "resnet19", "--debug"])
+        run_cli(["train", "--model", "resnet19", "--debug"])
 
 
 def test_names_are_shown_as_they_are_written(
@@ -178,7 +178,7 @@ def test_names_are_shown_as_they_are_written(
     """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
     write_star(tmp_path)
     monkeypatch.chdir(tmp_path)
-    main([*STAR_STUDY.split(), "--workers", "1", "--out", ":m:[b]"])
+    run_cli([*STAR_STUDY.split(), "--workers", "1", "--out", ":m:[b]"])
     shown = capsys.readouterr().out
     assert "digits, starry:star: test data" in shown
     assert "Report: :m:[b]/report.html" in shown

@@ -1,34 +1,16 @@
 """Presets on the command line: subcommands of compare and train, whose values flags change."""
 
-import shlex
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from layermix.cli.main import main
-from layermix.experiments import DataConfig, RunConfig, StudyConfig
+from layermix.cli import run_cli
+from layermix.experiments import DataConfig, RunConfig
 from layermix.experiments.training import PRESETS
-from layermix.experiments.training.recipe import PLAIN, SPEED
-from layermix.reporting.configuration import compare_command
+from planned_studies import Stop, planned
 
-
-class Stop(Exception):
-    """Ends a command where it would begin to work."""
-
-
-def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
-    """Return data, model, recipe, variants, seeds and threads of a `layermix compare` command."""
-    found: list[Any] = []
-
-    def stop(*settings: Any, seeds: int, threads: int) -> None:
-        found.extend([*settings, seeds, threads])
-        raise Stop
-
-    monkeypatch.setattr("layermix.cli.compare.ex.plan", stop)
-    with pytest.raises(Stop):
-        main([*shlex.split(words), "--debug"])
-    return tuple(found)
+PLAIN, SPEED = PRESETS["plain"], PRESETS["speed"]
 
 
 @pytest.mark.parametrize("words", ["compare", "compare plain", "compare --data digits --seeds 8"])
@@ -49,7 +31,7 @@ def test_flags_change_a_preset_and_may_stand_before_it(monkeypatch: pytest.Monke
 
 def test_a_preset_after_flags_that_it_sets_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["compare", "--epochs", "3", "speed"])
+        run_cli(["compare", "--epochs", "3", "speed"])
     assert stop.value.code == 2
     assert "Move 'speed' earlier" in capsys.readouterr().err
 
@@ -63,19 +45,6 @@ def test_train_has_the_same_presets(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("layermix.cli.train.run", stop)
     with pytest.raises(Stop):
-        main(["train", "speed", "--epochs", "3", "--variant", "none", "--seed", "4", "--debug"])
+        run_cli(["train", "speed", "--epochs", "3", "--variant", "none", "--seed", "4", "--debug"])
     recipe = replace(SPEED.recipe, epochs=3)
     assert found == [RunConfig(DataConfig(), SPEED.model, recipe, "none", 4)]
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("variants", [("none", "final"), ("none", "speed"), ("plain",)])
-def test_the_command_of_a_report_gives_the_same_study(
-    preset: str, variants: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, recipe = PRESETS[preset].model, replace(PRESETS[preset].recipe, crop=1, amp=False)
-    data = DataConfig("a folder/x", train_size=50)
-    command = compare_command(StudyConfig(data, model, recipe, variants, (0, 1, 2), 2))
-    assert ("speed" in command.split("--")[0]) == (preset == "speed")
-    words = command.removeprefix("layermix ")
-    assert planned(words, monkeypatch) == (data, model, recipe, variants, 3, 2)

@@ -11,7 +11,15 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from layermix.experiments import DataConfig, Recipe, RunResult, Study, StudyConfig, compare, plan
+from layermix.experiments import (
+    DataConfig,
+    Recipe,
+    RunResult,
+    Study,
+    StudyConfig,
+    compare,
+    configure,
+)
 from layermix.experiments.display import (
     StudyDisplay,
     open_console,
@@ -61,7 +69,7 @@ def test_text_without_a_terminal_is_wide_and_wider_if_the_environment_sets_it(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     recipe = Recipe(epochs=2, batch_size=20, monitor=1)
-    config = plan(DataConfig(train_size=100), "mlp", recipe, ("none", "input"), seeds=2)
+    config = configure(DataConfig(train_size=100), "mlp", recipe, ("none", "input"), seeds=2)
     compare(config, folder, workers=1)
     return folder
 

@@ -7,7 +7,7 @@ import torch
 
 import layermix as lm
 from layermix import experiments as ex
-from layermix.cli.main import main
+from layermix.cli import run_cli
 from layermix.experiments.models import build
 from layermix.experiments.variants import check_variants, mix_points, mixer_settings
 from layermix.mixing import METHODS, Cut, MultiMix, Permutation
@@ -120,7 +120,7 @@ def test_a_model_without_blocks_is_not_mixed_twice_at_its_input() -> None:
 
 
 def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["methods"])
+    run_cli(["methods"])
     listed = capsys.readouterr().out
     for name, method in METHODS.items():
         assert name in listed
@@ -130,7 +130,7 @@ def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
     words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
-    main([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
+    run_cli([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
     report = (out / "report.md").read_text(encoding="utf-8")
     for name in TEN:
         assert name in report

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from few_examples import few
-from layermix.cli.main import main
+from layermix.cli import run_cli
 from layermix.experiments.profiling import take_profile
 
 pytestmark = [
@@ -40,7 +40,7 @@ def test_the_command_prints_the_table_and_writes_by_file_extension(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for ending in ("json", "csv", "svg"):
-        main(shlex.split(f"profile --model mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
+        run_cli(shlex.split(f"profile --model mlp --examples 100 --out {tmp_path}/new/p.{ending}"))
     out = capsys.readouterr().out
     assert "mix point" in out
     assert "soft nearest neighbor loss over chance" in out
@@ -70,6 +70,6 @@ def test_invalid_profiles_are_refused(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no waiting for a hub
     with pytest.raises(SystemExit) as stop:
-        main(shlex.split(f"profile {words}"))
+        run_cli(shlex.split(f"profile {words}"))
     assert stop.value.code == 2
     assert message in capsys.readouterr().err

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import layermix as lm
-from layermix.experiments.data.tables import load_texts
-from layermix.experiments.data.text import BYTES, tokens
+from layermix.experiments.data.hugging_face import load_texts
+from layermix.experiments.data.tokens import BYTES, tokens
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import layermix as lm
 from few_examples import few
-from layermix.cli.main import main
+from layermix.cli import run_cli
 from layermix.experiments.data import DataConfig, load
 from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
@@ -104,7 +104,7 @@ def test_weights_of_another_model_are_counted_and_three_are_named(tmp_path: Path
 
 
 def test_a_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:
-    main(
+    run_cli(
         shlex.split(
             "train --train-size 60 --model mlp --epochs 2 --variant none --monitor 1 "
             f"--out {tmp_path}/run"

@@ -16,7 +16,7 @@ import torch
 
 import layermix as lm
 from layermix import InputError, RunError
-from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, plan, run
+from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, configure, run
 from layermix.experiments.engines.local import run_missing
 from layermix.reporting import write_report
 
@@ -78,7 +78,7 @@ def test_a_study_leaves_its_report_and_a_folder_for_each_run(whole: Path) -> Non
 def test_a_study_repeated_with_other_workers_is_the_same_to_the_last_digit(
     whole: Path, tmp_path: Path
 ) -> None:
-    config = plan(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
     write_report(compare(config, tmp_path / "again", workers=1))
     assert results(tmp_path / "again") == results(whole)
 
@@ -133,7 +133,7 @@ def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
 
 
 def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
-    config = plan(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
+    config = configure(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
     with pytest.raises(InputError, match="belongs to another study: its epochs is 3, here it is 4"):
         compare(config, whole)
 
@@ -141,12 +141,12 @@ def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole:
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(InputError, match="is not empty and holds no study"):
-        compare(plan(FEW, "mlp", SHORT, seeds=1), tmp_path)
+        compare(configure(FEW, "mlp", SHORT, seeds=1), tmp_path)
 
 
 def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
     explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, monitor=1)
-    config = plan(FEW, "mlp", explosive, ("none",), seeds=2)
+    config = configure(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
         compare(config, tmp_path / "study", workers=1)
     left = sorted(path.name for path in (tmp_path / "study/runs").iterdir())
@@ -165,7 +165,7 @@ def test_variants_are_checked_before_anything_is_trained(
     variants: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        plan(FEW, "mlp", SHORT, variants)
+        configure(FEW, "mlp", SHORT, variants)
 
 
 def test_mix_points_are_found_once_for_all_runs_of_a_study(
@@ -179,7 +179,7 @@ def test_mix_points_are_found_once_for_all_runs_of_a_study(
 
     module = sys.modules["layermix.experiments.run"]  # `experiments.run` is the function
     monkeypatch.setattr(module, "points", counted)
-    config = plan(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
     study = compare(config, tmp_path / "study", workers=1)
     assert len(found) == 1
     for cell in (RunConfig(FEW, "mlp", SHORT, name, 1) for name in VARIANTS):
@@ -192,19 +192,19 @@ def test_mix_points_are_found_once_for_all_runs_of_a_study(
 
 
 def test_results_are_the_same_from_a_run_and_from_disk(tmp_path: Path) -> None:
-    config = plan(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
+    config = configure(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
     study = Study(config, tmp_path / "study")
     passed_on = dict(run_missing(study, workers=1))
     assert passed_on == study.results()
 
 
 def test_default_variants_are_none_input_each_block_final_random_and_auto() -> None:
-    found = plan(FEW, "resnet-small", SHORT).variants
+    found = configure(FEW, "resnet-small", SHORT).variants
     assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
 
 
 def test_at_least_eight_seeds_are_the_default() -> None:
-    assert plan(FEW, "mlp", SHORT).seeds == tuple(range(8))
+    assert configure(FEW, "mlp", SHORT).seeds == tuple(range(8))
 
 
 def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
@@ -216,14 +216,14 @@ def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
 
 
 def test_a_variant_may_be_any_module_that_can_be_mixed(tmp_path: Path) -> None:
-    config = plan(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
+    config = configure(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
     summary, _ = write_report(compare(config, tmp_path / "study", workers=1))
     assert [row.name for row in summary.variants] == ["none", "block1.0"]
 
 
 def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
     with pytest.raises(InputError) as error:
-        plan(FEW, "resnet-small", SHORT, ("none", "block1.relu"))
+        configure(FEW, "resnet-small", SHORT, ("none", "block1.relu"))
     assert str(error.value) == (
         "variant 'block1.relu' cannot be mixed: it is called 2 times in one forward pass, but a "
         "mix happens once"
@@ -233,6 +233,6 @@ def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
 def test_runs_in_the_calling_process_restore_its_settings(tmp_path: Path) -> None:
     torch.set_flush_denormal(False)
     before = torch.get_num_threads(), warnings.filters[:]
-    compare(plan(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)
+    compare(configure(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)
     assert (torch.get_num_threads(), warnings.filters[:]) == before
     assert torch.tensor(1e-310, dtype=torch.float64) + 0.0 > 0

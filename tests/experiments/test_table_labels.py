@@ -9,7 +9,7 @@ import pytest
 from images_on_disk import encoded, parquet, png
 from layermix import InputError
 from layermix.experiments.data import DataConfig, load
-from layermix.experiments.data.tables import load_images
+from layermix.experiments.data.hugging_face import load_images
 
 pytestmark = [
     pytest.mark.usefixtures("own_caches"),

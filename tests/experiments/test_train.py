@@ -18,7 +18,7 @@ from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
 from layermix.experiments.training.batches import Normalize, crop_and_flip
 from layermix.experiments.training.environment import RunSeeds
-from layermix.experiments.training.evaluate import measures
+from layermix.experiments.training.evaluate import metrics
 from layermix.experiments.training.loop import Trainer
 from short_training import FEW, SHORT, trainer
 
@@ -131,7 +131,7 @@ def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
     net = fresh_model("mlp", data, seed=7)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
     logits = net.eval()(Normalize.of(data.train)(data.test.images)).detach()
-    assert measures(logits, data.test.labels)["accuracy"] == result.test["accuracy"]
+    assert metrics(logits, data.test.labels)["accuracy"] == result.test["accuracy"]
 
 
 def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:
 
 def test_measures_are_the_textbooks() -> None:
     probabilities = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]], dtype=torch.float64)
-    found = measures(probabilities.log(), torch.tensor([0, 0, 0]))
+    found = metrics(probabilities.log(), torch.tensor([0, 0, 0]))
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["nll"] == pytest.approx(-torch.tensor([0.7, 0.4, 0.9]).log().mean().item())
     assert found["brier"] == pytest.approx((2 * 0.3**2 + 2 * 0.6**2 + 2 * 0.1**2) / 3)

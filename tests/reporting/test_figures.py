@@ -7,12 +7,12 @@ import matplotlib
 import pytest
 
 from figure_parts import SVG, study_with_features, texts
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry import QUANTITIES
 from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.figures.intervals import central_range
 from layermix.reporting.figures.style import COLORS, GRAY, WARNING, WIDTH, shorten, tick
 from layermix.reporting.formatting import heading
-from layermix.reporting.statistics.paired import estimate
+from layermix.reporting.statistics import estimate
 from layermix.reporting.variant import CurvePoint
 from made_summaries import HOSTILE, USUAL, made_summary
 

@@ -3,7 +3,7 @@
 import pytest
 
 from layermix.reporting import formatting
-from layermix.reporting.statistics.paired import estimate
+from layermix.reporting.statistics import estimate
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_short_times_have_two_significant_digits(seconds: float, text: str) -> N
 def test_an_interval_is_its_ends_or_a_dash() -> None:
     found = estimate([0.5, 0.5])
     assert formatting.interval(found, formatting.percent) == "50.00 to 50.00"
-    assert formatting.interval(found, formatting.points) == "+50.00 to +50.00"
+    assert formatting.interval(found, formatting.percentage_points) == "+50.00 to +50.00"
     assert formatting.interval(estimate([0.5]), formatting.percent) == "–"
     assert formatting.interval(None, formatting.percent) == "–"
 
@@ -48,7 +48,7 @@ def test_an_interval_and_a_difference_end_where_values_must() -> None:
     found = estimate([0.9, 1.0])
     assert formatting.interval(found, formatting.percent, (0.0, 1.0)) == "31.47 to 100.00"
     assert formatting.interval(found, formatting.percent) == "31.47 to 158.53"
-    assert formatting.points(-1.3) == "−100.00"
+    assert formatting.percentage_points(-1.3) == "−100.00"
 
 
 def test_a_mean_rho_has_its_number_of_seeds_or_studies() -> None:
@@ -96,4 +96,4 @@ def test_long_lists_of_names_are_cut() -> None:
     ],
 )
 def test_a_variant_is_described_by_its_mix_point_or_method(variant: str, text: str) -> None:
-    assert formatting.describe(variant) == text
+    assert formatting.variant_meaning(variant) == text

@@ -8,7 +8,7 @@ import pytest
 import layermix
 from figure_parts import study_with_features
 from html_page import Page
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry import QUANTITIES
 from layermix.reporting import Summary, tables, text
 from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.formatting import percent

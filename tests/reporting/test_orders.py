@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from layermix.reporting.statistics import ranks
-from layermix.reporting.statistics.ranks import least_orders_p, orders_p, standard_ranks
+from layermix.reporting.statistics import least_orders_p, ranks
+from layermix.reporting.statistics.ranks import orders_p, standard_ranks
 
 
 def p_of(quantity: ArrayLike, gains: ArrayLike) -> float:

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from layermix.geometry import MEASURES, LayerFeatures
-from layermix.reporting.statistics.paired import (
-    differences,
-    estimate,
-    holm,
-    least_p,
-    sign_flip_p,
-)
+from layermix.reporting.statistics import differences, estimate, least_p
+from layermix.reporting.statistics.paired import holm, sign_flip_p
 
 
 def test_interval_is_student_t() -> None:

@@ -4,10 +4,9 @@ import math
 
 import pytest
 
-from layermix.geometry.quantities import QUANTITIES
-from layermix.reporting.statistics.paired import estimate, holm
-from layermix.reporting.statistics.prediction import Prediction, lead, over_studies, predict
-from layermix.reporting.statistics.ranks import Rank
+from layermix.geometry import QUANTITIES
+from layermix.reporting.statistics import Prediction, Rank, estimate, lead, over_studies, predict
+from layermix.reporting.statistics.paired import holm
 from layermix.reporting.text import prediction_notes, prediction_text, studies_text
 
 LAYERS = ("input", "block1", "block2", "block3", "block4", "final")

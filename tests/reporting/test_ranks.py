@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from layermix.reporting.statistics.paired import estimate
-from layermix.reporting.statistics.ranks import Rank, rank, spearman
+from layermix.reporting.statistics import Rank, estimate
+from layermix.reporting.statistics.ranks import rank, spearman
 
 FEW = st.integers(-3, 3).map(float)  # few values, so that there are ties
 PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=9)

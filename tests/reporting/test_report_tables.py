@@ -6,11 +6,11 @@ import re
 import pytest
 from rich.console import Console
 
-from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
+from layermix.geometry import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting import tables
 from layermix.reporting.formatting import significant
 from layermix.reporting.show import terminal_table
-from layermix.reporting.statistics.prediction import over_studies
+from layermix.reporting.statistics import over_studies
 from layermix.reporting.text import geometry_notes
 from layermix.reporting.write import render
 from made_summaries import USUAL, made_summary

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from layermix.cli.main import main
-from layermix.experiments import DataConfig, Recipe, compare, plan
+from layermix.cli import run_cli
+from layermix.experiments import DataConfig, Recipe, compare, configure
 
 VARIANTS = ("none", "input", "block1", "final")
 
@@ -17,14 +17,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "one"
     recipe = Recipe(epochs=1, batch_size=20, monitor=1)
     data = DataConfig(train_size=100)
-    compare(plan(data, "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
+    compare(configure(data, "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
     return folder
 
 
 def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["report", str(folder)])
+    run_cli(["report", str(folder)])
     before, _, after = capsys.readouterr().out.partition("└")
     assert before.startswith("Building the report ...\n")
     assert "test data, mean over seeds" in before
@@ -45,7 +45,7 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     for path in few.glob("runs/*"):
         if path.name.startswith("none"):
             shutil.rmtree(path)
-    main(["report", str(folder), str(other), str(few)])
+    run_cli(["report", str(folder), str(other), str(few)])
     out = capsys.readouterr().out
     lines = out.splitlines()
     each = [f"digits, mlp: {path}/report.html" for path in (folder, other, few)]
@@ -74,7 +74,7 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     assert "| quantity | sign | one | two | few | mean over studies |" in text
     assert re.search(r"\n\| \*\*depth, the baseline\*\* \| ± \| [+−]\d\.\d\d ", text)
     assert "\nfew: Whether geometry predicts the best layer is not answered here" in text
-    main(["report", str(folder), str(other), str(few)])
+    run_cli(["report", str(folder), str(other), str(few)])
     assert page.read_text() == text
 
 
@@ -91,7 +91,7 @@ def test_folders_are_checked_before_any_report_is_built(
     first = shutil.copytree(folder, tmp_path / "one")
     (first / "report.html").unlink(missing_ok=True)
     with pytest.raises(SystemExit) as stop:
-        main(["report", str(first), str(tmp_path / second)])
+        run_cli(["report", str(first), str(tmp_path / second)])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert not (first / "report.html").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from layermix.experiments import DataConfig, Recipe, Study, compare, plan
+from layermix.experiments import DataConfig, Recipe, Study, compare, configure
 from layermix.reporting import summarize, write_report
 
 VARIANTS = ("none", "input", "final")
@@ -17,7 +17,9 @@ VARIANTS = ("none", "input", "final")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     recipe = Recipe(epochs=1, batch_size=20, monitor=1)
-    compare(plan(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1)
+    compare(
+        configure(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1
+    )
     return folder
 
 

@@ -8,9 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from layermix.geometry.quantities import QUANTITIES
-from layermix.reporting.statistics.paired import BySeed
-from layermix.reporting.statistics.prediction import Prediction, lead, over_studies, predict
+from layermix.geometry import QUANTITIES
+from layermix.reporting.statistics import BySeed, Prediction, lead, over_studies, predict
 
 SEEDS = 8
 

@@ -1,8 +1,10 @@
 """What the records of a variant's runs become: curves, values at the end, weights."""
 
+from typing import Any
+
 import pytest
 
-from layermix.experiments.store import Record, RunResult
+from layermix.experiments import RunResult
 from layermix.reporting.formatting import METRICS
 from layermix.reporting.variant import VariantSummary, summarize_variant
 
@@ -10,7 +12,7 @@ MEASURED = dict.fromkeys(METRICS, 0.5)
 TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
 
 
-def record(epoch: int, value: float = 1.0, **more) -> Record:
+def record(epoch: int, value: float = 1.0, **more) -> dict[str, Any]:
     snnl = {
         p: {"value": value, "temperature": 1, "chance": 2.0, "n": 9} for p in ("input", "final")
     }
@@ -21,7 +23,7 @@ def measured(**values: float | None) -> dict[str, dict[str, float | None]]:
     return {"input": dict(values), "final": dict(values)}
 
 
-def summary(*runs: list[Record]) -> VariantSummary:
+def summary(*runs: list[dict[str, Any]]) -> VariantSummary:
     results = [RunResult(MEASURED, MEASURED, timings=TIMINGS, records=run) for run in runs]
     return summarize_variant("none", dict(enumerate(results)))
 

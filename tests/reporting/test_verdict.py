@@ -6,7 +6,7 @@ import pytest
 
 from layermix.experiments import RunResult
 from layermix.reporting import Summary
-from layermix.reporting.statistics.paired import Difference
+from layermix.reporting.statistics import Difference
 from layermix.reporting.text import verdict_notes, verdict_text
 from layermix.reporting.variant import summarize_variant
 from layermix.reporting.verdict import claim_pair

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry import QUANTITIES
 from layermix.reporting import Summary
 from layermix.reporting.formatting import METRICS
-from layermix.reporting.statistics.paired import estimate
+from layermix.reporting.statistics import estimate
 from layermix.reporting.variant import Curve, CurvePoint, VariantSummary
 
 USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")

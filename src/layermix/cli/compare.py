@@ -44,7 +44,7 @@ def compare_variants(
     console = open_console()
     try:
         with show_status(console, f"Loading {data.data}"):
-            config = ex.plan(
+            config = ex.configure(
                 data, preset.model, preset.recipe, variants, seeds=seeds, threads=threads
             )
         folder = out or Path("runs") / data.short

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.experiments.data import DataConfig, Dataset, Split, load
 from layermix.experiments.data.dataset import resize
+from layermix.experiments.data.hugging_face import has_images, load_texts
 from layermix.experiments.data.sources import SOURCES
-from layermix.experiments.data.tables import has_images, load_texts
-from layermix.experiments.data.text import tokens_for
+from layermix.experiments.data.tokens import tokens_for
 from layermix.experiments.models.build import build, load_weights
 from layermix.experiments.store import read_json
 from layermix.experiments.training.batches import Normalize

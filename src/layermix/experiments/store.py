@@ -49,7 +49,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The results of a run; `test` and `val` have the measures of `evaluate.measures`."""
+    """The results of a run; `test` and `val` have the measures of `evaluate.metrics`."""
 
     test: dict[str, float]
     val: dict[str, float]

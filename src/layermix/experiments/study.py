@@ -8,18 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError
 from layermix.experiments import store
 from layermix.experiments.data import DataConfig
-from layermix.experiments.data.split import geometry_batch
-from layermix.experiments.run import complete, find_points, fresh_model, load_once
 from layermix.experiments.store import RunConfig, RunResult
 from layermix.experiments.training import Recipe
-from layermix.experiments.training.environment import conditions, pick_device
-from layermix.experiments.variants import check_variants
-from layermix.extras import require
+from layermix.experiments.training.environment import conditions
 from layermix.hooks import Points
 
 
@@ -109,79 +103,6 @@ class Study:
                     f"the output folder {self.folder} belongs to another study: its {name} is "
                     f"{other!r}, here it is {value!r}. Name another --out, or repeat its settings"
                 )
-
-
-def plan(
-    data: DataConfig,
-    model: str,
-    recipe: Recipe,
-    variants: tuple[str, ...] = (),
-    *,
-    seeds: int = 8,
-    threads: int = 1,
-) -> StudyConfig:
-    """Complete and check the configuration of a study.
-
-    It loads the data and builds the model once, so that errors show before the first run. The
-    default variants are none, input, each block, final, random and auto. Seeds count from 0.
-    """
-    for name, value in (("seeds", seeds), ("threads", threads)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but must be 1 or more")
-    pick_device(recipe.device)
-    loaded = load_once(data)
-    complete(recipe, data, loaded)
-    geometry_batch(loaded, "validation")
-    all_points = find_points(fresh_model(model, loaded, seed=0), loaded)
-    chosen = check_variants(variants, all_points, recipe)
-    if "auto" in chosen and recipe.adapt:
-        geometry_batch(loaded, "training")
-    return StudyConfig(data, model, recipe, chosen, tuple(range(seeds)), threads, all_points)
-
-
-def compare(
-    config: StudyConfig,
-    folder: Path | str,
-    *,
-    workers: int | None = None,
-    console: Console | None = None,
-) -> Study:
-    """Train every run of a study that is not in its folder yet.
-
-    Parameters
-    ----------
-    workers
-        Number of processes; by default one for each core, or one on a GPU.
-    console
-        Where to show progress; nowhere if None.
-
-    Raises
-    ------
-    InputError
-        If the folder belongs to another study, or `workers` is below 1.
-    RunError
-        If runs failed or a worker was killed. Finished runs remain on disk.
-    """
-    from layermix.experiments.display import StudyDisplay
-    from layermix.experiments.engines.local import default_workers, run_missing
-
-    require("torchmetrics")
-    if workers is None:
-        workers = default_workers(config.recipe.device)
-    if workers < 1:
-        raise InputError(f"workers is {workers}, but must be 1 or more")
-    study, problems = Study(config, Path(folder)), []
-    with StudyDisplay(console or Console(quiet=True), study, workers) as display:
-        for cell, outcome in run_missing(study, workers):
-            display.add(cell, outcome)
-            if isinstance(outcome, str):
-                problems.append(f"{cell.name}: {outcome}")
-    if problems:
-        raise RunError(
-            f"{len(problems)} of {display.total} runs failed. `layermix report {study.folder}` "
-            f"reports on the finished ones. First {problems[0]}"
-        )
-    return study
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from layermix.geometry.intrusion import intruders, intrusion
 from layermix.geometry.layer import LayerFeatures
 from layermix.geometry.profile import profile
 from layermix.geometry.profile_result import Profile, auto_weights
-from layermix.geometry.quantities import MEASURES, QUANTITIES, measure_layer
+from layermix.geometry.quantities import GAP_QUANTITIES, MEASURES, QUANTITIES, measure_layer
 from layermix.geometry.snnl import SNNL, layer_snnl, snnl
 
 __all__ = [
+    "GAP_QUANTITIES",
     "MEASURES",
     "QUANTITIES",
     "SNNL",

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
 from layermix.mixing.methods import is_method
-from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS, Bounds, Estimate
+from layermix.reporting.statistics import Bounds, Estimate
+from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS
 from layermix.reporting.statistics.ranks import EXACT_LAYERS, RANDOM_ORDERS
 
 ABSENT = "–"
@@ -40,7 +41,7 @@ METRICS = {
 }
 
 
-def describe(variant: str) -> str:
+def variant_meaning(variant: str) -> str:
     """Return what a variant does."""
     if is_method(variant):
         return f"mixing by {variant}"
@@ -78,7 +79,7 @@ def percent(share: float) -> str:
     return number(100 * share, 2)
 
 
-def points(share: float) -> str:
+def percentage_points(share: float) -> str:
     """Return a difference of shares in percentage points, clipped at ±100."""
     return signed(100 * min(max(share, -1.0), 1.0))
 
@@ -111,17 +112,18 @@ def interval(found: Estimate | None, show: Callable[[float], str], bounds: Bound
     return f"{show(shown.low)} to {show(shown.high)}"
 
 
-def gap(found: Estimate) -> str:
+def difference_text(found: Estimate) -> str:
     """Return a difference of accuracies in points with its interval."""
     if found.low is None:
-        return f"{points(found.mean)} points (one seed, no interval)"
-    return f"{points(found.mean)} points (95% interval {interval(found, points)})"
+        return f"{percentage_points(found.mean)} points (one seed, no interval)"
+    ends = interval(found, percentage_points)
+    return f"{percentage_points(found.mean)} points (95% interval {ends})"
 
 
 def mean_rho(found: Estimate, unit: str = "seed") -> str:
     """Return a mean rho with its interval and the number of seeds or studies."""
     ends = "no interval" if found.low is None else f"95% interval {interval(found, correlation)}"
-    return f"mean rho {correlation(found.mean)} over {counted(found.n, unit)} ({ends})"
+    return f"mean rho {correlation(found.mean)} over {plural(found.n, unit)} ({ends})"
 
 
 def p_value(p: float | None) -> str:
@@ -140,7 +142,7 @@ def orders(layers: int) -> str:
     return f"{every} orders of {layers} layers"
 
 
-def counted(count: int, noun: str, verb: str = "") -> str:
+def plural(count: int, noun: str, verb: str = "") -> str:
     """Return ``8 seeds``, or with a verb as ``is``, ``8 seeds are``."""
     plural = {"": "", "is": " are", "has": " have"}[verb]
     singular = f" {verb}" if verb else ""

@@ -12,7 +12,7 @@ from layermix.experiments.display import print_text, show_status
 from layermix.experiments.study import Study
 from layermix.reporting import tables, text
 from layermix.reporting.formatting import ABSENT
-from layermix.reporting.statistics.prediction import over_studies
+from layermix.reporting.statistics import over_studies
 from layermix.reporting.write import write_report
 
 

@@ -8,8 +8,14 @@ from layermix.errors import InputError
 from layermix.experiments.store import RunResult, read_json
 from layermix.experiments.study import Study, as_json
 from layermix.reporting.configuration import compare_command, used_settings
-from layermix.reporting.statistics.paired import BASELINES, BySeed, Difference, differences
-from layermix.reporting.statistics.prediction import Prediction, predict
+from layermix.reporting.statistics import (
+    BASELINES,
+    BySeed,
+    Difference,
+    Prediction,
+    differences,
+    predict,
+)
 from layermix.reporting.variant import VariantSummary, summarize_variant
 from layermix.reporting.verdict import Verdict, conclude
 

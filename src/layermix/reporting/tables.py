@@ -8,7 +8,6 @@ from layermix.reporting.formatting import (
     ABSENT,
     METRICS,
     correlation,
-    describe,
     heading,
     interval,
     number,
@@ -16,13 +15,12 @@ from layermix.reporting.formatting import (
     p_heading,
     p_value,
     percent,
-    points,
+    percentage_points,
     seconds,
     significant,
+    variant_meaning,
 )
-from layermix.reporting.statistics.paired import BySeed, Difference, Estimate, estimate
-from layermix.reporting.statistics.prediction import Prediction
-from layermix.reporting.statistics.ranks import Rank
+from layermix.reporting.statistics import BySeed, Difference, Estimate, Prediction, Rank, estimate
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
 
@@ -75,8 +73,8 @@ def metrics_table(summary: Summary) -> Table:
         row = summary.variant(name)
         cells = list(_metrics(row)) if row else [Cell(ABSENT)] * (len(columns) - 2)
         mark = "best" if name == best else ""
-        rows.append(Row(name, describe(name), mark, [Cell(_seeds(summary, row)), *cells]))
-    caption = f"Metrics of each variant; {describe(best)} was best on validation data"
+        rows.append(Row(name, variant_meaning(name), mark, [Cell(_seeds(summary, row)), *cells]))
+    caption = f"Metrics of each variant; {variant_meaning(best)} was best on validation data"
     return Table("metrics", caption, columns, rows)
 
 
@@ -101,7 +99,7 @@ def seeds_table(summary: Summary) -> Table:
     rows = [
         Row(
             row.name,
-            describe(row.name),
+            variant_meaning(row.name),
             "",
             [Cell(percent(row.accuracy[s]) if s in row.accuracy else ABSENT) for s in seeds],
         )
@@ -117,14 +115,16 @@ def difference_tables(summary: Summary) -> Iterator[Table]:
         p = p_heading(max(gap.estimate.n for gap in gaps))
         columns = [Column("variant"), Column("points"), Column("seeds"), Column(p)]
         columns.append(Column("p, Holm", "corrected for all rows of this table"))
-        rows = [Row(gap.variant, describe(gap.variant), "", _difference(gap)) for gap in gaps]
-        caption = f"Against {describe(baseline)} ({baseline})"
+        rows = [
+            Row(gap.variant, variant_meaning(gap.variant), "", _difference(gap)) for gap in gaps
+        ]
+        caption = f"Against {variant_meaning(baseline)} ({baseline})"
         yield Table(f"differences-{baseline}", caption, columns, rows)
 
 
 def _difference(gap: Difference) -> list[Cell]:
     found = gap.estimate
-    mean = Cell(points(found.mean), interval(found, points))
+    mean = Cell(percentage_points(found.mean), interval(found, percentage_points))
     return [mean, Cell(str(found.n)), Cell(p_value(gap.p)), Cell(p_value(gap.p_holm))]
 
 
@@ -138,7 +138,7 @@ def overview_table(summary: Summary) -> Table:
         gap = gaps.get(whole.heading)
         compared = [Cell(""), Cell(""), Cell("")]
         if gap:
-            mean = Cell(points(gap.estimate.mean))
+            mean = Cell(percentage_points(gap.estimate.mean))
             compared = [mean, Cell(p_value(gap.p)), Cell(p_value(gap.p_holm))]
         others = [Cell(cell.text) for cell in (nll, ece, time)]
         rows.append(whole._replace(cells=[seeds, accuracy, *compared, *others]))

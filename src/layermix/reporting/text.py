@@ -1,4 +1,4 @@
-"""The text of a report: templates in ``templates/text``, rendered to lists of paragraphs."""
+"""The text of a report: the ``.txt.j2`` templates, rendered to lists of paragraphs."""
 
 import itertools
 import math
@@ -9,10 +9,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from layermix.experiments.training.evaluate import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES
-from layermix.reporting import checks, formatting
-from layermix.reporting.statistics.paired import LEVEL, least_p
-from layermix.reporting.statistics.prediction import MIN_LAYERS, Prediction, lead
-from layermix.reporting.statistics.ranks import Rank, least_orders_p
+from layermix.reporting import formatting, result_checks
+from layermix.reporting.statistics import (
+    LEVEL,
+    MIN_LAYERS,
+    Prediction,
+    Rank,
+    lead,
+    least_orders_p,
+    least_p,
+)
 from layermix.reporting.summary import Summary
 
 
@@ -36,7 +42,7 @@ def prediction_notes(prediction: Prediction) -> list[str]:
     return _paragraphs("prediction_notes", prediction=prediction) if prediction.ranks else []
 
 
-def geometry_notes(geometry: checks.Geometry) -> list[str]:
+def geometry_notes(geometry: result_checks.Geometry) -> list[str]:
     """Return notes on how to read the geometry of layers."""
     return _paragraphs("geometry_notes", geometry=geometry)
 
@@ -47,7 +53,7 @@ def studies_text(ranks: Sequence[Rank]) -> list[str]:
 
 
 def _paragraphs(template: str, **values: Any) -> list[str]:
-    text = ENVIRONMENT.get_template(f"text/{template}.j2").render(**values)
+    text = ENVIRONMENT.get_template(f"{template}.txt.j2").render(**values)
     paragraphs = (" ".join(paragraph.split(None)) for paragraph in text.split("\n\n"))
     return [f"{each[0].upper()}{each[1:]}" for each in paragraphs if each]
 
@@ -58,7 +64,7 @@ def _lead_text(ranks: Sequence[Rank], found: Any, depth: Rank, unit: str) -> str
 
 def _few(n: int) -> str:
     """Return a remark if so few seeds cannot give a significant p-value, else an empty text."""
-    return f"{formatting.counted(n, 'seed', 'is')} too few to tell" if least_p(n) >= LEVEL else ""
+    return f"{formatting.plural(n, 'seed', 'is')} too few to tell" if least_p(n) >= LEVEL else ""
 
 
 def _layers_needed(quantities: int) -> int:
@@ -87,7 +93,7 @@ def _environment() -> Environment:
     )
     formats = {name: getattr(formatting, name) for name in _FORMATS}
     found.globals |= formats | {
-        "checks": checks,
+        "result_checks": result_checks,
         "gap_quantities": list(GAP_QUANTITIES),
         "lead": _lead_text,
         "min_layers": MIN_LAYERS,
@@ -108,7 +114,8 @@ def _environment() -> Environment:
 
 
 _FORMATS = (
-    "correlation", "counted", "describe", "gap", "heading", "interval", "listed", "mean_rho",
-    "number", "orders", "p_heading", "p_value", "percent", "points", "signed",
+    "correlation", "difference_text", "heading", "interval", "listed", "mean_rho", "number",
+    "orders", "p_heading", "p_value", "percent", "percentage_points", "plural", "signed",
+    "variant_meaning",
 )  # fmt: skip
 ENVIRONMENT = _environment()

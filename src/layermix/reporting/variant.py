@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from layermix.experiments.store import Record, RunResult
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry import QUANTITIES
 from layermix.reporting.formatting import METRICS
-from layermix.reporting.statistics.paired import BySeed, Estimate, estimate
+from layermix.reporting.statistics import BySeed, Estimate, estimate
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from layermix.mixing import Linear, Permutation
 from layermix.mixing.methods import find_method, is_method
-from layermix.reporting.statistics.paired import BySeed, Difference, differences
+from layermix.reporting.statistics import BySeed, Difference, differences
 from layermix.reporting.variant import VariantSummary
 
 Status = Literal["holds", "fails", "undecided", "not tested"]

@@ -17,8 +17,8 @@ import torch
 
 from layermix.errors import InputError, unknown
 from layermix.experiments.data.dataset import Dataset, Images, Split
+from layermix.experiments.data.hugging_face import load_images
 from layermix.experiments.data.split import balanced, divide, three_way
-from layermix.experiments.data.tables import load_images
 
 _CACHE_FORMAT = 2  # raise it when the content of a cached file changes meaning
 

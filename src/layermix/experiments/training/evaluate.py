@@ -59,7 +59,7 @@ def _views(x: Tensor, flip: bool) -> list[Tensor]:
     return [each for view in views for each in ((view, view.flip(3)) if flip else (view,))]
 
 
-def measures(logits: Tensor, labels: Tensor) -> dict[str, float]:
+def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """Return measures of classification of logits, (N, K), and labels, int64 (N,).
 
     They are ``accuracy`` in [0, 1]; ``nll``, the mean negative log-likelihood in nats; ``brier``,

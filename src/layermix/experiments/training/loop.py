@@ -16,7 +16,7 @@ from layermix.experiments.data.split import geometry_batch
 from layermix.experiments.store import Record, RunResult
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds, torch_seed
-from layermix.experiments.training.evaluate import FeatureLoss, Monitor, measures, predict_logits
+from layermix.experiments.training.evaluate import FeatureLoss, Monitor, metrics, predict_logits
 from layermix.experiments.training.recipe import Lookahead, Recipe
 from layermix.geometry import auto_weights
 from layermix.hooks import Mixer
@@ -183,7 +183,7 @@ class Trainer:
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
         split, flip = getattr(self.data, name), bool(self.recipe.flip)
         logits = predict_logits(self.model, split, self.normalize, views=views, flip=flip)
-        return measures(logits, split.labels)
+        return metrics(logits, split.labels)
 
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~losses.isfinite()).nonzero().flatten()

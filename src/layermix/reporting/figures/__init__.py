@@ -2,14 +2,14 @@
 
 from layermix.experiments.study import Study
 from layermix.reporting.figures.curves import (
-    auto_weights,
     geometry_curves,
     snnl_curves,
     training_curves,
+    weight_curves,
 )
 from layermix.reporting.figures.embedding import embedding
 from layermix.reporting.figures.gains import gains
-from layermix.reporting.figures.intervals import accuracy, ranks, snnl_at_end
+from layermix.reporting.figures.intervals import accuracy, rank_correlations, snnl_at_end
 from layermix.reporting.figures.style import Figure
 from layermix.reporting.summary import Summary
 
@@ -25,7 +25,7 @@ def draw_all(study: Study, summary: Summary) -> list[Figure]:
         *snnl_curves(summary),
         *snnl_at_end(summary),
         *geometry_curves(summary),
-        *ranks(summary),
+        *rank_correlations(summary),
         *gains(summary),
-        *auto_weights(summary),
+        *weight_curves(summary),
     ]

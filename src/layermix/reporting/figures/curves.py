@@ -13,16 +13,16 @@ from matplotlib.ticker import MaxNLocator
 from layermix.reporting.figures.style import (
     GRAY,
     Figure,
+    add_legend,
     canvas,
     color,
     dash,
     finish,
-    legend,
     set_scale,
     shorten,
     style,
 )
-from layermix.reporting.formatting import counted, heading, listed
+from layermix.reporting.formatting import heading, listed, plural
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import Curve, VariantSummary
 
@@ -55,7 +55,7 @@ def snnl_curves(summary: Summary) -> list[Figure]:
     n = summary.sizes["monitored"]
     caption = (
         f"SNNL of {n} held-out examples at each layer, the same examples in every run; variant "
-        f"{row.name}, mean and 95% interval over {counted(len(row.seeds), 'seed')}. At chance "
+        f"{row.name}, mean and 95% interval over {plural(len(row.seeds), 'seed')}. At chance "
         f"level ({summary.chance:.2f}) the classes overlap completely."
     )
     title = f"SNNL over training, N = {n}\nvariant {shorten(row.name, 40)}"
@@ -63,14 +63,14 @@ def snnl_curves(summary: Summary) -> list[Figure]:
 
 
 @style()
-def auto_weights(summary: Summary) -> list[Figure]:
+def weight_curves(summary: Summary) -> list[Figure]:
     """Draw how often a variant that chooses its mix point mixes at each layer."""
     row = next((row for row in summary.variants if row.weights), None)
     if row is None:
         return []
     caption = (
         f"How often the variant {row.name} mixes at each layer, mean over "
-        f"{counted(len(row.seeds), 'seed')}."
+        f"{plural(len(row.seeds), 'seed')}."
     )
     title = f"Weight of each layer, %, variant {shorten(row.name, 24)}"
     return [_draw("weights", title, row.weights, 100, caption)]
@@ -96,12 +96,12 @@ def geometry_curves(summary: Summary) -> list[Figure]:
     drawing.supxlabel("epoch")
     n = summary.sizes["monitored"]
     handles, labels = panels[0].get_legend_handles_labels()
-    legend(drawing, labels, handles=handles, loc="outside upper left")
+    add_legend(drawing, labels, handles=handles, loc="outside upper left")
     ends = "; ".join(f"{heading(name)}: {_ends(row.geometry[name], 1)}" for name in names)
     log = f" Logarithmic axis: {listed(logs, len(logs))}." if logs else ""
     caption = (
         f"Quantities of each layer over training without mixing, N = {n} held-out examples, mean "
-        f"over {counted(len(row.seeds), 'seed')}. The table has the intervals at the end.{log}"
+        f"over {plural(len(row.seeds), 'seed')}. The table has the intervals at the end.{log}"
     )
     alt = f"Quantities of each layer over training without mixing. At the end: {ends}."
     return [finish(drawing, "geometry-training", alt, caption)]
@@ -131,7 +131,7 @@ def _draw(
             axes.set_ylim(bottom=0)
     axes.set_xlabel("epoch")
     drawing.suptitle(title, fontsize="large", x=0.02, ha="left")
-    legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower left")
+    add_legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower left")
     alt = f"{title} over epochs. At the end: {_ends(curves, scale)}."
     return finish(drawing, name, alt.replace("\n", ", "), caption)
 

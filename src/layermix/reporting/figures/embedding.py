@@ -23,10 +23,10 @@ from layermix.reporting.figures.style import (
     GRAY,
     WIDTH,
     Figure,
+    add_legend,
     canvas,
     color,
     finish,
-    legend,
     marker,
     shorten,
     style,
@@ -102,7 +102,7 @@ def _draw(
     value = f"SNNL {max(found.value, 0):.3f} (chance {found.chance:.2f})"
     axes.set_title(f"{shorten(title, 56)}\n{value}", linespacing=1.5)
     _scatter(axes, project(features), labels.numpy(), shown)
-    legend(drawing, shown, loc="outside lower center")
+    add_legend(drawing, shown, loc="outside lower center")
     alt = f"{title}: {found.n} examples of {len(classes)} classes as points. {value}."
     caption = (
         f"{title}. {value} at its best temperature {found.temperature:.3g}, N = {found.n}, "

@@ -11,17 +11,17 @@ from layermix.reporting.figures.intervals import central_range
 from layermix.reporting.figures.style import (
     INK,
     Figure,
+    add_legend,
     canvas,
     color,
     finish,
-    legend,
     marker,
     set_scale,
     shorten,
     style,
 )
 from layermix.reporting.formatting import correlation, heading
-from layermix.reporting.statistics.ranks import Rank
+from layermix.reporting.statistics import Rank
 from layermix.reporting.summary import Summary
 
 _CAPTION = (
@@ -50,7 +50,7 @@ def gains(summary: Summary) -> list[Figure]:
         axes.set_axis_off()
     drawing.supylabel("gain from mixing, points")
     handles, labels = panels[0].get_legend_handles_labels()
-    legend(drawing, labels, handles=handles, loc="outside upper left")
+    add_legend(drawing, labels, handles=handles, loc="outside upper left")
     outside = sum(not ends[0] <= gain <= ends[1] for gain in seeds)
     caption = _CAPTION + (f" {outside} seeds beyond the axis are at its edge." if outside else "")
     shown = ", ".join(f"{n} {mean:+.2f}" for n, mean in zip(found.layers, means, strict=True))

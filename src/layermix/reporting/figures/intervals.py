@@ -10,17 +10,17 @@ from layermix.reporting.figures.style import (
     GRAY,
     INK,
     Figure,
+    add_legend,
     canvas,
     color,
     finish,
-    legend,
     marker,
     set_scale,
     shorten,
     style,
 )
 from layermix.reporting.formatting import correlation, heading
-from layermix.reporting.statistics.paired import Estimate
+from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
 
 _ROW, _NAME = 28, 26  # height of a row, characters of its name
@@ -57,7 +57,7 @@ def accuracy(summary: Summary) -> list[Figure]:
 
 
 @style()
-def ranks(summary: Summary) -> list[Figure]:
+def rank_correlations(summary: Summary) -> list[Figure]:
     """Draw the rank correlation of each quantity and of depth with the gain."""
     rows = summary.prediction.rows
     if not rows:
@@ -113,7 +113,7 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
     top = 1.15 * max(means)
     _rows(axes, layers, (0, top if top > 1e-9 else summary.chance))
     axes.set_xlabel(f"SNNL after training (chance {summary.chance:.2f})")
-    legend(drawing, [shorten(row.name, _NAME) for row in rows], loc="outside upper left")
+    add_legend(drawing, [shorten(row.name, _NAME) for row in rows], loc="outside upper left")
     caption = (
         f"SNNL after training for each variant: mean and 95% interval over seeds, clipped at 0. "
         f"N = {summary.sizes['monitored']}, chance level {summary.chance:.2f}."

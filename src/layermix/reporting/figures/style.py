@@ -143,7 +143,7 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
 
 
-def legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> None:
+def add_legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> None:
     """Add a legend to a drawing or axes, in as many columns as fit."""
     columns = max(1, int(WIDTH // (max(map(len, names)) * _CHARACTER + _HANDLE)))
     rows = math.ceil(len(names) / columns)

@@ -16,7 +16,7 @@ studies it can, with a sign-flip test corrected for having picked the best quant
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layermix.geometry.quantities import QUANTITIES
+from layermix.geometry import QUANTITIES
 from layermix.reporting.statistics.paired import BySeed, Estimate, estimate, sign_flip_p
 from layermix.reporting.statistics.ranks import Rank, corrected, rank
 

@@ -38,7 +38,7 @@ app.command(name="profile")(profile_model)
 app.command(name="report")(report)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def run_cli(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting.formatting import METRICS, heading
-from layermix.reporting.statistics.paired import BySeed, Estimate, estimate
+from layermix.reporting.statistics import BySeed, Estimate, estimate
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
 

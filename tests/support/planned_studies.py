@@ -1,0 +1,26 @@
+"""What a `layermix compare` command would train."""
+
+import shlex
+from typing import Any
+
+import pytest
+
+from layermix.cli import run_cli
+
+
+class Stop(Exception):
+    """Ends a command where it would begin to work."""
+
+
+def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    """Return data, model, recipe, variants, seeds and threads of a `layermix compare` command."""
+    found: list[Any] = []
+
+    def stop(*settings: Any, seeds: int, threads: int) -> None:
+        found.extend([*settings, seeds, threads])
+        raise Stop
+
+    monkeypatch.setattr("layermix.cli.compare.ex.configure", stop)
+    with pytest.raises(Stop):
+        run_cli([*shlex.split(words), "--debug"])
+    return tuple(found)
