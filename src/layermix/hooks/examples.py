@@ -14,14 +14,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from layermix.hooks.batch import Inputs, as_inputs, batch_size
 from layermix.hooks.deterministic import noise
-from layermix.hooks.masks import is_mask, name_at, parameter_names, role_of
-from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
+from layermix.hooks.masks import is_mask, marks_ignored, name_at, parameter_names, role_of
+from layermix.hooks.nested import Dims, Path, leaves, packed_sequences, replaced
 
 _NOISE = 0.5  # standard deviations of the batch
 _LEAST = 4  # positions that a mask must have to be shortened
 _SEARCHED = 64  # examples that are searched for one that differs
-
-Dims = Mapping[Path, int | None]
 
 
 def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
@@ -96,7 +94,7 @@ def made_different(x: Inputs, dims: Dims) -> Inputs:
 def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
     """Return a batch in which all examples have the union of their masks."""
     new = {
-        path: _united(mask, name).expand_as(mask).clone()
+        path: (mask.amin(0) if marks_ignored(name, mask) else mask.amax(0)).expand_as(mask).clone()
         for path, name, mask in _masks(model, x)
         if mask.ndim > 1
     }
@@ -163,11 +161,6 @@ def _masks(model: nn.Module, x: Inputs) -> Iterator[tuple[Path, str, Tensor]]:
         name = name_at(path, names)
         if role_of(name) == "mask" and not tensor.is_meta:
             yield path, name, tensor
-
-
-def _united(mask: Tensor, name: str) -> Tensor:
-    ignores = name.endswith("padding_mask") and not mask.is_floating_point()
-    return mask.amin(0) if ignores else mask.amax(0)
 
 
 def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:

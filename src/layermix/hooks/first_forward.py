@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from layermix.hooks.batch import Inputs
-from layermix.hooks.registry import ModelHook, register_before
+from layermix.hooks.registry import ModelHook
 
 Probing = Callable[[nn.Module, Inputs], None]
 """A function of the model that is called and of its arguments."""
@@ -29,7 +29,7 @@ def before_first_forward(model: nn.Module, function: Probing, eager: bool) -> It
         with torch.compiler.set_stance("force_eager") if eager else nullcontext():
             yield
     finally:
-        first.handle.remove()
+        first.remove()
 
 
 class _FirstForward(ModelHook):
@@ -40,15 +40,16 @@ class _FirstForward(ModelHook):
     """
 
     def __init__(self, model: nn.Module, function: Probing) -> None:
+        super().__init__()
         self._function = function
         self._frames = list(_frames())  # kept, so that no new frame has the identity of one
-        self.handle = register_before(model, self.before, prepend=True)
+        self.register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """Forward pre-hook: call the function once; its own passes do not call it again."""
         if torch.compiler.is_compiling():
             return
-        self.handle.remove()
+        self.remove()
         called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
         for frame in takewhile(lambda frame: id(frame) not in known, _frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:

@@ -85,11 +85,7 @@ class HookManager:
                 for hook in self._hooks[name]:
                     hook.remove()
                 self._sites[name], self._hooks[name] = site, install(site, self.state, self._late)
-            for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
-                hook.dims = dims
-                hook.roles = probe.roles if name == "input" else {}
-        for module, hook in self._masks.items():
-            hook.shared = probe.shared_masks.get(module, frozenset())
+        probe.configure(self._hooks, self._masks)
         self.links = _links(self.model, {name: self._sites[name] for name in names})
 
     def batch_size(self, x: Batch, y: Any) -> int:
@@ -133,10 +129,8 @@ class HookManager:
 
 
 def _remove(hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]) -> None:
-    for hook in chain.from_iterable(hooks.values()):
+    for hook in (*chain.from_iterable(hooks.values()), *masks.values()):
         hook.remove()
-    for mask in masks.values():
-        mask.handle.remove()
 
 
 def _links(

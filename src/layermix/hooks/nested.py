@@ -19,6 +19,8 @@ from torch.nn.utils.rnn import PackedSequence
 from layermix.errors import InputError
 
 Path = tuple[Any, ...]
+Dims = Mapping[Path, int | None]
+"""The batch dimension of each tensor, None for tensors that do not carry the batch."""
 
 # Entries of mappings that are activations, in the order in which they are tried. Token ids cannot
 # be mixed; with them in this list no mask is treated as the activation.
@@ -51,11 +53,6 @@ def main_tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     return next(iter(leaves(value).values()))
-
-
-def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """Return the main leaf of the arguments of a module."""
-    return main_tensor((args, kwargs))
 
 
 def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:

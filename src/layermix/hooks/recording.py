@@ -15,11 +15,12 @@ from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, te
 from layermix.hooks.batch import Inputs
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
+from layermix.hooks.hooks import Hook
 from layermix.hooks.isolation import monitor
 from layermix.hooks.lengths import input_roles
-from layermix.hooks.mask_hooks import MaskShapes
+from layermix.hooks.mask_hooks import MaskHook, mask_readers, shared_masks
 from layermix.hooks.masks import Role, name_at, parameter_names
-from layermix.hooks.nested import Path, label_of, leaves
+from layermix.hooks.nested import Dims, Path, label_of, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
@@ -64,7 +65,6 @@ class Recording:
             self._infos, self._outputs = [infos], [output]
             self.record(passes)
         self.sizes = passes.sizes
-        self.shared_masks = self._masks.shared(self.sizes[::-1])
         # The batch with values first; a model of one batch size has run twice on the same batch.
         self._infos = self._infos[::-1][: len(self.sizes)]
         self._outputs = self._outputs[::-1][: len(self.sizes)]
@@ -82,9 +82,10 @@ class Recording:
         def see(name: str, index: int, value: Any) -> None:
             infos[name][index].append(info_of(value))
 
-        self._masks = MaskShapes(model, self.sites.values())
+        readers = {m for site in self.sites.values() for m in mask_readers(model, site)}
+        self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
-        with self._monitoring(see), self._masks.recording(), flow.recording():
+        with self._monitoring(see, passes.sizes[-1]), flow.recording():
             output = passes.run(inputs)
         self._features = features_in(flow, output)
         if "final" in names:
@@ -106,7 +107,7 @@ class Recording:
             self.order.append(name)
             self.values[name][index].append(_copied(value))
 
-        with self._monitoring(see), self._masks.recording():
+        with self._monitoring(see, passes.sizes[0]):
             output = passes.run()
         self._infos.append(infos)
         self._outputs.append(info_of(output))
@@ -117,8 +118,16 @@ class Recording:
         return {name: [[] for _ in site.modules] for name, site in self.sites.items()}
 
     @contextmanager
-    def _monitoring(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
+    def _monitoring(self, see: Callable[[str, int, Any], None], size: int) -> Iterator[None]:
+        """Call ``see(point, module index, value)`` in a pass on `size` examples."""
+
+        def see_masks(module: nn.Module, arguments: tuple[tuple, dict[str, Any]]) -> None:
+            self.shared_masks[module] |= shared_masks(module, *arguments, size)
+
         with ExitStack() as stack:
+            for module in self.shared_masks:
+                handle = monitor(module, "before", partial(see_masks, module))
+                stack.callback(handle.remove)
             for name, site in self.sites.items():
                 for index, module in enumerate(site.modules):
                     handle = monitor(module, site.side, partial(see, name, index))
@@ -156,13 +165,24 @@ class Recording:
         infos = self._once(name)
         return self._dims_of(infos).get(infos[0].main) or 0
 
-    def dims(self, name: str) -> list[Mapping[Path, int | None]]:
+    def dims(self, name: str) -> list[Dims]:
         """Return for each module of a point the batch dimension of each tensor."""
         constant = {path for path, dim in self._input_dims.items() if dim is None}
         if name != "input":
             constant = set()
         found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
         return [{p: None if p in constant else dim for p, dim in dims.items()} for dims in found]
+
+    def configure(
+        self, hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]
+    ) -> None:
+        """Set batch dimensions and masks in the hooks of some points, and those behind them."""
+        for name, of_point in hooks.items():
+            for hook, dims in zip(of_point, self.dims(name), strict=True):
+                hook.dims = dims
+                hook.roles = self.roles if name == "input" else {}
+        for module, hook in masks.items():
+            hook.shared = self.shared_masks.get(module, set())
 
     def _why_not(self, name: str) -> str | None:
         """Return why a point cannot be mixed at all, or None if it can."""

@@ -22,21 +22,33 @@ _FLAGS = {
 
 
 class ModelHook:
-    """Base class of objects whose bound methods are registered as hooks."""
+    """Base class of objects whose bound methods are hooks of modules.
 
+    Called without arguments, a subclass returns an object that does nothing. A copy or a pickle is
+    such an object, for models that are copied without `torch.nn.Module.__reduce_ex__`.
+    """
 
-def register_before(
-    module: nn.Module, hook: Any, *, with_kwargs: bool = True, prepend: bool = False
-) -> RemovableHandle:
-    """Register a forward pre-hook, a bound method of a `ModelHook`."""
-    _leave_hooks_out_of_copies()
-    return module.register_forward_pre_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
+    def __init__(self) -> None:
+        self.handles: list[RemovableHandle] = []
 
+    def register_before(self, module: nn.Module, hook: Any, *, prepend: bool = False) -> None:
+        """Register a forward pre-hook, a bound method of this object, which gets keywords too."""
+        _leave_hooks_out_of_copies()
+        handle = module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
+        self.handles.append(handle)
 
-def register_after(module: nn.Module, hook: Any, *, always_call: bool = False) -> RemovableHandle:
-    """Register a forward hook, a bound method of a `ModelHook`."""
-    _leave_hooks_out_of_copies()
-    return module.register_forward_hook(hook, always_call=always_call)
+    def register_after(self, module: nn.Module, hook: Any, *, always_call: bool = False) -> None:
+        """Register a forward hook, a bound method of this object."""
+        _leave_hooks_out_of_copies()
+        self.handles.append(module.register_forward_hook(hook, always_call=always_call))
+
+    def remove(self) -> None:
+        """Remove the hooks of this object from the model."""
+        for handle in self.handles:
+            handle.remove()
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
 
 
 def remove_hooks(model: nn.Module) -> None:

@@ -17,26 +17,63 @@ for which a difference is seen are then measured one by one.
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.hooks.hooks import install
 from layermix.hooks.isolation import monitor
 from layermix.hooks.mask_hooks import install_masks
+from layermix.hooks.masks import Role
+from layermix.hooks.mixing_state import Active, MixingState
 from layermix.hooks.nested import Path, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.recording import Recording
-from layermix.hooks.rotation import Rotation, TurnHook, TurnMaskHook, distances
+from layermix.hooks.rotation import distances, rotation
 from layermix.hooks.sites import device_of
+from layermix.mixing import Blended, Plan
+from layermix.mixing.blends.base import Draws, RatioBlend
 from layermix.mixing.distributed import agreement
 
 _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
 # A share below _MOST_NOISE is compared with the effect of a rounding error of the inputs; up to
 # _NOISE times as much is rounding.
 _NOISE, _MOST_NOISE = 30.0, 0.1
+
+
+class _Exchange(RatioBlend):
+    """Give each example the activation of its partner, without arithmetic."""
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        return Blended(torch.empty_like(own).copy_(other), ratio)
+
+
+def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
+    """Return the partner's mask instead of the union of both."""
+    return plan.of_partners(mask) if mask.shape[:1] == (plan.batch_size,) else mask
+
+
+class _Rotation(MixingState):
+    """A mixing state under which hooks give each of `count` examples the activation of another.
+
+    `turns` are the rotations at each point.
+    """
+
+    def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
+        super().__init__()
+        ratio, blend = torch.zeros((), device=device), _Exchange()
+        self._turns = turns
+        self._plans = [Plan("", ratio, rotation(k, count, device), blend) for k in range(count)]
+
+    def active(self, points: Sequence[str]) -> Active | None:
+        """Return the plan for the sum of the turns of some points."""
+        turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
+        return (self._plans[turns], True) if turns else None
 
 
 class CutTest:
@@ -154,25 +191,16 @@ class CutTest:
 
     def _turned(self, turns: Mapping[str, int]) -> Any:
         """Return the output of a pass with rotations at some points."""
-        unmixed = self._unmixed
-        state: Any = Rotation(turns, self._count, self._device)
-        sites, hooks = [unmixed.sites[point] for point in turns], []
-        for site in sites:
-            installed = install(site, state, kind=TurnHook)
-            for hook, dims in zip(installed, unmixed.dims(site.name), strict=True):
-                hook.dims = dims
-                hook.roles = unmixed.roles if site.name == "input" else {}
-                hooks.append(hook)
-        masks = install_masks(self._model, sites, state, TurnMaskHook)
-        for module, hook in masks.items():
-            hook.shared = unmixed.shared_masks.get(module, frozenset())
+        unmixed, state = self._unmixed, _Rotation(turns, self._count, self._device)
+        sites = [unmixed.sites[point] for point in turns]
+        hooks = {site.name: install(site, state, unite=_exchanged) for site in sites}
+        masks = install_masks(self._model, sites, state, unite=_exchanged)
+        unmixed.configure(hooks, masks)
         try:
             return self._passes.run()
         finally:
-            for hook in hooks:
+            for hook in (*chain.from_iterable(hooks.values()), *masks.values()):
                 hook.remove()
-            for hook in masks.values():
-                hook.handle.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
         """Return how far each output is from that of rotated examples.
