@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -300,3 +301,43 @@ def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
         thread.join()
     with pytest.raises(lm.RunError, match="two threads ran mixed forward passes"):
         (losses[1] + losses[2]).backward()
+
+
+class Waiting(Net):
+    """Calls a function in each forward pass, before the first checkpointed stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reentrant = False
+        self.wait: Callable[[], object] = lambda: None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.wait()
+        return super().forward(x)
+
+
+def test_two_threads_that_checkpoint_for_the_first_time_at_once_are_both_known() -> None:
+    net = Waiting().double()
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
+    mixer.check(x)
+    both, first_is_over = threading.Barrier(2, timeout=60), threading.Event()
+    losses: dict[str, Tensor] = {}
+
+    def wait() -> None:
+        both.wait()  # both forward passes began before either was checkpointed
+        if threading.current_thread().name == "second":
+            first_is_over.wait(timeout=60)
+
+    def run() -> None:
+        name = threading.current_thread().name
+        losses[name] = mixer(x, torch.arange(3))[0].sum()
+        first_is_over.set()
+
+    net.wait = wait
+    threads = [threading.Thread(target=run, name=name) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pytest.raises(lm.RunError, match="two threads ran mixed forward passes"):
+        (losses["first"] + losses["second"]).backward()

@@ -1,13 +1,26 @@
-"""The part of a mixer that concerns its draws: points, weights, epochs and saved state."""
+"""The part of a mixer that concerns its draws: points, weights, epochs and saved state.
+
+A word stands for several mix points of a model. A probe drops those that are no cuts of the
+network:
+
+========== ==============================================================================
+auto       the input, each block and the final layer
+random     the input and each block
+hidden     each block
+last       the last block that is a cut of the network; until a probe, each block
+========== ==============================================================================
+
+Manifold Mixup (Verma et al., 2019) draws from the points of ``"random"``.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from layermix.errors import InputError
-from layermix.hooks.candidates import group_of, resolve
-from layermix.hooks.points import MixPoint
+from layermix.errors import InputError, brief
+from layermix.hooks.points import MixPoint, names_of, repeated_blocks
+from layermix.hooks.sites import has_head
 from layermix.mixing import Method, MethodSampler, PlanSampler, find_method
 
 At = str | MixPoint | Iterable[str | MixPoint]
@@ -81,38 +94,64 @@ def samplers_of(
     parts: Mapping[str, Any],
     others: Mapping[str, Any],
 ) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
-    """Return the samplers of one method or several.
+    """Return the samplers of one method or several, for an unwrapped model.
 
-    Parameters
-    ----------
-    method, at
-        As for a `Mixer`.
-    model
-        The unwrapped model.
-    parts
-        Parts that replace those of the methods, None for those of the methods.
-    others
-        Further settings of all samplers.
+    `parts` that are not None replace those of the methods, `others` are settings of all samplers.
 
     Returns
     -------
-    samplers, groups, prob
+    samplers, words, prob
         For each method its sampler and the word that stands for its points, if any; and the
         probabilities of the methods.
     """
     several = [method] if isinstance(method, str | Method) or method is None else list(method)
     if not several:
         raise InputError("method is an empty sequence: name at least one, or leave it out")
-    methods = [Method("final") if one is None else find_method(one) for one in several]
     given = {name: value for name, value in parts.items() if value is not None}
-    samplers, groups, probs = [], [], []
-    for one in methods:
-        point = one.at if at is None else at
-        of_method = {"blend": one.blend, "partner": one.partner, **one.options}
-        probs.append(of_method.pop("prob", 1.0) / len(methods))
+    samplers, words, probs = [], [], []
+    for one in several:
+        found = Method("final") if one is None else find_method(one)
+        settings = {"blend": found.blend, "partner": found.partner, **found.options}
+        probs.append(settings.pop("prob", 1.0) / len(several))
         if given.keys() & {"alpha", "ratio"}:
-            of_method = {n: v for n, v in of_method.items() if n not in ("alpha", "ratio")}
-        points = resolve(point, model, others["weights"])
-        samplers.append(MethodSampler(points, **{**of_method, **given, **others}))
-        groups.append(group_of(point, model))
-    return samplers, groups, probs if len(methods) > 1 else probs[0]
+            settings = {n: v for n, v in settings.items() if n not in ("alpha", "ratio")}
+        points, word = _resolved(found.at if at is None else at, model, others["weights"])
+        samplers.append(MethodSampler(points, **{**settings, **given, **others}))
+        words.append(word)
+    return samplers, words, probs if len(several) > 1 else probs[0]
+
+
+def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of mix points, and the word that stands for them, if any.
+
+    A module that has such a name comes first, except for ``"auto"``.
+    """
+    names, modules = names_of(at), dict(model.named_modules())
+    if isinstance(at, str) and at == "auto":
+        if weights is not None:
+            raise InputError(
+                f"weights are {brief(weights)}, but at='auto' chooses the points itself: call "
+                "reweigh with a weight for each name in mixer.points"
+            )
+        return _points_of("auto", model), "auto"
+    for word in ("auto", "random", "hidden", "last"):
+        if word in names and word not in modules:
+            if len(names) == 1 and word != "auto":
+                return _points_of(word, model), word
+            raise InputError(
+                f"{word!r} stands for several points of a model, so it is no mix point among "
+                f"others: give at={word!r} alone, or name every point"
+            )
+    return names, None
+
+
+def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
+    blocks = repeated_blocks(model)
+    if word in ("hidden", "last") and not blocks:
+        raise InputError(
+            f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
+            "has none: name modules, which layermix.points(model, x, all=True) lists"
+        )
+    before = ["input"] if word in ("auto", "random") else []
+    behind = ["final"] if word == "auto" and has_head(model) else []
+    return (*before, *blocks, *behind)

@@ -60,6 +60,7 @@ class MixedForward:
         self.pick: Tensor | None = None  # bool (P,): which of the points is the plan's
         self.thread: object = None  # one object of each thread; identifiers are used again
         self.start = self.stop = -1  # range of the sequence numbers
+        self.recorded = False  # among the forward passes that may be repeated
         if state.points:
             picked = [point == plan.point and not plan.skip for point in state.points]
             self.pick = torch.tensor(picked, device=plan.ratio.device)
@@ -72,7 +73,7 @@ class MixedForward:
         self.start = _sequence_number()
         local.graded, local.forward = torch.is_grad_enabled(), self
         if self._state.checkpointed:
-            self._state.forwards.append(self)
+            self._state.record(self)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -137,6 +138,11 @@ class MixingState:
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
         self._remove: Callable[[], None] | None = None
 
+    def record(self, forward: MixedForward) -> None:
+        """Keep a forward pass for its recomputations."""
+        forward.recorded = True
+        self.forwards.append(forward)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Mix nothing inside the ``with`` block."""
@@ -164,12 +170,12 @@ class MixingState:
         if not torch.compiler.is_compiling():
             if forward is None:
                 forward = self._recomputed_or_none()
-            elif not self.checkpointed:
+            elif not forward.recorded:
                 # Reentrant checkpointing disables gradients, the other kind hooks saved tensors.
                 hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None  # pyright: ignore[reportAttributeAccessIssue]
                 if hooked or (local.graded and not torch.is_grad_enabled()):
                     self.checkpointed = True
-                    self.forwards.append(forward)
+                    self.record(forward)
         if forward is None:
             return None
         plan, pick = forward.plan, forward.pick
