@@ -57,7 +57,7 @@ def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Non
     with silent(model):
         model.train()
         output = main_tensor(_mixed(model, x, points, probe))
-    if output.shape[1:] != probe.output or len(output) != batch_size(x):
+    if output.shape[1:] != probe.output_shape or len(output) != batch_size(x):
         raise RunError(f"its output has shape {tuple(output.shape)} when it is mixed")
 
 

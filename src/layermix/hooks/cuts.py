@@ -16,7 +16,6 @@ for which a difference is seen are then measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from itertools import chain, pairwise
 from typing import Any
 
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.hooks.hooks import install
-from layermix.hooks.isolation import monitor
+from layermix.hooks.isolation import monitoring
 from layermix.hooks.mask_hooks import install_masks
 from layermix.hooks.masks import Role
 from layermix.hooks.mixing_state import Active, MixingState
@@ -128,7 +127,7 @@ class CutTest:
     def _rotated(self) -> dict[Path, float]:
         """Return how far each output of rotated examples is from the rotated output."""
         try:
-            return self._distances(self._passes.run(self._passes.rotated(1)), 1)
+            return self._distances(self._passes.run(self._passes.rotated()), 1)
         except InputError:  # examples of a ragged batch cannot be rotated
             return {}
 
@@ -161,28 +160,24 @@ class CutTest:
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
         """Return True if a pass does not find every activation rotated by its code."""
-        unmixed, wrong, handles = self._unmixed, list[str](), []
+        unmixed, wrong = self._unmixed, list[str]()
+        before = dict(zip(points, codes, strict=False))
+        turns = {
+            point: (now - code) % self._count
+            for point, (code, now) in zip(points, pairwise(codes), strict=True)
+        }
 
-        def arrive(point: str, index: int, turns: int, value: Any) -> None:
+        def arrive(point: str, index: int, value: Any) -> None:
             clean, dims = unmixed.values[point][index][0], unmixed.dims(point)[index]
-            if any(True for _ in distances(clean, leaves(value), dims, turns, self._count)):
+            found = distances(clean, leaves(value), dims, before[point], self._count)
+            if any(True for _ in found):
                 wrong.append(point)
 
-        for point, code in zip(points, codes, strict=False):
-            site = unmixed.sites[point]
-            for index, module in enumerate(site.modules):
-                handles.append(monitor(module, site.side, partial(arrive, point, index, code)))
-        turns = {
-            p: (now - before) % self._count
-            for p, (before, now) in zip(points, pairwise(codes), strict=True)
-        }
         try:
-            output = self._turned(turns)
+            with monitoring((unmixed.sites[point] for point in points), arrive):
+                output = self._turned(turns)
         except Exception:  # a later layer does not take the activation of the partner
             return True
-        finally:
-            for handle in handles:
-                handle.remove()
         integers = codes[-2] if points[-1] == "logits" else codes[-1]
         return bool(wrong or self._distances(output, codes[-1], integers))
 

@@ -125,11 +125,11 @@ class HookManager:
 
     def remover(self) -> Callable[[], None]:
         """Return a function that removes all hooks and does not keep the model alive."""
-        return partial(self.state.release, partial(_remove, self._hooks, self._masks))
+        return partial(self.state.release, partial(_remove, self._hooks, [*self._masks.values()]))
 
 
-def _remove(hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]) -> None:
-    for hook in (*chain.from_iterable(hooks.values()), *masks.values()):
+def _remove(hooks: Mapping[str, list[Hook]], masks: Sequence[MaskHook]) -> None:
+    for hook in (*chain.from_iterable(hooks.values()), *masks):
         hook.remove()
 
 

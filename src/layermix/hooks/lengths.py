@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.hooks.batch import as_inputs
 from layermix.hooks.deterministic import noise
 from layermix.hooks.masks import Role, is_companion, name_at, parameter_names, role_of
 from layermix.hooks.nested import Path, leaves, replaced
@@ -78,14 +77,14 @@ def _is_relative(lengths: Tensor) -> bool:
 
 def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
     """Return True if the last quarter of the positions changes the output."""
-    inputs = as_inputs(replaced(passes.inputs, {path: lengths}))
+    inputs = replaced(passes.inputs, {path: lengths})
     values = leaves(inputs)[main]
     size = values.shape[dim]
     tail = torch.arange(size, device=values.device) >= size - size // 4
     tail = tail.view(-1, *[1] * (values.ndim - dim - 1))
     before = leaves(passes.run(inputs))
     moved = torch.where(tail, values + noise(values.shape).to(values) * values.std(), values)
-    after = leaves(passes.run(as_inputs(replaced(inputs, {main: moved}))))
+    after = leaves(passes.run(replaced(inputs, {main: moved})))
     dims: dict[Path, int | None] = dict.fromkeys(before, 0)
     one, other = ({p: t.reshape(1, -1) for p, t in found.items()} for found in (before, after))
     return any(True for _ in distances(one, other, dims, 0, 1))

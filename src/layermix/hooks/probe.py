@@ -99,8 +99,7 @@ class Probe(Recording):
         assert passes.padded is not None
         passes.inputs = passes.padded
         try:
-            with self.kept():
-                self.record(passes)
+            self.record(passes)
         except InputError:  # the model does not take such masks
             return
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)

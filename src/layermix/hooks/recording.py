@@ -4,19 +4,19 @@ Two sizes are needed to find the batch: another dimension may happen to equal on
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, tensor_dims
+from layermix.hooks.activation_info import ActivationInfo, activation_obstacle, info_of, tensor_dims
 from layermix.hooks.batch import Inputs
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
 from layermix.hooks.hooks import Hook
-from layermix.hooks.isolation import monitor
+from layermix.hooks.isolation import monitoring
 from layermix.hooks.lengths import input_roles
 from layermix.hooks.mask_hooks import MaskHook, mask_readers, shared_masks
 from layermix.hooks.masks import Role, name_at, parameter_names
@@ -24,11 +24,11 @@ from layermix.hooks.nested import Dims, Path, label_of, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
-Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one of each call
+Infos = dict[str, list[list[ActivationInfo]]]  # by point and module: one of each call
 
 
 class Recording:
-    """Activation info of two unmixed passes at some points of a model.
+    """Activation info of two unmixed passes at some points of a model, and what follows from it.
 
     Attributes
     ----------
@@ -56,18 +56,15 @@ class Recording:
         self.roles: dict[Path, Role | None] = {}
         self.sites = {name: find(model, name) for name in names if name != "final"}
         look = partial(self._flow, passes, model, names)
-        infos, output = passes.begin(look)
-        self._infos, self._outputs = [infos], [output]
+        first = passes.begin(look)
         try:
-            self.record(passes)
+            second = self.record(passes)
         except InputError as error:  # the model takes only the size of the batch
-            infos, output = passes.begin_whole(look, error)
-            self._infos, self._outputs = [infos], [output]
-            self.record(passes)
+            first = passes.begin_whole(look, error)
+            second = self.record(passes)
         self.sizes = passes.sizes
         # The batch with values first; a model of one batch size has run twice on the same batch.
-        self._infos = self._infos[::-1][: len(self.sizes)]
-        self._outputs = self._outputs[::-1][: len(self.sizes)]
+        self._infos, self._outputs = zip(*[second, first][: len(self.sizes)], strict=True)
         self._inputs, self._input_names = passes.inputs, parameter_names(type(model))
         self._input_dims = passes.dims if passes.model is model else {}
         if "input" in self.sites and passes.model is model:
@@ -75,14 +72,14 @@ class Recording:
 
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
-    ) -> tuple[Infos, ActivationInfo | str]:
+    ) -> tuple[Infos, ActivationInfo]:
         """Run the model once, find the final layers, and return the activation info."""
         infos = self._empty()
 
         def see(name: str, index: int, value: Any) -> None:
             infos[name][index].append(info_of(value))
 
-        readers = {m for site in self.sites.values() for m in mask_readers(model, site)}
+        readers = (m for site in self.sites.values() for m in mask_readers(model, site))
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
         with self._monitoring(see, passes.sizes[-1]), flow.recording():
@@ -92,13 +89,16 @@ class Recording:
             found = final_site(flow, output, model)
             if isinstance(found, Site):
                 self.sites["final"] = found
-                infos["final"] = [flow.inputs_of(module) for module in found.modules]
+                infos["final"] = [
+                    [call.inputs for call in flow.calls if call.module is module]
+                    for module in found.modules
+                ]
             else:
                 self.missing["final"] = found
         return infos, info_of(output)
 
-    def record(self, passes: Passes) -> None:
-        """Run the model on the examples and record the activations at the points."""
+    def record(self, passes: Passes) -> tuple[Infos, ActivationInfo]:
+        """Run the model on the examples, keep all tensors, and return the activation info."""
         infos, self.values = self._empty(), self._empty()
         self.order: list[str] = []
 
@@ -109,10 +109,9 @@ class Recording:
 
         with self._monitoring(see, passes.sizes[0]):
             output = passes.run()
-        self._infos.append(infos)
-        self._outputs.append(info_of(output))
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
+        return infos, info_of(output)
 
     def _empty(self) -> dict[str, list[list]]:
         return {name: [[] for _ in site.modules] for name, site in self.sites.items()}
@@ -120,29 +119,14 @@ class Recording:
     @contextmanager
     def _monitoring(self, see: Callable[[str, int, Any], None], size: int) -> Iterator[None]:
         """Call ``see(point, module index, value)`` in a pass on `size` examples."""
+        readers = Site("", tuple(self.shared_masks), "before")
 
-        def see_masks(module: nn.Module, arguments: tuple[tuple, dict[str, Any]]) -> None:
+        def see_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
+            module = readers.modules[index]
             self.shared_masks[module] |= shared_masks(module, *arguments, size)
 
-        with ExitStack() as stack:
-            for module in self.shared_masks:
-                handle = monitor(module, "before", partial(see_masks, module))
-                stack.callback(handle.remove)
-            for name, site in self.sites.items():
-                for index, module in enumerate(site.modules):
-                    handle = monitor(module, site.side, partial(see, name, index))
-                    stack.callback(handle.remove)
+        with monitoring(self.sites.values(), see), monitoring([readers], see_masks):
             yield
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Record passes of other examples inside the ``with`` block, which change no shapes."""
-        known = self._infos, self._outputs
-        self._infos, self._outputs = [], []
-        try:
-            yield
-        finally:
-            self._infos, self._outputs = known
 
     def output_dims(self) -> dict[Path, int | None]:
         """Return the batch dimension of each tensor of the output on which a loss may be."""
@@ -152,13 +136,11 @@ class Recording:
     @property
     def output_shape(self) -> tuple[int, ...] | None:
         """The shape of one example of the model's output; None where it has no tensor."""
-        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
-        return infos[0].example(self._dims_of(infos).get(infos[0].main) or 0) if infos else None
+        return self._example(self._outputs)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of one example's activation at a point; None if not passed once."""
-        infos = self._once(name)
-        return infos[0].example(self.batch_dim(name)) if infos else None
+        return self._example(self._once(name))
 
     def batch_dim(self, name: str) -> int:
         """Return the batch dimension of the main tensor of a point that was passed."""
@@ -167,9 +149,8 @@ class Recording:
 
     def dims(self, name: str) -> list[Dims]:
         """Return for each module of a point the batch dimension of each tensor."""
-        constant = {path for path, dim in self._input_dims.items() if dim is None}
-        if name != "input":
-            constant = set()
+        given = self._input_dims if name == "input" else {}
+        constant = {path for path, dim in given.items() if dim is None}
         found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
         return [{p: None if p in constant else dim for p, dim in dims.items()} for dims in found]
 
@@ -194,23 +175,19 @@ class Recording:
             if calls[0] != 1 or len(set(calls)) > 1:
                 return _wrong_count(calls[0], module if len(site.modules) > 1 else None)
             infos = [infos[name][index][0] for infos in self._infos]
-            if wrong := obstacle(infos, self.sizes, self._batch_dim):
+            if wrong := activation_obstacle(infos, self.sizes, self._batch_dim):
                 return wrong
-        return self._wrong_output(name)
+        return None if name == "logits" else self._wrong_output()
 
-    def _wrong_output(self, name: str) -> str | None:
+    def _wrong_output(self) -> str | None:
         """Return why no point can be mixed if the output has no batch dimension."""
-        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
-        if name == "logits" or len(infos) < 2:
-            return None
-        if any(dim is not None for dim in self._dims_of(infos).values()):
-            return None
-        shape = infos[0].shapes[infos[0].main]
-        if not shape:  # a loss
-            return None
+        shapes = [info.shape(info.main) for info in self._outputs if info.tensors]
+        dims = self._dims_of(self._outputs).values()
+        if len(shapes) < 2 or not shapes[0] or any(dim is not None for dim in dims):
+            return None  # one without a shape is a loss
         return (
-            f"the output of the model has shape {shape} for a batch of {self.sizes[0]}, so that "
-            f"dimension {self._batch_dim} of x is not the batch: declare batch_dim"
+            f"the output of the model has shape {shapes[0]} for a batch of {self.sizes[0]}, so "
+            f"that dimension {self._batch_dim} of x is not the batch: declare batch_dim"
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
@@ -218,12 +195,17 @@ class Recording:
         if name in self.missing:
             return []
         calls = [infos[name][index] for infos in self._infos]
-        found = [c[0] for c in calls if len(c) == 1 and isinstance(c[0], ActivationInfo)]
-        return found if len(found) == len(calls) else []
+        once = all(len(each) == 1 and each[0].tensors for each in calls)
+        return [each[0] for each in calls] if once else []
 
-    def _dims_of(self, infos: Sequence[ActivationInfo | str]) -> dict[Path, int | None]:
-        found = [info for info in infos if isinstance(info, ActivationInfo)]
-        return tensor_dims(found, self.sizes, self._batch_dim) if len(found) == len(infos) else {}
+    def _dims_of(self, infos: Sequence[ActivationInfo]) -> dict[Path, int | None]:
+        return tensor_dims(infos, self.sizes, self._batch_dim)
+
+    def _example(self, infos: Sequence[ActivationInfo]) -> tuple[int, ...] | None:
+        """Return the shape of one example; None without a tensor."""
+        if not (dims := self._dims_of(infos)):
+            return None
+        return infos[0].example(dims[infos[0].main] or 0)
 
     def _unmixed_inputs(self) -> list[str]:
         """Return the names of inputs with a batch dimension that are neither mixed nor united."""
