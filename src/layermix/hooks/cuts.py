@@ -76,18 +76,10 @@ class _Rotation(MixingState):
 
 
 class CutTest:
-    """Measure how much of an example bypasses mix points.
+    """Measure how much of an example bypasses mix points of a model.
 
-    Parameters
-    ----------
-    passes
-        Passes of the model that is called.
-    model
-        The model in which the points are.
-    unmixed
-        An unmixed pass of the same examples.
-    together
-        Points that are expected to be cuts, which are tested in common passes.
+    `unmixed` is a pass of the same examples, `together` are points that are expected to be cuts,
+    which are tested in common passes.
     """
 
     def __init__(
@@ -125,7 +117,6 @@ class CutTest:
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
-        """Return how far each output of rotated examples is from the rotated output."""
         try:
             return self._distances(self._passes.run(self._passes.rotated()), 1)
         except InputError:  # examples of a ragged batch cannot be rotated

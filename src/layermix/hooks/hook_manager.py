@@ -24,23 +24,8 @@ from layermix.hooks.sites import Site, find
 class HookManager:
     """Permanent hooks at some mix points of an unwrapped model.
 
-    Parameters
-    ----------
-    model
-        The model.
-    names
-        Mix points.
-    batch_dim
-        Batch dimension of the main input.
-    one_graph
-        Mix at every point and keep the result of the plan's point.
-    late
-        True if a blend is cheaper after a linear layer than before it, and the same there.
-
-    Raises
-    ------
-    InputError
-        For an unknown mix point, or a batch dimension that is not one.
+    With `one_graph`, hooks mix at every point and keep the result of the plan's point. `late` is
+    True if a blend is cheaper after a linear layer than before it, and the same there.
 
     Attributes
     ----------

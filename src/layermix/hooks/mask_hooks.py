@@ -24,10 +24,8 @@ class MaskHook(ModelHook):
 
     Parameters
     ----------
-    state
-        The mixing state of the mixer.
-    points
-        The points behind which the module lies.
+    state, points
+        The state of the mixer, and the points behind which the module lies.
     masks
         Index, name and role of each mask among the parameters of the module.
     unite

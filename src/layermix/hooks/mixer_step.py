@@ -1,11 +1,9 @@
 """One step of a mixer: draw a plan, run the model under it, and mix the labels."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import takewhile
-from types import FrameType
 from typing import Any, overload
 
 import torch
@@ -14,7 +12,7 @@ from torch import Tensor, nn
 from layermix.errors import RunError
 from layermix.hooks.batch import Batch, Inputs, call
 from layermix.hooks.mixer_probe import MixerProbe
-from layermix.hooks.mixing_state import MixedForward
+from layermix.hooks.mixing_state import MixedForward, frames
 from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import first_parameter
 from layermix.mixing import Plan, Target, Targets
@@ -161,7 +159,7 @@ class _FirstForward(ModelHook):
     def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
         super().__init__()
         self._function = function
-        self._frames = list(_frames())  # kept, so that no new frame has the identity of one
+        self._frames = frames()  # kept, so that no new frame has the identity of one
         self.register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
@@ -170,7 +168,7 @@ class _FirstForward(ModelHook):
             return
         self.remove()
         called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
-        for frame in takewhile(lambda frame: id(frame) not in known, _frames()):
+        for frame in takewhile(lambda frame: id(frame) not in known, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:
                 outer = frame.f_locals["self"]
                 if any(part is module for part in outer.modules()):
@@ -178,11 +176,3 @@ class _FirstForward(ModelHook):
                     inputs = Inputs(frame.f_locals["args"], frame.f_locals["kwargs"])
         self._frames.clear()
         self._function(called, inputs)
-
-
-def _frames() -> Iterator[FrameType]:
-    """Yield the frames of the stack of Python, the innermost first."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import overload
 
 import torch
@@ -31,14 +32,7 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """A forward pass under a plan, as a context manager, and what is found out in it.
-
-    Parameters
-    ----------
-    state
-        The state of the mixer's hooks.
-    plan
-        The plan.
+    """A forward pass under a plan, as a context manager that raises if nothing was mixed.
 
     Attributes
     ----------
@@ -46,11 +40,6 @@ class MixedForward:
         The plan that hooks apply.
     label_weights
         The label weights of the mix, by mix point; for blends that cut.
-
-    Raises
-    ------
-    RunError
-        At the end, if nothing was mixed.
     """
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
@@ -185,19 +174,17 @@ class MixingState:
         return plan, functools.reduce(torch.logical_or, picked)
 
     def _recomputed_or_none(self) -> MixedForward | None:
-        """Return the forward pass that is recomputed at present; None outside recomputations."""
-        if in_backward():
-            return self._recomputed()
-        if self._remove is not None:
-            self._remove()
-        return None
-
-    def _recomputed(self) -> MixedForward | None:
-        """Return the mixed forward pass to which a recomputation belongs; None for an unmixed one.
+        """Return the mixed forward pass that is recomputed at present, if any.
 
         A recomputation inside another one belongs to the same pass as that one.
         """
-        depth = _reentrant_depth()
+        if not in_backward():
+            if self._remove is not None:
+                self._remove()
+            return None
+        # How many reentrant recomputations run inside one another in this thread.
+        codes = [frame.f_code for frame in frames()]
+        depth = codes.count(CheckpointFunction.backward.__code__)
         passes: dict[int, MixedForward | None] = vars(self.local).setdefault("recomputed", {})
         passes[depth] = passes.get(depth - 1) if depth > 1 else self._of_current_node()
         return passes[depth]
@@ -223,13 +210,13 @@ class MixingState:
         return found[-1] if found else None
 
 
-def _reentrant_depth() -> int:
-    """Return how many reentrant recomputations run inside one another in this thread."""
-    frame, depth = sys._getframe(), 0
+def frames() -> list[FrameType]:
+    """Return the frames of the stack of Python, the innermost first."""
+    found, frame = list[FrameType](), sys._getframe(1)
     while frame is not None:
-        depth += frame.f_code is CheckpointFunction.backward.__code__
+        found.append(frame)
         frame = frame.f_back
-    return depth
+    return found
 
 
 def in_backward() -> bool:

@@ -25,14 +25,10 @@ class Probe(Recording):
 
     Parameters
     ----------
-    model
-        The model in which the points are.
-    points
-        Their names.
-    x
-        A batch, of which at most three examples are used.
-    batch_dim
-        Batch dimension of the main input.
+    model, points
+        The model in which the points are, and their names.
+    x, batch_dim
+        A batch, of which at most three examples are used, and its batch dimension.
     root
         The model that is called, if `model` is a part of it.
     measured
@@ -73,7 +69,6 @@ class Probe(Recording):
         self.values.clear()  # they may be large
 
     def _measure(self, passes: Passes, model: nn.Module, wanted: Sequence[str]) -> None:
-        """Measure how much of an example bypasses the points that can be mixed."""
         self._shares: dict[str, dict[Path, float]] = {}
         self._mask_shares: dict[str, dict[Path, float]] = {}
         self._unsteady: str | None = None

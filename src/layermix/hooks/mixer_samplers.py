@@ -1,4 +1,4 @@
-"""The part of a mixer that concerns its draws: points, weights, epochs and saved state.
+"""The samplers of the methods of a mixer, and the words for several mix points.
 
 A word stands for several mix points of a model. A probe drops those that are no cuts of the
 network:
@@ -21,70 +21,9 @@ from torch import nn
 from layermix.errors import InputError, brief
 from layermix.hooks.points import MixPoint, names_of, repeated_blocks
 from layermix.hooks.sites import has_head
-from layermix.mixing import Method, MethodSampler, PlanSampler, find_method
+from layermix.mixing import Method, MethodSampler, find_method
 
 At = str | MixPoint | Iterable[str | MixPoint]
-
-
-class MixerSampling:
-    """The settings of a mixer's sampler that may change during training."""
-
-    _sampler: PlanSampler
-
-    @property
-    def points(self) -> tuple[str, ...]:
-        """The mix points, one of which each plan has."""
-        return self._sampler.points
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The present probability of each point in a mixed step; they sum to 1."""
-        shares = self._sampler.shares
-        total = sum(shares) or 1.0
-        found = dict.fromkeys(self.points, 0.0)
-        for method, share in zip(self._sampler.methods, shares, strict=True):
-            for point, weight in method.points.weights.items():
-                found[point] += weight * (share / total)
-        return found
-
-    @property
-    def weight_history(self) -> list[dict[str, float]]:
-        """The initial weights of the first method, then those of every `reweigh`."""
-        return [dict(weights) for weights in self._sampler.methods[0].points.history]
-
-    @property
-    def dropped(self) -> dict[str, str]:
-        """The points of a word such as ``at="auto"`` that cannot be mixed, and the reason."""
-        return self._sampler.dropped
-
-    def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points from the next draw on.
-
-        No other draw changes. In data parallel training all ranks must set the same weights.
-
-        Parameters
-        ----------
-        weights
-            Relative probabilities by name of the point, finite and >= 0; missing points get 0.
-
-        Raises
-        ------
-        InputError
-            For an unknown point, an invalid weight, nothing but zeros, or several methods.
-        """
-        self._sampler.reweigh(weights)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, for schedules by epoch and ``per="epoch"``, before its first step."""
-        self._sampler.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs to draw what an uninterrupted one would have drawn."""
-        return self._sampler.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue the draws of the mixer that returned `state`."""
-        self._sampler.load_state_dict(state)
 
 
 def samplers_of(
@@ -97,12 +36,8 @@ def samplers_of(
     """Return the samplers of one method or several, for an unwrapped model.
 
     `parts` that are not None replace those of the methods, `others` are settings of all samplers.
-
-    Returns
-    -------
-    samplers, words, prob
-        For each method its sampler and the word that stands for its points, if any; and the
-        probabilities of the methods.
+    Also returned are the word that stands for the points of each method, if any, and the
+    probabilities of the methods.
     """
     several = [method] if isinstance(method, str | Method) or method is None else list(method)
     if not several:
