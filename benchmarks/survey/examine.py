@@ -32,7 +32,7 @@ def examine(library: str, name: str, family: str, model: nn.Module, x: Batch) ->
     numbers = SHAPES if main_tensor(x).is_meta else REAL
     try:
         probe = Probe(model, names, x)
-        refused = probe.obstacles()
+        refused = {name: why for name in names if (why := probe.obstacle(name))}
         if numbers == SHAPES:
             _mix(model, x, [point for point in names if point not in refused], probe)
     except LayermixError as error:

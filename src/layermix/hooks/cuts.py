@@ -159,7 +159,7 @@ class CutTest:
         }
 
         def arrive(point: str, index: int, value: Any) -> None:
-            clean, dims = unmixed.values[point][index][0], unmixed.dims(point)[index]
+            clean, dims = unmixed.values[point, index], unmixed.dims(point)[index]
             found = distances(clean, leaves(value), dims, before[point], self._count)
             if any(True for _ in found):
                 wrong.append(point)

@@ -72,7 +72,21 @@ def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
     return sum(all(bool(v[k] != v[j]) for j in chosen) for v in vectors)
 
 
-def made_different(x: Inputs, dims: Dims) -> Inputs:
+def few_examples(
+    model: nn.Module, x: Inputs, dims: Dims, rows: Sequence[int]
+) -> tuple[list[Inputs], Inputs | None]:
+    """Return a batch of some examples of `x` which differ, with equal masks.
+
+    There are several versions of it, because the model may not take the first ones; and one with
+    masks that differ, None without masks.
+    """
+    few = _made_different(rows_of(x, dims, rows), dims)
+    equal = _with_equal_masks(model, few)
+    several = [_with_different_companions(model, equal, dims), equal, few]
+    return several, _with_different_masks(model, few)
+
+
+def _made_different(x: Inputs, dims: Dims) -> Inputs:
     """Return a batch in which no two examples are equal.
 
     If an example equals an earlier one, its floating-point inputs get noise and its sequences of
@@ -94,7 +108,7 @@ def made_different(x: Inputs, dims: Dims) -> Inputs:
     return _edited(x, dims, edit)
 
 
-def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
+def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
     """Return a batch in which all examples have the union of their masks."""
     new = {
         path: (mask.amin(0) if marks_ignored(name, mask) else mask.amax(0)).expand_as(mask).clone()
@@ -104,7 +118,7 @@ def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
     return replaced(x, new)
 
 
-def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
+def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
     """Return a batch whose masks hide one more position with each example; None without masks.
 
     Token ids get the padding of the model's configuration there, if it has one.
@@ -125,7 +139,7 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
     return replaced(x, new) if new else None
 
 
-def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
+def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
     """Return a batch in which no input is constant, except for attention masks.
 
     Lengths and categories of a few examples may happen to be equal. Numbers get smaller, so that

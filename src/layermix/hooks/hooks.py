@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError, RunError
-from layermix.hooks.activation_info import Layout, layout
+from layermix.hooks.channels import Layout, layout
 from layermix.hooks.masks import Role, Unite, name_at, parameter_names, role_of, united
 from layermix.hooks.mixing_state import MixingState
 from layermix.hooks.nested import Dims, Path, leaves, replaced

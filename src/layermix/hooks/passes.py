@@ -27,14 +27,7 @@ from layermix.hooks.batch import (
     likely_dims,
 )
 from layermix.hooks.deterministic import Deterministic, noise
-from layermix.hooks.examples import (
-    chosen_rows,
-    made_different,
-    rows_of,
-    with_different_companions,
-    with_different_masks,
-    with_equal_masks,
-)
+from layermix.hooks.examples import chosen_rows, few_examples, rows_of
 from layermix.hooks.isolation import Snapshot, forward, untouched
 from layermix.hooks.nested import Path, leaves, main_tensor, replaced
 from layermix.hooks.sites import device_of
@@ -90,28 +83,26 @@ class Passes:
         return replaced(self.inputs, new)
 
     def begin(self, look: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return the result of `look` for the smallest batch of them.
+        """Choose the examples, and return the result of `look` for the smaller batch of them.
 
         If the model fails on few examples and on the whole batch, an `InputError` is raised.
         """
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
-            return self.begin_whole(look, None)
+            return self._begin_whole(look, None)
         rows = chosen_rows(self._x, self.dims, self.batch_dim, COUNT)
         self._leave_out_constants(rows)
-        few = made_different(rows_of(self._x, self.dims, rows), self.dims)
-        self.padded = with_different_masks(self.model, few)
-        equal = with_equal_masks(self.model, few)
+        several, self.padded = few_examples(self.model, self._x, self.dims, rows)
         error: InputError | None = None
-        for inputs in (with_different_companions(self.model, equal, self.dims), equal, few):
-            self.inputs, self.sizes = inputs, [COUNT, COUNT - 1]
+        for self.inputs in several:
+            self.sizes = [COUNT, COUNT - 1]
             try:
-                return look(rows_of(inputs, self.dims, range(COUNT - 1)))
+                return look(rows_of(self.inputs, self.dims, range(COUNT - 1)))
             except InputError as failed:
                 error = failed
-        return self.begin_whole(look, error)
+        return self._begin_whole(look, error)
 
-    def begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
+    def _begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
         """Use the whole batch, for models that take a single size and for ragged batches."""
         self.inputs, self.padded = self._x, None
         try:

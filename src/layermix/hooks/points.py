@@ -14,8 +14,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
-from layermix.hooks.activation_info import Channels
 from layermix.hooks.batch import Batch
+from layermix.hooks.channels import Channels
 from layermix.hooks.probe import Probe
 from layermix.hooks.sites import HEAD_NAMES, as_module, unwrap
 

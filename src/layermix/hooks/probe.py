@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from layermix.errors import InputError
-from layermix.hooks.activation_info import Channels, layout
 from layermix.hooks.batch import Batch, checked
+from layermix.hooks.channels import Channels, layout
 from layermix.hooks.cuts import CutTest
 from layermix.hooks.nested import Path
 from layermix.hooks.passes import Passes, opened
@@ -76,8 +76,8 @@ class Probe(Recording):
         follows = any(dim is not None for dim in self.output_dims().values())
         if not wanted or meta or few or not self.output or not follows:
             return
-        passed = [name for name in dict.fromkeys(self.order) if name in wanted]
-        order = [name for name in passed if self._why_not(name) is None]
+        passed = dict.fromkeys(name for name, _ in self.values)
+        order = [name for name in passed if name in wanted and self._why_not(name) is None]
         test = CutTest(passes, model, self, self._together)
         self._shares = test.shares(order)
         if any(self._shares.values()) and (changed := test.unsteadiness()) > _UNSTEADY:
@@ -143,11 +143,6 @@ class Probe(Recording):
         If `partial`, a point need not be a cut of the network.
         """
         return self._why_not(name) or (None if partial else self.leak(name))
-
-    def obstacles(self) -> dict[str, str]:
-        """Return the points that cannot be mixed, and why."""
-        found = {name: self.obstacle(name) for name in [*self.sites, *self.missing]}
-        return {name: why for name, why in found.items() if why}
 
     def require(self, name: str, done: str = "mixed") -> None:
         """Raise an `InputError` with the reason if a point cannot be mixed at all."""

@@ -3,9 +3,9 @@
 Two sizes are needed to find the batch: another dimension may happen to equal one of them.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ from layermix.hooks.nested import Dims, Path, label_of, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
-Infos = dict[str, list[list[ActivationInfo]]]  # by point and module: one of each call
+Infos = defaultdict[tuple[str, int], list[ActivationInfo]]  # of each call, by point and module
+_Seen = tuple[Infos, ActivationInfo]  # in a pass: what passed the points, and the output
 
 
 class Recording:
@@ -40,10 +41,8 @@ class Recording:
         Masks and lengths among the inputs.
     shared_masks
         Names of masks of modules after a point that are the same for all examples.
-    order
-        The points in the order in which they are passed, once for each module.
     values
-        Tensors of each call, for each point and module.
+        Tensors of each point and module, in the order in which they are passed.
     output, labels
         Tensors of the output of the model, and their names as text.
     """
@@ -55,13 +54,11 @@ class Recording:
         self.missing: dict[str, str] = {}
         self.roles: dict[Path, Role | None] = {}
         self.sites = {name: find(model, name) for name in names if name != "final"}
-        look = partial(self._flow, passes, model, names)
-        first = passes.begin(look)
-        try:
-            second = self.record(passes)
-        except InputError as error:  # the model takes only the size of the batch
-            first = passes.begin_whole(look, error)
-            second = self.record(passes)
+
+        def look(fewer: Inputs) -> tuple[_Seen, _Seen]:
+            return self._flow(passes, model, names, fewer), self.record(passes)
+
+        first, second = passes.begin(look)
         self.sizes = passes.sizes
         # The batch with values first; a model of one batch size has run twice on the same batch.
         self._infos, self._outputs = zip(*[second, first][: len(self.sizes)], strict=True)
@@ -72,12 +69,12 @@ class Recording:
 
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
-    ) -> tuple[Infos, ActivationInfo]:
-        """Run the model once, find the final layers, and return the activation info."""
-        infos = self._empty()
+    ) -> _Seen:
+        """Run the model on fewer examples, find its final layers, and return activation info."""
+        infos: Infos = defaultdict(list)
 
         def see(name: str, index: int, value: Any) -> None:
-            infos[name][index].append(info_of(value))
+            infos[name, index].append(info_of(value))
 
         readers = (m for site in self.sites.values() for m in mask_readers(model, site))
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
@@ -89,32 +86,27 @@ class Recording:
             found = final_site(flow, output, model)
             if isinstance(found, Site):
                 self.sites["final"] = found
-                infos["final"] = [
-                    [call.inputs for call in flow.calls if call.module is module]
-                    for module in found.modules
-                ]
+                for index, module in enumerate(found.modules):
+                    calls = [call.inputs for call in flow.calls if call.module is module]
+                    infos["final", index] = calls
             else:
                 self.missing["final"] = found
         return infos, info_of(output)
 
-    def record(self, passes: Passes) -> tuple[Infos, ActivationInfo]:
+    def record(self, passes: Passes) -> _Seen:
         """Run the model on the examples, keep all tensors, and return the activation info."""
-        infos, self.values = self._empty(), self._empty()
-        self.order: list[str] = []
+        infos: Infos = defaultdict(list)
+        self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}
 
         def see(name: str, index: int, value: Any) -> None:
-            infos[name][index].append(info_of(value))
-            self.order.append(name)
-            self.values[name][index].append(_copied(value))
+            infos[name, index].append(info_of(value))
+            self.values[name, index] = _copied(value)
 
         with self._monitoring(see, passes.sizes[0]):
             output = passes.run()
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
         return infos, info_of(output)
-
-    def _empty(self) -> dict[str, list[list]]:
-        return {name: [[] for _ in site.modules] for name, site in self.sites.items()}
 
     @contextmanager
     def _monitoring(self, see: Callable[[str, int, Any], None], size: int) -> Iterator[None]:
@@ -171,10 +163,10 @@ class Recording:
             return self.missing[name]
         site = self.sites[name]
         for index, module in enumerate(site.modules):
-            calls = [len(infos[name][index]) for infos in self._infos]
-            if calls[0] != 1 or len(set(calls)) > 1:
-                return _wrong_count(calls[0], module if len(site.modules) > 1 else None)
-            infos = [infos[name][index][0] for infos in self._infos]
+            calls = [infos[name, index] for infos in self._infos]
+            if any(len(each) != 1 for each in calls):
+                return _wrong_count(len(calls[0]), module if len(site.modules) > 1 else None)
+            infos = [each[0] for each in calls]
             if wrong := activation_obstacle(infos, self.sizes, self._batch_dim):
                 return wrong
         return None if name == "logits" else self._wrong_output()
@@ -194,7 +186,7 @@ class Recording:
         """Return the info of each pass if a module was called once in it."""
         if name in self.missing:
             return []
-        calls = [infos[name][index] for infos in self._infos]
+        calls = [infos[name, index] for infos in self._infos]
         once = all(len(each) == 1 and each[0].tensors for each in calls)
         return [each[0] for each in calls] if once else []
 
