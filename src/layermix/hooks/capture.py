@@ -107,15 +107,16 @@ class FeatureCapture:
             If the capture does not have this point, the last pass did not call it exactly once, or
             its features have no graph or were changed in place.
         """
-        if point not in self.names:
+        slots = self._attach().slots
+        if point not in slots:
             raise unknown("mix point of this capture", point, self.names)
-        return self._attach().slots[point].read()
+        return slots[point].read()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self._attach().slots)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self._attach().slots)
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the mix points."""
@@ -127,8 +128,9 @@ class FeatureCapture:
         At most three examples of `x` are used. An `InputError` is raised for a point that cannot be
         captured, such as a module that is called several times.
         """
-        probe = Probe(unwrap(self.model), self.names, x, self._batch_dim, measured=())
-        for name in self.names:
+        names = self._attach().slots
+        probe = Probe(unwrap(self.model), names, x, self._batch_dim, measured=())
+        for name in names:
             probe.require(name, "captured")
 
     def clear(self) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, batch_size, checked, lengths_of
@@ -88,10 +88,6 @@ class HookManager:
                 f"declare batch_dim={list(main.shape).index(labels)}"
             )
         return size
-
-    def examples(self, x: Batch) -> Tensor:
-        """Return the main tensor of a batch with the examples first."""
-        return main_tensor(x).movedim(self.batch_dim, 0)
 
     def is_second(self) -> bool:
         """Return True if an earlier mixer has hooks in the model, and was not refused."""

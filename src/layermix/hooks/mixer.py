@@ -119,7 +119,7 @@ class Mixer(MixerStep):
         self.model, inner = as_module(model), unwrap(as_module(model))
         parts = {"alpha": alpha, "ratio": ratio, "per": per, "blend": blend, "partner": partner}
         others = {"weights": weights, "remix": remix}
-        samplers, self._groups, default = samplers_of(method, at, inner, parts, others)
+        samplers, self._words, default = samplers_of(method, at, inner, parts, others)
         self._sampler = PlanSampler(
             samplers,
             prob=default if prob is None else prob,

@@ -31,7 +31,7 @@ class MixerProbe:
     model: nn.Module
     _sampler: PlanSampler
     last: Plan | None
-    _groups: list[str | None]  # for each method, the word that stands for its points
+    _words: list[str | None]  # for each method, the word that stands for its points
     _allow_partial: bool
     _always: bool
     _hook_settings: dict[str, Any]
@@ -41,8 +41,8 @@ class MixerProbe:
 
     def __repr__(self) -> str:
         shown = [type(unwrap(self.model)).__name__]
-        for group, method in zip(self._groups, self._sampler.methods, strict=True):
-            at = group or method.points.only or list(method.points.weights)
+        for word, method in zip(self._words, self._sampler.methods, strict=True):
+            at = word or method.points.only or list(method.points.weights)
             shown.append(f"at={at!r}, per={method.per!r}, blend={method.blend!r}")
         return f"Mixer({', '.join(shown)})"
 
@@ -113,12 +113,12 @@ class MixerProbe:
         hooks.state.refused = True
         around = outer is not inner and any(m is inner for m in outer.modules())
         probe = hooks.probe(x, outer if around else inner, train)
-        for group, method in zip(self._groups, self._sampler.methods, strict=True):
+        for word, method in zip(self._words, self._sampler.methods, strict=True):
             names = tuple(method.points.weights)
             reasons = {p: self._obstacle(probe, p, method) for p in names}
-            if group:
+            if word:
                 self._sampler.drop(method, {p: w for p, w in reasons.items() if w})
-            if group == "last":
+            if word == "last":
                 left = tuple(method.points.weights)
                 self._sampler.drop(method, dict.fromkeys(left[:-1], "a later block can be mixed"))
             for name in method.points.weights:

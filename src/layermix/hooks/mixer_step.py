@@ -13,6 +13,7 @@ from layermix.errors import RunError
 from layermix.hooks.batch import Batch, Inputs, call
 from layermix.hooks.mixer_probe import MixerProbe
 from layermix.hooks.mixing_state import MixedForward, frames
+from layermix.hooks.nested import main_tensor
 from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import first_parameter
 from layermix.mixing import Plan, Target, Targets
@@ -90,7 +91,7 @@ class MixerStep(MixerProbe):
         """
         main, parameter = None, first_parameter(self.model)
         if inputs is not None and self._needs_inputs:
-            main = self._attach().examples(inputs)
+            main = main_tensor(inputs).movedim(self._attach().batch_dim, 0)
         if parameter is None:
             return self._sampler.draw(batch_size, labels=labels, inputs=main)
         dtype = torch.float64 if parameter.dtype == torch.float64 else None

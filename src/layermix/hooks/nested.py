@@ -111,7 +111,7 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
         return [(0, value.data)]  # the rest counts and orders its rows
     if isinstance(value, tuple | list):
         return list(enumerate(value))
-    if _is_record(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     return []
 
@@ -146,7 +146,3 @@ def _rebuilt(value: Any, changed: Mapping[Any, Any]) -> Any:
         else:
             object.__setattr__(copied, key, item)  # a frozen dataclass too
     return copied
-
-
-def _is_record(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
