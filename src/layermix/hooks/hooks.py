@@ -52,13 +52,6 @@ class Hook(ModelHook):
         Parameters of the module, if its arguments are mixed.
     unite
         Returns the mask or the lengths of a mixed example.
-
-    Attributes
-    ----------
-    dims
-        Batch dimensions. None before a probe; the hook then refuses to mix.
-    roles
-        Tensors that select positions, as the probe found them; others are known by their names.
     """
 
     def __init__(
@@ -73,7 +66,8 @@ class Hook(ModelHook):
         self.state, self.point = state or MixingState(), point
         self.layout, self.names, self.unite = layout, names, unite
         self._points = (point,)
-        self.dims: Dims | None = None
+        self.dims: Dims | None = None  # None before a probe; the hook then refuses to mix
+        # Tensors that select positions, as the probe found them; others are known by their names.
         self.roles: dict[Path, Role | None] = {}
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:

@@ -22,20 +22,8 @@ from layermix.hooks.sites import SPECIAL, Site
 class MaskHook(ModelHook):
     """Unite the masks and lengths that a module takes, when the plan names a point before it.
 
-    Parameters
-    ----------
-    state, points
-        The state of the mixer, and the points behind which the module lies.
-    masks
-        Index, name and role of each mask among the parameters of the module.
-    unite
-        Returns the mask or the lengths of a mixed example.
-
-    Attributes
-    ----------
-    shared
-        Names of masks that are the same for all examples, such as causal masks (T, T), as a probe
-        found them.
+    `points` are those behind which the module lies, `masks` are index, name and role of its masks
+    among its parameters.
     """
 
     def __init__(
@@ -48,6 +36,7 @@ class MaskHook(ModelHook):
         super().__init__()
         self.state, self.points = state or MixingState(), points
         self.masks, self.unite = masks, unite
+        # Masks that are the same for all examples, such as causal masks (T, T); found by a probe.
         self.shared: set[str] = set()
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -32,19 +32,11 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """A forward pass under a plan, as a context manager that raises if nothing was mixed.
-
-    Attributes
-    ----------
-    plan
-        The plan that hooks apply.
-    label_weights
-        The label weights of the mix, by mix point; for blends that cut.
-    """
+    """A forward pass under a plan, as a context manager that raises if nothing was mixed."""
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
         self.plan, self._state = plan, state
-        self.label_weights: dict[str, LabelWeights] = {}
+        self.label_weights: dict[str, LabelWeights] = {}  # by mix point, for blends that cut
         self.fired: set[str] = set()  # points at which a hook mixed
         self.pick: Tensor | None = None  # bool (P,): which of the points is the plan's
         self.thread: object = None  # one object of each thread; identifiers are used again
@@ -103,27 +95,17 @@ class MixedForward:
 class MixingState:
     """What all hooks of one mixer share.
 
-    Parameters
-    ----------
-    points
-        The mix points, for hooks that share one compiled graph; None for hooks that compare names.
-
-    Attributes
-    ----------
-    local
-        The `forward` of the present thread, if any; a plain attribute of a plain thread-local
-        object is what torch.compile guards on.
-    refused
-        True if the last probe found a point that cannot be mixed.
-    checkpointed
-        True if a forward pass may be repeated in its backward pass.
+    `points` are the mix points, for hooks that share one compiled graph; None for hooks that
+    compare names.
     """
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
+        # The `forward` of the present thread, if any: torch.compile guards on a plain attribute of
+        # a plain thread-local object.
         self.local = threading.local()
         self.points = points
-        self.refused = False
-        self.checkpointed = False
+        self.refused = False  # True if the last probe found a point that cannot be mixed
+        self.checkpointed = False  # True if a forward pass may be repeated in its backward pass
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
         self._remove: Callable[[], None] | None = None
 

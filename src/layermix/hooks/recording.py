@@ -4,8 +4,7 @@ Two sizes are needed to find the batch: another dimension may happen to equal on
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,30 +28,15 @@ _Seen = tuple[Infos, ActivationInfo]  # in a pass: what passed the points, and t
 
 
 class Recording:
-    """Activation info of two unmixed passes at some points of a model, and what follows from it.
-
-    Attributes
-    ----------
-    sites
-        Hook site of each point; that of ``"final"`` as found by the flow of data.
-    missing
-        Points without a hook site, and why.
-    roles
-        Masks and lengths among the inputs.
-    shared_masks
-        Names of masks of modules after a point that are the same for all examples.
-    values
-        Tensors of each point and module, in the order in which they are passed.
-    output, labels
-        Tensors of the output of the model, and their names as text.
-    """
+    """Activation info of two unmixed passes at some points of a model, and all tensors of one."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, names: Sequence[str], batch_dim: int
     ) -> None:
         self._batch_dim = batch_dim
-        self.missing: dict[str, str] = {}
-        self.roles: dict[Path, Role | None] = {}
+        self.missing: dict[str, str] = {}  # points without a hook site, and why
+        self.roles: dict[Path, Role | None] = {}  # masks and lengths among the inputs
+        # The site of the final layer is found by the flow of data.
         self.sites = {name: find(model, name) for name in names if name != "final"}
 
         def look(fewer: Inputs) -> tuple[_Seen, _Seen]:
@@ -71,16 +55,12 @@ class Recording:
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
     ) -> _Seen:
         """Run the model on fewer examples, find its final layers, and return activation info."""
-        infos: Infos = defaultdict(list)
-
-        def see(name: str, index: int, value: Any) -> None:
-            infos[name, index].append(info_of(value))
-
         readers = (m for site in self.sites.values() for m in mask_readers(model, site))
+        # Names of masks of modules behind a point that are the same for all examples.
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
-        with self._monitoring(see, passes.sizes[-1]), flow.recording():
-            output = passes.run(inputs)
+        with flow.recording():
+            infos, output = self._run(passes, passes.sizes[-1], inputs)
         self._features = features_in(flow, output)
         if "final" in names:
             found = final_site(flow, output, model)
@@ -95,30 +75,31 @@ class Recording:
 
     def record(self, passes: Passes) -> _Seen:
         """Run the model on the examples, keep all tensors, and return the activation info."""
-        infos: Infos = defaultdict(list)
+        # By point and module, in the order in which they are passed.
         self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}
-
-        def see(name: str, index: int, value: Any) -> None:
-            infos[name, index].append(info_of(value))
-            self.values[name, index] = _copied(value)
-
-        with self._monitoring(see, passes.sizes[0]):
-            output = passes.run()
+        infos, output = self._run(passes, passes.sizes[0], values=self.values)
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
         return infos, info_of(output)
 
-    @contextmanager
-    def _monitoring(self, see: Callable[[str, int, Any], None], size: int) -> Iterator[None]:
-        """Call ``see(point, module index, value)`` in a pass on `size` examples."""
+    def _run(
+        self, passes: Passes, size: int, inputs: Inputs | None = None, values: dict | None = None
+    ) -> tuple[Infos, Any]:
+        """Run the model on `size` examples, and return activation info and output."""
+        infos: Infos = defaultdict(list)
         readers = Site("", tuple(self.shared_masks), "before")
+
+        def see(name: str, index: int, value: Any) -> None:
+            infos[name, index].append(info_of(value))
+            if values is not None:
+                values[name, index] = _copied(value)
 
         def see_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
             module = readers.modules[index]
             self.shared_masks[module] |= shared_masks(module, *arguments, size)
 
         with monitoring(self.sites.values(), see), monitoring([readers], see_masks):
-            yield
+            return infos, passes.run(inputs)
 
     def output_dims(self) -> dict[Path, int | None]:
         """Return the batch dimension of each tensor of the output on which a loss may be."""
