@@ -114,22 +114,10 @@ def _bernoulli(func: Any, given: dict[str, Any]) -> Tensor:
     return likely.to(x.dtype).expand_as(x).clone()
 
 
-def _bernoulli_(func: Any, given: dict[str, Any]) -> Tensor:
-    return given["self"].copy_(_bernoulli(func, given))
-
-
-def _uniform_(func: Any, given: dict[str, Any]) -> Tensor:
-    return given["self"].fill_((given["from"] + given["to"]) / 2)
-
-
 def _normal(func: Any, given: dict[str, Any]) -> Tensor:
     """Mean plus standard deviation, so that both still reach the output."""
     result = func(**given)
     return result.copy_(torch.zeros_like(result) + given["mean"] + given["std"])
-
-
-def _normal_(func: Any, given: dict[str, Any]) -> Tensor:
-    return given["self"].fill_(given["mean"] + given["std"])
 
 
 def _rrelu(func: Any, given: dict[str, Any]) -> Tensor:
@@ -147,14 +135,14 @@ _CONSTANTS: dict[str, Constant] = {
     "native_dropout": _keep_all,
     "_fused_dropout": _keep_all,
     "bernoulli": _bernoulli,
-    "bernoulli_": _bernoulli_,
+    "bernoulli_": lambda func, given: given["self"].copy_(_bernoulli(func, given)),
     "rand": _fill(0.5),
     "rand_like": _fill(0.5),
-    "uniform_": _uniform_,
+    "uniform_": lambda func, given: given["self"].fill_((given["from"] + given["to"]) / 2),
     "randn": _fill(1.0),
     "randn_like": _fill(1.0),
     "normal": _normal,
-    "normal_": _normal_,
+    "normal_": lambda func, given: given["self"].fill_(given["mean"] + given["std"]),
     "exponential_": _fill(1.0),
     "rrelu_with_noise": _rrelu,
     "rrelu_with_noise_": _rrelu,

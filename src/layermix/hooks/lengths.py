@@ -6,7 +6,6 @@ change it when the lengths include them.
 Shapes: n examples, T positions.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import torch
@@ -47,32 +46,22 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
     values, lengths = leaves(passes.inputs)[main], leaves(passes.inputs)[path]
     if not values.is_floating_point() or values.is_meta or values.layout != torch.strided:
         return False
-    for dim in _position_dims(passes, values, lengths, passes.dims[main] or 0):
-        size = 1.0 if _is_relative(lengths) else values.shape[dim]
-        short = lengths.clamp(max=size / 2 if lengths.is_floating_point() else size // 2)
+    if bool((lengths < 0).any()):
+        return False
+    floating = lengths.is_floating_point()
+    relative = floating and bool((lengths <= 1).all())  # to the longest example
+    for dim, count in enumerate(values.shape):
+        too_long = not relative and int(lengths.max()) > count
+        if dim == (passes.dims[main] or 0) or count < _LEAST or too_long:
+            continue
+        size = 1.0 if relative else count
+        short = lengths.clamp(max=size / 2 if floating else size // 2)
         full = torch.full_like(lengths, size)
         with suppress(InputError):  # the model does not take such lengths
             reached = (_reaches(passes, main, dim, path, each) for each in (short, full))
             if not next(reached) and next(reached):
                 return True
     return False
-
-
-def _position_dims(
-    passes: Passes, values: Tensor, lengths: Tensor, batch_dim: int
-) -> Iterator[int]:
-    """Yield the dimensions of the main input that the lengths may count."""
-    relative = _is_relative(lengths)
-    if bool((lengths < 0).any()):
-        return
-    for dim, size in enumerate(values.shape):
-        if dim != batch_dim and size >= _LEAST and (relative or int(lengths.max()) <= size):
-            yield dim
-
-
-def _is_relative(lengths: Tensor) -> bool:
-    """Return True for lengths relative to that of the longest example."""
-    return lengths.is_floating_point() and bool((lengths <= 1).all())
 
 
 def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
