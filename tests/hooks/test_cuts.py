@@ -178,6 +178,12 @@ def test_words_stand_for_cuts_alone(word: str) -> None:
     assert "bypasses it" in mixer.dropped["down2"]
 
 
+def test_a_word_in_a_list_of_its_own_is_the_word() -> None:
+    mixer = lm.Mixer(UNet(), at=["hidden"])
+    mixer.check(torch.randn(4, 3, 16, 16))
+    assert mixer.points == ("down1",)
+
+
 def test_a_word_of_which_no_point_is_a_cut_is_refused() -> None:
     with pytest.raises(lm.InputError, match="no mix point with a weight above 0 is left"):
         lm.Mixer(TextCNN(), at="hidden").check(torch.randint(20, (8, 9)))
