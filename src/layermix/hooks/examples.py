@@ -41,7 +41,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
     return replaced(x, new)
 
 
-def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int = 3) -> list[int]:
+def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
     """Return the indices of few examples that differ in padding and in categories, sorted.
 
     The ones with most and least padding come first, then those whose integers (B,) are new.
