@@ -1,7 +1,7 @@
 """Can a model be mixed at its final layer and after every default block?
 
 With real numbers a probe measures whether each of these points is a cut of the network (see
-`layermix.hooks.cut`). On the meta device, where there are shapes and no numbers, the probe finds
+`layermix.hooks.cuts`). On the meta device, where there are shapes and no numbers, the probe finds
 what passes each point; then all points are mixed in one pass in training mode, in which each must
 be passed exactly once and the output must keep its shape.
 """
@@ -32,7 +32,7 @@ def examine(library: str, name: str, family: str, model: nn.Module, x: Batch) ->
     numbers = SHAPES if main_tensor(x).is_meta else REAL
     try:
         probe = Probe(model, names, x)
-        refused = probe.obstacles()
+        refused = {name: why for name in names if (why := probe.obstacle(name))}
         if numbers == SHAPES:
             _mix(model, x, [point for point in names if point not in refused], probe)
     except LayermixError as error:
@@ -57,7 +57,7 @@ def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Non
     with silent(model):
         model.train()
         output = main_tensor(_mixed(model, x, points, probe))
-    if output.shape[1:] != probe.output or len(output) != batch_size(x):
+    if output.shape[1:] != probe.output_shape or len(output) != batch_size(x):
         raise RunError(f"its output has shape {tuple(output.shape)} when it is mixed")
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from test_checkpointing import REENTRANT, Net, assert_same, gradients, pair
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import layermix as lm
+from checkpointed import REENTRANT, Net, assert_same, gradients, pair
 
 OUTSIDE = ["stem", "stages.0", "stages.1", "final", "logits"]
 INSIDE = ["stages.0.0", "stages.0.0.0", "stages.1.1"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 import layermix as lm
-from layermix.hooks.activation_info import layout
+from layermix.hooks.channels import layout
 
 
 def channels(model: nn.Module, x: Any) -> dict[str, int | None]:

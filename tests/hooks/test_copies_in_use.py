@@ -1,29 +1,17 @@
 """Copies of a mixed model can be quantized, scripted, traced, exported; copied pairs mix."""
 
 import copy
-import gc
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
-from torch.utils.weak import WeakTensorKeyDictionary
 
 import layermix as lm
+from held_mixers import Learner, Module, X, Y, hooks, model
 from model_copies import COPIES
-
-X, Y = torch.randn(6, 5), torch.arange(6) % 3
-
-
-def model() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-
-
-def hooks(net: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules())
 
 
 @pytest.mark.parametrize("how", COPIES)
@@ -99,36 +87,6 @@ def test_only_a_model_has_hooks_to_remove() -> None:
         lm.remove_hooks(not_a_model)
 
 
-class Learner:
-    """Holds model and mixer together, as trainers and federated clients do."""
-
-    def __init__(self) -> None:
-        self.net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
-        self.mixer = lm.Mixer(self.net, at="final", ratio=0.0, partner="derangement")
-
-    def step(self) -> tuple[Tensor, Any]:
-        return self.mixer(X, Y)
-
-
-class Module(nn.Module):
-    """Holds a mixer of itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.f, self.fc = nn.Linear(5, 8), nn.Linear(8, 3)
-        self.mixer = lm.Mixer(self, at="final", ratio=0.0, partner="derangement")
-
-    @property
-    def net(self) -> nn.Module:
-        return self
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.f(x).relu())
-
-    def step(self) -> tuple[Tensor, Any]:
-        return self.mixer(X, Y)
-
-
 @pytest.mark.parametrize("kind", [Learner, Module])
 @pytest.mark.parametrize("how", ["deepcopy", "pickle", "torch.save"])
 @pytest.mark.parametrize("used", [False, True])
@@ -164,108 +122,6 @@ def test_a_copied_pair_of_model_and_capture_captures() -> None:
     torch.testing.assert_close(copied["capture"]["0"], copied["net"][0](X))
     net(X)
     torch.testing.assert_close(pair["capture"]["0"], net[0](X))  # pyright: ignore
-
-
-# Threads.
-
-
-def test_a_forward_pass_in_another_thread_is_not_mixed() -> None:
-    net = model().eval()
-    clean = net(X)
-    mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
-    mixer.check(X)
-    outputs: list[Tensor] = []
-    with mixer.apply(mixer.draw(6)):
-        thread = threading.Thread(target=lambda: outputs.append(net(X)))
-        thread.start()
-        thread.join()
-        mixed = net(X)
-    assert outputs[0].equal(clean)
-    assert not mixed.equal(clean)
-
-
-def test_a_forward_pass_of_a_copy_is_not_mixed() -> None:
-    net = model().eval()
-    clean = net(X)
-    mixer = lm.Mixer(net, at="final", always=True)
-    with mixer.apply(mixer.draw(6)):
-        assert copy.deepcopy(net)(X).equal(clean)
-        net(X)
-
-
-def test_a_compiled_forward_pass_in_another_thread_is_not_mixed(fresh_compiler: None) -> None:
-    net = model().eval()
-    clean = net(X)
-    mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
-    mixer.check(X)
-    compiled: Any = torch.compile(net, backend="eager")
-    outputs: list[Tensor] = []
-    with mixer.apply(mixer.draw(6)):
-        mixed = compiled(X)
-        thread = threading.Thread(target=lambda: outputs.append(compiled(X)))
-        thread.start()
-        thread.join()
-    torch.testing.assert_close(outputs[0], clean)
-    assert not torch.allclose(mixed, clean)
-
-
-# Hooks go with their mixer.
-
-
-def test_hooks_go_when_the_mixer_does() -> None:
-    net, mixer = model(), None
-    for _ in range(3):  # a cell of a notebook that is run again
-        mixer = lm.Mixer(net, at=["input", "0", "final"])
-        mixer(X, Y)
-        assert hooks(net) == 3
-    del mixer
-    gc.collect()
-    assert hooks(net) == 0
-
-
-def test_hooks_go_at_the_end_of_a_block() -> None:
-    net = model()
-    with lm.Mixer(net, at="final") as mixer:
-        mixer(X, Y)
-        assert hooks(net) == 1
-    assert hooks(net) == 0
-
-
-def test_a_mixer_does_not_keep_its_model_alive() -> None:
-    learner = Module()
-    learner.step()
-    alive = WeakTensorKeyDictionary({learner.fc.weight: True})
-    del learner
-    gc.collect()
-    assert len(alive) == 0
-
-
-def test_a_second_mixer_on_a_model_says_so_once() -> None:
-    net = model()
-    first, second = (lm.Mixer(net, at="final") for _ in range(2))
-    first(X, Y)
-    first(X, Y)
-    with pytest.warns(UserWarning, match="another mixer has hooks on this model"):
-        second(X, Y)
-    second(X, Y)
-    first(X, Y)
-
-
-def test_a_second_mixer_says_so_before_the_first_was_used() -> None:
-    net = model()
-    first, second = (lm.Mixer(net, at="final") for _ in range(2))
-    with pytest.warns(UserWarning, match="another mixer has hooks on this model") as warned:
-        second(X, Y)
-    assert warned[0].filename == __file__  # and not a line of layermix or torch
-    first(X, Y)
-
-
-def test_a_mixer_that_was_refused_is_no_company() -> None:
-    net = model()
-    refused = lm.Mixer(net, at="0", blend="cut")  # kept, as by the traceback in a notebook
-    with pytest.raises(lm.InputError, match="at mix point '0'"):
-        refused(X, Y)
-    lm.Mixer(net, at="final")(X, Y)  # warnings are errors
 
 
 def test_norms_of_an_averaged_copy_are_updated_on_clean_examples() -> None:

@@ -1,128 +1,62 @@
-"""Find the batch and the channels among the dimensions of an activation.
+"""Find the batch among the dimensions of an activation.
 
 A dimension is the batch if it has the size of the batch in every pass, with batches of different
 sizes. The main tensor must have the batch first, or at the declared `batch_dim`. Every other
 floating-point tensor is mixed along the dimension that is the batch, or along its first dimension
 if that holds several rows of each example, one after the other (attention heads). A tensor whose
 shape does not change with the batch (a scalar loss, a table of positions) has no batch dimension.
-
-The channels are dimension 1, as in maps, or the last one, as in tokens: the dimension whose size
-is the width of the last layer in the module. If both have it, or none, convolutions and batch
-norms decide for dimension 1, linear layers and layer norms for the last; without any layer, tokens
-have their channels last, maps and volumes first.
-
-Shapes of one example, without the batch: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or,
-as in Swin, (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.hooks.masks import is_mask
 from layermix.hooks.nested import Path, leaves
 
-Channels = Literal[1, -1]
-Side = Literal["before", "after"]
 
-_CONVOLUTIONS = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.GroupNorm),
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
-)
+class TensorInfo(NamedTuple):
+    """Shape and dtype of a tensor, and ``"nested"`` or ``"sparse"`` if it is not dense."""
 
-# Attributes of layers that hold the width of their output and of their input.
-_OUT = ("out_channels", "num_features", "num_channels", "out_features", "embedding_dim", "nf")
-_IN = ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx")
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    irregular: str | None
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Channels of the input or the output of a module, as its layers show."""
+class ActivationInfo(NamedTuple):
+    """The type of a value that passed a hook site, and its tensors by path, the main one first."""
 
-    width: int | None = None  # number of channels; None without a layer
-    maps: bool = False  # True if a convolution is among the layers
-    signals: bool = False  # True if the layer that gives the width is a convolution
+    kind: str
+    tensors: dict[Path, TensorInfo]
 
-    def channels(self, example: Sequence[int]) -> Channels:
-        """Return the dimension of the channels, counted with the batch as dimension 0.
+    @property
+    def main(self) -> Path:
+        """The path of the main tensor."""
+        return next(iter(self.tensors))
 
-        `example` is the shape of one example of the activation, without the batch.
-        """
-        if len(example) < 2:
-            return 1
-        first, last = example[0] == self.width, example[-1] == self.width
-        if first != last:
-            return 1 if first else -1
-        if not first:  # no layer, or the width of a flattened tensor
-            return -1 if len(example) == 2 and not self.signals else 1
-        # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
-        return 1 if (self.maps if len(example) > 2 else self.signals) else -1
-
-
-def layout(module: nn.Module, side: Side) -> Layout:
-    """Return the layout of the input (`side` is ``"before"``) or the output of a module."""
-    layers = [layer for layer in module.modules() if _width(layer, side) is not None]
-    if not layers:
-        return Layout()
-    layer = layers[0 if side == "before" else -1]
-    return Layout(_width(layer, side), any(map(_is_convolution, layers)), _is_convolution(layer))
-
-
-def _width(layer: nn.Module, side: Side) -> int | None:
-    """Return the number of channels of a layer with parameters; None if it is not such a layer."""
-    inner = any(next(child.parameters(), None) is not None for child in layer.children())
-    if inner or next(layer.parameters(recurse=False), None) is None:
-        return None
-    for name in _IN if side == "before" else _OUT:
-        if isinstance(width := getattr(layer, name, None), int):
-            return width
-    if isinstance(layer, nn.LayerNorm | nn.RMSNorm):
-        return layer.normalized_shape[-1]
-    if isinstance(layer, nn.RNNBase):
-        return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
-    return None
-
-
-def _is_convolution(layer: nn.Module) -> bool:
-    # The names of norms of maps end in 2d.
-    return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")
-
-
-@dataclass(frozen=True)
-class ActivationInfo:
-    """Shapes and dtypes of the tensors that passed a hook site, by their paths."""
-
-    main: Path  # of the main tensor
-    shapes: dict[Path, tuple[int, ...]]
-    dtypes: dict[Path, torch.dtype]
-    irregular: dict[Path, str]  # ``"nested"`` or ``"sparse"`` for tensors that are not dense
+    def shape(self, path: Path) -> tuple[int, ...]:
+        """Return the shape of a tensor; () if it is missing."""
+        return self.tensors[path].shape if path in self.tensors else ()
 
     def example(self, batch_dim: int) -> tuple[int, ...]:
         """Return the shape of one example of the main tensor."""
-        shape = self.shapes[self.main]
+        shape = self.shape(self.main)
         return shape[:batch_dim] + shape[batch_dim + 1 :]
 
 
-def info_of(value: Any) -> ActivationInfo | str:
-    """Return shapes and dtypes of the tensors in a value; the name of its type if it has none."""
-    try:
-        found = leaves(value)
-    except InputError:
-        return type(value).__name__
-    return ActivationInfo(
-        next(iter(found)),
-        {path: shape_of(tensor) for path, tensor in found.items()},
-        {path: tensor.dtype for path, tensor in found.items()},
-        {
-            path: "nested" if tensor.is_nested else "sparse"
-            for path, tensor in found.items()
-            if tensor.is_nested or tensor.layout != torch.strided
-        },
-    )
+def info_of(value: Any) -> ActivationInfo:
+    """Return type, shapes and dtypes of a value."""
+    tensors: dict[Path, TensorInfo] = {}
+    with suppress(InputError):  # there is no tensor
+        for path, tensor in leaves(value).items():
+            sparse = None if tensor.layout == torch.strided else "sparse"
+            irregular = "nested" if tensor.is_nested else sparse
+            tensors[path] = TensorInfo(shape_of(tensor), tensor.dtype, irregular)
+    return ActivationInfo(type(value).__name__, tensors)
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
@@ -137,48 +71,48 @@ def tensor_dims(
 
     For a single pass it is the first dimension of the size of the batch.
     """
-    if not infos:
+    if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}
-    for path in infos[0].shapes:
+    for path in infos[0].tensors:
         dims = _following(path, infos, batches)
         if path == infos[0].main:
-            likely = [dim for dim in (batch_dim, 0) if dim in dims]
-            found[path] = likely[0] if likely else None
-        elif len(batches) == 1 and dims:
+            found[path] = next((dim for dim in (batch_dim, 0) if dim in dims), None)
+        elif len(dims) == 1 or (dims and len(batches) == 1):
             found[path] = dims[0]
         else:
-            found[path] = dims[0] if len(dims) == 1 else _folded(path, infos, batches)
+            found[path] = _folded(path, infos, batches)
     return found
 
 
-def obstacle(
-    infos: Sequence[ActivationInfo | str], batches: Sequence[int], batch_dim: int
+def activation_obstacle(
+    infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> str | None:
     """Return why the activation of a hook site cannot be mixed, or None if it can."""
-    seen = [info for info in infos if isinstance(info, ActivationInfo)]
     for batch, info in zip(batches, infos, strict=True):
-        if isinstance(info, str):
-            return f"its output is of type {info}, without a tensor to mix"
-        if kind := info.irregular.get(info.main):
+        if not info.tensors:
+            return f"its output is of type {info.kind}, without a tensor to mix"
+        shape, dtype, irregular = info.tensors[info.main]
+        if irregular:
             return (
-                f"its activation is a {kind} tensor, but mixing needs a dense one: mix at a point "
-                "after the layer that returns dense activations"
+                f"its activation is a {irregular} tensor, but mixing needs a dense one: mix at a "
+                "point after the layer that returns dense activations"
             )
-        if not info.dtypes[info.main].is_floating_point:
-            return _wrong_dtype(info.dtypes[info.main])
-        shape = info.shapes[info.main]
+        if not dtype.is_floating_point:
+            return _wrong_dtype(dtype)
         if batch not in shape[batch_dim : batch_dim + 1] + shape[:1]:
-            return _wrong_batch(shape, batch, batch_dim) + _elsewhere(seen, batches)
-    main = seen[0].main
-    if tensor_dims(seen, batches, batch_dim)[main] is None:
-        return _wrong_batch(seen[0].shapes[main], batches[0], batch_dim)
-    return _unclear(seen, batches)
+            dims = _following(info.main, infos, batches) if len(batches) > 1 else []
+            hint = "; where the whole model has it there, declare batch_dim={}"
+            return _wrong_batch(shape, batch, batch_dim) + (hint.format(dims[0]) if dims else "")
+    main = infos[0].main
+    if tensor_dims(infos, batches, batch_dim)[main] is None:
+        return _wrong_batch(infos[0].shape(main), batches[0], batch_dim)
+    return _unclear(infos, batches)
 
 
 def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
     """Return 0 where the first dimension holds several rows for each example, else None."""
-    shapes = [info.shapes.get(path, ()) for info in infos]
+    shapes = [info.shape(path) for info in infos]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
         return None
     rows = {shape[0] / batch for shape, batch in zip(shapes, batches, strict=True)}
@@ -187,13 +121,8 @@ def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int])
 
 def _following(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
     """Return the dimensions of a tensor that have the size of the batch in every pass."""
-    shapes = [info.shapes.get(path, ()) for info in infos]
-    ndim = min(map(len, shapes))
-    return [
-        dim
-        for dim in range(ndim)
-        if all(shape[dim] == batch for shape, batch in zip(shapes, batches, strict=True))
-    ]
+    sizes = zip(*(info.shape(path) for info in infos), strict=False)
+    return [dim for dim, each in enumerate(sizes) if each == tuple(batches)]
 
 
 def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
@@ -204,23 +133,17 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
     )
 
 
-def _elsewhere(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str:
-    dims = _following(infos[0].main, infos, batches) if len(batches) > 1 else []
-    return f"; where the whole model has it there, declare batch_dim={dims[0]}" if dims else ""
-
-
 def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
     """Return an obstacle if another tensor changes with the batch, but not in one dimension."""
-    for path in infos[0].shapes:
-        floating = infos[0].dtypes[path].is_floating_point and not is_mask(path)
-        if path == infos[0].main or not floating:
+    for path, tensor in infos[0].tensors.items():
+        if path == infos[0].main or is_mask(path) or not tensor.dtype.is_floating_point:
             continue
-        others = [info.shapes[path] for info in infos if path in info.shapes]
+        shapes = [info.shape(path) for info in infos if path in info.tensors]
         found = len(_following(path, infos, batches)) == 1
-        if len(set(others)) > 1 and not found and _folded(path, infos, batches) is None:
+        if len(set(shapes)) > 1 and not found and _folded(path, infos, batches) is None:
             name = "/".join(map(str, path))
             return (
-                f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, others))}"
+                f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, shapes))}"
                 f" for batches of {' and '.join(map(str, batches))}, in which no one dimension is "
                 "the batch"
             )

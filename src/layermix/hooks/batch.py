@@ -4,7 +4,7 @@ Shapes: B examples, along the first dimension or along the one that is declared 
 (1 for `nn.LSTM` and `nn.Transformer` as torch builds them).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -48,14 +48,14 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
         return x.shape[batch_dim]
     for packed in packed_sequences(x).values():
         return int(packed.batch_sizes[0])
-    shapes = [shape_of(tensor) for tensor in tensors_of(x).values()]
-    for path, shape in zip(tensors_of(x), shapes, strict=True):
+    shapes = {path: shape_of(tensor) for path, tensor in tensors_of(x).items()}
+    for path, shape in shapes.items():
         dim = 0 if is_mask(path) else batch_dim
         if len(shape) > dim:
             return shape[dim]
     raise InputError(
-        f"the batch has tensors of shape {shapes}, none of which has its examples along "
-        f"dimension {batch_dim}"
+        f"the batch has tensors of shape {[*shapes.values()]}, none of which has its examples "
+        f"along dimension {batch_dim}"
     )
 
 
@@ -65,20 +65,22 @@ def lengths_of(x: Batch) -> set[int]:
     In a ragged batch one of them is the number of examples: that of offsets into the main tensor,
     or of a list of tensors.
     """
-    args, kwargs = as_inputs(x)
-    lists = {len(v) for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)}
-    return lists | {shape[0] for t in [*tensors_of(x).values()][1:] if (shape := shape_of(t))}
+    _, *others = map(shape_of, tensors_of(x).values())
+    return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 
 
 def has_ragged_list(x: Batch) -> bool:
     """Return True if an input is a list of tensors of different lengths."""
-    args, kwargs = as_inputs(x)
-    lists = [v for v in (*args, *kwargs.values()) if isinstance(v, tuple | list)]
     return any(
         len({shape_of(t)[:1] for t in one if isinstance(t, Tensor)}) > 1
-        for one in lists
+        for one in _lists(x)
         if not packed_sequences(one)
     )
+
+
+def _lists(x: Batch) -> list[Sequence[Any]]:
+    args, kwargs = as_inputs(x)
+    return [value for value in (*args, *kwargs.values()) if isinstance(value, tuple | list)]
 
 
 def checked(batch_dim: int) -> int:

@@ -13,11 +13,8 @@ from layermix.hooks.isolation import observe
 from layermix.hooks.nested import main_tensor
 from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.probe import Probe
-from layermix.hooks.recorder import Recorder, Slot
-from layermix.hooks.registry import register_after, register_before
+from layermix.hooks.recorder import Recorder
 from layermix.hooks.sites import as_module, find, unwrap
-
-_OF_HOOKS = ("_sites", "_recorder", "_slots", "_unhook")
 
 
 class FeatureCapture:
@@ -79,36 +76,22 @@ class FeatureCapture:
             raise InputError("no mix point was given: name at least one, for example 'final'")
         self.model = as_module(model)
         self._names, self._always, self._batch_dim = names, always, batch_dim
+        self._recorder: Recorder | None = None
         self._attach()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings; a copy of capture and model together gets new hooks."""
-        return {k: v for k, v in vars(self).items() if k not in _OF_HOOKS}
+        return {**{k: v for k, v in vars(self).items() if k != "_unhook"}, "_recorder": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
-    def __getattr__(self, name: str) -> Any:
-        """Register the hooks of a copy when it is first used."""
-        if name in _OF_HOOKS and "_names" in vars(self):
-            self._attach()
-            return vars(self)[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _attach(self) -> None:
-        inner = unwrap(self.model)
-        self._sites = {name: find(inner, name) for name in self._names}
-        self._recorder = Recorder(self._always)
-        self._slots = {name: Slot(name, self._recorder) for name in self._sites}
-        self._recorder.slots = list(self._slots.values())
-        # The recorder starts before, and stops after, the hooks of sites at the model itself.
-        handles = [
-            register_before(inner, self._recorder.begin, with_kwargs=False),
-            *(self._slots[name].register(site) for name, site in self._sites.items()),
-            register_after(inner, self._recorder.end, always_call=True),
-        ]
-        self._unhook = weakref.finalize(self, _remove, handles)
-        self._unhook.atexit = False
+    def _attach(self) -> Recorder:
+        """Return the recorder; a copy registers its hooks when it is first used."""
+        if self._recorder is None:
+            inner = unwrap(self.model)
+            sites = {name: find(inner, name) for name in self._names}
+            self._recorder = Recorder(sites, self._always)
+            self._unhook = weakref.finalize(self, _remove, self._recorder.install(inner, sites))
+            self._unhook.atexit = False
+        return self._recorder
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,15 +107,16 @@ class FeatureCapture:
             If the capture does not have this point, the last pass did not call it exactly once, or
             its features have no graph or were changed in place.
         """
-        if point not in self._slots:
+        slots = self._attach().slots
+        if point not in slots:
             raise unknown("mix point of this capture", point, self.names)
-        return self._slots[point].read()
+        return slots[point].read()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._slots)
+        return iter(self._attach().slots)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._attach().slots)
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the mix points."""
@@ -144,18 +128,20 @@ class FeatureCapture:
         At most three examples of `x` are used. An `InputError` is raised for a point that cannot be
         captured, such as a module that is called several times.
         """
-        probe = Probe(unwrap(self.model), self._sites, x, self._batch_dim, measured=())
-        for name in self.names:
+        names = self._attach().slots
+        probe = Probe(unwrap(self.model), names, x, self._batch_dim, measured=())
+        for name in names:
             probe.require(name, "captured")
 
     def clear(self) -> None:
         """Delete all features, which frees the memory of their graph."""
-        self._recorder.clear()
+        self._attach().clear()
 
     def remove(self) -> None:
         """Remove the hooks from the model, and delete all features."""
+        recorder = self._attach()
         self._unhook()
-        self.clear()
+        recorder.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,8 @@ convolutions, their modules are the final layers. Additions and products with pa
 temperature) are passed over.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +22,7 @@ from layermix.hooks.nested import leaves
 _Kind = Literal["input", "parameter", "pass", "product", "layer"]
 
 _INPUT, _PARAMETER = 0, 1  # the first nodes
+_LAYERS = ("product", "layer")
 
 # ATen operations that are matrix products or convolutions where they read parameters.
 _PRODUCTS = frozenset(
@@ -65,7 +67,7 @@ class Call(NamedTuple):
 
     module: nn.Module
     parent: int | None
-    inputs: ActivationInfo | str
+    inputs: ActivationInfo
 
 
 class Dataflow(TorchDispatchMode):
@@ -152,10 +154,6 @@ class Dataflow(TorchDispatchMode):
             return {self._of[tensor], *written}
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
-    def inputs_of(self, module: nn.Module) -> list[ActivationInfo | str]:
-        """Return shapes and dtypes of the inputs of a module for each call."""
-        return [call.inputs for call in self.calls if call.module is module]
-
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
         """Return the calls of the final layers of an output.
 
@@ -163,76 +161,56 @@ class Dataflow(TorchDispatchMode):
         those of modules with several matrix products of their own; and the class of a layer
         without a matrix product that returns a part of the output, None if there is none.
         """
-        found, others = set[int](), list[str]()
+        found, other = set[int](), None
         for tensor in leaves(output).values():
-            if tensor.is_floating_point():
-                for node in self._first_layers(self._sources(tensor)):
-                    self._sort(node, found, others)
-        heads = {head for head in found if not any(self._reads(o, head) for o in found - {head})}
+            for node in self._first_layers(tensor) if tensor.is_floating_point() else ():
+                module = self._module(self._nodes[node])
+                if self._nodes[node].kind == "product" and module is not None:
+                    found.add(node)
+                else:
+                    other = other or type(module or self._model).__name__
+        heads = found - self._read_by(found)
         calls = {call for head in heads if (call := self._nodes[head].call) is not None}
-        compound = {call for call in calls if self._layers_in(call) > 1}
-        return sorted(calls - compound), sorted(compound), others[0] if others else None
+        layers = Counter(n.call for n in self._nodes if n.kind in _LAYERS)
+        compound = {call for call in calls if layers[call] > 1}
+        return sorted(calls - compound), sorted(compound), other
 
     def enters(self, tensor: Tensor, other: Tensor) -> bool:
         """Return True if a tensor is the input of the layers that return `other`."""
-        sources, seen = self._sources(tensor) - {_PARAMETER}, set[int]()
-        todo = [self._nodes[node] for node in self._first_layers(self._sources(other))]
-        while todo:
-            for source in todo.pop().sources:
-                node = self._nodes[source]
-                if source not in seen and node.kind == "pass" and len(node.sources) == 1:
-                    todo.append(node)
-                seen.add(source)
-        return bool(sources & seen)
+        sources = self._sources(tensor) - {_PARAMETER}
+        layers = self._first_layers(other)
+        chain = self._read_by(layers, lambda node: node.kind == "pass" and len(node.sources) == 1)
+        return bool(sources & chain)
 
     def leads_to(self, tensor: Tensor, other: Tensor) -> bool:
         """Return True if `other` was computed from a tensor."""
-        sources, targets = self._sources(tensor), self._sources(other)
-        return any(
-            source != _PARAMETER and source != target and self._reads(target, source)
-            for source in sources
-            for target in targets
-        )
+        sources = self._sources(tensor) - {_PARAMETER}
+        return bool(sources & self._read_by(self._sources(other)))
 
-    def _sort(self, number: int, found: set[int], others: list[str]) -> None:
-        node = self._nodes[number]
+    def _module(self, node: _Node) -> nn.Module | None:
+        """Return the module that runs an operation; None for a model that has other modules."""
         module = None if node.call is None else self.calls[node.call].module
-        parts = module is self._model and any(self._model.children())
-        if node.kind == "product" and module is not None and not parts:
-            found.add(number)
-        else:
-            others.append(type(module or self._model).__name__)
+        return None if module is self._model and any(self._model.children()) else module
 
-    def _layers_in(self, call: int) -> int:
-        """Return how many operations with parameters a call has outside of inner modules."""
-        return sum(n.call == call and n.kind in ("product", "layer") for n in self._nodes)
+    def _first_layers(self, tensor: Tensor) -> set[int]:
+        """Return the nodes nearest to a tensor, going back, that read parameters."""
+        start = self._sources(tensor)
+        inner = {node for node in start if self._nodes[node].kind not in _LAYERS}
+        found = start | self._read_by(inner, lambda node: node.kind not in _LAYERS)
+        return {node for node in found if self._nodes[node].kind in _LAYERS}
 
-    def _first_layers(self, start: set[int]) -> set[int]:
-        """Return the nodes nearest to some nodes, going back, that read parameters."""
-        found, seen, todo = set[int](), set[int](), list(start)
+    def _read_by(
+        self, nodes: Iterable[int], through: Callable[[_Node], bool] = lambda node: True
+    ) -> set[int]:
+        """Return the nodes whose results some nodes read, directly or `through` others."""
+        seen, todo = set[int](), list(nodes)
         while todo:
-            number = todo.pop()
-            if number in seen:
-                continue
-            seen.add(number)
-            node = self._nodes[number]
-            if node.kind in ("product", "layer"):
-                found.add(number)
-            else:
-                todo.extend(node.sources)
-        return found
-
-    def _reads(self, number: int, other: int) -> bool:
-        """Return True if a node depends on the result of another one."""
-        seen, todo = set[int](), list(self._nodes[number].sources)
-        while todo:
-            current = todo.pop()
-            if current == other:
-                return True
-            if current not in seen and current > other:
-                seen.add(current)
-                todo.extend(self._nodes[current].sources)
-        return False
+            for source in self._nodes[todo.pop()].sources:
+                if source not in seen:
+                    seen.add(source)
+                    if through(self._nodes[source]):
+                        todo.append(source)
+        return seen
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -7,9 +7,9 @@ mode replaces ATen operations, so functional dropout and layers of any library a
 It also saves parameters before an operation writes them in place, so that they can be restored.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,18 +42,16 @@ class Deterministic(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        change = _changed(func)
-        for index in change.written:
-            if index < len(args):
-                self._protect(args[index])
-        if "out" in kwargs:
-            self._protect(kwargs["out"])
-        if self._random_free and change.rates:
-            args, kwargs = change.without_dropout(args, kwargs)
-        if self._random_free and change.constant is not None:
-            return change.constant(func, args, kwargs)
-        return func(*args, **kwargs)
+        operation = _operation(func)
+        given = dict(zip(operation.defaults, args, strict=False)) | (kwargs or {})
+        for name in operation.written & given.keys():
+            self._protect(given[name])
+        if self._random_free:
+            given |= dict.fromkeys(operation.rates & given.keys(), 0.0)
+            if operation.constant is not None:
+                return operation.constant(func, operation.defaults | given)
+        count = len(args)
+        return func(*[*given.values()][:count], **dict([*given.items()][count:]))
 
     def restore(self) -> None:
         """Write back the parameters that were changed."""
@@ -69,103 +67,82 @@ class Deterministic(TorchDispatchMode):
             self._saved[key] = self._protected[key].clone()
 
 
-class _Change:
-    """The replacement of one operation."""
+class _Operation(NamedTuple):
+    """The arguments of an ATen operation, by name, and its replacement.
 
-    def __init__(self, func: Any) -> None:
-        arguments = func._schema.arguments
-        random = torch.Tag.nondeterministic_seeded in func.tags
-        name = func._schema.name.removeprefix("aten::")
-        self.constant = _CONSTANTS.get(name) if random else None  # not for samples of indices
-        # Indices of written arguments, and of dropout rates by their names.
-        self.written = [
-            k for k, a in enumerate(arguments) if a.alias_info is not None and a.alias_info.is_write
-        ]
-        self.rates = {a.name: k for k, a in enumerate(arguments) if a.name in _RATES}
+    Random operations without a replacement are samples of indices.
+    """
 
-    def without_dropout(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-        for name, index in self.rates.items():
-            if index < len(args):
-                args = (*args[:index], 0.0, *args[index + 1 :])
-            elif name in kwargs:
-                kwargs = {**kwargs, name: 0.0}
-        return args, kwargs
+    defaults: dict[str, Any]
+    written: set[str]
+    rates: set[str]
+    constant: "Constant | None"
 
 
-_changed = cache(_Change)
+@cache
+def _operation(func: Any) -> _Operation:
+    arguments = func._schema.arguments
+    random = torch.Tag.nondeterministic_seeded in func.tags
+    name = func._schema.name.removeprefix("aten::")
+    return _Operation(
+        {a.name: a.default_value for a in arguments},
+        {a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write},
+        {a.name for a in arguments if a.name in _RATES},
+        _CONSTANTS.get(name) if random else None,
+    )
 
 
 def _is_plain(value: Tensor) -> bool:
     return type(value) in (Tensor, nn.Parameter) and not value.is_meta and not value.is_nested
 
 
-Constant = Callable[[Any, tuple, Mapping[str, Any]], Any]
+Constant = Callable[[Any, dict[str, Any]], Any]
+"""A function of an operation and its arguments by name."""
 
 
-def _given(args: tuple, kwargs: Mapping[str, Any], index: int, name: str, default: Any) -> Any:
-    return args[index] if len(args) > index else kwargs.get(name, default)
-
-
-def _keep_all(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+def _keep_all(func: Any, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Dropout that keeps everything, with its mask."""
-    x = args[0]
+    x = given["input" if "input" in given else "self"]
     kind = torch.bool if func._schema.name == "aten::native_dropout" else torch.uint8
     return x.clone(), torch.ones_like(x, dtype=kind)
 
 
-def _bernoulli(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+def _bernoulli(func: Any, given: dict[str, Any]) -> Tensor:
     """The more likely value of each Bernoulli variable, in a new tensor."""
-    x, p = args[0], _given(args, kwargs, 1, "p", None)
-    if p is None or isinstance(p, torch.Generator):
-        p = x  # the tensor holds the probabilities
-    likely = torch.as_tensor(p, device=x.device) >= _KEEP
+    x = given["self"]  # it holds the probabilities, if they are not another argument
+    likely = torch.as_tensor(given.get("p", x), device=x.device) >= _KEEP
     return likely.to(x.dtype).expand_as(x).clone()
 
 
-def _bernoulli_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
-    return args[0].copy_(_bernoulli(func, (args[0], _given(args, kwargs, 1, "p", 0.5)), {}))
-
-
-def _uniform_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
-    low, high = _given(args, kwargs, 1, "from", 0.0), _given(args, kwargs, 2, "to", 1.0)
-    return args[0].fill_((low + high) / 2)
-
-
-def _normal(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+def _normal(func: Any, given: dict[str, Any]) -> Tensor:
     """Mean plus standard deviation, so that both still reach the output."""
-    result = func(*args, **kwargs)
-    mean, std = _given(args, kwargs, 0, "mean", 0.0), _given(args, kwargs, 1, "std", 1.0)
-    return result.copy_(torch.zeros_like(result) + mean + std)
+    result = func(**given)
+    return result.copy_(torch.zeros_like(result) + given["mean"] + given["std"])
 
 
-def _normal_(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
-    mean, std = _given(args, kwargs, 1, "mean", 0.0), _given(args, kwargs, 2, "std", 1.0)
-    return args[0].fill_(mean + std)
-
-
-def _rrelu(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
+def _rrelu(func: Any, given: dict[str, Any]) -> Tensor:
     """Leaky ReLU with the mean of the slopes, as in evaluation."""
-    low, high = _given(args, kwargs, 2, "lower", 1 / 8), _given(args, kwargs, 3, "upper", 1 / 3)
-    result = torch.nn.functional.leaky_relu(args[0], (low + high) / 2)
-    return args[0].copy_(result) if func._schema.name.endswith("_") else result
+    x = given["self"]
+    result = torch.nn.functional.leaky_relu(x, (given["lower"] + given["upper"]) / 2)
+    return x.copy_(result) if func._schema.name.endswith("_") else result
 
 
 def _fill(value: float) -> Constant:
-    return lambda func, args, kwargs: func(*args, **kwargs).fill_(value)
+    return lambda func, given: func(**given).fill_(value)
 
 
 _CONSTANTS: dict[str, Constant] = {
     "native_dropout": _keep_all,
     "_fused_dropout": _keep_all,
     "bernoulli": _bernoulli,
-    "bernoulli_": _bernoulli_,
+    "bernoulli_": lambda func, given: given["self"].copy_(_bernoulli(func, given)),
     "rand": _fill(0.5),
     "rand_like": _fill(0.5),
-    "uniform_": _uniform_,
+    "uniform_": lambda func, given: given["self"].fill_((given["from"] + given["to"]) / 2),
     "randn": _fill(1.0),
     "randn_like": _fill(1.0),
     "normal": _normal,
-    "normal_": _normal_,
+    "normal_": lambda func, given: given["self"].fill_(given["mean"] + given["std"]),
     "exponential_": _fill(1.0),
     "rrelu_with_noise": _rrelu,
     "rrelu_with_noise_": _rrelu,

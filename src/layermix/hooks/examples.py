@@ -5,23 +5,21 @@ padded batch are chosen, equal examples get noise, and equal categories are chan
 are equal in one batch and differ in another, which separates their effect from all others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from layermix.hooks.batch import Inputs, as_inputs, batch_size
+from layermix.hooks.batch import Inputs, batch_size
 from layermix.hooks.deterministic import noise
-from layermix.hooks.masks import is_mask, name_at, parameter_names, role_of
-from layermix.hooks.nested import Path, leaves, packed_sequences, replaced
+from layermix.hooks.masks import is_mask, marks_ignored, name_at, parameter_names, role_of
+from layermix.hooks.nested import Dims, Path, leaves, packed_sequences, replaced
 
 _NOISE = 0.5  # standard deviations of the batch
 _LEAST = 4  # positions that a mask must have to be shortened
 _SEARCHED = 64  # examples that are searched for one that differs
-
-Dims = Mapping[Path, int | None]
 
 
 def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
@@ -40,10 +38,10 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
             batch_first=True,
             enforce_sorted=packed.sorted_indices is None and sorted(rows) == list(rows),
         )
-    return as_inputs(replaced(x, new))
+    return replaced(x, new)
 
 
-def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int = 3) -> list[int]:
+def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
     """Return the indices of few examples that differ in padding and in categories, sorted.
 
     The ones with most and least padding come first, then those whose integers (B,) are new.
@@ -74,36 +72,53 @@ def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
     return sum(all(bool(v[k] != v[j]) for j in chosen) for v in vectors)
 
 
-def made_different(x: Inputs, dims: Dims) -> Inputs:
+def few_examples(
+    model: nn.Module, x: Inputs, dims: Dims, rows: Sequence[int]
+) -> tuple[list[Inputs], Inputs | None]:
+    """Return a batch of some examples of `x` which differ, with equal masks.
+
+    There are several versions of it, because the model may not take the first ones; and one with
+    masks that differ, None without masks.
+    """
+    few = _made_different(rows_of(x, dims, rows), dims)
+    equal = _with_equal_masks(model, few)
+    several = [_with_different_companions(model, equal, dims), equal, few]
+    return several, _with_different_masks(model, few)
+
+
+def _made_different(x: Inputs, dims: Dims) -> Inputs:
     """Return a batch in which no two examples are equal.
 
     If an example equals an earlier one, its floating-point inputs get noise and its sequences of
     integers are rotated.
     """
-    tensors = {path: tensor for path, tensor in leaves(x).items() if dims.get(path) is not None}
-    new: dict[Path, Tensor] = {}
-    for path, tensor in tensors.items():
-        if not _is_dense(tensor) or is_mask(path):
-            continue
-        values = tensor.movedim(dims[path] or 0, 0).clone()
-        for k in range(1, len(values)):
-            if any(_equal_rows(tensors, dims, k, j) for j in range(k)):
-                values[k] = _changed(values[k], k)
-        new[path] = values.movedim(0, dims[path] or 0)
-    return as_inputs(replaced(x, new))
+    rows = _rows(x, dims)
+
+    def is_repeated(k: int) -> bool:
+        return any(all(t[k].equal(t[j]) for t in rows.values()) for j in range(k))
+
+    def edit(path: Path, values: Tensor) -> Tensor | None:
+        if is_mask(path):
+            return None
+        values = values.clone()
+        for k in filter(is_repeated, range(1, len(values))):
+            values[k] = _changed(values[k], k)
+        return values
+
+    return _edited(x, dims, edit)
 
 
-def with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
+def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
     """Return a batch in which all examples have the union of their masks."""
     new = {
-        path: _united(mask, name).expand_as(mask).clone()
+        path: (mask.amin(0) if marks_ignored(name, mask) else mask.amax(0)).expand_as(mask).clone()
         for path, name, mask in _masks(model, x)
         if mask.ndim > 1
     }
-    return as_inputs(replaced(x, new))
+    return replaced(x, new)
 
 
-def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
+def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
     """Return a batch whose masks hide one more position with each example; None without masks.
 
     Token ids get the padding of the model's configuration there, if it has one.
@@ -121,25 +136,41 @@ def with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
         for other, ids in tensors.items():
             if padding is not None and name_at(other, names) == "input_ids" and len(ids) == count:
                 new[other] = torch.where(cut, padding, ids)
-    return as_inputs(replaced(x, new)) if new else None
+    return replaced(x, new) if new else None
 
 
-def with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
+def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
     """Return a batch in which no input is constant, except for attention masks.
 
     Lengths and categories of a few examples may happen to be equal. Numbers get smaller, so that
     they stay valid; in longer inputs the last positions are changed, more with each example.
     """
     masks = {path for path, _, _ in _masks(model, x)}
-    new: dict[Path, Tensor] = {}
-    for path, tensor in leaves(x).items():
-        if not _is_dense(tensor) or dims.get(path) is None or path in masks or tensor.is_complex():
-            continue
-        rows = tensor.movedim(dims[path] or 0, 0)
-        flat = rows.reshape(len(rows), -1)
-        if flat.numel() and bool((flat == flat[0, 0]).all()):
-            new[path] = _stepped(flat).view(rows.shape).movedim(0, dims[path] or 0)
-    return as_inputs(replaced(x, new))
+
+    def edit(path: Path, values: Tensor) -> Tensor | None:
+        rows = values.reshape(len(values), -1)
+        constant = rows.numel() and bool((rows == rows[0, 0]).all())
+        if path in masks or values.is_complex() or not constant:
+            return None
+        return _stepped(rows).view(values.shape)
+
+    return _edited(x, dims, edit)
+
+
+def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
+    """Return the dense tensors that carry the batch, with the examples first."""
+    return {
+        path: tensor.movedim(dim, 0)
+        for path, tensor in leaves(x).items()
+        if (dim := dims.get(path)) is not None
+        and not (tensor.is_nested or tensor.is_meta or tensor.layout != torch.strided)
+    }
+
+
+def _edited(x: Inputs, dims: Dims, edit: Callable[[Path, Tensor], Tensor | None]) -> Inputs:
+    """Return a batch with the `_rows` that `edit` returns; it returns None for those that stay."""
+    new = {path: edit(path, rows) for path, rows in _rows(x, dims).items()}
+    return replaced(x, {p: t.movedim(0, dims[p] or 0) for p, t in new.items() if t is not None})
 
 
 def _stepped(rows: Tensor) -> Tensor:
@@ -165,11 +196,6 @@ def _masks(model: nn.Module, x: Inputs) -> Iterator[tuple[Path, str, Tensor]]:
             yield path, name, tensor
 
 
-def _united(mask: Tensor, name: str) -> Tensor:
-    ignores = name.endswith("padding_mask") and not mask.is_floating_point()
-    return mask.amin(0) if ignores else mask.amax(0)
-
-
 def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:
     if tensor.is_nested:
         parts = tensor.unbind()
@@ -185,18 +211,6 @@ def _trailing_run(rows: Tensor) -> Tensor:
     """Return how many values at the end of each row, (B, n), are the same; int (B,)."""
     same = rows.flip(1) == rows[:, -1:]
     return same.int().cumprod(1).sum(1)
-
-
-def _equal_rows(tensors: Mapping[Path, Tensor], dims: Dims, one: int, other: int) -> bool:
-    return all(
-        tensor.select(dims[path] or 0, one).equal(tensor.select(dims[path] or 0, other))
-        for path, tensor in tensors.items()
-        if _is_dense(tensor)
-    )
-
-
-def _is_dense(tensor: Tensor) -> bool:
-    return not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _changed(value: Tensor, k: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Find the final layers of a model: the layers that return its outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -43,13 +43,17 @@ def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
     affine map of its input, this module is the final layer (LoRA: Hu et al., 2022).
     """
     calls, compound, other = flow.final_calls(output)
-    for call in reversed(compound):  # the innermost first
+    around = {parent for call in (*calls, *compound) for parent in _parents(flow, call)}
+    for call in sorted({*compound, *around}, reverse=True):  # the innermost first
+        inside = [inner for inner in calls if call in _parents(flow, inner)]
+        if call not in compound and len(inside) < 2:
+            continue
         if _is_affine(flow, call):
-            calls = [inner for inner in calls if call not in _parents(flow, inner)] + [call]
-        else:
+            calls = [inner for inner in calls if inner not in inside] + [call]
+        elif call in compound:
             other = other or type(flow.calls[call].module).__name__
     if calls:
-        modules = [flow.calls[call].module for call in _whole_layers(flow, calls)]
+        modules = [flow.calls[call].module for call in sorted(calls)]
         return Site("final", tuple(dict.fromkeys(modules)), "before")
     if other:
         return (
@@ -60,17 +64,6 @@ def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
         return Site("final", tuple(find_heads(model).values()), "before")
     except InputError as error:
         return str(error)
-
-
-def _whole_layers(flow: Dataflow, calls: Sequence[int]) -> list[int]:
-    """Replace calls inside a module that is affine, a layer with adapters, by its call."""
-    found = list(calls)
-    around = {parent for call in calls for parent in _parents(flow, call)}
-    for parent in sorted(around, reverse=True):  # the innermost first
-        inside = [call for call in found if parent in _parents(flow, call)]
-        if len(inside) > 1 and _is_affine(flow, parent):
-            found = [call for call in found if call not in inside] + [parent]
-    return sorted(found)
 
 
 def _parents(flow: Dataflow, call: int) -> list[int]:
@@ -86,9 +79,9 @@ def _parents(flow: Dataflow, call: int) -> list[int]:
 def _is_affine(flow: Dataflow, call: int) -> bool:
     """Return True if a module maps a random input affinely: f((a + b) / 2) = (f(a) + f(b)) / 2."""
     module, _, info = flow.calls[call]
-    if isinstance(info, str) or list(info.shapes) != [(0, 0)]:
+    if list(info.tensors) != [(0, 0)]:
         return False
-    shape, dtype = info.shapes[0, 0], info.dtypes[0, 0]
+    shape, dtype, _ = info.tensors[0, 0]
     if not dtype.is_floating_point:
         return False
     device = next(module.parameters()).device

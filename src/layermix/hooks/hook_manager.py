@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, batch_size, checked, lengths_of
@@ -24,23 +24,8 @@ from layermix.hooks.sites import Site, find
 class HookManager:
     """Permanent hooks at some mix points of an unwrapped model.
 
-    Parameters
-    ----------
-    model
-        The model.
-    names
-        Mix points.
-    batch_dim
-        Batch dimension of the main input.
-    one_graph
-        Mix at every point and keep the result of the plan's point.
-    late
-        True if a blend is cheaper after a linear layer than before it, and the same there.
-
-    Raises
-    ------
-    InputError
-        For an unknown mix point, or a batch dimension that is not one.
+    With `one_graph`, hooks mix at every point and keep the result of the plan's point. `late` is
+    True if a blend is cheaper after a linear layer than before it, and the same there.
 
     Attributes
     ----------
@@ -85,11 +70,7 @@ class HookManager:
                 for hook in self._hooks[name]:
                     hook.remove()
                 self._sites[name], self._hooks[name] = site, install(site, self.state, self._late)
-            for hook, dims in zip(self._hooks[name], probe.dims(name), strict=True):
-                hook.dims = dims
-                hook.roles = probe.roles if name == "input" else {}
-        for module, hook in self._masks.items():
-            hook.shared = probe.shared_masks.get(module, frozenset())
+        probe.configure(self._hooks, self._masks)
         self.links = _links(self.model, {name: self._sites[name] for name in names})
 
     def batch_size(self, x: Batch, y: Any) -> int:
@@ -108,10 +89,6 @@ class HookManager:
             )
         return size
 
-    def examples(self, x: Batch) -> Tensor:
-        """Return the main tensor of a batch with the examples first."""
-        return main_tensor(x).movedim(self.batch_dim, 0)
-
     def is_second(self) -> bool:
         """Return True if an earlier mixer has hooks in the model, and was not refused."""
         found = (h for module in self.model.modules() for h in hooks_of(module))
@@ -129,14 +106,12 @@ class HookManager:
 
     def remover(self) -> Callable[[], None]:
         """Return a function that removes all hooks and does not keep the model alive."""
-        return partial(self.state.release, partial(_remove, self._hooks, self._masks))
+        return partial(self.state.release, partial(_remove, self._hooks, [*self._masks.values()]))
 
 
-def _remove(hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]) -> None:
-    for hook in chain.from_iterable(hooks.values()):
+def _remove(hooks: Mapping[str, list[Hook]], masks: Sequence[MaskHook]) -> None:
+    for hook in (*chain.from_iterable(hooks.values()), *masks):
         hook.remove()
-    for mask in masks.values():
-        mask.handle.remove()
 
 
 def _links(

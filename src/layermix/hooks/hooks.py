@@ -6,28 +6,32 @@ twice.
 
 Only the hook of the plan's point mixes, so that a compiled model has one graph for each point. With
 `one_graph` every hook mixes in every step, and a tensor selects the result that is kept.
+
+Tensors beside the main one are mixed as that was: the states of a recurrent layer beside its
+output, maps of several sizes, attention heads as rows of a batch. A blend that cuts takes the same
+positions of all of them.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError, RunError
-from layermix.hooks.activation_info import Layout, layout
-from layermix.hooks.masks import Role, name_at, parameter_names, role_of, united
+from layermix.hooks.channels import Layout, layout
+from layermix.hooks.masks import Role, Unite, name_at, parameter_names, role_of, united
 from layermix.hooks.mixing_state import MixingState
-from layermix.hooks.nested import Path, leaves, replaced
-from layermix.hooks.registry import ModelHook, register_after, register_before
-from layermix.hooks.secondary_outputs import mix_secondary
+from layermix.hooks.nested import Dims, Path, leaves, replaced
+from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import Site
 from layermix.mixing import Blended, LabelWeights, Plan
 from layermix.mixing.blends.base import RatioBlend
+from layermix.mixing.blends.mask import apply_mask, resized_mask
+from layermix.mixing.tensors import without_autocast
 
 _UNKNOWN = Layout()
-_OUTPUT: Mapping[Path, int | None] = {(): 0}  # one tensor, batch first
-_ARGUMENT: Mapping[Path, int | None] = {(0, 0): 0}
+_OUTPUT: Dims = {(): 0}  # one tensor, batch first
+_ARGUMENT: Dims = {(0, 0): 0}
 
 
 def kept(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:
@@ -46,28 +50,25 @@ class Hook(ModelHook):
         Layout of the channels there.
     names
         Parameters of the module, if its arguments are mixed.
-
-    Attributes
-    ----------
-    dims
-        Maps the path of each tensor to its batch dimension, None if it does not carry the batch.
-        None before a probe; the hook then refuses to mix.
-    roles
-        Tensors that select positions, as the probe found them; others are known by their names.
+    unite
+        Returns the mask or the lengths of a mixed example.
     """
 
     def __init__(
         self,
-        state: MixingState,
-        point: str,
+        state: MixingState | None = None,
+        point: str = "",
         layout: Layout = _UNKNOWN,
         names: tuple[str, ...] = (),
+        unite: Unite = united,
     ) -> None:
-        self.state, self.point, self.layout, self.names = state, point, layout, names
+        super().__init__()
+        self.state, self.point = state or MixingState(), point
+        self.layout, self.names, self.unite = layout, names, unite
         self._points = (point,)
-        self.handles: list[torch.utils.hooks.RemovableHandle] = []
-        self.dims: Mapping[Path, int | None] | None = None
-        self.roles: Mapping[Path, Role | None] = {}
+        self.dims: Dims | None = None  # None before a probe; the hook then refuses to mix
+        # Tensors that select positions, as the probe found them; others are known by their names.
+        self.roles: dict[Path, Role | None] = {}
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix the module's output."""
@@ -112,7 +113,7 @@ class Hook(ModelHook):
                 main = self._main(tensor, plan, self.dims.get(path) or 0)
                 new[path] = kept(here, main.values, tensor)
             else:
-                new[path] = kept(here, self._other(path, tensor, plan, main), tensor)
+                new[path] = kept(here, self._secondary(path, tensor, plan, main), tensor)
         return replaced(value, new)
 
     def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
@@ -132,21 +133,16 @@ class Hook(ModelHook):
                 forward.label_weights[self.point] = LabelWeights(weight, blended.mask)
         return blended._replace(values=blended.values.movedim(0, dim)) if dim else blended
 
-    def _other(self, path: Path, tensor: Tensor, plan: Plan, main: Blended) -> Tensor:
+    def _secondary(self, path: Path, tensor: Tensor, plan: Plan, main: Blended) -> Tensor:
         """Mix another tensor; one that does not carry the batch is returned unchanged."""
         name = name_at(path, self.names)
         if role := self._role(path, name, tensor):
-            return self._unite(role, name, tensor, plan)
+            return self.unite(role, name, tensor, plan)
         dim = self._dim(path, name, tensor, plan)
         if dim is None or not tensor.is_floating_point():
             return tensor
-        if tensor.is_nested:
-            raise InputError(
-                f"at mix point {self.point!r}: {name!r} is a nested tensor beside the main one, "
-                "but mixing needs dense tensors"
-            )
         try:
-            return self._follow(tensor, dim, plan, main)
+            return _follow(name, tensor, dim, plan, main, self.layout)
         except InputError as error:
             raise self._located(error) from None
 
@@ -160,7 +156,6 @@ class Hook(ModelHook):
         return None if role == "lengths" and tensor.ndim > 2 else role
 
     def _dim(self, path: Path, name: str, tensor: Tensor, plan: Plan) -> int | None:
-        """Return the batch dimension of a tensor, None if it does not carry the batch."""
         assert self.dims is not None
         if path in self.dims:
             return self.dims[path]
@@ -171,27 +166,9 @@ class Hook(ModelHook):
             "not there when the mixer probed the model: call mixer.check(x) with a batch like this"
         )
 
-    def _follow(self, tensor: Tensor, dim: int, plan: Plan, main: Blended) -> Tensor:
-        """Mix another tensor as the main one was mixed."""
-        return mix_secondary(tensor, dim, plan, main, self.layout)
-
-    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
-        return united(role, name, tensor, plan)
-
-    def remove(self) -> None:
-        """Remove the hook from the model."""
-        for handle in self.handles:
-            handle.remove()
-
-    def __deepcopy__(self, memo: dict) -> "Hook":
-        return type(self)(MixingState(), self.point)
-
-    def __reduce__(self) -> tuple:
-        return _inert, (self.point,)
-
 
 def install(
-    site: Site, state: MixingState, late: bool = False, kind: type[Hook] = Hook
+    site: Site, state: MixingState, late: bool = False, unite: Unite = united
 ) -> list[Hook]:
     """Register the hooks of one site: one for each of its modules.
 
@@ -201,16 +178,53 @@ def install(
     hooks = []
     for module in site.modules:
         names = parameter_names(type(module)) if site.side == "before" else ()
-        hook = kind(state, site.name, layout(module, site.side), names)
-        if site.side == "before":
-            hook.handles.append(register_before(module, hook.before))
-            if late and type(module) is nn.Linear:
-                hook.handles.append(register_after(module, hook.late))
+        hook = Hook(state, site.name, layout(module, site.side), names, unite)
+        if site.side == "after":
+            hook.register_after(module, hook.after)
         else:
-            hook.handles.append(register_after(module, hook.after))
+            hook.register_before(module, hook.before)
+            if late and type(module) is nn.Linear:
+                hook.register_after(module, hook.late)
         hooks.append(hook)
     return hooks
 
 
-def _inert(point: str) -> Hook:
-    return Hook(MixingState(), point)
+def _follow(
+    name: str, tensor: Tensor, dim: int, plan: Plan, main: Blended, layout: Layout
+) -> Tensor:
+    """Mix a tensor with the batch in dimension `dim` as the main tensor was mixed.
+
+    In dimension 0 there may be several rows for each example, one after another.
+    """
+    if tensor.is_nested:
+        raise InputError(
+            f"{name!r} is a nested tensor beside the main one, but mixing needs dense tensors"
+        )
+    if dim == 0 and len(tensor) != plan.batch_size:
+        size, channels = len(tensor) // plan.batch_size, layout.channels(tensor.shape[1:])
+        if plan.blend.changes_batch_size and not plan.skip:
+            rows = tensor.unflatten(0, (-1, size))
+            return _mixed_like(main, rows, plan, {1: 2, -1: -1}[channels]).flatten(0, 1)
+        mask = main.mask
+        if mask is not None and len(mask) > 1:
+            mask = mask.repeat_interleave(size, 0)
+        return _mixed_like(main._replace(mask=mask), tensor, plan.repeated(size), channels)
+    rows = tensor.movedim(dim, 0)
+    return _mixed_like(main, rows, plan, layout.channels(rows.shape[1:])).movedim(0, dim)
+
+
+def _mixed_like(main: Blended, x: Tensor, plan: Plan, channels: int) -> Tensor:
+    """Mix a tensor (B, ...), with the mask of the main one if there is one."""
+    if plan.skip or not plan.blend.positional:
+        return plan.mix(x, channels).values
+    mask = None
+    if main.mask is not None and not plan.blend.moves_positions:
+        mask = resized_mask(main.mask, x, channels)
+    if mask is None:
+        raise InputError(
+            f"the blend {plan.blend!r} treats positions differently, but the tensors here have "
+            f"different positions, one of them the shape {tuple(x.shape)}: mix with "
+            "blend='linear', or after a module that returns one tensor"
+        )
+    with without_autocast(x):
+        return apply_mask(x, plan.of_partners(x), mask, channels)

@@ -14,8 +14,9 @@ import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,25 +78,19 @@ class Snapshot:
 
 
 def _undo_container(value: Any) -> Callable[[], None]:
-    saved = list(value.items()) if isinstance(value, dict) else list(value)
+    saved = list(value.items() if isinstance(value, dict) else value)
+    before = _identities(value)
 
     def undo() -> None:
-        now = list(value.items()) if isinstance(value, dict) else list(value)
-        if len(now) == len(saved) and all(map(_same, now, saved)):
-            return
-        value.clear()
-        if isinstance(value, dict | set):
-            value.update(saved)
-        else:
-            value.extend(saved)
+        if _identities(value) != before:
+            value.clear()
+            (value.update if isinstance(value, dict | set) else value.extend)(saved)
 
     return undo
 
 
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is tuple and type(other) is tuple and len(one) == len(other) == 2:
-        return one[0] is other[0] and one[1] is other[1]
-    return one is other
+def _identities(value: Any) -> list[int]:
+    return list(map(id, [*value, *(value.values() if isinstance(value, dict) else ())]))
 
 
 def _undo_tensor(value: Tensor) -> Callable[[], None]:
@@ -132,18 +127,15 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
     return partial(value.setstate, value.getstate()) if isinstance(value, random.Random) else None
 
 
-See = Callable[[str, Any], None]
-
-
-def observe(model: nn.Module, sites: Iterable[Site], x: Batch, see: See) -> Any:
-    """Run one silent forward pass and call ``see(point, value)`` at each hook site.
+def observe(
+    model: nn.Module, sites: Iterable[Site], x: Batch, see: Callable[[str, Any], None]
+) -> Any:
+    """Run one silent forward pass and call ``see(point, value)`` at the first module of each site.
 
     The value is the output of the module, or (args, kwargs) if the site is before it.
     """
-    with ExitStack() as stack:
-        for site in sites:
-            stack.callback(monitor(site.module, site.side, partial(see, site.name)).remove)
-        stack.enter_context(silent(model))
+    first = [replace(site, modules=site.modules[:1]) for site in sites]
+    with monitoring(first, lambda name, _, value: see(name, value)), silent(model):
         return forward(model, x)
 
 
@@ -207,12 +199,23 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
         random.setstate(python_state)
 
 
-def monitor(
-    module: nn.Module, side: Literal["before", "after"], see: Callable[[Any], None]
-) -> torch.utils.hooks.RemovableHandle:
-    """Call ``see(value)`` with each output of a module, or before it with (args, kwargs)."""
-    if side == "before":
-        return module.register_forward_pre_hook(
-            lambda _, args, kwargs: see((args, kwargs)), with_kwargs=True
-        )
-    return module.register_forward_hook(lambda _, args, output: see(output))
+@contextmanager
+def monitoring(sites: Iterable[Site], see: Callable[[str, int, Any], None]) -> Iterator[None]:
+    """Call ``see(point, index, value)`` at each module of some sites inside the ``with`` block.
+
+    The value is the output of the module, or (args, kwargs) if the site is before it.
+    """
+    with ExitStack() as stack:
+        for site in sites:
+            for index, module in enumerate(site.modules):
+                seen = partial(see, site.name, index)
+                if site.side == "before":
+                    handle = module.register_forward_pre_hook(
+                        lambda _, args, kwargs, seen=seen: seen((args, kwargs)), with_kwargs=True
+                    )
+                else:
+                    handle = module.register_forward_hook(
+                        lambda _, args, output, seen=seen: seen(output)
+                    )
+                stack.callback(handle.remove)
+        yield

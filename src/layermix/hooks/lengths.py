@@ -6,14 +6,12 @@ change it when the lengths include them.
 Shapes: n examples, T positions.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.hooks.batch import as_inputs
 from layermix.hooks.deterministic import noise
 from layermix.hooks.masks import Role, is_companion, name_at, parameter_names, role_of
 from layermix.hooks.nested import Path, leaves, replaced
@@ -48,9 +46,16 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
     values, lengths = leaves(passes.inputs)[main], leaves(passes.inputs)[path]
     if not values.is_floating_point() or values.is_meta or values.layout != torch.strided:
         return False
-    for dim in _position_dims(passes, values, lengths, passes.dims[main] or 0):
-        size = 1.0 if _is_relative(lengths) else values.shape[dim]
-        short = lengths.clamp(max=size / 2 if lengths.is_floating_point() else size // 2)
+    if bool((lengths < 0).any()):
+        return False
+    floating = lengths.is_floating_point()
+    relative = floating and bool((lengths <= 1).all())  # to the longest example
+    for dim, count in enumerate(values.shape):
+        too_long = not relative and int(lengths.max()) > count
+        if dim == (passes.dims[main] or 0) or count < _LEAST or too_long:
+            continue
+        size = 1.0 if relative else count
+        short = lengths.clamp(max=size / 2 if floating else size // 2)
         full = torch.full_like(lengths, size)
         with suppress(InputError):  # the model does not take such lengths
             reached = (_reaches(passes, main, dim, path, each) for each in (short, full))
@@ -59,33 +64,16 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
     return False
 
 
-def _position_dims(
-    passes: Passes, values: Tensor, lengths: Tensor, batch_dim: int
-) -> Iterator[int]:
-    """Yield the dimensions of the main input that the lengths may count."""
-    relative = _is_relative(lengths)
-    if bool((lengths < 0).any()):
-        return
-    for dim, size in enumerate(values.shape):
-        if dim != batch_dim and size >= _LEAST and (relative or int(lengths.max()) <= size):
-            yield dim
-
-
-def _is_relative(lengths: Tensor) -> bool:
-    """Return True for lengths relative to that of the longest example."""
-    return lengths.is_floating_point() and bool((lengths <= 1).all())
-
-
 def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
     """Return True if the last quarter of the positions changes the output."""
-    inputs = as_inputs(replaced(passes.inputs, {path: lengths}))
+    inputs = replaced(passes.inputs, {path: lengths})
     values = leaves(inputs)[main]
     size = values.shape[dim]
     tail = torch.arange(size, device=values.device) >= size - size // 4
     tail = tail.view(-1, *[1] * (values.ndim - dim - 1))
     before = leaves(passes.run(inputs))
     moved = torch.where(tail, values + noise(values.shape).to(values) * values.std(), values)
-    after = leaves(passes.run(as_inputs(replaced(inputs, {main: moved}))))
+    after = leaves(passes.run(replaced(inputs, {main: moved})))
     dims: dict[Path, int | None] = dict.fromkeys(before, 0)
     one, other = ({p: t.reshape(1, -1) for p, t in found.items()} for found in (before, after))
     return any(True for _ in distances(one, other, dims, 0, 1))

@@ -11,6 +11,7 @@ Shapes: masks (B, ...): (B, L), (B, 1, 1, L), (B, 1, L, L); lengths (B,), (B, 1)
 import functools
 import inspect
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from layermix.hooks.nested import Path
 from layermix.mixing import Plan
 
 Role = Literal["mask", "lengths"]
+
+Unite = Callable[[Role, str, Tensor, Plan], Tensor]
+"""A function of role, name and tensor, which returns the tensor of mixed examples."""
 
 _MASKS = ("attention_mask", "padding_mask")  # how their names end
 _LENGTHS = re.compile(r"(.*_)?(len|lens|length|lengths|seqlen|seqlens)")
@@ -54,6 +58,16 @@ def parameter_names(kind: type[nn.Module]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in positional)
 
 
+@functools.cache
+def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
+    """Return index, name and role of the masks among the parameters of a class's forward."""
+    return tuple(
+        (place, name, role)
+        for place, name in enumerate(parameter_names(kind))
+        if (role := role_of(name)) is not None
+    )
+
+
 def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
     """Return the union of the mask or length of each example and its partner, in a new tensor.
 
@@ -63,8 +77,12 @@ def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
     if own.shape[:1] != (plan.batch_size,):
         return own
     other = plan.of_partners(own)
-    ignores = name.endswith("padding_mask") and not own.is_floating_point()
-    return own.minimum(other) if role == "mask" and ignores else own.maximum(other)
+    return own.minimum(other) if role == "mask" and marks_ignored(name, own) else own.maximum(other)
+
+
+def marks_ignored(name: str, mask: Tensor) -> bool:
+    """Return True if the positions with the larger value in a mask are those that are ignored."""
+    return name.endswith("padding_mask") and not mask.is_floating_point()
 
 
 def is_companion(value: Any, batch: int) -> bool:

@@ -4,20 +4,20 @@ mixup (Zhang et al., 2018) at the input, Manifold Mixup (Verma et al., 2019) in 
 mixing at the final layer are the same object with another `at`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import nn
 
 from layermix.errors import InputError
-from layermix.hooks.mixer_sampling import At, MixerSampling, samplers_of
+from layermix.hooks.mixer_samplers import At, samplers_of
 from layermix.hooks.mixer_step import MixerStep
 from layermix.hooks.sites import as_module, unwrap
 from layermix.mixing import Blend, Method, Pairing, Per, PlanSampler, Prob, Remix, Schedule
 from layermix.mixing.point_sampler import Weights
 
 
-class Mixer(MixerSampling, MixerStep):
+class Mixer(MixerStep):
     """Mix training examples inside a model's own forward pass.
 
     Build it before the first call of a compiled model: torch ignores hooks that come later. With
@@ -119,7 +119,7 @@ class Mixer(MixerSampling, MixerStep):
         self.model, inner = as_module(model), unwrap(as_module(model))
         parts = {"alpha": alpha, "ratio": ratio, "per": per, "blend": blend, "partner": partner}
         others = {"weights": weights, "remix": remix}
-        samplers, self._groups, default = samplers_of(method, at, inner, parts, others)
+        samplers, self._words, default = samplers_of(method, at, inner, parts, others)
         self._sampler = PlanSampler(
             samplers,
             prob=default if prob is None else prob,
@@ -140,3 +140,58 @@ class Mixer(MixerSampling, MixerStep):
         self._hooks = self._probed = self.last = None
         self._warned: set[str] = set()
         self._attach()
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """The mix points, one of which each plan has."""
+        return self._sampler.points
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The present probability of each point in a mixed step; they sum to 1."""
+        shares = self._sampler.shares
+        total = sum(shares) or 1.0
+        found = dict.fromkeys(self.points, 0.0)
+        for method, share in zip(self._sampler.methods, shares, strict=True):
+            for point, weight in method.points.weights.items():
+                found[point] += weight * (share / total)
+        return found
+
+    @property
+    def weight_history(self) -> list[dict[str, float]]:
+        """The initial weights of the first method, then those of every `reweigh`."""
+        return [dict(weights) for weights in self._sampler.methods[0].points.history]
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """The points of a word such as ``at="auto"`` that cannot be mixed, and the reason."""
+        return self._sampler.dropped
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Set the probabilities of the points from the next draw on.
+
+        No other draw changes. In data parallel training all ranks must set the same weights.
+
+        Parameters
+        ----------
+        weights
+            Relative probabilities by name of the point, finite and >= 0; missing points get 0.
+
+        Raises
+        ------
+        InputError
+            For an unknown point, an invalid weight, nothing but zeros, or several methods.
+        """
+        self._sampler.reweigh(weights)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, for schedules by epoch and ``per="epoch"``, before its first step."""
+        self._sampler.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to draw what an uninterrupted one would have drawn."""
+        return self._sampler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue the draws of the mixer that returned `state`."""
+        self._sampler.load_state_dict(state)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from layermix.errors import InputError, LayermixError, unknown, warn
 from layermix.functional import obstacle
@@ -31,7 +31,7 @@ class MixerProbe:
     model: nn.Module
     _sampler: PlanSampler
     last: Plan | None
-    _groups: list[str | None]  # for each method, the word that stands for its points
+    _words: list[str | None]  # for each method, the word that stands for its points
     _allow_partial: bool
     _always: bool
     _hook_settings: dict[str, Any]
@@ -41,8 +41,8 @@ class MixerProbe:
 
     def __repr__(self) -> str:
         shown = [type(unwrap(self.model)).__name__]
-        for group, method in zip(self._groups, self._sampler.methods, strict=True):
-            at = group or method.points.only or list(method.points.weights)
+        for word, method in zip(self._words, self._sampler.methods, strict=True):
+            at = word or method.points.only or list(method.points.weights)
             shown.append(f"at={at!r}, per={method.per!r}, blend={method.blend!r}")
         return f"Mixer({', '.join(shown)})"
 
@@ -104,28 +104,21 @@ class MixerProbe:
         return self._hooks
 
     def _check(self, x: Batch, model: nn.Module, *, called: bool, train: bool = False) -> None:
-        """Probe a model that is or contains the mixer's.
+        """Probe a model that is or contains the mixer's; with `train` always in training mode.
 
-        Parameters
-        ----------
-        x, model
-            The batch, and the model that takes it.
-        called
-            True if this is known to be the model that is called, and not a part of a wrapper.
-        train
-            Probe in training mode, even if the model is in eval mode.
+        It is `called` if it is known to be no part of a wrapper that is called.
         """
         inner, outer = unwrap(self.model), unwrap(model)
         hooks = self._attach()
         hooks.state.refused = True
         around = outer is not inner and any(m is inner for m in outer.modules())
         probe = hooks.probe(x, outer if around else inner, train)
-        for group, method in zip(self._groups, self._sampler.methods, strict=True):
+        for word, method in zip(self._words, self._sampler.methods, strict=True):
             names = tuple(method.points.weights)
             reasons = {p: self._obstacle(probe, p, method) for p in names}
-            if group:
+            if word:
                 self._sampler.drop(method, {p: w for p, w in reasons.items() if w})
-            if group == "last":
+            if word == "last":
                 left = tuple(method.points.weights)
                 self._sampler.drop(method, dict.fromkeys(left[:-1], "a later block can be mixed"))
             for name in method.points.weights:
@@ -135,7 +128,7 @@ class MixerProbe:
         hooks.learn(self._sampler.points, probe)
         hooks.state.refused = False
         self._probed = Probed(
-            weakref.ref(unwrap(model)), form_of(x), train or model.training, called, hooks.links
+            weakref.ref(unwrap(model)), _form_of(x), train or model.training, called, hooks.links
         )
         self._warn_of("partial", "not cuts of the network", probe.leak)
         self._warn_of("masks", "mixed with masks that cannot be united", probe.mask_leak)
@@ -150,16 +143,30 @@ class MixerProbe:
 
     def _check_before(self, point: str, model: nn.Module, inputs: Batch) -> None:
         """Probe before a forward pass, unless the model that is called was probed."""
-        if self._probed and self._is_probed() and self._probed.model() is unwrap(model):
+        if self._probed and self._is_current() and self._probed.model() is unwrap(model):
             self._probed.called = True
             return
         self._check(inputs, model, called=True)
         if point not in self._sampler.points:
             raise self._unknown_point(point)
 
-    def _is_probed(self) -> bool:
-        """Return True if the hooked model was probed as it is now, in its present mode."""
-        raise NotImplementedError
+    def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
+        """Return True if the hooked model was probed as it is now, in its present mode.
+
+        With `model` and `x`, only if that model was called, with inputs of this form.
+        """
+        probed = self._probed
+        if probed is None or probed.training != self.model.training:
+            return False
+        for modules, name, module in probed.links:
+            if modules.get(name) is not module:
+                return False
+        if model is None or x is None:
+            return True
+        form = _SINGLE_TENSOR if isinstance(x, Tensor) else _form_of(x)
+        if form != probed.form:
+            return False
+        return model is self.model or probed.model() is unwrap(model)
 
     def _unknown_point(self, point: str) -> LayermixError:
         if why := self._sampler.dropped.get(point):
@@ -199,34 +206,19 @@ class MixerProbe:
 
 @dataclass
 class Probed:
-    """The model, the inputs and the mode of the last probe.
+    """The model, the inputs and the mode of the last probe."""
 
-    Attributes
-    ----------
-    model
-        Returns the model that was called, unwrapped.
-    form
-        How its inputs were passed.
-    training
-        True if it was in training mode.
-    called
-        True if this model is known to be the one that is called, and not a part of a wrapper.
-    links
-        Children of modules on the way to the hooked ones, as they were probed.
-    """
-
-    model: Callable[[], nn.Module | None]
-    form: object
+    model: Callable[[], nn.Module | None]  # a reference to the model that was called, unwrapped
+    form: object  # how its inputs were passed
     training: bool
-    called: bool
-    links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]
+    called: bool  # known to be no part of a wrapper that is called
+    links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]  # those of the hook manager
 
 
-SINGLE_TENSOR: object = ((True,), frozenset())
-"""The form of a batch that is one tensor."""
+_SINGLE_TENSOR: object = ((True,), frozenset())  # the form of a batch that is one tensor
 
 
-def form_of(x: Batch) -> object:
+def _form_of(x: Batch) -> object:
     """Return how a batch is passed: one tensor, several, or by which names."""
     args, kwargs = as_inputs(x)
     given = tuple(value is not None for value in args)

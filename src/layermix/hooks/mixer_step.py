@@ -1,19 +1,21 @@
 """One step of a mixer: draw a plan, run the model under it, and mix the labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import takewhile
 from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from layermix.errors import RunError
-from layermix.hooks.batch import Batch, call
-from layermix.hooks.first_forward import before_first_forward
-from layermix.hooks.mixer_probe import SINGLE_TENSOR, MixerProbe, form_of
-from layermix.hooks.mixing_state import MixedForward
-from layermix.hooks.sites import unwrap
+from layermix.hooks.batch import Batch, Inputs, call
+from layermix.hooks.mixer_probe import MixerProbe
+from layermix.hooks.mixing_state import MixedForward, frames
+from layermix.hooks.nested import main_tensor
+from layermix.hooks.registry import ModelHook
+from layermix.hooks.sites import first_parameter
 from layermix.mixing import Plan, Target, Targets
 from layermix.mixing.targets.label_checks import check_labels
 from layermix.mixing.targets.mapping import clean
@@ -87,9 +89,9 @@ class MixerStep(MixerProbe):
         labels, inputs
             The batch, for partners that depend on it; the first of several inputs is used.
         """
-        main, parameter = None, _first_parameter(self.model)
+        main, parameter = None, first_parameter(self.model)
         if inputs is not None and self._needs_inputs:
-            main = self._attach().examples(inputs)
+            main = main_tensor(inputs).movedim(self._attach().batch_dim, 0)
         if parameter is None:
             return self._sampler.draw(batch_size, labels=labels, inputs=main)
         dtype = torch.float64 if parameter.dtype == torch.float64 else None
@@ -120,44 +122,58 @@ class MixerStep(MixerProbe):
         """
         if plan.point not in self._sampler.points:
             raise self._unknown_point(plan.point)
-        hooks, probed, first = self._attach(), self._is_probed(), nullcontext()
+        hooks, current, first = self._attach(), self._is_current(), nullcontext()
         if hooks.is_removed(plan.point):
             raise RunError("the hooks of this mixer were removed from the model: build a new one")
-        if not (probed and self._probed and self._probed.called):
+        if not (current and self._probed and self._probed.called):
             check = partial(self._check_before, plan.point)
-            first = before_first_forward(hooks.model, check, eager=not probed)
+            first = _before_first_forward(hooks.model, check, eager=not current)
         with first, MixedForward(hooks.state, plan) as mixed:
             self.last = plan
             yield mixed
 
-    def _is_current(self, model: nn.Module, x: Batch) -> bool:
-        """Return True if the model was probed with inputs of this form."""
-        probed = self._probed
-        if probed is None or probed.training != self.model.training:
-            return False
-        for modules, name, module in probed.links:
-            if modules.get(name) is not module:
-                return False
-        form = SINGLE_TENSOR if isinstance(x, Tensor) else form_of(x)
-        if form != probed.form:
-            return False
-        return model is self.model or probed.model() is unwrap(model)
 
-    def _is_probed(self) -> bool:
-        """Return True if the hooked model was probed as it is now, in its present mode."""
-        probed = self._probed
-        if probed is None or probed.training != self.model.training:
-            return False
-        return all(modules.get(name) is module for modules, name, module in probed.links)
+@contextmanager
+def _before_first_forward(
+    model: nn.Module, function: Callable[[nn.Module, Inputs], None], eager: bool
+) -> Iterator[None]:
+    """Call a function of model and inputs before the first forward pass inside the ``with`` block.
+
+    A compiled model cannot be probed while it is compiled; if `eager`, it runs eagerly in this
+    block.
+    """
+    first = _FirstForward(model, function)
+    try:
+        with torch.compiler.set_stance("force_eager") if eager else nullcontext():
+            yield
+    finally:
+        first.remove()
 
 
-def _first_parameter(module: nn.Module) -> nn.Parameter | None:
-    """Return a model's first parameter; None if it has none."""
-    # Needed in each step: parameters() goes through names and sets and takes seven times as long.
-    for parameter in module._parameters.values():
-        if parameter is not None:
-            return parameter
-    for child in module._modules.values():
-        if child is not None and (parameter := _first_parameter(child)) is not None:
-            return parameter
-    return None
+class _FirstForward(ModelHook):
+    """Calls a function before the first forward pass of a model, alone or inside a wrapper.
+
+    The wrapper is the outermost module that contains the model among those whose calls began after
+    this object was made; it is found on the stack of Python.
+    """
+
+    def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
+        super().__init__()
+        self._function = function
+        self._frames = frames()  # kept, so that no new frame has the identity of one
+        self.register_before(model, self.before, prepend=True)
+
+    def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Forward pre-hook: call the function once; its own passes do not call it again."""
+        if torch.compiler.is_compiling():
+            return
+        self.remove()
+        called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
+        for frame in takewhile(lambda frame: id(frame) not in known, frames()):
+            if frame.f_code is nn.Module._wrapped_call_impl.__code__:
+                outer = frame.f_locals["self"]
+                if any(part is module for part in outer.modules()):
+                    called = outer
+                    inputs = Inputs(frame.f_locals["args"], frame.f_locals["kwargs"])
+        self._frames.clear()
+        self._function(called, inputs)

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import overload
 
 import torch
@@ -31,35 +32,16 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """A forward pass under a plan, as a context manager, and what is found out in it.
-
-    Parameters
-    ----------
-    state
-        The state of the mixer's hooks.
-    plan
-        The plan.
-
-    Attributes
-    ----------
-    plan
-        The plan that hooks apply.
-    label_weights
-        The label weights of the mix, by mix point; for blends that cut.
-
-    Raises
-    ------
-    RunError
-        At the end, if nothing was mixed.
-    """
+    """A forward pass under a plan, as a context manager that raises if nothing was mixed."""
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
         self.plan, self._state = plan, state
-        self.label_weights: dict[str, LabelWeights] = {}
+        self.label_weights: dict[str, LabelWeights] = {}  # by mix point, for blends that cut
         self.fired: set[str] = set()  # points at which a hook mixed
         self.pick: Tensor | None = None  # bool (P,): which of the points is the plan's
         self.thread: object = None  # one object of each thread; identifiers are used again
         self.start = self.stop = -1  # range of the sequence numbers
+        self.recorded = False  # among the forward passes that may be repeated
         if state.points:
             picked = [point == plan.point and not plan.skip for point in state.points]
             self.pick = torch.tensor(picked, device=plan.ratio.device)
@@ -72,7 +54,7 @@ class MixedForward:
         self.start = _sequence_number()
         local.graded, local.forward = torch.is_grad_enabled(), self
         if self._state.checkpointed:
-            self._state.forwards.append(self)
+            self._state.record(self)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -113,29 +95,24 @@ class MixedForward:
 class MixingState:
     """What all hooks of one mixer share.
 
-    Parameters
-    ----------
-    points
-        The mix points, for hooks that share one compiled graph; None for hooks that compare names.
-
-    Attributes
-    ----------
-    local
-        The `forward` of the present thread, if any; a plain attribute of a plain thread-local
-        object is what torch.compile guards on.
-    refused
-        True if the last probe found a point that cannot be mixed.
-    checkpointed
-        True if a forward pass may be repeated in its backward pass.
+    `points` are the mix points, for hooks that share one compiled graph; None for hooks that
+    compare names.
     """
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
+        # The `forward` of the present thread, if any: torch.compile guards on a plain attribute of
+        # a plain thread-local object.
         self.local = threading.local()
         self.points = points
-        self.refused = False
-        self.checkpointed = False
+        self.refused = False  # True if the last probe found a point that cannot be mixed
+        self.checkpointed = False  # True if a forward pass may be repeated in its backward pass
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
         self._remove: Callable[[], None] | None = None
+
+    def record(self, forward: MixedForward) -> None:
+        """Keep a forward pass for its recomputations."""
+        forward.recorded = True
+        self.forwards.append(forward)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -164,12 +141,12 @@ class MixingState:
         if not torch.compiler.is_compiling():
             if forward is None:
                 forward = self._recomputed_or_none()
-            elif not self.checkpointed:
+            elif not forward.recorded:
                 # Reentrant checkpointing disables gradients, the other kind hooks saved tensors.
                 hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None  # pyright: ignore[reportAttributeAccessIssue]
                 if hooked or (local.graded and not torch.is_grad_enabled()):
                     self.checkpointed = True
-                    self.forwards.append(forward)
+                    self.record(forward)
         if forward is None:
             return None
         plan, pick = forward.plan, forward.pick
@@ -179,19 +156,17 @@ class MixingState:
         return plan, functools.reduce(torch.logical_or, picked)
 
     def _recomputed_or_none(self) -> MixedForward | None:
-        """Return the forward pass that is recomputed at present; None outside recomputations."""
-        if in_backward():
-            return self._recomputed()
-        if self._remove is not None:
-            self._remove()
-        return None
-
-    def _recomputed(self) -> MixedForward | None:
-        """Return the mixed forward pass to which a recomputation belongs; None for an unmixed one.
+        """Return the mixed forward pass that is recomputed at present, if any.
 
         A recomputation inside another one belongs to the same pass as that one.
         """
-        depth = _reentrant_depth()
+        if not in_backward():
+            if self._remove is not None:
+                self._remove()
+            return None
+        # How many reentrant recomputations run inside one another in this thread.
+        codes = [frame.f_code for frame in frames()]
+        depth = codes.count(CheckpointFunction.backward.__code__)
         passes: dict[int, MixedForward | None] = vars(self.local).setdefault("recomputed", {})
         passes[depth] = passes.get(depth - 1) if depth > 1 else self._of_current_node()
         return passes[depth]
@@ -217,13 +192,13 @@ class MixingState:
         return found[-1] if found else None
 
 
-def _reentrant_depth() -> int:
-    """Return how many reentrant recomputations run inside one another in this thread."""
-    frame, depth = sys._getframe(), 0
+def frames() -> list[FrameType]:
+    """Return the frames of the stack of Python, the innermost first."""
+    found, frame = list[FrameType](), sys._getframe(1)
     while frame is not None:
-        depth += frame.f_code is CheckpointFunction.backward.__code__
+        found.append(frame)
         frame = frame.f_back
-    return depth
+    return found
 
 
 def in_backward() -> bool:

@@ -11,14 +11,18 @@ in a mapping the logits, the last hidden state, or else the first floating-point
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from layermix.errors import InputError
 
+_T = TypeVar("_T")
+
 Path = tuple[Any, ...]
+Dims = Mapping[Path, int | None]
+"""The batch dimension of each tensor, None for tensors that do not carry the batch."""
 
 # Entries of mappings that are activations, in the order in which they are tried. Token ids cannot
 # be mixed; with them in this list no mask is treated as the activation.
@@ -37,13 +41,13 @@ def leaves(value: Any) -> dict[Path, Tensor]:
         return {(): value}
     if _is_one_argument(value):
         return {(0, 0): value[0][0]}
-    found = dict(_walk(value, ()))
     main = _main(value)
     if main is None:
         if isinstance(value, Mapping) and value:
             raise InputError(f"there is no tensor to mix among the entries {sorted(value)}")
         raise InputError(f"there is no tensor to mix in an output of type {type(value).__name__}")
-    return {main: found.pop(main), **found}
+    path, tensor = main
+    return {path: tensor, **dict(_walk(value, Tensor))}
 
 
 def main_tensor(value: Any) -> Tensor:
@@ -51,11 +55,6 @@ def main_tensor(value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     return next(iter(leaves(value).values()))
-
-
-def main_input(args: tuple, kwargs: dict[str, Any]) -> Tensor:
-    """Return the main leaf of the arguments of a module."""
-    return main_tensor((args, kwargs))
 
 
 def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
@@ -90,21 +89,16 @@ def label_of(value: Any, path: Path) -> str:
     return "/".join(labels)
 
 
-def packed_sequences(value: Any, path: Path = ()) -> dict[Path, PackedSequence]:
+def packed_sequences(value: Any) -> dict[Path, PackedSequence]:
     """Return every packed sequence in a value by its path."""
-    if isinstance(value, PackedSequence):
-        return {path: value}
-    found: dict[Path, PackedSequence] = {}
-    for key, child in _children(value):
-        found |= packed_sequences(child, (*path, key))
-    return found
+    return dict(_walk(value, PackedSequence))
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Tensor]]:
-    if isinstance(value, Tensor):
+def _walk(value: Any, kind: type[_T], path: Path = ()) -> Iterator[tuple[Path, _T]]:
+    if isinstance(value, kind):
         yield path, value
     for key, child in _children(value):
-        yield from _walk(child, (*path, key))
+        yield from _walk(child, kind, (*path, key))
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
@@ -117,35 +111,28 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
         return [(0, value.data)]  # the rest counts and orders its rows
     if isinstance(value, tuple | list):
         return list(enumerate(value))
-    if _is_record(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     return []
 
 
-def _main(value: Any) -> Path | None:
+def _main(value: Any) -> tuple[Path, Tensor] | None:
+    """Return the main leaf and its path; None without a tensor."""
     if isinstance(value, Tensor):
-        return ()
+        return (), value
     children = dict(_children(value))
-    if not isinstance(value, tuple | list):
-        for key in _MAIN_KEYS:
-            if isinstance(children.get(key), Tensor):
-                return (key,)
-    integer: Path | None = None
+    listed = isinstance(value, tuple | list)
+    for key in () if listed else _MAIN_KEYS:
+        if isinstance(children.get(key), Tensor):
+            return (key,), children[key]
+    integer: tuple[Path, Tensor] | None = None
     for key, child in children.items():
-        below = _main(child)
-        if below is None:
-            continue
-        path = (key, *below)
-        if isinstance(value, tuple | list) or _at(child, below).is_floating_point():
-            return path
-        integer = integer or path
+        if main := _main(child):
+            path, tensor = (key, *main[0]), main[1]
+            if listed or tensor.is_floating_point():
+                return path, tensor
+            integer = integer or (path, tensor)
     return integer
-
-
-def _at(value: Any, path: Path) -> Any:
-    for key in path:
-        value = dict(_children(value))[key]
-    return value
 
 
 def _rebuilt(value: Any, changed: Mapping[Any, Any]) -> Any:
@@ -159,7 +146,3 @@ def _rebuilt(value: Any, changed: Mapping[Any, Any]) -> Any:
         else:
             object.__setattr__(copied, key, item)  # a frozen dataclass too
     return copied
-
-
-def _is_record(value: Any) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)

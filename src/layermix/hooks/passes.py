@@ -27,16 +27,9 @@ from layermix.hooks.batch import (
     likely_dims,
 )
 from layermix.hooks.deterministic import Deterministic, noise
-from layermix.hooks.examples import (
-    chosen_rows,
-    made_different,
-    rows_of,
-    with_different_companions,
-    with_different_masks,
-    with_equal_masks,
-)
+from layermix.hooks.examples import chosen_rows, few_examples, rows_of
 from layermix.hooks.isolation import Snapshot, forward, untouched
-from layermix.hooks.nested import Path, leaves, replaced
+from layermix.hooks.nested import Path, leaves, main_tensor, replaced
 from layermix.hooks.sites import device_of
 
 Found = TypeVar("Found")
@@ -55,9 +48,7 @@ class Passes:
         self._snapshot = Snapshot(model)
         self.dims: dict[Path, int | None] = {}  # batch dimension of each input
         self.inputs = self._x
-        self.sizes = [
-            self._count
-        ]  # batch sizes that the model takes: of `inputs`, and a smaller one
+        self.sizes = [self._count]  # that the model takes: of `inputs`, and a smaller one
         self.padded: Inputs | None = None  # examples whose attention masks differ
         self.ragged = False  # examples are concatenated or in a list, and cannot be rotated
 
@@ -76,14 +67,11 @@ class Passes:
             self._guard.restore()
             self._snapshot.restore()
 
-    def rotated(self, turns: int) -> Inputs:
-        """Return the examples rotated `turns` times."""
-        if not turns:
-            return self.inputs
+    def rotated(self) -> Inputs:
+        """Return the examples, the second one first and the first one last."""
         if self.ragged:
             raise InputError("the examples of a ragged batch cannot change places")
-        count = self.sizes[0]
-        return rows_of(self.inputs, self.dims, [(k + turns) % count for k in range(count)])
+        return rows_of(self.inputs, self.dims, [*range(1, self.sizes[0]), 0])
 
     def nudged(self) -> Inputs:
         """Return the examples with a rounding error added to floating-point inputs."""
@@ -92,39 +80,40 @@ class Passes:
             if tensor.is_floating_point() and tensor.layout == torch.strided:
                 signs = noise(tensor.shape, len(new)).sign().to(tensor)
                 new[path] = tensor * (1 + torch.finfo(tensor.dtype).eps * signs)
-        return as_inputs(replaced(self.inputs, new))
+        return replaced(self.inputs, new)
 
     def begin(self, look: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return the result of `look` for the smallest batch of them.
+        """Choose the examples, and return the result of `look` for the smaller batch of them.
 
         If the model fails on few examples and on the whole batch, an `InputError` is raised.
         """
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
-            return self.begin_whole(look, None)
+            return self._begin_whole(look, None)
         rows = chosen_rows(self._x, self.dims, self.batch_dim, COUNT)
         self._leave_out_constants(rows)
-        few = made_different(rows_of(self._x, self.dims, rows), self.dims)
-        self.padded = with_different_masks(self.model, few)
-        equal = with_equal_masks(self.model, few)
+        several, self.padded = few_examples(self.model, self._x, self.dims, rows)
         error: InputError | None = None
-        for inputs in (with_different_companions(self.model, equal, self.dims), equal, few):
-            self.inputs, self.sizes = inputs, [COUNT, COUNT - 1]
+        for self.inputs in several:
+            self.sizes = [COUNT, COUNT - 1]
             try:
-                return look(rows_of(inputs, self.dims, range(COUNT - 1)))
+                return look(rows_of(self.inputs, self.dims, range(COUNT - 1)))
             except InputError as failed:
                 error = failed
-        return self.begin_whole(look, error)
+        return self._begin_whole(look, error)
 
-    def begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
+    def _begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
         """Use the whole batch, for models that take a single size and for ragged batches."""
         self.inputs, self.padded = self._x, None
         try:
-            size = self._size_of(self.run())
-            self.ragged = size != self._count
+            shape, size = shape_of(main_tensor(self.run())), self._count
+            # A ragged batch has as many examples as its output.
+            self.ragged = shape[:1] not in ((), (size,)) and shape[0] in lengths_of(self._x)
             if self.ragged:
-                shapes = {path: shape_of(tensor) for path, tensor in leaves(self._x).items()}
-                self.dims = {p: 0 if shape[:1] == (size,) else None for p, shape in shapes.items()}
+                size, tensors = shape[0], leaves(self._x)
+                self.dims = {
+                    p: 0 if shape_of(t)[:1] == (size,) else None for p, t in tensors.items()
+                }
             self.sizes = [size]
             return look(self._x)
         except InputError:
@@ -132,12 +121,6 @@ class Passes:
             if error is None:
                 raise
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
-
-    def _size_of(self, output: Any) -> int:
-        """Return the number of examples; for a ragged batch that of the output."""
-        shape = shape_of(next(iter(leaves(output).values())))
-        ragged = bool(shape) and shape[0] != self._count and shape[0] in lengths_of(self._x)
-        return shape[0] if ragged else self._count
 
     def _leave_out_constants(self, rows: list[int]) -> None:
         """Find inputs that only happen to have the size of the batch.

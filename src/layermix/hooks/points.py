@@ -7,15 +7,15 @@ blocks of a ViT, the layers of a BERT. Their outputs are never inside a residual
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
-from layermix.hooks.activation_info import Channels
 from layermix.hooks.batch import Batch
+from layermix.hooks.channels import Channels
 from layermix.hooks.probe import Probe
 from layermix.hooks.sites import HEAD_NAMES, as_module, unwrap
 
@@ -177,16 +177,10 @@ def repeated_blocks(model: nn.Module) -> list[str]:
 
     If groups have equally many layers, the outermost one is used. The list may be empty.
     """
-    groups = [group for path, module in _by_level(model) for group in _alike(path, module)]
+    modules = model.named_modules(remove_duplicate=False)
+    levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
+    groups = [group for path, module in levels for group in _alike(path, module)]
     return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
-
-
-def _by_level(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield all modules with their paths, level by level of the module tree."""
-    level = [("", model)]
-    while level:
-        yield from level
-        level = [(_join(path, n), child) for path, m in level for n, child in m.named_children()]
 
 
 def _alike(path: str, module: nn.Module) -> list[Group]:
@@ -209,8 +203,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
         return type(child)
     if name.lower().startswith((*HEAD_NAMES, "aux")):
         return None
-    numbered = re.match(r"(\D*)\d", name)
-    if numbered:
+    if numbered := re.match(r"(\D*)\d", name):
         return numbered[1]
     return None if _is_container(child) else type(child)
 

@@ -1,7 +1,7 @@
 """Probe a model: shapes and batch dimensions at its mix points, and which points are cuts.
 
 The model runs silently on two and on three examples (`recording.py`), then with ratio 0 at the
-points (`cut.py`). See `passes.py` for the mode in which it runs.
+points (`cuts.py`). See `passes.py` for the mode in which it runs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from layermix.errors import InputError
-from layermix.hooks.activation_info import Channels, layout
 from layermix.hooks.batch import Batch, checked
-from layermix.hooks.cut import CutTest
+from layermix.hooks.channels import Channels, layout
+from layermix.hooks.cuts import CutTest
 from layermix.hooks.nested import Path
 from layermix.hooks.passes import Passes, opened
 from layermix.hooks.recording import Recording
@@ -25,14 +25,10 @@ class Probe(Recording):
 
     Parameters
     ----------
-    model
-        The model in which the points are.
-    points
-        Their names.
-    x
-        A batch, of which at most three examples are used.
-    batch_dim
-        Batch dimension of the main input.
+    model, points
+        The model in which the points are, and their names.
+    x, batch_dim
+        A batch, of which at most three examples are used, and its batch dimension.
     root
         The model that is called, if `model` is a part of it.
     measured
@@ -73,7 +69,6 @@ class Probe(Recording):
         self.values.clear()  # they may be large
 
     def _measure(self, passes: Passes, model: nn.Module, wanted: Sequence[str]) -> None:
-        """Measure how much of an example bypasses the points that can be mixed."""
         self._shares: dict[str, dict[Path, float]] = {}
         self._mask_shares: dict[str, dict[Path, float]] = {}
         self._unsteady: str | None = None
@@ -81,8 +76,8 @@ class Probe(Recording):
         follows = any(dim is not None for dim in self.output_dims().values())
         if not wanted or meta or few or not self.output or not follows:
             return
-        passed = [name for name in dict.fromkeys(self.order) if name in wanted]
-        order = [name for name in passed if self._why_not(name) is None]
+        passed = dict.fromkeys(name for name, _ in self.values)
+        order = [name for name in passed if name in wanted and self._why_not(name) is None]
         test = CutTest(passes, model, self, self._together)
         self._shares = test.shares(order)
         if any(self._shares.values()) and (changed := test.unsteadiness()) > _UNSTEADY:
@@ -99,8 +94,7 @@ class Probe(Recording):
         assert passes.padded is not None
         passes.inputs = passes.padded
         try:
-            with self.kept():
-                self.record(passes)
+            self.record(passes)
         except InputError:  # the model does not take such masks
             return
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)
@@ -149,11 +143,6 @@ class Probe(Recording):
         If `partial`, a point need not be a cut of the network.
         """
         return self._why_not(name) or (None if partial else self.leak(name))
-
-    def obstacles(self) -> dict[str, str]:
-        """Return the points that cannot be mixed, and why."""
-        found = {name: self.obstacle(name) for name in [*self.sites, *self.missing]}
-        return {name: why for name, why in found.items() if why}
 
     def require(self, name: str, done: str = "mixed") -> None:
         """Raise an `InputError` with the reason if a point cannot be mixed at all."""

@@ -5,29 +5,40 @@ checkpointing, evaluation and calls of a single block record nothing. Copies of 
 deepcopy, pickles) get hooks that record nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError
 from layermix.hooks.mixing_state import in_backward
-from layermix.hooks.nested import main_input, main_tensor
-from layermix.hooks.registry import ModelHook, register_after, register_before
+from layermix.hooks.nested import main_tensor
+from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import Site
 
 
 class Recorder(ModelHook):
     """State that the hooks of one capture share: is a forward pass being recorded?"""
 
-    def __init__(self, always: bool = False) -> None:
+    def __init__(self, points: Iterable[str] = (), always: bool = False) -> None:
+        super().__init__()
         self.always = always
         self.running = False
         self.used = False  # since it was cleared
-        self.slots: list[Slot] = []
+        self.slots = {point: Slot(point, self) for point in points}
 
-    def begin(self, module: nn.Module, args: tuple) -> None:
+    def install(self, model: nn.Module, sites: Mapping[str, Site]) -> list[RemovableHandle]:
+        """Register all hooks, those of the sites included, and return their handles."""
+        # The recorder starts before, and stops after, the hooks of sites at the model itself.
+        self.register_before(model, self.begin)
+        for point, slot in self.slots.items():
+            slot.register(sites[point])
+        self.register_after(model, self.end, always_call=True)
+        return [handle for hook in (self, *self.slots.values()) for handle in hook.handles]
+
+    def begin(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the model."""
         if in_backward():  # the whole model is checkpointed and runs again
             return
@@ -43,22 +54,16 @@ class Recorder(ModelHook):
     def clear(self) -> None:
         """Empty all slots."""
         self.used = False
-        for slot in self.slots:
+        for slot in self.slots.values():
             slot.empty()
-
-    def __deepcopy__(self, memo: dict) -> "Recorder":
-        return Recorder()
-
-    def __reduce__(self) -> tuple:
-        return Recorder, ()
 
 
 class Slot(ModelHook):
     """The features of one hook site in the last forward pass, and the hook that keeps them."""
 
-    def __init__(self, point: str, recorder: Recorder) -> None:
-        self.point = point
-        self.recorder = recorder
+    def __init__(self, point: str = "", recorder: Recorder | None = None) -> None:
+        super().__init__()
+        self.point, self.recorder = point, recorder or Recorder()
         self.empty()
 
     def empty(self) -> None:
@@ -68,23 +73,24 @@ class Slot(ModelHook):
         self.without_gradient = False
         self.version: int | None = None  # of `value` as it was kept; None: a copy
 
-    def register(self, site: Site) -> torch.utils.hooks.RemovableHandle:
+    def register(self, site: Site) -> None:
         """Register the hook of a site."""
         if site.side == "before":
-            return register_before(site.module, self._before)
-        return register_after(site.module, self._after)
+            self.register_before(site.module, self._before)
+        else:
+            self.register_after(site.module, self._after)
 
     def _after(self, module: nn.Module, args: tuple, output: Any) -> None:
         if self.recorder.running:
-            self._keep(main_tensor, output)
+            self._keep(output)
 
     def _before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if self.recorder.running:
-            self._keep(main_input, args, kwargs)
+            self._keep((args, kwargs))
 
-    def _keep(self, look: Callable[..., Tensor], *where: Any) -> None:
+    def _keep(self, value: Any) -> None:
         try:
-            tensor = look(*where)
+            tensor = main_tensor(value)
         except InputError as error:
             raise InputError(f"at mix point {self.point!r}: {error}") from None
         self.calls += 1
@@ -133,9 +139,3 @@ class Slot(ModelHook):
                 "ReLU(inplace=True): build that layer with inplace=False, or capture its output"
             )
         return None
-
-    def __deepcopy__(self, memo: dict) -> "Slot":
-        return Slot(self.point, Recorder())
-
-    def __reduce__(self) -> tuple:
-        return Slot, (self.point, Recorder())

@@ -3,71 +3,49 @@
 Two sizes are needed to find the batch: another dimension may happen to equal one of them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.hooks.activation_info import ActivationInfo, info_of, obstacle, tensor_dims
+from layermix.hooks.activation_info import ActivationInfo, activation_obstacle, info_of, tensor_dims
 from layermix.hooks.batch import Inputs
 from layermix.hooks.dataflow import Dataflow
 from layermix.hooks.final import features_in, final_site
-from layermix.hooks.isolation import monitor
+from layermix.hooks.hooks import Hook
+from layermix.hooks.isolation import monitoring
 from layermix.hooks.lengths import input_roles
-from layermix.hooks.mask_hooks import MaskShapes
+from layermix.hooks.mask_hooks import MaskHook, mask_readers, shared_masks
 from layermix.hooks.masks import Role, name_at, parameter_names
-from layermix.hooks.nested import Path, label_of, leaves
+from layermix.hooks.nested import Dims, Path, label_of, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
-Infos = dict[str, list[list[ActivationInfo | str]]]  # by point and module: one of each call
+Infos = defaultdict[tuple[str, int], list[ActivationInfo]]  # of each call, by point and module
+_Seen = tuple[Infos, ActivationInfo]  # in a pass: what passed the points, and the output
 
 
 class Recording:
-    """Activation info of two unmixed passes at some points of a model.
-
-    Attributes
-    ----------
-    sites
-        Hook site of each point; that of ``"final"`` as found by the flow of data.
-    missing
-        Points without a hook site, and why.
-    roles
-        Masks and lengths among the inputs.
-    shared_masks
-        Names of masks of modules after a point that are the same for all examples.
-    order
-        The points in the order in which they are passed, once for each module.
-    values
-        Tensors of each call, for each point and module.
-    output, labels
-        Tensors of the output of the model, and their names as text.
-    """
+    """Activation info of two unmixed passes at some points of a model, and all tensors of one."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, names: Sequence[str], batch_dim: int
     ) -> None:
         self._batch_dim = batch_dim
-        self.missing: dict[str, str] = {}
-        self.roles: dict[Path, Role | None] = {}
+        self.missing: dict[str, str] = {}  # points without a hook site, and why
+        self.roles: dict[Path, Role | None] = {}  # masks and lengths among the inputs
+        # The site of the final layer is found by the flow of data.
         self.sites = {name: find(model, name) for name in names if name != "final"}
-        look = partial(self._flow, passes, model, names)
-        infos, output = passes.begin(look)
-        self._infos, self._outputs = [infos], [output]
-        try:
-            self.record(passes)
-        except InputError as error:  # the model takes only the size of the batch
-            infos, output = passes.begin_whole(look, error)
-            self._infos, self._outputs = [infos], [output]
-            self.record(passes)
+
+        def look(fewer: Inputs) -> tuple[_Seen, _Seen]:
+            return self._flow(passes, model, names, fewer), self.record(passes)
+
+        first, second = passes.begin(look)
         self.sizes = passes.sizes
-        self.shared_masks = self._masks.shared(self.sizes[::-1])
         # The batch with values first; a model of one batch size has run twice on the same batch.
-        self._infos = self._infos[::-1][: len(self.sizes)]
-        self._outputs = self._outputs[::-1][: len(self.sizes)]
+        self._infos, self._outputs = zip(*[second, first][: len(self.sizes)], strict=True)
         self._inputs, self._input_names = passes.inputs, parameter_names(type(model))
         self._input_dims = passes.dims if passes.model is model else {}
         if "input" in self.sites and passes.model is model:
@@ -75,65 +53,53 @@ class Recording:
 
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
-    ) -> tuple[Infos, ActivationInfo | str]:
-        """Run the model once, find the final layers, and return the activation info."""
-        infos = self._empty()
-
-        def see(name: str, index: int, value: Any) -> None:
-            infos[name][index].append(info_of(value))
-
-        self._masks = MaskShapes(model, self.sites.values())
+    ) -> _Seen:
+        """Run the model on fewer examples, find its final layers, and return activation info."""
+        readers = (m for site in self.sites.values() for m in mask_readers(model, site))
+        # Names of masks of modules behind a point that are the same for all examples.
+        self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
-        with self._monitoring(see), self._masks.recording(), flow.recording():
-            output = passes.run(inputs)
+        with flow.recording():
+            infos, output = self._run(passes, passes.sizes[-1], inputs)
         self._features = features_in(flow, output)
         if "final" in names:
             found = final_site(flow, output, model)
             if isinstance(found, Site):
                 self.sites["final"] = found
-                infos["final"] = [flow.inputs_of(module) for module in found.modules]
+                for index, module in enumerate(found.modules):
+                    calls = [call.inputs for call in flow.calls if call.module is module]
+                    infos["final", index] = calls
             else:
                 self.missing["final"] = found
         return infos, info_of(output)
 
-    def record(self, passes: Passes) -> None:
-        """Run the model on the examples and record the activations at the points."""
-        infos, self.values = self._empty(), self._empty()
-        self.order: list[str] = []
-
-        def see(name: str, index: int, value: Any) -> None:
-            infos[name][index].append(info_of(value))
-            self.order.append(name)
-            self.values[name][index].append(_copied(value))
-
-        with self._monitoring(see), self._masks.recording():
-            output = passes.run()
-        self._infos.append(infos)
-        self._outputs.append(info_of(output))
+    def record(self, passes: Passes) -> _Seen:
+        """Run the model on the examples, keep all tensors, and return the activation info."""
+        # By point and module, in the order in which they are passed.
+        self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}
+        infos, output = self._run(passes, passes.sizes[0], values=self.values)
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
+        return infos, info_of(output)
 
-    def _empty(self) -> dict[str, list[list]]:
-        return {name: [[] for _ in site.modules] for name, site in self.sites.items()}
+    def _run(
+        self, passes: Passes, size: int, inputs: Inputs | None = None, values: dict | None = None
+    ) -> tuple[Infos, Any]:
+        """Run the model on `size` examples, and return activation info and output."""
+        infos: Infos = defaultdict(list)
+        readers = Site("", tuple(self.shared_masks), "before")
 
-    @contextmanager
-    def _monitoring(self, see: Callable[[str, int, Any], None]) -> Iterator[None]:
-        with ExitStack() as stack:
-            for name, site in self.sites.items():
-                for index, module in enumerate(site.modules):
-                    handle = monitor(module, site.side, partial(see, name, index))
-                    stack.callback(handle.remove)
-            yield
+        def see(name: str, index: int, value: Any) -> None:
+            infos[name, index].append(info_of(value))
+            if values is not None:
+                values[name, index] = _copied(value)
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Record passes of other examples inside the ``with`` block, which change no shapes."""
-        known = self._infos, self._outputs
-        self._infos, self._outputs = [], []
-        try:
-            yield
-        finally:
-            self._infos, self._outputs = known
+        def see_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
+            module = readers.modules[index]
+            self.shared_masks[module] |= shared_masks(module, *arguments, size)
+
+        with monitoring(self.sites.values(), see), monitoring([readers], see_masks):
+            return infos, passes.run(inputs)
 
     def output_dims(self) -> dict[Path, int | None]:
         """Return the batch dimension of each tensor of the output on which a loss may be."""
@@ -143,26 +109,34 @@ class Recording:
     @property
     def output_shape(self) -> tuple[int, ...] | None:
         """The shape of one example of the model's output; None where it has no tensor."""
-        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
-        return infos[0].example(self._dims_of(infos).get(infos[0].main) or 0) if infos else None
+        return self._example(self._outputs)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of one example's activation at a point; None if not passed once."""
-        infos = self._once(name)
-        return infos[0].example(self.batch_dim(name)) if infos else None
+        return self._example(self._once(name))
 
     def batch_dim(self, name: str) -> int:
         """Return the batch dimension of the main tensor of a point that was passed."""
         infos = self._once(name)
         return self._dims_of(infos).get(infos[0].main) or 0
 
-    def dims(self, name: str) -> list[Mapping[Path, int | None]]:
+    def dims(self, name: str) -> list[Dims]:
         """Return for each module of a point the batch dimension of each tensor."""
-        constant = {path for path, dim in self._input_dims.items() if dim is None}
-        if name != "input":
-            constant = set()
+        given = self._input_dims if name == "input" else {}
+        constant = {path for path, dim in given.items() if dim is None}
         found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
         return [{p: None if p in constant else dim for p, dim in dims.items()} for dims in found]
+
+    def configure(
+        self, hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]
+    ) -> None:
+        """Set batch dimensions and masks in the hooks of some points, and those behind them."""
+        for name, of_point in hooks.items():
+            for hook, dims in zip(of_point, self.dims(name), strict=True):
+                hook.dims = dims
+                hook.roles = self.roles if name == "input" else {}
+        for module, hook in masks.items():
+            hook.shared = self.shared_masks.get(module, set())
 
     def _why_not(self, name: str) -> str | None:
         """Return why a point cannot be mixed at all, or None if it can."""
@@ -170,40 +144,41 @@ class Recording:
             return self.missing[name]
         site = self.sites[name]
         for index, module in enumerate(site.modules):
-            calls = [len(infos[name][index]) for infos in self._infos]
-            if calls[0] != 1 or len(set(calls)) > 1:
-                return _wrong_count(calls[0], module if len(site.modules) > 1 else None)
-            infos = [infos[name][index][0] for infos in self._infos]
-            if wrong := obstacle(infos, self.sizes, self._batch_dim):
+            calls = [infos[name, index] for infos in self._infos]
+            if any(len(each) != 1 for each in calls):
+                return _wrong_count(len(calls[0]), module if len(site.modules) > 1 else None)
+            infos = [each[0] for each in calls]
+            if wrong := activation_obstacle(infos, self.sizes, self._batch_dim):
                 return wrong
-        return self._wrong_output(name)
+        return None if name == "logits" else self._wrong_output()
 
-    def _wrong_output(self, name: str) -> str | None:
+    def _wrong_output(self) -> str | None:
         """Return why no point can be mixed if the output has no batch dimension."""
-        infos = [info for info in self._outputs if isinstance(info, ActivationInfo)]
-        if name == "logits" or len(infos) < 2:
-            return None
-        if any(dim is not None for dim in self._dims_of(infos).values()):
-            return None
-        shape = infos[0].shapes[infos[0].main]
-        if not shape:  # a loss
-            return None
+        shapes = [info.shape(info.main) for info in self._outputs if info.tensors]
+        dims = self._dims_of(self._outputs).values()
+        if len(shapes) < 2 or not shapes[0] or any(dim is not None for dim in dims):
+            return None  # one without a shape is a loss
         return (
-            f"the output of the model has shape {shape} for a batch of {self.sizes[0]}, so that "
-            f"dimension {self._batch_dim} of x is not the batch: declare batch_dim"
+            f"the output of the model has shape {shapes[0]} for a batch of {self.sizes[0]}, so "
+            f"that dimension {self._batch_dim} of x is not the batch: declare batch_dim"
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
         """Return the info of each pass if a module was called once in it."""
         if name in self.missing:
             return []
-        calls = [infos[name][index] for infos in self._infos]
-        found = [c[0] for c in calls if len(c) == 1 and isinstance(c[0], ActivationInfo)]
-        return found if len(found) == len(calls) else []
+        calls = [infos[name, index] for infos in self._infos]
+        once = all(len(each) == 1 and each[0].tensors for each in calls)
+        return [each[0] for each in calls] if once else []
 
-    def _dims_of(self, infos: Sequence[ActivationInfo | str]) -> dict[Path, int | None]:
-        found = [info for info in infos if isinstance(info, ActivationInfo)]
-        return tensor_dims(found, self.sizes, self._batch_dim) if len(found) == len(infos) else {}
+    def _dims_of(self, infos: Sequence[ActivationInfo]) -> dict[Path, int | None]:
+        return tensor_dims(infos, self.sizes, self._batch_dim)
+
+    def _example(self, infos: Sequence[ActivationInfo]) -> tuple[int, ...] | None:
+        """Return the shape of one example; None without a tensor."""
+        if not (dims := self._dims_of(infos)):
+            return None
+        return infos[0].example(dims[infos[0].main] or 0)
 
     def _unmixed_inputs(self) -> list[str]:
         """Return the names of inputs with a batch dimension that are neither mixed nor united."""

@@ -7,6 +7,7 @@ export. The first registration therefore replaces `torch.nn.Module.__reduce_ex__
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -14,29 +15,41 @@ from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_FLAGS = {
+# The dictionaries of hooks that a module has, and those with flags of the same hooks.
+_HOOKS = {
     "_forward_hooks": ("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
 }
 
 
 class ModelHook:
-    """Base class of objects whose bound methods are registered as hooks."""
+    """Base class of objects whose bound methods are hooks of modules.
 
+    Called without arguments, a subclass returns an object that does nothing. A copy or a pickle is
+    such an object, for models that are copied without `torch.nn.Module.__reduce_ex__`.
+    """
 
-def register_before(
-    module: nn.Module, hook: Any, *, with_kwargs: bool = True, prepend: bool = False
-) -> RemovableHandle:
-    """Register a forward pre-hook, a bound method of a `ModelHook`."""
-    _leave_hooks_out_of_copies()
-    return module.register_forward_pre_hook(hook, with_kwargs=with_kwargs, prepend=prepend)
+    def __init__(self) -> None:
+        self.handles: list[RemovableHandle] = []
 
+    def register_before(self, module: nn.Module, hook: Any, *, prepend: bool = False) -> None:
+        """Register a forward pre-hook, a bound method of this object, which gets keywords too."""
+        _leave_hooks_out_of_copies()
+        handle = module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
+        self.handles.append(handle)
 
-def register_after(module: nn.Module, hook: Any, *, always_call: bool = False) -> RemovableHandle:
-    """Register a forward hook, a bound method of a `ModelHook`."""
-    _leave_hooks_out_of_copies()
-    return module.register_forward_hook(hook, always_call=always_call)
+    def register_after(self, module: nn.Module, hook: Any, *, always_call: bool = False) -> None:
+        """Register a forward hook, a bound method of this object."""
+        _leave_hooks_out_of_copies()
+        self.handles.append(module.register_forward_hook(hook, always_call=always_call))
+
+    def remove(self) -> None:
+        """Remove the hooks of this object from the model."""
+        for handle in self.handles:
+            handle.remove()
+
+    def __reduce__(self) -> tuple:
+        return type(self), ()
 
 
 def remove_hooks(model: nn.Module) -> None:
@@ -67,24 +80,20 @@ def remove_hooks(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise InputError(f"the model is a {type(model).__name__}, but must be a torch.nn.Module")
     for module in model.modules():
-        for name in _HOOKS:
+        for name, flags in _HOOKS.items():
             for key in _ours(getattr(module, name)):
-                for hooks in (name, *_FLAGS[name]):
+                for hooks in (name, *flags):
                     getattr(module, hooks).pop(key, None)
 
 
 def hooks_of(module: nn.Module) -> list[ModelHook]:
     """Return the objects of layermix that have hooks on a module."""
-    hooks = [hook for name in _HOOKS for hook in getattr(module, name).values()]
-    return [hook.__self__ for hook in hooks if _is_ours(hook)]
+    return [hook for name in _HOOKS for hook in _ours(getattr(module, name)).values()]
 
 
-def _is_ours(hook: Any) -> bool:
-    return isinstance(getattr(hook, "__self__", None), ModelHook)
-
-
-def _ours(hooks: dict[int, Any]) -> list[int]:
-    return [key for key, hook in hooks.items() if _is_ours(hook)]
+def _ours(hooks: Mapping[int, Any]) -> dict[int, ModelHook]:
+    found = {key: getattr(hook, "__self__", None) for key, hook in hooks.items()}
+    return {key: owner for key, owner in found.items() if isinstance(owner, ModelHook)}
 
 
 def _leave_hooks_out_of_copies() -> None:
@@ -102,9 +111,9 @@ def _reduced(self: nn.Module, protocol: Any) -> Any:
         return reduced
     state = reduced[2]
     clean: dict[str, Any] = {}
-    for name in _HOOKS:
+    for name, flags in _HOOKS.items():
         if ours := _ours(state.get(name, {})):
-            for hooks in (name, *_FLAGS[name]):
+            for hooks in (name, *flags):
                 kept = [(k, v) for k, v in state.get(hooks, {}).items() if k not in ours]
                 clean[hooks] = OrderedDict(kept)
     return (*reduced[:2], {**state, **clean}, *reduced[3:]) if clean else reduced

@@ -1,18 +1,11 @@
-"""Rotate the examples at mix points, and compare outputs with rotated outputs."""
+"""Compare outputs with those of rotated examples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-from layermix.hooks.hooks import Hook
-from layermix.hooks.mask_hooks import MaskHook
-from layermix.hooks.masks import Role
-from layermix.hooks.mixing_state import Active
-from layermix.hooks.nested import Path
-from layermix.mixing import Blended, Plan
-
-Dims = Mapping[Path, int | None]
+from layermix.hooks.nested import Dims, Path
 
 # Shares below which a difference is rounding, by dtype.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
@@ -22,53 +15,9 @@ _EPSILONS = 16  # a difference of so many times the machine epsilon of a value i
 _LARGE = 1e30  # stands for a difference to infinity
 
 
-class Rotation:
-    """A mixing state under which hooks give each example the activation of its partner.
-
-    `turns` are the rotations at each point, of `count` examples.
-    """
-
-    def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
-        self._turns = turns
-        ratio = torch.zeros((), device=device)
-        self._plans = [Plan("", ratio, rotation(k, count, device)) for k in range(count)]
-
-    def active(self, points: Sequence[str]) -> Active | None:
-        """Return the plan for the sum of the turns of some points."""
-        turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
-        return (self._plans[turns], True) if turns else None
-
-
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """Return the partner of each of `count` examples, int64 (count,)."""
     return (torch.arange(count, device=device) + turns) % count
-
-
-class TurnHook(Hook):
-    """A hook that returns the partner's activation, without arithmetic."""
-
-    def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
-        return Blended(tensor.index_select(dim, plan.partner), plan.ratio)
-
-    def _follow(self, tensor: Tensor, dim: int, plan: Plan, main: Blended) -> Tensor:
-        if dim == 0 and len(tensor) != plan.batch_size:
-            plan = plan.repeated(len(tensor) // plan.batch_size)
-        return tensor.index_select(dim, plan.partner)
-
-    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
-        return _partners_mask(tensor, plan)
-
-
-class TurnMaskHook(MaskHook):
-    """A hook that returns the partner's mask instead of the union of both."""
-
-    def _unite(self, role: Role, name: str, tensor: Tensor, plan: Plan) -> Tensor:
-        return _partners_mask(tensor, plan)
-
-
-def _partners_mask(tensor: Tensor, plan: Plan) -> Tensor:
-    fits = tensor.shape[:1] == (plan.batch_size,)
-    return tensor.index_select(0, plan.partner) if fits else tensor
 
 
 def distances(

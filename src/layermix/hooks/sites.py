@@ -32,6 +32,7 @@ _DISTILLED = ("distillation_classifier", "classifier_distill", "head_dist")
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
+HookSide = Literal["before", "after"]
 Heads = dict[str, nn.Module]  # module paths and modules
 
 
@@ -102,7 +103,7 @@ class Site:
 
     name: str
     modules: tuple[nn.Module, ...]
-    side: Literal["before", "after"]
+    side: HookSide
 
     @property
     def module(self) -> nn.Module:

@@ -16,21 +16,25 @@ for which a difference is seen are then measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from layermix.errors import InputError
 from layermix.hooks.hooks import install
-from layermix.hooks.isolation import monitor
+from layermix.hooks.isolation import monitoring
 from layermix.hooks.mask_hooks import install_masks
+from layermix.hooks.masks import Role
+from layermix.hooks.mixing_state import Active, MixingState
 from layermix.hooks.nested import Path, leaves
 from layermix.hooks.passes import Passes
 from layermix.hooks.recording import Recording
-from layermix.hooks.rotation import Rotation, TurnHook, TurnMaskHook, distances
+from layermix.hooks.rotation import distances, rotation
 from layermix.hooks.sites import device_of
+from layermix.mixing import Blended, Plan
+from layermix.mixing.blends.base import Draws, RatioBlend
 from layermix.mixing.distributed import agreement
 
 _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
@@ -39,19 +43,43 @@ _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
 _NOISE, _MOST_NOISE = 30.0, 0.1
 
 
-class CutTest:
-    """Measure how much of an example bypasses mix points.
+class _Exchange(RatioBlend):
+    """Give each example the activation of its partner, without arithmetic."""
 
-    Parameters
-    ----------
-    passes
-        Passes of the model that is called.
-    model
-        The model in which the points are.
-    unmixed
-        An unmixed pass of the same examples.
-    together
-        Points that are expected to be cuts, which are tested in common passes.
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        return Blended(torch.empty_like(own).copy_(other), ratio)
+
+
+def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
+    """Return the partner's mask instead of the union of both."""
+    return plan.of_partners(mask) if mask.shape[:1] == (plan.batch_size,) else mask
+
+
+class _Rotation(MixingState):
+    """A mixing state under which hooks give each of `count` examples the activation of another.
+
+    `turns` are the rotations at each point.
+    """
+
+    def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
+        super().__init__()
+        ratio, blend = torch.zeros((), device=device), _Exchange()
+        self._turns = turns
+        self._plans = [Plan("", ratio, rotation(k, count, device), blend) for k in range(count)]
+
+    def active(self, points: Sequence[str]) -> Active | None:
+        """Return the plan for the sum of the turns of some points."""
+        turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
+        return (self._plans[turns], True) if turns else None
+
+
+class CutTest:
+    """Measure how much of an example bypasses mix points of a model.
+
+    `unmixed` is a pass of the same examples, `together` are points that are expected to be cuts,
+    which are tested in common passes.
     """
 
     def __init__(
@@ -89,9 +117,8 @@ class CutTest:
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
-        """Return how far each output of rotated examples is from the rotated output."""
         try:
-            return self._distances(self._passes.run(self._passes.rotated(1)), 1)
+            return self._distances(self._passes.run(self._passes.rotated()), 1)
         except InputError:  # examples of a ragged batch cannot be rotated
             return {}
 
@@ -124,28 +151,24 @@ class CutTest:
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
         """Return True if a pass does not find every activation rotated by its code."""
-        unmixed, wrong, handles = self._unmixed, list[str](), []
+        unmixed, wrong = self._unmixed, list[str]()
+        before = dict(zip(points, codes, strict=False))
+        turns = {
+            point: (now - code) % self._count
+            for point, (code, now) in zip(points, pairwise(codes), strict=True)
+        }
 
-        def arrive(point: str, index: int, turns: int, value: Any) -> None:
-            clean, dims = unmixed.values[point][index][0], unmixed.dims(point)[index]
-            if any(True for _ in distances(clean, leaves(value), dims, turns, self._count)):
+        def arrive(point: str, index: int, value: Any) -> None:
+            clean, dims = unmixed.values[point, index], unmixed.dims(point)[index]
+            found = distances(clean, leaves(value), dims, before[point], self._count)
+            if any(True for _ in found):
                 wrong.append(point)
 
-        for point, code in zip(points, codes, strict=False):
-            site = unmixed.sites[point]
-            for index, module in enumerate(site.modules):
-                handles.append(monitor(module, site.side, partial(arrive, point, index, code)))
-        turns = {
-            p: (now - before) % self._count
-            for p, (before, now) in zip(points, pairwise(codes), strict=True)
-        }
         try:
-            output = self._turned(turns)
+            with monitoring((unmixed.sites[point] for point in points), arrive):
+                output = self._turned(turns)
         except Exception:  # a later layer does not take the activation of the partner
             return True
-        finally:
-            for handle in handles:
-                handle.remove()
         integers = codes[-2] if points[-1] == "logits" else codes[-1]
         return bool(wrong or self._distances(output, codes[-1], integers))
 
@@ -154,25 +177,16 @@ class CutTest:
 
     def _turned(self, turns: Mapping[str, int]) -> Any:
         """Return the output of a pass with rotations at some points."""
-        unmixed = self._unmixed
-        state: Any = Rotation(turns, self._count, self._device)
-        sites, hooks = [unmixed.sites[point] for point in turns], []
-        for site in sites:
-            installed = install(site, state, kind=TurnHook)
-            for hook, dims in zip(installed, unmixed.dims(site.name), strict=True):
-                hook.dims = dims
-                hook.roles = unmixed.roles if site.name == "input" else {}
-                hooks.append(hook)
-        masks = install_masks(self._model, sites, state, TurnMaskHook)
-        for module, hook in masks.items():
-            hook.shared = unmixed.shared_masks.get(module, frozenset())
+        unmixed, state = self._unmixed, _Rotation(turns, self._count, self._device)
+        sites = [unmixed.sites[point] for point in turns]
+        hooks = {site.name: install(site, state, unite=_exchanged) for site in sites}
+        masks = install_masks(self._model, sites, state, unite=_exchanged)
+        unmixed.configure(hooks, masks)
         try:
             return self._passes.run()
         finally:
-            for hook in hooks:
+            for hook in (*chain.from_iterable(hooks.values()), *masks.values()):
                 hook.remove()
-            for hook in masks.values():
-                hook.handle.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
         """Return how far each output is from that of rotated examples.

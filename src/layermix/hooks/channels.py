@@ -1,0 +1,91 @@
+"""Find the channels among the dimensions of an activation.
+
+They are dimension 1, as in maps, or the last one, as in tokens: the dimension whose size is the
+width of the last layer in the module. If both have it, or none, convolutions and batch norms decide
+for dimension 1, linear layers and layer norms for the last; without any layer, tokens have their
+channels last, maps and volumes first.
+
+Shapes of one example, without the batch: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or,
+as in Swin, (H, W, C), volumes (C, D, H, W).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from layermix.hooks.sites import HookSide
+
+Channels = Literal[1, -1]
+
+_CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.GroupNorm),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+)
+
+# Attributes of layers that hold the width of their input and of their output.
+_WIDTHS: dict[HookSide, tuple[str, ...]] = {
+    "before": ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx"),
+    "after": (
+        "out_channels",
+        "num_features",
+        "num_channels",
+        "out_features",
+        "embedding_dim",
+        "nf",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Channels of the input or the output of a module, as its layers show."""
+
+    width: int | None = None  # number of channels; None without a layer
+    maps: bool = False  # True if a convolution is among the layers
+    signals: bool = False  # True if the layer that gives the width is a convolution
+
+    def channels(self, example: Sequence[int]) -> Channels:
+        """Return the dimension of the channels, counted with the batch as dimension 0.
+
+        `example` is the shape of one example of the activation, without the batch.
+        """
+        if len(example) < 2:
+            return 1
+        first, last = example[0] == self.width, example[-1] == self.width
+        if first != last:
+            return 1 if first else -1
+        if not first:  # no layer, or the width of a flattened tensor
+            return -1 if len(example) == 2 and not self.signals else 1
+        # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
+        return 1 if (self.maps if len(example) > 2 else self.signals) else -1
+
+
+def layout(module: nn.Module, side: HookSide) -> Layout:
+    """Return the layout of the input (`side` is ``"before"``) or the output of a module."""
+    layers = [layer for layer in module.modules() if _width(layer, side) is not None]
+    if not layers:
+        return Layout()
+    layer = layers[0 if side == "before" else -1]
+    return Layout(_width(layer, side), any(map(_is_convolution, layers)), _is_convolution(layer))
+
+
+def _width(layer: nn.Module, side: HookSide) -> int | None:
+    """Return the number of channels of a layer with parameters; None if it is not such a layer."""
+    inner = any(next(child.parameters(), None) is not None for child in layer.children())
+    if inner or next(layer.parameters(recurse=False), None) is None:
+        return None
+    for name in _WIDTHS[side]:
+        if isinstance(width := getattr(layer, name, None), int):
+            return width
+    if isinstance(layer, nn.LayerNorm | nn.RMSNorm):
+        return layer.normalized_shape[-1]
+    if isinstance(layer, nn.RNNBase):
+        return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
+    return None
+
+
+def _is_convolution(layer: nn.Module) -> bool:
+    # The names of norms of maps end in 2d.
+    return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")

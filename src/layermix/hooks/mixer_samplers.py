@@ -1,0 +1,92 @@
+"""The samplers of the methods of a mixer, and the words for several mix points.
+
+A word stands for several mix points of a model. A probe drops those that are no cuts of the
+network:
+
+========== ==============================================================================
+auto       the input, each block and the final layer
+random     the input and each block
+hidden     each block
+last       the last block that is a cut of the network; until a probe, each block
+========== ==============================================================================
+
+Manifold Mixup (Verma et al., 2019) draws from the points of ``"random"``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from layermix.errors import InputError, brief
+from layermix.hooks.points import MixPoint, names_of, repeated_blocks
+from layermix.hooks.sites import has_head
+from layermix.mixing import Method, MethodSampler, find_method
+
+At = str | MixPoint | Iterable[str | MixPoint]
+
+
+def samplers_of(
+    method: str | Method | Sequence[str | Method] | None,
+    at: At | None,
+    model: nn.Module,
+    parts: Mapping[str, Any],
+    others: Mapping[str, Any],
+) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
+    """Return the samplers of one method or several, for an unwrapped model.
+
+    `parts` that are not None replace those of the methods, `others` are settings of all samplers.
+    Also returned are the word that stands for the points of each method, if any, and the
+    probabilities of the methods.
+    """
+    several = [method] if isinstance(method, str | Method) or method is None else list(method)
+    if not several:
+        raise InputError("method is an empty sequence: name at least one, or leave it out")
+    given = {name: value for name, value in parts.items() if value is not None}
+    samplers, words, probs = [], [], []
+    for one in several:
+        found = Method("final") if one is None else find_method(one)
+        settings = {"blend": found.blend, "partner": found.partner, **found.options}
+        probs.append(settings.pop("prob", 1.0) / len(several))
+        if given.keys() & {"alpha", "ratio"}:
+            settings = {n: v for n, v in settings.items() if n not in ("alpha", "ratio")}
+        points, word = _resolved(found.at if at is None else at, model, others["weights"])
+        samplers.append(MethodSampler(points, **{**settings, **given, **others}))
+        words.append(word)
+    return samplers, words, probs if len(several) > 1 else probs[0]
+
+
+def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of mix points, and the word that stands for them, if any.
+
+    A module that has such a name comes first, except for ``"auto"``.
+    """
+    names, modules = names_of(at), dict(model.named_modules())
+    if isinstance(at, str) and at == "auto":
+        if weights is not None:
+            raise InputError(
+                f"weights are {brief(weights)}, but at='auto' chooses the points itself: call "
+                "reweigh with a weight for each name in mixer.points"
+            )
+        return _points_of("auto", model), "auto"
+    for word in ("auto", "random", "hidden", "last"):
+        if word in names and word not in modules:
+            if len(names) == 1 and word != "auto":
+                return _points_of(word, model), word
+            raise InputError(
+                f"{word!r} stands for several points of a model, so it is no mix point among "
+                f"others: give at={word!r} alone, or name every point"
+            )
+    return names, None
+
+
+def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
+    blocks = repeated_blocks(model)
+    if word in ("hidden", "last") and not blocks:
+        raise InputError(
+            f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
+            "has none: name modules, which layermix.points(model, x, all=True) lists"
+        )
+    before = ["input"] if word in ("auto", "random") else []
+    behind = ["final"] if word == "auto" and has_head(model) else []
+    return (*before, *blocks, *behind)

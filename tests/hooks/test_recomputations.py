@@ -1,0 +1,162 @@
+"""Each recomputation of activation checkpointing finds the plan of its own forward pass."""
+
+import copy
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+import layermix as lm
+from checkpointed import REENTRANT, Net, assert_same, gradients, pair
+
+
+@REENTRANT
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["in order", "in any order"])
+def test_each_forward_pass_is_recomputed_by_its_own_plan(
+    reentrant: bool, order: tuple[int, ...]
+) -> None:
+    """Several mixed forward passes, one plain one between them, then their backward passes."""
+    plain, checkpointed = pair(reentrant)
+    grads = []
+    for net in (plain, checkpointed):
+        mixer, losses = lm.Mixer(net, at="stages.0", seed=3), []
+        for step in range(3):
+            generator = torch.Generator().manual_seed(step)
+            x = torch.randn(3, 4, dtype=torch.float64, generator=generator)
+            if step == 1:
+                losses.append(net(x).square().sum())
+                continue
+            output, target = mixer(x, torch.arange(3))
+            losses.append(target.loss(output))
+        net.zero_grad()
+        for index in order:
+            losses[index].backward()
+        grads.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    assert_same(*grads)
+
+
+@REENTRANT
+def test_one_backward_pass_of_two_plans_on_the_same_batch_is_right(reentrant: bool) -> None:
+    """A consistency loss: the same examples under two plans."""
+    plain, checkpointed = pair(reentrant)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    grads = []
+    for net in (plain, checkpointed):
+        mixer = lm.Mixer(net, at="stages.0", seed=3)
+        outputs = [mixer(x, torch.arange(3))[0] for _ in range(2)]
+        grads.append(gradients(net, (outputs[0] - outputs[1]).square().sum()))
+    assert_same(*grads)
+
+
+def test_more_waiting_forward_passes_than_plans_are_kept_for_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("layermix.hooks.mixing_state._KEPT", 2)
+    _, net = pair(False)
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
+    losses = [mixer(x, torch.arange(3))[0].sum() for _ in range(3)]
+    losses[2].backward()
+    with pytest.raises(lm.RunError, match="run backward\\(\\) more often"):
+        losses[0].backward()
+
+
+class Nested(Net):
+    """Each stage is checkpointed, and each of its blocks inside it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in self.stages:
+            x = self.again(partial(self.blocks, stage), x)
+        return self.fc(x)
+
+    def blocks(self, stage: Any, x: Tensor) -> Tensor:
+        for block in stage:
+            x = self.again(block, x)
+        return x
+
+    def again(self, part: Any, x: Tensor) -> Any:
+        if self.reentrant is None:
+            return part(x)
+        return checkpoint(part, x, use_reentrant=self.reentrant)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@REENTRANT
+def test_nested_recomputations_find_their_own_forward_pass(reentrant: bool) -> None:
+    """Mixed, plain and mixed again, before one backward pass of all."""
+    plain = Nested().double()
+    nested = copy.deepcopy(plain)
+    nested.reentrant = reentrant
+    grads = []
+    for net in (plain, nested):
+        mixer = lm.Mixer(net, at="stages.0.0", seed=3, partner="derangement")
+        total = torch.zeros((), dtype=torch.float64)
+        for step in range(3):
+            generator = torch.Generator().manual_seed(step)
+            x = torch.randn(3, 4, dtype=torch.float64, generator=generator)
+            output = net(x) if step == 1 else mixer(x, torch.arange(3))[0]
+            total = total + output.square().sum()
+        grads.append(gradients(net, total))
+    assert_same(*grads)
+
+
+def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
+    _, net = pair(False)
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
+    losses: list[Tensor] = []
+
+    def run() -> None:
+        losses.append(mixer(x, torch.arange(3))[0].sum())
+
+    run()
+    for _ in range(2):  # the numbers of each thread begin anew
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    with pytest.raises(lm.RunError, match="two threads ran mixed forward passes"):
+        (losses[1] + losses[2]).backward()
+
+
+class Waiting(Net):
+    """Calls a function in each forward pass, before the first checkpointed stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reentrant = False
+        self.wait: Callable[[], object] = lambda: None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.wait()
+        return super().forward(x)
+
+
+def test_two_threads_that_checkpoint_for_the_first_time_at_once_are_both_known() -> None:
+    net = Waiting().double()
+    mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
+    mixer.check(x)
+    both, first_is_over = threading.Barrier(2, timeout=60), threading.Event()
+    losses: dict[str, Tensor] = {}
+
+    def wait() -> None:
+        both.wait()  # both forward passes began before either was checkpointed
+        if threading.current_thread().name == "second":
+            first_is_over.wait(timeout=60)
+
+    def run() -> None:
+        name = threading.current_thread().name
+        losses[name] = mixer(x, torch.arange(3))[0].sum()
+        first_is_over.set()
+
+    net.wait = wait
+    threads = [threading.Thread(target=run, name=name) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pytest.raises(lm.RunError, match="two threads ran mixed forward passes"):
+        (losses["first"] + losses["second"]).backward()
