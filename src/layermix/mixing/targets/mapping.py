@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
 from layermix.mixing.targets.criteria import Criterion
 from layermix.mixing.targets.mixed import MixedTarget
-from layermix.mixing.targets.target import Target, not_a_tensor
+from layermix.mixing.targets.target import NotATensor, Target
 
 
 @dataclass(frozen=True, eq=False)
-class Targets(Mapping[str, Target]):
+class Targets(NotATensor, Mapping[str, Target]):
     """Mixed targets by name.
 
     Attributes
@@ -23,13 +22,6 @@ class Targets(Mapping[str, Target]):
     """
 
     by_name: Mapping[str, Target]
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> NoReturn:
-        """Raise the error of targets that are passed to a criterion as if they were a tensor."""
-        raise not_a_tensor(cls, func)
 
     def __getitem__(self, name: str) -> Target:
         return self.by_name[name]
