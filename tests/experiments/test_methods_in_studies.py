@@ -1,5 +1,6 @@
 """Variants that are methods of the literature: listed, checked, trained and reported."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from layermix import experiments as ex
 from layermix.cli import run_cli
 from layermix.experiments.models import build
 from layermix.experiments.variants import check_variants, mix_points, mixer_settings
-from layermix.mixing import METHODS, Cut, MultiMix, Permutation
+from layermix.mixing import METHODS, Cut, Linear, MultiMix, Permutation
 from short_training import trainer
 
 TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
@@ -45,6 +46,63 @@ def test_methods_of_the_whole_batch_ignore_the_ratio_settings_of_the_recipe() ->
     assert found == {"blend": MultiMix(k=8), "partner": Permutation()}
     with pytest.raises(lm.InputError, match="so that alpha=1 would be ignored"):
         check_variants(["multimix@final:alpha=1"], points)
+
+
+def test_methods_joined_by_a_plus_are_drawn_in_turn_each_at_its_own_points() -> None:
+    points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
+    variant = "mixup+cutmix:alpha=2+multimix@final:k=2"
+    assert mix_points(variant, points) == ("input", "final")
+    own = trainer(mix_points(variant, points), **mixer_settings(variant, points, recipe))
+    assert own.mixer
+    plans = [own.mixer.draw(64) for _ in range(200)]
+    drawn = Counter((plan.point, type(plan.blend)) for plan in plans)
+    assert set(drawn) == {("input", Linear), ("input", Cut), ("final", MultiMix)}
+    assert min(drawn.values()) > 40  # of 67 expected
+    by_blend = {type(plan.blend): plan.ratio.shape for plan in plans}
+    assert by_blend == {Linear: (64,), Cut: (64,), MultiMix: ()}  # the recipe's, if it has one
+
+
+def test_joined_methods_draw_what_a_mixer_with_a_list_of_them_draws() -> None:
+    points, at = small_points(), mix_points("mixup+cutmix", small_points())
+    own = trainer(at, **mixer_settings("mixup+cutmix", points, ex.Recipe()))
+    assert own.mixer
+    mixer = lm.Mixer(own.raw_model, method=["mixup", "cutmix"], seed=own.seeds.mix)
+    for _ in range(20):
+        found, expected = own.mixer.draw(8), mixer.draw(8)
+        assert (found.point, found.blend) == (expected.point, expected.blend)
+        assert found.ratio.equal(expected.ratio)
+        assert found.partner.equal(expected.partner)
+
+
+def test_the_names_of_joined_methods_are_checked_one_by_one() -> None:
+    points = small_points()
+    assert check_variants(["mixup", "mixup+cutmix"], points) == ("mixup", "mixup+cutmix")
+    for variants, message in (
+        (["mixup+cutmx"], r"^unknown method 'cutmx': did you mean 'cutmix'"),
+        (["mixup+final"], r"^unknown method 'final'"),
+        (["mixup+cutmix@blck1"], r"^unknown mix point in 'cutmix@blck1' 'blck1': did you mean"),
+        (["mixup+cutmix@final"], r"^the variant 'cutmix@final' cannot mix at 'final'"),
+        (["mixup+cutmix", "cutmix+mixup"], r"'mixup\+cutmix' and 'cutmix\+mixup' are the same"),
+    ):
+        with pytest.raises(lm.InputError, match=message):
+            check_variants(variants, points)
+
+
+def test_a_study_of_joined_methods_runs_to_its_report(tmp_path: Path) -> None:
+    words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
+    out = tmp_path / "study"
+    main(
+        [*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", "mixup+cutmix"]
+    )
+    assert (out / "runs" / "mixup+cutmix-seed0" / "result.json").exists()
+    assert "mixup+cutmix" in (out / "report.md").read_text(encoding="utf-8")
+    assert ex.Study.open(out).config.variants == ("none", "mixup+cutmix")
+
+
+def test_one_run_may_have_joined_methods(tmp_path: Path) -> None:
+    words = "train --data digits --variant mixup+cutmix --epochs 1 --monitor 0 --no-geometry"
+    main([*words.split(), "--out", str(tmp_path / "run")])
+    assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_method_may_draw_its_ratio_per_epoch() -> None:

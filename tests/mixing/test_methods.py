@@ -14,6 +14,7 @@ from layermix.mixing import (
     PlanSampler,
     find_method,
 )
+from layermix.mixing.methods import method_names
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -40,6 +41,19 @@ def test_settings_go_to_the_part_they_belong_to() -> None:
     }
     assert find_method("multimix@final:k=4").blend == MultiMix(k=4)
     assert find_method("regmixup:eta=2").blend == AppendClean(eta=2)
+
+
+def test_names_joined_by_a_plus_are_several_methods() -> None:
+    assert method_names("mixup:alpha=1e+1+cutmix@final+fmix") == [
+        "mixup:alpha=1e+1",
+        "cutmix@final",
+        "fmix",
+    ]
+    with pytest.raises(lm.InputError) as error:
+        find_method("mixup+cutmix")
+    assert str(error.value) == (
+        "'mixup+cutmix' names 2 methods: give them as a list, ['mixup', 'cutmix']"
+    )
 
 
 def test_alpha_takes_the_place_of_a_ratio() -> None:

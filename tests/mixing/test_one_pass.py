@@ -1,9 +1,6 @@
 """The linear mix of a batch in one pass: the numbers and gradients of the formula, less work."""
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -233,37 +230,3 @@ def test_the_default_compiler_fuses_the_same_mix() -> None:
     (found,) = torch.autograd.grad(torch.compile(step, fullgraph=True)(x), x)
     (expected,) = torch.autograd.grad(formula(x.sin(), plan).square().sum(), x)
     torch.testing.assert_close(found, expected)
-
-
-KERNEL = """
-import torch
-from layermix.mixing.blends.linear_kernel import mix_rows
-
-for dtype in (torch.float32, torch.bfloat16, torch.float16):
-    for n in (1, 5, 100, 3000):
-        for ratio in (torch.tensor(0.3), torch.rand(7), *torch.rand(8).double().split([1, 7])):
-            for back in (False, True):
-                x, partner = torch.randn(7, n).to(dtype), torch.randperm(7)
-                rest = (1 - ratio)[partner] if back and ratio.numel() > 1 else 1 - ratio
-                own, rest = (each.reshape(-1, 1) for each in (ratio, rest))
-                exact = own * x.float() + rest * x.float()[partner]
-                weights = (own.flatten().contiguous(), rest.flatten().contiguous())
-                found = mix_rows(x, *weights, partner)
-                assert found.dtype == dtype
-                error = (found.float() - exact).abs().max()
-                assert error <= 4 * torch.finfo(dtype).eps * x.abs().max(), (dtype, n, back)
-for outside in (-1, 7, 10**9):
-    partner[3] = outside
-    missing = mix_rows(x, ratio, 1 - ratio, partner).isnan().all(1)
-    assert missing.tolist() == [k == 3 for k in range(7)]
-print("right")
-"""
-
-
-def test_the_kernel_of_a_gpu_has_the_same_numbers() -> None:
-    pytest.importorskip("triton")
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}  # its own interpreter, on the CPU
-    done = subprocess.run(
-        [sys.executable, "-c", KERNEL], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.stdout == "right\n", done.stderr

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import layermix as lm
 from layermix.mixing import Cut
 from layermix.mixing.blends.base import Draws
-from layermix.mixing.targets.positions import ratio_of
+from layermix.mixing.targets.weighting import ratio_of
 
 PARTNER = torch.tensor([2, 0, 3, 1])
 MAPS, TOKENS, VIDEO = (4, 3, 6, 4), (4, 3, 12), (4, 3, 3, 6, 4)

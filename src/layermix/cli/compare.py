@@ -33,8 +33,9 @@ def compare_variants(
         data: The images to train on.
         preset: Model and recipe, which further flags change.
         variants: Where to mix: none, random, auto, input, final, logits or module paths; or a
-            method, as cutmix, mixup@final:alpha=2 (see `layermix methods`). By default none, input,
-            each block, final, random and auto.
+            method, as cutmix, mixup@final:alpha=2 (see `layermix methods`), or several of which
+            each step uses one, as mixup+cutmix. By default none, input, each block, final, random
+            and auto.
         seeds: Number of seeds, the same for every variant.
         out: Folder of the study; an interrupted study continues there. By default runs/DATA.
         workers: Parallel runs; by default one for each core, or one on a GPU.

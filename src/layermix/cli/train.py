@@ -32,7 +32,8 @@ def train(
         data: The images to train on.
         preset: Model and recipe, which further flags change.
         variant: Where to mix: none, random, auto, input, final, logits or a module path; or a
-            method, as cutmix or mixup@final:alpha=2 (see `layermix methods`).
+            method, as cutmix or mixup@final:alpha=2 (see `layermix methods`), or several of which
+            each step uses one, as mixup+cutmix.
         seed: Seed of the run.
         out: Folder of the run, a new one; by default runs/DATA-VARIANT-seedSEED.
         threads: CPU threads; torch's default if not given.

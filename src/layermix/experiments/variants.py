@@ -4,10 +4,13 @@
 ``hidden`` after any block. ``random`` mixes at the input or after a block, drawn at each step
 (Manifold Mixup, Verma et al., 2019). ``auto`` draws from the input, the blocks and the final layer,
 each as often as its classes are apart on a batch of training images. A method mixes at its own
-point or another one: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``.
+point or another one: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``. Methods that are joined
+by a plus are used in turn, one of them in each step, drawn with equal probability:
+``mixup+cutmix``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -19,7 +22,7 @@ from layermix.experiments.training.recipe import Recipe
 from layermix.functional import obstacle
 from layermix.hooks import Points
 from layermix.mixing.method_sampler import HIDDEN_ALPHA, INPUT_ALPHA
-from layermix.mixing.methods import is_method
+from layermix.mixing.methods import is_method, method_names
 
 
 def compared_points(points: Points) -> tuple[str, ...]:
@@ -30,8 +33,9 @@ def compared_points(points: Points) -> tuple[str, ...]:
 
 def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str, ...]:
     """Return the mix points of a variant; none for ``"none"``. Errors call it a `kind`."""
-    if found := _method_of(variant, points):
-        return mix_points(found.at, points, f"mix point in {variant!r}")
+    if methods := _methods_of(variant, points):
+        several = [mix_points(m.at, points, f"mix point in {name!r}") for name, m in methods]
+        return tuple(dict.fromkeys(point for names in several for point in names))
     if variant == "none":
         return ()
     if variant in ("hidden", "random", "last"):
@@ -50,19 +54,16 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
 
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return the arguments of a variant's mixer but for its mix points.
+    """Return the arguments of a variant's mixer, but for its mix points if it has one method.
 
     The recipe sets arguments that a method does not; methods that mix whole batches have none.
     """
-    settings = recipe.mixing()
-    if found := _method_of(variant, points):
-        chosen = {key: value for key, value in found.settings.items() if key != "at"}
-        if isinstance(found.blend, mixing.MultiMix):
-            settings.clear()
-        if "ratio" in chosen:
-            settings.pop("alpha", None)
-        settings |= chosen
-    return settings
+    methods = [_complete(method, recipe) for _, method in _methods_of(variant, points)]
+    if len(methods) > 1:  # each at its own mix points
+        return {"at": None, "method": methods}
+    if not methods:
+        return recipe.mixing()
+    return {key: value for key, value in methods[0].settings.items() if key != "at"}
 
 
 def check_variants(
@@ -90,6 +91,10 @@ def check_variants(
 
 def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return every setting of a variant, defaults included: equal for equal variants."""
+    methods = _methods_of(variant, points)
+    if len(methods) > 1:
+        each = [_full_settings(name, points, recipe) for name, _ in methods]
+        return {"methods": sorted(each, key=repr)}
     at, settings = mix_points(variant, points), mixer_settings(variant, points, recipe)
     defaults = {"blend": mixing.Linear(), "partner": mixing.Permutation(), "prob": 1.0}
     mix = {**defaults, **settings, "at": at, "adapt": variant == "auto" and recipe.adapt}
@@ -100,14 +105,29 @@ def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
     return mix
 
 
-def _method_of(variant: str, points: Points) -> mixing.Method | None:
-    """Return the method of a variant; None if it is a mix point or a word for several."""
-    is_point = variant in (row.name for row in points)
-    return mixing.find_method(variant) if is_method(variant) and not is_point else None
+def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]:
+    """Return the methods of a variant by name; none if it is a mix point or a word for several."""
+    names = method_names(variant)
+    one_place = len(names) == 1 and not is_method(variant)
+    if one_place or variant in (row.name for row in points):
+        return []
+    return [(name, mixing.find_method(name)) for name in names]
+
+
+def _complete(method: mixing.Method, recipe: Recipe) -> mixing.Method:
+    """Return a method with the settings of the recipe that it leaves open."""
+    left_open = {} if isinstance(method.blend, mixing.MultiMix) else recipe.mixing()
+    if "ratio" in method.options:
+        left_open.pop("alpha", None)
+    return replace(method, options={**left_open, **method.options})
 
 
 def _try(variant: str, points: Points) -> None:
     """Raise an `InputError` if a variant cannot mix activations of the shapes at its points."""
+    if len(methods := _methods_of(variant, points)) > 1:
+        for name, _ in methods:
+            _try(name, points)
+        return
     settings, rows = mixer_settings(variant, points, Recipe()), {row.name: row for row in points}
     for point in mix_points(variant, points):
         zeros, labels = torch.zeros(2, *(rows[point].shape or ())), torch.arange(2)

@@ -1,57 +1,48 @@
-"""Checks of settings: what is not a number of the right kind is refused when it is given.
+"""Checks of settings: a value of the wrong kind is refused when it is given.
 
-Blends, ways to choose partners and `Remix` call these in their `__post_init__`, so that a bad value
-is told where it was written and not in the middle of a training.
+Blends, ways to choose partners and `Remix` call these in their `__post_init__`, so that the error
+is raised where the value was written and not in the middle of a training. It is an `InputError`
+with the name of the setting, its value and the rule.
 """
 
 import math
 import numbers
+from typing import Any
 
 from layermix.errors import InputError, brief
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a real number; True and False are none."""
+    """Return True for a real number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def is_whole(value: object) -> bool:
-    """Tell whether a value is a whole number, of Python or of numpy."""
+    """Return True for a whole number, of Python or of numpy."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def whole(of: object, name: str, least: int = 1) -> None:
-    """Refuse a setting that is not a whole number from `least` on.
+def is_finite(value: Any, least: float = -math.inf) -> bool:
+    """Return True for a finite number, from `least` on."""
+    return is_number(value) and math.isfinite(value) and value >= least
 
-    Parameters
-    ----------
-    of
-        What has the setting.
-    name
-        Of the setting.
-    least
-        The smallest number that is allowed.
 
-    Raises
-    ------
-    InputError
-        Naming the setting, its value and what is allowed; so do all checks here.
-    """
+def whole(of: object, name: str) -> None:
+    """Refuse a setting of an object, by name, that is not a whole number >= 1."""
     value = getattr(of, name)
-    require(of, name, is_whole(value) and value >= least, f"a whole number >= {least}")
+    require(of, name, is_whole(value) and value >= 1, "a whole number >= 1")
 
 
 def positive(of: object, name: str, otherwise: str = "") -> None:
-    """Refuse a setting that is not a finite number > 0; `otherwise` says what else it may be."""
+    """Refuse a setting that is not a finite number > 0; `otherwise` is what else is allowed."""
     value = getattr(of, name)
-    good = is_number(value) and math.isfinite(value) and value > 0
+    good = is_finite(value) and value > 0
     require(of, name, good, "a finite number > 0" + otherwise)
 
 
 def at_least(of: object, name: str, least: float = 0) -> None:
     """Refuse a setting that is not a finite number from `least` on."""
-    value = getattr(of, name)
-    good = is_number(value) and math.isfinite(value) and value >= least
+    good = is_finite(getattr(of, name), least)
     require(of, name, good, f"a finite number >= {least:g}")
 
 

@@ -14,7 +14,10 @@ from layermix.mixing.tensors import moved
 
 
 class StepGenerator:
-    """A random generator that can begin at any step; each has 2^64 blocks of numbers."""
+    """A random generator that can begin at any step; each has 2^64 blocks of numbers.
+
+    A stretch of numpy's Philox (Salmon, Moraes, Dror, Shaw, 2011) whose counter begins at the step.
+    """
 
     def __init__(self, seed: int, *key: int) -> None:
         bits = np.random.Philox(np.random.SeedSequence(seed, spawn_key=key))
@@ -35,6 +38,14 @@ def checked_seed(seed: Any) -> int:
     raise InputError(
         f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for that of torch"
     )
+
+
+def check_size(size: Any) -> None:
+    """Raise an `InputError` unless a batch size is a whole number >= 1."""
+    if not is_whole(size) or size < 1:
+        raise InputError(
+            f"batch_size is {brief(size)}, but must be the number of examples, len(x), at least 1"
+        )
 
 
 def plan_of(

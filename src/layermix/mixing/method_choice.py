@@ -39,23 +39,27 @@ class MethodChoice:
     """
 
     def __init__(self, count: int, prob: Prob) -> None:
-        self._count, self._prob = count, prob
-        self.constant = not isinstance(prob, Schedule)
-        for value in [prob] if self.constant else range_of(prob):  # pyright: ignore[reportArgumentType]
-            self._limits(value, Clock())
-        self.always = self.constant and self._limits(prob, Clock()) == [1.0]
+        self._count, self._schedule = count, prob if isinstance(prob, Schedule) else None
+        self.constant = self._schedule is None
+        ends = [self._limits(value, Clock()) for value in range_of(prob)]
+        self._fixed = ends[0] if self.constant else []
+        self.always = self._fixed == [1.0]
 
     def draw(self, uniform: float, clock: Clock) -> int | None:
         """Return the method at a uniform number in [0, 1), None if the step is not mixed."""
-        limits = self._limits(self._prob, clock)
+        limits = self._now(clock)
         return next((k for k, limit in enumerate(limits) if uniform < limit), None)
 
     def shares(self, clock: Clock) -> list[float]:
         """Return the present probability of each method."""
-        return np.diff(self._limits(self._prob, clock), prepend=0.0).tolist()
+        return np.diff(self._now(clock), prepend=0.0).tolist()
+
+    def _now(self, clock: Clock) -> list[float]:
+        """Return the present cumulative probabilities."""
+        return self._fixed if self._schedule is None else self._limits(self._schedule, clock)
 
     def _limits(self, prob: Any, clock: Clock) -> list[float]:
-        """Return the cumulative probabilities of the methods."""
+        """Return the cumulative probabilities of a value of `prob`."""
         each = prob.tolist() if isinstance(prob, np.ndarray | Tensor) else prob
         if not isinstance(each, list | tuple):
             each = [number_at(each, clock, "prob") / self._count] * self._count

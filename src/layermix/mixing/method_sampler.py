@@ -15,7 +15,7 @@ from layermix.mixing.blends import Blend, MultiMix, find_blend
 from layermix.mixing.checks import is_number
 from layermix.mixing.partners import Pairing, Permutation, find_pairing
 from layermix.mixing.point_sampler import PointSampler, Weights
-from layermix.mixing.schedule import Clock, Schedule, number_at, range_of
+from layermix.mixing.schedule import Clock, Schedule, by_epoch, number_at, range_of
 from layermix.mixing.targets import Remix
 
 Per = Literal["batch", "sample", "epoch"]
@@ -78,11 +78,7 @@ class MethodSampler:
         self._set_law(alpha, default if ratio is None else ratio)
         self.epoch_ratios: dict[str, float] = {}
         self._has_draws = type(self.blend).draw is not Blend.draw
-        self.by_epoch = [
-            f"{name}={value!r}"
-            for name, value in (("alpha", alpha), ("weights", weights))
-            if getattr(value, "unit", None) == "epoch"
-        ]
+        self.by_epoch = by_epoch(alpha=alpha, weights=weights)
         self.needs_epochs = per == "epoch" and self._fixed is None
         if self.needs_epochs:
             self.by_epoch.append("per='epoch'")

@@ -3,7 +3,7 @@
     NAME                    its parts at its own mix point
     NAME@POINT              at another one
     NAME@POINT:KEY=VALUE,.. with other settings
-    NAME+NAME+...           one of several methods in each step
+    NAME+NAME+...           in studies, one of several such methods in each step, equally often
 
 KEY is a setting of the mixer (``alpha``, ``ratio``, ``per``, ``prob``, ``partner``), or of the
 blend or the partners of the method, such as ``k`` of multimix. The name of a blend is a method too.
@@ -11,6 +11,7 @@ Values are the papers'; what they leave open has the default of the mixer.
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -176,7 +177,7 @@ def find_method(method: str | Method) -> Method:
     Raises
     ------
     InputError
-        For an unknown name or setting, or a setting without value.
+        For an unknown name or setting, a setting without value, or several names.
 
     Examples
     --------
@@ -185,6 +186,8 @@ def find_method(method: str | Method) -> Method:
     """
     if isinstance(method, Method):
         return method
+    if isinstance(method, str) and len(names := method_names(method)) > 1:
+        raise InputError(f"{method!r} names {len(names)} methods: give them as a list, {names}")
     head, _, tail = method.partition(":") if isinstance(method, str) else (brief(method), "", "")
     name, _, at = head.partition("@")
     if name not in METHODS and name not in BLENDS:
@@ -208,9 +211,20 @@ def _of_blend(blend: Blend) -> Method:
     return Method("input", blend, options=options)
 
 
+def method_names(spec: str) -> list[str]:
+    """Return the names of methods that are joined by a plus, with their points and settings.
+
+    Examples
+    --------
+    >>> method_names("mixup:alpha=1e+1+cutmix@layer2")
+    ['mixup:alpha=1e+1', 'cutmix@layer2']
+    """
+    return re.split(r"\+(?=[A-Za-z])", spec)
+
+
 def is_method(spec: str) -> bool:
-    """Return True for the name of a method, or a name with point or settings."""
-    return "@" in spec or ":" in spec or spec in METHODS
+    """Return True for the name of one method, or a name with point or settings."""
+    return spec in METHODS or (len(method_names(spec)) == 1 and ("@" in spec or ":" in spec))
 
 
 def _with(found: Method, key: str, value: Any, spec: str) -> Method:

@@ -21,7 +21,7 @@ from layermix.mixing.targets import (
     Targets,
 )
 from layermix.mixing.targets.label_checks import check_labels
-from layermix.mixing.targets.positions import check_no_positions, ratio_of
+from layermix.mixing.targets.weighting import check_no_positions, ratio_of
 from layermix.mixing.tensors import moved, without_autocast
 
 

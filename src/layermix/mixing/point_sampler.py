@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from layermix.errors import InputError, brief, unknown
-from layermix.mixing.checks import is_number
+from layermix.mixing.checks import is_finite
 from layermix.mixing.schedule import Clock, Schedule
 
 Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
@@ -48,14 +48,14 @@ class PointSampler:
         self.names = _distinct(points)
         self.only = self.names[0] if len(self.names) == 1 else None
         self._schedule = weights if isinstance(weights, Schedule) else None
-        self.weights = self._named(weights, Clock())
+        self.weights = self._at(Clock(), weights)
         self.history = [self.weights]
         self.dropped: dict[str, str] = {}
 
     def draw(self, uniform: float, clock: Clock) -> str:
         """Return the point at a uniform number in [0, 1), by the present weights."""
         if self._schedule:
-            self.weights = self._named(self._schedule, clock)
+            self.weights = self._at(clock, self._schedule)
         total = 0.0
         for point, weight in self.weights.items():
             total += weight
@@ -86,7 +86,18 @@ class PointSampler:
                 f"points to numbers, such as {{{next(iter(self.weights))!r}: 1.0}}"
             )
         for point, weight in weights.items():
-            self._check(point, weight)
+            if point in self.dropped:
+                raise InputError(
+                    f"mix point {point!r} was dropped: {self.dropped[point]}. Leave it out of the "
+                    "weights"
+                )
+            if point not in self.weights:
+                raise unknown("mix point of this mixer", point, self.weights)
+            if not is_finite(weight, 0):
+                raise InputError(
+                    f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number "
+                    ">= 0"
+                )
         relative = {point: float(weights.get(point, 0.0)) for point in self.weights}
         total = sum(relative.values())
         if not (total and math.isfinite(total)):
@@ -146,22 +157,10 @@ class PointSampler:
         self.weights, self.dropped = dict(state["weights"]), dict(state["dropped"])
         self.history = [dict(weights) for weights in state["history"]]
 
-    def _named(self, weights: Weights, clock: Clock) -> dict[str, float]:
+    def _at(self, clock: Clock, weights: Weights) -> dict[str, float]:
+        """Return the probability of each point."""
         now = weights.at(clock) if isinstance(weights, Schedule) else weights
         return dict(zip(self.names, _normalized(now, len(self.names)), strict=True))
-
-    def _check(self, point: str, weight: float) -> None:
-        if point in self.dropped:
-            raise InputError(
-                f"mix point {point!r} was dropped: {self.dropped[point]}. Leave it out of the "
-                "weights"
-            )
-        if point not in self.weights:
-            raise unknown("mix point of this mixer", point, self.weights)
-        if not _is_weight(weight):
-            raise InputError(
-                f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number >= 0"
-            )
 
 
 def _distinct(points: Sequence[str]) -> tuple[str, ...]:
@@ -181,13 +180,10 @@ def _normalized(weights: object, count: int) -> list[float]:
         return [1 / count] * count
     given: Any = weights.tolist() if isinstance(weights, np.ndarray | Tensor) else weights
     given = list(given) if isinstance(given, Iterable) else [given]
-    if not (len(given) == count and all(map(_is_weight, given)) and 0 < sum(given) < math.inf):
+    good = len(given) == count and all(is_finite(weight, 0) for weight in given)
+    if not (good and 0 < sum(given) < math.inf):
         raise InputError(
             f"weights are {brief(given)}, but {count} mix points need {count} numbers >= 0, "
             "not all of them 0"
         )
     return [float(w / sum(given)) for w in given]
-
-
-def _is_weight(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value) and value >= 0

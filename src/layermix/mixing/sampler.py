@@ -2,9 +2,8 @@
 
 Each step has two random generators: one that all ranks of data parallel training share, for the
 method, the mix point and the ratio of a batch, and one of each rank, for partners, ratios per
-sample and the numbers of a blend. A generator is a stretch of numpy's Philox (Salmon, Moraes, Dror,
-Shaw, 2011), a function of (seed, rank) whose counter begins at the step, so that the state of a
-sampler is a seed and a clock. No global generator is advanced.
+sample and the numbers of a blend. They are functions of (seed, rank) and the step, so that the
+state of a sampler is a seed and a clock. No global generator is advanced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +17,15 @@ from torch import Tensor
 from layermix.errors import InputError, brief, warn
 from layermix.mixing.checks import is_whole
 from layermix.mixing.distributed import check_even, rank_info, shared_seed
-from layermix.mixing.draws import StepGenerator, checked_seed, plan_of
+from layermix.mixing.draws import StepGenerator, check_size, checked_seed, plan_of
 from layermix.mixing.method_choice import MethodChoice, Prob
 from layermix.mixing.method_sampler import MethodSampler
 from layermix.mixing.plan import Plan
-from layermix.mixing.schedule import Clock
+from layermix.mixing.schedule import Clock, by_epoch
 
 _PATIENCE = 10  # steps before set_epoch must have been called
 _MOST = 64  # plans that are drawn at once
-_distributed = torch.distributed
-_has_ranks = _distributed.is_initialized if _distributed.is_available() else bool
+_has_ranks = torch.distributed.is_initialized if torch.distributed.is_available() else bool
 
 
 class PlanSampler:
@@ -47,11 +45,6 @@ class PlanSampler:
     InputError
         For a seed or a probability that is not allowed, or cross-rank partners that need the labels
         or inputs of a batch.
-
-    Attributes
-    ----------
-    clock
-        Steps and epoch so far.
     """
 
     def __init__(
@@ -67,7 +60,7 @@ class PlanSampler:
         names = [name for name in methods if not isinstance(name, MethodSampler)]
         found = [MethodSampler(names, **parts)] if names or parts else methods
         self.methods: tuple[MethodSampler, ...] = tuple(found)  # pyright: ignore[reportAttributeAccessIssue]
-        self.clock = Clock()
+        self.clock = Clock()  # steps and epoch so far
         for method in self.methods if cross_rank else ():
             method.check_cross_rank()
         self._cross_rank, self._given_rank = cross_rank, rank
@@ -75,8 +68,7 @@ class PlanSampler:
         self._follows_torch = seed is None
         self._seed = torch.initial_seed() if seed is None else checked_seed(seed)
         self._by_epoch = [text for method in self.methods for text in method.by_epoch]
-        if getattr(prob, "unit", None) == "epoch":
-            self._by_epoch.append(f"prob={prob!r}")
+        self._by_epoch += by_epoch(prob=prob)
         self._prefetches = self._choice.constant and all(m.is_constant for m in self.methods)
         self._join()
 
@@ -113,7 +105,7 @@ class PlanSampler:
         device, dtype
             Device of its tensors, and dtype of the ratio: float64, or float32 for any other.
         labels, inputs
-            Labels and inputs of the batch, (B, ...), for partners that depend on them.
+            Labels and inputs, (B, ...), for partners that depend on them.
 
         Raises
         ------
@@ -134,21 +126,21 @@ class PlanSampler:
         else:
             drawn_for = (batch_size, device, self._dtype)
             if not self._plans or step != self._next_step or drawn_for != self._drawn_for:
-                self._prefetch(step, *drawn_for)
+                self._prefetch(step, drawn_for)
             plan = self._plans.pop()
         self.clock.step = self._next_step = step + 1
         return plan
 
-    def _prefetch(self, step: int, size: int, device: Any, dtype: torch.dtype) -> None:
+    def _prefetch(self, step: int, drawn_for: tuple[int, Any, torch.dtype]) -> None:
         """Draw the plans of the next steps, twice as many each time.
 
         Between two steps of a model, drawing code has left the caches and is several times slower.
         """
-        again = step == self._next_step and self._drawn_for == (size, device, dtype)
+        again = step == self._next_step and drawn_for == self._drawn_for
         self._count = min(_MOST, 2 * self._count) if again else 1
-        self._drawn_for = (size, device, dtype)
+        self._drawn_for = drawn_for
         clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
-        self._plans = [self._draw(clock, size, device) for clock in reversed(clocks)]
+        self._plans = [self._draw(clock, *drawn_for[:2]) for clock in reversed(clocks)]
 
     def _draw(
         self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None
@@ -194,13 +186,7 @@ class PlanSampler:
         self._count, self._next_step, self._drawn_for = 0, -1, ()
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, for schedules by epoch and ratios per epoch.
-
-        Raises
-        ------
-        InputError
-            If it is not a whole number >= 0.
-        """
+        """Set the epoch, a whole number >= 0, for schedules by epoch and ratios per epoch."""
         if not is_whole(epoch) or epoch < 0:
             raise InputError(f"the epoch is {brief(epoch)}, but must be a whole number >= 0")
         self.clock.epoch = int(epoch)
@@ -208,26 +194,20 @@ class PlanSampler:
 
     def state_dict(self) -> dict[str, Any]:
         """Return seed, clock and the state of each method: the same on all ranks, and JSON."""
-        states = [method.state_dict() for method in self.methods]
-        return {"seed": self._seed, "clock": asdict(self.clock), "methods": states}
+        methods = [method.state_dict() for method in self.methods]
+        return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue exactly where the sampler that returned `state` had stopped.
-
-        Raises
-        ------
-        InputError
-            For anything else than the state of a sampler with the same methods.
-        """
-        if {"seed", "clock", "methods"} - set(state):
+        """Continue where the sampler that returned `state` had stopped, of the same methods."""
+        if not {"seed", "clock", "methods"} <= set(state):
             raise InputError(
                 f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and "
                 "methods: load what state_dict() returned"
             )
-        if len(state["methods"]) != len(self.methods):
+        if (found := len(state["methods"])) != len(self.methods):
             raise InputError(
-                f"the state has {len(state['methods'])} methods, but this mixer has "
-                f"{len(self.methods)}: build it with the same methods"
+                f"the state has {found} methods, but this mixer has {len(self.methods)}: build it "
+                "with the same methods"
             )
         for method, saved in zip(self.methods, state["methods"], strict=True):
             method.load_state_dict(saved)
@@ -236,17 +216,12 @@ class PlanSampler:
         self._join()
 
     def _prepare(self, batch_size: int) -> None:
-        """Check the batch size, follow the process group, and what depends on the epoch."""
+        """Check the batch size, and follow the process group and the epoch."""
         if rank_info() != self._world:
             self._join()
-        whole = is_whole(batch_size)
-        if whole and self._cross_rank and self._world[1] > 1:
+        if self._cross_rank and self._world[1] > 1 and is_whole(batch_size):
             check_even(batch_size)
-        if not whole or batch_size < 1:
-            raise InputError(
-                f"batch_size is {brief(batch_size)}, but must be the number of examples, len(x), "
-                "at least 1"
-            )
+        check_size(batch_size)
         if any(method.needs_epochs and not method.epoch_ratios for method in self.methods):
             self._draw_epoch()
         step = self.clock.step

@@ -9,7 +9,7 @@ layer annealing are ramps of alpha and of the weights.
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from layermix.errors import InputError, brief, unknown
 
@@ -140,7 +140,7 @@ class Window:
         return self.value if inside else self.outside
 
 
-def range_of(setting: float | Schedule) -> list[float | Schedule]:
+def range_of(setting: Any) -> list[Any]:
     """Return the numbers between which a setting stays if they are known, else the setting.
 
     A wrong value can then be reported before training has reached it.
@@ -148,6 +148,11 @@ def range_of(setting: float | Schedule) -> list[float | Schedule]:
     if isinstance(setting, Ramp):
         return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
     return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]
+
+
+def by_epoch(**settings: object) -> list[str]:
+    """Return the schedules by epoch, as NAME=VALUE."""
+    return [f"{k}={v!r}" for k, v in settings.items() if getattr(v, "unit", None) == "epoch"]
 
 
 def number_at(setting: float | Schedule, clock: Clock, name: str) -> float:

@@ -100,6 +100,11 @@ def take(x: Tensor, index: Tensor) -> Tensor:
     return x[index] if x.device != index.device else x.index_select(0, index)
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Return float32, or float64 if that is the dtype."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def along(rows: Tensor, ndim: int) -> Tensor:
     """Return numbers () or (R,) in a shape that multiplies a tensor of `ndim` dimensions."""
     return rows.view(-1, *[1] * (ndim - 1)) if rows.ndim else rows

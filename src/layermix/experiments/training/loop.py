@@ -32,7 +32,7 @@ class Trainer:
     ----------
     mix_at, mix_settings
         Mix points, of which each step uses one; none to train without mixing. Further arguments of
-        the `Mixer`; those of the recipe if None.
+        the `Mixer`, whose `at` replaces the points; those of the recipe if None.
     monitor_at
         Mix points where geometry is measured during training.
     adapt
@@ -67,7 +67,8 @@ class Trainer:
         self.mixer = None
         if mix_at:
             settings = recipe.mixing() if mix_settings is None else mix_settings
-            self.mixer = Mixer(self.model, mix_at, seed=self.seeds.mix, rank=0, **settings)
+            settings = {"at": mix_at, **settings}
+            self.mixer = Mixer(self.model, seed=self.seeds.mix, rank=0, **settings)
         batch = geometry_batch(data, "validation")
         self.monitor = Monitor(model, batch, self.normalize, monitor_at)
         self.adapt = None

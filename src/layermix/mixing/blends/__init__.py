@@ -1,22 +1,18 @@
-"""How: blends, by name. Each is a file with its formula, its source and what it needs drawn.
+"""How: blends, by name, each with its formula, its source and what it needs drawn.
 
-A new blend is a file and a line in `BLENDS`; the mixer, the command line and the tests take it up.
+A new blend is a class and a line in `BLENDS`; the mixer, the command line and the tests take it up.
 """
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends.aligned import Aligned
 from layermix.mixing.blends.append_clean import AppendClean
 from layermix.mixing.blends.base import Blend, Blended, LabelWeights
-from layermix.mixing.blends.cut import Cut
-from layermix.mixing.blends.fourier import Fourier
-from layermix.mixing.blends.grid import Grid
+from layermix.mixing.blends.boxes import Cut, Resize, Salient
 from layermix.mixing.blends.linear import Linear, interpolate
 from layermix.mixing.blends.moments import MixStyle, MomentExchange
 from layermix.mixing.blends.multimix import MultiMix
 from layermix.mixing.blends.noisy import Noisy
-from layermix.mixing.blends.patches import Patches
-from layermix.mixing.blends.resize import Resize
-from layermix.mixing.blends.salient import Salient
+from layermix.mixing.blends.random_masks import Fourier, Grid, Patches
 
 __all__ = [
     "BLENDS",

@@ -1,8 +1,8 @@
-"""Aligned: the partner's positions are matched to the own example's before they are mixed.
+"""Aligned: the partner's positions are matched to the example's before they are mixed.
 
 AlignMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2022), for hidden maps and tokens: entropic
 optimal transport (Sinkhorn iterations; Cuturi, 2013) between the positions of both, each with the
-same mass, gives for every position of the own example a mean over the partner's positions; those
+same mass, gives for every position of the example a mean over the partner's positions; those
 are mixed. Poses then agree, and the mix shows one object instead of two transparent ones.
 """
 
@@ -15,6 +15,7 @@ from layermix.mixing import checks
 from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate
 from layermix.mixing.blends.mask import position_size
+from layermix.mixing.tensors import wide
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Aligned(RatioBlend):
 
     def _transport(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Return for each position of x1 the shares of those of x2: (B, L, L), rows sum to 1."""
-        wide = torch.promote_types(x1.dtype, torch.float32)
-        cost = torch.cdist(x1.to(wide), x2.to(wide)).square()
-        scale = cost.mean((1, 2), keepdim=True).clamp_min(torch.finfo(wide).tiny)
+        dtype = wide(x1.dtype)
+        cost = torch.cdist(x1.to(dtype), x2.to(dtype)).square()
+        scale = cost.mean((1, 2), keepdim=True).clamp_min(torch.finfo(dtype).tiny)
         logits = -cost / (self.entropy * scale)
         rows, columns = logits.new_zeros(*logits.shape[:2], 1), logits.new_zeros(len(logits), 1, 1)
         for _ in range(self.iterations):

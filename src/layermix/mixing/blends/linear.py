@@ -29,7 +29,7 @@ from torch.autograd import forward_ad
 from layermix.errors import warn
 from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.pairs import Pairs
-from layermix.mixing.tensors import along, is_traced, take, times, weighted_sum
+from layermix.mixing.tensors import along, is_traced, take, times, weighted_sum, wide
 
 _SMALL = 1 << 14  # numbers on the CPU up to which the launches cost more than the memory
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -166,9 +166,9 @@ def _gradient(g: Tensor, pairs: Pairs) -> Tensor:
         inverse = torch.empty_like(partner).scatter_(0, partner, order)
         rest = 1 - (own[inverse] if pairs.per_sample else own)
         return _in_one_pass(g, own, rest, inverse, pairs.interior)
-    wide = g.to(torch.promote_types(g.dtype, torch.float32))
-    rows = along(own, g.ndim).to(wide.dtype)
-    return times(rows, wide).index_add(0, partner, times(1 - rows, wide)).to(g.dtype)
+    exact = g.to(wide(g.dtype))
+    rows = along(own, g.ndim).to(exact.dtype)
+    return times(rows, exact).index_add(0, partner, times(1 - rows, exact)).to(g.dtype)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Moments: the mean and the spread of the partner, the structure of the own example.
+"""Moments: the mean and the spread of the partner, the structure of the example.
 
 MoEx (Li, Wu, Lim, Belongie, Weinberger, 2021) gives each example its partner's moments over the
 channels at each position (positional normalization), and mixes the labels by the ratio, 0.9 in the
@@ -15,7 +15,7 @@ from layermix.errors import InputError
 from layermix.mixing.blends.base import Blend, Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate
 from layermix.mixing.blends.mask import position_size
-from layermix.mixing.tensors import along
+from layermix.mixing.tensors import along, wide
 
 _LEAST = 1e-5  # variance added
 
@@ -46,7 +46,7 @@ class MixStyle(Blend):
     """MixStyle: mix the moments over positions; labels stay."""
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return 1: the class is that of the own example."""
+        """Return 1: the class is that of the example."""
         return torch.ones_like(ratio)
 
     def __call__(
@@ -69,8 +69,8 @@ def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
     Of halves in float32, where squares do not overflow.
     """
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    variance, mean = torch.var_mean(wide, over, correction=0, keepdim=True)
+    exact = x.to(wide(x.dtype))
+    variance, mean = torch.var_mean(exact, over, correction=0, keepdim=True)
     return mean, (variance + _LEAST).sqrt()
 
 

@@ -1,4 +1,4 @@
-"""Many: mixes of the whole batch, far more of them than examples.
+"""MultiMix: mixes of the whole batch, far more of them than examples.
 
 MultiMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2023): each of N mixes is a convex combination
 of all B examples, with weights from a symmetric Dirichlet law whose parameter is itself drawn from
@@ -22,7 +22,7 @@ from layermix.mixing import checks
 from layermix.mixing.blends.base import Blend, Blended, Draws
 from layermix.mixing.blends.mask import position_size
 from layermix.mixing.pairs import Pairs
-from layermix.mixing.tensors import combined
+from layermix.mixing.tensors import combined, wide
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class MultiMix(Blend):
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)
-        wide = torch.promote_types(own.dtype, torch.float32)
-        mixed = combined(weights.to(wide), own.flatten(1).to(wide)).to(own.dtype)
+        dtype = wide(own.dtype)
+        mixed = combined(weights.to(dtype), own.flatten(1).to(dtype)).to(own.dtype)
         return Blended(mixed.view(-1, *own.shape[1:]), weights)
 
 
@@ -101,10 +101,10 @@ def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
     size = position_size(x, channels)
     z = x.movedim(channels, -1).flatten(1, -2).transpose(0, 1)  # (P, B, C)
     with torch.no_grad():
-        wide = z.to(torch.promote_types(z.dtype, torch.float32))
-        weights = weights.to(wide)
-        agreement = (wide * wide.mean(0)).sum(-1).relu()  # (P, B)
-        attention = agreement / agreement.sum(0).clamp_min(torch.finfo(wide.dtype).tiny)
+        exact = z.to(wide(z.dtype))
+        weights = weights.to(exact)
+        agreement = (exact * exact.mean(0)).sum(-1).relu()  # (P, B)
+        attention = agreement / agreement.sum(0).clamp_min(torch.finfo(exact.dtype).tiny)
         scaled = attention[:, None] * weights  # (P, N, B)
         total = scaled.sum(-1, keepdim=True)
         shares = torch.where(total > 0, scaled / total, weights)

@@ -19,7 +19,7 @@ from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate, pair_mix
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.random_fields import draw_seeds, normal_field, uniform_field
-from layermix.mixing.tensors import along
+from layermix.mixing.tensors import along, wide
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class Noisy(RatioBlend):
         return self._noisy(pair_mix(x, pairs), pairs.view, draws)
 
     def _noisy(self, mixed: Tensor, ratio: Tensor, draws: Draws) -> Blended:
-        shape, wide = tuple(mixed.shape[1:]), torch.promote_types(mixed.dtype, torch.float32)
-        strength = draws["strength"].to(wide).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
+        shape, dtype = tuple(mixed.shape[1:]), wide(mixed.dtype)
+        strength = draws["strength"].to(dtype).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
         add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
         if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
             seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
         factor = 1 + self.multiplicative * multiply * (2 * uniform_field(seeds[:, 1], shape) - 1)
-        noise = self.additive * add * normal_field(seeds[:, 0], shape, wide)
+        noise = self.additive * add * normal_field(seeds[:, 0], shape, dtype)
         return Blended(mixed * factor.to(mixed.dtype) + noise.to(mixed.dtype), ratio)

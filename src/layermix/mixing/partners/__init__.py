@@ -4,10 +4,9 @@ A new way is a class and a line in `PARTNERS`; the mixer, the command line and t
 """
 
 from layermix.errors import InputError, brief, unknown
-from layermix.mixing.partners.base import Pairing
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
 from layermix.mixing.partners.by_distance import Farthest, LabelKernel, Nearest, Transport
-from layermix.mixing.partners.permutation import Derangement, Permutation
+from layermix.mixing.partners.pairing import Derangement, Pairing, Permutation
 
 __all__ = [
     "PARTNERS",

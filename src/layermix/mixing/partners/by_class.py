@@ -1,10 +1,10 @@
 """Partners by class: of another one, of the same one, or of all classes equally often.
 
-Between classes only, mixup regularises what the labels say; within a class it is plain data
+Between classes only, mixup regularizes what the labels say; within a class it is plain data
 augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
 González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
 from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced
-example; a mixer's from Beta(alpha, alpha) is that of the own one. They agree at alpha = 1.
+example; a mixer's from Beta(alpha, alpha) is that of the example. They agree at alpha = 1.
 
 Negative labels, such as -100, are those of unknown classes: such an example is no partner by its
 class. Its own partner is any example, of the same class itself.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from layermix.mixing.partners.base import Pairing, classes_of
+from layermix.errors import InputError
+from layermix.mixing.partners.pairing import Pairing
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class OtherClass(Pairing):
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(values)
+        labels = _classes_of(values)
         known = labels >= 0
         return _among(rng, (labels[:, None] != labels) & known & known[:, None])
 
@@ -39,7 +40,7 @@ class SameClass(Pairing):
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(values)
+        labels = _classes_of(values)
         allowed = (labels[:, None] == labels) & (labels >= 0)
         np.fill_diagonal(allowed, allowed.sum(1) <= 1)
         return _among(rng, allowed)
@@ -53,12 +54,23 @@ class Balanced(Pairing):
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        labels = classes_of(values)
+        labels = _classes_of(values)
         _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
         share = (labels >= 0) / counts[place]
         if not share.any():
             return rng.integers(size, size=size)
         return rng.choice(size, size=size, p=share / share.sum())
+
+
+def _classes_of(values: Tensor | None) -> np.ndarray:
+    """Return labels as class indices, (B,); raise an `InputError` for others than integers."""
+    assert values is not None
+    if values.is_floating_point() or values.ndim != 1:
+        raise InputError(
+            "partners by class need integer labels of shape (B,), but the labels are "
+            f"{values.dtype} of shape {tuple(values.shape)}: hand labels=... to draw"
+        )
+    return values.cpu().numpy()
 
 
 def _among(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:

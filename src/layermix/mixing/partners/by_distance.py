@@ -11,13 +11,15 @@ Shapes: B examples; inputs are flattened to (B, d).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.mixing import checks
-from layermix.mixing.partners.base import Pairing, centered, squared_distances
+from layermix.mixing.partners.pairing import Pairing
 
 _LEAST = 1e-30  # bandwidth of labels that are all the same
 
@@ -33,6 +35,8 @@ class Nearest(Pairing):
     """
 
     needs = "inputs"
+    _sign: ClassVar[int] = 1  # of the distances, the least of which count
+
     k: int = 1
 
     def __post_init__(self) -> None:
@@ -40,28 +44,17 @@ class Nearest(Pairing):
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
-        return _ranked(rng, _others(squared_distances(values)), self.k)
+        distances = _others(self._sign * _squared_distances(values))
+        k = min(self.k, max(size - 1, 1))
+        least = distances.argsort(1, kind="stable")[:, :k]
+        return least[np.arange(size), rng.integers(k, size=size)]
 
 
 @dataclass(frozen=True)
-class Farthest(Pairing):
-    """One of the k farthest others, uniformly.
+class Farthest(Nearest):
+    """One of the k farthest others, uniformly; k as for `Nearest`."""
 
-    Attributes
-    ----------
-    k
-        How many may be drawn.
-    """
-
-    needs = "inputs"
-    k: int = 1
-
-    def __post_init__(self) -> None:
-        checks.whole(self, "k")
-
-    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
-        """Choose a partner for each example; see `Pairing`."""
-        return _ranked(rng, _others(-squared_distances(values)), self.k)
+    _sign = -1
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class Transport(Pairing):
             from scipy.optimize import linear_sum_assignment
         except ImportError as error:
             raise InputError("partners by transport need scipy: pip install scipy") from error
-        cost = squared_distances(values)
+        cost = _squared_distances(values)
         one, other = rng.permutation(size), rng.permutation(size)
         partner = np.empty(size, dtype=np.int64)
         for start in range(0, size, self.k):
@@ -116,8 +109,8 @@ class LabelKernel(Pairing):
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
         """Choose a partner for each example; see `Pairing`."""
         assert values is not None
-        labels = centered(values)
-        distances = _others(squared_distances(labels))
+        labels = _centered(values)
+        distances = _others(_squared_distances(labels))
         h = float(labels.std(correction=0)) if self.bandwidth is None else self.bandwidth
         exponents = -distances / (2 * max(h, _LEAST) ** 2)
         # The largest of (log weight + Gumbel noise) falls on each with its probability.
@@ -131,9 +124,25 @@ def _others(distances: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _ranked(rng: np.random.Generator, distances: np.ndarray, k: int) -> np.ndarray:
-    """Return for each row one of the k least columns, uniformly."""
-    size = len(distances)
-    k = min(k, max(size - 1, 1))
-    least = distances.argsort(1, kind="stable")[:, :k]
-    return least[np.arange(size), rng.integers(k, size=size)]
+def _squared_distances(values: Tensor | None) -> np.ndarray:
+    """Return the squared Euclidean distances of all pairs, float64 (B, B), inputs flattened.
+
+    Raises an `InputError` for integers, such as token ids, which have no distance.
+    """
+    assert values is not None
+    if not values.is_floating_point():
+        raise InputError(
+            f"partners by distance need floating point, but they would be chosen by {values.dtype} "
+            f"of shape {tuple(values.shape)}: hand inputs=..., such as embeddings, to draw"
+        )
+    flat = _centered(values)
+    # Direct differences: the form by a matrix product loses near pairs beside a far one.
+    direct = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    return direct.square().cpu().numpy()
+
+
+def _centered(values: Tensor) -> Tensor:
+    """Return numbers less their mean, float64 (B, d): far from zero float32 has no digits left."""
+    flat = values.detach().reshape(len(values), -1)
+    flat = (flat.cpu() if flat.device.type == "mps" else flat).double()  # mps has no float64
+    return flat - flat.mean(0)

@@ -45,35 +45,30 @@ class AppendCleanTarget(Target):
         The mean over all labels that are not ignored, without `eta`, unsmoothed and without
         gradient.
         """
-        how, halves = CrossEntropy(ignore_index=ignore_index), (self.first, self.second)
+        entropy = CrossEntropy(ignore_index=ignore_index)
         with torch.no_grad():
-            both = zip(halves, _halves(output), strict=True)
-            return joined([half.parts(how, logits) for half, logits in both]).mean()
+            halves = self._halves(logits_of(output))
+            return joined([half.parts(entropy, logits) for half, logits in halves]).mean()
+
+    def _halves(self, logits: Tensor) -> list[tuple[MixedTarget, Tensor]]:
+        """Return the target and the logits of the clean half and of the mixed one."""
+        if len(logits) % 2:
+            raise InputError(
+                f"the output has {len(logits)} rows, but clean and mixed examples make an even "
+                "number"
+            )
+        half = len(logits) // 2
+        return [(self.first, logits[:half]), (self.second, logits[half:])]
 
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-        clean, mixed = _halves(logits)
-        found, total = self.first._found(clean, k, ignore_index)
-        more, total_more = self.second._found(mixed, k, ignore_index)
-        return found + more, total + total_more
+        clean, mixed = (half._found(z, k, ignore_index) for half, z in self._halves(logits))
+        return clean[0] + mixed[0], clean[1] + mixed[1]
 
     def _dominant(self, logits: Tensor, ignore_index: int) -> Tensor:
-        both = zip((self.first, self.second), _halves(logits), strict=True)
-        return torch.cat([half._dominant(part, ignore_index) for half, part in both])
+        return torch.cat([half._dominant(z, ignore_index) for half, z in self._halves(logits)])
 
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return the loss of the clean half plus `eta` times that of the mixed half."""
-        clean, mixed = _halves(logits)
-        first = self.first._loss(clean, how, sample_weight)
-        return first + self.eta * self.second._loss(mixed, how, sample_weight)
-
-
-def _halves(output: Any) -> tuple[Tensor, Tensor]:
-    logits = logits_of(output)
-    if len(logits) % 2:
-        raise InputError(
-            f"the output has {len(logits)} rows, but clean and mixed examples make an even number"
-        )
-    half = len(logits) // 2
-    return logits[:half], logits[half:]
+        clean, mixed = (half._loss(z, how, sample_weight) for half, z in self._halves(logits))
+        return clean + self.eta * mixed

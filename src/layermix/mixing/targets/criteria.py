@@ -1,67 +1,41 @@
-"""Criteria of the user: which labels they take, and their losses before these are averaged.
+"""Criteria of the user: which are cross-entropy, which average, and which labels known ones need.
 
-A criterion takes class labels, (B, ...) for an output (B, C, ...), or soft labels of the output's
-shape. Given the wrong ones, most raise an error. Where the batch has as many examples as there are
-classes, or one, they compare each label with every output instead, and no error shows it.
-
-Shapes: B examples, C classes, `...` positions.
+A class derived from one of torch or timm with a `forward` of its own is another criterion.
 """
 
 import copy
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
-from layermix.mixing.targets.broadcast import ERRORS, Criterion, are_classes, check_compared
-from layermix.mixing.targets.cross_entropy import CrossEntropy, LogLikelihood
-from layermix.mixing.targets.kinds import CLASS_MODULES, name_of, needs_soft, of_timm, same
-from layermix.mixing.targets.label_checks import check_integers, check_range
+from layermix.mixing.targets.cross_entropy import CrossEntropy
 
+Criterion = Callable[[Tensor, Tensor], Tensor]
+"""A loss of (output, labels)."""
 
-def in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return cross-entropy or log-likelihood of torch or timm in parts; None for other criteria.
-
-    A class derived from theirs with a `forward` of its own is another criterion.
-    """
-    if of_timm(criterion):
-        return _timm_in_parts(criterion, logits)
-    if getattr(criterion, "reduction", None) != "mean":
-        return None
-    if isinstance(criterion, nn.CrossEntropyLoss) and same(criterion, nn.CrossEntropyLoss):
-        return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
-    if isinstance(criterion, nn.NLLLoss) and same(criterion, nn.NLLLoss):
-        return LogLikelihood(criterion.weight, 0.0, criterion.ignore_index)
-    return None
-
-
-def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return cross-entropy of timm in parts; None for its other criteria.
-
-    Raises
-    ------
-    InputError
-        For an output with positions, of which timm takes the last dimension for the classes, and
-        for a criterion of copies of a batch.
-    """
-    name = name_of(criterion)
-    if name == "JsdCrossEntropy":
-        raise InputError(
-            "JsdCrossEntropy compares the outputs of several copies of each example, which no "
-            "mixed batch has: use the default loss, or train with it without mixing"
-        )
-    if name not in ("SoftTargetCrossEntropy", "LabelSmoothingCrossEntropy"):
-        return None
-    smoothing = getattr(criterion, "smoothing", 0.0)
-    if logits.ndim != 2:
-        raise InputError(
-            f"{name} has its classes in the last dimension, but the output of shape "
-            f"{tuple(logits.shape)} has them in the second: use the default loss, "
-            f"target.loss(output, label_smoothing={smoothing})"
-        )
-    return CrossEntropy(label_smoothing=smoothing)
+CLASS_MODULES = (nn.CrossEntropyLoss, nn.MultiMarginLoss, nn.NLLLoss)
+_SOFT_MODULES = (
+    nn.BCELoss, nn.BCEWithLogitsLoss, nn.HuberLoss, nn.KLDivLoss, nn.L1Loss, nn.MSELoss,
+    nn.MultiLabelSoftMarginLoss, nn.SmoothL1Loss,
+)  # fmt: skip
+_ELEMENTWISE_MODULES = (
+    *_SOFT_MODULES, nn.HingeEmbeddingLoss, nn.PoissonNLLLoss, nn.SoftMarginLoss,
+)  # fmt: skip
+_HOMES = ("torch.nn.functional", "torchvision.ops.focal_loss")
+_SOFT_FUNCTIONS = (
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss",
+    "mse_loss", "multilabel_soft_margin_loss", "sigmoid_focal_loss", "smooth_l1_loss",
+)  # fmt: skip
+_ELEMENTWISE_FUNCTIONS = (
+    *_SOFT_FUNCTIONS, "hinge_embedding_loss", "poisson_nll_loss", "soft_margin_loss",
+)  # fmt: skip
+_SOFT_TIMM = (
+    "AsymmetricLossMultiLabel", "DistributionBalancedLoss", "PolyBinaryCrossEntropy",
+    "SoftTargetCrossEntropy", "TwoWayLoss", "ZlprLoss",
+)  # fmt: skip
 
 
 def loss_of(
@@ -86,7 +60,44 @@ def loss_of(
         )
     if not callable(criterion):
         raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
-    return in_parts(criterion, logits) or criterion
+    return _in_parts(criterion, logits) or criterion
+
+
+def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
+    """Return cross-entropy or log-likelihood of torch or timm in parts; None for other criteria."""
+    if _of_timm(criterion):
+        return _timm_in_parts(criterion, logits)
+    if getattr(criterion, "reduction", None) != "mean":
+        return None
+    if isinstance(criterion, nn.CrossEntropyLoss) and _same(criterion, nn.CrossEntropyLoss):
+        return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
+    if isinstance(criterion, nn.NLLLoss) and _same(criterion, nn.NLLLoss):
+        return CrossEntropy(criterion.weight, 0.0, criterion.ignore_index, of_logs=True)
+    return None
+
+
+def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
+    """Return cross-entropy of timm in parts; None for its other criteria.
+
+    Raises an `InputError` for an output with positions, of which timm takes the last dimension for
+    the classes, and for a criterion of copies of a batch.
+    """
+    name = name_of(criterion)
+    if name == "JsdCrossEntropy":
+        raise InputError(
+            "JsdCrossEntropy compares the outputs of several copies of each example, which no "
+            "mixed batch has: use the default loss, or train with it without mixing"
+        )
+    if name not in ("SoftTargetCrossEntropy", "LabelSmoothingCrossEntropy"):
+        return None
+    smoothing = getattr(criterion, "smoothing", 0.0)
+    if logits.ndim != 2:
+        raise InputError(
+            f"{name} has its classes in the last dimension, but the output of shape "
+            f"{tuple(logits.shape)} has them in the second: use the default loss, "
+            f"target.loss(output, label_smoothing={smoothing})"
+        )
+    return CrossEntropy(label_smoothing=smoothing)
 
 
 class Unreduced(NamedTuple):
@@ -108,126 +119,65 @@ class Unreduced(NamedTuple):
         return losses.sum() / len(losses) if self.of_batch else losses.mean()
 
 
-def unreduced(criterion: Criterion) -> Unreduced:
-    """Return a criterion that does not average; one that cannot be changed as it is."""
+def unreduced(criterion: Criterion, each: bool) -> Unreduced:
+    """Return a criterion that does not average, if each example has a weight of its own.
+
+    A function, whose reduction cannot be changed, stays as it is.
+    """
     reduction = getattr(criterion, "reduction", None)
-    if reduction not in ("mean", "batchmean"):
+    if not each or reduction not in ("mean", "batchmean"):
         return Unreduced(criterion)
     criterion = copy.copy(criterion)
     criterion.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
     return Unreduced(criterion, reduction == "batchmean")
 
 
-def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Tensor]:
-    """Return what a criterion returns for each of several labels of the batch.
+def needs_soft(criterion: object) -> bool:
+    """Return True for criteria of torch, torchvision and timm that need soft labels.
 
-    Classes become one-hot labels for criteria of torch, torchvision and timm that need them.
-
-    Parameters
-    ----------
-    criterion
-        Any but those `in_parts`.
-    logits
-        Output of the model, (B, C, ...).
-    several
-        Labels, all of one shape and dtype. One that comes twice is used once.
-
-    Raises
-    ------
-    InputError
-        For class labels and another criterion that needs soft ones, or labels that would be
-        compared with all outputs.
+    Raises an `InputError` for a divergence from logarithms, of which 0 has none.
     """
-    check_compared(criterion, several[0], logits)
-    classes = are_classes(several[0], logits)
-    if classes and needs_soft(criterion):
-        several = tuple(one_hot(labels, logits.shape[1], logits.dtype) for labels in several)
-    elif classes and not torch.compiler.is_compiling():
-        if logits.shape[0] in (1, logits.shape[1]):
-            _check_classes_fit(criterion, logits, several[0])
-        try:
-            return _each(criterion, logits, several)
-        except ERRORS as error:
-            if _fails(criterion, logits, _as_soft(logits, several[0])):
-                raise
-            raise _refusal(criterion, logits, several[0]) from error
-    return _each(criterion, logits, several)
-
-
-def check_losses(losses: Tensor, labels: Tensor, ratio: Tensor) -> None:
-    """Raise an error unless there is one loss for each example that has a ratio or weight."""
-    if losses.ndim == 0 or len(losses) != len(labels):
-        found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
-        each = "position" if ratio.ndim > 1 else "example"
-        what = "ratio" if ratio.ndim else "weight"
+    if getattr(criterion, "log_target", False):
         raise InputError(
-            f"each {each} has a {what} of its own, but the criterion returned {found} for "
-            f"{len(labels)} examples: it must return one loss for each, as with "
-            'reduction="none"'
+            f"{name_of(criterion)} with log_target=True needs log-probabilities, but the labels "
+            "are integer classes, whose probability 0 has no logarithm: leave log_target out"
         )
+    if _of_timm(criterion):
+        return type(criterion).__name__ in _SOFT_TIMM
+    return _among(criterion, _SOFT_MODULES, _SOFT_FUNCTIONS)
 
 
-def _each(criterion: Criterion, logits: Tensor, several: tuple[Tensor, ...]) -> list[Tensor]:
-    first = criterion(logits, several[0])
-    others = (first if one is several[0] else criterion(logits, one) for one in several[1:])
-    return [first, *others]
+def is_elementwise(criterion: object) -> bool:
+    """Return True for criteria of torch that compare each output with one number."""
+    return _among(criterion, _ELEMENTWISE_MODULES, _ELEMENTWISE_FUNCTIONS)
 
 
-def one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Return class labels (B, ...) as soft labels (B, C, ...).
-
-    Raises
-    ------
-    InputError
-        For another dtype than int64, or a label outside the classes.
-    """
-    check_integers(labels)
-    check_range(labels, num_classes)
-    return F.one_hot(labels, num_classes).movedim(-1, 1).to(dtype)
+def name_of(criterion: Any) -> str:
+    """Return the name of a criterion for messages."""
+    return getattr(_inner(criterion), "__name__", type(criterion).__name__)
 
 
-def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> None:
-    """Refuse a criterion that compares the label of each example with the outputs of all.
-
-    In a batch of one example, or of as many as there are classes, that is no error. So it is called
-    with a few examples more: if it fails there, and has another value for the same labels one-hot,
-    these are the ones that it needs.
-    """
-    size, classes = logits.shape[:2]
-    if isinstance(criterion, CLASS_MODULES):
-        return
-    logits, labels = logits.detach(), labels.detach()
-    count = size + 1 if size + 1 != classes else size + 2
-    index = torch.arange(count, device=logits.device) % size
-    error, soft = _fails(criterion, logits[index], labels[index]), _as_soft(logits, labels)
-    if error is None or _fails(criterion, logits, soft):
-        return
-    with torch.no_grad():
-        found, expected = criterion(logits, labels), criterion(logits, soft)
-    if found.shape != expected.shape or not torch.allclose(found, expected, equal_nan=True):
-        raise _refusal(criterion, logits, labels) from error
+def _among(
+    criterion: object, modules: tuple[type[nn.Module], ...], functions: tuple[str, ...]
+) -> bool:
+    """Return True for one of the modules of torch, or of the functions."""
+    if isinstance(criterion, nn.Module):
+        return any(isinstance(criterion, base) and _same(criterion, base) for base in modules)
+    inner = _inner(criterion)
+    home, name = getattr(inner, "__module__", ""), getattr(inner, "__name__", "")
+    return home in _HOMES and name in functions
 
 
-def _as_soft(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return one-hot labels without a check, for a trial."""
-    classes = logits.shape[1]
-    return F.one_hot(labels.long().clamp(0, classes - 1), classes).movedim(-1, 1).to(logits.dtype)
+def _of_timm(criterion: object) -> bool:
+    # Dynamo of torch 2.11 cannot read the module of a function's type.
+    return isinstance(criterion, nn.Module) and type(criterion).__module__.startswith("timm.loss.")
 
 
-def _refusal(criterion: Criterion, logits: Tensor, labels: Tensor) -> InputError:
-    return InputError(
-        f"{name_of(criterion)} needs soft labels, but the labels are integer classes of shape "
-        f"{tuple(labels.shape)} and the output has shape {tuple(logits.shape)}. Give it one-hot "
-        f"labels: target.loss(output, lambda z, y: criterion(z, F.one_hot(y, {logits.shape[1]})"
-        ".to(z)))"
-    )
+def _inner(criterion: Any) -> Any:
+    return criterion.func if isinstance(criterion, functools.partial) else criterion
 
 
-def _fails(criterion: Criterion, logits: Tensor, labels: Tensor) -> Exception | None:
-    """Return the error that a criterion raises, if any."""
-    with torch.no_grad():
-        try:
-            criterion(logits, labels)
-        except ERRORS as error:
-            return error
-    return None
+def _same(criterion: nn.Module, base: type[nn.Module]) -> bool:
+    """Return True if a criterion computes what its base does."""
+    own = type(criterion)
+    return own.forward is base.forward and own.__call__ is base.__call__

@@ -10,14 +10,15 @@ Shapes: B batch, N mixes, C classes, `...` positions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.tensors import along, times
+from layermix.mixing.targets.label_checks import check_classes, one_column
+from layermix.mixing.tensors import along, times, wide
 
 
 class Parts(NamedTuple):
@@ -35,7 +36,7 @@ class Parts(NamedTuple):
 
         Sums in half precision overflow, and stop to count at 2048 (float16) or 256 (bfloat16).
         """
-        dtype = torch.promote_types(self.loss.dtype, torch.float32)
+        dtype = wide(self.loss.dtype)
         if self.norm is None:
             return self.loss.mean(dtype=dtype)
         return self.loss.sum(dtype=dtype) / self.norm.sum(dtype=dtype)
@@ -61,19 +62,27 @@ class CrossEntropy:
         In [0, 1].
     ignore_index
         The label that does not count.
+    of_logs
+        True for `torch.nn.NLLLoss`, whose outputs are log-probabilities already.
     """
-
-    name: ClassVar[str] = "the default loss"
 
     weight: Tensor | None = None
     label_smoothing: float = 0.0
     ignore_index: int = -100
+    of_logs: bool = False
 
-    def of_classes(self, logits: Tensor, labels: Tensor, ignored: bool = True) -> Parts:
-        """Return the parts for logits (B, C, ...) and integer labels (B, ...).
+    @property
+    def name(self) -> str:
+        """The name in messages."""
+        return "NLLLoss" if self.of_logs else "the default loss"
 
-        Whether any label is `ignored` may be known; if none is, there is less to compute.
-        """
+    def of_labels(self, logits: Tensor, labels: Tensor) -> Parts:
+        """Return the parts for logits (B, C, ...) and classes (B, ...) or floats (B, C, ...)."""
+        if labels.is_floating_point() and labels.shape == logits.shape:
+            return self.of_probabilities(logits, labels)
+        if logits.ndim < 2 or logits.shape[1] == 1:
+            raise one_column(labels, logits.shape)
+        ignored = check_classes(labels, logits, self.name, self.ignore_index)
         loss = self._of_classes(logits, labels)
         if self.weight is None and not ignored:
             return Parts(loss, None)
@@ -87,52 +96,44 @@ class CrossEntropy:
         """Return the parts for logits and float labels, both (B, C, ...).
 
         They may be any numbers, such as several labels at once: torch's mean divides by how many
-        rows there are, whatever they sum to and whatever the class weights.
-
-        Raises
-        ------
-        InputError
-            For an output of one column, of which cross-entropy is zero whatever it says.
+        rows there are, whatever they sum to and whatever the class weights. Raises an `InputError`
+        for log-likelihoods, which need classes, and for an output of one column.
         """
+        if self.of_logs:
+            raise InputError(
+                f"NLLLoss needs integer class labels, but the labels are {target.dtype} of shape "
+                f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss() on the output, which "
+                "takes logits and log-probabilities alike"
+            )
         if logits.ndim < 2 or logits.shape[1] == 1:
             raise InputError(
                 f"the labels are floats of shape {tuple(target.shape)}, as the output, and "
-                f"{self.name} of one column is always zero: give a criterion, "
+                "the default loss of one column is always zero: give a criterion, "
                 "torch.nn.MSELoss() for numbers, torch.nn.BCEWithLogitsLoss() for yes and no"
             )
-        loss = self._of_probabilities(logits, target.to(logits.dtype))
-        return Parts(loss, None)
+        return Parts(self._of_probabilities(logits, target.to(logits.dtype)), None)
 
-    def of_mixtures(self, logits: Tensor, mass: Tensor) -> Parts:
-        """Return the parts for logits and the mass of each class in each mix, both (N, C).
+    def of_mixtures(self, logits: Tensor, mass: Tensor, unweighted: Tensor) -> Parts:
+        """Return the parts for logits and the mass of each class in each mix, all (N, C).
 
         They are those of the integer labels, each weighed by its mass: rows may sum to less than
-        one, where ignored labels have been left out.
+        one, where ignored labels have been left out. The norm is that of the unweighted mass.
         """
-        mass = mass.to(logits.dtype)
+        mass, norm = mass.to(logits.dtype), unweighted.to(logits.dtype)
         total = mass.sum(1)
         soft = mass / torch.where(total > 0, total, 1)[:, None]
-        return Parts(total * self._of_probabilities(logits, soft), self.norm_of(logits, mass))
-
-    def norm_of(self, logits: Tensor, mass: Tensor) -> Tensor:
-        """Return the norm of each mix, (N,), from the mass of each class in it, (N, C)."""
-        weight = self._weight(logits)
-        return (mass.to(logits.dtype) if weight is None else mass * weight).sum(1)
+        if self.weight is not None:
+            norm = unweighted * self.weight.to(logits)
+        return Parts(total * self._of_probabilities(logits, soft), norm.sum(1))
 
     def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the losses (B, ...) of integer labels."""
-        return F.cross_entropy(
-            logits,
-            labels,
-            self._weight(logits),
-            ignore_index=self.ignore_index,
-            reduction="none",
-            label_smoothing=self.label_smoothing,
-        )
-
-    def _scores(self, logits: Tensor) -> Tensor:
-        """Return log-probabilities (B, C, ...), which all labels share."""
-        return F.log_softmax(logits, 1)
+        weight = None if self.weight is None else self.weight.to(logits)
+        settings: Any = {"ignore_index": self.ignore_index, "reduction": "none"}
+        if self.of_logs:
+            return F.nll_loss(logits, labels, weight, **settings)
+        smoothing = self.label_smoothing
+        return F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, **settings)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the losses (B, ...) of float labels (B, C, ...).
@@ -143,35 +144,4 @@ class CrossEntropy:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
         if self.weight is not None:
             target = target * along(self.weight.to(logits), logits.ndim - 1)
-        return -times(target, self._scores(logits)).sum(1)
-
-    def _weight(self, logits: Tensor) -> Tensor | None:
-        return None if self.weight is None else self.weight.to(logits)
-
-
-@dataclass(frozen=True)
-class LogLikelihood(CrossEntropy):
-    """The same for outputs that are log-probabilities already: `torch.nn.NLLLoss`, in parts."""
-
-    name: ClassVar[str] = "NLLLoss"
-
-    def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Refuse float labels, as torch does.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        raise InputError(
-            f"NLLLoss needs integer class labels, but the labels are {target.dtype} of shape "
-            f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss() on the output, which takes "
-            "logits and log-probabilities alike"
-        )
-
-    def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
-        weight = self._weight(logits)
-        return F.nll_loss(logits, labels, weight, ignore_index=self.ignore_index, reduction="none")
-
-    def _scores(self, logits: Tensor) -> Tensor:
-        return logits
+        return -times(target, logits if self.of_logs else F.log_softmax(logits, 1)).sum(1)

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
 from layermix.mixing.targets.criteria import Criterion
 from layermix.mixing.targets.mixed import MixedTarget
-from layermix.mixing.targets.target import Target, not_a_tensor
+from layermix.mixing.targets.target import NotATensor, Target
 
 
 @dataclass(frozen=True, eq=False)
-class Targets(Mapping[str, Target]):
+class Targets(NotATensor, Mapping[str, Target]):
     """Mixed targets by name.
 
     Attributes
@@ -23,13 +22,6 @@ class Targets(Mapping[str, Target]):
     """
 
     by_name: Mapping[str, Target]
-
-    @classmethod
-    def __torch_function__(
-        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> NoReturn:
-        """Raise the error of targets that are passed to a criterion as if they were a tensor."""
-        raise not_a_tensor(cls, func)
 
     def __getitem__(self, name: str) -> Target:
         return self.by_name[name]
@@ -67,20 +59,15 @@ class Targets(Mapping[str, Target]):
             For an output without one of the targets, or a name of no target.
         """
         criterion, weights = criterion or {}, weights or {}
-        by_name = sample_weight if isinstance(sample_weight, Mapping) else {}
-        for name in (*criterion, *weights, *by_name):
+        if not isinstance(sample_weight, Mapping):
+            sample_weight = {} if sample_weight is None else dict.fromkeys(self, sample_weight)
+        for name in (*criterion, *weights, *sample_weight):
             if name not in self.by_name:
                 raise unknown("target", name, self.by_name)
         self._check(output)
         losses = [
             weights.get(name, 1.0)
-            * target.loss(
-                output[name],
-                criterion.get(name),
-                sample_weight=by_name.get(name)
-                if isinstance(sample_weight, Mapping)
-                else sample_weight,
-            )
+            * target.loss(output[name], criterion.get(name), sample_weight=sample_weight.get(name))
             for name, target in self.by_name.items()
         ]
         return sum(losses[1:], losses[0])
@@ -95,34 +82,22 @@ class Targets(Mapping[str, Target]):
         InputError
             For an output without one of the targets, or a target that has no accuracy.
         """
-        return self._each(lambda one, of: one.accuracy(of, k, ignore_index=ignore_index), output)
+        return self._each(output, lambda one, of: one.accuracy(of, k, ignore_index=ignore_index))
 
     def dominant_accuracy(
         self, output: Mapping[str, Tensor], k: int = 1, *, ignore_index: int = -100
     ) -> dict[str, Tensor]:
-        """Return `Target.dominant_accuracy` of each target by name, each of shape ().
-
-        Raises
-        ------
-        InputError
-            For an output without one of the targets, or a target that has no accuracy.
-        """
+        """Return `Target.dominant_accuracy` of each target by name; errors as for `accuracy`."""
         return self._each(
-            lambda one, of: one.dominant_accuracy(of, k, ignore_index=ignore_index), output
+            output, lambda one, of: one.dominant_accuracy(of, k, ignore_index=ignore_index)
         )
 
     def nll(self, output: Mapping[str, Tensor], *, ignore_index: int = -100) -> dict[str, Tensor]:
-        """Return the negative log-likelihood of each target by name, each of shape ().
-
-        Raises
-        ------
-        InputError
-            For an output without one of the targets, or a target that has no likelihood.
-        """
-        return self._each(lambda one, of: one.nll(of, ignore_index=ignore_index), output)
+        """Return the negative log-likelihood of each target by name; errors as for `accuracy`."""
+        return self._each(output, lambda one, of: one.nll(of, ignore_index=ignore_index))
 
     def _each(
-        self, measure: Callable[[Target, Tensor], Tensor], output: Mapping[str, Tensor]
+        self, output: Mapping[str, Tensor], measure: Callable[[Target, Tensor], Tensor]
     ) -> dict[str, Tensor]:
         self._check(output)
         found = {}

@@ -16,27 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.mixing.targets.criteria import (
-    Criterion,
-    Unreduced,
-    check_losses,
-    losses_of,
-    unreduced,
-)
+from layermix.mixing.targets.criteria import Criterion, unreduced
+from layermix.mixing.targets.criterion_labels import check_losses, losses_of
 from layermix.mixing.targets.cross_entropy import CrossEntropy, Parts
 from layermix.mixing.targets.label_checks import (
-    check_classes,
     check_integers,
     check_range,
     check_soft,
     check_weights,
     describe,
-    one_column,
 )
-from layermix.mixing.targets.positions import like
-from layermix.mixing.targets.sample_weights import Weights, counted, weighted
-from layermix.mixing.targets.target import Target, among, best, checked_dtype, wide
-from layermix.mixing.tensors import is_readable, weighted_sum
+from layermix.mixing.targets.target import Target, among, best, dense_dtype
+from layermix.mixing.targets.weighting import Weights, counted, like, weighted
+from layermix.mixing.tensors import is_readable, weighted_sum, wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,15 +122,12 @@ class MixedTarget(Target):
             Soft labels (B, C, ...) of integer classes (B, ...), which sum to 1 over the classes;
             otherwise the labels mixed by the ratio, in their shape.
         """
+        dtype = dense_dtype(self.labels, num_classes, dtype)
         if self.labels.is_floating_point():
-            dtype = checked_dtype(dtype or self.labels.dtype)
             return self._weigh(*(labels.to(wide(dtype)) for labels in self._both)).to(dtype)
-        if num_classes is None:
-            raise InputError("integer labels need num_classes to become soft labels")
-        check_integers(self.labels)
+        assert num_classes is not None
         for labels in self._both:
-            check_range(labels, num_classes)
-        dtype = checked_dtype(dtype or torch.get_default_dtype())
+            check_integers(labels, num_classes)
         ratio = like(self.ratio, self.labels).to(torch.promote_types(self.ratio.dtype, wide(dtype)))
         ratio = ratio.expand(self.labels.shape).unsqueeze(1)  # (B, 1, ...)
         soft = ratio.new_zeros(len(ratio), num_classes, *ratio.shape[2:])
@@ -151,10 +140,8 @@ class MixedTarget(Target):
 
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
         guesses = best(logits, k)
-        if self.labels.is_floating_point() and self.labels.shape == logits.shape:
-            soft = self._soft()
+        if (soft := self._compared(logits, ignore_index)) is not None:
             return among(guesses, soft).sum(), soft.sum()
-        self._check_comparable(logits, ignore_index)
         counts = [labels != ignore_index for labels in self._both]
         hits = [(guesses == labels.unsqueeze(1)).any(1) for labels in self._both]
         hits = [hit & count for hit, count in zip(hits, counts, strict=True)]
@@ -163,24 +150,24 @@ class MixedTarget(Target):
         return right.sum(), total.sum()
 
     def _dominant(self, logits: Tensor, ignore_index: int) -> Tensor:
-        if self.labels.is_floating_point() and self.labels.shape == logits.shape:
-            return self._soft().argmax(1)
-        self._check_comparable(logits, ignore_index)
+        if (soft := self._compared(logits, ignore_index)) is not None:
+            return soft.argmax(1)
         return torch.where(like(self.ratio, self.labels) >= 0.5, *self._both)
 
-    def _soft(self) -> Tensor:
-        check_soft(self.labels)
-        return self.dense(dtype=torch.promote_types(self.labels.dtype, wide(self.ratio.dtype)))
-
-    def _check_comparable(self, logits: Tensor, ignore_index: int) -> None:
-        shape = (logits.shape[0], *logits.shape[2:])
-        if self.labels.is_floating_point() or self.labels.shape != shape:
+    def _compared(self, logits: Tensor, ignore_index: int) -> Tensor | None:
+        """Return the mixed labels that guesses are compared with; None for integer classes."""
+        floats, shape = self.labels.is_floating_point(), (logits.shape[0], *logits.shape[2:])
+        if floats and self.labels.shape == logits.shape:
+            check_soft(self.labels)
+            return self.dense(dtype=torch.promote_types(self.labels.dtype, wide(self.ratio.dtype)))
+        if floats or self.labels.shape != shape:
             raise InputError(
                 f"accuracy needs integer class labels of shape {shape}, but the labels are "
                 f"{describe(self.labels)}"
             )
         for labels in self._both:
             check_range(labels, logits.shape[1], ignore_index)
+        return None
 
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
@@ -189,7 +176,7 @@ class MixedTarget(Target):
         if isinstance(how, CrossEntropy):
             return self.parts(how, logits, weights).mean()
         each = self.ratio.ndim > 0 or weights is not None
-        criterion = unreduced(how) if each else Unreduced(how)
+        criterion = unreduced(how, each)
         losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
         if each:
             check_losses(losses[0], self.labels, self.ratio)
@@ -197,31 +184,19 @@ class MixedTarget(Target):
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: Weights = None) -> Parts:
         """Return loss and norm of each label of the batch, before they are averaged."""
-        both = self._counted(logits, weights)
-        first, second = (self._parts(how, logits, labels) for labels in both)
+        first, second = (how.of_labels(logits, y) for y in self._counted(logits, weights))
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
-        return Parts(losses, self._norm(first, second))
-
-    def _parts(self, how: CrossEntropy, logits: Tensor, labels: Tensor) -> Parts:
-        if labels.is_floating_point() and labels.shape == logits.shape:
-            return how.of_probabilities(logits, labels)
-        if logits.ndim < 2 or logits.shape[1] == 1:
-            raise one_column(labels, logits.shape)
-        return how.of_classes(logits, labels, check_classes(labels, logits, how))
+        if first.norm is None and second.norm is None:
+            return Parts(losses, None)
+        own, other = (part.norms().to(wide(part.loss.dtype)) for part in (first, second))
+        # In this form equal weights, 1 without class weights, keep every digit.
+        return Parts(losses, other + like(self.ratio, own).to(own.dtype) * (own - other))
 
     def _counted(self, logits: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
         """Return both labels, finite where their weight is 0."""
         if weights is None and self.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
-
-    def _norm(self, first: Parts, second: Parts) -> Tensor | None:
-        """Return the norms of both labels, weighted by the ratio."""
-        if first.norm is None and second.norm is None:
-            return None
-        own, other = (part.norms().to(wide(part.loss.dtype)) for part in (first, second))
-        # In this form equal weights, 1 without class weights, keep every digit.
-        return other + like(self.ratio, own).to(own.dtype) * (own - other)
 
     def _weights(self, sample_weight: Tensor | None) -> Weights:
         """Return the weights of the examples and of their partners."""
@@ -242,7 +217,7 @@ class MixedTarget(Target):
 
         The result is float32, or float64 if the values are.
         """
-        dtype = torch.promote_types(own.dtype, torch.float32)
+        dtype = wide(own.dtype)
         if own is partner:
             return own.to(dtype)
         own, partner = own.to(dtype), partner.to(dtype)

@@ -14,17 +14,24 @@ from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
 from layermix.mixing.targets.criteria import Criterion, loss_of
 from layermix.mixing.targets.cross_entropy import CrossEntropy
+from layermix.mixing.tensors import wide
 
 
-class Target(ABC):
-    """The labels of a batch after mixing."""
+class NotATensor:
+    """The error of targets that are passed to a criterion as if they were a tensor."""
 
     @classmethod
     def __torch_function__(
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> NoReturn:
-        """Raise the error of a target that is passed to a criterion as if it were a tensor."""
-        raise not_a_tensor(cls, func)
+        raise InputError(
+            f"{getattr(func, '__name__', func)} needs tensors, but got a {cls.__name__}: use "
+            "target.loss(output, criterion), or criterion(output, target.dense(num_classes))"
+        )
+
+
+class Target(NotATensor, ABC):
+    """The labels of a batch after mixing."""
 
     def loss(
         self,
@@ -188,30 +195,18 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
     return torch.where(torch.zeros_like(soft, dtype=torch.bool).scatter(1, guesses, True), soft, 0)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """Return float32, or float64 if that is the dtype."""
-    return torch.promote_types(dtype, torch.float32)
+def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
+    """Return the dtype of mixed labels: by default that of floats, or torch's default.
 
-
-def checked_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype of soft labels.
-
-    Raises
-    ------
-    InputError
-        For one that is not floating point.
+    Raises an `InputError` for one that is not floating point, or classes without their number.
     """
+    floats = labels.is_floating_point()
+    dtype = dtype or (labels.dtype if floats else torch.get_default_dtype())
     if not dtype.is_floating_point:
         raise InputError(f"mixed labels are floating point, so dtype cannot be {dtype}")
+    if num_classes is None and not floats:
+        raise InputError("integer labels need num_classes to become soft labels")
     return dtype
-
-
-def not_a_tensor(kind: type, func: Any) -> InputError:
-    """Return the error of a target in the place of a tensor."""
-    return InputError(
-        f"{getattr(func, '__name__', func)} needs tensors, but got a {kind.__name__}: use "
-        "target.loss(output, criterion), or criterion(output, target.dense(num_classes))"
-    )
 
 
 def _checked(output: Any, k: int) -> Tensor:

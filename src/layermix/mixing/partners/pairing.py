@@ -1,4 +1,4 @@
-"""The base class of the ways to choose partners, and what several of them need.
+"""The base class of the ways to choose partners, and those that need nothing: permutations.
 
 Shapes: B examples.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from layermix.errors import InputError
@@ -69,45 +68,26 @@ class Pairing:
         )
 
 
-def classes_of(values: Tensor | None) -> np.ndarray:
-    """Return labels as class indices, (B,).
+@dataclass(frozen=True)
+class Permutation(Pairing):
+    """A uniform permutation (Zhang et al., 2018): on average one example is its own partner."""
 
-    Raises
-    ------
-    InputError
-        For labels that are not integer classes.
-    """
-    assert values is not None
-    if values.is_floating_point() or values.ndim != 1:
-        raise InputError(
-            "partners by class need integer labels of shape (B,), but the labels are "
-            f"{values.dtype} of shape {tuple(values.shape)}: hand labels=... to draw"
-        )
-    return values.cpu().numpy()
+    permutation = True
+
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example; see `Pairing`."""
+        return rng.permutation(size)
 
 
-def squared_distances(values: Tensor | None) -> np.ndarray:
-    """Return the squared Euclidean distances of all pairs, float64 (B, B), inputs flattened.
+@dataclass(frozen=True)
+class Derangement(Pairing):
+    """One cycle through all examples in random order: from two on, no example is its own."""
 
-    Raises
-    ------
-    InputError
-        For inputs that are integers, such as token ids, which have no distance.
-    """
-    assert values is not None
-    if not values.is_floating_point():
-        raise InputError(
-            f"partners by distance need floating point, but they would be chosen by {values.dtype} "
-            f"of shape {tuple(values.shape)}: hand inputs=..., such as embeddings, to draw"
-        )
-    flat = centered(values)
-    # Direct differences: the form by a matrix product loses near pairs beside a far one.
-    direct = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
-    return direct.square().cpu().numpy()
+    permutation = True
 
-
-def centered(values: Tensor) -> Tensor:
-    """Return numbers less their mean, float64 (B, d): far from zero float32 has no digits left."""
-    flat = values.detach().reshape(len(values), -1)
-    flat = (flat.cpu() if flat.device.type == "mps" else flat).double()  # mps has no float64
-    return flat - flat.mean(0)
+    def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
+        """Choose a partner for each example; see `Pairing`."""
+        order = rng.permutation(size)
+        partner = np.empty(size, dtype=np.int64)
+        partner[order] = np.roll(order, 1)
+        return partner

@@ -1,0 +1,159 @@
+"""Boxes: a part of the partner, or all of it made smaller, takes the place of a box.
+
+CutMix (Yun et al., 2019) for images and maps: a box with sides sqrt(1 - lam) of the whole, around a
+uniform center, clipped at the border; the label follows the area that was really cut. In three
+dimensions (video) the sides are the cube root; in one (tokens, signals) it is a span of
+round((1 - lam) L) positions that lies wholly inside.
+
+SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the box of CutMix lies around the most salient
+position of the partner. Saliency is how much a position differs from its surroundings, summed over
+their sizes (Montabone, Soto, 2010), of the mean over channels.
+
+ResizeMix (Qin et al., 2020): a cut box may show nothing of what the partner's label says; the
+partner scaled to sides sqrt(1 - lam) shows all of it. The place is uniform, wholly inside.
+
+Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
+
+_MOST = 3  # dimensions that positions have
+
+
+@dataclass(frozen=True)
+class Cut(MaskBlend):
+    """Put a box of the partner into each example."""
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the center of the box, uniform in [0, 1) along each dimension."""
+        return {"center": rng.random((*rows, _MOST), dtype=np.float32)}
+
+    def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return False inside the box, True elsewhere, (R, *size)."""
+        return ~_box(draws["center"], 1 - ratio, size)
+
+
+@dataclass(frozen=True)
+class Salient(MaskBlend):
+    """Cut a box around the partner's most salient position; for maps."""
+
+    position_dims = (2,)
+
+    def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return False inside the box, True elsewhere, (B, H, W)."""
+        peak = _saliency(other).flatten(1).argmax(1)
+        place = torch.stack([torch.zeros_like(peak), peak // size[1], peak % size[1]], 1)
+        center = (place + 0.5) / torch.tensor([1, *size], device=other.device)
+        return ~_box(center, (1 - ratio).expand(len(other)), size)
+
+
+@dataclass(frozen=True)
+class Resize(Blend):
+    """Paste the partner at a smaller size."""
+
+    positional = True
+    moves_positions = True
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the place, uniform in [0, 1) along each dimension."""
+        return {"place": rng.random((*rows, 2), dtype=np.float32)}
+
+    def __call__(
+        self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
+    ) -> Blended:
+        """Mix maps, (B, C, H, W) or (B, H, W, C); see `Blend`."""
+        size = position_size(own, channels, dims=(2,))
+        start, stop = _corners(draws["place"].reshape(-1, 2), 1 - ratio.reshape(-1), size)  # (R, 2)
+        small = _shrunk(other.movedim(channels, 1), start, stop).movedim(1, channels)
+        inside = [_span(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
+        mask = ~(inside[0] & inside[1])
+        return Blended(apply_mask(own, small, mask, channels), kept_share(mask), mask)
+
+
+def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return True inside a box, False elsewhere, (R, *size).
+
+    Parameters
+    ----------
+    center
+        Uniform numbers in [0, 1), shape (3,) or (R, 3); those of the last dimensions count.
+    share
+        Of all positions, that the box holds where it is not clipped, (R,).
+    size
+        Of the positions.
+    """
+    center = center.reshape(-1, _MOST)[:, _MOST - len(size) :]
+    side = share ** (1 / len(size))
+    ends = _inside if len(size) == 1 else _clipped
+    found = torch.ones(len(share), *[1] * len(size), dtype=torch.bool, device=share.device)
+    for k, length in enumerate(size):
+        start, stop = ends(center[:, k], side, length)
+        found = found & _span(start, stop, length, k, len(size))
+    return found
+
+
+def _span(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
+    """Return True from start to stop (R,) along one of the dimensions of positions.
+
+    The others have size 1, so that spans along several dimensions make a box with ``&``.
+    """
+    place = torch.arange(length, device=start.device)
+    between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
+    return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
+
+
+def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return both ends of a box along a dimension, clipped at the border."""
+    middle = (center * length).floor().clamp_max(length - 1)
+    half = (0.5 * side * length).floor()
+    return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
+
+
+def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
+    """Return both ends of a span that lies wholly inside."""
+    count = (side * length).round()
+    start = (place * (length - count + 1)).floor().minimum(length - count)
+    return start, start + count
+
+
+def _corners(place: Tensor, share: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return the first and the last + 1 row and column of the pasted partner, (R, 2)."""
+    length = torch.tensor(size, dtype=torch.float32, device=place.device)
+    return _inside(place, share.sqrt()[:, None], length)
+
+
+def _saliency(maps: Tensor) -> Tensor:
+    """Return how much each position stands out, float32 (B, H, W), of maps (B, C, H, W)."""
+    gray = maps.detach().float().mean(1, keepdim=True)
+    found, side = torch.zeros_like(gray), 3
+    while side <= max(3, min(gray.shape[2:])):
+        around = F.avg_pool2d(gray, side, 1, side // 2, count_include_pad=False)
+        found = found + (gray - around).abs()
+        side = 2 * side + 1
+    return found[:, 0]
+
+
+def _shrunk(maps: Tensor, start: Tensor, stop: Tensor) -> Tensor:
+    """Return each map scaled into its box, bilinearly; values outside the box are not used."""
+    b, _, h, w = maps.shape
+    axes = []
+    for k, n in ((0, h), (1, w)):
+        place = torch.arange(n, device=maps.device, dtype=torch.float32)
+        inside = (place - start[:, k : k + 1] + 0.5) / (stop - start)[:, k : k + 1].clamp_min(1)
+        axes.append((2 * inside - 1).expand(b, n))  # -1 to 1 over the whole partner
+    grid = torch.stack(
+        [axes[1][:, None, :].expand(b, h, w), axes[0][:, :, None].expand(b, h, w)], dim=-1
+    )
+    return F.grid_sample(maps, grid.to(maps.dtype), "bilinear", "border", align_corners=False)

@@ -1,0 +1,149 @@
+"""Random masks: noise, cells of a grid or blocks decide which positions are the partner's.
+
+FMix (Harris et al., 2020): noise whose spectrum falls as frequency^-decay; the example keeps the
+positions where it is largest, a share lam of them all.
+
+GridMix (Baek, Bang, Shim, 2021): positions are divided into cells, of which a share 1 - lam, chosen
+at random, comes from the partner.
+
+PatchUp (Faramarzi, Amini, Badrinaaraayanan, Verma, Chandar, 2020), for hidden maps: blocks as those
+of DropBlock come from the partner (hard), or are the linear mix of both (soft). The terms of the
+paper's loss are, for a loss that is linear in the target, the label of the share really altered.
+
+Shapes: R rows, 1 for a ratio of the batch, else B; `size` the positions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layermix.mixing import checks
+from layermix.mixing.blends.base import Draws
+from layermix.mixing.blends.mask import MaskBlend
+from layermix.mixing.random_fields import draw_seeds, normal_field, uniform_field
+from layermix.mixing.tensors import along
+
+_POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+
+@dataclass(frozen=True)
+class SeededMask(MaskBlend):
+    """A mask from a random field, of which the plan has the seed."""
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the seed of the field."""
+        return {"seed": draw_seeds(rng, rows)}
+
+
+@dataclass(frozen=True)
+class Fourier(SeededMask):
+    """Cut along the contours of random low-frequency noise.
+
+    Attributes
+    ----------
+    decay
+        How fast amplitudes fall with frequency; 3 is the paper's value.
+    """
+
+    decay: float = 3.0
+
+    def __post_init__(self) -> None:
+        checks.at_least(self, "decay")
+
+    def draw(
+        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
+    ) -> dict[str, np.ndarray]:
+        """Return the seeds of the noise's real and imaginary parts."""
+        return super().draw(rng, (*rows, 2), batch)
+
+    def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return True where the noise is largest, (R, *size)."""
+        frequency = _frequencies(size, ratio.device)
+        seeds = draws["seed"].reshape(-1, 2).unbind(1)
+        real, imaginary = (normal_field(seed, tuple(frequency.shape)) for seed in seeds)
+        spectrum = torch.complex(real, imaginary) / frequency**self.decay
+        noise = torch.fft.irfftn(spectrum, s=size, dim=tuple(range(1, 1 + len(size))))
+        return _largest(noise, ratio)
+
+
+@dataclass(frozen=True)
+class Grid(SeededMask):
+    """Cut along a grid.
+
+    Attributes
+    ----------
+    cells
+        Along each dimension; fewer where there are fewer positions.
+    """
+
+    cells: int = 4
+
+    def __post_init__(self) -> None:
+        checks.whole(self, "cells")
+
+    def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return True in cells of the example, (R, *size)."""
+        cells = tuple(min(self.cells, n) for n in size)
+        mask = _largest(uniform_field(draws["seed"].reshape(-1), cells), ratio)
+        for k, (count, n) in enumerate(zip(cells, size, strict=True), start=1):
+            mask = mask.index_select(k, torch.arange(n, device=mask.device) * count // n)
+        return mask
+
+
+@dataclass(frozen=True)
+class Patches(SeededMask):
+    """Put blocks of the partner into each example.
+
+    Attributes
+    ----------
+    soft
+        Mix linearly inside the blocks, instead of replacing them.
+    share
+        Of the positions, expected to be altered.
+    block
+        Side of a block in positions; the next odd number below where it is even or the map small.
+    """
+
+    soft: bool = True
+    share: float = 0.5
+    block: int = 7
+
+    def __post_init__(self) -> None:
+        checks.share(self, "share")
+        checks.whole(self, "block")
+
+    def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
+        """Return 1 outside the blocks, inside 0 (hard) or the ratio (soft), (R, *size)."""
+        lam = along(ratio, 1 + len(size))
+        altered = self._blocks(size, draws["seed"].reshape(-1)) & (lam < 1)
+        return torch.where(altered, lam, 1.0) if self.soft else ~altered
+
+    def _blocks(self, size: tuple[int, ...], seeds: Tensor) -> Tensor:
+        """Return True inside the blocks, (R, *size)."""
+        side = min(self.block, *size)
+        side -= 1 - side % 2
+        # DropBlock (Ghiasi, Lin, Le, 2018): as many centers as cover the share, overlaps counted.
+        rate = 1 - (1 - self.share) ** (1 / side ** len(size))
+        centers = (uniform_field(seeds, size) < rate).float()
+        return _POOLS[len(size)](centers[:, None], side, 1, side // 2)[:, 0] > 0
+
+
+def _largest(values: Tensor, share: Tensor) -> Tensor:
+    """Return True at the largest values, as many of each row as make a share (R,)."""
+    flat = values.flatten(1)
+    rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
+    count = (share * flat.shape[1]).round()
+    return (rank < count[:, None]).view(values.shape)
+
+
+def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return the length of each frequency of a real transform; that of zero is the least other."""
+    axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
+    axes.append(torch.fft.rfftfreq(size[-1], device=device))
+    grid = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack(grid).square().sum(0).sqrt().clamp_min(1 / max(size))

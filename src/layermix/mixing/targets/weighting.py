@@ -1,0 +1,179 @@
+"""Weights of labels and of losses, of whole examples or of their positions.
+
+The cut follows the pixels: labels of positions are weighted where their positions were mixed.
+Labels of weight 0 count neither in a loss nor in its gradient.
+
+Shapes: B examples, K numbers at each position, R rows of a mask (1 or B), `size` positions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from layermix.errors import InputError
+from layermix.mixing.tensors import has_no_zeros, times, wide
+
+Weights = tuple[Tensor, Tensor] | None
+"""Weights of the examples and of their partners."""
+
+
+def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
+    """Return the weight of each label: of each position where labels have them.
+
+    Parameters
+    ----------
+    weight
+        Of each example's label, () or (B,).
+    mask
+        Share of the example that each position of the activation keeps, (R, *size); None for
+        blends that treat all positions alike. Labels of another size take the nearest position.
+    labels
+        Labels (B, ...); see `has_positions`, whose errors it raises.
+    """
+    if mask is None or not has_positions(labels, tuple(mask.shape[1:])):
+        return weight
+    dims = mask.ndim - 1
+    size = tuple(labels.shape[-dims:])
+    share = mask.to(weight.dtype)
+    if tuple(mask.shape[1:]) != size:
+        share = F.interpolate(share[:, None], size=size, mode="nearest-exact")[:, 0]
+    return share.view(len(share), *[1] * (labels.ndim - mask.ndim), *size)
+
+
+def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
+    """Return True for labels of positions; `size` is that of the mask.
+
+    Of the whole example are labels of shape (B,), floats (B, K), and labels of a single position,
+    such as (B, 1). The others depend on the mask.
+
+    A map or a video (H, W) or (T, H, W): labels of its positions are (B, *size), or (B, K, *size)
+    for K numbers at each, of any resolution. Integers (B, K) are K classes of the example.
+
+    Tokens (L,): integers (B, L), or (B, N) where one of N and L divides the other, for labels of
+    another resolution; then K classes of the example cannot be told from them, and need a mapping.
+    Floats of its positions are (B, K, L).
+
+    Raises
+    ------
+    InputError
+        For labels of any other shape: the share of the example would be a wrong weight.
+    """
+    dims, given, floats = len(size), tuple(labels.shape[1:]), labels.is_floating_point()
+    if labels.ndim <= (2 if floats or dims > 1 else 1):
+        return False
+    as_many = len(given) in (dims, dims + 1)
+    if as_many and all(n == 1 for n in given[-dims:]):
+        return False
+    if dims == 1 and floats:
+        as_many = labels.ndim == 3 and given[-1] == size[0]
+    elif dims == 1:
+        as_many = labels.ndim == 2 and 0 in (given[0] % size[0], size[0] % given[0])
+    if as_many:
+        return True
+    where = f"{size[0]} tokens" if dims == 1 else f"{' x '.join(map(str, size))} positions"
+    remedy = "Several classes of each example are a mapping, {'a': labels[:, 0], ...}"
+    if floats:
+        remedy = "Numbers of the whole example are labels.flatten(1)"
+    raise InputError(
+        f"the labels have shape {tuple(labels.shape)}, which does not fit the {where} that were "
+        f"mixed. {remedy}. For labels of positions mix where the activation has them too, or with "
+        "blend='linear'"
+    )
+
+
+def check_no_positions(labels: Tensor, blend: object) -> None:
+    """Raise an `InputError` for labels of positions, because a blend moves the partner's."""
+    if labels.ndim > 1 + labels.is_floating_point():
+        raise InputError(
+            f"the labels have shape {tuple(labels.shape)}, one for each position, but the blend "
+            f"{blend!r} moves the partner's positions: use 'cut', 'grid' or 'fourier'"
+        )
+
+
+def like(ratio: Tensor, values: Tensor) -> Tensor:
+    """Return a ratio in a shape that multiplies values (B, ...).
+
+    Parameters
+    ----------
+    ratio
+        Shape (), (B,), or of positions (R, *size) or (R, 1, *size).
+    values
+        Of each position: (B, *size) or (B, K, *size). Of each example, (B,) or (B, K), such as a
+        Dice loss: they get the mean of the ratio over the positions.
+
+    Raises
+    ------
+    InputError
+        For values that are neither of the examples nor of the positions.
+    """
+    if ratio.ndim == 0:
+        return ratio
+    shape = values.shape
+    if ratio.ndim == len(shape) + 1 and ratio.shape[1] == 1 and _fits(ratio.shape[2:], shape[1:]):
+        ratio = ratio.squeeze(1)  # a loss over the K numbers
+    elif ratio.ndim == len(shape) - 1:
+        ratio = ratio.unsqueeze(1) if ratio.ndim > 1 else ratio
+    elif ratio.ndim > len(shape):
+        ratio = ratio.flatten(1).mean(1)
+    if ratio.ndim == 1:
+        ratio = ratio.view(-1, *[1] * (len(shape) - 1))
+    if len(ratio) in (1, len(values)) and _fits(ratio.shape[1:], shape[1:]):
+        return ratio
+    raise InputError(
+        f"values of shape {tuple(shape)} cannot be weighed by a ratio of shape "
+        f"{tuple(ratio.shape)}: a criterion must return one loss for each example or position of "
+        "the labels"
+    )
+
+
+def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Return True if two shapes multiply."""
+    return len(size) == len(other) and all(
+        n == m or 1 in (n, m) for n, m in zip(size, other, strict=True)
+    )
+
+
+def weighted(values: list[Tensor], weights: Weights) -> list[Tensor]:
+    """Return losses of both labels, each times the weight of the example that has the label."""
+    if weights is None:
+        return values
+    both = zip(values, weights, strict=True)
+    return [times(_weights_like(w, v).to(wide(v.dtype)), v.to(wide(v.dtype))) for v, w in both]
+
+
+def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
+    """Return weights of examples or positions in a shape that multiplies losses (B, ...)."""
+    if weight.ndim > values.ndim:
+        raise InputError(
+            f"sample_weight has one weight for each position, shape {tuple(weight.shape)}, but the "
+            f"losses have shape {tuple(values.shape)}: give one for each example, "
+            f"({weight.shape[0]},), or a criterion that returns one loss for each position"
+        )
+    return like(weight, values)
+
+
+def counted(own: Tensor, other: Tensor, ratio: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+    """Return both labels, where an infinite one or NaN of weight 0 is the other one, or 0.
+
+    A criterion gets them so because zero times the gradient of an infinite loss is NaN.
+
+    Parameters
+    ----------
+    own, other
+        Labels of the examples and of their partners, (B, ...).
+    ratio
+        Weight of `own`, as for `like`.
+    weights
+        Further weights of both, if any.
+    """
+    inside = weights is None and has_no_zeros(ratio) and has_no_zeros(1 - ratio)
+    if inside or not own.is_floating_point():
+        return own, other
+    shares = [like(each, own) for each in (ratio, 1 - ratio)]
+    if weights is not None:
+        shares = [s * _weights_like(w, own) for s, w in zip(shares, weights, strict=True)]
+    zeros = [torch.where(labels.isfinite(), labels, 0.0) for labels in (own, other)]
+    first = torch.where((shares[0] != 0) | own.isfinite(), own, zeros[1])
+    if other is own:
+        return first, first
+    return first, torch.where((shares[1] != 0) | other.isfinite(), other, zeros[0])
