@@ -1,17 +1,22 @@
-"""The house: what imports what, and examples that are true."""
+"""The house: what imports what, sizes and names, and docstring examples that are true."""
 
 import ast
+import collections
 import doctest
+import graphlib
 import importlib
+import re
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import layermix
 
-ROOT = Path(layermix.__file__).parent
+ROOT, REPOSITORY = Path(layermix.__file__).parent, Path(__file__).parent.parent
 MODULES = {
     ".".join(["layermix", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(
         ".__init__"
@@ -25,16 +30,29 @@ HEAVY = ["scipy", "sklearn", "matplotlib", "pandas", "datasets", "timm", "torchv
 HEAVY += ["transformers", "torchmetrics", "jinja2", "rich"]
 
 
-def imported(path: Path) -> list[str]:
-    """Return the full names that a file imports, wherever in the file."""
+def imported(path: Path, *, for_types: bool = True) -> list[str]:
+    """Return the full names that a file imports anywhere, also those for type checkers alone."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not for_types:
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import hides which floor it is from"
             found += [f"{node.module}.{alias.name}" for alias in node.names]
     return found
+
+
+def module_of(name: str) -> str:
+    """Return the module that holds a full name, or the name itself if it is a module."""
+    return name if name in MODULES else name.rpartition(".")[0]
+
+
+def is_package(module: str) -> bool:
+    """Return True if a module is the ``__init__`` of a folder."""
+    return MODULES[module].name == "__init__.py"
 
 
 def floor(name: str) -> int:
@@ -47,6 +65,57 @@ def floor(name: str) -> int:
 def test_a_floor_imports_only_from_itself_and_the_floors_below(module: str) -> None:
     own = [name for name in imported(MODULES[module]) if name.split(".")[0] == "layermix"]
     assert [name for name in own if floor(name) > floor(module)] == []
+
+
+def test_no_modules_import_each_other() -> None:
+    modules = {name: path for name, path in MODULES.items() if not is_package(name)}
+    graph = {
+        module: {module_of(name) for name in imported(path, for_types=False)} & modules.keys()
+        for module, path in modules.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError that shows the cycle
+
+
+def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Yield the public functions and classes of a file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+
+
+def test_no_two_files_and_no_two_public_objects_share_a_name() -> None:
+    files = collections.Counter(path.stem for name, path in MODULES.items() if not is_package(name))
+    folders = collections.Counter(path.parent.name for n, path in MODULES.items() if is_package(n))
+    assert [name for name, count in (files + folders).items() if count > 1] == []
+    where = collections.defaultdict(set)
+    for module, path in MODULES.items():
+        for node in definitions(path):
+            where[node.name].add(module)
+    assert {name: found for name, found in where.items() if len(found) > 1} == {}
+
+
+def test_files_are_short_and_so_are_functions() -> None:
+    files = [*ROOT.rglob("*.py"), *REPOSITORY.glob("tests/**/*.py")]
+    long = {
+        str(path): lines for path in files if (lines := len(path.read_text().split("\n"))) > 251
+    }
+    assert long == {}
+    lengths = [
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert statistics.quantiles(lengths, n=10)[-1] <= 25
+
+
+@pytest.mark.parametrize("room", ["mixing", "hooks", "geometry", "experiments", "reporting", "cli"])
+def test_a_test_imports_public_names_and_few_modules_of_its_own_room(room: str) -> None:
+    for path in REPOSITORY.glob(f"tests/{room}/*.py"):
+        found = {module_of(name) for name in imported(path) if name.startswith("layermix.")}
+        inner = {module for module in found if not is_package(module) and module.count(".") > 1}
+        assert {module for module in inner if module.split(".")[1] != room} == set(), path
+        assert len(inner) <= 6, path
 
 
 # What can be done where a library is installed, which is imported when it is asked for.
@@ -72,9 +141,17 @@ def test_importing_layermix_imports_no_library_of_experiments() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_every_public_name_exists_and_is_documented() -> None:
-    for name in layermix.__all__:
-        assert getattr(layermix, name).__doc__, name
+@pytest.mark.parametrize("name", layermix.__all__)
+def test_every_public_name_has_an_example_in_its_docstring_that_runs(name: str) -> None:
+    found = getattr(layermix, name)
+    finder = doctest.DocTestFinder(recurse=False)
+    (test,) = finder.find(found, name, module=sys.modules[found.__module__])
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_there_are_at_most_22_public_names() -> None:
+    assert len(layermix.__all__) <= 22
 
 
 @pytest.mark.parametrize(
@@ -84,3 +161,11 @@ def test_the_examples_of_docstrings_are_true(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_files_that_the_architecture_page_names_exist() -> None:
+    page = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", page)) - {"NAME.py"}
+    files = [str(path) for path in [*ROOT.rglob("*.py"), *REPOSITORY.glob("[bdt]*/**/*.py")]]
+    missing = {name for name in named if not any(path.endswith(f"/{name}") for path in files)}
+    assert {name for name in missing if "NAME" not in name} == set()

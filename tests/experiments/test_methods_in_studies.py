@@ -91,7 +91,7 @@ def test_the_names_of_joined_methods_are_checked_one_by_one() -> None:
 def test_a_study_of_joined_methods_runs_to_its_report(tmp_path: Path) -> None:
     words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
-    main(
+    run_cli(
         [*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", "mixup+cutmix"]
     )
     assert (out / "runs" / "mixup+cutmix-seed0" / "result.json").exists()
@@ -101,7 +101,7 @@ def test_a_study_of_joined_methods_runs_to_its_report(tmp_path: Path) -> None:
 
 def test_one_run_may_have_joined_methods(tmp_path: Path) -> None:
     words = "train --data digits --variant mixup+cutmix --epochs 1 --monitor 0 --no-geometry"
-    main([*words.split(), "--out", str(tmp_path / "run")])
+    run_cli([*words.split(), "--out", str(tmp_path / "run")])
     assert (tmp_path / "run" / "result.json").exists()
 
 

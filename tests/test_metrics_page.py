@@ -1,0 +1,17 @@
+"""Metrics of torchmetrics on mixed labels, as docs/migration.md describes them."""
+
+import pytest
+import torch
+from torchmetrics.classification import MulticlassAccuracy
+
+import layermix as lm
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_label_of_the_larger_weight_has_the_dominant_accuracy(seed: int) -> None:
+    torch.manual_seed(seed)
+    output, target = torch.randn(64, 5), lm.mixup(torch.zeros(64, 2), torch.randint(5, (64,)))[1]
+    metric = MulticlassAccuracy(5, average="micro")
+    metric.update(output, target.dense(5).argmax(1))
+    assert metric.compute() == target.dominant_accuracy(output)
+    assert target.accuracy(output) != target.dominant_accuracy(output)
