@@ -186,6 +186,10 @@ def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:
     return Figure(name, _element(text.getvalue(), alt), alt, caption)
 
 
+def _grouped(found: re.Match[str]) -> str:
+    return f"<g{found[1]}>\n{found[0].replace(found[1], '')}</g>\n"
+
+
 def _element(svg: str, alt: str) -> str:
     """Return the ``<svg>`` element of a document, with an alternative text and without sizes."""
     svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
@@ -196,6 +200,8 @@ def _element(svg: str, alt: str) -> str:
         (rf"(?<=: ){INK}\b", "currentColor"),
         (r"-?\d+\.\d{3,}(?=[^<>]*>)", lambda found: f"{float(found[0]):.2f}"),
         (r"\n\s*", "\n"),
+        # Markers of one look have their style once, on a group, which halves the size.
+        (r'<use [^>]*( style="[^"]*")/>\n(?:<use [^>]*\1/>\n)+', _grouped),
     ]
     for pattern, new in edits:
         body = re.sub(pattern, new, body)
