@@ -25,14 +25,8 @@ _NOT_CUDA = ("cpu", "mps")  # values of the condition `device` without a name of
 def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, Any]:
     """Return every setting by its name on the command line, with the value that it had.
 
-    Parameters
-    ----------
-    study
-        The study.
-    run
-        The ``config.json`` of one of its runs, whose recipe is complete.
-    subset
-        How its training images were chosen (see `Dataset`).
+    `run` is the ``config.json`` of one of the runs, whose recipe is complete; `subset` tells how
+    the training images were chosen (see `Dataset`).
     """
     asked = flat(as_json(study.config))
     used = {k: _DEFAULTS.get(k) if value is None else value for k, value in asked.items()}

@@ -95,16 +95,9 @@ def seconds(value: float) -> str:
 
 
 def interval(found: Estimate | None, show: Callable[[float], str], bounds: Bounds = _ANY) -> str:
-    """Return the ends of an interval, as ``96.91 to 97.73``; a dash if there is none.
+    """Return the ends of an interval, as ``96.91 to 97.73``, clipped at the possible values.
 
-    Parameters
-    ----------
-    found
-        The mean with its interval.
-    show
-        The format of an end.
-    bounds
-        The smallest and largest possible value, at which the interval is clipped.
+    Returns a dash if there is no interval.
     """
     shown = found.clipped(bounds) if found else None
     if shown is None or shown.low is None or shown.high is None:

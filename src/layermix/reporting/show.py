@@ -17,13 +17,7 @@ from layermix.reporting.write import write_report
 
 
 def open_studies(folders: Sequence[Path]) -> list[Study]:
-    """Open the studies in some folders.
-
-    Raises
-    ------
-    InputError
-        If a folder holds no study, or is named twice.
-    """
+    """Open the studies in some folders; refuse a folder that holds none, or is named twice."""
     paths = [folder.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1 and folder.exists():

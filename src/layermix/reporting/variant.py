@@ -31,45 +31,20 @@ Curve = list[CurvePoint]
 
 @dataclass(frozen=True)
 class VariantSummary:
-    """The results of one variant.
-
-    Attributes
-    ----------
-    name
-        The variant.
-    seeds
-        The finished seeds.
-    test, val
-        Each of `METRICS` on test and on validation data.
-    views
-        Test accuracy over shifted views of each image; None if it was not measured.
-    train_loss, val_accuracy
-        Curves over epochs.
-    snnl
-        SNNL of the monitored batch over epochs, by mix point.
-    geometry
-        Each measured quantity over epochs, by quantity and mix point. SNNL is over chance.
-    geometry_end
-        The same after the last epoch, by quantity, mix point and seed.
-    weights
-        How often each mix point was chosen, over epochs; empty if that is constant.
-    timings
-        ``seconds`` of training and ``images_per_second``, the only numbers that differ between two
-        runs of one study.
-    """
+    """The results of one variant: estimates over seeds, and curves over epochs."""
 
     name: str
-    seeds: list[int]
-    test: dict[str, Estimate]
+    seeds: list[int]  # the finished ones
+    test: dict[str, Estimate]  # each of `METRICS`
     val: dict[str, Estimate]
-    views: Estimate | None
+    views: Estimate | None  # test accuracy over shifted views of each image, if measured
     train_loss: Curve
     val_accuracy: Curve
-    snnl: dict[str, Curve]
-    geometry: dict[str, dict[str, Curve]]
-    geometry_end: dict[str, dict[str, BySeed]]
-    weights: dict[str, Curve]
-    timings: dict[str, Estimate]
+    snnl: dict[str, Curve]  # of the monitored batch, by mix point
+    geometry: dict[str, dict[str, Curve]]  # by quantity and mix point; SNNL is over chance
+    geometry_end: dict[str, dict[str, BySeed]]  # after the last epoch
+    weights: dict[str, Curve]  # how often each mix point was chosen; empty if that is constant
+    timings: dict[str, Estimate]  # seconds, images_per_second: they differ from run to run
 
     @property
     def accuracy(self) -> BySeed:

@@ -31,58 +31,26 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """The claim *final beats input*.
-
-    Attributes
-    ----------
-    status
-        ``"holds"``, ``"fails"``, ``"undecided"``, or ``"not tested"`` without a difference.
-    gap
-        Final minus input; None if it is not tested.
-    absent
-        Those of ``final`` and ``input`` that are no variants of the study.
-    waiting
-        Variants of the claim that have no finished run.
-    """
+    """The claim *final beats input*."""
 
     status: Status
-    gap: Difference | None
-    absent: list[str]
-    waiting: list[str]
+    gap: Difference | None  # final minus input; None if it is not tested
+    absent: list[str]  # those of ``final`` and ``input`` that are no variants of the study
+    waiting: list[str]  # variants of the claim that have no finished run
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict of a study.
+    """The verdict of a study."""
 
-    Attributes
-    ----------
-    winner
-        The best variant on validation data.
-    rival
-        ``"none"``; if that is the winner, the best variant that mixes.
-    gap
-        Winner minus rival on test data; None without a rival, or if they share no seed.
-    claim
-        The claim *final beats input*.
-    """
-
-    winner: str
-    rival: str | None
-    gap: Difference | None
+    winner: str  # the best variant on validation data
+    rival: str | None  # ``"none"``; if that is the winner, the best variant that mixes
+    gap: Difference | None  # winner minus rival on test data, if they share a seed
     claim: Claim
 
 
 def conclude(planned: Sequence[str], variants: Sequence[VariantSummary]) -> Verdict:
-    """Return the verdict of a study.
-
-    Parameters
-    ----------
-    planned
-        All variants of the study.
-    variants
-        Those that have a finished run, at least one.
-    """
+    """Return the verdict of a study, from those of its planned variants that have a run."""
     ranked = sorted(variants, key=_validation, reverse=True)
     winner = ranked[0].name
     mixing = [row.name for row in ranked if row.name != "none"]

@@ -40,14 +40,7 @@ _NAME = 16  # characters of a name in the legend
 def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
     """Draw the features of the last block before and after training.
 
-    Returns nothing if the run that keeps features is not finished.
-
-    Parameters
-    ----------
-    study
-        The study; the first variant's first seed keeps features.
-    classes
-        Names of the classes; label k is ``classes[k]``.
+    They are those of the first variant's first seed; without them nothing is returned.
     """
     cell = next(cell for cell in study.cells() if study.keeps_features(cell))
     path = study.path(cell) / "features.safetensors"

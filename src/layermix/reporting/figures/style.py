@@ -80,24 +80,12 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, or one panel of it.
+    """A figure, or one panel of it."""
 
-    Attributes
-    ----------
-    name
-        Its file name without ending, ``FIGURE`` or ``FIGURE-PANEL``.
-    svg
-        An ``<svg>`` element for a page; its text has the color of the page.
-    alt
-        Its content for people who cannot see it.
-    caption
-        How to read it.
-    """
-
-    name: str
-    svg: str
-    alt: str
-    caption: str
+    name: str  # FIGURE or FIGURE-PANEL, the name of its file
+    svg: str  # an ``<svg>`` element for a page, whose text has the color of the page
+    alt: str  # the content, for people who cannot see it
+    caption: str  # how to read it
 
     def standalone(self) -> str:
         """Return the content of an SVG file that suits light and dark viewers."""

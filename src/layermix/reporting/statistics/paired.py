@@ -24,25 +24,13 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95% Student-t interval.
-
-    Attributes
-    ----------
-    mean
-        Mean of the values.
-    low, high
-        Ends of the interval; None for a single value.
-    n
-        Number of values.
-    values
-        The values: one for each seed, or for each study.
-    """
+    """A mean with its 95% Student-t interval, which a single value does not have."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # one for each seed, or for each study
 
     @property
     def width(self) -> float:
@@ -73,23 +61,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference of two variants: `variant` minus `baseline`.
-
-    Attributes
-    ----------
-    estimate
-        Mean and interval of the differences.
-    p
-        Two-sided p-value of the sign-flip test.
-    p_holm
-        The same after Holm's correction for all comparisons with this baseline.
-    """
+    """A paired difference of two variants: `variant` minus `baseline`."""
 
     variant: str
     baseline: str
     estimate: Estimate
-    p: float
-    p_holm: float
+    p: float  # two-sided, of the sign-flip test
+    p_holm: float  # after Holm's correction for all comparisons with this baseline
 
     @property
     def sign(self) -> int:
@@ -155,15 +133,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def differences(values: dict[str, BySeed], baseline: str) -> list[Difference]:
-    """Compare every variant with a baseline, over the seeds that both have.
-
-    Parameters
-    ----------
-    values
-        The value of each seed, by variant.
-    baseline
-        One of the variants.
-    """
+    """Compare the values of every variant with those of a baseline, over the seeds of both."""
     rows = []
     for variant, by_seed in values.items():
         seeds = sorted(by_seed.keys() & values[baseline].keys())

@@ -26,56 +26,29 @@ _NO_LAYERS = ("none", "random", "auto")  # variants that do not mix at one layer
 
 @dataclass(frozen=True)
 class Lead:
-    """How far the quantity with the best mean rho is ahead of depth.
-
-    Attributes
-    ----------
-    best
-        The rank of that quantity.
-    tried
-        Number of quantities.
-    estimate
-        Its lead, with the interval over seeds or studies.
-    p
-        P-value of the sign-flip test, times the number of quantities.
-    """
+    """How far the quantity with the best mean rho is ahead of depth."""
 
     best: Rank
-    tried: int
-    estimate: Estimate
-    p: float
+    tried: int  # number of quantities
+    estimate: Estimate  # of the lead, over seeds or studies
+    p: float  # of the sign-flip test, times the number of quantities
 
 
 @dataclass(frozen=True)
 class Prediction:
     """How the geometry of layers is related to the gain from mixing there.
 
-    Attributes
-    ----------
-    layers
-        The layers compared, in the order of the network.
-    gains
-        The gain of each seed in test accuracy as a share (0.01 is one point), by layer. Only
-        seeds count whose runs without mixing and at all these layers are finished.
-    ranks
-        How each quantity ranks the layers; empty if there is an obstacle.
-    depth
-        The same for the position of the layers in the network.
-    lead
-        How far the best quantity is ahead of depth; None without ranks.
-    begun
-        Number of seeds with a finished run without mixing or at one of the layers.
-    obstacle
-        Why there is no answer: ``"none"``, ``"values"``, ``"layers"`` or ``"seeds"`` are missing.
+    Gains are shares of test accuracy (0.01 is one point). Only seeds count whose runs without
+    mixing and at all layers are finished.
     """
 
-    layers: list[str]
+    layers: list[str]  # in the order of the network
     gains: dict[str, BySeed]
-    ranks: list[Rank]
-    depth: Rank | None
-    lead: Lead | None
-    begun: int
-    obstacle: str | None = None
+    ranks: list[Rank]  # of each quantity; empty if there is an obstacle
+    depth: Rank | None  # of the position of the layers in the network
+    lead: Lead | None  # of the best quantity over depth
+    begun: int  # number of seeds with a finished run without mixing or at one of the layers
+    obstacle: str | None = None  # what is missing: "none", "values", "layers" or "seeds"
 
     @property
     def seeds(self) -> list[int]:
@@ -98,14 +71,8 @@ def predict(
 ) -> Prediction:
     """Relate the geometry of layers to the gain from mixing there.
 
-    Parameters
-    ----------
-    points
-        The measured layers, in the order of the network.
-    values
-        The quantities at the end of training without mixing: by quantity, layer and seed.
-    accuracy
-        Test accuracy of every finished run, by variant and seed.
+    `points` are the measured layers, in the order of the network; `values` the quantities after
+    training without mixing, by quantity, layer and seed; `accuracy` that of every finished run.
     """
     layers = [p for p in points if p in accuracy and p not in _NO_LAYERS]
     unmixed = accuracy.get("none", {})
@@ -146,11 +113,6 @@ def over_studies(predictions: dict[str, Prediction]) -> list[Rank]:
     """Return each quantity's mean rho over studies, in the order of `QUANTITIES`, then depth.
 
     Each study gives one mean rho. Their mean has an interval and a sign-flip test over studies.
-
-    Parameters
-    ----------
-    predictions
-        The prediction of each study, by its name.
     """
     by_study = {name: {r.quantity: r for r in found.rows} for name, found in predictions.items()}
     rows = []

@@ -32,36 +32,16 @@ _DIGITS = 9  # decimals to which mean rhos are compared, so that rounding breaks
 
 @dataclass(frozen=True)
 class Rank:
-    """How a quantity ranks the layers, compared with their gains.
+    """How a quantity ranks the layers, compared with their gains."""
 
-    Attributes
-    ----------
-    quantity
-        One of `QUANTITIES`, or ``"depth"``.
-    expected
-        The sign of rho that the hypothesis predicts: mix where classes are apart. 0 for depth.
-    rhos
-        Rho of each seed, or the mean rho of each study; those that are not defined are left out.
-    undefined
-        Number of seeds without a rho: a value is missing, or all values or gains are equal.
-    estimate
-        Mean rho with its interval, which may exceed 1; None without a rho.
-    p
-        Two-sided p-value of the mean rho; None without a rho.
-    p_holm
-        The same after Holm's correction for all quantities; None for depth.
-    of_means
-        Rho of the layers' means over seeds.
-    """
-
-    quantity: str
-    expected: int
-    rhos: dict[Any, float]
-    undefined: int
-    estimate: Estimate | None
-    p: float | None
-    p_holm: float | None = None
-    of_means: float | None = None
+    quantity: str  # one of `QUANTITIES`, or "depth"
+    expected: int  # sign of rho if mixing gains most where classes are apart; 0 for depth
+    rhos: dict[Any, float]  # of each seed, or the mean rho of each study, if it is defined
+    undefined: int  # seeds without a rho: a value is missing, or all values or gains are equal
+    estimate: Estimate | None  # mean rho; its interval may exceed 1
+    p: float | None  # two-sided
+    p_holm: float | None = None  # after Holm's correction for all quantities
+    of_means: float | None = None  # rho of the layers' means over seeds
 
     @property
     def side(self) -> int:
@@ -94,14 +74,7 @@ def standard_ranks(values: ArrayLike) -> np.ndarray:
 def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[str, BySeed]) -> Rank:
     """Return how a quantity ranks the layers, seed by seed.
 
-    Parameters
-    ----------
-    quantity, expected
-        Its name, and the expected sign of rho.
-    values
-        Its value at each layer and seed; some may be missing.
-    gains
-        The gain at each layer and seed. All layers have the same seeds.
+    Its values at some layers and seeds may be missing; all layers have gains of the same seeds.
     """
     planned = list(next(iter(gains.values())))
     whole = [s for s in planned if all(s in values.get(layer, {}) for layer in gains)]
@@ -125,15 +98,10 @@ def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[st
 
 
 def orders_p(quantity: np.ndarray, gains: np.ndarray) -> float:
-    """Return the two-sided p-value of the mean rho, over permutations of the layers.
+    """Return the two-sided p-value of the mean rho, from standardized ranks (seeds, layers).
 
-    It is twice the share of orders whose mean rho is at least as far out on the same side, at most
-    1. Above `EXACT_LAYERS` layers, `RANDOM_ORDERS` random orders replace all orders.
-
-    Parameters
-    ----------
-    quantity, gains
-        Standardized ranks, both of shape (seeds, layers).
+    It is twice the share of orders of the layers whose mean rho is at least as far out on the same
+    side, at most 1. Above `EXACT_LAYERS` layers, `RANDOM_ORDERS` random orders replace all orders.
     """
     layers = np.arange(quantity.shape[1])
     products = quantity.T @ gains / len(quantity)
