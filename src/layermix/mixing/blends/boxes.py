@@ -9,8 +9,8 @@ SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the box of CutMix lies arou
 position of the partner. Saliency is how much a position differs from its surroundings, summed over
 their sizes (Montabone, Soto, 2010), of the mean over channels.
 
-ResizeMix (Qin et al., 2020): a cut box may show nothing of what the partner's label says; the
-partner scaled to sides sqrt(1 - lam) shows all of it. The place is uniform, wholly inside.
+ResizeMix (Qin et al., 2020): a cut box may not show the object of the partner's label; the
+partner scaled to sides sqrt(1 - lam) shows it all. The place is uniform, wholly inside.
 
 Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions.
 """
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
 
 _MOST = 3  # dimensions that positions have
@@ -32,9 +32,7 @@ _MOST = 3  # dimensions that positions have
 class Cut(MaskBlend):
     """Put a box of the partner into each example."""
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the center of the box, uniform in [0, 1) along each dimension."""
         return {"center": rng.random((*rows, _MOST), dtype=np.float32)}
 
@@ -64,9 +62,7 @@ class Resize(Blend):
     positional = True
     moves_positions = True
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the place, uniform in [0, 1) along each dimension."""
         return {"place": rng.random((*rows, 2), dtype=np.float32)}
 

@@ -1,6 +1,6 @@
 """Partners by class: of another one, of the same one, or of all classes equally often.
 
-Between classes only, mixup regularizes what the labels say; within a class it is plain data
+Between classes only, mixup regularizes the labels; within a class it is plain data
 augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
 González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
 from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced

@@ -164,7 +164,7 @@ def counted(own: Tensor, other: Tensor, ratio: Tensor, weights: Weights) -> tupl
     ratio
         Weight of `own`, as for `like`.
     weights
-        Further weights of both, if any.
+        Sample weights of both, if any.
     """
     inside = weights is None and has_no_zeros(ratio) and has_no_zeros(1 - ratio)
     if inside or not own.is_floating_point():
