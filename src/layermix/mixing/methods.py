@@ -184,7 +184,7 @@ def find_method(method: str | Method) -> Method:
         key, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"{item!r} in {method!r} has no value: write it as KEY=VALUE")
-        found = _with(found, key.strip(), _value(value.strip()), method)
+        found = _with(found, key.strip(), _parsed(value.strip()), method)
     return found
 
 
@@ -228,7 +228,7 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
     raise unknown(f"setting in {spec!r}", key, known)
 
 
-def _value(text: str) -> Any:
+def _parsed(text: str) -> Any:
     """Return a number or boolean, or else the text."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)

@@ -38,7 +38,7 @@ class AppendClean(Blend):
     def __post_init__(self) -> None:
         good = isinstance(self.blend, Blend) and not self.blend.changes_batch_size
         rule = "one that returns as many rows as it gets, such as layermix.mixing.Cut()"
-        checks.require(self, "blend", good, rule)
+        checks.ensure(self, "blend", good, rule)
         checks.at_least(self, "eta")
 
     @property

@@ -25,7 +25,7 @@ from torch import Tensor
 from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
 
-_MOST = 3  # dimensions that positions have
+_MOST_DIMS = 3  # dimensions that positions have
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Cut(MaskBlend):
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the center of the box, uniform in [0, 1) along each dimension."""
-        return {"center": rng.random((*rows, _MOST), dtype=np.float32)}
+        return {"center": rng.random((*rows, _MOST_DIMS), dtype=np.float32)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return False inside the box, True elsewhere, (R, *size)."""
@@ -73,7 +73,7 @@ class Resize(Blend):
         size = position_size(own, channels, dims=(2,))
         start, stop = _corners(draws["place"].reshape(-1, 2), 1 - ratio.reshape(-1), size)  # (R, 2)
         small = _shrunk(other.movedim(channels, 1), start, stop).movedim(1, channels)
-        inside = [_span(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
+        inside = [_stretch(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
         mask = ~(inside[0] & inside[1])
         return Blended(apply_mask(own, small, mask, channels), kept_share(mask), mask)
 
@@ -90,17 +90,17 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
     size
         Of the positions.
     """
-    center = center.reshape(-1, _MOST)[:, _MOST - len(size) :]
+    center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
     side = share ** (1 / len(size))
     ends = _inside if len(size) == 1 else _clipped
     found = torch.ones(len(share), *[1] * len(size), dtype=torch.bool, device=share.device)
     for k, length in enumerate(size):
         start, stop = ends(center[:, k], side, length)
-        found = found & _span(start, stop, length, k, len(size))
+        found = found & _stretch(start, stop, length, k, len(size))
     return found
 
 
-def _span(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
+def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
     """Return True from start to stop (R,) along one of the dimensions of positions.
 
     The others have size 1, so that spans along several dimensions make a box with ``&``.

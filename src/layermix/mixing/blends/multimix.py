@@ -50,7 +50,7 @@ class MultiMix(Blend):
         checks.whole(self, "k")
         checks.positive(self, "low")
         checks.positive(self, "high")
-        checks.require(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
+        checks.ensure(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
