@@ -139,8 +139,9 @@ class PlanSampler:
         again = step == self._next_step and drawn_for == self._drawn_for
         self._count = min(_MOST_PLANS, 2 * self._count) if again else 1
         self._drawn_for = drawn_for
+        size, device, _ = drawn_for
         clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
-        self._plans = [self._draw(clock, *drawn_for[:2]) for clock in reversed(clocks)]
+        self._plans = [self._draw(clock, size, device) for clock in reversed(clocks)]
 
     def _draw(
         self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None
