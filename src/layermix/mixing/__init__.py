@@ -5,104 +5,31 @@ A `PlanSampler` draws plans from methods: mix points, partners (`partners/`), a 
 (`targets/`) with the right loss. `methods` has those of the literature.
 """
 
-from layermix.mixing.blends import (
-    BLENDS,
-    Aligned,
-    AppendClean,
-    Blend,
-    Blended,
-    Cut,
-    Fourier,
-    Grid,
-    LabelWeights,
-    Linear,
-    MixStyle,
-    MomentExchange,
-    MultiMix,
-    Noisy,
-    Patches,
-    Resize,
-    Salient,
-    find_blend,
-    interpolate,
-)
+from layermix.mixing import blends, partners, targets
+from layermix.mixing.blends import *  # noqa: F403 - all of its public names
 from layermix.mixing.method_choice import Prob
 from layermix.mixing.method_sampler import MethodSampler, Per
 from layermix.mixing.methods import METHODS, Method, find_method
-from layermix.mixing.partners import (
-    PARTNERS,
-    Balanced,
-    Derangement,
-    Farthest,
-    LabelKernel,
-    Nearest,
-    OtherClass,
-    Pairing,
-    Permutation,
-    SameClass,
-    Transport,
-    find_pairing,
-)
+from layermix.mixing.partners import *  # noqa: F403
 from layermix.mixing.plan import Plan
 from layermix.mixing.sampler import PlanSampler
 from layermix.mixing.schedule import Clock, Ramp, Schedule, Window
-from layermix.mixing.targets import (
-    AppendCleanTarget,
-    MixedTarget,
-    MultiMixTarget,
-    Remix,
-    Target,
-    Targets,
-)
+from layermix.mixing.targets import *  # noqa: F403
 
 __all__ = [
-    "BLENDS",
     "METHODS",
-    "PARTNERS",
-    "Aligned",
-    "AppendClean",
-    "AppendCleanTarget",
-    "Balanced",
-    "Blend",
-    "Blended",
     "Clock",
-    "Cut",
-    "Derangement",
-    "Farthest",
-    "Fourier",
-    "Grid",
-    "LabelKernel",
-    "LabelWeights",
-    "Linear",
     "Method",
     "MethodSampler",
-    "MixStyle",
-    "MixedTarget",
-    "MomentExchange",
-    "MultiMix",
-    "MultiMixTarget",
-    "Nearest",
-    "Noisy",
-    "OtherClass",
-    "Pairing",
-    "Patches",
     "Per",
-    "Permutation",
     "Plan",
     "PlanSampler",
     "Prob",
     "Ramp",
-    "Remix",
-    "Resize",
-    "Salient",
-    "SameClass",
     "Schedule",
-    "Target",
-    "Targets",
-    "Transport",
     "Window",
-    "find_blend",
     "find_method",
-    "find_pairing",
-    "interpolate",
 ]
+__all__ += blends.__all__
+__all__ += partners.__all__
+__all__ += targets.__all__

@@ -30,29 +30,29 @@ def is_finite(value: Any, least: float = -math.inf) -> bool:
 def whole(of: object, name: str) -> None:
     """Refuse a setting of an object, by name, that is not a whole number >= 1."""
     value = getattr(of, name)
-    require(of, name, is_whole(value) and value >= 1, "a whole number >= 1")
+    ensure(of, name, is_whole(value) and value >= 1, "a whole number >= 1")
 
 
 def positive(of: object, name: str, otherwise: str = "") -> None:
     """Refuse a setting that is not a finite number > 0; `otherwise` is what else is allowed."""
     value = getattr(of, name)
     good = is_finite(value) and value > 0
-    require(of, name, good, "a finite number > 0" + otherwise)
+    ensure(of, name, good, "a finite number > 0" + otherwise)
 
 
 def at_least(of: object, name: str, least: float = 0) -> None:
     """Refuse a setting that is not a finite number from `least` on."""
     good = is_finite(getattr(of, name), least)
-    require(of, name, good, f"a finite number >= {least:g}")
+    ensure(of, name, good, f"a finite number >= {least:g}")
 
 
 def share(of: object, name: str) -> None:
     """Refuse a setting that is not a number in [0, 1]."""
     value = getattr(of, name)
-    require(of, name, is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
+    ensure(of, name, is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
 
 
-def require(of: object, name: str, good: bool, rule: str) -> None:
+def ensure(of: object, name: str, good: bool, rule: str) -> None:
     """Refuse a setting unless it is good; `rule` says what it must be."""
     if not good:
         value = getattr(of, name)

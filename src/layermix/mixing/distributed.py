@@ -62,14 +62,9 @@ def agreement(model: nn.Module) -> Callable[[bool], bool]:
 
 
 def check_even(size: int) -> None:
-    """Raise an error on all ranks if their batches differ in size; every rank must call it.
+    """Raise an `InputError` on all ranks if their batches differ in size; every rank must call it.
 
     The sizes are compared on the CPU if the process group can, so that no device is waited for.
-
-    Raises
-    ------
-    InputError
-        Naming the sizes of all ranks.
     """
     distributed = torch.distributed
     on_cpu = "cpu:" in distributed.get_backend_config()

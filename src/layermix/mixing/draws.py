@@ -10,7 +10,6 @@ from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
 from layermix.mixing.pairs import Pairs, is_interior, is_permutation
 from layermix.mixing.plan import Plan
-from layermix.mixing.tensors import moved
 
 
 class StepGenerator:
@@ -70,12 +69,9 @@ def plan_of(
     second, tensors = torch.from_numpy(partner), {}
     if draws:
         tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in draws.items()}
-    if torch.device(device).type != "cpu":
-        number, second = moved(number, device), moved(second, device)
-        tensors = {name: moved(value, device) for name, value in tensors.items()}
     rows, plan = number.reshape(-1), object.__new__(Plan)
     pairs = Pairs(number, rows, second, number.ndim > 0, interior, permutation)
     vars(plan).update(
         settings, point=point, ratio=number, partner=second, draws=tensors, pairs=pairs
     )
-    return plan
+    return plan if torch.device(device).type == "cpu" else plan.to(device)

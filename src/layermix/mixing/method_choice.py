@@ -11,7 +11,7 @@ from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule, number_at, range_of
 
 Prob = float | Schedule | Sequence[float]
-_ROUNDING = 1e-9  # of probabilities that sum to 1
+_SUM_ROUNDING = 1e-9  # of probabilities that sum to 1
 
 
 class MethodChoice:
@@ -64,9 +64,9 @@ class MethodChoice:
         if not isinstance(each, list | tuple):
             each = [number_at(each, clock, "prob") / self._count] * self._count
         good = len(each) == self._count and all(is_number(p) and p >= 0 for p in each)
-        if not good or sum(each) > 1 + _ROUNDING:
+        if not good or sum(each) > 1 + _SUM_ROUNDING:
             several = f", or {self._count} numbers >= 0 with a sum of at most 1"
             rule = "a number in [0, 1]" + several * (self._count > 1)
             raise InputError(f"prob is {brief(prob)}, but must be {rule}")
         limits = np.cumsum(each).tolist()
-        return [1.0 if limit > 1 - _ROUNDING else limit for limit in limits]
+        return [1.0 if limit > 1 - _SUM_ROUNDING else limit for limit in limits]

@@ -33,21 +33,11 @@ class MethodSampler:
     ----------
     points
         Names of the mix points; each plan has one of them.
-    weights
-        Relative probability of each point, or a schedule of them; equal if omitted.
+    weights, ratio, per, blend, partner, remix
+        As for a `Mixer`.
     alpha
         Ratios come from Beta(alpha, alpha), by numpy's exact sampler: a number or a schedule. None:
         1 at the input, 2 elsewhere, or the default ratio of the blend.
-    ratio
-        Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
-    per
-        One ratio per ``"batch"``, ``"sample"`` or ``"epoch"``.
-    blend
-        A name in `BLENDS`, or a `Blend`.
-    partner
-        A name in `PARTNERS`, or a `Pairing`.
-    remix
-        How the weight of labels depends on the frequency of their classes.
 
     Raises
     ------
@@ -137,20 +127,9 @@ class MethodSampler:
     ) -> tuple[str, Ratio, np.ndarray, dict[str, np.ndarray]]:
         """Draw mix point, ratio, partners (B,) and the numbers of the blend.
 
-        Parameters
-        ----------
-        size
-            Number of examples B.
-        uniform
-            Uniform number in [0, 1) that selects the mix point.
-        clock
-            The present step and epoch.
-        shared, own
-            Generators of the step: of all ranks, and of this rank.
-        values
-            The labels or inputs, (B, ...), that partners depend on.
-        world
-            Rank and number of ranks, if partners come from all ranks.
+        A uniform number in [0, 1) selects the mix point. The generators of the step are those of
+        all ranks and of this one. The values are the labels or inputs, (B, ...), that partners
+        depend on; the world is rank and number of ranks, if partners come from all ranks.
         """
         points = self.points
         point = points.only if points.only is not None else points.draw(uniform, clock)

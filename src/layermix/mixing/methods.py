@@ -7,7 +7,7 @@
 
 KEY is a setting of the mixer (``alpha``, ``ratio``, ``per``, ``prob``, ``partner``), or of the
 blend or the partners of the method, such as ``k`` of multimix. The name of a blend is a method too.
-Values are the papers'; what they leave open has the default of the mixer.
+Values are the papers'; settings that they leave open have the default of the mixer.
 """
 
 import ast
@@ -91,53 +91,39 @@ class Method:
         return self.at, _text(self.blend), partner, ", ".join(ratio), self.source
 
 
+def _of(
+    source: str,
+    at: str,
+    blend: Blend | None = None,
+    partner: Pairing | None = None,
+    **options: Any,
+) -> Method:
+    return Method(at, blend or Linear(), partner or Permutation(), options, source)
+
+
 METHODS: dict[str, Method] = {
-    "mixup": Method("input", options={"alpha": 1.0}, source="Zhang et al., 2018"),
-    "manifold-mixup": Method("random", options={"alpha": 2.0}, source="Verma et al., 2019"),
-    "cutmix": Method("input", Cut(), options={"alpha": 1.0}, source="Yun et al., 2019"),
-    "fmix": Method("input", Fourier(), options={"alpha": 1.0}, source="Harris et al., 2020"),
-    "gridmix": Method("input", Grid(), options={"alpha": 1.0}, source="Baek et al., 2021"),
-    "resizemix": Method("input", Resize(), options={"alpha": 1.0}, source="Qin et al., 2020"),
-    "saliencymix": Method("input", Salient(), options={"alpha": 1.0}, source="Uddin et al., 2021"),
-    "patchup": Method(
-        "hidden", Patches(share=0.75), options={"alpha": 2.0}, source="Faramarzi et al., 2020"
+    "mixup": _of("Zhang et al., 2018", "input", alpha=1.0),
+    "manifold-mixup": _of("Verma et al., 2019", "random", alpha=2.0),
+    "cutmix": _of("Yun et al., 2019", "input", Cut(), alpha=1.0),
+    "fmix": _of("Harris et al., 2020", "input", Fourier(), alpha=1.0),
+    "gridmix": _of("Baek et al., 2021", "input", Grid(), alpha=1.0),
+    "resizemix": _of("Qin et al., 2020", "input", Resize(), alpha=1.0),
+    "saliencymix": _of("Uddin et al., 2021", "input", Salient(), alpha=1.0),
+    "patchup": _of("Faramarzi et al., 2020", "hidden", Patches(share=0.75), alpha=2.0),
+    "patchup-hard": _of(
+        "Faramarzi et al., 2020", "hidden", Patches(soft=False, share=0.5), alpha=2.0, prob=0.7
     ),
-    "patchup-hard": Method(
-        "hidden",
-        Patches(soft=False, share=0.5),
-        options={"alpha": 2.0, "prob": 0.7},
-        source="Faramarzi et al., 2020",
-    ),
-    "noisy-feature-mixup": Method(
-        "random", Noisy(), options={"alpha": 1.0}, source="Lim et al., 2022"
-    ),
-    "alignmixup": Method(
-        "hidden", Aligned(), options={"alpha": 2.0}, source="Venkataramanan et al., 2022"
-    ),
-    "moex": Method("hidden", MomentExchange(), options={"ratio": 0.9}, source="Li et al., 2021"),
-    "mixstyle": Method(
-        "hidden",
-        MixStyle(),
-        options={"alpha": 0.1, "per": "sample", "prob": 0.5},
-        source="Zhou et al., 2021",
-    ),
-    "multimix": Method("final", MultiMix(), source="Venkataramanan et al., 2023"),
-    "dense-multimix": Method("last", MultiMix(dense=True), source="Venkataramanan et al., 2023"),
-    "regmixup": Method(
-        "input", AppendClean(), options={"alpha": 10.0}, source="Pinto et al., 2022"
-    ),
-    "local-mixup": Method(
-        "input", partner=Nearest(k=4), options={"alpha": 1.0}, source="Baena et al., 2022"
-    ),
-    "k-mixup": Method(
-        "input", partner=Transport(), options={"alpha": 1.0}, source="Greenewald et al., 2023"
-    ),
-    "c-mixup": Method(
-        "input", partner=LabelKernel(), options={"alpha": 2.0}, source="Yao et al., 2022"
-    ),
-    "balanced-mixup": Method(
-        "input", partner=Balanced(), options={"alpha": 1.0}, source="Galdran et al., 2021"
-    ),
+    "noisy-feature-mixup": _of("Lim et al., 2022", "random", Noisy(), alpha=1.0),
+    "alignmixup": _of("Venkataramanan et al., 2022", "hidden", Aligned(), alpha=2.0),
+    "moex": _of("Li et al., 2021", "hidden", MomentExchange(), ratio=0.9),
+    "mixstyle": _of("Zhou et al., 2021", "hidden", MixStyle(), alpha=0.1, per="sample", prob=0.5),
+    "multimix": _of("Venkataramanan et al., 2023", "final", MultiMix()),
+    "dense-multimix": _of("Venkataramanan et al., 2023", "last", MultiMix(dense=True)),
+    "regmixup": _of("Pinto et al., 2022", "input", AppendClean(), alpha=10.0),
+    "local-mixup": _of("Baena et al., 2022", "input", partner=Nearest(k=4), alpha=1.0),
+    "k-mixup": _of("Greenewald et al., 2023", "input", partner=Transport(), alpha=1.0),
+    "c-mixup": _of("Yao et al., 2022", "input", partner=LabelKernel(), alpha=2.0),
+    "balanced-mixup": _of("Galdran et al., 2021", "input", partner=Balanced(), alpha=1.0),
 }
 
 
@@ -198,7 +184,7 @@ def find_method(method: str | Method) -> Method:
         key, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"{item!r} in {method!r} has no value: write it as KEY=VALUE")
-        found = _with(found, key.strip(), _value(value.strip()), method)
+        found = _with(found, key.strip(), _parsed(value.strip()), method)
     return found
 
 
@@ -242,7 +228,7 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
     raise unknown(f"setting in {spec!r}", key, known)
 
 
-def _value(text: str) -> Any:
+def _parsed(text: str) -> Any:
     """Return a number or boolean, or else the text."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)

@@ -46,13 +46,7 @@ class Pairs(NamedTuple):
 
 
 def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
-    """Return the pairs of a ratio and of partners that a user gives; see `Plan`.
-
-    Raises
-    ------
-    InputError
-        For another shape or dtype, or, on the CPU, a partner that is not in the batch.
-    """
+    """Return the pairs of a ratio and of partners that a user gives; errors are those of `Plan`."""
     for name, value in (("ratio", ratio), ("partner", partner)):
         if not isinstance(value, Tensor):
             raise InputError(

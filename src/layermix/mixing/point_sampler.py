@@ -86,18 +86,7 @@ class PointSampler:
                 f"points to numbers, such as {{{next(iter(self.weights))!r}: 1.0}}"
             )
         for point, weight in weights.items():
-            if point in self.dropped:
-                raise InputError(
-                    f"mix point {point!r} was dropped: {self.dropped[point]}. Leave it out of the "
-                    "weights"
-                )
-            if point not in self.weights:
-                raise unknown("mix point of this mixer", point, self.weights)
-            if not is_finite(weight, 0):
-                raise InputError(
-                    f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number "
-                    ">= 0"
-                )
+            self._check(point, weight)
         relative = {point: float(weights.get(point, 0.0)) for point in self.weights}
         total = sum(relative.values())
         if not (total and math.isfinite(total)):
@@ -107,6 +96,19 @@ class PointSampler:
             )
         self.weights = {point: w / total for point, w in relative.items()}
         self.history = [*self.history, self.weights]
+
+    def _check(self, point: str, weight: float) -> None:
+        if point in self.dropped:
+            raise InputError(
+                f"mix point {point!r} was dropped: {self.dropped[point]}. Leave it out of the "
+                "weights"
+            )
+        if point not in self.weights:
+            raise unknown("mix point of this mixer", point, self.weights)
+        if not is_finite(weight, 0):
+            raise InputError(
+                f"the weight of {brief(point)} is {brief(weight)}, but must be a finite number >= 0"
+            )
 
     def drop(self, reasons: Mapping[str, str]) -> None:
         """Stop drawing some points, given the reasons; the others keep their proportions.

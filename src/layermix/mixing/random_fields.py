@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # as int64
+_INCREMENT = 0x9E3779B97F4A7C15 - 2**64  # as int64
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 _BITS = 23  # with the half that is added, all that a float32 holds exactly
 
@@ -38,7 +38,7 @@ def uniform_field(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
         # Inductor computes with places as Python numbers, which do not wrap, unless they depend on
         # a tensor's values.
         place = place + (seed & 0)[:, None]
-    bits = _mixed(_mixed(seed)[:, None] + place * _GOLDEN)  # (R, count)
+    bits = _hashed(_hashed(seed)[:, None] + place * _INCREMENT)  # (R, count)
     top = _shifted(bits, 64 - _BITS).to(torch.float32)
     return ((top + 0.5) / 2**_BITS).view(-1, *shape)
 
@@ -50,7 +50,7 @@ def normal_field(
     return torch.special.ndtri(uniform_field(seed, shape).to(dtype))
 
 
-def _mixed(z: Tensor) -> Tensor:
+def _hashed(z: Tensor) -> Tensor:
     """Return the finalizer of splitmix64."""
     z = (z ^ _shifted(z, 30)) * _FIRST
     z = (z ^ _shifted(z, 27)) * _SECOND

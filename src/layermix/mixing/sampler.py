@@ -24,7 +24,7 @@ from layermix.mixing.plan import Plan
 from layermix.mixing.schedule import Clock, by_epoch
 
 _PATIENCE = 10  # steps before set_epoch must have been called
-_MOST = 64  # plans that are drawn at once
+_MOST_PLANS = 64  # plans that are drawn at once
 _has_ranks = torch.distributed.is_initialized if torch.distributed.is_available() else bool
 
 
@@ -137,10 +137,11 @@ class PlanSampler:
         Between two steps of a model, drawing code has left the caches and is several times slower.
         """
         again = step == self._next_step and drawn_for == self._drawn_for
-        self._count = min(_MOST, 2 * self._count) if again else 1
+        self._count = min(_MOST_PLANS, 2 * self._count) if again else 1
         self._drawn_for = drawn_for
+        size, device, _ = drawn_for
         clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
-        self._plans = [self._draw(clock, *drawn_for[:2]) for clock in reversed(clocks)]
+        self._plans = [self._draw(clock, size, device) for clock in reversed(clocks)]
 
     def _draw(
         self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None

@@ -156,13 +156,7 @@ def by_epoch(**settings: object) -> list[str]:
 
 
 def number_at(setting: float | Schedule, clock: Clock, name: str) -> float:
-    """Return the present value of a setting that is one number.
-
-    Raises
-    ------
-    InputError
-        If it is not a number.
-    """
+    """Return the present value of a setting; raise an `InputError` unless it is one number."""
     value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)

@@ -59,7 +59,7 @@ def find_blend(blend: str | Blend) -> Blend:
     Raises
     ------
     InputError
-        For an unknown name, or what is neither a name nor a blend.
+        For an unknown name, or something else than a name or a blend.
     """
     if isinstance(blend, Blend):
         return blend

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.linear import Linear
 from layermix.mixing.pairs import Pairs
 
@@ -38,7 +38,7 @@ class AppendClean(Blend):
     def __post_init__(self) -> None:
         good = isinstance(self.blend, Blend) and not self.blend.changes_batch_size
         rule = "one that returns as many rows as it gets, such as layermix.mixing.Cut()"
-        checks.require(self, "blend", good, rule)
+        checks.ensure(self, "blend", good, rule)
         checks.at_least(self, "eta")
 
     @property
@@ -51,9 +51,7 @@ class AppendClean(Blend):
         """That of the mixed half."""
         return self.blend.positional
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the random numbers of the mixed half."""
         return self.blend.draw(rng, rows, batch)
 

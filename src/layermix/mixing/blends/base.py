@@ -19,8 +19,11 @@ from layermix.errors import InputError, brief
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import take
 
+Arrays = dict[str, np.ndarray]
+"""Random numbers by name; their first dimensions are those of the ratio."""
+
 Draws = Mapping[str, Tensor]
-"""The random numbers of a plan by name; their first dimensions are those of the ratio."""
+"""The same as tensors, in a plan."""
 
 
 class LabelWeights(NamedTuple):
@@ -85,9 +88,7 @@ class Blend:
             for name in {"mix_batch", "linear_equivariant"} - set(vars(cls)):
                 setattr(cls, name, vars(Blend)[name])
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the random numbers needed beyond ratio and partner.
 
         Parameters

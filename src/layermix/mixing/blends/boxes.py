@@ -9,8 +9,8 @@ SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the box of CutMix lies arou
 position of the partner. Saliency is how much a position differs from its surroundings, summed over
 their sizes (Montabone, Soto, 2010), of the mean over channels.
 
-ResizeMix (Qin et al., 2020): a cut box may show nothing of what the partner's label says; the
-partner scaled to sides sqrt(1 - lam) shows all of it. The place is uniform, wholly inside.
+ResizeMix (Qin et al., 2020): a cut box may not show the object of the partner's label; the
+partner scaled to sides sqrt(1 - lam) shows it all. The place is uniform, wholly inside.
 
 Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions.
 """
@@ -22,21 +22,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
 
-_MOST = 3  # dimensions that positions have
+_MOST_DIMS = 3  # dimensions that positions have
 
 
 @dataclass(frozen=True)
 class Cut(MaskBlend):
     """Put a box of the partner into each example."""
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the center of the box, uniform in [0, 1) along each dimension."""
-        return {"center": rng.random((*rows, _MOST), dtype=np.float32)}
+        return {"center": rng.random((*rows, _MOST_DIMS), dtype=np.float32)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return False inside the box, True elsewhere, (R, *size)."""
@@ -64,9 +62,7 @@ class Resize(Blend):
     positional = True
     moves_positions = True
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the place, uniform in [0, 1) along each dimension."""
         return {"place": rng.random((*rows, 2), dtype=np.float32)}
 
@@ -77,7 +73,7 @@ class Resize(Blend):
         size = position_size(own, channels, dims=(2,))
         start, stop = _corners(draws["place"].reshape(-1, 2), 1 - ratio.reshape(-1), size)  # (R, 2)
         small = _shrunk(other.movedim(channels, 1), start, stop).movedim(1, channels)
-        inside = [_span(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
+        inside = [_stretch(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
         mask = ~(inside[0] & inside[1])
         return Blended(apply_mask(own, small, mask, channels), kept_share(mask), mask)
 
@@ -94,17 +90,17 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
     size
         Of the positions.
     """
-    center = center.reshape(-1, _MOST)[:, _MOST - len(size) :]
+    center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
     side = share ** (1 / len(size))
     ends = _inside if len(size) == 1 else _clipped
     found = torch.ones(len(share), *[1] * len(size), dtype=torch.bool, device=share.device)
     for k, length in enumerate(size):
         start, stop = ends(center[:, k], side, length)
-        found = found & _span(start, stop, length, k, len(size))
+        found = found & _stretch(start, stop, length, k, len(size))
     return found
 
 
-def _span(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
+def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
     """Return True from start to stop (R,) along one of the dimensions of positions.
 
     The others have size 1, so that spans along several dimensions make a box with ``&``.

@@ -51,10 +51,7 @@ class MaskBlend(Blend):
 def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
     """Return the size of an activation's positions.
 
-    Raises
-    ------
-    InputError
-        If the number of position dimensions is not in `dims`.
+    Raises an `InputError` if the number of their dimensions is not in `dims`.
     """
     size = list(x.shape[1:])
     if len(size) > 1:

@@ -17,7 +17,7 @@ from layermix.mixing.blends.linear import interpolate
 from layermix.mixing.blends.mask import position_size
 from layermix.mixing.tensors import along, wide
 
-_LEAST = 1e-5  # variance added
+_LEAST_VARIANCE = 1e-5  # variance added
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """
     exact = x.to(wide(x.dtype))
     variance, mean = torch.var_mean(exact, over, correction=0, keepdim=True)
-    return mean, (variance + _LEAST).sqrt()
+    return mean, (variance + _LEAST_VARIANCE).sqrt()
 
 
 def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.base import Blend, Blended, Draws
+from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import position_size
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import combined, wide
@@ -50,7 +50,7 @@ class MultiMix(Blend):
         checks.whole(self, "k")
         checks.positive(self, "low")
         checks.positive(self, "high")
-        checks.require(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
+        checks.ensure(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -62,9 +62,7 @@ class MultiMix(Blend):
         """True unless it is dense: N mixes of logits cost N x B x classes."""
         return not self.dense
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
 
         Where the parameter is so small that all draws of a row underflow, which happens below 0.01

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.base import Blended, Draws, RatioBlend
+from layermix.mixing.blends.base import Arrays, Blended, Draws, RatioBlend
 from layermix.mixing.blends.linear import interpolate, pair_mix
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.random_fields import draw_seeds, normal_field, uniform_field
@@ -39,9 +39,7 @@ class Noisy(RatioBlend):
         checks.at_least(self, "additive")
         checks.at_least(self, "multiplicative")
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the strengths of both noises and the seeds of their fields."""
         return {
             "strength": rng.beta(2, 5, size=(*rows, 2)),

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.mixing import checks
-from layermix.mixing.blends.base import Draws
+from layermix.mixing.blends.base import Arrays, Draws
 from layermix.mixing.blends.mask import MaskBlend
 from layermix.mixing.random_fields import draw_seeds, normal_field, uniform_field
 from layermix.mixing.tensors import along
@@ -33,9 +33,7 @@ _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 class SeededMask(MaskBlend):
     """A mask from a random field, of which the plan has the seed."""
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the seed of the field."""
         return {"seed": draw_seeds(rng, rows)}
 
@@ -55,9 +53,7 @@ class Fourier(SeededMask):
     def __post_init__(self) -> None:
         checks.at_least(self, "decay")
 
-    def draw(
-        self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
-    ) -> dict[str, np.ndarray]:
+    def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the seeds of the noise's real and imaginary parts."""
         return super().draw(rng, (*rows, 2), batch)
 

@@ -42,7 +42,7 @@ def find_pairing(partner: str | Pairing) -> Pairing:
     Raises
     ------
     InputError
-        For an unknown name, or what is neither a name nor a way.
+        For an unknown name, or something else than a name or a way.
     """
     if isinstance(partner, Pairing):
         return partner

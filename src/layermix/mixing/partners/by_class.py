@@ -1,6 +1,6 @@
 """Partners by class: of another one, of the same one, or of all classes equally often.
 
-Between classes only, mixup regularizes what the labels say; within a class it is plain data
+Between classes only, mixup regularizes the labels; within a class it is plain data
 augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
 González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
 from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced
@@ -29,7 +29,7 @@ class OtherClass(Pairing):
         """Choose a partner for each example; see `Pairing`."""
         labels = _classes_of(values)
         known = labels >= 0
-        return _among(rng, (labels[:, None] != labels) & known & known[:, None])
+        return _choice_of(rng, (labels[:, None] != labels) & known & known[:, None])
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SameClass(Pairing):
         labels = _classes_of(values)
         allowed = (labels[:, None] == labels) & (labels >= 0)
         np.fill_diagonal(allowed, allowed.sum(1) <= 1)
-        return _among(rng, allowed)
+        return _choice_of(rng, allowed)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _classes_of(values: Tensor | None) -> np.ndarray:
     return values.cpu().numpy()
 
 
-def _among(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
+def _choice_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
     """Return for each row one of the allowed columns, uniformly; any where none is allowed."""
     keys = rng.random(allowed.shape)
     return np.where(allowed, keys, keys - 1).argmax(1)

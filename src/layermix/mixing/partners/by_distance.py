@@ -21,7 +21,7 @@ from layermix.errors import InputError
 from layermix.mixing import checks
 from layermix.mixing.partners.pairing import Pairing
 
-_LEAST = 1e-30  # bandwidth of labels that are all the same
+_LEAST_BANDWIDTH = 1e-30  # bandwidth of labels that are all the same
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class LabelKernel(Pairing):
         labels = _centered(values)
         distances = _others(_squared_distances(labels))
         h = float(labels.std(correction=0)) if self.bandwidth is None else self.bandwidth
-        exponents = -distances / (2 * max(h, _LEAST) ** 2)
+        exponents = -distances / (2 * max(h, _LEAST_BANDWIDTH) ** 2)
         # The largest of (log weight + Gumbel noise) falls on each with its probability.
         return (exponents + rng.gumbel(size=exponents.shape)).argmax(1)
 

@@ -1,4 +1,4 @@
-"""The target of a batch in which clean examples stand beside mixed ones.
+"""The target of a batch of clean examples, followed by mixed ones.
 
 RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): the loss of the clean half plus eta times that of
 the mixed half.

@@ -69,9 +69,9 @@ def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
         return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
         return None
-    if isinstance(criterion, nn.CrossEntropyLoss) and _same(criterion, nn.CrossEntropyLoss):
+    if isinstance(criterion, nn.CrossEntropyLoss) and _acts_as(criterion, nn.CrossEntropyLoss):
         return CrossEntropy(criterion.weight, criterion.label_smoothing, criterion.ignore_index)
-    if isinstance(criterion, nn.NLLLoss) and _same(criterion, nn.NLLLoss):
+    if isinstance(criterion, nn.NLLLoss) and _acts_as(criterion, nn.NLLLoss):
         return CrossEntropy(criterion.weight, 0.0, criterion.ignore_index, of_logs=True)
     return None
 
@@ -162,7 +162,7 @@ def _among(
 ) -> bool:
     """Return True for one of the modules of torch, or of the functions."""
     if isinstance(criterion, nn.Module):
-        return any(isinstance(criterion, base) and _same(criterion, base) for base in modules)
+        return any(isinstance(criterion, base) and _acts_as(criterion, base) for base in modules)
     inner = _inner(criterion)
     home, name = getattr(inner, "__module__", ""), getattr(inner, "__name__", "")
     return home in _HOMES and name in functions
@@ -177,7 +177,7 @@ def _inner(criterion: Any) -> Any:
     return criterion.func if isinstance(criterion, functools.partial) else criterion
 
 
-def _same(criterion: nn.Module, base: type[nn.Module]) -> bool:
+def _acts_as(criterion: nn.Module, base: type[nn.Module]) -> bool:
     """Return True if a criterion computes what its base does."""
     own = type(criterion)
     return own.forward is base.forward and own.__call__ is base.__call__

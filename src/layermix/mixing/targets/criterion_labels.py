@@ -26,7 +26,7 @@ from layermix.mixing.targets.criteria import (
 from layermix.mixing.targets.label_checks import check_integers
 
 _ERRORS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
-"""What a criterion raises for labels of another shape than it needs."""
+"""The errors of a criterion for labels of another shape than it needs."""
 
 
 def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Tensor]:

@@ -27,7 +27,7 @@ from layermix.mixing.targets.label_checks import (
     describe,
 )
 from layermix.mixing.targets.target import Target, among, best, dense_dtype
-from layermix.mixing.targets.weighting import Weights, counted, like, weighted
+from layermix.mixing.targets.weighting import PairWeights, counted, like, weighted
 from layermix.mixing.tensors import is_readable, weighted_sum, wide
 
 
@@ -182,7 +182,7 @@ class MixedTarget(Target):
             check_losses(losses[0], self.labels, self.ratio)
         return criterion.mean(self._weigh(*weighted(losses, weights)))
 
-    def parts(self, how: CrossEntropy, logits: Tensor, weights: Weights = None) -> Parts:
+    def parts(self, how: CrossEntropy, logits: Tensor, weights: PairWeights = None) -> Parts:
         """Return loss and norm of each label of the batch, before they are averaged."""
         first, second = (how.of_labels(logits, y) for y in self._counted(logits, weights))
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
@@ -192,13 +192,13 @@ class MixedTarget(Target):
         # In this form equal weights, 1 without class weights, keep every digit.
         return Parts(losses, other + like(self.ratio, own).to(own.dtype) * (own - other))
 
-    def _counted(self, logits: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+    def _counted(self, logits: Tensor, weights: PairWeights) -> tuple[Tensor, Tensor]:
         """Return both labels, finite where their weight is 0."""
         if weights is None and self.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
 
-    def _weights(self, sample_weight: Tensor | None) -> Weights:
+    def _weights(self, sample_weight: Tensor | None) -> PairWeights:
         """Return the weights of the examples and of their partners."""
         if sample_weight is None:
             return None

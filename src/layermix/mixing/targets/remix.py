@@ -9,7 +9,6 @@ the mix takes the rare label whole. Of n_i and n_j examples of both classes, lam
     lam  otherwise
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from layermix.errors import InputError, brief
 from layermix.mixing import checks
-from layermix.mixing.checks import is_number
+from layermix.mixing.checks import is_finite
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Remix:
     def __post_init__(self) -> None:
         given = getattr(self.counts, "tolist", lambda: self.counts)()
         counts = tuple(given) if isinstance(given, Iterable) else ()
-        if not counts or not all(is_number(n) and 0 <= n < math.inf for n in counts):
+        if not counts or not all(is_finite(n, 0) for n in counts):
             raise InputError(
                 f"counts are {brief(self.counts)}, but Remix needs the number of training examples "
                 "of each class: torch.bincount(labels).tolist()"

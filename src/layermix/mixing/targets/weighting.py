@@ -1,4 +1,4 @@
-"""Weights of labels and of losses, of whole examples or of their positions.
+"""PairWeights of labels and of losses, of whole examples or of their positions.
 
 The cut follows the pixels: labels of positions are weighted where their positions were mixed.
 Labels of weight 0 count neither in a loss nor in its gradient.
@@ -13,8 +13,8 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.mixing.tensors import has_no_zeros, times, wide
 
-Weights = tuple[Tensor, Tensor] | None
-"""Weights of the examples and of their partners."""
+PairWeights = tuple[Tensor, Tensor] | None
+"""PairWeights of the examples and of their partners."""
 
 
 def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
     )
 
 
-def weighted(values: list[Tensor], weights: Weights) -> list[Tensor]:
+def weighted(values: list[Tensor], weights: PairWeights) -> list[Tensor]:
     """Return losses of both labels, each times the weight of the example that has the label."""
     if weights is None:
         return values
@@ -152,7 +152,9 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
     return like(weight, values)
 
 
-def counted(own: Tensor, other: Tensor, ratio: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+def counted(
+    own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
+) -> tuple[Tensor, Tensor]:
     """Return both labels, where an infinite one or NaN of weight 0 is the other one, or 0.
 
     A criterion gets them so because zero times the gradient of an infinite loss is NaN.
@@ -164,7 +166,7 @@ def counted(own: Tensor, other: Tensor, ratio: Tensor, weights: Weights) -> tupl
     ratio
         Weight of `own`, as for `like`.
     weights
-        Further weights of both, if any.
+        Sample weights of both, if any.
     """
     inside = weights is None and has_no_zeros(ratio) and has_no_zeros(1 - ratio)
     if inside or not own.is_floating_point():
