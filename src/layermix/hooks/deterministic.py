@@ -42,8 +42,10 @@ class Deterministic(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        operation = _operation(func)
-        given = dict(zip(operation.defaults, args, strict=False)) | (kwargs or {})
+        kwargs, operation = kwargs or {}, _operation(func)
+        if operation is None:
+            return func(*args, **kwargs)
+        given = dict(zip(operation.defaults, args, strict=False)) | kwargs
         for name in operation.written & given.keys():
             self._protect(given[name])
         if self._random_free:
@@ -80,16 +82,16 @@ class _Operation(NamedTuple):
 
 
 @cache
-def _operation(func: Any) -> _Operation:
+def _operation(func: Any) -> _Operation | None:
+    """Return the operation; None if it neither writes to an argument nor draws."""
     arguments = func._schema.arguments
+    written = {a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write}
+    rates = {a.name for a in arguments if a.name in _RATES}
     random = torch.Tag.nondeterministic_seeded in func.tags
-    name = func._schema.name.removeprefix("aten::")
-    return _Operation(
-        {a.name: a.default_value for a in arguments},
-        {a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write},
-        {a.name for a in arguments if a.name in _RATES},
-        _CONSTANTS.get(name) if random else None,
-    )
+    constant = _CONSTANTS.get(func._schema.name.removeprefix("aten::")) if random else None
+    if not (written or rates or constant):
+        return None
+    return _Operation({a.name: a.default_value for a in arguments}, written, rates, constant)
 
 
 def _is_plain(value: Tensor) -> bool:
