@@ -16,11 +16,11 @@ from torch import nn
 from benchmarks.survey.row import MIXED, REAL, SHAPES, Row
 from layermix.errors import LayermixError, RunError
 from layermix.hooks.batch import Batch, batch_size, call, described
+from layermix.hooks.blocks import repeated_blocks
 from layermix.hooks.hook_manager import HookManager
 from layermix.hooks.isolation import silent
 from layermix.hooks.mixing_state import MixedForward
 from layermix.hooks.nested import main_tensor
-from layermix.hooks.points import repeated_blocks
 from layermix.hooks.probe import Probe
 from layermix.mixing import Plan
 

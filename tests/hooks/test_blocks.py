@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from layermix.hooks.points import repeated_blocks
+from layermix.hooks.blocks import repeated_blocks
 
 
 def numbered(prefix: str, count: int, start: int = 0) -> list[str]:

@@ -92,6 +92,19 @@ def test_every_listed_point_can_be_mixed() -> None:
         assert target.loss(output).isfinite()
 
 
+def test_named_points_are_listed_in_their_order_with_obstacle_and_share() -> None:
+    net, x = ResNet(), batch("resnet", 3)[0]
+    every = {row.name: row for row in lm.points(net, x, all=True)}
+    names = ["logits", *list(every)[3:6], "input"]
+    assert list(lm.points(net, x, names)) == [every[name] for name in names]
+    assert lm.points(net, x, every["final"]).names == ["final"]
+
+
+def test_an_unknown_name_is_refused_with_the_closest() -> None:
+    with pytest.raises(lm.InputError, match="unknown mix point 'finale': did you mean 'final'"):
+        lm.points(ResNet(), batch("resnet", 3)[0], ["input", "finale"])
+
+
 def test_all_lists_every_module_with_what_keeps_it_from_being_mixed() -> None:
     net, (x, _) = ResNet(), batch("resnet", 3)
     found = lm.points(net, x, all=True)

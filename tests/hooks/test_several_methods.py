@@ -29,6 +29,16 @@ def test_each_step_follows_one_of_them() -> None:
     assert found == {("input", Linear()), ("input", Cut()), ("final", Linear())}
 
 
+def test_names_joined_by_a_plus_are_several_methods() -> None:
+    joined = lm.Mixer(ResNet(), method="+".join(METHODS), seed=1)
+    several = lm.Mixer(ResNet(), method=METHODS, seed=1)
+    assert [(p.point, p.blend, p.ratio) for p in drawn(joined, 20)] == [
+        (p.point, p.blend, p.ratio) for p in drawn(several, 20)
+    ]
+    with pytest.raises(lm.InputError, match="unknown method 'cutmixx'"):
+        lm.Mixer(ResNet(), method="mixup+cutmixx")
+
+
 @pytest.mark.parametrize(
     ("prob", "shares"),
     [

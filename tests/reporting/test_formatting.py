@@ -93,6 +93,7 @@ def test_long_lists_of_names_are_cut() -> None:
         ("hidden", "mixing after a random block in each step"),
         ("cutmix", "mixing by cutmix"),
         ("mixup@final:alpha=2", "mixing by mixup@final:alpha=2"),
+        ("mixup+cutmix", "mixing by mixup or cutmix in each step"),
     ],
 )
 def test_a_variant_is_described_by_its_mix_point_or_method(variant: str, text: str) -> None:

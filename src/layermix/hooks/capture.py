@@ -180,6 +180,14 @@ def activations(
     -------
     dict
         For each point, by name, a detached tensor of shape (B, ...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> found = activations(model, torch.randn(5, 4), ["0", "final"])
+    >>> found["0"].shape, bool((found["final"] >= 0).all())
+    (torch.Size([5, 8]), True)
     """
     model, names = unwrap(as_module(model)), names_of(at)
     probe = (

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.hooks.hooks import install
 from layermix.hooks.isolation import monitoring
 from layermix.hooks.mask_hooks import install_masks
 from layermix.hooks.masks import Role
+from layermix.hooks.mixing_hook import install
 from layermix.hooks.mixing_state import Active, MixingState
 from layermix.hooks.nested import Path, leaves
 from layermix.hooks.passes import Passes

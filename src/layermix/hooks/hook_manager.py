@@ -12,8 +12,8 @@ from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, batch_size, checked, lengths_of
-from layermix.hooks.hooks import Hook, install
 from layermix.hooks.mask_hooks import MaskHook, install_masks
+from layermix.hooks.mixing_hook import Hook, install
 from layermix.hooks.mixing_state import MixingState
 from layermix.hooks.nested import main_tensor
 from layermix.hooks.probe import Probe

@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from layermix.hooks.hooks import kept
 from layermix.hooks.masks import Role, Unite, mask_parameters, united
+from layermix.hooks.mixing_hook import kept
 from layermix.hooks.mixing_state import MixingState
 from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import SPECIAL, Site

@@ -19,9 +19,11 @@ from typing import Any
 from torch import nn
 
 from layermix.errors import InputError, brief
-from layermix.hooks.points import MixPoint, names_of, repeated_blocks
+from layermix.hooks.blocks import repeated_blocks
+from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.sites import has_head
 from layermix.mixing import Method, MethodSampler, find_method
+from layermix.mixing.methods import method_names
 
 At = str | MixPoint | Iterable[str | MixPoint]
 
@@ -39,7 +41,8 @@ def samplers_of(
     Also returned are the word that stands for the points of each method, if any, and the
     probabilities of the methods.
     """
-    several = [method] if isinstance(method, str | Method) or method is None else list(method)
+    several = [method] if isinstance(method, Method) or method is None else method
+    several = method_names(several) if isinstance(several, str) else list(several)
     if not several:
         raise InputError("method is an empty sequence: name at least one, or leave it out")
     given = {name: value for name, value in parts.items() if value is not None}

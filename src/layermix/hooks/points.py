@@ -1,23 +1,17 @@
-"""List the mix points of a model; the default ones are its repeated blocks or stages.
+"""List the mix points of a model: the input, blocks or any modules, the final layer, the logits."""
 
-Of all groups of similar siblings in the module tree, each with two or more layers that have
-parameters, the group with the most such layers gives the blocks: the stages of a ResNet, the
-blocks of a ViT, the layers of a BERT. Their outputs are never inside a residual branch.
-"""
-
-import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from layermix.errors import InputError, brief
+from layermix.errors import InputError, brief, unknown
 from layermix.hooks.batch import Batch
+from layermix.hooks.blocks import repeated_blocks
 from layermix.hooks.channels import Channels
 from layermix.hooks.probe import Probe
-from layermix.hooks.sites import HEAD_NAMES, as_module, unwrap
+from layermix.hooks.sites import as_module, unwrap
 
 _NO_BLOCKS = """
 Nothing in this model repeats (siblings of one kind, each of two layers or more), so no hidden
@@ -47,6 +41,13 @@ class MixPoint:
     cut
         The share of an example that bypasses the point, in [0, 1]; 0 for a cut of the network,
         None if it was not measured.
+
+    Examples
+    --------
+    >>> import torch
+    >>> final = points(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.randn(3, 4))[1]
+    >>> final.name, final.shape, final.module, final.cut
+    ('final', (4,), 'Linear', 0.0)
     """
 
     name: str
@@ -59,7 +60,16 @@ class MixPoint:
 
 
 class Points(tuple[MixPoint, ...]):
-    """A sequence of mix points that prints as a table."""
+    """A sequence of mix points that prints as a table.
+
+    Examples
+    --------
+    >>> import torch
+    >>> print(points(nn.Sequential(nn.Linear(4, 8), nn.Tanh()), torch.randn(3, 4), ["input", "0"]))
+    mix point  kind    module      shape of one example
+    input      input   Sequential  4
+    0          module  Linear      8
+    """
 
     __slots__ = ()
 
@@ -103,7 +113,14 @@ def _times(shape: tuple[int, ...] | None) -> str:
     return " × ".join(map(str, shape)) if shape else "scalar"
 
 
-def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0) -> Points:
+def points(
+    model: nn.Module,
+    x: Batch,
+    at: str | MixPoint | Iterable[str | MixPoint] | None = None,
+    *,
+    all: bool = False,
+    batch_dim: int = 0,
+) -> Points:
     """List the mix points of a model.
 
     Parameters
@@ -113,26 +130,38 @@ def points(model: nn.Module, x: Batch, *, all: bool = False, batch_dim: int = 0)
     x
         A batch, shape (B, ...), of which at most three examples are used; a tuple of several
         inputs for ``model(*x)``, or a mapping of named ones for ``model(**x)``.
+    at
+        Mix points to list, which may be any module paths. By default the input, the repeated blocks
+        or stages (siblings of one kind, each with two or more layers that have parameters), the
+        final layer and the logits, if they can be mixed.
     all
-        List every module, with the reason if it cannot be mixed. Otherwise the input, the repeated
-        blocks or stages (siblings of one kind, each with two or more layers that have parameters),
-        the final layer and the logits.
+        If True, list every module.
     batch_dim
         Dimension of `x` along which the examples lie, 1 for models whose batch is second.
 
     Returns
     -------
     Points
-        Rows in the order of the module tree; those that cannot be mixed have an obstacle. A point
-        that part of an example bypasses, by a skip connection for example, has one too; its `cut`
-        is the share that does.
+        One row for each point; those that cannot be mixed have an obstacle. A point that part of an
+        example bypasses, by a skip connection for example, has one too; its `cut` is the share that
+        does. An unknown name in `at` raises an `InputError`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> points(model, torch.randn(8, 4)).names
+    ['input', 'final', 'logits']
+    >>> points(model, torch.randn(8, 4), "1")[0].cut
+    0.0
     """
-    return probed_points(model, x, all=all, batch_dim=batch_dim)[0]
+    return probed_points(model, x, at, all=all, batch_dim=batch_dim)[0]
 
 
 def probed_points(
     model: nn.Module,
     x: Batch,
+    at: str | MixPoint | Iterable[str | MixPoint] | None = None,
     *,
     all: bool = False,
     batch_dim: int = 0,
@@ -145,14 +174,18 @@ def probed_points(
     """
     model = unwrap(as_module(model))
     default = default_points(model)
-    blocks = default[1:-2]
-    names = [name for name, _ in model.named_modules() if name] if all else blocks
-    kinds: dict[str, Kind] = {"input": "input"}
-    kinds |= {name: "block" if name in blocks else "module" for name in names}
-    kinds |= {"final": "final", "logits": "logits"}
-    probe = Probe(model, kinds, x, batch_dim, measured=measured, together=default)
-    rows = [_row(model, name, kind, probe) for name, kind in kinds.items()]
-    return Points(row for row in rows if all or row.obstacle is None), probe
+    kinds: dict[str, Kind] = {name: "module" for name, _ in model.named_modules() if name}
+    kinds |= dict.fromkeys(default[1:-2], "block")
+    kinds = {"input": "input", **kinds, "final": "final", "logits": "logits"}
+    names = list(kinds) if all else default
+    if at is not None:
+        names = names_of(at)
+        if missing := [name for name in names if name not in kinds]:
+            raise unknown("mix point", missing[0], kinds)
+    probe = Probe(model, names, x, batch_dim, measured=measured, together=default)
+    rows = [_row(model, name, kinds[name], probe) for name in names]
+    listed = all or at is not None
+    return Points(row for row in rows if listed or row.obstacle is None), probe
 
 
 def default_points(model: nn.Module) -> list[str]:
@@ -167,66 +200,3 @@ def _row(model: nn.Module, name: str, kind: Kind, probe: Probe) -> MixPoint:
     return MixPoint(
         name, kind, module, shape, probe.obstacle(name), probe.channels(name), probe.cut(name)
     )
-
-
-Group = dict[str, nn.Module]  # module paths and modules
-
-
-def repeated_blocks(model: nn.Module) -> list[str]:
-    """Return the module paths of the repeated blocks, in the order of the module tree.
-
-    If groups have equally many layers, the outermost one is used. The list may be empty.
-    """
-    modules = model.named_modules(remove_duplicate=False)
-    levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
-    groups = [group for path, module in levels for group in _alike(path, module)]
-    return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
-
-
-def _alike(path: str, module: nn.Module) -> list[Group]:
-    """Return the groups of alike, composite children, two or more each."""
-    groups: defaultdict[object, Group] = defaultdict(dict)
-    for name, child in module.named_children():
-        kind = _kind(name, child, _is_container(module))
-        if kind is not None and _layers(child) >= 2:
-            groups[kind] |= _callable(_join(path, name), child)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _kind(name: str, child: nn.Module, listed: bool) -> object:
-    """Return the key under which siblings are alike; None for a child without such siblings.
-
-    Items of a container are alike if they have one class. Attributes are alike if only the number
-    in their names differs, as in `layer1` and `layer2`, or if they have one class of this network.
-    """
-    if listed:
-        return type(child)
-    if name.lower().startswith((*HEAD_NAMES, "aux")):
-        return None
-    if numbered := re.match(r"(\D*)\d", name):
-        return numbered[1]
-    return None if _is_container(child) else type(child)
-
-
-def _callable(path: str, module: nn.Module) -> Group:
-    """Return the module itself, or the composite items of a list, which is never called."""
-    if type(module).forward is not nn.Module.forward:
-        return {path: module}
-    found: Group = {}
-    for name, child in module.named_children():
-        if _layers(child) >= 2:
-            found |= _callable(_join(path, name), child)
-    return found
-
-
-def _is_container(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
-
-
-def _layers(module: nn.Module) -> int:
-    """Return the number of layers that have parameters."""
-    return sum(any(True for _ in m.parameters(recurse=False)) for m in module.modules())
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}".lstrip(".")

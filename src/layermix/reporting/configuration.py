@@ -10,7 +10,7 @@ from layermix.experiments.data.sources import SOURCES
 from layermix.experiments.display import SUBSETS
 from layermix.experiments.study import Study, StudyConfig, as_json, flat
 from layermix.experiments.training import PRESETS
-from layermix.mixing.methods import find_method, is_method
+from layermix.mixing.methods import find_method, is_method, method_names
 
 _DEFAULTS = {
     "train_size": "all",
@@ -35,7 +35,8 @@ def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, A
         used["train_images"] = SUBSETS[subset]
     if asked["data"] in SOURCES:
         used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
-    for name in filter(is_method, used.get("variants") or ()):
+    methods = [name for variant in used.get("variants") or () for name in method_names(variant)]
+    for name in filter(is_method, methods):
         _, blend, partner, ratio, _ = find_method(name).row
         used[name] = f"{blend}; partner {partner}; ratio {ratio}"
     device = study.conditions["device"]

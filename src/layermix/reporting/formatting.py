@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
-from layermix.mixing.methods import is_method
+from layermix.mixing.methods import is_method, method_names
 from layermix.reporting.statistics import Bounds, Estimate
 from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS
 from layermix.reporting.statistics.ranks import EXACT_LAYERS, RANDOM_ORDERS
@@ -43,6 +43,8 @@ METRICS = {
 
 def variant_meaning(variant: str) -> str:
     """Return what a variant does."""
+    if len(methods := method_names(variant)) > 1:
+        return f"mixing by {listed(methods, len(methods)).replace(' and ', ' or ')} in each step"
     if is_method(variant):
         return f"mixing by {variant}"
     return _VARIANTS.get(variant, f"mixing after {variant}")

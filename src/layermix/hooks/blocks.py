@@ -1,0 +1,75 @@
+"""Find the repeated blocks or stages of a model, the default hidden mix points.
+
+Groups of similar siblings in the module tree, each with two or more layers that have parameters,
+are compared: the group with the most such layers gives the blocks, such as the stages of a ResNet,
+the blocks of a ViT or the layers of a BERT. Their outputs are never inside a residual branch.
+"""
+
+import re
+from collections import defaultdict
+
+from torch import nn
+
+from layermix.hooks.sites import HEAD_NAMES
+
+Group = dict[str, nn.Module]  # module paths and modules
+
+
+def repeated_blocks(model: nn.Module) -> list[str]:
+    """Return the module paths of the repeated blocks, in the order of the module tree.
+
+    If groups have equally many layers, the outermost one is used. The list may be empty.
+    """
+    modules = model.named_modules(remove_duplicate=False)
+    levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
+    groups = [group for path, module in levels for group in _alike(path, module)]
+    return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
+
+
+def _alike(path: str, module: nn.Module) -> list[Group]:
+    """Return the groups of alike, composite children, two or more each."""
+    groups: defaultdict[object, Group] = defaultdict(dict)
+    for name, child in module.named_children():
+        kind = _kind(name, child, _is_container(module))
+        if kind is not None and _layers(child) >= 2:
+            groups[kind] |= _callable(_join(path, name), child)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _kind(name: str, child: nn.Module, listed: bool) -> object:
+    """Return the key under which siblings are alike; None for a child without such siblings.
+
+    Items of a container are alike if they have one class. Attributes are alike if only the number
+    in their names differs, as in `layer1` and `layer2`, or if they have one class of this network.
+    """
+    if listed:
+        return type(child)
+    if name.lower().startswith((*HEAD_NAMES, "aux")):
+        return None
+    if numbered := re.match(r"(\D*)\d", name):
+        return numbered[1]
+    return None if _is_container(child) else type(child)
+
+
+def _callable(path: str, module: nn.Module) -> Group:
+    """Return the module itself, or the composite items of a list, which is never called."""
+    if type(module).forward is not nn.Module.forward:
+        return {path: module}
+    found: Group = {}
+    for name, child in module.named_children():
+        if _layers(child) >= 2:
+            found |= _callable(_join(path, name), child)
+    return found
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
+
+
+def _layers(module: nn.Module) -> int:
+    """Return the number of layers that have parameters."""
+    return sum(any(True for _ in m.parameters(recurse=False)) for m in module.modules())
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}".lstrip(".")
