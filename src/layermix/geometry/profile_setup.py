@@ -2,25 +2,24 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError
 from layermix.geometry import features
 from layermix.geometry.features import Pool, Pooling
 from layermix.geometry.gap import Gap, MixPoints
 from layermix.geometry.profile_data import Examples
 from layermix.geometry.quantities import QUANTITIES
-from layermix.hooks import MixPoint
+from layermix.hooks import MixPoint, Points
 from layermix.hooks.batch import first, likely_dims, tensors_of
 from layermix.hooks.isolation import takes
 from layermix.hooks.points import default_points, names_of, probed_points
 from layermix.hooks.sites import Site, device_of
 
-_KINDS = ("input", "block", "final", "logits")
 _FEW = 10  # members of a class below which its numbers are rough
 
 
@@ -47,8 +46,10 @@ def set_up(
     few = features.on_device(first(chosen.x, 3, batch_dim), device)
     names = default_points(model) if at is None else names_of(at)
     measured = names if mixes else ()
-    table, probe = probed_points(model, few, all=True, batch_dim=batch_dim, measured=measured)
-    rows, skipped = _rows(table, None if at is None else names)
+    table, probe = probed_points(
+        model, few, dict.fromkeys(names), batch_dim=batch_dim, measured=measured
+    )
+    rows, skipped = _rows(table, named=at is not None)
     sites = {row.name: probe.sites[row.name] for row in rows}
     widths = features.norm_widths(model)
     poolings = {
@@ -83,20 +84,13 @@ def missing_values(
     return found
 
 
-def _rows(
-    table: Iterable[MixPoint], names: Iterable[str] | None
-) -> tuple[list[MixPoint], list[MixPoint]]:
+def _rows(table: Points, *, named: bool) -> tuple[list[MixPoint], list[MixPoint]]:
     """Return the points to measure, and default points that have no features."""
-    by_name = {row.name: row for row in table}
-    if names is not None and (missing := [name for name in names if name not in by_name]):
-        raise unknown("mix point", missing[0], by_name)
-    wanted = [row.name for row in table if row.kind in _KINDS] if names is None else names
-    rows = [by_name[name] for name in dict.fromkeys(wanted)]
-    skipped = [row for row in rows if row.obstacle and not row.cut]
-    if names is not None and skipped:
+    skipped = [row for row in table if row.obstacle and not row.cut]
+    if named and skipped:
         name, obstacle = skipped[0].name, skipped[0].obstacle
         raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
-    if not (rows := [row for row in rows if row not in skipped]):
+    if not (rows := [row for row in table if row not in skipped]):
         raise InputError("there is no mix point to measure: name one or more in `at`")
     return rows, skipped
 
