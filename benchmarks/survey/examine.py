@@ -1,7 +1,7 @@
 """Can a model be mixed at its final layer and after every default block?
 
 With real numbers a probe measures whether each of these points is a cut of the network (see
-`layermix.hooks.cuts`). On the meta device, where there are shapes and no numbers, the probe finds
+`layermix.hooks.bypass`). On the meta device, where there are shapes and no numbers, the probe finds
 what passes each point; then all points are mixed in one pass in training mode, in which each must
 be passed exactly once and the output must keep its shape.
 """

@@ -134,7 +134,7 @@ def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
 
 def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
     config = configure(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
-    with pytest.raises(InputError, match="belongs to another study: its epochs is 3, here it is 4"):
+    with pytest.raises(InputError, match="belongs to another study, with epochs = 3 instead of 4"):
         compare(config, whole)
 
 

@@ -70,7 +70,9 @@ def test_what_a_word_cannot_stand_for_is_refused(model: nn.Module, at: Any, text
 
 
 def test_a_model_without_blocks_is_mixed_at_the_input_at_random() -> None:
-    assert lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="random").points == ("input",)
+    with pytest.warns(UserWarning, match="mixes at the input alone"):
+        mixer = lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="random")
+    assert mixer.points == ("input",)
 
 
 def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:

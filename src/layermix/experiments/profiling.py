@@ -110,7 +110,8 @@ def save_profile(taken: Profile, path: Path) -> None:
 def _subject(config: ProfileConfig) -> ModelAndData:
     if config.run:
         return _subject_of_run(config, config.run)
-    is_images = config.data in SOURCES or config.image_column or config.image_size
+    is_images = config.data in SOURCES or config.data.endswith(".safetensors")
+    is_images = is_images or config.image_column or config.image_size
     if not is_images and (config.text_column or not has_images(config.data)):
         return _texts(config)
     why = f"{config.data} is read as images, which have no {{name}}"

@@ -100,8 +100,8 @@ class Study:
         for name, value in flat(settings).items():
             if (other := flat(found).get(name)) != value:
                 raise InputError(
-                    f"the output folder {self.folder} belongs to another study: its {name} is "
-                    f"{other!r}, here it is {value!r}. Name another --out, or repeat its settings"
+                    f"the output folder {self.folder} belongs to another study, with {name} = "
+                    f"{other!r} instead of {value!r}: name another --out, or repeat its settings"
                 )
 
 

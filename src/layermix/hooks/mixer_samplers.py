@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from layermix.errors import InputError, brief
+from layermix.errors import InputError, brief, warn
 from layermix.hooks.blocks import repeated_blocks
 from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.sites import has_head
@@ -89,6 +89,11 @@ def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
         raise InputError(
             f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
             "has none: name modules, which layermix.points(model, x, all=True) lists"
+        )
+    if word == "random" and not blocks:
+        warn(
+            f"at='random' mixes at the input alone, because {type(model).__name__} has no repeated "
+            "blocks: name modules, which layermix.points(model, x, all=True) lists"
         )
     before = ["input"] if word in ("auto", "random") else []
     behind = ["final"] if word == "auto" and has_head(model) else []

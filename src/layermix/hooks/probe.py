@@ -1,7 +1,7 @@
 """Probe a model: shapes and batch dimensions at its mix points, and which points are cuts.
 
 The model runs silently on two and on three examples (`recording.py`), then with ratio 0 at the
-points (`cuts.py`). See `passes.py` for the mode in which it runs.
+points (`bypass.py`). See `passes.py` for the mode in which it runs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from torch import nn
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, checked
 from layermix.hooks.channels import Channels, layout
-from layermix.hooks.cuts import CutTest
+from layermix.hooks.bypass import CutTest
 from layermix.hooks.nested import Path
 from layermix.hooks.passes import Passes, opened
 from layermix.hooks.recording import Recording

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.activation_info import ActivationInfo, activation_obstacle, info_of, tensor_dims
 from layermix.hooks.batch import Inputs
-from layermix.hooks.dataflow import Dataflow
+from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.final import features_in, final_site
 from layermix.hooks.isolation import monitoring
 from layermix.hooks.lengths import input_roles
