@@ -29,7 +29,7 @@ class Noisy(RatioBlend):
     Attributes
     ----------
     additive, multiplicative
-        Levels of both noises; the paper's for CIFAR-10.
+        Levels of both noises; defaults are the paper's for CIFAR-10.
     """
 
     additive: float = 0.4
@@ -41,10 +41,7 @@ class Noisy(RatioBlend):
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the strengths of both noises and the seeds of their fields."""
-        return {
-            "strength": rng.beta(2, 5, size=(*rows, 2)),
-            "seed": draw_seeds(rng, (*rows, 2)),
-        }
+        return {"strength": rng.beta(2, 5, size=(*rows, 2)), "seed": draw_seeds(rng, (*rows, 2))}
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
