@@ -1,6 +1,6 @@
-"""The methods of the literature, each a combination of parts: no method has code of its own.
+"""The methods of the literature, each a combination of parts without other code.
 
-    NAME                    its parts at its own mix point
+    NAME                    its parts at its mix point
     NAME@POINT              at another one
     NAME@POINT:KEY=VALUE,.. with other settings
     NAME+NAME+...           in studies, one of several such methods in each step, equally often

@@ -1,4 +1,4 @@
-"""The plan: one immutable draw of (mix point, ratio, partner, blend), made before the forward."""
+"""The plan of a step, which is drawn before the forward pass and mixes activations and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from layermix.mixing.tensors import moved, without_autocast
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One immutable draw of what a step mixes, and how.
+    """How one step mixes: an immutable draw of mix point, ratio, partners and blend.
 
     Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a` is
     the activation at the mix point, or the result of another blend. Its label is mixed with the

@@ -2,7 +2,7 @@
 
 A hook must be a pure function of the plan in compiled graphs, recomputed passes and on any device.
 So noise and masks come from a hash of each number's place: splitmix64 (Steele, Lea, Flood, 2014),
-in integer arithmetic that wraps. Shapes: R rows, each with a seed of its own.
+in integer arithmetic that wraps. Shapes: R rows, each with a seed.
 """
 
 import math

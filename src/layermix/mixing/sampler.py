@@ -97,8 +97,7 @@ class PlanSampler:
     ) -> Plan:
         """Draw a plan for a batch.
 
-        It warns once, after 10 steps, if a setting depends on the epoch and `set_epoch` was not
-        called.
+        It warns once, after 10 steps, if `set_epoch` is needed and was not called.
 
         Parameters
         ----------
@@ -194,7 +193,7 @@ class PlanSampler:
         return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where the sampler that returned `state` had stopped, of the same methods."""
+        """Continue from the state of a sampler with the same methods."""
         if not {"seed", "clock", "methods"} <= set(state):
             raise InputError(
                 f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and "

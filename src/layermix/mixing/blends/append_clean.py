@@ -19,7 +19,7 @@ from layermix.mixing.pairs import Pairs
 
 @dataclass(frozen=True)
 class AppendClean(Blend):
-    """Keep the clean examples in front of those that another blend mixes.
+    """Append the examples that another blend mixes to the clean ones.
 
     Attributes
     ----------

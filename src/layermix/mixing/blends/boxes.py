@@ -115,7 +115,7 @@ def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, 
 
 
 def _saliency(maps: Tensor) -> Tensor:
-    """Return how much each position stands out, float32 (B, H, W), of maps (B, C, H, W)."""
+    """Return the saliency of each position, float32 (B, H, W), of maps (B, C, H, W)."""
     gray = maps.detach().float().mean(1, keepdim=True)
     found, side = torch.zeros_like(gray), 3
     while side <= max(3, min(gray.shape[2:])):

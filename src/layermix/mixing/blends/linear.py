@@ -114,7 +114,7 @@ def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool
         counted = weights != 0
         starts = counted.cumsum(0)[starts] - counted[starts].long()
         index, weights = index[counted], weights[counted]
-    # What F.embedding_bag(..., mode="sum") calls; its checks take a third of its time.
+    # F.embedding_bag(..., mode="sum") calls this after checks that take a third of its time.
     return torch.embedding_bag(x, index, starts, False, 0, False, weights)[0]
 
 

@@ -58,7 +58,7 @@ class Noisy(RatioBlend):
         strength = draws["strength"].to(dtype).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
         add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
-        if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
+        if len(seeds) == 1:  # one strength for the batch, but other noise for each example
             seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
         factor = 1 + self.multiplicative * multiply * (2 * uniform_field(seeds[:, 1], shape) - 1)
         noise = self.additive * add * normal_field(seeds[:, 0], shape, dtype)

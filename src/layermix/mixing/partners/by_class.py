@@ -6,7 +6,7 @@ Balanced partners are the resampled half of Balanced-MixUp (Galdran, Carneiro, G
 of the balanced example; a mixer's from Beta(alpha, alpha) is that of the example. They agree at
 alpha = 1.
 
-An example with a negative label, such as -100, has no known class. It is nobody's partner by class;
+An example with a negative label, such as -100, has no known class. It is never a partner by class;
 its partner is any example, or itself for `SameClass`.
 """
 

@@ -31,7 +31,7 @@ class Nearest(Pairing):
     """
 
     needs = "inputs"
-    _sign: ClassVar[int] = 1  # of the distances, the least of which count
+    _sign: ClassVar[int] = 1  # factor of the distances, the smallest of which count
 
     k: int = 1
 

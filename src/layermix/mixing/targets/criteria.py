@@ -110,11 +110,9 @@ def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Te
         return criterion, torch.mean
     criterion = copy.copy(criterion)
     criterion.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
-    return criterion, torch.mean if reduction == "mean" else _mean_of_batch
-
-
-def _mean_of_batch(losses: Tensor) -> Tensor:
-    return losses.sum() / len(losses)
+    if reduction == "mean":
+        return criterion, torch.mean
+    return criterion, lambda losses: losses.sum() / len(losses)
 
 
 def needs_soft(criterion: object) -> bool:

@@ -77,9 +77,10 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return the parts for logits and float labels, both (B, C, ...), whose norm is always 1.
+        """Return the parts for logits and float labels, both (B, C, ...), of any numbers.
 
-        Raises an `InputError` for log-likelihoods, which need classes, and an output of one column.
+        The norm is 1 even with class weights, as torch's. Raises an `InputError` for
+        log-likelihoods, which need classes, and for an output of one column.
         """
         if self.of_logs:
             raise InputError(

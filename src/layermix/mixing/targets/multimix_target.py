@@ -30,7 +30,7 @@ class MultiMixTarget(Target):
     labels
         Integer classes (B,), or floats (B, ...).
     weights
-        Of each label in each mix, (N, B); rows sum to 1.
+        Weight of each label in each mix, (N, B); rows sum to 1.
     """
 
     labels: Tensor
