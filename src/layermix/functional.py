@@ -20,15 +20,13 @@ def mixup(
 
     Parameters
     ----------
-    x
-        Floating-point tensor (B, ...); not changed.
-    y
-        Labels (B, ...).
+    x, y
+        Floating-point tensor (B, ...), which is not changed, and labels (B, ...).
     alpha
         Parameter of the Beta law, > 0; 1 is the uniform law.
     generator
         Generator from which one number is drawn. None: a private one with the seed of torch
-        (`torch.initial_seed`), which begins anew when that changes; the global one is not advanced.
+        (`torch.initial_seed`), which starts again when that changes; the global one is unchanged.
 
     Returns
     -------
@@ -76,7 +74,7 @@ def mix(
     Parameters
     ----------
     x
-        Floating-point tensor of shape (B, ...), batch first, B as in the plan; not changed.
+        Floating-point tensor (B, ...), B as in the plan; not changed.
     plan
         The plan to apply; its tensors must be on the device of `x`.
     labels
@@ -87,9 +85,9 @@ def mix(
 
     Returns
     -------
-    Tensor, or mixed and target
-        Mixed tensor with the shape, dtype and memory format of `x`, or with more rows if the blend
-        returns more than B examples; and with `labels` their target.
+    mixed, or mixed and target
+        Tensor with the shape, dtype and memory format of `x`, with more rows if the blend returns
+        more than B examples; the target of the labels, if they are given.
 
     Raises
     ------
@@ -117,18 +115,9 @@ def mix(
 
 
 def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
-    """Return why a plan cannot mix activations of a shape, or None if it can.
+    """Return the error of a plan for activations of a shape, or None, by a dry run on "meta".
 
-    The plan is tried on a tensor that has a shape and no numbers.
-
-    Parameters
-    ----------
-    plan
-        A plan.
-    example
-        Shape of one example, without the batch.
-    channels
-        Dimension of the channels, counted with the batch; 1 if it is not known.
+    The shape is that of one example, without the batch; the dimension of the channels counts it.
     """
     try:
         plan.to("meta").mix(torch.empty(plan.batch_size, *example, device="meta"), channels or 1)

@@ -1,4 +1,4 @@
-"""Mixing: what one step mixes, drawn as a `Plan` and applied to tensors and labels; no model.
+"""Mixing: plans, which are drawn for each step and applied to tensors and labels; no model.
 
 A `PlanSampler` draws plans from methods: mix points, partners (`partners/`), a ratio and a blend
 (`blends/`), which may follow a schedule. A plan mixes activations, and labels into targets

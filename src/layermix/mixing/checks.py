@@ -1,9 +1,4 @@
-"""Checks of settings: a value of the wrong kind is refused when it is given.
-
-Blends, ways to choose partners and `Remix` call these in their `__post_init__`, so that the error
-is raised where the value was written and not in the middle of a training. It is an `InputError`
-with the name of the setting, its value and the rule.
-"""
+"""Checks of settings in `__post_init__`: a wrong value is an `InputError` where it is written."""
 
 import math
 import numbers
@@ -28,22 +23,20 @@ def is_finite(value: Any, least: float = -math.inf) -> bool:
 
 
 def whole(of: object, name: str) -> None:
-    """Refuse a setting of an object, by name, that is not a whole number >= 1."""
+    """Refuse a setting, by its name, that is not a whole number >= 1."""
     value = getattr(of, name)
     ensure(of, name, is_whole(value) and value >= 1, "a whole number >= 1")
 
 
 def positive(of: object, name: str, otherwise: str = "") -> None:
-    """Refuse a setting that is not a finite number > 0; `otherwise` is what else is allowed."""
+    """Refuse a setting that is not a finite number > 0; `otherwise` adds to the rule."""
     value = getattr(of, name)
-    good = is_finite(value) and value > 0
-    ensure(of, name, good, "a finite number > 0" + otherwise)
+    ensure(of, name, is_finite(value) and value > 0, "a finite number > 0" + otherwise)
 
 
 def at_least(of: object, name: str, least: float = 0) -> None:
     """Refuse a setting that is not a finite number from `least` on."""
-    good = is_finite(getattr(of, name), least)
-    ensure(of, name, good, f"a finite number >= {least:g}")
+    ensure(of, name, is_finite(getattr(of, name), least), f"a finite number >= {least:g}")
 
 
 def share(of: object, name: str) -> None:
@@ -53,7 +46,7 @@ def share(of: object, name: str) -> None:
 
 
 def ensure(of: object, name: str, good: bool, rule: str) -> None:
-    """Refuse a setting unless it is good; `rule` says what it must be."""
+    """Refuse a setting unless it is good; the error has the rule."""
     if not good:
-        value = getattr(of, name)
-        raise InputError(f"{name} of {type(of).__name__} is {brief(value)}, but must be {rule}")
+        value = brief(getattr(of, name))
+        raise InputError(f"{name} of {type(of).__name__} is {value}, but must be {rule}")

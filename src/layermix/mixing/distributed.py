@@ -1,7 +1,6 @@
 """Data parallel training: ranks, a seed that they share, and the joined batch of all of them.
 
-With cross-rank partners the partner indices of a plan count the joined batch, rank by rank; every
-rank must have as many examples. The joined batch is gathered at the mix point, with its gradient.
+Cross-rank partners index the joined batch, rank by rank; all ranks must have as many examples.
 """
 
 from collections.abc import Callable
@@ -34,21 +33,18 @@ def gathered(x: Tensor) -> Tensor:
     """Return the examples of all ranks, (ranks * B, ...), from those of this one, (B, ...)."""
     if rank_info()[1] == 1:
         return x
-    if torch.compiler.is_compiling():
-        # A compiled graph takes this one, whose gradient torch derives, and no autograd function.
+    if torch.compiler.is_compiling():  # a compiled graph takes no autograd function
         from torch.distributed._functional_collectives import all_gather_tensor_autograd
 
-        everyone = torch.distributed.group.WORLD
-        assert everyone is not None
-        return all_gather_tensor_autograd(x.contiguous(), 0, everyone)
+        assert torch.distributed.group.WORLD is not None
+        return all_gather_tensor_autograd(x.contiguous(), 0, torch.distributed.group.WORLD)
     return _Gathered.apply(x)
 
 
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
-    """Return a function that returns True if a condition holds on any rank.
+    """Return a function that returns True if a condition holds on this rank.
 
-    If parameters are sharded, each forward pass needs all ranks, so that they must take the same
-    number of passes. Otherwise each rank decides for itself.
+    With sharded parameters it holds on any rank, because each forward pass needs all of them.
     """
     if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
         return bool
@@ -64,11 +60,11 @@ def agreement(model: nn.Module) -> Callable[[bool], bool]:
 def check_even(size: int) -> None:
     """Raise an `InputError` on all ranks if their batches differ in size; every rank must call it.
 
-    The sizes are compared on the CPU if the process group can, so that no device is waited for.
+    The sizes are compared on the CPU if the process group can, which waits for no device.
     """
     distributed = torch.distributed
     on_cpu = "cpu:" in distributed.get_backend_config()
-    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
+    device = "cpu" if on_cpu else torch.accelerator.current_accelerator()
     own = torch.tensor([size], device=device)
     found = [torch.empty_like(own) for _ in range(rank_info()[1])]
     distributed.all_gather(found, own)
@@ -86,11 +82,9 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        parts = [
-            torch.empty_like(x, memory_format=torch.contiguous_format)
-            for _ in range(rank_info()[1])
-        ]
-        torch.distributed.all_gather(parts, x.contiguous())
+        x = x.contiguous()
+        parts = [torch.empty_like(x) for _ in range(rank_info()[1])]
+        torch.distributed.all_gather(parts, x)
         return torch.cat(parts)
 
     @staticmethod

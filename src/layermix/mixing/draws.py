@@ -13,9 +13,9 @@ from layermix.mixing.plan import Plan
 
 
 class StepGenerator:
-    """A random generator that can begin at any step; each has 2^64 blocks of numbers.
+    """A random generator that can begin at any step: numpy's Philox (Salmon et al., 2011).
 
-    A stretch of numpy's Philox (Salmon, Moraes, Dror, Shaw, 2011) whose counter begins at the step.
+    Step and part are words of its counter, so that each has 2^64 blocks of numbers.
     """
 
     def __init__(self, seed: int, *key: int) -> None:
@@ -31,7 +31,7 @@ class StepGenerator:
 
 
 def checked_seed(seed: Any) -> int:
-    """Return a seed as an int, or raise an `InputError`."""
+    """Return a seed as an int; raise an `InputError` unless it is a whole number >= 0."""
     if is_whole(seed) and seed >= 0:
         return int(seed)
     raise InputError(
@@ -58,10 +58,7 @@ def plan_of(
     dtype: torch.dtype,
     **settings: Any,
 ) -> Plan:
-    """Return the plan of numbers that a sampler has drawn.
-
-    They are not checked again, except for partners outside the batch.
-    """
+    """Return the plan of numbers that a sampler has drawn, checked for partners outside alone."""
     if not (permutation or settings["cross_rank"]):
         is_permutation(partner)
     number = torch.as_tensor(ratio, dtype=dtype if dtype == torch.float64 else torch.float32)

@@ -17,36 +17,19 @@ _SUM_ROUNDING = 1e-9  # of probabilities that sum to 1
 class MethodChoice:
     """Draws the index of a method.
 
-    Parameters
-    ----------
-    count
-        Number of methods.
-    prob
-        Probability in [0, 1] of any of them: a number or a schedule, which they share equally; or a
-        number for each.
-
-    Raises
-    ------
-    InputError
-        For a probability that is not allowed.
-
-    Attributes
-    ----------
-    constant
-        True if the probabilities do not change.
-    always
-        True if the first method is drawn in every step.
+    The probability in [0, 1] of any of `count` methods is a number or a schedule, which they share
+    equally, or a number for each; others are an `InputError`.
     """
 
     def __init__(self, count: int, prob: Prob) -> None:
         self._count, self._schedule = count, prob if isinstance(prob, Schedule) else None
-        self.constant = self._schedule is None
+        self.constant = self._schedule is None  # the probabilities do not change
         ends = [self._limits(value, Clock()) for value in range_of(prob)]
         self._fixed = ends[0] if self.constant else []
-        self.always = self._fixed == [1.0]
+        self.always = self._fixed == [1.0]  # the first method is drawn in every step
 
     def draw(self, uniform: float, clock: Clock) -> int | None:
-        """Return the method at a uniform number in [0, 1), None if the step is not mixed."""
+        """Return the method at a uniform number in [0, 1); None if the step is not mixed."""
         limits = self._now(clock)
         return next((k for k, limit in enumerate(limits) if uniform < limit), None)
 
@@ -65,8 +48,7 @@ class MethodChoice:
             each = [number_at(each, clock, "prob") / self._count] * self._count
         good = len(each) == self._count and all(is_number(p) and p >= 0 for p in each)
         if not good or sum(each) > 1 + _SUM_ROUNDING:
-            several = f", or {self._count} numbers >= 0 with a sum of at most 1"
-            rule = "a number in [0, 1]" + several * (self._count > 1)
-            raise InputError(f"prob is {brief(prob)}, but must be {rule}")
+            several = f", or {self._count} numbers >= 0 with a sum of at most 1" * (self._count > 1)
+            raise InputError(f"prob is {brief(prob)}, but must be a number in [0, 1]{several}")
         limits = np.cumsum(each).tolist()
         return [1.0 if limit > 1 - _SUM_ROUNDING else limit for limit in limits]

@@ -33,11 +33,9 @@ class MethodSampler:
     ----------
     points
         Names of the mix points; each plan has one of them.
-    weights, ratio, per, blend, partner, remix
-        As for a `Mixer`.
-    alpha
-        Ratios come from Beta(alpha, alpha), by numpy's exact sampler: a number or a schedule. None:
-        1 at the input, 2 elsewhere, or the default ratio of the blend.
+    weights, alpha, ratio, per, blend, partner, remix
+        As for a `Mixer`. Without `alpha` and `ratio` the default ratio of the blend is used, or
+        else alpha is 1 at the input and 2 elsewhere.
 
     Raises
     ------
@@ -93,7 +91,6 @@ class MethodSampler:
             self._alpha = alpha if isinstance(alpha, Schedule) else first
 
     def _refuse_ignored(self, **settings: Any) -> None:
-        """Reject settings of pairs beside a blend of the whole batch."""
         if not isinstance(self.blend, MultiMix):
             return
         settings["partner"] = self.pairing
@@ -102,7 +99,7 @@ class MethodSampler:
         if given:
             raise InputError(
                 f"the blend {self.blend!r} mixes the whole batch with weights of its own, so that "
-                f"{', '.join(given)} would be ignored: leave out what concerns ratios, partners "
+                f"{', '.join(given)} would be ignored: leave out settings of ratios, partners "
                 "and remix, or choose another blend"
             )
 
@@ -127,9 +124,9 @@ class MethodSampler:
     ) -> tuple[str, Ratio, np.ndarray, dict[str, np.ndarray]]:
         """Draw mix point, ratio, partners (B,) and the numbers of the blend.
 
-        A uniform number in [0, 1) selects the mix point. The generators of the step are those of
-        all ranks and of this one. The values are the labels or inputs, (B, ...), that partners
-        depend on; the world is rank and number of ranks, if partners come from all ranks.
+        A uniform number in [0, 1) selects the mix point. Generators are those of all ranks and of
+        this one. Partners depend on the values, labels or inputs (B, ...), and come from all ranks
+        if the world, rank and number of ranks, is given.
         """
         points = self.points
         point = points.only if points.only is not None else points.draw(uniform, clock)

@@ -1,6 +1,6 @@
-"""The methods of the literature, each a combination of parts: no method has code of its own.
+"""The methods of the literature, each a combination of parts without other code.
 
-    NAME                    its parts at its own mix point
+    NAME                    its parts at its mix point
     NAME@POINT              at another one
     NAME@POINT:KEY=VALUE,.. with other settings
     NAME+NAME+...           in studies, one of several such methods in each step, equally often
@@ -16,34 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from layermix.errors import InputError, brief, unknown
-from layermix.mixing.blends import (
-    BLENDS,
-    Aligned,
-    AppendClean,
-    Blend,
-    Cut,
-    Fourier,
-    Grid,
-    Linear,
-    MixStyle,
-    MomentExchange,
-    MultiMix,
-    Noisy,
-    Patches,
-    Resize,
-    Salient,
-)
-from layermix.mixing.partners import (
-    PARTNERS,
-    Balanced,
-    LabelKernel,
-    Nearest,
-    Pairing,
-    Permutation,
-    Transport,
-    find_pairing,
-)
+from layermix.errors import InputError, unknown
+from layermix.mixing import blends, partners
+from layermix.mixing.blends import BLENDS, Blend
+from layermix.mixing.partners import PARTNERS, Pairing, find_pairing
 
 _OF_MIXER = ("alpha", "ratio", "per", "prob", "partner")
 
@@ -58,19 +34,17 @@ class Method:
         Mix point: ``"input"``, ``"final"``, a module's path; ``"hidden"`` for each block of the
         model, ``"random"`` for the input and each block, one of them a step; ``"last"`` for the
         last block.
-    blend
-        How two activations become one.
-    partner
-        How partners are chosen.
+    blend, partner
+        How two activations become one, and how partners are chosen.
     options
         Further settings of a mixer: alpha, ratio, per, prob.
     source
-        Paper.
+        Authors and year of the paper.
     """
 
     at: str
-    blend: Blend = field(default_factory=Linear)
-    partner: Pairing = field(default_factory=Permutation)
+    blend: Blend = field(default_factory=blends.Linear)
+    partner: Pairing = field(default_factory=partners.Permutation)
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
@@ -82,7 +56,7 @@ class Method:
     @property
     def row(self) -> tuple[str, str, str, str, str]:
         """Mix point, blend, partners, ratio and source as text."""
-        partner = "all" if isinstance(self.blend, MultiMix) else _text(self.partner)
+        partner = "all" if isinstance(self.blend, blends.MultiMix) else _text(self.partner)
         options = self.options
         law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
         ratio = [f"{options['ratio']}" if "ratio" in options else law]
@@ -92,38 +66,36 @@ class Method:
 
 
 def _of(
-    source: str,
-    at: str,
-    blend: Blend | None = None,
-    partner: Pairing | None = None,
-    **options: Any,
+    source: str, at: str, blend: Blend | None = None, partner: Pairing | None = None, **options: Any
 ) -> Method:
-    return Method(at, blend or Linear(), partner or Permutation(), options, source)
+    return Method(at, blend or blends.Linear(), partner or partners.Permutation(), options, source)
 
 
 METHODS: dict[str, Method] = {
     "mixup": _of("Zhang et al., 2018", "input", alpha=1.0),
     "manifold-mixup": _of("Verma et al., 2019", "random", alpha=2.0),
-    "cutmix": _of("Yun et al., 2019", "input", Cut(), alpha=1.0),
-    "fmix": _of("Harris et al., 2020", "input", Fourier(), alpha=1.0),
-    "gridmix": _of("Baek et al., 2021", "input", Grid(), alpha=1.0),
-    "resizemix": _of("Qin et al., 2020", "input", Resize(), alpha=1.0),
-    "saliencymix": _of("Uddin et al., 2021", "input", Salient(), alpha=1.0),
-    "patchup": _of("Faramarzi et al., 2020", "hidden", Patches(share=0.75), alpha=2.0),
+    "cutmix": _of("Yun et al., 2019", "input", blends.Cut(), alpha=1.0),
+    "fmix": _of("Harris et al., 2020", "input", blends.Fourier(), alpha=1.0),
+    "gridmix": _of("Baek et al., 2021", "input", blends.Grid(), alpha=1.0),
+    "resizemix": _of("Qin et al., 2020", "input", blends.Resize(), alpha=1.0),
+    "saliencymix": _of("Uddin et al., 2021", "input", blends.Salient(), alpha=1.0),
+    "patchup": _of("Faramarzi et al., 2020", "hidden", blends.Patches(share=0.75), alpha=2.0),
     "patchup-hard": _of(
-        "Faramarzi et al., 2020", "hidden", Patches(soft=False, share=0.5), alpha=2.0, prob=0.7
+        "Faramarzi et al., 2020", "hidden", blends.Patches(soft=False), alpha=2.0, prob=0.7
     ),
-    "noisy-feature-mixup": _of("Lim et al., 2022", "random", Noisy(), alpha=1.0),
-    "alignmixup": _of("Venkataramanan et al., 2022", "hidden", Aligned(), alpha=2.0),
-    "moex": _of("Li et al., 2021", "hidden", MomentExchange(), ratio=0.9),
-    "mixstyle": _of("Zhou et al., 2021", "hidden", MixStyle(), alpha=0.1, per="sample", prob=0.5),
-    "multimix": _of("Venkataramanan et al., 2023", "final", MultiMix()),
-    "dense-multimix": _of("Venkataramanan et al., 2023", "last", MultiMix(dense=True)),
-    "regmixup": _of("Pinto et al., 2022", "input", AppendClean(), alpha=10.0),
-    "local-mixup": _of("Baena et al., 2022", "input", partner=Nearest(k=4), alpha=1.0),
-    "k-mixup": _of("Greenewald et al., 2023", "input", partner=Transport(), alpha=1.0),
-    "c-mixup": _of("Yao et al., 2022", "input", partner=LabelKernel(), alpha=2.0),
-    "balanced-mixup": _of("Galdran et al., 2021", "input", partner=Balanced(), alpha=1.0),
+    "noisy-feature-mixup": _of("Lim et al., 2022", "random", blends.Noisy(), alpha=1.0),
+    "alignmixup": _of("Venkataramanan et al., 2022", "hidden", blends.Aligned(), alpha=2.0),
+    "moex": _of("Li et al., 2021", "hidden", blends.MomentExchange(), ratio=0.9),
+    "mixstyle": _of(
+        "Zhou et al., 2021", "hidden", blends.MixStyle(), alpha=0.1, per="sample", prob=0.5
+    ),
+    "multimix": _of("Venkataramanan et al., 2023", "final", blends.MultiMix()),
+    "dense-multimix": _of("Venkataramanan et al., 2023", "last", blends.MultiMix(dense=True)),
+    "regmixup": _of("Pinto et al., 2022", "input", blends.AppendClean(), alpha=10.0),
+    "local-mixup": _of("Baena et al., 2022", "input", partner=partners.Nearest(k=4), alpha=1.0),
+    "k-mixup": _of("Greenewald et al., 2023", "input", partner=partners.Transport(), alpha=1.0),
+    "c-mixup": _of("Yao et al., 2022", "input", partner=partners.LabelKernel(), alpha=2.0),
+    "balanced-mixup": _of("Galdran et al., 2021", "input", partner=partners.Balanced(), alpha=1.0),
 }
 
 
@@ -153,12 +125,7 @@ def methods() -> MethodTable:
 
 
 def find_method(method: str | Method) -> Method:
-    """Return a method by its name and settings, or a method unchanged.
-
-    Parameters
-    ----------
-    method
-        Such as ``"cutmix"``, ``"cutmix@layer2"`` or ``"multimix@final:k=4,low=1"``.
+    """Return a method by its name and settings, such as ``"cutmix@layer2"``, or a method unchanged.
 
     Raises
     ------
@@ -172,12 +139,14 @@ def find_method(method: str | Method) -> Method:
     """
     if isinstance(method, Method):
         return method
-    if isinstance(method, str) and len(names := method_names(method)) > 1:
+    if not isinstance(method, str):
+        raise unknown("method", method, [*METHODS, *BLENDS])
+    if len(names := method_names(method)) > 1:
         raise InputError(f"{method!r} names {len(names)} methods: give them as a list, {names}")
-    head, _, tail = method.partition(":") if isinstance(method, str) else (brief(method), "", "")
+    head, _, tail = method.partition(":")
     name, _, at = head.partition("@")
     if name not in METHODS and name not in BLENDS:
-        raise unknown("method", method if not isinstance(method, str) else name, _NAMES)
+        raise unknown("method", name, [*METHODS, *BLENDS])
     found = METHODS[name] if name in METHODS else _of_blend(BLENDS[name]())
     found = replace(found, at=at) if at else found
     for item in filter(None, tail.split(",")):
@@ -188,17 +157,13 @@ def find_method(method: str | Method) -> Method:
     return found
 
 
-_NAMES = [*METHODS, *BLENDS]
-
-
 def _of_blend(blend: Blend) -> Method:
-    """Return a blend as a method, with its default ratio."""
     options = {} if blend.default_ratio is None else {"ratio": blend.default_ratio}
     return Method("input", blend, options=options)
 
 
 def method_names(spec: str) -> list[str]:
-    """Return the names of methods that are joined by a plus, with their points and settings.
+    """Return the methods that are joined by a plus, with their points and settings.
 
     Examples
     --------
@@ -237,7 +202,6 @@ def _parsed(text: str) -> Any:
 
 
 def _text(part: Blend | Pairing) -> str:
-    """Return the name of a blend or of a way to choose partners, with its settings."""
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     shown = [f"{k}={_text(v) if isinstance(v, Blend) else v}" for k, v in values.items()]
     registered = {**BLENDS, **PARTNERS}

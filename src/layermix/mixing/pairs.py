@@ -13,31 +13,15 @@ from layermix.mixing.tensors import is_readable
 class Pairs(NamedTuple):
     """Each example of a batch with its partner.
 
-    Code that may be compiled does not touch `ratio`: Dynamo traces a graph twice that reads a
-    float64 scalar on the CPU.
-
-    Attributes
-    ----------
-    ratio
-        Weight of each example beside its partner, float () or (B,).
-    rows
-        The same as (1,) or (B,).
-    partner
-        Index of each partner, int64 (B,).
-    per_sample
-        True if each example has a ratio of its own.
-    interior
-        True if it is known that no ratio is 0 or 1 in float32.
-    permutation
-        True if it is known that the partners are a permutation.
+    Compiled code must not read `ratio`: Dynamo traces a graph with a float64 scalar twice.
     """
 
-    ratio: Tensor
-    rows: Tensor
-    partner: Tensor
-    per_sample: bool
-    interior: bool = False
-    permutation: bool = False
+    ratio: Tensor  # weight of each example, float () or (B,)
+    rows: Tensor  # the same as (1,) or (B,)
+    partner: Tensor  # index of each partner, int64 (B,)
+    per_sample: bool  # each example has a ratio
+    interior: bool = False  # it is known that no ratio is 0 or 1 in float32
+    permutation: bool = False  # it is known that the partners are a permutation
 
     @property
     def view(self) -> Tensor:
@@ -46,7 +30,7 @@ class Pairs(NamedTuple):
 
 
 def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
-    """Return the pairs of a ratio and of partners that a user gives; errors are those of `Plan`."""
+    """Return the pairs of a user's ratio and partners; errors are those of `Plan`."""
     for name, value in (("ratio", ratio), ("partner", partner)):
         if not isinstance(value, Tensor):
             raise InputError(

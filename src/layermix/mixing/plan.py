@@ -1,4 +1,4 @@
-"""The plan: one immutable draw of (mix point, ratio, partner, blend), made before the forward."""
+"""The plan of a step, which is drawn before the forward pass and mixes activations and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,25 +27,22 @@ from layermix.mixing.tensors import moved, without_autocast
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What one step mixes, and how.
+    """How one step mixes: an immutable draw of mix point, ratio, partners and blend.
 
     Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a` is
-    the activation at the mix point, or the result of another blend; its label is mixed with the
-    same weights, or with those that the blend really left.
+    the activation at the mix point, or the result of another blend. Its label is mixed with the
+    same weights, or with the weights after a blend that cuts.
 
     Attributes
     ----------
     point
         Name of the mix point: ``"input"``, a module path, ``"final"`` or ``"logits"``.
     ratio
-        Weight of the first example, in [0, 1]; float tensor of shape () (the whole batch) or (B,)
-        (each example its own).
+        Weight of each example, in [0, 1]; float tensor of shape () or (B,).
     partner
         Index of each example's partner; int64 tensor of shape (B,).
-    blend
-        How two activations become one: a `Blend`, or the name of one.
-    draws
-        Further random numbers of the blend, by name, as its `draw` returns them.
+    blend, draws
+        A `Blend` or its name, and the random numbers that its `draw` returns, as tensors.
     remix
         How the weight of labels depends on the frequency of their classes.
     cross_rank
@@ -112,14 +109,12 @@ class Plan:
         return self.partner.shape[0]
 
     def mix(self, x: Tensor, channels: int = 1) -> Blended:
-        """Mix an activation; `x` is not changed.
+        """Mix an activation, which is not changed.
 
         Parameters
         ----------
-        x
-            Floating-point tensor (B, ...).
-        channels
-            Dimension of the channels: 1 for maps, -1 for tokens.
+        x, channels
+            Floating-point tensor (B, ...); dimension of its channels, 1 for maps, -1 for tokens.
 
         Returns
         -------
@@ -164,27 +159,20 @@ class Plan:
     def target(
         self, labels: Tensor | Mapping[str, Tensor], weights: LabelWeights | None = None
     ) -> Target | Targets:
-        """Mix labels by this plan.
+        """Return mixed labels: a `MixedTarget`, unless the blend returns more than B examples.
 
         Parameters
         ----------
         labels
             Tensor of shape (B, ...), or a mapping of several of them.
         weights
-            The label weights of the mix, for blends that cut: ``plan.mix(x).label_weights``, or
-            those of ``with mixer.apply(plan) as mixed``.
-
-        Returns
-        -------
-        Target or Targets
-            A `MixedTarget`, unless the blend returns more than B examples.
+            The label weights of the mix, for blends that cut: ``plan.mix(x).label_weights``.
 
         Raises
         ------
-        InputError
-            For labels of another batch, or of positions that the blend moved or never had.
-        RunError
-            If the weights are needed and missing.
+        InputError, RunError
+            For labels of another batch, or of positions that the blend moved or never had; if the
+            weights are needed and missing.
         """
         if isinstance(labels, Mapping):
             return Targets({name: self.target(one, weights) for name, one in labels.items()})
@@ -205,10 +193,8 @@ class Plan:
         ratio = weight if mask is None else ratio_of(weight, mask, labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
-        interior = self.pairs.interior and ratio is self.ratio
-        mixed = MixedTarget(
-            labels, theirs, ratio, self.of_partners, interior, self.pairs.permutation
-        )
+        pairs, interior = self.pairs, self.pairs.interior and ratio is self.ratio
+        mixed = MixedTarget(labels, theirs, ratio, self.of_partners, interior, pairs.permutation)
         if isinstance(self.blend, AppendClean):
             return AppendCleanTarget(MixedTarget.clean(labels), mixed, self.blend.eta)
         return mixed

@@ -11,46 +11,23 @@ from layermix.errors import InputError, brief, unknown
 from layermix.mixing.checks import is_finite
 from layermix.mixing.schedule import Clock, Schedule
 
+# A number for each mix point, or a schedule of them; None for equal weights.
 Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
-"""A number for each mix point, or a schedule of them; None for equal weights."""
 
 
 class PointSampler:
-    """Draws one of several mix points.
+    """Draws one of several mix points, each given once, by relative probabilities.
 
-    Parameters
-    ----------
-    points
-        Names of the mix points, each of them once.
-    weights
-        Relative probability of each point, or a schedule of them; equal if omitted.
-
-    Raises
-    ------
-    InputError
-        For no point, a repeated one, or weights that do not fit.
-
-    Attributes
-    ----------
-    names
-        All points, including dropped ones.
-    only
-        The point, if there is only one.
-    weights
-        Probability of each point that can be drawn; they sum to 1.
-    history
-        The initial weights, and those of every `reweigh`.
-    dropped
-        Points that are no longer drawn, with the reason.
+    No point, a repeated one, or weights that do not fit are an `InputError`.
     """
 
     def __init__(self, points: Sequence[str], weights: Weights = None) -> None:
-        self.names = _distinct(points)
+        self.names = _distinct(points)  # including dropped points
         self.only = self.names[0] if len(self.names) == 1 else None
         self._schedule = weights if isinstance(weights, Schedule) else None
-        self.weights = self._at(Clock(), weights)
-        self.history = [self.weights]
-        self.dropped: dict[str, str] = {}
+        self.weights = self._at(Clock(), weights)  # of the points that can be drawn; sum to 1
+        self.history = [self.weights]  # the initial weights, and those of every `reweigh`
+        self.dropped: dict[str, str] = {}  # the reason by point
 
     def draw(self, uniform: float, clock: Clock) -> str:
         """Return the point at a uniform number in [0, 1), by the present weights."""
@@ -64,17 +41,9 @@ class PointSampler:
         return [point for point, weight in self.weights.items() if weight][-1]  # rounding
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points from the next draw on.
+        """Set the relative probabilities of the points, finite and >= 0; missing points get 0.
 
-        Parameters
-        ----------
-        weights
-            Relative probabilities by name, finite and >= 0; missing points get 0.
-
-        Raises
-        ------
-        InputError
-            For an unknown point, an invalid weight, or nothing but zeros.
+        An unknown point, an invalid weight, or zeros alone are an `InputError`.
         """
         if self._schedule:
             raise InputError(
@@ -113,21 +82,17 @@ class PointSampler:
     def drop(self, reasons: Mapping[str, str]) -> None:
         """Stop drawing some points, given the reasons; the others keep their proportions.
 
-        Dropped points could never be mixed, so they also leave the last entry of the history.
-
-        Raises
-        ------
-        InputError
-            If no point with a weight above 0 remains.
+        Dropped points could never be mixed, so they also leave the last entry of the history. It
+        is an `InputError` if no point with a weight above 0 remains.
         """
         if not reasons:
             return
         rest = {point: w for point, w in self.weights.items() if point not in reasons}
         total = sum(rest.values())
         if not total:
-            told = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
+            text = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
             raise InputError(
-                f"no mix point with a weight above 0 is left, for these cannot be mixed: {told}. "
+                f"no mix point with a weight above 0 is left, for these cannot be mixed: {text}. "
                 "layermix.points(model, x, all=True) lists all points of the model"
             )
         self.weights = {point: w / total for point, w in rest.items()}
@@ -135,7 +100,7 @@ class PointSampler:
         self.dropped = {**self.dropped, **reasons}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, their history and the dropped points: lists and dicts (JSON)."""
+        """Return names, weights, history and dropped points as lists and dicts (JSON)."""
         return {
             "points": list(self.names),
             "weights": dict(self.weights),
@@ -144,13 +109,7 @@ class PointSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue with the weights of the sampler that returned `state`.
-
-        Raises
-        ------
-        InputError
-            If that sampler had other points.
-        """
+        """Continue from a state; that of other points is an `InputError`."""
         if tuple(state["points"]) != self.names:
             raise InputError(
                 f"the state has the mix points {list(state['points'])}, but here they are "

@@ -1,10 +1,8 @@
 """Random fields without a generator: the same seed and shape give the same numbers, everywhere.
 
-A hook must be a pure function of the plan, also inside a compiled graph, in the second forward of
-activation checkpointing, and on any device. So noise and masks come from a hash of each number's
-place: splitmix64 (Steele, Lea, Flood, 2014), in integer arithmetic that wraps.
-
-Shapes: R rows, each with a seed of its own.
+A hook must be a pure function of the plan in compiled graphs, recomputed passes and on any device.
+So noise and masks come from a hash of each number's place: splitmix64 (Steele, Lea, Flood, 2014),
+in integer arithmetic that wraps. Shapes: R rows, each with a seed.
 """
 
 import math
@@ -24,19 +22,9 @@ def draw_seeds(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def uniform_field(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return uniform numbers in (0, 1), float32 (R, *shape).
-
-    Parameters
-    ----------
-    seed
-        int64, shape (R,).
-    shape
-        Of one row.
-    """
+    """Return uniform numbers in (0, 1), float32 (R, *shape), from seeds, int64 (R,)."""
     place = torch.arange(1, 1 + math.prod(shape), device=seed.device)
-    if torch.compiler.is_compiling():
-        # Inductor computes with places as Python numbers, which do not wrap, unless they depend on
-        # a tensor's values.
+    if torch.compiler.is_compiling():  # Inductor's numbers wrap only if they depend on a tensor
         place = place + (seed & 0)[:, None]
     bits = _hashed(_hashed(seed)[:, None] + place * _INCREMENT)  # (R, count)
     top = _shifted(bits, 64 - _BITS).to(torch.float32)
@@ -51,7 +39,6 @@ def normal_field(
 
 
 def _hashed(z: Tensor) -> Tensor:
-    """Return the finalizer of splitmix64."""
     z = (z ^ _shifted(z, 30)) * _FIRST
     z = (z ^ _shifted(z, 27)) * _SECOND
     return z ^ _shifted(z, 31)

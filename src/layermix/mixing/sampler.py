@@ -1,9 +1,8 @@
 """Draw plans: which method, at which mix point, with which ratio and which partners.
 
 Each step has two random generators: one that all ranks of data parallel training share, for the
-method, the mix point and the ratio of a batch, and one of each rank, for partners, ratios per
-sample and the numbers of a blend. They are functions of (seed, rank) and the step, so that the
-state of a sampler is a seed and a clock. No global generator is advanced.
+method, the mix point and the ratio of a batch, and one of each rank for everything else. They are
+functions of seed, rank and step, so that a seed and a clock are the state of a sampler.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +35,7 @@ class PlanSampler:
     methods
         How to mix; each plan follows one of them. Or the names of mix points, with `parts`.
     prob, seed, rank, cross_rank
-        As for a `Mixer`. A step that is not mixed has ratio 1 and each example as its own partner.
+        As for a `Mixer`. If a step is not mixed, ratios are 1 and each example is its partner.
     parts
         Arguments of the `MethodSampler` for mix points that are given by name.
 
@@ -98,6 +97,8 @@ class PlanSampler:
     ) -> Plan:
         """Draw a plan for a batch.
 
+        It warns once, after 10 steps, if `set_epoch` is needed and was not called.
+
         Parameters
         ----------
         batch_size
@@ -112,11 +113,6 @@ class PlanSampler:
         InputError
             For an empty batch, missing labels or inputs that partners depend on, or, on all ranks,
             cross-rank partners of batches that differ in size.
-
-        Warns
-        -----
-        UserWarning
-            Once, after 10 steps, if a setting depends on the epoch and `set_epoch` was not called.
         """
         if type(batch_size) is not int or batch_size < 1 or self._by_epoch or _has_ranks():
             self._prepare(batch_size)
@@ -134,7 +130,7 @@ class PlanSampler:
     def _prefetch(self, step: int, drawn_for: tuple[int, Any, torch.dtype]) -> None:
         """Draw the plans of the next steps, twice as many each time.
 
-        Between two steps of a model, drawing code has left the caches and is several times slower.
+        Between two steps of a model the drawing code leaves the caches, which makes it slow.
         """
         again = step == self._next_step and drawn_for == self._drawn_for
         self._count = min(_MOST_PLANS, 2 * self._count) if again else 1
@@ -146,7 +142,6 @@ class PlanSampler:
     def _draw(
         self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None
     ) -> Plan:
-        """Draw the plan of a step."""
         index, where, cross_rank = 0, 0.0, self._cross_rank
         if not self._choice.always or self.methods[0].points.only is None:
             which, where = self._shared.at(clock.step, 1).random(2).tolist()
@@ -182,7 +177,6 @@ class PlanSampler:
         self._forget()
 
     def _forget(self) -> None:
-        """Forget the plans that were drawn for later steps."""
         self._plans: list[Plan] = []
         self._count, self._next_step, self._drawn_for = 0, -1, ()
 
@@ -199,7 +193,7 @@ class PlanSampler:
         return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where the sampler that returned `state` had stopped, of the same methods."""
+        """Continue from the state of a sampler with the same methods."""
         if not {"seed", "clock", "methods"} <= set(state):
             raise InputError(
                 f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and "

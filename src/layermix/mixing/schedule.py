@@ -1,9 +1,7 @@
 """Settings that change during training, by step or by epoch.
 
-A probability, an alpha or the weights of the mix points may be a schedule instead of a number. All
-are functions of a clock: each draw is a step, and `set_epoch` sets the epoch. Warm-up is a ramp of
-the probability, switching mixing off in the last part of training a window; annealed alpha and
-layer annealing are ramps of alpha and of the weights.
+A probability, an alpha or the weights of the mix points may be a schedule instead of a number.
+Warm-up is a ramp of the probability; a window ends mixing before training does.
 """
 
 import math
@@ -19,21 +17,13 @@ Value = float | tuple[float, ...]
 
 @dataclass
 class Clock:
-    """The present step and epoch.
-
-    Attributes
-    ----------
-    step
-        Number of plans drawn so far.
-    epoch
-        Present epoch; None until it is set, which counts as 0.
-    """
+    """The present step, the number of plans drawn so far, and epoch, None until it is set."""
 
     step: int = 0
     epoch: int | None = None
 
     def time(self, unit: Unit) -> int:
-        """Return the present step or epoch."""
+        """Return the present step or epoch, which is 0 until it is set."""
         return self.step if unit == "step" else self.epoch or 0
 
 
@@ -54,12 +44,8 @@ class Ramp:
     ----------
     first, last
         A number, or a number for each mix point.
-    over
-        Length in steps or epochs.
-    start
-        Step or epoch at which it begins; `first` before.
-    unit
-        ``"step"`` or ``"epoch"``. Epochs are set by `set_epoch`.
+    over, start
+        Length and beginning in steps or epochs, which `set_epoch` sets.
     shape
         ``"linear"``, or ``"cosine"``: slow at both ends.
 
@@ -92,11 +78,12 @@ class Ramp:
         share = min(max((clock.time(self.unit) - self.start) / self.over, 0.0), 1.0)
         if self.shape == "cosine":
             share = (1 - math.cos(math.pi * share)) / 2
-        if isinstance(self.first, tuple) and isinstance(self.last, tuple):
-            return tuple(_between(a, b, share) for a, b in zip(self.first, self.last, strict=True))
-        assert not isinstance(self.first, tuple)
-        assert not isinstance(self.last, tuple)
-        return _between(self.first, self.last, share)
+        first, last = self.first, self.last
+        if isinstance(first, tuple) and isinstance(last, tuple):
+            return tuple(_between(a, b, share) for a, b in zip(first, last, strict=True))
+        assert not isinstance(first, tuple)
+        assert not isinstance(last, tuple)
+        return _between(first, last, share)
 
 
 @dataclass(frozen=True)
@@ -105,14 +92,10 @@ class Window:
 
     Attributes
     ----------
-    value
-        Value inside the window.
+    value, outside
+        Value inside the window, and before and after it.
     start, stop
         First step or epoch inside, and first one after it; None: it never ends.
-    outside
-        Value before and after.
-    unit
-        ``"step"`` or ``"epoch"``. Epochs are set by `set_epoch`.
 
     Examples
     --------
@@ -141,10 +124,7 @@ class Window:
 
 
 def range_of(setting: Any) -> list[Any]:
-    """Return the numbers between which a setting stays if they are known, else the setting.
-
-    A wrong value can then be reported before training has reached it.
-    """
+    """Return the ends of a setting if they are known, else the setting, to check it early."""
     if isinstance(setting, Ramp):
         return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
     return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]

@@ -13,28 +13,13 @@ _NO_CONTEXT = nullcontext()
 
 
 def weighted_sum(
-    x1: Tensor,
-    x2: Tensor,
-    ratio: Tensor,
-    rest: Tensor | None = None,
-    interior: bool | None = None,
+    x1: Tensor, x2: Tensor, ratio: Tensor, rest: Tensor | None = None, interior: bool | None = None
 ) -> Tensor:
-    """Return ``ratio * x1 + rest * x2`` in the dtype of `x1`.
+    """Return ``ratio * x1 + rest * x2``, in the dtype of `x1`; `rest` is 1 - ratio if omitted.
 
     Half precision is computed in float32. Both weights are used, and not the difference of the
-    values, so that -inf mixed with itself is -inf. A value of weight 0 does not count, even if it
-    is infinite or NaN.
-
-    Parameters
-    ----------
-    x1, x2
-        Floating-point tensors of the same shape and dtype.
-    ratio
-        Float, broadcastable to `x1`.
-    rest
-        Likewise; 1 - ratio if omitted.
-    interior
-        True if no weight is 0, which saves work. None: the weights are checked if that is free.
+    values, so that -inf mixed with itself is -inf. `interior` is True if no weight is 0, which
+    saves work; if it is None, the weights are checked where that is free.
     """
     wide = torch.promote_types(x1.dtype, torch.float32)
     ratio = ratio.to(wide)
@@ -53,15 +38,7 @@ def times(weight: Tensor, values: Tensor) -> Tensor:
 
 
 def combined(weights: Tensor, values: Tensor) -> Tensor:
-    """Return ``weights @ values``, in which no infinite value or NaN of weight 0 counts.
-
-    Parameters
-    ----------
-    weights
-        Weight of each value in each mix, (..., N, B).
-    values
-        Floating point, (..., B, d), in the dtype of the weights.
-    """
+    """Return ``weights @ values`` of weights (..., N, B) and values (..., B, d) of one dtype."""
     if has_no_zeros(weights):
         return weights @ values
     kinds = torch.stack([values == math.inf, values == -math.inf, values.isnan()])
@@ -73,7 +50,7 @@ def combined(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def has_no_zeros(weight: Tensor) -> bool:
-    """Return True if no weight is 0; False if checking the values is not free."""
+    """Return True if no weight is 0, False if reading them is not free."""
     return is_readable(weight) and bool(weight.all())
 
 
@@ -88,7 +65,7 @@ def is_traced() -> bool:
 
 
 def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
-    """Return values with 0 in place of those that must not count because their weight is 0."""
+    """Return values with 0 where the weight is 0."""
     left_out = weight == 0
     if weight.requires_grad or torch._C._are_functorch_transforms_active():
         left_out = left_out & ~values.isfinite()  # a weight has the finite ones as its gradient
@@ -96,7 +73,7 @@ def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """Return the rows of `x` at an index, int64 (N,), which may be on another device."""
+    """Return rows by an index, int64 (N,), which may be on another device."""
     return x[index] if x.device != index.device else x.index_select(0, index)
 
 
@@ -116,23 +93,18 @@ def float64_on(device: torch.device | str) -> torch.dtype:
 
 
 def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device, without waiting for a GPU that is at work.
-
-    A copy from pinned memory is queued; a plain one waits. float64 becomes float32 on a device
-    without it.
-    """
+    """Return a tensor on a device; float64 becomes float32 on a device without it."""
     if tensor.dtype == torch.float64:
         tensor = tensor.to(float64_on(device))
     if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
+        return tensor.pin_memory().to(device, non_blocking=True)  # a plain copy waits for the GPU
     return tensor.to(device)
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
     """Return a context without autocast on the device of `x`.
 
-    Under autocast a matrix product inside a blend would be computed in half precision, so that the
-    activation would be weighted differently from the label.
+    Autocast would compute matrix products in half precision, with weights unlike the labels'.
     """
     kind = x.device.type
     if kind == "meta" or not torch.is_autocast_enabled(kind):

@@ -1,7 +1,4 @@
-"""How: blends, by name, each with its formula, its source and what it needs drawn.
-
-A new blend is a class and a line in `BLENDS`; the mixer, the command line and the tests take it up.
-"""
+"""The blends, by name. A new one is a class and a line in `BLENDS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends.aligned import Aligned
@@ -59,7 +56,7 @@ def find_blend(blend: str | Blend) -> Blend:
     Raises
     ------
     InputError
-        For an unknown name, or something else than a name or a blend.
+        For an unknown name, or an object of another type.
     """
     if isinstance(blend, Blend):
         return blend

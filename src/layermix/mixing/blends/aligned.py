@@ -2,8 +2,7 @@
 
 AlignMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2022), for hidden maps and tokens: entropic
 optimal transport (Sinkhorn iterations; Cuturi, 2013) between the positions of both, each with the
-same mass, gives for every position of the example a mean over the partner's positions; those
-are mixed. Poses then agree, and the mix shows one object instead of two transparent ones.
+same mass, gives for every position of the example a mean over the partner's, which is mixed in.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class Aligned(RatioBlend):
     entropy
         Weight of the entropy, in units of the mean squared distance between positions.
     iterations
-        Of Sinkhorn's algorithm.
+        Number of Sinkhorn iterations.
     """
 
     positional = True
@@ -43,10 +42,7 @@ class Aligned(RatioBlend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations with positions; the cost grows with their squared number.
-
-        Gradients flow through both activations, not through the transport between them.
-        """
+        """Mix activations of L positions in O(L^2); the transport passes no gradients."""
         position_size(own, channels)
         x1, x2 = (x.movedim(channels, -1).flatten(1, -2) for x in (own, other))  # (B, L, C)
         with torch.no_grad():

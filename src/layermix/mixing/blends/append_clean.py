@@ -1,9 +1,8 @@
 """Append clean: the mixed examples follow the clean ones, and both have a loss.
 
 RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): cross-entropy of the clean batch plus eta times
-that of the mixed one. From the mix point on a batch of B becomes one of 2B, clean examples first;
-all layers before it run once. For points after which nothing else of the batch comes in: the input,
-blocks that pass on one tensor, the final layer.
+that of the mixed one. From the mix point on a batch of B has 2B rows, clean examples first. It is
+for points that all of the batch passes through: the input, blocks, the final layer.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from layermix.mixing.pairs import Pairs
 
 @dataclass(frozen=True)
 class AppendClean(Blend):
-    """Keep the clean examples in front of those that another blend mixes.
+    """Append the examples that another blend mixes to the clean ones.
 
     Attributes
     ----------
@@ -43,12 +42,12 @@ class AppendClean(Blend):
 
     @property
     def moves_positions(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Those of the mixed half."""
+        """True if the blend of the mixed half moves positions."""
         return self.blend.moves_positions
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the mixed half."""
+        """True if the blend of the mixed half treats positions differently."""
         return self.blend.positional
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:

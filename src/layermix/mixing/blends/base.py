@@ -1,9 +1,8 @@
 """The base classes of blends: how the activations of two examples become one.
 
-A blend is immutable configuration with two methods. `draw` returns the random numbers that it needs
-beyond ratio and partner; they are drawn with the plan, before the forward pass and the shape of the
-activation is known. Calling the blend mixes: it is a pure function, and returns the mixed values
-together with the label weights that they leave, such as the area that was not cut.
+A blend is immutable configuration with two methods. `draw` returns its random numbers with the
+plan, before the shape of the activation is known. Calling the blend is a pure function: it returns
+the mixed values and the label weights after mixing, such as the area that was not cut.
 
 Shapes: B batch; R rows, 1 for a ratio of the batch, else B.
 """
@@ -19,33 +18,29 @@ from layermix.errors import InputError, brief
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import take
 
-Arrays = dict[str, np.ndarray]
-"""Random numbers by name; their first dimensions are those of the ratio."""
-
-Draws = Mapping[str, Tensor]
-"""The same as tensors, in a plan."""
+Arrays = dict[str, np.ndarray]  # random numbers by name; the first dimensions are the ratio's
+Draws = Mapping[str, Tensor]  # the same in a plan
 
 
 class LabelWeights(NamedTuple):
-    """The weights of labels after a mix; see `Blended`."""
+    """The weights of labels after mixing; see `Blended`."""
 
     weight: Tensor
     mask: Tensor | None = None
 
 
 class Blended(NamedTuple):
-    """A mixed activation, and the label weights that it leaves.
+    """A mixed activation, and the label weights after mixing.
 
     Attributes
     ----------
     values
         Mixed activation, with the dtype and memory format of the input.
     weight
-        Weight of each example's own label, float () or (B,), in [0, 1]. If all examples are mixed,
+        Weight of each example's label, float () or (B,), in [0, 1]. If all examples are mixed,
         the weight of each label in each mix, (N, B); rows sum to 1.
     mask
-        Share of the example that each position keeps, bool or float (R, *size), for blends that
-        cut; otherwise None.
+        Share of the example at each position, bool or float (R, *size), for blends that cut.
     """
 
     values: Tensor
@@ -89,16 +84,9 @@ class Blend:
                 setattr(cls, name, vars(Blend)[name])
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the random numbers needed beyond ratio and partner.
+        """Return the random numbers needed beyond ratio and partner, for a batch of B.
 
-        Parameters
-        ----------
-        rng
-            Generator to draw from.
-        rows
-            () or (B,), the shape of the ratio: the first dimensions of everything that is drawn.
-        batch
-            Number of examples B.
+        Their first dimensions are `rows`, the shape of the ratio: () or (B,).
         """
         return {}
 
@@ -130,10 +118,7 @@ class Blend:
         raise NotImplementedError
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix the activations of a batch, (B, ...), with those of the partners.
-
-        Override it if the partners' activations need not be in memory.
-        """
+        """Mix a batch, (B, ...); override it if the partners' rows need not be in memory."""
         return self(x, take(x, pairs.partner), pairs.view, draws, channels)
 
 
@@ -147,7 +132,7 @@ class RatioBlend(Blend):
 
 
 def mix_error(x: object, batch_size: int) -> InputError:
-    """Return the error for what cannot be mixed by a plan of this batch size."""
+    """Return the error for a value that a plan of this batch size cannot mix."""
     if not isinstance(x, Tensor):
         return InputError(f"cannot mix {brief(x)}: give a tensor, torch.as_tensor(x)")
     if not x.is_floating_point():

@@ -1,16 +1,14 @@
-"""Boxes: a part of the partner, or all of it made smaller, takes the place of a box.
+"""Boxes: a part of the partner, or all of it made smaller, replaces a box.
 
-CutMix (Yun et al., 2019) for images and maps: a box with sides sqrt(1 - lam) of the whole, around a
-uniform center, clipped at the border; the label follows the area that was really cut. In three
-dimensions (video) the sides are the cube root; in one (tokens, signals) it is a span of
-round((1 - lam) L) positions that lies wholly inside.
+CutMix (Yun et al., 2019): a box with sides sqrt(1 - lam) of the map, the cube root in video, around
+a uniform center, clipped at the border; labels have the weights of the areas. In one dimension it
+is a span of round((1 - lam) L) positions inside.
 
-SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the box of CutMix lies around the most salient
-position of the partner. Saliency is how much a position differs from its surroundings, summed over
-their sizes (Montabone, Soto, 2010), of the mean over channels.
+SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): that box around the most salient position of
+the partner, where the mean over channels differs most from its surroundings, summed over their
+sizes (Montabone, Soto, 2010).
 
-ResizeMix (Qin et al., 2020): a cut box may not show the object of the partner's label; the
-partner scaled to sides sqrt(1 - lam) shows it all. The place is uniform, wholly inside.
+ResizeMix (Qin et al., 2020): the partner scaled to sides sqrt(1 - lam), at a uniform place inside.
 
 Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions.
 """
@@ -71,7 +69,9 @@ class Resize(Blend):
     ) -> Blended:
         """Mix maps, (B, C, H, W) or (B, H, W, C); see `Blend`."""
         size = position_size(own, channels, dims=(2,))
-        start, stop = _corners(draws["place"].reshape(-1, 2), 1 - ratio.reshape(-1), size)  # (R, 2)
+        place, side = draws["place"].reshape(-1, 2), (1 - ratio.reshape(-1, 1)).sqrt()
+        length = torch.tensor(size, dtype=torch.float32, device=place.device)
+        start, stop = _inside(place, side, length)  # (R, 2)
         small = _shrunk(other.movedim(channels, 1), start, stop).movedim(1, channels)
         inside = [_stretch(start[:, k], stop[:, k], n, k, 2) for k, n in enumerate(size)]
         mask = ~(inside[0] & inside[1])
@@ -79,16 +79,9 @@ class Resize(Blend):
 
 
 def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return True inside a box, False elsewhere, (R, *size).
+    """Return True inside a box that is a share (R,) of all positions, if not clipped, (R, *size).
 
-    Parameters
-    ----------
-    center
-        Uniform numbers in [0, 1), shape (3,) or (R, 3); those of the last dimensions count.
-    share
-        Of all positions, that the box holds where it is not clipped, (R,).
-    size
-        Of the positions.
+    The center is in [0, 1), (3,) or (R, 3), of which the last dimensions are used.
     """
     center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
     side = share ** (1 / len(size))
@@ -101,37 +94,28 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
-    """Return True from start to stop (R,) along one of the dimensions of positions.
-
-    The others have size 1, so that spans along several dimensions make a box with ``&``.
-    """
+    """Return True from start to stop (R,) along a dimension; the others have size 1."""
     place = torch.arange(length, device=start.device)
     between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
 def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return both ends of a box along a dimension, clipped at the border."""
+    """Return both ends of a span around a center, clipped at the border."""
     middle = (center * length).floor().clamp_max(length - 1)
     half = (0.5 * side * length).floor()
     return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 
 
 def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Return both ends of a span that lies wholly inside."""
+    """Return both ends of a span that is wholly inside."""
     count = (side * length).round()
     start = (place * (length - count + 1)).floor().minimum(length - count)
     return start, start + count
 
 
-def _corners(place: Tensor, share: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return the first and the last + 1 row and column of the pasted partner, (R, 2)."""
-    length = torch.tensor(size, dtype=torch.float32, device=place.device)
-    return _inside(place, share.sqrt()[:, None], length)
-
-
 def _saliency(maps: Tensor) -> Tensor:
-    """Return how much each position stands out, float32 (B, H, W), of maps (B, C, H, W)."""
+    """Return the saliency of each position, float32 (B, H, W), of maps (B, C, H, W)."""
     gray = maps.detach().float().mean(1, keepdim=True)
     found, side = torch.zeros_like(gray), 3
     while side <= max(3, min(gray.shape[2:])):
@@ -142,14 +126,12 @@ def _saliency(maps: Tensor) -> Tensor:
 
 
 def _shrunk(maps: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-    """Return each map scaled into its box, bilinearly; values outside the box are not used."""
-    b, _, h, w = maps.shape
+    """Return each map scaled into its box (R, 2), bilinearly; values outside it are not used."""
     axes = []
-    for k, n in ((0, h), (1, w)):
+    for k, n in enumerate(maps.shape[2:]):
         place = torch.arange(n, device=maps.device, dtype=torch.float32)
         inside = (place - start[:, k : k + 1] + 0.5) / (stop - start)[:, k : k + 1].clamp_min(1)
-        axes.append((2 * inside - 1).expand(b, n))  # -1 to 1 over the whole partner
-    grid = torch.stack(
-        [axes[1][:, None, :].expand(b, h, w), axes[0][:, :, None].expand(b, h, w)], dim=-1
-    )
-    return F.grid_sample(maps, grid.to(maps.dtype), "bilinear", "border", align_corners=False)
+        axes.append(2 * inside - 1)  # -1 to 1 over the whole partner
+    grid = torch.stack(torch.broadcast_tensors(axes[1][:, None], axes[0][:, :, None]), dim=-1)
+    grid = grid.to(maps.dtype).expand(len(maps), -1, -1, -1)
+    return F.grid_sample(maps, grid, "bilinear", "border", align_corners=False)

@@ -1,21 +1,15 @@
 """Linear: ``lam * x + (1 - lam) * x[partner]``, for activations of any shape, in one pass.
 
 mixup (Zhang, Cisse, Dauphin, Lopez-Paz, 2018) at the input, Manifold Mixup (Verma et al., 2019) in
-hidden layers. As a product with a matrix that has two numbers in each row,
-
-    out[i] = lam[i] x[i] + (1 - lam[i]) x[partner[i]]
-
-reads every row twice and writes it once, 3 N bytes, where torch's operations move 9 N. If the
-partners are a permutation, the gradient is a product with the transposed matrix, which also has two
-numbers in each row, so that nothing is scattered:
+hidden layers. A product with a matrix that has two numbers in each row reads every row of N bytes
+twice and writes it once, where torch's operations move 9 N. If the partners are a permutation, the
+gradient is a product with the transposed matrix, which also has two, so that nothing is scattered:
 
     grad[j] = lam[j] g[j] + (1 - lam[i]) g[i],    i = inverse[j]
 
 On the CPU the product is torch's embedding bag with weights, on a GPU a Triton kernel. Small
 tensors, other dtypes and layouts, compiled graphs and function transforms use torch's operations,
-with the same gradient.
-
-Shapes: B examples; x (B, ...).
+with the same gradient. Shapes: B examples; x (B, ...).
 """
 
 from dataclasses import dataclass
@@ -59,18 +53,13 @@ class Linear(RatioBlend):
 def interpolate(x1: Tensor, x2: Tensor, ratio: Tensor) -> Tensor:
     """Return ``ratio * x1 + (1 - ratio) * x2`` in the dtype and memory format of `x1`.
 
-    Parameters
-    ----------
-    x1, x2
-        Floating-point tensors of the same shape (B, ...).
-    ratio
-        Weight of `x1`: shape () or (B,).
+    Both are floating-point tensors (B, ...) of the same shape; the ratio is () or (B,).
     """
     return weighted_sum(x1, x2, along(ratio, x1.ndim))
 
 
 def pair_mix(x: Tensor, pairs: Pairs) -> Tensor:
-    """Return each example mixed with its partner, in the dtype and memory format of `x`."""
+    """Return each example mixed with its partner, in the dtype and memory format of the batch."""
     if not _is_fused(x, pairs):
         return _by_operations(x, pairs)
     if x.requires_grad and torch.is_grad_enabled():
@@ -125,15 +114,12 @@ def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool
         counted = weights != 0
         starts = counted.cumsum(0)[starts] - counted[starts].long()
         index, weights = index[counted], weights[counted]
-    # What F.embedding_bag(..., mode="sum") calls; its checks take a third of its time.
+    # F.embedding_bag(..., mode="sum") calls this after checks that take a third of its time.
     return torch.embedding_bag(x, index, starts, False, 0, False, weights)[0]
 
 
 class _PairMix(torch.autograd.Function):
-    """The mix with a gradient that gathers.
-
-    Not in the form with `setup_context`, for which torch inspects the signature at every call.
-    """
+    """The mix with a gradient that gathers; without `setup_context`, which makes calls slow."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pairs: Pairs) -> Tensor:

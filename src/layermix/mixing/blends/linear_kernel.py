@@ -1,9 +1,6 @@
 """The linear mix of pairs on a GPU as one Triton kernel: each row is read twice and written once.
 
-Half precision is computed in float32. A program mixes one block of one row, so that the two rows
-that it reads are streamed once.
-
-Shapes: B rows of n numbers; R is B, or 1 for the whole batch.
+Half precision is computed in float32. A program mixes one block of one row.
 """
 
 import torch
@@ -35,19 +32,12 @@ def _mix(x, out, own, rest, other, n, per_row: tl.constexpr, block: tl.constexpr
 
 
 def mix_rows(x: Tensor, own: Tensor, rest: Tensor, other: Tensor) -> Tensor:
-    """Return ``own * x + rest * x[other]``, in the dtype of `x`.
+    """Return ``own * x + rest * x[other]`` of dense rows (B, n), in their dtype.
 
-    Parameters
-    ----------
-    x
-        Dense rows, (B, n), in float32, float16 or bfloat16.
-    own, rest
-        Weights of each row and of the other row, float (R,), contiguous.
-    other
-        Index of the other row, int64 (B,), contiguous; an invalid index makes its row NaN.
+    Weights are contiguous floats, (B,) or (1,); the index of the other rows is a contiguous int64
+    tensor (B,). An invalid index makes its row NaN.
     """
-    out = torch.empty_like(x)
-    size, n = x.shape
+    out, (size, n) = torch.empty_like(x), x.shape
     block = min(_BLOCK, triton.next_power_of_2(n))
     grid = (size, triton.cdiv(n, block))
     with torch.cuda.device_of(x):

@@ -26,16 +26,7 @@ class MaskBlend(Blend):
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return the share of the example at each position, bool or float (R, *size).
 
-        Parameters
-        ----------
-        size
-            Size of the positions.
-        other
-            The partners' activations, channels first: (B, C, *size).
-        ratio
-            Share of the positions that the example keeps, (R,).
-        draws
-            The result of `draw`, as tensors.
+        The partners' activations are (B, C, *size); the ratio (R,) is the share of the example.
         """
         raise NotImplementedError
 
@@ -49,10 +40,7 @@ class MaskBlend(Blend):
 
 
 def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
-    """Return the size of an activation's positions.
-
-    Raises an `InputError` if the number of their dimensions is not in `dims`.
-    """
+    """Return the size of the positions; raise an `InputError` unless `dims` has its length."""
     size = list(x.shape[1:])
     if len(size) > 1:
         del size[channels - 1 if channels > 0 else channels]
@@ -75,9 +63,9 @@ def apply_mask(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tenso
 
 
 def resized_mask(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
-    """Return a mask (R, *size) for another tensor of the same examples, None if there is none.
+    """Return a mask for another tensor of the same examples, or None.
 
-    Sequences must have as many positions as the mask; maps may have another size.
+    Sequences must have as many positions as the mask (R, *size); maps may have another size.
     """
     size = tuple(n for d, n in enumerate(x.shape) if d not in (0, channels % x.ndim))
     if len(size) != mask.ndim - 1:

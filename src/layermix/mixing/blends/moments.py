@@ -17,7 +17,7 @@ from layermix.mixing.blends.linear import interpolate
 from layermix.mixing.blends.mask import position_size
 from layermix.mixing.tensors import along, wide
 
-_LEAST_VARIANCE = 1e-5  # variance added
+_LEAST_VARIANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,7 @@ class MixStyle(Blend):
 
 
 def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation over some dimensions, which are kept with size 1.
-
-    Of halves in float32, where squares do not overflow.
-    """
+    """Return mean and standard deviation, float32 or float64, over dimensions that are kept."""
     exact = x.to(wide(x.dtype))
     variance, mean = torch.var_mean(exact, over, correction=0, keepdim=True)
     return mean, (variance + _LEAST_VARIANCE).sqrt()

@@ -1,13 +1,11 @@
 """MultiMix: mixes of the whole batch, far more of them than examples.
 
 MultiMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2023): each of N mixes is a convex combination
-of all B examples, with weights from a symmetric Dirichlet law whose parameter is itself drawn from
-U(0.5, 2). Only where nothing after the mix needs the batch, as at the final layer or the logits:
-there N mixes cost N x B x d, almost nothing beside the backbone.
+of all B examples, with weights from a symmetric Dirichlet law whose parameter is drawn from
+U(0.5, 2). It is for points after which nothing needs the batch, such as the final layer.
 
-Dense: every position of a map is mixed and classified on its own, as one map of size 1 for each;
-an example's weight at a position is scaled by its attention there, how well the position agrees
-with the mean over all positions. For maps after which only pooling and the classifier follow.
+Dense: every position of a map is mixed and classified as a map of size 1. Weights are scaled by
+attention, the agreement of a position with the mean over all, for the last maps before pooling.
 
 Shapes: B examples, N = k * B mixes, P positions, C channels.
 """
@@ -32,11 +30,11 @@ class MultiMix(Blend):
     Attributes
     ----------
     k
-        Mixes for each example of the batch.
+        Number of mixes for each example of the batch.
     low, high
-        Between which the Dirichlet parameter is drawn.
+        Bounds of the Dirichlet parameter.
     dense
-        Mix each position of a map on its own, weighted by attention.
+        Mix each position of a map, weighted by attention.
     """
 
     changes_batch_size = True
@@ -65,8 +63,7 @@ class MultiMix(Blend):
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
 
-        Where the parameter is so small that all draws of a row underflow, which happens below 0.01
-        or so, the row has one example alone: the limit of the law for small parameters.
+        If all draws of a row underflow, it has one example: the limit of the law for small values.
         """
         alpha = rng.uniform(self.low, self.high, size=(self.k * batch, 1))
         gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.k * batch, batch)))
@@ -79,7 +76,7 @@ class MultiMix(Blend):
         return None if self.dense else draws["weights"]
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch, whose pairs are not used; see `Blend`."""
+        """Mix a batch without its pairs; see `Blend`."""
         return self(x, x, pairs.view, draws, channels)
 
     def __call__(
@@ -95,7 +92,6 @@ class MultiMix(Blend):
 
 
 def _dense(x: Tensor, weights: Tensor, channels: int) -> Blended:
-    """Mix each position on its own."""
     size = position_size(x, channels)
     z = x.movedim(channels, -1).flatten(1, -2).transpose(0, 1)  # (P, B, C)
     with torch.no_grad():

@@ -29,7 +29,7 @@ class Noisy(RatioBlend):
     Attributes
     ----------
     additive, multiplicative
-        Levels of both noises; the paper's for CIFAR-10.
+        Levels of both noises; defaults are the paper's for CIFAR-10.
     """
 
     additive: float = 0.4
@@ -41,10 +41,7 @@ class Noisy(RatioBlend):
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the strengths of both noises and the seeds of their fields."""
-        return {
-            "strength": rng.beta(2, 5, size=(*rows, 2)),
-            "seed": draw_seeds(rng, (*rows, 2)),
-        }
+        return {"strength": rng.beta(2, 5, size=(*rows, 2)), "seed": draw_seeds(rng, (*rows, 2))}
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -61,7 +58,7 @@ class Noisy(RatioBlend):
         strength = draws["strength"].to(dtype).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
         add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
-        if len(seeds) == 1:  # one strength for the batch, but each example has noise of its own
+        if len(seeds) == 1:  # one strength for the batch, but other noise for each example
             seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
         factor = 1 + self.multiplicative * multiply * (2 * uniform_field(seeds[:, 1], shape) - 1)
         noise = self.additive * add * normal_field(seeds[:, 0], shape, dtype)

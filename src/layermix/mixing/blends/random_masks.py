@@ -1,14 +1,12 @@
 """Random masks: noise, cells of a grid or blocks decide which positions are the partner's.
 
 FMix (Harris et al., 2020): noise whose spectrum falls as frequency^-decay; the example keeps the
-positions where it is largest, a share lam of them all.
-
-GridMix (Baek, Bang, Shim, 2021): positions are divided into cells, of which a share 1 - lam, chosen
-at random, comes from the partner.
+share lam of positions where it is largest. GridMix (Baek, Bang, Shim, 2021): a random share 1 - lam
+of the cells of a grid comes from the partner.
 
 PatchUp (Faramarzi, Amini, Badrinaaraayanan, Verma, Chandar, 2020), for hidden maps: blocks as those
-of DropBlock come from the partner (hard), or are the linear mix of both (soft). The terms of the
-paper's loss are, for a loss that is linear in the target, the label of the share really altered.
+of DropBlock come from the partner (hard), or are the linear mix of both (soft). Labels are weighted
+by the share that was altered, which equals the paper's loss if that is linear in the target.
 
 Shapes: R rows, 1 for a ratio of the batch, else B; `size` the positions.
 """
@@ -74,7 +72,7 @@ class Grid(SeededMask):
     Attributes
     ----------
     cells
-        Along each dimension; fewer where there are fewer positions.
+        Number of cells along each dimension, at most that of the positions.
     """
 
     cells: int = 4
@@ -100,9 +98,9 @@ class Patches(SeededMask):
     soft
         Mix linearly inside the blocks, instead of replacing them.
     share
-        Of the positions, expected to be altered.
+        Expected share of the positions in blocks.
     block
-        Side of a block in positions; the next odd number below where it is even or the map small.
+        Side of a block in positions, rounded down to an odd number that fits the map.
     """
 
     soft: bool = True

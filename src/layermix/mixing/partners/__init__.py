@@ -1,7 +1,4 @@
-"""With whom: the ways to choose partners, by name. Each has its formula and its source.
-
-A new way is a class and a line in `PARTNERS`; the mixer, the command line and the tests take it up.
-"""
+"""The ways to choose partners, by name. A new one is a class and a line in `PARTNERS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
@@ -37,12 +34,12 @@ PARTNERS: dict[str, type[Pairing]] = {
 
 
 def find_pairing(partner: str | Pairing) -> Pairing:
-    """Return the way of that name with its default settings, or a way as it is.
+    """Return the pairing of that name with its defaults, or a pairing as it is.
 
     Raises
     ------
     InputError
-        For an unknown name, or something else than a name or a way.
+        For an unknown name, or an object of another type.
     """
     if isinstance(partner, Pairing):
         return partner

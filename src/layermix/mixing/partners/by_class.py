@@ -1,13 +1,13 @@
 """Partners by class: of another one, of the same one, or of all classes equally often.
 
-Between classes only, mixup regularizes the labels; within a class it is plain data
-augmentation. Balanced partners follow the resampled half of Balanced-MixUp (Galdran, Carneiro,
-González Ballester, 2021): each class of the batch is drawn as often as any other. The paper draws
-from the whole training set, and its ratio from Beta(alpha, 1) is the weight of the balanced
-example; a mixer's from Beta(alpha, alpha) is that of the example. They agree at alpha = 1.
+Mixing between classes regularizes the labels; within a class it is plain data augmentation.
+Balanced partners are the resampled half of Balanced-MixUp (Galdran, Carneiro, González Ballester,
+2021). The paper draws from the whole training set, and its ratio from Beta(alpha, 1) is the weight
+of the balanced example; a mixer's from Beta(alpha, alpha) is that of the example. They agree at
+alpha = 1.
 
-Negative labels, such as -100, are those of unknown classes: such an example is no partner by its
-class. Its own partner is any example, of the same class itself.
+An example with a negative label, such as -100, has no known class. It is never a partner by class;
+its partner is any example, or itself for `SameClass`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from layermix.mixing.partners.pairing import Pairing
 
 @dataclass(frozen=True)
 class OtherClass(Pairing):
-    """An example of another class; any example where the batch has but one class."""
+    """An example of another class; any example if the batch has one class."""
 
     needs = "labels"
 

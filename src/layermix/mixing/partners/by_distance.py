@@ -1,13 +1,9 @@
-"""Partners by distance, of inputs or of labels.
+"""Partners by distance, of inputs or of labels; inputs of B examples are flattened to (B, d).
 
-Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbors, along short segments that leave
-the data less. k-mixup (Greenewald et al., 2023) matches groups of k examples with other groups by
-optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for regression, draws partners with
-probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)) from the whole training set, where an
-example may draw itself, with a bandwidth h that is tuned; here they come from the others of the
-batch.
-
-Shapes: B examples; inputs are flattened to (B, d).
+Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbors. k-mixup (Greenewald et al., 2023)
+matches groups of k examples by optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for
+regression, draws partners with probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)): in the
+paper from the training set, the example included, with a tuned h; here from the rest of the batch.
 """
 
 from dataclasses import dataclass
@@ -31,11 +27,11 @@ class Nearest(Pairing):
     Attributes
     ----------
     k
-        How many neighbors may be drawn.
+        Number of neighbors that may be drawn.
     """
 
     needs = "inputs"
-    _sign: ClassVar[int] = 1  # of the distances, the least of which count
+    _sign: ClassVar[int] = 1  # factor of the distances, the smallest of which count
 
     k: int = 1
 
@@ -64,7 +60,7 @@ class Transport(Pairing):
     Attributes
     ----------
     k
-        Examples of a group: 1 is a permutation, larger ones find nearer partners.
+        Number of examples in a group: 1 is a permutation, larger groups find nearer partners.
     """
 
     needs = "inputs"
@@ -96,7 +92,7 @@ class LabelKernel(Pairing):
     Attributes
     ----------
     bandwidth
-        h in units of the labels; the batch's standard deviation of them when left out.
+        h in units of the labels. None: their standard deviation in the batch.
     """
 
     needs = "labels"
@@ -118,17 +114,14 @@ class LabelKernel(Pairing):
 
 
 def _others(distances: np.ndarray) -> np.ndarray:
-    """Return distances in which an example is as far from itself as can be, unless it is alone."""
+    """Return distances where that of an example to itself is infinite, unless it is alone."""
     if len(distances) > 1:
         np.fill_diagonal(distances, np.inf)
     return distances
 
 
 def _squared_distances(values: Tensor | None) -> np.ndarray:
-    """Return the squared Euclidean distances of all pairs, float64 (B, B), inputs flattened.
-
-    Raises an `InputError` for integers, such as token ids, which have no distance.
-    """
+    """Return squared Euclidean distances, float64 (B, B); integers raise an `InputError`."""
     assert values is not None
     if not values.is_floating_point():
         raise InputError(

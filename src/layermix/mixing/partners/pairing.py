@@ -1,7 +1,4 @@
-"""The base class of the ways to choose partners, and those that need nothing: permutations.
-
-Shapes: B examples.
-"""
+"""The base class of the ways to choose partners, and those that need nothing: permutations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ class Pairing:
     Attributes
     ----------
     needs
-        What the choice depends on: ``"labels"``, ``"inputs"`` or None.
+        ``"labels"`` or ``"inputs"`` if the choice depends on them, else None.
     permutation
         True if the partners are always a permutation of the batch.
     """
@@ -29,32 +26,14 @@ class Pairing:
     permutation: ClassVar[bool] = False
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
-        """Choose a partner for each example.
+        """Return a partner for each of B = `size` examples, int64 (B,).
 
-        Parameters
-        ----------
-        rng
-            Generator to draw from.
-        size
-            Number of examples B.
-        values
-            The labels or inputs that it needs, (B, ...); None if it needs nothing.
-
-        Returns
-        -------
-        numpy.ndarray
-            Indices of the partners, int64 (B,).
+        The values are the labels or inputs that it needs, (B, ...), or None.
         """
         raise NotImplementedError
 
     def select(self, size: int, labels: object, inputs: object) -> Tensor:
-        """Return the labels or the inputs of a batch, whichever it needs.
-
-        Raises
-        ------
-        InputError
-            If they are missing, or not one tensor of the batch.
-        """
+        """Return the labels or inputs that it needs; raise an `InputError` if they are missing."""
         values, found = (labels if self.needs == "labels" else inputs), "none were given"
         if isinstance(values, Tensor):
             if len(values) == size:

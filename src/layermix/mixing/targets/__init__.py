@@ -1,4 +1,4 @@
-"""What label: the targets of a mixed batch, which own its loss and its metrics."""
+"""The targets of a mixed batch, with its loss and its metrics."""
 
 from layermix.mixing.targets.append_clean_target import AppendCleanTarget
 from layermix.mixing.targets.mapping import Targets

@@ -23,12 +23,10 @@ class AppendCleanTarget(Target):
 
     Attributes
     ----------
-    first
-        Target of the clean examples.
-    second
-        Target of the mixed ones.
+    first, second
+        Targets of the clean examples and of the mixed ones.
     eta
-        Weight of their loss.
+        Weight of the loss of the mixed ones.
     """
 
     first: MixedTarget
@@ -40,11 +38,7 @@ class AppendCleanTarget(Target):
         return torch.cat([half.dense(num_classes, dtype) for half in (self.first, self.second)])
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the negative log-likelihood in nats over both halves; shape ().
-
-        The mean over all labels that are not ignored, without `eta`, unsmoothed and without
-        gradient.
-        """
+        """Return the mean negative log-likelihood in nats over both halves, without `eta`; ()."""
         entropy = CrossEntropy(ignore_index=ignore_index)
         with torch.no_grad():
             halves = self._halves(logits_of(output))

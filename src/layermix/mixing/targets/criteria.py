@@ -1,20 +1,20 @@
-"""Criteria of the user: which are cross-entropy, which average, and which labels known ones need.
+"""Criteria of the user: which are cross-entropy, which average, and which labels they need.
 
-A class derived from one of torch or timm with a `forward` of its own is another criterion.
+A class derived from one of torch with another `forward` is another criterion.
 """
 
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief
 from layermix.mixing.targets.cross_entropy import CrossEntropy
 
-Criterion = Callable[[Tensor, Tensor], Tensor]
-"""A loss of (output, labels)."""
+Criterion = Callable[[Tensor, Tensor], Tensor]  # (output, labels) to losses
 
 CLASS_MODULES = (nn.CrossEntropyLoss, nn.MultiMarginLoss, nn.NLLLoss)
 _SOFT_MODULES = (
@@ -64,7 +64,7 @@ def loss_of(
 
 
 def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return cross-entropy or log-likelihood of torch or timm in parts; None for other criteria."""
+    """Return cross-entropy of torch or timm in parts; None for other criteria."""
     if _of_timm(criterion):
         return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
@@ -79,8 +79,8 @@ def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
     """Return cross-entropy of timm in parts; None for its other criteria.
 
-    Raises an `InputError` for an output with positions, of which timm takes the last dimension for
-    the classes, and for a criterion of copies of a batch.
+    Raises an `InputError` for an output with positions, because timm's classes are the last
+    dimension, and for a criterion of copies of a batch.
     """
     name = name_of(criterion)
     if name == "JsdCrossEntropy":
@@ -100,42 +100,25 @@ def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
     return CrossEntropy(label_smoothing=smoothing)
 
 
-class Unreduced(NamedTuple):
-    """A criterion that returns one loss per example, and how these become one number.
+def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Tensor], Tensor]]:
+    """Return a module that does not average, if each example has a weight, and its mean.
 
-    Attributes
-    ----------
-    losses
-        The criterion.
-    of_batch
-        True if the mean is the sum of all losses over the number of examples.
-    """
-
-    losses: Criterion
-    of_batch: bool = False
-
-    def mean(self, losses: Tensor) -> Tensor:
-        """Return the mean of the losses, or their sum over the number of examples; shape ()."""
-        return losses.sum() / len(losses) if self.of_batch else losses.mean()
-
-
-def unreduced(criterion: Criterion, each: bool) -> Unreduced:
-    """Return a criterion that does not average, if each example has a weight of its own.
-
-    A function, whose reduction cannot be changed, stays as it is.
+    The reduction of a function cannot be changed.
     """
     reduction = getattr(criterion, "reduction", None)
     if not each or reduction not in ("mean", "batchmean"):
-        return Unreduced(criterion)
+        return criterion, torch.mean
     criterion = copy.copy(criterion)
     criterion.reduction = "none"  # pyright: ignore[reportFunctionMemberAccess]
-    return Unreduced(criterion, reduction == "batchmean")
+    if reduction == "mean":
+        return criterion, torch.mean
+    return criterion, lambda losses: losses.sum() / len(losses)
 
 
 def needs_soft(criterion: object) -> bool:
     """Return True for criteria of torch, torchvision and timm that need soft labels.
 
-    Raises an `InputError` for a divergence from logarithms, of which 0 has none.
+    Raises an `InputError` for one of log-probabilities, which the classes do not have.
     """
     if getattr(criterion, "log_target", False):
         raise InputError(
@@ -153,14 +136,13 @@ def is_elementwise(criterion: object) -> bool:
 
 
 def name_of(criterion: Any) -> str:
-    """Return the name of a criterion for messages."""
+    """Return the name of a criterion."""
     return getattr(_inner(criterion), "__name__", type(criterion).__name__)
 
 
 def _among(
     criterion: object, modules: tuple[type[nn.Module], ...], functions: tuple[str, ...]
 ) -> bool:
-    """Return True for one of the modules of torch, or of the functions."""
     if isinstance(criterion, nn.Module):
         return any(isinstance(criterion, base) and _acts_as(criterion, base) for base in modules)
     inner = _inner(criterion)

@@ -1,10 +1,9 @@
 """The losses of a criterion, which needs class labels or soft labels and must get no others.
 
-A criterion takes class labels, (B, ...) for an output (B, C, ...), or soft labels of the output's
-shape. Given the wrong ones, most raise an error. Where the batch has as many examples as there are
-classes, or one, they compare each label with every output instead, and no error shows it. Numbers
-of shape (B,) and outputs of shape (B, 1) make losses of shape (B, B) in the same way; a function
-that squeezes the output first is right. Such criteria are found by calling them with more examples.
+A criterion needs class labels, (B, ...) for an output (B, C, ...), or soft labels of the output's
+shape. Most raise an error for the wrong ones. If B is C or 1, they may broadcast them instead, as
+they do labels (B,) and outputs (B, 1) to losses (B, B), unless they squeeze the output. Such
+criteria are found by calling them with more examples.
 
 Shapes: B examples, C classes, `...` positions.
 """
@@ -25,29 +24,15 @@ from layermix.mixing.targets.criteria import (
 )
 from layermix.mixing.targets.label_checks import check_integers
 
+# The errors of criteria for labels of a wrong shape.
 _ERRORS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
-"""The errors of a criterion for labels of another shape than it needs."""
 
 
 def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Tensor]:
-    """Return the result of a criterion for each of several labels of the batch.
+    """Return the result of a criterion for each of several labels of one shape and dtype.
 
-    Classes become one-hot labels for criteria of torch, torchvision and timm that need them.
-
-    Parameters
-    ----------
-    criterion
-        Any but cross-entropy in parts.
-    logits
-        Output of the model, (B, C, ...).
-    several
-        Labels, all of one shape and dtype. One that comes twice is used once.
-
-    Raises
-    ------
-    InputError
-        For class labels and another criterion that needs soft ones, or labels that would be
-        compared with all outputs.
+    Classes become one-hot labels for criteria of torch, torchvision and timm that need them. It is
+    an `InputError` if another criterion needs soft labels, or would broadcast labels and output.
     """
     check_compared(criterion, several[0], logits)
     classes = _are_classes(several[0], logits)
@@ -76,20 +61,17 @@ def check_losses(losses: Tensor, labels: Tensor, ratio: Tensor) -> None:
     if losses.ndim == 0 or len(losses) != len(labels):
         found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
         each = "position" if ratio.ndim > 1 else "example"
-        what = "ratio" if ratio.ndim else "weight"
+        kind = "ratio" if ratio.ndim else "weight"
         raise InputError(
-            f"each {each} has a {what} of its own, but the criterion returned {found} for "
-            f"{len(labels)} examples: it must return one loss for each, as with "
-            'reduction="none"'
+            f"each {each} has a {kind} of its own, but the criterion returned {found} for "
+            f'{len(labels)} examples: it must return one loss for each, as with reduction="none"'
         )
 
 
 def check_compared(criterion: Criterion, labels: Tensor, output: Tensor) -> None:
     """Raise an `InputError` for a criterion that broadcasts labels and output.
 
-    Elementwise criteria of torch need equal shapes. Others are called with one output more than
-    labels, which is no error only where each label is compared with outputs of other examples. In
-    a compiled graph they are refused by the shapes alone.
+    Elementwise criteria of torch need equal shapes. In a compiled graph shapes decide for others.
     """
     if labels.shape == output.shape or _are_classes(labels, output):
         return
@@ -117,7 +99,7 @@ def check_compared(criterion: Criterion, labels: Tensor, output: Tensor) -> None
 
 
 def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
-    """Return True if a criterion takes more outputs than labels, or torch warns of their shapes."""
+    """Return True if a criterion accepts more outputs than labels, or torch warns of the shapes."""
     labels, output, size = labels.detach(), output.detach(), len(labels)
     more = torch.arange(max(size, 2) + 1, device=output.device) % size
     with warnings.catch_warnings():
@@ -131,11 +113,9 @@ def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
 
 
 def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> None:
-    """Raise an `InputError` for a criterion that compares each label with the outputs of all.
+    """Raise an `InputError` for a criterion that broadcasts classes and needs soft labels.
 
-    In a batch of one example, or of as many as there are classes, that is no error. So it is called
-    with a few examples more: if it fails there, and has another value for the same labels one-hot,
-    these are the ones that it needs.
+    It fails with a few examples more, and has another value for the same labels one-hot.
     """
     if isinstance(criterion, CLASS_MODULES):
         return
@@ -178,12 +158,12 @@ def _are_classes(labels: Tensor, output: Tensor) -> bool:
 
 
 def _one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Return class labels (B, ...) as soft labels (B, C, ...), checked."""
+    """Return class labels (B, ...), which are checked, as soft labels (B, C, ...)."""
     check_integers(labels, num_classes)
     return F.one_hot(labels, num_classes).movedim(-1, 1).to(dtype)
 
 
 def _as_soft(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return one-hot labels for a trial, where those outside the classes are no error."""
+    """Return one-hot labels for a dry run, where labels outside the classes are no error."""
     classes = logits.shape[1]
     return _one_hot(labels.long().clamp(0, classes - 1), classes, logits.dtype)

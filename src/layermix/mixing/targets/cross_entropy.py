@@ -1,9 +1,8 @@
 """Cross-entropy whose parts can be weighed before they are averaged.
 
-``mean = sum(w * loss) / sum(w * norm)``: torch's cross-entropy with class weights divides by the
-weights of the labels, and leaves out ignored ones; that of probabilities divides by their number.
-With a weight for each example or position both sums have to be taken after it, so both parts are
-returned. Label smoothing is linear in the target and so commutes with mixing.
+``mean = sum(w * loss) / sum(w * norm)``: the norm of torch's cross-entropy is the class weight of a
+label, or 0 if it is ignored, and 1 for probabilities. Label smoothing is linear in the target and
+so commutes with mixing.
 
 Shapes: B batch, N mixes, C classes, `...` positions.
 """
@@ -32,10 +31,7 @@ class Parts(NamedTuple):
         return torch.ones_like(self.loss) if self.norm is None else self.norm
 
     def mean(self) -> Tensor:
-        """Return the sum of the losses over that of the norms, (), in float32 at least.
-
-        Sums in half precision overflow, and stop to count at 2048 (float16) or 256 (bfloat16).
-        """
+        """Return the sum of the losses over that of the norms, (); sums in half would overflow."""
         dtype = wide(self.loss.dtype)
         if self.norm is None:
             return self.loss.mean(dtype=dtype)
@@ -52,24 +48,12 @@ def joined(several: Sequence[Parts]) -> Parts:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross-entropy of logits and labels, as torch's, in parts.
+    """Cross-entropy of logits and labels, as torch's, in parts."""
 
-    Attributes
-    ----------
-    weight
-        Of each class, (C,).
-    label_smoothing
-        In [0, 1].
-    ignore_index
-        The label that does not count.
-    of_logs
-        True for `torch.nn.NLLLoss`, whose outputs are log-probabilities already.
-    """
-
-    weight: Tensor | None = None
+    weight: Tensor | None = None  # of each class, (C,)
     label_smoothing: float = 0.0
     ignore_index: int = -100
-    of_logs: bool = False
+    of_logs: bool = False  # the outputs are log-probabilities, as for `torch.nn.NLLLoss`
 
     @property
     def name(self) -> str:
@@ -93,11 +77,10 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return the parts for logits and float labels, both (B, C, ...).
+        """Return the parts for logits and float labels, both (B, C, ...), of any numbers.
 
-        They may be any numbers, such as several labels at once: torch's mean divides by how many
-        rows there are, whatever they sum to and whatever the class weights. Raises an `InputError`
-        for log-likelihoods, which need classes, and for an output of one column.
+        The norm is 1 even with class weights, as torch's. Raises an `InputError` for
+        log-likelihoods, which need classes, and for an output of one column.
         """
         if self.of_logs:
             raise InputError(
@@ -116,8 +99,8 @@ class CrossEntropy:
     def of_mixtures(self, logits: Tensor, mass: Tensor, unweighted: Tensor) -> Parts:
         """Return the parts for logits and the mass of each class in each mix, all (N, C).
 
-        They are those of the integer labels, each weighed by its mass: rows may sum to less than
-        one, where ignored labels have been left out. The norm is that of the unweighted mass.
+        Rows may sum to less than 1, because ignored labels are left out. The norm is that of the
+        unweighted mass.
         """
         mass, norm = mass.to(logits.dtype), unweighted.to(logits.dtype)
         total = mass.sum(1)
@@ -127,7 +110,6 @@ class CrossEntropy:
         return Parts(total * self._of_probabilities(logits, soft), norm.sum(1))
 
     def _of_classes(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the losses (B, ...) of integer labels."""
         weight = None if self.weight is None else self.weight.to(logits)
         settings: Any = {"ignore_index": self.ignore_index, "reduction": "none"}
         if self.of_logs:
@@ -136,10 +118,7 @@ class CrossEntropy:
         return F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, **settings)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the losses (B, ...) of float labels (B, C, ...).
-
-        A class of probability 0 does not count, even if its logit is -inf.
-        """
+        """Return the losses (B, ...) of float labels; a label of 0 does not count, even at -inf."""
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
         if self.weight is not None:

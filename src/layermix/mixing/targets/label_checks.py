@@ -1,8 +1,6 @@
 """Checks of labels that all targets share.
 
-Values are read only where that is free: on an accelerator it would wait for the device.
-
-Shapes: B examples, C classes, `...` positions.
+Values are read only on the CPU: on an accelerator it would wait for the device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,10 +36,9 @@ def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
 
 
 def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> bool:
-    """Return True if any label may be the ignored one.
+    """Return True if any label may be the ignored one; `loss` is the name of the loss.
 
-    Raises an `InputError` unless labels are integer classes of the logits; `loss` is the name of
-    the loss that needs them.
+    Raises an `InputError` unless labels are integer classes of the logits.
     """
     shape = (logits.shape[0], *logits.shape[2:])
     if labels.dtype == torch.int64 and labels.shape[1:] == shape[1:] and labels.ndim:
@@ -77,7 +74,7 @@ def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) 
 def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
     """Return True if any label may be the ignored one.
 
-    Raises an `InputError` for another label outside the classes, if reading the values is free.
+    Raises an `InputError` for another label outside the classes, if it can be read.
     """
     if labels.device.type != "cpu" or is_traced():
         return True

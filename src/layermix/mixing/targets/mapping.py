@@ -13,13 +13,7 @@ from layermix.mixing.targets.target import NotATensor, Target
 
 @dataclass(frozen=True, eq=False)
 class Targets(NotATensor, Mapping[str, Target]):
-    """Mixed targets by name.
-
-    Attributes
-    ----------
-    by_name
-        The targets.
-    """
+    """Mixed targets by name."""
 
     by_name: Mapping[str, Target]
 
@@ -45,11 +39,9 @@ class Targets(NotATensor, Mapping[str, Target]):
         Parameters
         ----------
         output
-            What the model returned for each target, by the names of the targets.
-        criterion
-            Loss of each, by name; cross-entropy where it is left out.
-        weights
-            Of each loss, by name; 1 where it is left out.
+            Outputs of the model by the names of the targets.
+        criterion, weights
+            Loss of each target and its weight, by name; cross-entropy and 1 if left out.
         sample_weight
             Weight of each example, (B,), in all losses, or in each by name; see `Target.loss`.
 

@@ -37,21 +37,16 @@ class MixedTarget(Target):
 
     Attributes
     ----------
-    labels
-        Labels of the batch: integer classes (B,) or, of dense predictions, (B, ...); floats for
-        soft labels (B, C, ...), several labels at once or numbers to predict.
-    partner_labels
-        Labels of each example's partner, the same shape.
+    labels, partner_labels
+        Labels of the examples and of their partners: integer classes (B,) or, of dense predictions,
+        (B, ...); floats for soft labels (B, C, ...), several labels at once or numbers to predict.
     ratio
-        Weight of `labels`, in [0, 1]: shape () or (B,); or one for each position, in a shape that
-        broadcasts to that of the labels.
+        Weight of `labels`, in [0, 1]: shape () or (B,), or a shape that broadcasts to theirs.
     of_partners
-        Function that returns the rows of the partners, (B, ...), given those of the examples;
-        needed for `sample_weight` alone.
-    interior
-        True if it is known that no ratio is 0 or 1, which saves work.
-    permutation
-        True if it is known that the partners are a permutation of the batch.
+        Function of the rows of the examples that returns those of the partners, (B, ...), for
+        `sample_weight` alone.
+    interior, permutation
+        True if it is known that no ratio is 0 or 1, and that the partners are a permutation.
 
     Examples
     --------
@@ -75,10 +70,9 @@ class MixedTarget(Target):
         return cls(labels, labels, ratio, interior=True, permutation=True)
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return torch's own mean over both labels, if one ratio mixes permuted pairs of classes.
+        """Return torch's mean over both labels, if one ratio mixes permuted pairs of classes.
 
-        As the partners are a permutation, both labels have the same number of ignored ones, so that
-        the mean of both is the mean of torch.
+        It is right only for a permutation, where both labels have as many ignored ones.
         """
         if not (
             self.permutation
@@ -106,21 +100,19 @@ class MixedTarget(Target):
         return torch.add(own * ratio, partner, alpha=1 - float(ratio))
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the mixed labels.
+        """Return the mixed labels: soft labels (B, C, ...) of integer classes, or floats.
 
         Parameters
         ----------
         num_classes
             Number of classes C, for integer labels.
         dtype
-            Dtype of the result. Default: torch's default for classes, that of the labels for
-            floats.
+            Default: torch's default for classes, that of the labels for floats.
 
-        Returns
-        -------
-        Tensor
-            Soft labels (B, C, ...) of integer classes (B, ...), which sum to 1 over the classes;
-            otherwise the labels mixed by the ratio, in their shape.
+        Raises
+        ------
+        InputError
+            If `num_classes` is missing for classes, or `dtype` is not floating point.
         """
         dtype = dense_dtype(self.labels, num_classes, dtype)
         if self.labels.is_floating_point():
@@ -176,11 +168,11 @@ class MixedTarget(Target):
         if isinstance(how, CrossEntropy):
             return self.parts(how, logits, weights).mean()
         each = self.ratio.ndim > 0 or weights is not None
-        criterion = unreduced(how, each)
-        losses = losses_of(criterion.losses, logits, *self._counted(logits, weights))
+        criterion, mean = unreduced(how, each)
+        losses = losses_of(criterion, logits, *self._counted(logits, weights))
         if each:
             check_losses(losses[0], self.labels, self.ratio)
-        return criterion.mean(self._weigh(*weighted(losses, weights)))
+        return mean(self._weigh(*weighted(losses, weights)))
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: PairWeights = None) -> Parts:
         """Return loss and norm of each label of the batch, before they are averaged."""
@@ -199,7 +191,6 @@ class MixedTarget(Target):
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
 
     def _weights(self, sample_weight: Tensor | None) -> PairWeights:
-        """Return the weights of the examples and of their partners."""
         if sample_weight is None:
             return None
         check_weights(sample_weight, self.labels)
@@ -213,10 +204,7 @@ class MixedTarget(Target):
         return sample_weight, self.of_partners(sample_weight)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
-        """Return the values of both labels, (B, ...) or (), weighted by the ratio.
-
-        The result is float32, or float64 if the values are.
-        """
+        """Return values of both labels, (B, ...) or (), weighted by the ratio, float32 or wider."""
         dtype = wide(own.dtype)
         if own is partner:
             return own.to(dtype)

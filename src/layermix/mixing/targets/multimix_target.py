@@ -1,7 +1,4 @@
-"""The target of mixes of the whole batch: every label, with a weight in each mix.
-
-Shapes: B examples, N mixes, C classes.
-"""
+"""The target of N mixes of B examples: every label, with a weight in each mix; C classes."""
 
 from dataclasses import dataclass
 
@@ -33,23 +30,19 @@ class MultiMixTarget(Target):
     labels
         Integer classes (B,), or floats (B, ...).
     weights
-        Of each label in each mix, (N, B); rows sum to 1.
+        Weight of each label in each mix, (N, B); rows sum to 1.
     """
 
     labels: Tensor
     weights: Tensor
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the mixed labels: soft labels (N, `num_classes`), or floats (N, ...).
-
-        Their dtype is torch's default for classes, and that of the labels for floats, unless one is
-        given.
+        """Return the mixed labels: soft labels (N, C), or floats (N, ...); see `MixedTarget.dense`.
 
         Raises
         ------
         InputError
-            When `num_classes` is missing, labels are not one class for each example, or dtype is
-            not floating point.
+            For several classes of each example, or as `MixedTarget.dense` does.
         """
         dtype = dense_dtype(self.labels, num_classes, dtype)
         weights = self.weights.to(torch.promote_types(self.weights.dtype, wide(dtype)))
@@ -97,23 +90,20 @@ class MultiMixTarget(Target):
     def _of_criterion(
         self, how: Criterion, logits: Tensor, mixed: Tensor, totals: Tensor | None
     ) -> Tensor:
-        criterion = unreduced(how, totals is not None)
-        check_compared(criterion.losses, mixed, logits)
-        losses = criterion.losses(logits, mixed)
+        criterion, mean = unreduced(how, totals is not None)
+        check_compared(criterion, mixed, logits)
+        losses = criterion(logits, mixed)
         if totals is not None and losses.shape[:1] != totals.shape:
             raise InputError(
                 f"each example has a weight of its own, but the criterion returned losses of shape "
                 f'{tuple(losses.shape)} for {len(totals)} mixes: build it with reduction="none"'
             )
-        return criterion.mean(_scaled(losses, totals))
+        return mean(_scaled(losses, totals))
 
     def _shares(
         self, weights: Tensor, sample_weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the shares of the labels in each mix, (N, B), and the total weights, (N,).
-
-        A loss is linear in labels whose weights sum to 1, as criteria and label smoothing need it.
-        """
+        """Return the label shares in each mix, (N, B), which sum to 1, and the totals, (N,)."""
         if sample_weight is None:
             return weights, None
         check_weights(sample_weight, self.labels[:, 0] if self.labels.ndim > 1 else self.labels)
@@ -132,10 +122,7 @@ class MultiMixTarget(Target):
             raise one_column(self.labels, logits.shape)
 
     def _mixed(self, weights: Tensor, num_classes: int, ignore_index: int | None = None) -> Tensor:
-        """Return the labels mixed by weights (N, B): floats, or soft labels (N, C) of classes.
-
-        Ignored labels have no weight.
-        """
+        """Return the labels, mixed by weights (N, B), without ignored ones: floats or (N, C)."""
         labels = self.labels
         if labels.is_floating_point():
             numbers = labels.to(torch.promote_types(labels.dtype, weights.dtype))
@@ -155,7 +142,6 @@ class MultiMixTarget(Target):
 
 
 def _scaled(losses: Tensor, totals: Tensor | None) -> Tensor:
-    """Return losses of mixes, (N, ...), times the weights of the mixes."""
     if totals is None:
         return losses
     dtype = wide(losses.dtype)

@@ -1,8 +1,8 @@
 """Remix: labels of rare classes win.
 
-Chou, Chang, Pan, Wei, Juan (2020), for imbalanced classes: where the class of one example is kappa
-times as frequent as that of the other, and the weight of the rarer one's label is not too small,
-the mix takes the rare label whole. Of n_i and n_j examples of both classes, lam for the first:
+Chou, Chang, Pan, Wei, Juan (2020), for imbalanced classes: if one class is kappa times as frequent
+as the other, and the weight of the frequent label is small, the mix has the rare label alone. The
+weight of the first label, given n_i and n_j examples of both classes, is
 
     0    where n_i >= kappa n_j and lam < tau
     1    where n_j >= kappa n_i and 1 - lam < tau
@@ -27,11 +27,11 @@ class Remix:
     Attributes
     ----------
     counts
-        Training examples of each class.
+        Number of training examples of each class.
     kappa
-        How many times as frequent the other class must be.
+        Ratio of frequencies, >= 1, from which the rare label wins.
     tau
-        Weight of the frequent label from which it is kept.
+        Weight of the frequent label, in [0, 1], from which it is kept.
     """
 
     counts: tuple[int, ...]
@@ -53,12 +53,8 @@ class Remix:
     def __call__(self, ratio: Tensor, labels: Tensor, partner_labels: Tensor) -> Tensor:
         """Return the weight of `labels`, float (B,), from the ratio, () or (B,).
 
-        Where one of both labels is negative, and so ignored by the loss, it is the ratio.
-
-        Raises
-        ------
-        InputError
-            For labels that are not integer classes (B,), or classes without a count.
+        It is the ratio if one of both labels is negative, and so ignored by the loss. Labels that
+        are not integer classes (B,) with a count are an `InputError`.
         """
         if labels.is_floating_point() or labels.ndim != 1:
             raise InputError(

@@ -1,6 +1,6 @@
 """The base class of mixed targets: the loss and the metrics that are right for mixed labels.
 
-Shapes: B examples, C classes, M outputs of the model: B, or more where a blend mixes more.
+Shapes: B examples, C classes, M outputs of the model: B, or more if the blend returns more.
 """
 
 from abc import ABC, abstractmethod
@@ -43,11 +43,12 @@ class Target(NotATensor, ABC):
         label_smoothing: float = 0.0,
         ignore_index: int = -100,
     ) -> Tensor:
-        """Return the mean loss over the batch, each label weighted as it was mixed.
+        """Return the mean loss over the batch, shape (), each label weighted as it was mixed.
 
-        Of pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
-        partner's)``. Where more than two are mixed, a criterion must be linear in the labels and
-        gets those mixed, classes as soft labels.
+        For pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
+        partner's)``. If more than two are mixed, a criterion must be linear in the labels and gets
+        mixed labels, classes as soft labels. The mean is torch's: over the class weights of labels
+        that are not ignored, or over the rows of float labels.
 
         Parameters
         ----------
@@ -57,33 +58,21 @@ class Target(NotATensor, ABC):
             Loss of (output, labels). Default: cross-entropy, of integer classes or of floats of the
             logits' shape, which are probabilities. Several labels at once need
             ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. CrossEntropyLoss and
-            NLLLoss keep their own mean, with class weights and ignored labels. The losses of other
-            modules are averaged here. A function may return a mean () if the batch has one ratio
-            and no `sample_weight`, and must return one loss per example (B, ...) otherwise. A
-            criterion of soft labels, such as ``torch.nn.KLDivLoss()``, gets classes as one-hot
-            labels.
+            NLLLoss keep their mean; the losses of other modules are averaged here. A function may
+            return a mean () if the batch has one ratio and no `sample_weight`, and must return one
+            loss per example (B, ...) otherwise. A criterion of soft labels, such as
+            ``torch.nn.KLDivLoss()``, gets classes as one-hot labels.
         sample_weight
-            Weight of each example, (B,), or of each position of the labels. Each label is weighted
-            by the weight of its own example: the mean over the batch of ``ratio * w * loss +
-            (1-ratio) * w[partner] * partner's loss``. It is not divided by the weights.
-        weight
-            Of each class in the default loss, (C,).
-        label_smoothing
-            Of the default loss, in [0, 1].
-        ignore_index
-            Label that the default loss leaves out.
-
-        Returns
-        -------
-        Tensor
-            Shape (). The mean is torch's: of integer classes over the class weights of those that
-            are not ignored, of float labels over the rows.
+            Weight of each example, (B,), or of each position of the labels. The loss is the mean of
+            ``ratio * w * loss + (1-ratio) * w[partner] * partner's loss``, not divided by weights.
+        weight, label_smoothing, ignore_index
+            As for `torch.nn.CrossEntropyLoss`; of the default loss alone.
 
         Raises
         ------
         InputError
-            If labels are not classes of the output, labels and output would be compared all with
-            all, or the criterion reduces what it must not.
+            If labels are not classes of the output, labels and output would be broadcast, or the
+            criterion returns a mean where it must return one loss per example.
         """
         logits = output if isinstance(output, Tensor) else logits_of(output)
         if criterion is None and sample_weight is None and weight is None:
@@ -96,10 +85,9 @@ class Target(NotATensor, ABC):
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the share of the labels' total weight that the k best guesses have.
 
-        This is the sum over the batch of the weight of the labels among the guesses, divided by the
-        weight of all labels. A model that always guesses the label of larger weight does not reach
-        1: with ratios from Beta(1, 1) it reaches 0.75 plus a share for partners of the same class.
-        `dominant_accuracy` of such a model is 1.
+        A model that always guesses the label of larger weight does not reach 1: with ratios from
+        Beta(1, 1) it reaches 0.75 plus a share for partners of the same class. Its
+        `dominant_accuracy` is 1.
 
         Parameters
         ----------
@@ -128,12 +116,7 @@ class Target(NotATensor, ABC):
     def dominant_accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
         """Return the share of outputs whose k best guesses have the label of the largest weight.
 
-        Parameters and errors are those of `accuracy`.
-
-        Returns
-        -------
-        Tensor
-            Shape (), in [0, 1]; NaN if all labels are ignored.
+        Parameters and errors are those of `accuracy`; shape (), NaN if all labels are ignored.
         """
         logits = _checked(output, k)
         labels = self._dominant(logits, ignore_index)
@@ -146,14 +129,14 @@ class Target(NotATensor, ABC):
         """Return the mixed labels: of classes soft labels (M, C)."""
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return plain cross-entropy if there is a quick way, else None."""
+        """Return cross-entropy with default settings if there is a quick way, else None."""
         return None
 
     @abstractmethod
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return the loss by cross-entropy, or by another criterion; shape ()."""
+        """Return the loss of a criterion, shape ()."""
 
     @abstractmethod
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
@@ -183,14 +166,14 @@ def logits_of(output: Any) -> Tensor:
 
 
 def best(logits: Tensor, k: int) -> Tensor:
-    """Return the k best guesses, or all classes if they are fewer, int64 (M, k, ...)."""
+    """Return the k best guesses, or all classes if k is larger, int64 (M, k, ...)."""
     return logits.topk(min(k, logits.shape[1]), dim=1).indices
 
 
 def among(guesses: Tensor, soft: Tensor) -> Tensor:
     """Return soft labels (M, C, ...) with 0 for all classes but the guesses (M, k, ...).
 
-    In this form sums are taken in one order, so that no share of the labels is more than 1.
+    Sums of both have one order, so that no share of the labels is more than 1.
     """
     return torch.where(torch.zeros_like(soft, dtype=torch.bool).scatter(1, guesses, True), soft, 0)
 
@@ -198,7 +181,7 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
 def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
     """Return the dtype of mixed labels: by default that of floats, or torch's default.
 
-    Raises an `InputError` for one that is not floating point, or classes without their number.
+    Other dtypes, or classes without their number, are an `InputError`.
     """
     floats = labels.is_floating_point()
     dtype = dtype or (labels.dtype if floats else torch.get_default_dtype())
@@ -210,7 +193,6 @@ def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | No
 
 
 def _checked(output: Any, k: int) -> Tensor:
-    """Return the logits of an output with classes."""
     logits = logits_of(output)
     if logits.ndim < 2 or logits.shape[1] == 1:
         raise InputError(

@@ -1,7 +1,7 @@
-"""PairWeights of labels and of losses, of whole examples or of their positions.
+"""Weights of labels and of losses, of whole examples or of their positions.
 
-The cut follows the pixels: labels of positions are weighted where their positions were mixed.
-Labels of weight 0 count neither in a loss nor in its gradient.
+Labels of positions have the weights of their positions. Labels of weight 0 count neither in a loss
+nor in its gradient.
 
 Shapes: B examples, K numbers at each position, R rows of a mask (1 or B), `size` positions.
 """
@@ -13,22 +13,14 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.mixing.tensors import has_no_zeros, times, wide
 
-PairWeights = tuple[Tensor, Tensor] | None
-"""PairWeights of the examples and of their partners."""
+PairWeights = tuple[Tensor, Tensor] | None  # of the examples and of their partners
 
 
 def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
-    """Return the weight of each label: of each position where labels have them.
+    """Return the weight of each label: that of its example, () or (B,), or of its position.
 
-    Parameters
-    ----------
-    weight
-        Of each example's label, () or (B,).
-    mask
-        Share of the example that each position of the activation keeps, (R, *size); None for
-        blends that treat all positions alike. Labels of another size take the nearest position.
-    labels
-        Labels (B, ...); see `has_positions`, whose errors it raises.
+    The mask is the share of the example at each position, (R, *size). Labels (B, ...) of another
+    size have the nearest position; errors are those of `has_positions`.
     """
     if mask is None or not has_positions(labels, tuple(mask.shape[1:])):
         return weight
@@ -41,22 +33,13 @@ def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
 
 
 def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
-    """Return True for labels of positions; `size` is that of the mask.
+    """Return True for labels of positions, given the size of the mask.
 
-    Of the whole example are labels of shape (B,), floats (B, K), and labels of a single position,
-    such as (B, 1). The others depend on the mask.
-
-    A map or a video (H, W) or (T, H, W): labels of its positions are (B, *size), or (B, K, *size)
-    for K numbers at each, of any resolution. Integers (B, K) are K classes of the example.
-
-    Tokens (L,): integers (B, L), or (B, N) where one of N and L divides the other, for labels of
-    another resolution; then K classes of the example cannot be told from them, and need a mapping.
-    Floats of its positions are (B, K, L).
-
-    Raises
-    ------
-    InputError
-        For labels of any other shape: the share of the example would be a wrong weight.
+    Labels of the whole example are (B,), floats (B, K), or of a single position, such as (B, 1).
+    Labels of the positions of maps and videos are (B, *size), or (B, K, *size) for K numbers at
+    each, of any resolution; integers (B, K) are K classes of the example. Those of L tokens are
+    floats (B, K, L), or integers (B, L) or (B, N), where one of N and L divides the other. Other
+    shapes are an `InputError`, because the share of the example would be a wrong weight.
     """
     dims, given, floats = len(size), tuple(labels.shape[1:]), labels.is_floating_point()
     if labels.ndim <= (2 if floats or dims > 1 else 1):
@@ -91,20 +74,11 @@ def check_no_positions(labels: Tensor, blend: object) -> None:
 
 
 def like(ratio: Tensor, values: Tensor) -> Tensor:
-    """Return a ratio in a shape that multiplies values (B, ...).
+    """Return a ratio in a shape that multiplies values.
 
-    Parameters
-    ----------
-    ratio
-        Shape (), (B,), or of positions (R, *size) or (R, 1, *size).
-    values
-        Of each position: (B, *size) or (B, K, *size). Of each example, (B,) or (B, K), such as a
-        Dice loss: they get the mean of the ratio over the positions.
-
-    Raises
-    ------
-    InputError
-        For values that are neither of the examples nor of the positions.
+    The ratio is (), (B,), or of positions (R, *size) or (R, 1, *size). Values of positions are
+    (B, *size) or (B, K, *size). Those of examples, (B,) or (B, K), such as a Dice loss, get the
+    mean of the ratio over the positions; others are an `InputError`.
     """
     if ratio.ndim == 0:
         return ratio
@@ -134,7 +108,7 @@ def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 def weighted(values: list[Tensor], weights: PairWeights) -> list[Tensor]:
-    """Return losses of both labels, each times the weight of the example that has the label."""
+    """Return the losses of both labels, each times the weight of its example."""
     if weights is None:
         return values
     both = zip(values, weights, strict=True)
@@ -142,7 +116,6 @@ def weighted(values: list[Tensor], weights: PairWeights) -> list[Tensor]:
 
 
 def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
-    """Return weights of examples or positions in a shape that multiplies losses (B, ...)."""
     if weight.ndim > values.ndim:
         raise InputError(
             f"sample_weight has one weight for each position, shape {tuple(weight.shape)}, but the "
@@ -155,18 +128,10 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
 def counted(
     own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor]:
-    """Return both labels, where an infinite one or NaN of weight 0 is the other one, or 0.
+    """Return both labels, (B, ...), where an infinite one or NaN of weight 0 is the other, or 0.
 
-    A criterion gets them so because zero times the gradient of an infinite loss is NaN.
-
-    Parameters
-    ----------
-    own, other
-        Labels of the examples and of their partners, (B, ...).
-    ratio
-        Weight of `own`, as for `like`.
-    weights
-        Sample weights of both, if any.
+    A criterion gets finite labels because zero times the gradient of an infinite loss is NaN. The
+    ratio is that of `like`; the weights are those of the examples and partners, if any.
     """
     inside = weights is None and has_no_zeros(ratio) and has_no_zeros(1 - ratio)
     if inside or not own.is_floating_point():
