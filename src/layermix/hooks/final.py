@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError
-from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.deterministic import noise
 from layermix.hooks.nested import Path, leaves
+from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.rotation import share_of
 from layermix.hooks.sites import Site, find_heads
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks.batch import Batch, checked
-from layermix.hooks.channels import Channels, layout
 from layermix.hooks.bypass import CutTest
+from layermix.hooks.channels import Channels, layout
 from layermix.hooks.nested import Path
 from layermix.hooks.passes import Passes, opened
 from layermix.hooks.recording import Recording

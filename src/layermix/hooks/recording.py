@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from layermix.errors import InputError
 from layermix.hooks.activation_info import ActivationInfo, activation_obstacle, info_of, tensor_dims
 from layermix.hooks.batch import Inputs
-from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.final import features_in, final_site
 from layermix.hooks.isolation import monitoring
 from layermix.hooks.lengths import input_roles
@@ -20,6 +19,7 @@ from layermix.hooks.mask_hooks import MaskHook, mask_readers, shared_masks
 from layermix.hooks.masks import Role, name_at, parameter_names
 from layermix.hooks.mixing_hook import Hook
 from layermix.hooks.nested import Dims, Path, label_of, leaves
+from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
