@@ -120,7 +120,7 @@ def test_a_test_imports_public_names_and_few_modules_of_its_own_room(room: str) 
 
 # What can be done where a library is installed, which is imported when it is asked for.
 OPTIONAL = {
-    "layermix.mixing.blends.linear_kernel": {"triton"},
+    "layermix.mixing.blends.linear_triton": {"triton"},
     "layermix.mixing.partners.by_distance": {"scipy"},
     "layermix.geometry.profile_result": {"matplotlib", "pandas"},
     "layermix.geometry.profile_rendering": {"matplotlib"},

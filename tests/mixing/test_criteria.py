@@ -187,3 +187,9 @@ def test_classes_have_no_log_probabilities() -> None:
 def test_labels_outside_the_classes_are_not_made_one_hot() -> None:
     with pytest.raises(lm.InputError, match=r"^label -100 is outside the 3 classes"):
         target(torch.tensor([0, -100, 2])).loss(randn(3, 3), nn.BCEWithLogitsLoss())
+
+
+def test_a_criterion_class_is_refused() -> None:
+    target = lm.MixedTarget.clean(torch.tensor([0, 1]))
+    with pytest.raises(lm.InputError, match="is the class CrossEntropyLoss: pass an instance"):
+        target.loss(torch.randn(2, 2), torch.nn.CrossEntropyLoss)  # pyright: ignore[reportArgumentType]

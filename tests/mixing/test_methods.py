@@ -44,6 +44,7 @@ def test_settings_go_to_the_part_they_belong_to() -> None:
 
 
 def test_names_joined_by_a_plus_are_several_methods() -> None:
+    assert method_names("mixup + cutmix") == ["mixup", "cutmix"]
     assert method_names("mixup:alpha=1e+1+cutmix@final+fmix") == [
         "mixup:alpha=1e+1",
         "cutmix@final",

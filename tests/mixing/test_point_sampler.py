@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import layermix as lm
-from layermix.mixing import PlanSampler
+from layermix.mixing import PlanSampler, Ramp
 
 POINTS = ["input", "layer1", "layer2", "final"]
 
@@ -213,3 +213,13 @@ def test_wrong_weights_are_refused_and_change_nothing(weights: Any, text: str) -
         choice.reweigh(weights)
     assert str(error.value) == text
     assert choice.state_dict() == before
+
+
+def test_scheduled_weights_bring_no_dropped_point_back() -> None:
+    weights = Ramp((1.0, 1.0, 2.0, 0.0), (3.0, 1.0, 0.0, 4.0), over=3)
+    sampler = PlanSampler(POINTS, weights=weights, seed=0)
+    sampler.drop(sampler.methods[0], {"input": "part of an example bypasses it"})
+    sampler.set_epoch(0)
+    assert p_of_shares(sampler, {"layer1": 1, "layer2": 2}) > 1e-3
+    sampler.set_epoch(3)
+    assert p_of_shares(sampler, {"layer1": 1, "final": 4}) > 1e-3

@@ -8,7 +8,7 @@ import pytest
 
 NUMBERS = """
 import torch
-from layermix.mixing.blends.linear_kernel import mix_rows
+from layermix.mixing.blends.linear_triton import mix_rows
 
 for dtype in (torch.float32, torch.bfloat16, torch.float16):
     for n in (1, 5, 100, 3000):
@@ -32,7 +32,7 @@ print("right")
 
 WEIGHTS_OF_ZERO = """
 import torch
-from layermix.mixing.blends.linear_kernel import mix_rows
+from layermix.mixing.blends.linear_triton import mix_rows
 
 x = torch.tensor([[0.0, -torch.inf], [torch.inf, 1.0], [torch.nan, 2.0]])
 partner = torch.tensor([1, 2, 0])

@@ -94,3 +94,15 @@ def test_the_likelihood_of_clean_and_mixed_examples_is_the_mean_over_the_known_l
             if label >= 0:
                 expected, count = expected - weight * logs[3 + row, label], count + weight
     torch.testing.assert_close(plan.target(labels).nll(logits), expected / count)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_clean_batch_may_have_an_infinite_loss(compiled: bool) -> None:
+    logits, labels = torch.tensor([[0.0, -math.inf], [1.0, 2.0]]), torch.tensor([1, 0])
+
+    def loss(logits: Tensor) -> Tensor:
+        return lm.MixedTarget.clean(labels).loss(logits, ignore_index=-1)
+
+    if compiled:
+        loss = torch.compile(loss, backend="aot_eager")
+    assert loss(logits) == math.inf

@@ -21,8 +21,8 @@ from layermix.errors import InputError, unknown
 from layermix.experiments.training.recipe import Recipe
 from layermix.functional import obstacle
 from layermix.hooks import Points
-from layermix.mixing.method_sampler import HIDDEN_ALPHA, INPUT_ALPHA
 from layermix.mixing.methods import is_method, method_names
+from layermix.mixing.ratio_sampler import HIDDEN_ALPHA, INPUT_ALPHA
 
 
 def compared_points(points: Points) -> tuple[str, ...]:

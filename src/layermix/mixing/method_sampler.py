@@ -1,10 +1,5 @@
-"""One method of mixing as the laws from which its plans are drawn.
+"""One method of mixing: its mix points, ratios, partners and blend, from which plans are drawn."""
 
-mixup (Zhang et al., 2018) draws lambda from Beta(alpha, alpha). alpha = 1 is the uniform law; below
-1 most draws are close to 0 or 1 (little mixing), above 1 close to one half (much mixing).
-"""
-
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -12,18 +7,13 @@ import numpy as np
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends import Blend, MultiMix, find_blend
-from layermix.mixing.checks import is_number
 from layermix.mixing.partners import Pairing, Permutation, find_pairing
 from layermix.mixing.point_sampler import PointSampler, Weights
-from layermix.mixing.schedule import Clock, Schedule, by_epoch, number_at, range_of
+from layermix.mixing.ratio_sampler import Ratio, RatioSampler
+from layermix.mixing.schedule import Clock, Schedule, by_epoch
 from layermix.mixing.targets import Remix
 
 Per = Literal["batch", "sample", "epoch"]
-Ratio = np.ndarray | float
-
-# The papers' values: mixup on CIFAR-10 uses alpha = 1 (Zhang et al., 2018), Manifold Mixup
-# alpha = 2 (Verma et al., 2019).
-INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
 
 
 class MethodSampler:
@@ -63,32 +53,16 @@ class MethodSampler:
             raise unknown("value of per", per, get_args(Per))
         self.remix, self.per = remix, per
         default = self.blend.default_ratio if alpha is None else None
-        self._set_law(alpha, default if ratio is None else ratio)
+        self._ratios = RatioSampler(alpha, default if ratio is None else ratio)
         self.epoch_ratios: dict[str, float] = {}
         self._has_draws = type(self.blend).draw is not Blend.draw
         self.by_epoch = by_epoch(alpha=alpha, weights=weights)
-        self.needs_epochs = per == "epoch" and self._fixed is None
+        self.needs_epochs = per == "epoch" and self._ratios.fixed is None
         if self.needs_epochs:
             self.by_epoch.append("per='epoch'")
         scheduled = isinstance(alpha, Schedule) or isinstance(weights, Schedule)
         self.is_constant = not (scheduled or self.pairing.needs or self.blend.changes_batch_size)
         self._refuse_ignored(alpha=alpha, ratio=ratio, per=per, remix=remix)
-
-    def _set_law(self, alpha: float | Schedule | None, ratio: float | str | None) -> None:
-        if ratio is not None and alpha is not None:
-            raise InputError(f"give alpha ({brief(alpha)}) or ratio ({brief(ratio)}), not both")
-        self._alpha, self._fixed = alpha, None
-        if isinstance(ratio, str):
-            if ratio != "uniform":
-                raise unknown("ratio", ratio, ["uniform"])
-            self._alpha = 1.0
-        elif ratio is not None:
-            if not (is_number(ratio) and 0 <= ratio <= 1):
-                raise InputError(f"the ratio is {brief(ratio)}, but it must be a number in [0, 1]")
-            self._fixed = float(ratio)
-        for value in [] if alpha is None else [alpha, *range_of(alpha)]:
-            first = _checked_alpha(number_at(value, Clock(), "alpha"))
-            self._alpha = alpha if isinstance(alpha, Schedule) else first
 
     def _refuse_ignored(self, **settings: Any) -> None:
         if not isinstance(self.blend, MultiMix):
@@ -134,7 +108,7 @@ class MethodSampler:
         if self.needs_epochs:
             ratio = self.epoch_ratios[point]
         elif self.per != "sample":
-            ratio = self._ratio(point, clock, shared)
+            ratio = self._ratios.draw(point, clock, shared)
         if world is None and type(self.pairing) is Permutation:
             partner = own.permutation(size)  # the usual way, without a call
         elif world is None:
@@ -142,27 +116,15 @@ class MethodSampler:
         else:
             partner = self.pairing(shared, world[1] * size, None).reshape(world[1], size)[world[0]]
         if self.per == "sample":
-            ratio = self._ratio(point, clock, own, size)
+            ratio = self._ratios.draw(point, clock, own, size)
         draws = self.blend.draw(own, np.shape(ratio), size) if self._has_draws else {}
         return point, ratio, partner, draws
-
-    def _ratio(
-        self, point: str, clock: Clock, rng: np.random.Generator, size: int | None = None
-    ) -> Ratio:
-        """Draw one ratio, or `size` ratios, float64 in [0, 1]."""
-        if self._fixed is not None:
-            return self._fixed if size is None else np.full(size, self._fixed)
-        alpha = self._alpha
-        if alpha is None:
-            alpha = INPUT_ALPHA if point == "input" else HIDDEN_ALPHA
-        elif type(alpha) is not float:
-            alpha = _checked_alpha(number_at(alpha, clock, "alpha"))
-        return rng.beta(alpha, alpha, size)
 
     def draw_epoch(self, clock: Clock, rng: np.random.Generator) -> None:
         """Draw the ratio of each point for this epoch, if ratios are drawn per epoch."""
         if self.needs_epochs:
-            self.epoch_ratios = {p: self._ratio(p, clock, rng) for p in self.points.names}  # pyright: ignore[reportAttributeAccessIssue]
+            draw = self._ratios.draw
+            self.epoch_ratios = {p: float(draw(p, clock, rng)) for p in self.points.names}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the weights of the points and the ratios of the epoch (JSON)."""
@@ -172,12 +134,3 @@ class MethodSampler:
         """Continue from the state of a sampler with the same points."""
         self.points.load_state_dict(state["points"])
         self.epoch_ratios = dict(state["epoch_ratios"])
-
-
-def _checked_alpha(alpha: float) -> float:
-    if math.isfinite(alpha) and alpha > 0:
-        return alpha
-    raise InputError(
-        f"alpha is {brief(alpha)}, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0 for "
-        "uniform ratios, or leave mixing out for none"
-    )

@@ -170,7 +170,7 @@ def method_names(spec: str) -> list[str]:
     >>> method_names("mixup:alpha=1e+1+cutmix@layer2")
     ['mixup:alpha=1e+1', 'cutmix@layer2']
     """
-    return re.split(r"\+(?=[A-Za-z])", spec)
+    return re.split(r"\s*\+\s*(?=[A-Za-z])", spec)
 
 
 def is_method(spec: str) -> bool:

@@ -32,7 +32,7 @@ class PointSampler:
     def draw(self, uniform: float, clock: Clock) -> str:
         """Return the point at a uniform number in [0, 1), by the present weights."""
         if self._schedule:
-            self.weights = self._at(clock, self._schedule)
+            self.weights = _without(self._at(clock, self._schedule), self.dropped)
         total = 0.0
         for point, weight in self.weights.items():
             total += weight
@@ -87,15 +87,7 @@ class PointSampler:
         """
         if not reasons:
             return
-        rest = {point: w for point, w in self.weights.items() if point not in reasons}
-        total = sum(rest.values())
-        if not total:
-            text = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
-            raise InputError(
-                f"no mix point with a weight above 0 is left, for these cannot be mixed: {text}. "
-                "layermix.points(model, x, all=True) lists all points of the model"
-            )
-        self.weights = {point: w / total for point, w in rest.items()}
+        self.weights = _without(self.weights, reasons)
         self.history = [*self.history[:-1], self.weights]
         self.dropped = {**self.dropped, **reasons}
 
@@ -122,6 +114,21 @@ class PointSampler:
         """Return the probability of each point."""
         now = weights.at(clock) if isinstance(weights, Schedule) else weights
         return dict(zip(self.names, _normalized(now, len(self.names)), strict=True))
+
+
+def _without(weights: dict[str, float], reasons: Mapping[str, str]) -> dict[str, float]:
+    """Return the probabilities of all points but those that have a reason to be dropped."""
+    if not reasons:
+        return weights
+    rest = {point: w for point, w in weights.items() if point not in reasons}
+    total = sum(rest.values())
+    if not total:
+        text = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
+        raise InputError(
+            f"no mix point with a weight above 0 is left, for these cannot be mixed: {text}. "
+            "layermix.points(model, x, all=True) lists all points of the model"
+        )
+    return {point: w / total for point, w in rest.items()}
 
 
 def _distinct(points: Sequence[str]) -> tuple[str, ...]:

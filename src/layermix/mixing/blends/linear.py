@@ -161,7 +161,7 @@ def _gradient(g: Tensor, pairs: Pairs) -> Tensor:
 def _gpu_kernel() -> Any:
     """Return the kernel, or None if Triton is missing or cannot build it."""
     try:
-        from layermix.mixing.blends.linear_kernel import mix_rows
+        from layermix.mixing.blends.linear_triton import mix_rows
 
         one = torch.ones(1, 1, device="cuda")
         mix_rows(one, one[0], one[0], torch.zeros(1, dtype=torch.int64, device="cuda"))

@@ -58,6 +58,8 @@ def loss_of(
             f"{next(name for name in given if given[name])} is a setting of the default loss, but "
             "a criterion was given: build the criterion with it"
         )
+    if isinstance(criterion, type):
+        raise InputError(f"the criterion is the class {criterion.__name__}: pass an instance of it")
     if not callable(criterion):
         raise InputError(f"the criterion is {brief(criterion)}, but must be a function or module")
     return _in_parts(criterion, logits) or criterion

@@ -67,7 +67,7 @@ class MixedTarget(Target):
     def clean(cls, labels: Tensor) -> "MixedTarget":
         """Return the target of a batch that was not mixed."""
         ratio = torch.ones((), device=labels.device)
-        return cls(labels, labels, ratio, interior=True, permutation=True)
+        return cls(labels, labels, ratio, permutation=True)
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
         """Return torch's mean over both labels, if one ratio mixes permuted pairs of classes.
@@ -76,7 +76,7 @@ class MixedTarget(Target):
         """
         if not (
             self.permutation
-            and self.interior
+            and (self.interior or self.partner_labels is self.labels)
             and logits.dtype in (torch.float32, torch.float64)
             and logits.ndim > 1
             and logits.shape[1] > 1

@@ -1,0 +1,65 @@
+"""The ratio of a mix, from Beta(alpha, alpha) or fixed.
+
+mixup (Zhang et al., 2018) draws lambda from Beta(alpha, alpha). alpha = 1 is the uniform law; below
+1 most draws are close to 0 or 1 (little mixing), above 1 close to one half (much mixing).
+"""
+
+import math
+
+import numpy as np
+
+from layermix.errors import InputError, brief, unknown
+from layermix.mixing.checks import is_number
+from layermix.mixing.schedule import Clock, Schedule, number_at, range_of
+
+Ratio = np.ndarray | float
+
+# The papers' values: mixup on CIFAR-10 uses alpha = 1 (Zhang et al., 2018), Manifold Mixup
+# alpha = 2 (Verma et al., 2019).
+INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
+
+
+class RatioSampler:
+    """Draws ratios in [0, 1]; without `alpha` and `ratio`, by the default alpha of the mix point.
+
+    An `alpha` that is not finite and above 0, another `ratio` than a number in [0, 1] or
+    ``"uniform"``, and both together are an `InputError`.
+    """
+
+    def __init__(self, alpha: float | Schedule | None, ratio: float | str | None) -> None:
+        if ratio is not None and alpha is not None:
+            raise InputError(f"give alpha ({brief(alpha)}) or ratio ({brief(ratio)}), not both")
+        self._alpha, self.fixed = alpha, None
+        if isinstance(ratio, str):
+            if ratio != "uniform":
+                raise unknown("ratio", ratio, ["uniform"])
+            self._alpha = 1.0
+        elif ratio is not None:
+            if not (is_number(ratio) and 0 <= ratio <= 1):
+                raise InputError(f"the ratio is {brief(ratio)}, but it must be a number in [0, 1]")
+            self.fixed = float(ratio)
+        for value in [] if alpha is None else [alpha, *range_of(alpha)]:
+            first = _checked_alpha(number_at(value, Clock(), "alpha"))
+            self._alpha = alpha if isinstance(alpha, Schedule) else first
+
+    def draw(
+        self, point: str, clock: Clock, rng: np.random.Generator, size: int | None = None
+    ) -> Ratio:
+        """Draw one ratio, or `size` ratios, float64."""
+        if self.fixed is not None:
+            return self.fixed if size is None else np.full(size, self.fixed)
+        alpha = self._alpha
+        if alpha is None:
+            alpha = INPUT_ALPHA if point == "input" else HIDDEN_ALPHA
+        elif type(alpha) is not float:
+            alpha = _checked_alpha(number_at(alpha, clock, "alpha"))
+        return rng.beta(alpha, alpha, size)
+
+
+def _checked_alpha(alpha: float) -> float:
+    if math.isfinite(alpha) and alpha > 0:
+        return alpha
+    raise InputError(
+        f"alpha is {brief(alpha)}, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0 for "
+        "uniform ratios, or leave mixing out for none"
+    )
