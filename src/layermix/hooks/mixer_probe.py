@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.errors import InputError, LayermixError, unknown, warn
 from layermix.functional import obstacle
@@ -128,7 +128,7 @@ class MixerProbe:
         hooks.learn(self._sampler.points, probe)
         hooks.state.refused = False
         self._probed = Probed(
-            weakref.ref(unwrap(model)), _form_of(x), train or model.training, called, hooks.links
+            weakref.ref(unwrap(model)), form_of(x), train or model.training, called, hooks.links
         )
         self._warn_of("partial", "not cuts of the network", probe.leak)
         self._warn_of("masks", "mixed with masks that cannot be united", probe.mask_leak)
@@ -140,33 +140,6 @@ class MixerProbe:
             return why
         plan = PlanSampler([name], blend=method.blend, seed=0).draw(2)
         return obstacle(plan, probe.shape(name) or (), probe.channels(name))
-
-    def _check_before(self, point: str, model: nn.Module, inputs: Batch) -> None:
-        """Probe before a forward pass, unless the model that is called was probed."""
-        if self._probed and self._is_current() and self._probed.model() is unwrap(model):
-            self._probed.called = True
-            return
-        self._check(inputs, model, called=True)
-        if point not in self._sampler.points:
-            raise self._unknown_point(point)
-
-    def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
-        """Return True if the hooked model was probed as it is now, in its present mode.
-
-        With `model` and `x`, only if that model was called, with inputs of this form.
-        """
-        probed = self._probed
-        if probed is None or probed.training != self.model.training:
-            return False
-        for modules, name, module in probed.links:
-            if modules.get(name) is not module:
-                return False
-        if model is None or x is None:
-            return True
-        form = _SINGLE_TENSOR if isinstance(x, Tensor) else _form_of(x)
-        if form != probed.form:
-            return False
-        return model is self.model or probed.model() is unwrap(model)
 
     def _unknown_point(self, point: str) -> LayermixError:
         if why := self._sampler.dropped.get(point):
@@ -215,10 +188,10 @@ class Probed:
     links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]  # those of the hook manager
 
 
-_SINGLE_TENSOR: object = ((True,), frozenset())  # the form of a batch that is one tensor
+SINGLE_TENSOR: object = ((True,), frozenset())  # the form of a batch that is one tensor
 
 
-def _form_of(x: Batch) -> object:
+def form_of(x: Batch) -> object:
     """Return how a batch is passed: one tensor, several, or by which names."""
     args, kwargs = as_inputs(x)
     given = tuple(value is not None for value in args)

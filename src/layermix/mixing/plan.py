@@ -1,6 +1,7 @@
 """The plan of a step, which is drawn before the forward pass and mixes activations and labels."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -22,7 +23,9 @@ from layermix.mixing.targets import (
 )
 from layermix.mixing.targets.label_checks import check_labels
 from layermix.mixing.targets.weighting import check_no_positions, ratio_of
-from layermix.mixing.tensors import moved, without_autocast
+from layermix.mixing.tensors import moved
+
+_NO_CONTEXT = nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,3 +233,14 @@ class Plan:
         pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
         vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs, **settings)
         return plan
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Return a context without autocast on the device of `x`.
+
+    Autocast would compute matrix products in half precision, with weights unlike the labels'.
+    """
+    kind = x.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return _NO_CONTEXT
+    return torch.autocast(kind, enabled=False)

@@ -4,12 +4,9 @@ A hook must not wait for a GPU, so values are read only where they are on the CP
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-
-_NO_CONTEXT = nullcontext()
 
 
 def weighted_sum(
@@ -99,14 +96,3 @@ def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
     if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)  # a plain copy waits for the GPU
     return tensor.to(device)
-
-
-def without_autocast(x: Tensor) -> AbstractContextManager:
-    """Return a context without autocast on the device of `x`.
-
-    Autocast would compute matrix products in half precision, with weights unlike the labels'.
-    """
-    kind = x.device.type
-    if kind == "meta" or not torch.is_autocast_enabled(kind):
-        return _NO_CONTEXT
-    return torch.autocast(kind, enabled=False)
