@@ -131,5 +131,6 @@ def test_results_for_json_have_the_timings_apart() -> None:
     assert content["prediction"]["layers"] == list(USUAL[1:-1])
     assert content["variants"][0]["geometry_end"]["nc1"]["final"].keys() == set(range(8))
     assert content["verdict"]["claim"]["status"] == "holds"
+    assert content["variants"][0]["train_loss"][0].keys() == {"epoch", "mean", "low", "high"}
     assert "timings" not in content["variants"][0]
     assert content["timings"].keys() == set(USUAL)

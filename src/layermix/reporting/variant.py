@@ -7,7 +7,7 @@ of other variants at the end. Values that are not finite are left out.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from layermix.experiments.store import Record, RunResult
 from layermix.geometry import QUANTITIES
@@ -17,7 +17,8 @@ from layermix.reporting.statistics import BySeed, Estimate, estimate
 T = TypeVar("T")
 
 
-class CurvePoint(NamedTuple):
+@dataclass(frozen=True)
+class CurvePoint:
     """Mean over seeds after an epoch, with its interval."""
 
     epoch: int
