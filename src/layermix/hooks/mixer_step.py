@@ -47,8 +47,7 @@ class MixerStep(MixerProbe):
         y
             Labels, shape (B, ...), or a mapping of several such tensors.
         model
-            Model to call instead of the mixer's: the same in a later wrapper, such as that of a
-            trainer.
+            Model to call instead: the mixer's in a later wrapper, such as that of a trainer.
 
         Returns
         -------
@@ -101,10 +100,10 @@ class MixerStep(MixerProbe):
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[MixedForward]:
-        """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
+        """Mix at `plan.point` in the forward pass inside the ``with`` block, in eval mode too.
 
-        In eval mode too. The first forward pass is preceded by silent ones that probe the points,
-        as `check` does. Only forward passes of this thread are mixed.
+        Before the first forward pass, silent ones probe the points as `check` does. Only forward
+        passes of this thread are mixed.
 
         Yields
         ------
@@ -115,7 +114,7 @@ class MixerStep(MixerProbe):
         Raises
         ------
         InputError
-            If the mixer was not built for `plan.point`, or for what `check` rejects.
+            If the mixer was not built for `plan.point`, or `check` fails.
         RunError
             If the forward pass did not reach the mix point, so that nothing was mixed, or the
             mixer's hooks were removed.
@@ -137,13 +136,10 @@ class MixerStep(MixerProbe):
 def _before_first_forward(
     model: nn.Module, function: Callable[[nn.Module, Inputs], None], eager: bool
 ) -> Iterator[None]:
-    """Call a function of model and inputs before the first forward pass inside the ``with`` block.
-
-    A compiled model cannot be probed while it is compiled; if `eager`, it runs eagerly in this
-    block.
-    """
+    """Call a function of model and inputs before the first forward pass in the block."""
     first = _FirstForward(model, function)
     try:
+        # A compiled model cannot be probed while it is compiled.
         with torch.compiler.set_stance("force_eager") if eager else nullcontext():
             yield
     finally:
@@ -151,11 +147,7 @@ def _before_first_forward(
 
 
 class _FirstForward(ModelHook):
-    """Calls a function before the first forward pass of a model, alone or inside a wrapper.
-
-    The wrapper is the outermost module that contains the model among those whose calls began after
-    this object was made; it is found on the stack of Python.
-    """
+    """Calls a function before the first forward pass of a model, alone or inside a wrapper."""
 
     def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
         super().__init__()
@@ -164,10 +156,10 @@ class _FirstForward(ModelHook):
         self.register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook: call the function once; its own passes do not call it again."""
         if torch.compiler.is_compiling():
             return
-        self.remove()
+        self.remove()  # passes of the function do not call it again
+        # The wrapper is the outermost module around the model whose call is on the stack of Python.
         called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
         for frame in takewhile(lambda frame: id(frame) not in known, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:
