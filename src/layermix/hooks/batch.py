@@ -56,7 +56,7 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return the lengths of lists and later tensors; a ragged batch's size is one of them."""
+    """Return the lengths of lists and later tensors; the size of a ragged batch is among them."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 

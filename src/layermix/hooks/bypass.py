@@ -6,8 +6,9 @@ the example bypasses the point: a skip connection, a second head, lengths, anoth
     share = |output - output of the partners| / |unmixed output - output of the partners|
 
 Partners are a rotation of the examples. One pass tests several points: point k moves the rotation
-from code[k - 1] to code[k], so data that bypasses points has an earlier code. With the digits of
-base three as codes, k points need ceil(log3(k + 1)) passes. If a pass differs, each is measured.
+from code[k - 1] to code[k], and data that bypasses points arrives with an earlier code. The codes
+are the digits of the regions in base three, one digit in each pass, so that k points need
+ceil(log3(k + 1)) passes. If a pass shows a difference, the points are measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence

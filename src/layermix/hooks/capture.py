@@ -25,9 +25,9 @@ class FeatureCapture:
     stay in the model until `remove`, the end of a ``with`` block, or the deletion of the capture.
 
     Build it before the first call of a compiled model: torch ignores hooks that are added later.
-    Built before a `Mixer` of the same model it returns features before the mix, built after it
-    mixed ones. Features inside a block with reentrant activation checkpointing have no graph and
-    cannot be read; the output of the block can.
+    A capture built before a `Mixer` of the model returns the features before the mix, one built
+    after it the mixed features. Inside a block with reentrant activation checkpointing, features
+    have no graph and cannot be read; the output of the block can.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class FeatureCapture:
     def check(self, x: Batch) -> None:
         """Check in two silent forward passes that every point can be captured.
 
-        At most three examples of `x` are used. A point that cannot raises an `InputError`.
+        An `InputError` is raised for a point that cannot. At most three examples of `x` are used.
         """
         names = self._attach().slots
         probe = Probe(unwrap(self.model), names, x, self._batch_dim, measured=())

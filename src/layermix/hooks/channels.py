@@ -79,6 +79,5 @@ def _width(layer: nn.Module, side: HookSide) -> int | None:
     return None
 
 
-def _is_convolution(layer: nn.Module) -> bool:
-    # The names of norms of maps end in 2d.
+def _is_convolution(layer: nn.Module) -> bool:  # names of norms of maps end in 2d
     return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")

@@ -1,8 +1,8 @@
 """Run a model in training mode without randomness: random operations return constants.
 
-Two passes agree for the same example: dropout keeps everything, stochastic depth keeps every layer,
-noise is its mean plus one standard deviation. The mode replaces ATen operations, so it includes
-layers of any library. It also saves parameters before an operation writes them in place.
+Two passes must agree for the same example: dropout keeps everything, stochastic depth keeps every
+layer, noise is its mean plus one standard deviation. The mode replaces ATen operations, so layers
+of any library are included. It also saves parameters before an operation writes them in place.
 """
 
 from collections.abc import Callable, Iterable, Sequence

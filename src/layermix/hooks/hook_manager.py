@@ -103,7 +103,6 @@ def _remove(hooks: Mapping[str, list[Hook]], masks: Sequence[MaskHook]) -> None:
 def _links(
     model: nn.Module, sites: Mapping[str, Site]
 ) -> list[tuple[dict[str, nn.Module | None], str, nn.Module]]:
-    """Return the children on the way to the modules of some sites: where, name and module."""
     names = {id(module): name for name, module in model.named_modules()}
     links = {}
     for module in (module for site in sites.values() for module in site.modules):

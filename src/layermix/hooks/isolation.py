@@ -191,7 +191,7 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 @contextmanager
 def monitoring(sites: Iterable[Site], see: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``see(point, index, value)`` at each module; before it, the value is (args, kwargs)."""
+    """Call ``see(point, index, value)`` with outputs of modules, or (args, kwargs) before them."""
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):

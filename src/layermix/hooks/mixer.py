@@ -30,9 +30,9 @@ class Mixer(MixerStep):
         input of the classifier's last layer), ``"logits"``, a module's path (its output), rows of
         `points`, or the whole table. ``"hidden"`` stands for each repeated block, ``"last"`` for
         the last of them, ``"random"`` for the input and each block, unless a module has that name;
-        ``"auto"`` for the input, each block and the final layer. Their points that cannot be mixed,
-        or are not cuts of the network, are dropped at the first step. Default: ``"final"``, or the
-        mix point of the method.
+        ``"auto"`` for the input, each block and the final layer. Points of words
+        that cannot be mixed, or are not cuts of the network, are dropped at the first step.
+        Default: ``"final"``, or the mix point of the method.
     alpha
         Ratios come from Beta(alpha, alpha); a number, or a schedule. Default: 1 at the input, 2
         elsewhere, or that of the method.
@@ -45,7 +45,7 @@ class Mixer(MixerStep):
         equally; or one number for each method, with a sum of at most 1.
     seed
         Seed of the mixer's own random generators; global ones are never advanced. Default:
-        `torch.initial_seed` when the mixer is built, in data parallel training that of rank 0.
+        `torch.initial_seed` of rank 0 when the mixer is built, which ``torch.manual_seed`` sets.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
@@ -95,13 +95,13 @@ class Mixer(MixerStep):
         method: str | Method | Sequence[str | Method] | None = None,
         prob: Prob | None = None,
         seed: int | None = None,
-        ratio: float | Literal["uniform"] | None = None,  # from here parts of a method
+        ratio: float | Literal["uniform"] | None = None,  # up to remix: parts of a method
         weights: Weights = None,
         per: Per | None = None,
         blend: str | Blend | None = None,
         partner: str | Pairing | None = None,
         remix: Remix | None = None,
-        batch_dim: int = 0,  # from here about the model
+        batch_dim: int = 0,  # up to one_graph: the model
         always: bool = False,
         allow_partial: bool = False,
         one_graph: bool = False,

@@ -132,7 +132,7 @@ class MixerProbe:
             raise self._unknown_point(point)
 
     def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
-        """Return True if the hooked model, with `model` also this call, was probed as it is."""
+        """Return True if the probe is still valid, for ``model(x)`` if they are given."""
         probed = self._probed
         if probed is None or probed.training != self.model.training:
             return False

@@ -159,7 +159,7 @@ class _FirstForward(ModelHook):
         if torch.compiler.is_compiling():
             return
         self.remove()  # passes of the function do not call it again
-        # The wrapper is the outermost module around the model whose call is on the stack of Python.
+        # A wrapper is the outermost module with the model whose call began after `__init__`.
         called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
         for frame in takewhile(lambda frame: id(frame) not in known, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:

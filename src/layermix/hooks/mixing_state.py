@@ -145,7 +145,6 @@ class MixingState:
         return plan, functools.reduce(torch.logical_or, picked)
 
     def _recomputed_or_none(self) -> MixedForward | None:
-        """Return the mixed forward pass that is recomputed at present, if any."""
         if not in_backward():
             if self._remove is not None:
                 self._remove()

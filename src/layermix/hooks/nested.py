@@ -3,7 +3,7 @@
 A value is a tree: tensors are leaves; tuples, lists, named tuples, mappings (outputs of Hugging
 Face) and dataclasses are branches, which keep their type. A path, a tuple of keys, leads to a leaf.
 Other objects (caches, numbers) stay. The main leaf is the activation: the tensor, that of the first
-item of a tuple or list, or in a mapping the logits, the last hidden state, or the first float.
+item of a list, or in a mapping the logits, the last hidden state, or else the first float tensor.
 """
 
 import copy

@@ -145,7 +145,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of the final layers, compound ones, and the class of another layer."""
+        """Return the calls of final layers, of compound ones, and the class of another layer."""
         found, other = set[int](), None
         for tensor in leaves(output).values():
             for node in self._first_layers(tensor) if tensor.is_floating_point() else ():
@@ -153,7 +153,7 @@ class Dataflow(TorchDispatchMode):
                 if self._nodes[node].kind == "product" and module is not None:
                     found.add(node)
                 else:
-                    other = other or type(module or self._model).__name__
+                    other = other or type(module or self._model).__name__  # no product
         heads = found - self._read_by(found)
         calls = {call for head in heads if (call := self._nodes[head].call) is not None}
         layers = Counter(n.call for n in self._nodes if n.kind in _LAYERS)

@@ -39,8 +39,7 @@ class MixPoint:
     channels
         Dimension of the channels in a batch: 1 in maps, -1 in tokens; None if it cannot be mixed.
     cut
-        Share of an example that bypasses the point, in [0, 1]; 0 for a cut of the network, None if
-        it was not measured.
+        Share of an example that bypasses it, in [0, 1]; 0 for a cut, None if it was not measured.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """Hooks of a feature capture: a recorder with a slot for each hook site.
 
-Only training passes of the whole model are recorded: no recomputation, evaluation, or copied model.
+Only training passes of the whole model are recorded; recomputations and copies of it are not.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Record activations in two unmixed passes: only two batch sizes show which dimension it is."""
+"""Record two unmixed passes, of two sizes, because another dimension may equal the batch in one."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,6 @@ class Recording:
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
     ) -> _Seen:
-        """Run the model on fewer examples, find its final layers, and return activation info."""
         readers = (m for site in self.sites.values() for m in mask_readers(model, site))
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)

@@ -22,7 +22,7 @@ _HOOKS = {  # the dictionaries of hooks of a module, and those with flags of the
 
 
 class ModelHook:
-    """Base class of objects whose bound methods are hooks of modules."""
+    """Base class of objects with methods that are hooks; without arguments, they do nothing."""
 
     def __init__(self) -> None:
         self.handles: list[RemovableHandle] = []
