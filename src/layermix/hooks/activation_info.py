@@ -1,10 +1,8 @@
 """Find the batch among the dimensions of an activation.
 
-A dimension is the batch if it has the size of the batch in every pass, with batches of different
-sizes. The main tensor must have the batch first, or at the declared `batch_dim`. Every other
-floating-point tensor is mixed along the dimension that is the batch, or along its first dimension
-if that holds several rows of each example, one after the other (attention heads). A tensor whose
-shape does not change with the batch (a scalar loss, a table of positions) has no batch dimension.
+A dimension is the batch if it has the size of the batch in passes with different sizes. The main
+tensor must have the batch first, or at the declared `batch_dim`. Other floating-point tensors may
+have it anywhere, or hold several rows of each example in dimension 0 (attention heads).
 """
 
 from collections.abc import Sequence
@@ -28,9 +26,9 @@ class TensorInfo(NamedTuple):
 
 
 class ActivationInfo(NamedTuple):
-    """The type of a value that passed a hook site, and its tensors by path, the main one first."""
+    """The type of a value that passed a hook site, and its tensors, the main one first."""
 
-    kind: str
+    kind: str  # name of the type
     tensors: dict[Path, TensorInfo]
 
     @property
@@ -67,10 +65,7 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 def tensor_dims(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return the batch dimension of each tensor, None if it has none.
-
-    For a single pass it is the first dimension of the size of the batch.
-    """
+    """Return the batch dimension of each tensor or None; for a single pass the first that fits."""
     if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}

@@ -1,8 +1,4 @@
-"""A batch of examples: one tensor, several inputs, or inputs by name.
-
-Shapes: B examples, along the first dimension or along the one that is declared as `batch_dim`
-(1 for `nn.LSTM` and `nn.Transformer` as torch builds them).
-"""
+"""A batch of examples along `batch_dim`: one tensor, several inputs, or inputs by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -60,11 +56,7 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return the length of each list and of each tensor after the main one.
-
-    In a ragged batch one of them is the number of examples: that of offsets into the main tensor,
-    or of a list of tensors.
-    """
+    """Return the lengths of lists and later tensors; the size of a ragged batch is among them."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 
@@ -99,10 +91,7 @@ def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
 
 
 def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
-    """Return a batch with every tensor edited that has a batch dimension.
-
-    `edit` gets and returns tensors with the examples along their first dimension.
-    """
+    """Return a batch with each batched tensor edited; `edit` gets and returns the batch first."""
     tensors = tensors_of(x)
     new = {
         path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
@@ -156,8 +145,7 @@ def _shape(value: Any) -> str:
 
 
 def _kind(x: Any) -> str:
-    # Never its contents, which may be long.
     if isinstance(x, tuple | list):
         kinds = dict.fromkeys(type(item).__name__ for item in x)
         return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"
-    return type(x).__name__
+    return type(x).__name__  # never its contents, which may be long

@@ -1,8 +1,7 @@
 """Find the repeated blocks or stages of a model, the default hidden mix points.
 
-Groups of similar siblings in the module tree, each with two or more layers that have parameters,
-are compared: the group with the most such layers gives the blocks, such as the stages of a ResNet,
-the blocks of a ViT or the layers of a BERT. Their outputs are never inside a residual branch.
+They are the group of similar siblings with the most layers that have parameters, two or more each:
+the stages of a ResNet, the blocks of a ViT. Their outputs are never inside a residual branch.
 """
 
 import re
@@ -16,10 +15,7 @@ Group = dict[str, nn.Module]  # module paths and modules
 
 
 def repeated_blocks(model: nn.Module) -> list[str]:
-    """Return the module paths of the repeated blocks, in the order of the module tree.
-
-    If groups have equally many layers, the outermost one is used. The list may be empty.
-    """
+    """Return the paths of the repeated blocks, or []; the outermost ones if groups tie."""
     modules = model.named_modules(remove_duplicate=False)
     levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
     groups = [group for path, module in levels for group in _alike(path, module)]
@@ -27,7 +23,6 @@ def repeated_blocks(model: nn.Module) -> list[str]:
 
 
 def _alike(path: str, module: nn.Module) -> list[Group]:
-    """Return the groups of alike, composite children, two or more each."""
     groups: defaultdict[object, Group] = defaultdict(dict)
     for name, child in module.named_children():
         kind = _kind(name, child, _is_container(module))
@@ -37,17 +32,13 @@ def _alike(path: str, module: nn.Module) -> list[Group]:
 
 
 def _kind(name: str, child: nn.Module, listed: bool) -> object:
-    """Return the key under which siblings are alike; None for a child without such siblings.
-
-    Items of a container are alike if they have one class. Attributes are alike if only the number
-    in their names differs, as in `layer1` and `layer2`, or if they have one class of this network.
-    """
-    if listed:
+    """Return the key that is equal for similar siblings; None if a child can have none."""
+    if listed:  # items of a container
         return type(child)
     if name.lower().startswith((*HEAD_NAMES, "aux")):
         return None
     if numbered := re.match(r"(\D*)\d", name):
-        return numbered[1]
+        return numbered[1]  # layer1, layer2
     return None if _is_container(child) else type(child)
 
 

@@ -1,18 +1,14 @@
-"""Is a mix point a cut of the network? Measured by forward passes that mix with ratio 0.
+"""Measure how much of an example bypasses a mix point, by passes that mix with ratio 0.
 
-If each activation at a point is replaced by that of its partner, the output must be exactly that of
-the partner. Otherwise part of the example bypasses the point: a skip connection, a second
-head, a branch, lengths, another input. How much it is:
+If each activation at a cut is replaced by that of its partner, so is the output. Otherwise part of
+the example bypasses the point: a skip connection, a second head, lengths, another input.
 
     share = |output - output of the partners| / |unmixed output - output of the partners|
 
-Partners are a rotation of the examples, which can be carried out 0, 1 or 2 times. In one pass
-several points are tested at once: point k, in the order of the pass, moves the rotation from
-code[k - 1] to code[k], and each point must find the activations of the unmixed pass rotated
-code[k - 1] times, the output code[-1] times. Data that bypasses some points arrives with the code
-of an earlier region. Over the passes all regions have different codes (numbers of base three), so
-that a difference is seen in at least one of them: k points need ceil(log3(k + 1)) passes. Points
-for which a difference is seen are then measured one by one.
+Partners are a rotation of the examples. One pass tests several points: point k moves the rotation
+from code[k - 1] to code[k], and data that bypasses points arrives with an earlier code. The codes
+are the digits of the regions in base three, one digit in each pass, so that k points need
+ceil(log3(k + 1)) passes. If a pass shows a difference, the points are measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -38,8 +34,7 @@ from layermix.mixing.blends.base import Draws, RatioBlend
 from layermix.mixing.distributed import agreement
 
 _BASE = 3  # rotations 0, 1, 2 are different where there are three examples
-# A share below _MOST_NOISE is compared with the effect of a rounding error of the inputs; up to
-# _NOISE times as much is rounding.
+# A share below _MOST_NOISE is rounding up to _NOISE times the effect of rounding the inputs.
 _NOISE, _MOST_NOISE = 30.0, 0.1
 
 
@@ -53,15 +48,11 @@ class _Exchange(RatioBlend):
 
 
 def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
-    """Return the partner's mask instead of the union of both."""
     return plan.of_partners(mask) if mask.shape[:1] == (plan.batch_size,) else mask
 
 
 class _Rotation(MixingState):
-    """A mixing state under which hooks give each of `count` examples the activation of another.
-
-    `turns` are the rotations at each point.
-    """
+    """A mixing state under which hooks rotate `count` examples by the `turns` of each point."""
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
         super().__init__()
@@ -70,33 +61,25 @@ class _Rotation(MixingState):
         self._plans = [Plan("", ratio, rotation(k, count, device), blend) for k in range(count)]
 
     def active(self, points: Sequence[str]) -> Active | None:
-        """Return the plan for the sum of the turns of some points."""
         turns = sum(self._turns.get(point, 0) for point in points) % len(self._plans)
         return (self._plans[turns], True) if turns else None
 
 
 class CutTest:
-    """Measure how much of an example bypasses mix points of a model.
-
-    `unmixed` is a pass of the same examples, `together` are points that are expected to be cuts,
-    which are tested in common passes.
-    """
+    """Measure how much of an example bypasses mix points of a model."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, unmixed: Recording, together: Collection[str]
     ) -> None:
         self._passes, self._model, self._unmixed = passes, model, unmixed
+        # Expected cuts share passes; `unmixed` is a pass of the same examples.
         self._together, self._count = together, passes.sizes[0]
         self._output_dims = unmixed.output_dims()
         self._device = device_of(passes.model)
-        # True if a condition holds on any rank of data parallel training
-        self._agree = agreement(passes.model)
+        self._agree = agreement(passes.model)  # True if a condition holds on any rank
 
     def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
-        """Return for each point, in the order of a pass, how much of an example bypasses it.
-
-        Shares are in (0, 1], by the paths of the outputs that they reach; a cut has none.
-        """
+        """Return the shares in (0, 1] that bypass each point, by output path; {} for a cut."""
         together = [point for point in points if point in self._together]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
@@ -109,11 +92,7 @@ class CutTest:
         return {p: {k: v for k, v in shares.items() if v > limit} for p, shares in found.items()}
 
     def unsteadiness(self) -> float:
-        """Return how far the output of rotated examples is from the rotated output.
-
-        If it is large, the output of an example depends on its place in the batch or on chance, and
-        nothing can be measured.
-        """
+        """Return how far the output of rotated examples is from the rotated output."""
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
@@ -134,8 +113,7 @@ class CutTest:
         return {p: {k: v for k, v in s.items() if k not in whole} for p, s in found.items()}
 
     def _rounding(self) -> float:
-        """Return how far the output moves if all inputs move by a rounding error."""
-        output = self._passes.run(self._passes.nudged())
+        output = self._passes.run(self._passes.nudged())  # inputs moved by a rounding error
         return max(self._distances(output, 0).values(), default=0.0)
 
     def _all_cuts(self, points: Sequence[str]) -> bool:
@@ -176,7 +154,6 @@ class CutTest:
         return self._distances(self._turned({point: 1}), 1, int(point != "logits"))
 
     def _turned(self, turns: Mapping[str, int]) -> Any:
-        """Return the output of a pass with rotations at some points."""
         unmixed, state = self._unmixed, _Rotation(turns, self._count, self._device)
         sites = [unmixed.sites[point] for point in turns]
         hooks = {site.name: install(site, state, unite=_exchanged) for site in sites}
@@ -189,10 +166,8 @@ class CutTest:
                 hook.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
-        """Return how far each output is from that of rotated examples.
-
-        A mix of the output itself leaves its integers, which have a number of turns of their own.
-        """
+        """Return how far each output is from that of rotated examples."""
+        # A mix of the output itself leaves its integers, which have their own number of turns.
         unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
         for floating, k in ((True, turns), (False, turns if integers is None else integers)):
             clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}

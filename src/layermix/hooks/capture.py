@@ -20,30 +20,25 @@ from layermix.hooks.sites import as_module, find, unwrap
 class FeatureCapture:
     """Keep the features of mix points, with their graph, from each training forward pass.
 
-    ``capture[name]`` is the tensor of the last forward pass of the model in training mode with
-    gradients on; ``dict(capture)`` has all of them. They are kept until the next such pass begins,
-    or until `clear`. The hooks stay in the model until `remove`, the end of a ``with`` block, or
-    the deletion of the capture.
+    ``capture[name]`` is the tensor of the last forward pass in training mode with gradients on;
+    ``dict(capture)`` has all of them. They are kept until the next such pass, or `clear`. The hooks
+    stay in the model until `remove`, the end of a ``with`` block, or the deletion of the capture.
 
     Build it before the first call of a compiled model: torch ignores hooks that are added later.
-    Hooks run in the order in which they were built: a capture built before a `Mixer` of the same
-    model returns the features of a point before the mix, one built after it the mixed features.
-    Inside a block with reentrant activation checkpointing (``use_reentrant=True``) features have no
-    graph and cannot be read; the output of the block can.
+    A capture built before a `Mixer` of the model returns the features before the mix, one built
+    after it the mixed features. Inside a block with reentrant activation checkpointing, features
+    have no graph and cannot be read; the output of the block can.
 
     Parameters
     ----------
     model
         Any model; wrappers of `torch.compile` and data parallel training are removed.
     at
-        One mix point or several, named as for `Mixer`: ``"input"``, ``"final"``, ``"logits"``, a
-        module's path, rows of `points`.
+        One or several of ``"input"``, ``"final"``, ``"logits"``, module paths and rows of `points`.
     always
-        Keep features in eval mode too, where gradients are on; for training with a model whose
-        batch statistics are frozen by ``model.eval()``.
+        Keep features in eval mode too, for training with norms that are frozen by ``model.eval()``.
     batch_dim
-        Dimension of the batch for `check`, 1 for models whose batch is second. Features are kept
-        as the model has them.
+        Dimension of the batch for `check`, 1 for models whose batch is second.
 
     Raises
     ------
@@ -56,8 +51,7 @@ class FeatureCapture:
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     >>> capture, criterion = lm.FeatureCapture(model, at="1"), lm.SoftNearestNeighborLoss()
     >>> x, y = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
-    >>> loss = torch.nn.functional.cross_entropy(model(x), y)
-    >>> loss = loss + 0.1 * criterion(capture["1"], y)
+    >>> loss = torch.nn.functional.cross_entropy(model(x), y) + 0.1 * criterion(capture["1"], y)
     >>> loss.backward()
     >>> capture["1"].shape
     torch.Size([6, 8])
@@ -84,7 +78,6 @@ class FeatureCapture:
         return {**{k: v for k, v in vars(self).items() if k != "_unhook"}, "_recorder": None}
 
     def _attach(self) -> Recorder:
-        """Return the recorder; a copy registers its hooks when it is first used."""
         if self._recorder is None:
             inner = unwrap(self.model)
             sites = {name: find(inner, name) for name in self._names}
@@ -125,8 +118,7 @@ class FeatureCapture:
     def check(self, x: Batch) -> None:
         """Check in two silent forward passes that every point can be captured.
 
-        At most three examples of `x` are used. An `InputError` is raised for a point that cannot be
-        captured, such as a module that is called several times.
+        An `InputError` is raised for a point that cannot. At most three examples of `x` are used.
         """
         names = self._attach().slots
         probe = Probe(unwrap(self.model), names, x, self._batch_dim, measured=())
@@ -169,12 +161,11 @@ def activations(
     model
         Any model; it is left as it was, mode and random state included.
     x
-        A batch, shape (B, ...); a tuple of several inputs for ``model(*x)``, or a mapping of named
-        ones for ``model(**x)``.
+        A batch, shape (B, ...); several inputs for ``model(*x)``, or named ones for ``model(**x)``.
     at
         One mix point or several: names, or rows of `points`.
     batch_dim
-        Dimension of `x` along which the examples lie, 1 for models whose batch is second.
+        Dimension of the batch in `x`, 1 for models whose batch is second.
 
     Returns
     -------

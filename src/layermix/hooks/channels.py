@@ -1,12 +1,9 @@
-"""Find the channels among the dimensions of an activation.
+"""Find the channels among the dimensions of an activation: 1, as in maps, or -1, as in tokens.
 
-They are dimension 1, as in maps, or the last one, as in tokens: the dimension whose size is the
-width of the last layer in the module. If both have it, or none, convolutions and batch norms decide
-for dimension 1, linear layers and layer norms for the last; without any layer, tokens have their
-channels last, maps and volumes first.
-
-Shapes of one example, without the batch: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or,
-as in Swin, (H, W, C), volumes (C, D, H, W).
+They are the dimension whose size is the width of the last layer in the module. If both have it, or
+none, convolutions and batch norms decide for dimension 1, linear layers and layer norms for the
+last; without any layer, tokens have their channels last, maps and volumes first. Shapes of one
+example: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
@@ -24,8 +21,7 @@ _CONVOLUTIONS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
 )
 
-# Attributes of layers that hold the width of their input and of their output.
-_WIDTHS: dict[HookSide, tuple[str, ...]] = {
+_WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes for the width of input and output
     "before": ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx"),
     "after": (
         "out_channels",
@@ -47,10 +43,7 @@ class Layout:
     signals: bool = False  # True if the layer that gives the width is a convolution
 
     def channels(self, example: Sequence[int]) -> Channels:
-        """Return the dimension of the channels, counted with the batch as dimension 0.
-
-        `example` is the shape of one example of the activation, without the batch.
-        """
+        """Return the dimension of the channels in a batch of examples of this shape."""
         if len(example) < 2:
             return 1
         first, last = example[0] == self.width, example[-1] == self.width
@@ -72,7 +65,7 @@ def layout(module: nn.Module, side: HookSide) -> Layout:
 
 
 def _width(layer: nn.Module, side: HookSide) -> int | None:
-    """Return the number of channels of a layer with parameters; None if it is not such a layer."""
+    """Return the number of channels of a layer with parameters; None for other modules."""
     inner = any(next(child.parameters(), None) is not None for child in layer.children())
     if inner or next(layer.parameters(recurse=False), None) is None:
         return None
@@ -86,6 +79,5 @@ def _width(layer: nn.Module, side: HookSide) -> int | None:
     return None
 
 
-def _is_convolution(layer: nn.Module) -> bool:
-    # The names of norms of maps end in 2d.
+def _is_convolution(layer: nn.Module) -> bool:  # names of norms of maps end in 2d
     return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")

@@ -1,10 +1,8 @@
 """Run a model in training mode without randomness: random operations return constants.
 
-Two forward passes must agree for the same example. Therefore dropout keeps everything, stochastic
-depth keeps every layer, and noise is the mean of its distribution plus one standard deviation. The
-mode replaces ATen operations, so functional dropout and layers of any library are included.
-
-It also saves parameters before an operation writes them in place, so that they can be restored.
+Two passes must agree for the same example: dropout keeps everything, stochastic depth keeps every
+layer, noise is its mean plus one standard deviation. The mode replaces ATen operations, so layers
+of any library are included. It also saves parameters before an operation writes them in place.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,10 +24,7 @@ def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
 
 
 class Deterministic(TorchDispatchMode):
-    """Replace random operations by constants, if `random_free`, and protect parameters.
-
-    `restore` undoes all writes to the parameters.
-    """
+    """Replace random operations, if `random_free`, and save parameters that are written."""
 
     def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
         super().__init__()
@@ -70,20 +65,16 @@ class Deterministic(TorchDispatchMode):
 
 
 class _Operation(NamedTuple):
-    """The arguments of an ATen operation, by name, and its replacement.
-
-    Random operations without a replacement are samples of indices.
-    """
+    """The arguments of an ATen operation, by name, and its replacement."""
 
     defaults: dict[str, Any]
     written: set[str]
-    rates: set[str]
-    constant: "Constant | None"
+    rates: set[str]  # those of `_RATES`
+    constant: "Constant | None"  # None for samples of indices too
 
 
 @cache
 def _operation(func: Any) -> _Operation | None:
-    """Return the operation; None if it neither writes to an argument nor draws."""
     arguments = func._schema.arguments
     written = {a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write}
     rates = {a.name for a in arguments if a.name in _RATES}

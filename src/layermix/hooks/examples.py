@@ -1,8 +1,7 @@
 """Choose the few examples with which a model is probed.
 
-The examples must differ, or no effect can be measured: the shortest and the longest example of a
-padded batch are chosen, equal examples get noise, and equal categories are changed. Attention masks
-are equal in one batch and differ in another, which separates their effect from all others.
+The examples must differ, or no effect can be measured: equal ones get noise, equal categories are
+changed. One batch has equal attention masks, another different ones, to separate their effect.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -42,10 +41,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
-    """Return the indices of few examples that differ in padding and in categories, sorted.
-
-    The ones with most and least padding come first, then those whose integers (B,) are new.
-    """
+    """Return sorted indices of examples: most and least padding, then new integers (B,)."""
     size = batch_size(x, batch_dim)
     vectors, padded = list[Tensor](), list[int]()
     for path, dim in dims.items():
@@ -68,30 +64,22 @@ def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
 
 
 def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
-    """Return in how many vectors of integers an example differs from all chosen ones."""
-    return sum(all(bool(v[k] != v[j]) for j in chosen) for v in vectors)
+    return sum(all(bool(v[k] != v[j]) for j in chosen) for v in vectors)  # vectors with a new value
 
 
 def few_examples(
     model: nn.Module, x: Inputs, dims: Dims, rows: Sequence[int]
 ) -> tuple[list[Inputs], Inputs | None]:
-    """Return a batch of some examples of `x` which differ, with equal masks.
-
-    There are several versions of it, because the model may not take the first ones; and one with
-    masks that differ, None without masks.
-    """
+    """Return batches of some examples with equal masks, and one with different masks or None."""
     few = _made_different(rows_of(x, dims, rows), dims)
     equal = _with_equal_masks(model, few)
+    # The model may not take the first versions.
     several = [_with_different_companions(model, equal, dims), equal, few]
     return several, _with_different_masks(model, few)
 
 
 def _made_different(x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which no two examples are equal.
-
-    If an example equals an earlier one, its floating-point inputs get noise and its sequences of
-    integers are rotated.
-    """
+    """Return a batch without equal examples: repeated floats get noise, integers are rotated."""
     rows = _rows(x, dims)
 
     def is_repeated(k: int) -> bool:
@@ -119,11 +107,9 @@ def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
 
 
 def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
-    """Return a batch whose masks hide one more position with each example; None without masks.
-
-    Token ids get the padding of the model's configuration there, if it has one.
-    """
+    """Return a batch whose masks hide one more position with each example, or None."""
     names, tensors = parameter_names(type(model)), leaves(x)
+    # Token ids get the padding of the model's configuration there, if it has one.
     padding = getattr(getattr(model, "config", None), "pad_token_id", None)
     new: dict[Path, Tensor] = {}
     for path, name, mask in _masks(model, x):
@@ -140,11 +126,7 @@ def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
 
 
 def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which no input is constant, except for attention masks.
-
-    Lengths and categories of a few examples may happen to be equal. Numbers get smaller, so that
-    they stay valid; in longer inputs the last positions are changed, more with each example.
-    """
+    """Return a batch in which no input is constant, except for attention masks."""
     masks = {path for path, _, _ in _masks(model, x)}
 
     def edit(path: Path, values: Tensor) -> Tensor | None:
@@ -152,7 +134,7 @@ def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Input
         constant = rows.numel() and bool((rows == rows[0, 0]).all())
         if path in masks or values.is_complex() or not constant:
             return None
-        return _stepped(rows).view(values.shape)
+        return _stepped(rows).view(values.shape)  # lengths and categories may be equal by chance
 
     return _edited(x, dims, edit)
 
@@ -184,6 +166,7 @@ def _stepped(rows: Tensor) -> Tensor:
     if rows.is_floating_point():
         other = value * (1 - steps / (2 * count)) if value else steps / (2 * count)
     else:
+        # Numbers get smaller, so that they stay valid.
         other = value - steps if value >= count else (steps + int(value)) % 2
     return torch.where(cut, other, rows).to(rows.dtype)
 

@@ -17,16 +17,12 @@ _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is r
 
 
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
-    """Return the paths of features in an output that also has logits, on which the loss is.
-
-    If the output has an attribute ``logits`` (transformers), they are all tensors from which the
-    logits are computed, such as hidden states. In a mapping, only the input of the last layer is
-    one, because other entries may be the logits of another head.
-    """
+    """Return the paths of features in an output that also has logits, on which the loss is."""
     named = getattr(output, "logits", None)
     logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
     if output is logits or not isinstance(logits, Tensor):
         return set()
+    # In a mapping other entries may be logits of another head: only the last layer's input counts.
     is_feature = flow.enters if named is None else flow.leads_to
     return {
         path
@@ -36,13 +32,10 @@ def features_in(flow: Dataflow, output: Any) -> set[Path]:
 
 
 def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
-    """Return the hook site of the final layers, or the reason why a model has none.
-
-    If the flow of data shows none, they are found by their names in `model`. A layer and its
-    low-rank adapters return a sum of several products: if a module that contains them all is an
-    affine map of its input, this module is the final layer (LoRA: Hu et al., 2022).
-    """
+    """Return the hook site of the final layers, or the reason why a model has none."""
     calls, compound, other = flow.final_calls(output)
+    # A layer and its low-rank adapters (LoRA: Hu et al., 2022) return a sum of several products: if
+    # the module around them is an affine map of its input, it is the final layer.
     around = {parent for call in (*calls, *compound) for parent in _parents(flow, call)}
     for call in sorted({*compound, *around}, reverse=True):  # the innermost first
         inside = [inner for inner in calls if call in _parents(flow, inner)]
@@ -60,24 +53,23 @@ def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
             f"its output comes from {other}, which is no linear layer, so it has no final layer: "
             "name the module to mix after, or use 'logits'"
         )
-    try:
+    try:  # by names, where the flow of data shows none
         return Site("final", tuple(find_heads(model).values()), "before")
     except InputError as error:
         return str(error)
 
 
 def _parents(flow: Dataflow, call: int) -> list[int]:
-    """Return the calls around a call, without that of the whole model."""
     found: list[int] = []
     parent = flow.calls[call].parent
     while parent is not None:
         found.append(parent)
         parent = flow.calls[parent].parent
-    return found[:-1]
+    return found[:-1]  # without the call of the whole model
 
 
 def _is_affine(flow: Dataflow, call: int) -> bool:
-    """Return True if a module maps a random input affinely: f((a + b) / 2) = (f(a) + f(b)) / 2."""
+    """Return True if f((a + b) / 2) = (f(a) + f(b)) / 2 for a module f and random inputs."""
     module, _, info = flow.calls[call]
     if list(info.tensors) != [(0, 0)]:
         return False

@@ -1,7 +1,4 @@
-"""The hook manager of a mixer: its hooks in one model, and the state that they share.
-
-Hooks of mix points mix, hooks behind them unite masks and lengths.
-"""
+"""The hook manager of a mixer: its hooks in one model, and the state that they share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,26 +19,15 @@ from layermix.hooks.sites import Site, find
 
 
 class HookManager:
-    """Permanent hooks at some mix points of an unwrapped model.
-
-    With `one_graph`, hooks mix at every point and keep the result of the plan's point. `late` is
-    True if a blend is cheaper after a linear layer than before it, and the same there.
-
-    Attributes
-    ----------
-    state
-        The state that the hooks share.
-    links
-        Children of modules on the way to the hooked ones.
-    """
+    """Hooks that mix at some points of an unwrapped model, and unite masks behind them."""
 
     def __init__(
         self,
         model: nn.Module,
         names: Sequence[str],
         batch_dim: int = 0,
-        one_graph: bool = False,
-        late: bool = False,
+        one_graph: bool = False,  # mix at every point and keep the result of the plan's point
+        late: bool = False,  # a blend is the same and cheaper after a linear layer
     ) -> None:
         self.batch_dim = checked(batch_dim)
         self.model = model
@@ -52,21 +38,21 @@ class HookManager:
         for name, site in self._sites.items():
             self._hooks[name] = install(site, self.state, late)
         self._masks = install_masks(model, self._sites.values(), self.state)
-        self.links = _links(model, self._sites)
+        self.links = _links(model, self._sites)  # children on the way to hooked modules
 
     def probe(self, x: Batch, root: nn.Module | None = None, train: bool = True) -> Probe:
-        """Probe all points in silent forward passes; nothing is mixed in them."""
+        """Probe all points in silent forward passes, without mixing."""
         with self.state.paused():
             return Probe(self.model, self._sites, x, self.batch_dim, root=root, train=train)
 
     def learn(self, names: Sequence[str], probe: Probe) -> None:
-        """Take over where the batch is in each tensor; hooks of other points are removed."""
+        """Set the batch dimensions that a probe found; remove the hooks of other points."""
         for name in set(self._hooks) - set(names):
             for hook in self._hooks.pop(name):
                 hook.remove()
         for name in names:
             site = probe.sites[name]
-            if site.modules != self._sites[name].modules:  # `final` was looked for by names so far
+            if site.modules != self._sites[name].modules:  # `final` was found by names
                 for hook in self._hooks[name]:
                     hook.remove()
                 self._sites[name], self._hooks[name] = site, install(site, self.state, self._late)
@@ -117,7 +103,6 @@ def _remove(hooks: Mapping[str, list[Hook]], masks: Sequence[MaskHook]) -> None:
 def _links(
     model: nn.Module, sites: Mapping[str, Site]
 ) -> list[tuple[dict[str, nn.Module | None], str, nn.Module]]:
-    """Return the children on the way to the modules of some sites: where, name and module."""
     names = {id(module): name for name, module in model.named_modules()}
     links = {}
     for module in (module for site in sites.values() for module in site.modules):

@@ -1,10 +1,9 @@
 """Run a model and restore everything that this changes.
 
-A `Snapshot` covers buffers and other tensors in attributes, the attributes themselves (training
-modes, hidden states kept between batches), lists, dictionaries, sets and queues in them, plain
-objects that hold such values, NumPy arrays, random generators, and parameters that a forward pass
-assigns. `layermix.hooks.deterministic` saves parameters when an operation writes them in place, so
-that a snapshot never doubles the memory of a model.
+A `Snapshot` covers attributes (training modes, hidden states between batches), tensors and plain
+objects in them, NumPy arrays, random generators, and parameters that a forward pass assigns.
+`deterministic.py` saves parameters when an operation writes them in place, so that a snapshot never
+doubles the memory of a model.
 """
 
 import collections
@@ -115,7 +114,6 @@ def _undo_tensor(value: Tensor) -> Callable[[], None]:
 
 
 def _undo_known(value: Any) -> Callable[[], None] | None:
-    """Return a function that restores an array or a random generator; None for other objects."""
     if isinstance(value, np.ndarray):
         array = value.copy()
         return lambda: np.copyto(value, array) if value.flags.writeable else None
@@ -130,10 +128,7 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
 def observe(
     model: nn.Module, sites: Iterable[Site], x: Batch, see: Callable[[str, Any], None]
 ) -> Any:
-    """Run one silent forward pass and call ``see(point, value)`` at the first module of each site.
-
-    The value is the output of the module, or (args, kwargs) if the site is before it.
-    """
+    """Run one silent pass, monitoring the first module of each site with ``see(point, value)``."""
     first = [replace(site, modules=site.modules[:1]) for site in sites]
     with monitoring(first, lambda name, _, value: see(name, value)), silent(model):
         return forward(model, x)
@@ -168,18 +163,13 @@ def silent(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
-    """Run a model without gradients, and restore everything that this changes.
-
-    If `random_free`, random operations return constants. Restored are the `Snapshot` of the model,
-    its parameters, and the global random states of torch, NumPy and Python. Compiled code is not
-    used, nor are the fast paths of transformer encoders, which skip the hooks of their layers.
-    """
+    """Run without gradients or compiled code; restore the model and the global random states."""
     snapshot = Snapshot(model)
     deterministic = Deterministic(model.parameters(), random_free)
     device = device_of(model)
     numpy_state, python_state = np.random.get_state(), random.getstate()
     fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mha.set_fastpath_enabled(False)  # fast paths skip the hooks of layers
     try:
         with (
             torch.no_grad(),
@@ -201,10 +191,7 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 @contextmanager
 def monitoring(sites: Iterable[Site], see: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``see(point, index, value)`` at each module of some sites inside the ``with`` block.
-
-    The value is the output of the module, or (args, kwargs) if the site is before it.
-    """
+    """Call ``see(point, index, value)`` with outputs of modules, or (args, kwargs) before them."""
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):

@@ -1,9 +1,6 @@
 """Find masks and lengths among the inputs of a model.
 
-A vector holds lengths if its name says so, or if positions after them do not change the output, but
-change it when the lengths include them.
-
-Shapes: n examples, T positions.
+A vector (n,) holds lengths by its name, or if only positions before them change the output.
 """
 
 from contextlib import suppress
@@ -42,7 +39,6 @@ def input_roles(passes: Passes) -> dict[Path, Role | None]:
 
 
 def _selects(passes: Passes, main: Path, path: Path) -> bool:
-    """Return True if an input selects positions of the main one."""
     values, lengths = leaves(passes.inputs)[main], leaves(passes.inputs)[path]
     if not values.is_floating_point() or values.is_meta or values.layout != torch.strided:
         return False

@@ -1,10 +1,9 @@
 """Hooks that unite attention masks and lengths behind a mix point.
 
-Behind the mix point every mask or length that a module is called with is replaced by its union with
-the partner's; before it each example keeps its own. Modules are behind the mix point if they are so
-in the module tree, and only the outermost that take a mask unite it: they pass it on. At the input
-the hook that mixes unites the masks. A model's use of its mask in its own forward, after its
-blocks, is out of reach; the probe finds that such a block is not a cut.
+Every mask or length that a module behind the point, in the module tree, is called with is replaced
+by its union with the partner's. Only the outermost modules that take a mask unite it: they pass it
+on. At the input the mixing hook does it. Masks that a model uses in its own forward, after its
+blocks, are out of reach; the probe finds that such a block is not a cut.
 """
 
 from collections.abc import Iterable
@@ -20,27 +19,22 @@ from layermix.hooks.sites import SPECIAL, Site
 
 
 class MaskHook(ModelHook):
-    """Unite the masks and lengths that a module takes, when the plan names a point before it.
-
-    `points` are those behind which the module lies, `masks` are index, name and role of its masks
-    among its parameters.
-    """
+    """Unite the masks and lengths that a module takes, when the plan names a point before it."""
 
     def __init__(
         self,
         state: MixingState | None = None,
-        points: tuple[str, ...] = (),
-        masks: tuple[tuple[int, str, Role], ...] = (),
+        points: tuple[str, ...] = (),  # those behind which the module is
+        masks: tuple[tuple[int, str, Role], ...] = (),  # index, name and role of parameters
         unite: Unite = united,
     ) -> None:
         super().__init__()
         self.state, self.points = state or MixingState(), points
         self.masks, self.unite = masks, unite
-        # Masks that are the same for all examples, such as causal masks (T, T); found by a probe.
-        self.shared: set[str] = set()
+        self.shared: set[str] = set()  # the same for all examples (causal); found by a probe
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Forward pre-hook: replace the masks that the module is called with."""
+        """Forward pre-hook: unite the masks that the module is called with."""
         active = self.state.active(self.points)
         if active is None:
             return None

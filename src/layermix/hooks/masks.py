@@ -1,11 +1,9 @@
 """Attention masks and lengths, which select positions of the main tensor.
 
-A mixed example contains two examples, so a position is used if either of them uses it: the mix
-takes the union of the masks, and the longer of two lengths. Masks are booleans or 0 and 1 (true
-means attend, but ignore if the name ends with `padding_mask`), or floats that are added to the
-scores (0: attend, -inf: ignore). Lengths are integers, or floats relative to the longest example.
-
-Shapes: masks (B, ...): (B, L), (B, 1, 1, L), (B, 1, L, L); lengths (B,), (B, 1).
+A mixed example contains two examples, so it has the union of their masks, and the longer of their
+lengths. Masks, such as (B, L) or (B, 1, L, L), are booleans or 0 and 1 (true: attend, but ignore if
+the name ends with `padding_mask`), or floats that are added to the scores (0: attend, -inf:
+ignore). Lengths (B,) or (B, 1) are integers, or floats relative to the longest example.
 """
 
 import functools
@@ -69,13 +67,9 @@ def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
 
 
 def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
-    """Return the union of the mask or length of each example and its partner, in a new tensor.
-
-    A tensor whose first dimension is not the batch, such as a causal mask (L, L), is returned
-    unchanged.
-    """
+    """Return the union of the masks or lengths of examples and partners, in a new tensor."""
     if own.shape[:1] != (plan.batch_size,):
-        return own
+        return own  # not the batch, such as a causal mask (L, L)
     other = plan.of_partners(own)
     return own.minimum(other) if role == "mask" and marks_ignored(name, own) else own.maximum(other)
 

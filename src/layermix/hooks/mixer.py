@@ -1,8 +1,4 @@
-"""The mixer: mixup at any layer of a model, in two lines.
-
-mixup (Zhang et al., 2018) at the input, Manifold Mixup (Verma et al., 2019) in hidden layers, and
-mixing at the final layer are the same object with another `at`.
-"""
+"""The mixer: mixup at any layer of a model, in two lines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -20,9 +16,10 @@ from layermix.mixing.point_sampler import Weights
 class Mixer(MixerStep):
     """Mix training examples inside a model's own forward pass.
 
-    Build it before the first call of a compiled model: torch ignores hooks that come later. With
-    activation checkpointing, compile the whole model rather than a checkpointed block of it. The
-    hooks are removed when the mixer is deleted, at the end of a ``with`` block, or by `remove`.
+    mixup (Zhang et al., 2018) is ``at="input"``, Manifold Mixup (Verma et al., 2019) is
+    ``at="random"``. Build the mixer before the first call of a compiled model: torch ignores hooks
+    that come later. With activation checkpointing, compile the whole model, not a block. The hooks
+    are removed when the mixer is deleted, at the end of a ``with`` block, or by `remove`.
 
     Parameters
     ----------
@@ -30,11 +27,11 @@ class Mixer(MixerStep):
         Any model; `torch.compile` and data parallel wrappers are unwrapped.
     at
         A mix point, or several, one of which is mixed in each step: ``"input"``, ``"final"`` (the
-        input of the classifier's last layer), ``"logits"``, or a module's path (its output); also
-        rows of `points`, and the whole table. ``"hidden"`` stands for each repeated block,
-        ``"last"`` for the last of them, ``"random"`` for the input and each block, unless a module
-        has that name; ``"auto"`` for the input, each block and the final layer. The points of these
-        words that cannot be mixed, or are not cuts of the network, are dropped at the first step.
+        input of the classifier's last layer), ``"logits"``, a module's path (its output), rows of
+        `points`, or the whole table. ``"hidden"`` stands for each repeated block, ``"last"`` for
+        the last of them, ``"random"`` for the input and each block, unless a module has that name;
+        ``"auto"`` for the input, each block and the final layer. Points of words
+        that cannot be mixed, or are not cuts of the network, are dropped at the first step.
         Default: ``"final"``, or the mix point of the method.
     alpha
         Ratios come from Beta(alpha, alpha); a number, or a schedule. Default: 1 at the input, 2
@@ -47,9 +44,8 @@ class Mixer(MixerStep):
         Probability that a step is mixed: a number or a schedule, which several methods share
         equally; or one number for each method, with a sum of at most 1.
     seed
-        Seed of the mixer's own random generators. None: `torch.initial_seed` when the mixer is
-        built, so that ``torch.manual_seed`` governs mixing too; in data parallel training that of
-        rank 0. Global generators are never advanced.
+        Seed of the mixer's own random generators; global ones are never advanced. Default:
+        `torch.initial_seed` of rank 0 when the mixer is built, which ``torch.manual_seed`` sets.
     ratio
         Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
     weights
@@ -57,9 +53,8 @@ class Mixer(MixerStep):
     per
         One ratio per ``"batch"`` (default), per ``"sample"`` or per ``"epoch"`` (see `set_epoch`).
     blend, partner
-        A name in `layermix.mixing.BLENDS`, such as ``"cut"`` (default: ``"linear"``), and one in
-        `PARTNERS`, such as ``"other_class"`` (default: ``"permutation"``); or objects with settings
-        of their own, such as ``Patches(soft=False)``.
+        Names in `layermix.mixing.BLENDS` (default: ``"linear"``) and `PARTNERS` (default:
+        ``"permutation"``), or objects with their settings, such as ``Patches(soft=False)``.
     remix
         How the weight of labels depends on the frequency of their classes.
     batch_dim
@@ -73,8 +68,8 @@ class Mixer(MixerStep):
         Mix at every point in every step and keep one result, so that a compiled model has one graph
         for all points. It costs a mix for each point.
     cross_rank, rank
-        Take partners from all processes of data parallel training, whose batches must be as large;
-        and the rank of this one, if it is not that of `torch.distributed`.
+        Take partners from all processes of data parallel training, whose batches must have one
+        size; and the rank of this one, if it is not that of `torch.distributed`.
 
     Raises
     ------
@@ -100,20 +95,17 @@ class Mixer(MixerStep):
         method: str | Method | Sequence[str | Method] | None = None,
         prob: Prob | None = None,
         seed: int | None = None,
-        # The parts of a method.
-        ratio: float | Literal["uniform"] | None = None,
+        ratio: float | Literal["uniform"] | None = None,  # up to remix: parts of a method
         weights: Weights = None,
         per: Per | None = None,
         blend: str | Blend | None = None,
         partner: str | Pairing | None = None,
         remix: Remix | None = None,
-        # The model.
-        batch_dim: int = 0,
+        batch_dim: int = 0,  # up to one_graph: the model
         always: bool = False,
         allow_partial: bool = False,
         one_graph: bool = False,
-        # Data parallel training.
-        cross_rank: bool = False,
+        cross_rank: bool = False,  # data parallel training
         rank: int | None = None,
     ) -> None:
         self.model, inner = as_module(model), unwrap(as_module(model))
@@ -168,14 +160,13 @@ class Mixer(MixerStep):
         return self._sampler.dropped
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points from the next draw on.
-
-        No other draw changes. In data parallel training all ranks must set the same weights.
+        """Set the probabilities of the points from the next draw on; no other draw changes.
 
         Parameters
         ----------
         weights
-            Relative probabilities by name of the point, finite and >= 0; missing points get 0.
+            Relative probabilities by name of the point, finite and >= 0; missing points get 0. In
+            data parallel training all ranks must set the same.
 
         Raises
         ------
@@ -189,7 +180,7 @@ class Mixer(MixerStep):
         self._sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs to draw what an uninterrupted one would have drawn."""
+        """Return the state with which a resumed run draws as an uninterrupted one."""
         return self._sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -18,19 +18,11 @@ from layermix.mixing import MethodSampler, Plan, PlanSampler
 
 
 class MixerProbe:
-    """Hooks in a model, and the errors and warnings that follow from a probe.
+    """Hooks in a model, and the errors and warnings that follow from a probe."""
 
-    Attributes
-    ----------
-    model
-        The model of the mixer, as it was given.
-    last
-        The last plan that was applied; None before the first.
-    """
-
-    model: nn.Module
+    model: nn.Module  # as it was given
     _sampler: PlanSampler
-    last: Plan | None
+    last: Plan | None  # the last plan that was applied
     _words: list[str | None]  # for each method, the word that stands for its points
     _allow_partial: bool
     _always: bool
@@ -47,11 +39,10 @@ class MixerProbe:
         return f"Mixer({', '.join(shown)})"
 
     def check(self, x: Batch) -> None:
-        """Probe in silent forward passes if every point can be mixed, and as a whole.
+        """Check in silent forward passes that every point can be mixed, alone and together.
 
         The first mixed step does this by itself. The points of ``"auto"``, ``"random"``,
-        ``"hidden"`` and ``"last"`` that cannot be mixed are dropped. The blend is tried at each
-        point, on a tensor of its shape without numbers.
+        ``"hidden"`` and ``"last"`` that cannot be mixed are dropped.
 
         Parameters
         ----------
@@ -75,11 +66,7 @@ class MixerProbe:
         self._check(x, self.model, called=False, train=not self._always)
 
     def remove(self) -> None:
-        """Remove the mixer's hooks from the model.
-
-        With activation checkpointing a backward pass may still need them; they are then removed
-        when the model is next called.
-        """
+        """Remove the hooks from the model; after a checkpointed pass, when it is next called."""
         if self._hooks is not None:
             self._hooks.remover()()
 
@@ -95,7 +82,6 @@ class MixerProbe:
         return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
 
     def _attach(self) -> HookManager:
-        """Return the hook manager; a copy registers its hooks when it is first used."""
         if self._hooks is None:
             names = [name for method in self._sampler.methods for name in method.points.names]
             names = list(dict.fromkeys(names))
@@ -104,10 +90,7 @@ class MixerProbe:
         return self._hooks
 
     def _check(self, x: Batch, model: nn.Module, *, called: bool, train: bool = False) -> None:
-        """Probe a model that is or contains the mixer's; with `train` always in training mode.
-
-        It is `called` if it is known to be no part of a wrapper that is called.
-        """
+        """Probe a model that is or contains the mixer's; with `train` always in training mode."""
         inner, outer = unwrap(self.model), unwrap(model)
         hooks = self._attach()
         hooks.state.refused = True
@@ -135,7 +118,6 @@ class MixerProbe:
         self._warn_of_other_mixers()
 
     def _obstacle(self, probe: Probe, name: str, method: MethodSampler) -> str | None:
-        """Return why a point cannot be mixed by a method, or None if it can."""
         if why := probe.obstacle(name, partial=self._allow_partial):
             return why
         plan = PlanSampler([name], blend=method.blend, seed=0).draw(2)
@@ -182,7 +164,7 @@ class Probed:
     """The model, the inputs and the mode of the last probe."""
 
     model: Callable[[], nn.Module | None]  # a reference to the model that was called, unwrapped
-    form: object  # how its inputs were passed
+    form: object  # how its inputs were passed: one tensor, several, or by which names
     training: bool
     called: bool  # known to be no part of a wrapper that is called
     links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]  # those of the hook manager

@@ -1,16 +1,11 @@
 """The samplers of the methods of a mixer, and the words for several mix points.
 
-A word stands for several mix points of a model. A probe drops those that are no cuts of the
-network:
-
 ========== ==============================================================================
 auto       the input, each block and the final layer
-random     the input and each block
+random     the input and each block, as in Manifold Mixup (Verma et al., 2019)
 hidden     each block
 last       the last block that is a cut of the network; until a probe, each block
 ========== ==============================================================================
-
-Manifold Mixup (Verma et al., 2019) draws from the points of ``"random"``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,15 +27,10 @@ def samplers_of(
     method: str | Method | Sequence[str | Method] | None,
     at: At | None,
     model: nn.Module,
-    parts: Mapping[str, Any],
-    others: Mapping[str, Any],
+    parts: Mapping[str, Any],  # replace those of the methods, unless None
+    others: Mapping[str, Any],  # settings of all samplers
 ) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
-    """Return the samplers of one method or several, for an unwrapped model.
-
-    `parts` that are not None replace those of the methods, `others` are settings of all samplers.
-    Also returned are the word that stands for the points of each method, if any, and the
-    probabilities of the methods.
-    """
+    """Return samplers, the word for the points of each or None, and their probabilities."""
     several = [method] if isinstance(method, Method) or method is None else method
     several = method_names(several) if isinstance(several, str) else list(several)
     if not several:
@@ -60,10 +50,7 @@ def samplers_of(
 
 
 def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...], str | None]:
-    """Return the names of mix points, and the word that stands for them, if any.
-
-    A module that has such a name comes first, except for ``"auto"``.
-    """
+    """Return the names of mix points, and the word that stands for them, if any."""
     names, modules = names_of(at), dict(model.named_modules())
     if isinstance(at, str) and at == "auto":
         if weights is not None:
@@ -73,7 +60,7 @@ def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...
             )
         return _points_of("auto", model), "auto"
     for word in ("auto", "random", "hidden", "last"):
-        if word in names and word not in modules:
+        if word in names and word not in modules:  # a module of this name comes first
             if len(names) == 1 and word != "auto":
                 return _points_of(word, model), word
             raise InputError(

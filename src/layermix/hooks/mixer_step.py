@@ -47,8 +47,7 @@ class MixerStep(MixerProbe):
         y
             Labels, shape (B, ...), or a mapping of several such tensors.
         model
-            Model to call instead of the mixer's: the same in a later wrapper, such as that of a
-            trainer.
+            Model to call instead: the mixer's in a later wrapper, such as that of a trainer.
 
         Returns
         -------
@@ -101,10 +100,10 @@ class MixerStep(MixerProbe):
 
     @contextmanager
     def apply(self, plan: Plan) -> Iterator[MixedForward]:
-        """Mix at `plan.point`, and only there, in the forward pass inside the ``with`` block.
+        """Mix at `plan.point` in the forward pass inside the ``with`` block, in eval mode too.
 
-        In eval mode too. The first forward pass is preceded by silent ones that probe the points,
-        as `check` does. Only forward passes of this thread are mixed.
+        Before the first forward pass, silent ones probe the points as `check` does. Only forward
+        passes of this thread are mixed.
 
         Yields
         ------
@@ -115,7 +114,7 @@ class MixerStep(MixerProbe):
         Raises
         ------
         InputError
-            If the mixer was not built for `plan.point`, or for what `check` rejects.
+            If the mixer was not built for `plan.point`, or `check` fails.
         RunError
             If the forward pass did not reach the mix point, so that nothing was mixed, or the
             mixer's hooks were removed.
@@ -133,7 +132,6 @@ class MixerStep(MixerProbe):
             yield mixed
 
     def _check_before(self, point: str, model: nn.Module, inputs: Batch) -> None:
-        """Probe before a forward pass, unless the model that is called was probed."""
         if self._probed and self._is_current() and self._probed.model() is unwrap(model):
             self._probed.called = True
             return
@@ -142,10 +140,7 @@ class MixerStep(MixerProbe):
             raise self._unknown_point(point)
 
     def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
-        """Return True if the hooked model was probed as it is now, in its present mode.
-
-        With `model` and `x`, only if that model was called, with inputs of this form.
-        """
+        """Return True if the probe is still valid, for ``model(x)`` if they are given."""
         probed = self._probed
         if probed is None or probed.training != self.model.training:
             return False
@@ -162,7 +157,7 @@ class MixerStep(MixerProbe):
 
 def _first_parameter(module: nn.Module) -> nn.Parameter | None:
     """Return a model's first parameter; None if it has none."""
-    # Needed at each step: parameters() goes through names and sets and takes seven times as long.
+    # Needed at each step; parameters() takes seven times as long.
     for parameter in module._parameters.values():
         if parameter is not None:
             return parameter
@@ -176,13 +171,10 @@ def _first_parameter(module: nn.Module) -> nn.Parameter | None:
 def _before_first_forward(
     model: nn.Module, function: Callable[[nn.Module, Inputs], None], eager: bool
 ) -> Iterator[None]:
-    """Call a function of model and inputs before the first forward pass inside the ``with`` block.
-
-    A compiled model cannot be probed while it is compiled; if `eager`, it runs eagerly in this
-    block.
-    """
+    """Call a function of model and inputs before the first forward pass in the block."""
     first = _FirstForward(model, function)
     try:
+        # A compiled model cannot be probed while it is compiled.
         with torch.compiler.set_stance("force_eager") if eager else nullcontext():
             yield
     finally:
@@ -190,11 +182,7 @@ def _before_first_forward(
 
 
 class _FirstForward(ModelHook):
-    """Calls a function before the first forward pass of a model, alone or inside a wrapper.
-
-    The wrapper is the outermost module that contains the model among those whose calls began after
-    this object was made; it is found on the stack of Python.
-    """
+    """Calls a function before the first forward pass of a model, alone or inside a wrapper."""
 
     def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
         super().__init__()
@@ -203,10 +191,10 @@ class _FirstForward(ModelHook):
         self.register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook: call the function once; its own passes do not call it again."""
         if torch.compiler.is_compiling():
             return
-        self.remove()
+        self.remove()  # passes of the function do not call it again
+        # A wrapper is the outermost module with the model whose call began after `__init__`.
         called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
         for frame in takewhile(lambda frame: id(frame) not in known, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:

@@ -1,15 +1,10 @@
 """The permanent hooks of a mixer: pure functions of (plan, activation).
 
-They are installed when the mixer is built, and do nothing while no plan is set. As the plan is
-drawn before the forward pass, a pass that runs twice (activation checkpointing) mixes the same way
-twice.
-
-Only the hook of the plan's point mixes, so that a compiled model has one graph for each point. With
-`one_graph` every hook mixes in every step, and a tensor selects the result that is kept.
-
-Tensors beside the main one are mixed as that was: the states of a recurrent layer beside its
-output, maps of several sizes, attention heads as rows of a batch. A blend that cuts takes the same
-positions of all of them.
+They do nothing while no plan is set. The plan is drawn before the forward pass, so that a pass that
+runs twice (activation checkpointing) mixes the same way. Only the hook of the plan's point mixes,
+with one compiled graph for each point; with `one_graph` every hook mixes, and a tensor selects the
+kept result. Secondary tensors (states of a recurrent layer, attention heads as rows) are mixed as
+the main one, cuts at the same positions.
 """
 
 from typing import Any
@@ -40,26 +35,14 @@ def kept(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:
 
 
 class Hook(ModelHook):
-    """Mix one site when the plan names it: every tensor there that carries the batch.
-
-    Parameters
-    ----------
-    state, point
-        The state of the mixer, and the name of the mix point.
-    layout
-        Layout of the channels there.
-    names
-        Parameters of the module, if its arguments are mixed.
-    unite
-        Returns the mask or the lengths of a mixed example.
-    """
+    """Mix one site when the plan names it: every tensor there that carries the batch."""
 
     def __init__(
         self,
         state: MixingState | None = None,
         point: str = "",
         layout: Layout = _UNKNOWN,
-        names: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),  # parameters of the module, if its arguments are mixed
         unite: Unite = united,
     ) -> None:
         super().__init__()
@@ -67,8 +50,7 @@ class Hook(ModelHook):
         self.layout, self.names, self.unite = layout, names, unite
         self._points = (point,)
         self.dims: Dims | None = None  # None before a probe; the hook then refuses to mix
-        # Tensors that select positions, as the probe found them; others are known by their names.
-        self.roles: dict[Path, Role | None] = {}
+        self.roles: dict[Path, Role | None] = {}  # found by a probe; other roles are those of names
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix the module's output."""
@@ -97,11 +79,9 @@ class Hook(ModelHook):
         return self._mixed(((output,), {}), *active)[0][0]
 
     def _is_late(self, plan: Plan) -> bool:
-        """Return True if a plan mixes a linear layer's output, which is the same and cheaper."""
         return len(self.handles) > 1 and plan.blend.linear_equivariant
 
     def _mixed(self, value: Any, plan: Plan, here: bool | Tensor) -> Any:
-        """Return the value with its tensors mixed."""
         if self.dims is None:
             raise RunError(
                 f"mix point {self.point!r} was not probed yet, so it is not known where the batch "
@@ -170,11 +150,7 @@ class Hook(ModelHook):
 def install(
     site: Site, state: MixingState, late: bool = False, unite: Unite = united
 ) -> list[Hook]:
-    """Register the hooks of one site: one for each of its modules.
-
-    If the blend is cheaper after a linear layer than before it (`late`), linear heads get a second
-    hook after them.
-    """
+    """Register the hooks of a site, one for each module; `late` adds one after linear heads."""
     hooks = []
     for module in site.modules:
         names = parameter_names(type(module)) if site.side == "before" else ()
@@ -192,15 +168,12 @@ def install(
 def _follow(
     name: str, tensor: Tensor, dim: int, plan: Plan, main: Blended, layout: Layout
 ) -> Tensor:
-    """Mix a tensor with the batch in dimension `dim` as the main tensor was mixed.
-
-    In dimension 0 there may be several rows for each example, one after another.
-    """
+    """Mix a tensor with the batch in dimension `dim` as the main tensor was mixed."""
     if tensor.is_nested:
         raise InputError(
             f"{name!r} is a nested tensor beside the main one, but mixing needs dense tensors"
         )
-    if dim == 0 and len(tensor) != plan.batch_size:
+    if dim == 0 and len(tensor) != plan.batch_size:  # several rows for each example
         size, channels = len(tensor) // plan.batch_size, layout.channels(tensor.shape[1:])
         if plan.blend.changes_batch_size and not plan.skip:
             rows = tensor.unflatten(0, (-1, size))
@@ -214,7 +187,6 @@ def _follow(
 
 
 def _mixed_like(main: Blended, x: Tensor, plan: Plan, channels: int) -> Tensor:
-    """Mix a tensor (B, ...), with the mask of the main one if there is one."""
     if plan.skip or not plan.blend.positional:
         return plan.mix(x, channels).values
     mask = None

@@ -1,10 +1,9 @@
 """The plans of the forward passes of one mixer, for hooks and for recomputations.
 
 A plan is visible only to the thread that applies it. Activation checkpointing runs a forward pass
-again inside the backward pass. The recomputation belongs to the autograd node that needs it, and
-the sequence number of this node (numbers grow in the order in which a thread creates nodes) belongs
-to one forward pass, so that each recomputation mixes by the plan of its own forward pass. With
-nested reentrant checkpointing, a recomputation inside another one has the plan of that one.
+again inside the backward pass, for an autograd node. Its sequence number (numbers grow in the order
+in which a thread creates nodes) belongs to one forward pass, whose plan is used again. A nested
+reentrant recomputation has the plan of the outer one.
 """
 
 import functools
@@ -72,7 +71,6 @@ class MixedForward:
             )
 
     def _explain(self, error: BaseException) -> None:
-        """Raise a better error for a forward pass that failed because of the additional rows."""
         plan = self.plan
         unclear = isinstance(error, RuntimeError) and not isinstance(error, RunError)
         if plan.blend.changes_batch_size and self.fired and unclear:
@@ -93,17 +91,12 @@ class MixedForward:
 
 
 class MixingState:
-    """What all hooks of one mixer share.
-
-    `points` are the mix points, for hooks that share one compiled graph; None for hooks that
-    compare names.
-    """
+    """The state that all hooks of one mixer share."""
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
-        # The `forward` of the present thread, if any: torch.compile guards on a plain attribute of
-        # a plain thread-local object.
+        # With the `forward` of the present thread: torch.compile guards on its plain attributes.
         self.local = threading.local()
-        self.points = points
+        self.points = points  # of hooks in one compiled graph; None if hooks compare names
         self.refused = False  # True if the last probe found a point that cannot be mixed
         self.checkpointed = False  # True if a forward pass may be repeated in its backward pass
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
@@ -124,13 +117,9 @@ class MixingState:
             self.local.forward = forward
 
     def release(self, remove: Callable[[], None]) -> None:
-        """Remove hooks whose mixer is gone.
-
-        With activation checkpointing the backward pass of the last forward pass may still need
-        them; they are then removed when the model is next called.
-        """
+        """Remove hooks whose mixer is gone, at once or when the model is next called."""
         if self.checkpointed:
-            self._remove = remove
+            self._remove = remove  # the last backward pass may still need the hooks
         else:
             remove()
 
@@ -156,23 +145,17 @@ class MixingState:
         return plan, functools.reduce(torch.logical_or, picked)
 
     def _recomputed_or_none(self) -> MixedForward | None:
-        """Return the mixed forward pass that is recomputed at present, if any.
-
-        A recomputation inside another one belongs to the same pass as that one.
-        """
         if not in_backward():
             if self._remove is not None:
                 self._remove()
             return None
-        # How many reentrant recomputations run inside one another in this thread.
         codes = [frame.f_code for frame in frames()]
-        depth = codes.count(CheckpointFunction.backward.__code__)
+        depth = codes.count(CheckpointFunction.backward.__code__)  # of nested recomputations
         passes: dict[int, MixedForward | None] = vars(self.local).setdefault("recomputed", {})
         passes[depth] = passes.get(depth - 1) if depth > 1 else self._of_current_node()
         return passes[depth]
 
     def _of_current_node(self) -> MixedForward | None:
-        """Return the mixed forward pass that created the current node of the backward pass."""
         if not self.forwards:
             return None
         node = torch._C._current_autograd_node()

@@ -1,11 +1,9 @@
 """Read and replace the tensors in nested inputs and outputs of modules.
 
-A value is a tree: tensors are its leaves; tuples, lists, named tuples, mappings (outputs of
-Hugging Face) and dataclasses are its branches, which keep their type. A path, a tuple of keys,
-leads to a leaf. Other objects (caches, numbers) and the original value are not changed.
-
-The main leaf is the activation: the tensor itself, that of the first item of a tuple or list, or
-in a mapping the logits, the last hidden state, or else the first floating-point tensor.
+A value is a tree: tensors are leaves; tuples, lists, named tuples, mappings (outputs of Hugging
+Face) and dataclasses are branches, which keep their type. A path, a tuple of keys, leads to a leaf.
+Other objects (caches, numbers) stay. The main leaf is the activation: the tensor, that of the first
+item of a list, or in a mapping the logits, the last hidden state, or else the first float tensor.
 """
 
 import copy
@@ -24,19 +22,15 @@ Path = tuple[Any, ...]
 Dims = Mapping[Path, int | None]
 """The batch dimension of each tensor, None for tensors that do not carry the batch."""
 
-# Entries of mappings that are activations, in the order in which they are tried. Token ids cannot
-# be mixed; with them in this list no mask is treated as the activation.
-_MAIN_KEYS = (
+# Token ids cannot be mixed; with them in this list no mask is treated as the activation.
+_MAIN_KEYS = (  # entries of mappings, the preferred ones first
     *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
     *("input_features", "input_ids"),
 )
 
 
 def leaves(value: Any) -> dict[Path, Tensor]:
-    """Return every tensor in a value by its path, the main one first.
-
-    A value without a tensor raises an `InputError`.
-    """
+    """Return every tensor by its path, the main one first; an `InputError` if there is none."""
     if isinstance(value, Tensor):
         return {(): value}
     if _is_one_argument(value):
@@ -102,7 +96,6 @@ def _walk(value: Any, kind: type[_T], path: Path = ()) -> Iterator[tuple[Path, _
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
-    """Return the items of a branch by key."""
     if isinstance(value, Tensor):
         return []
     if isinstance(value, Mapping):
@@ -117,7 +110,6 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _main(value: Any) -> tuple[Path, Tensor] | None:
-    """Return the main leaf and its path; None without a tensor."""
     if isinstance(value, Tensor):
         return (), value
     children = dict(_children(value))

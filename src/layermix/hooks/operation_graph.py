@@ -1,9 +1,8 @@
 """Record the operations of a forward pass to find the final layers of a model.
 
-Each ATen operation is recorded with the operations whose results it reads. A search back from the
-outputs finds the first operations that read parameters. Where these are matrix products or
-convolutions, their modules are the final layers. Additions and products with parameters (a bias, a
-temperature) are passed over.
+A search back from the outputs, through the operations whose results each one reads, finds the first
+that read parameters, except for additions and products (a bias, a temperature). If they are matrix
+products or convolutions, their modules are the final layers.
 """
 
 from collections import Counter
@@ -19,28 +18,27 @@ from torch.utils.weak import WeakIdKeyDictionary
 from layermix.hooks.activation_info import ActivationInfo, info_of
 from layermix.hooks.nested import leaves
 
+# Matrix products and convolutions with parameters are "product", other operations that read them
+# "layer", those that read none "pass", and operations on parameters alone "parameter".
 _Kind = Literal["input", "parameter", "pass", "product", "layer"]
 
 _INPUT, _PARAMETER = 0, 1  # the first nodes
 _LAYERS = ("product", "layer")
 
-# ATen operations that are matrix products or convolutions where they read parameters.
-_PRODUCTS = frozenset(
+_PRODUCTS = frozenset(  # matrix products or convolutions if they read parameters
     (
         *("addmm", "mm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear"),
         *("convolution", "mkldnn_linear", "mkldnn_convolution"),
     )
 )
-# Operations with parameters that are passed over: a bias, a temperature.
-_TRANSPARENT = frozenset(
+_TRANSPARENT = frozenset(  # passed over: they read a bias, a temperature
     (
         *("add", "sub", "rsub", "mul", "div", "addcmul", "cat", "stack", "where", "index_put"),
         *("select_scatter", "slice_scatter", "copy", "expand", "repeat", "index", "index_select"),
         *("gather", "maximum", "minimum"),
     )
 )
-# Their results do not depend on the values of their operands.
-_BY_SHAPE = frozenset(
+_BY_SHAPE = frozenset(  # results do not depend on the values of operands
     (
         *("new_empty", "new_zeros", "new_ones", "new_full"),
         *("empty_like", "zeros_like", "ones_like", "full_like", "rand_like", "randn_like"),
@@ -50,23 +48,18 @@ _LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 class _Node(NamedTuple):
-    """An operation, and the nodes whose results it reads.
-
-    The kind is ``"product"`` for matrix products and convolutions with parameters, ``"layer"`` for
-    other operations that read parameters, ``"pass"`` for those that read none, ``"parameter"`` for
-    operations on parameters alone. `call` is the index of the module call around it.
-    """
+    """An operation, and the nodes whose results it reads."""
 
     kind: _Kind
-    call: int | None
+    call: int | None  # index of the module call around it
     sources: tuple[int, ...]
 
 
 class Call(NamedTuple):
-    """A call of a module in the pass: the module, the index of the call around it, its inputs."""
+    """A call of a module in the pass."""
 
     module: nn.Module
-    parent: int | None
+    parent: int | None  # index of the call around it
     inputs: ActivationInfo
 
 
@@ -78,7 +71,6 @@ class Dataflow(TorchDispatchMode):
         self.calls: list[Call] = []
         self._model = model
         self._stack: list[int] = []
-        # Operations in the order in which they ran.
         self._nodes = [_Node("input", None, ()), _Node("parameter", None, ())]
         self._of = WeakIdKeyDictionary()
         self._written: dict[int, set[int]] = {}  # nodes that wrote to a storage, by its address
@@ -122,7 +114,6 @@ class Dataflow(TorchDispatchMode):
     def _record(
         self, name: str, operands: list[Tensor], results: list[Tensor], mutable: bool
     ) -> None:
-        """Add the node of an operation, if it reads inputs or parameters."""
         sources, parameters = set[int](), 0
         for operand in operands:
             found = self._sources(operand)
@@ -147,7 +138,6 @@ class Dataflow(TorchDispatchMode):
         return "product" if name in _PRODUCTS or isinstance(module, _LINEAR) else "layer"
 
     def _sources(self, tensor: Tensor) -> set[int]:
-        """Return the nodes whose results a tensor holds."""
         storage = _storage(tensor)
         written = self._written.get(storage, set()) if storage else set()
         if tensor in self._of:
@@ -155,12 +145,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of the final layers of an output.
-
-        They are the indices of calls of modules with one matrix product, in the order of the pass;
-        those of modules with several matrix products of their own; and the class of a layer
-        without a matrix product that returns a part of the output, None if there is none.
-        """
+        """Return the calls of final layers, of compound ones, and the class of another layer."""
         found, other = set[int](), None
         for tensor in leaves(output).values():
             for node in self._first_layers(tensor) if tensor.is_floating_point() else ():
@@ -168,10 +153,11 @@ class Dataflow(TorchDispatchMode):
                 if self._nodes[node].kind == "product" and module is not None:
                     found.add(node)
                 else:
-                    other = other or type(module or self._model).__name__
+                    other = other or type(module or self._model).__name__  # no product
         heads = found - self._read_by(found)
         calls = {call for head in heads if (call := self._nodes[head].call) is not None}
         layers = Counter(n.call for n in self._nodes if n.kind in _LAYERS)
+        # Modules with several matrix products of their own.
         compound = {call for call in calls if layers[call] > 1}
         return sorted(calls - compound), sorted(compound), other
 

@@ -1,8 +1,8 @@
 """Forward passes of a probe, on a few examples, which restore the model.
 
-The model runs in training mode, except for layers that the user has frozen in eval mode. Random
-operations return constants. Parameters without numbers above 0.001 are replaced by noise: a gate, a
-layer scale or an adapter that starts so small would hide a branch that opens during training.
+The model runs in training mode, except for layers that the user has frozen, and random operations
+return constants. Parameters without numbers above 0.001 are replaced by noise: a gate, a layer
+scale or an adapter that starts so small would hide a branch that opens during training.
 """
 
 import random
@@ -83,10 +83,7 @@ class Passes:
         return replaced(self.inputs, new)
 
     def begin(self, look: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return the result of `look` for the smaller batch of them.
-
-        If the model fails on few examples and on the whole batch, an `InputError` is raised.
-        """
+        """Choose the examples, and return the result of `look` for the smaller batch of them."""
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
             return self._begin_whole(look, None)
@@ -123,13 +120,10 @@ class Passes:
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _leave_out_constants(self, rows: list[int]) -> None:
-        """Find inputs that only happen to have the size of the batch.
-
-        For example class embeddings (C, d) with C = B: the model runs if they keep their size while
-        all other inputs have fewer rows, so their first dimension is not the batch.
-        """
+        """Find inputs that only happen to have the size of the batch."""
         if self._count == 1:
             return
+        # Such as class embeddings (C, d) with C = B: the model runs if only others have fewer rows.
         main = next(iter(leaves(self._x)))
         few = rows if self._count != COUNT else rows[:-1]
         for path in [path for path, dim in self.dims.items() if dim is not None and path != main]:
@@ -141,11 +135,7 @@ class Passes:
                 self.dims[path] = None
 
     def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
-        """Return True if an input that kept its size has no batch dimension.
-
-        `output` is for the other inputs cut to few examples. It has a row for each of them, and
-        differs from the output for all inputs cut, because it depends on the input.
-        """
+        """Return True if an input has no batch dimension; only others were cut for `output`."""
         try:
             other = leaves(self.run(rows_of(self._x, self.dims, few)))
         except InputError:
@@ -158,17 +148,14 @@ class Passes:
             for dim in {0, self.batch_dim}
             if shape_of(tensor)[dim : dim + 1] == (len(few),)
         ]
+        # The output has a row for each of the few examples, and depends on the input.
         same = (not t.is_nested and t.equal(other[path]) for path, t in output.items())
         return all(followed) and not all(same)
 
 
 @contextmanager
 def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[Passes]:
-    """Prepare a model for passes, and restore it at the end.
-
-    At most three examples are used, unless the model takes only the size of `x`. If `train`, a
-    model in eval mode is put into training mode.
-    """
+    """Prepare a model for passes, and restore it at the end; `train` ends its eval mode."""
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise InputError(
             "the model is scripted or traced, so that its layers cannot have hooks: mix the "
@@ -186,7 +173,6 @@ def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[
 
 
 def _open_gates(model: nn.Module) -> None:
-    """Replace parameters that are zero or tiny by noise."""
     for seed, parameter in enumerate(model.parameters()):
         plain = type(parameter.data) is torch.Tensor and not parameter.is_meta
         if not (plain and parameter.is_floating_point() and parameter.numel()):

@@ -39,8 +39,7 @@ class MixPoint:
     channels
         Dimension of the channels in a batch: 1 in maps, -1 in tokens; None if it cannot be mixed.
     cut
-        The share of an example that bypasses the point, in [0, 1]; 0 for a cut of the network,
-        None if it was not measured.
+        Share of an example that bypasses it, in [0, 1]; 0 for a cut, None if it was not measured.
 
     Examples
     --------
@@ -137,14 +136,13 @@ def points(
     all
         If True, list every module.
     batch_dim
-        Dimension of `x` along which the examples lie, 1 for models whose batch is second.
+        Dimension of the batch in `x`, 1 for models whose batch is second.
 
     Returns
     -------
     Points
-        One row for each point; those that cannot be mixed have an obstacle. A point that part of an
-        example bypasses, by a skip connection for example, has one too; its `cut` is the share that
-        does. An unknown name in `at` raises an `InputError`.
+        One row for each point, with an obstacle if it cannot be mixed or if part of an example
+        bypasses it, such as by a skip connection. An unknown name raises an `InputError`.
 
     Examples
     --------
@@ -167,11 +165,7 @@ def probed_points(
     batch_dim: int = 0,
     measured: Collection[str] | None = None,
 ) -> tuple[Points, Probe]:
-    """Return the mix points of a model as `points` does, and their probe.
-
-    Only `measured` points, by default all, are tested for being cuts. This takes a few passes for
-    the default candidates together, and one pass for each other module.
-    """
+    """Return the mix points of a model and their probe; `measured` ones are tested as cuts."""
     model = unwrap(as_module(model))
     default = default_points(model)
     kinds: dict[str, Kind] = {name: "module" for name, _ in model.named_modules() if name}
@@ -189,7 +183,7 @@ def probed_points(
 
 
 def default_points(model: nn.Module) -> list[str]:
-    """Return the default candidates of an unwrapped model, whether or not they can be mixed."""
+    """Return the default candidates of an unwrapped model, mixable or not."""
     return ["input", *repeated_blocks(model), "final", "logits"]
 
 

@@ -1,8 +1,4 @@
-"""Probe a model: shapes and batch dimensions at its mix points, and which points are cuts.
-
-The model runs silently on two and on three examples (`recording.py`), then with ratio 0 at the
-points (`bypass.py`). See `passes.py` for the mode in which it runs.
-"""
+"""Probe a model: shapes and batch dimensions at its mix points, and which points are cuts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,23 +17,7 @@ _UNSTEADY = 0.5  # nothing can be measured if rotating the examples changes so m
 
 
 class Probe(Recording):
-    """Silent forward passes at some points of a model.
-
-    Parameters
-    ----------
-    model, points
-        The model in which the points are, and their names.
-    x, batch_dim
-        A batch, of which at most three examples are used, and its batch dimension.
-    root
-        The model that is called, if `model` is a part of it.
-    measured
-        Points that are tested for being cuts; all of them by default.
-    together
-        Points that are expected to be cuts and share passes; all of them by default.
-    train
-        Put a model that is in eval mode into training mode; otherwise it runs in its own mode.
-    """
+    """Silent forward passes at some points of a model."""
 
     def __init__(
         self,
@@ -46,17 +26,16 @@ class Probe(Recording):
         x: Batch,
         batch_dim: int = 0,
         *,
-        root: nn.Module | None = None,
-        measured: Iterable[str] | None = None,
-        together: Iterable[str] | None = None,
-        train: bool = True,
+        root: nn.Module | None = None,  # the model that is called, if `model` is a part of it
+        measured: Iterable[str] | None = None,  # tested for being cuts; default: all
+        together: Iterable[str] | None = None,  # expected cuts, which share passes; default: all
+        train: bool = True,  # put a model that is in eval mode into training mode
     ) -> None:
         batch_dim, called = checked(batch_dim), root or model
         names = list(dict.fromkeys(points))
         wanted = names if measured is None else list(measured)
         self._together = wanted if together is None else list(together)
-        # A model in eval mode may fail in training mode.
-        modes = [train, False] if train and not called.training else [train]
+        modes = [train, False] if train and not called.training else [train]  # training may fail
         for mode in modes:
             try:
                 with opened(called, x, batch_dim, mode) as passes:
@@ -100,7 +79,7 @@ class Probe(Recording):
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)
 
     def channels(self, name: str) -> Channels | None:
-        """Return the dimension of a point's channels, 1 or -1; None where it cannot be mixed."""
+        """Return the dimension of a point's channels, 1 or -1; None if it cannot be mixed."""
         example = self.shape(name)
         if example is None or self._why_not(name):
             return None
@@ -138,10 +117,7 @@ class Probe(Recording):
         )
 
     def obstacle(self, name: str, partial: bool = False) -> str | None:
-        """Return why a point cannot be mixed, or None if it can.
-
-        If `partial`, a point need not be a cut of the network.
-        """
+        """Return why a point cannot be mixed, or is no cut unless `partial`; None if it can."""
         return self._why_not(name) or (None if partial else self.leak(name))
 
     def require(self, name: str, done: str = "mixed") -> None:

@@ -1,8 +1,6 @@
 """Hooks of a feature capture: a recorder with a slot for each hook site.
 
-The recorder runs during one training forward pass of the model. Recomputation by activation
-checkpointing, evaluation and calls of a single block record nothing. Copies of a model (EMA,
-deepcopy, pickles) get hooks that record nothing.
+Only training passes of the whole model are recorded; recomputations and copies of it are not.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +18,12 @@ from layermix.hooks.sites import Site
 
 
 class Recorder(ModelHook):
-    """State that the hooks of one capture share: is a forward pass being recorded?"""
+    """The state that the hooks of one capture share."""
 
     def __init__(self, points: Iterable[str] = (), always: bool = False) -> None:
         super().__init__()
         self.always = always
-        self.running = False
+        self.running = False  # True while a forward pass is recorded
         self.used = False  # since it was cleared
         self.slots = {point: Slot(point, self) for point in points}
 

@@ -1,7 +1,4 @@
-"""Record the activations at mix points in two unmixed passes, with two and with three examples.
-
-Two sizes are needed to find the batch: another dimension may happen to equal one of them.
-"""
+"""Record two unmixed passes, of two sizes, because another dimension may equal the batch in one."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -36,8 +33,7 @@ class Recording:
         self._batch_dim = batch_dim
         self.missing: dict[str, str] = {}  # points without a hook site, and why
         self.roles: dict[Path, Role | None] = {}  # masks and lengths among the inputs
-        # The site of the final layer is found by the flow of data.
-        self.sites = {name: find(model, name) for name in names if name != "final"}
+        self.sites = {name: find(model, name) for name in names if name != "final"}  # see `_flow`
 
         def look(fewer: Inputs) -> tuple[_Seen, _Seen]:
             return self._flow(passes, model, names, fewer), self.record(passes)
@@ -54,9 +50,7 @@ class Recording:
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
     ) -> _Seen:
-        """Run the model on fewer examples, find its final layers, and return activation info."""
         readers = (m for site in self.sites.values() for m in mask_readers(model, site))
-        # Names of masks of modules behind a point that are the same for all examples.
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
         with flow.recording():
@@ -75,8 +69,7 @@ class Recording:
 
     def record(self, passes: Passes) -> _Seen:
         """Run the model on the examples, keep all tensors, and return the activation info."""
-        # By point and module, in the order in which they are passed.
-        self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}
+        self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}  # by point and module, in order
         infos, output = self._run(passes, passes.sizes[0], values=self.values)
         self.output = _copied(output)
         self.labels = {path: label_of(output, path) for path in self.output}
@@ -85,7 +78,6 @@ class Recording:
     def _run(
         self, passes: Passes, size: int, inputs: Inputs | None = None, values: dict | None = None
     ) -> tuple[Infos, Any]:
-        """Run the model on `size` examples, and return activation info and output."""
         infos: Infos = defaultdict(list)
         readers = Site("", tuple(self.shared_masks), "before")
 
@@ -139,7 +131,6 @@ class Recording:
             hook.shared = self.shared_masks.get(module, set())
 
     def _why_not(self, name: str) -> str | None:
-        """Return why a point cannot be mixed at all, or None if it can."""
         if name in self.missing:
             return self.missing[name]
         site = self.sites[name]
@@ -153,7 +144,6 @@ class Recording:
         return None if name == "logits" else self._wrong_output()
 
     def _wrong_output(self) -> str | None:
-        """Return why no point can be mixed if the output has no batch dimension."""
         shapes = [info.shape(info.main) for info in self._outputs if info.tensors]
         dims = self._dims_of(self._outputs).values()
         if len(shapes) < 2 or not shapes[0] or any(dim is not None for dim in dims):
@@ -164,7 +154,7 @@ class Recording:
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
-        """Return the info of each pass if a module was called once in it."""
+        """Return the info of each pass if a module was called once in it, else []."""
         if name in self.missing:
             return []
         calls = [infos[name, index] for infos in self._infos]
@@ -175,13 +165,11 @@ class Recording:
         return tensor_dims(infos, self.sizes, self._batch_dim)
 
     def _example(self, infos: Sequence[ActivationInfo]) -> tuple[int, ...] | None:
-        """Return the shape of one example; None without a tensor."""
         if not (dims := self._dims_of(infos)):
             return None
         return infos[0].example(dims[infos[0].main] or 0)
 
     def _unmixed_inputs(self) -> list[str]:
-        """Return the names of inputs with a batch dimension that are neither mixed nor united."""
         tensors = leaves(self._inputs)
         return [
             name_at(path, self._input_names)

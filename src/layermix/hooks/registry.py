@@ -1,9 +1,9 @@
 """Register hooks that are not copied with a model, and remove them from any model.
 
-A deep copy or a pickle of a module includes its hooks. Hooks of layermix belong to one mixer and
-one model; in a copy they would have no effect, and would prevent scripting, quantization and
-export. The first registration therefore replaces `torch.nn.Module.__reduce_ex__`, which
-`copy.deepcopy`, `pickle` and `torch.save` use, by a version that leaves out these hooks.
+Hooks of layermix belong to one mixer and one model; in a deep copy or a pickle they would have no
+effect, and would prevent scripting, quantization and export. The first registration therefore
+replaces `torch.nn.Module.__reduce_ex__`, which `copy.deepcopy`, `pickle` and `torch.save` use, by
+a version that leaves out these hooks.
 """
 
 from collections import OrderedDict
@@ -15,19 +15,14 @@ from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError
 
-# The dictionaries of hooks that a module has, and those with flags of the same hooks.
-_HOOKS = {
+_HOOKS = {  # the dictionaries of hooks of a module, and those with flags of the same hooks
     "_forward_hooks": ("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
 }
 
 
 class ModelHook:
-    """Base class of objects whose bound methods are hooks of modules.
-
-    Called without arguments, a subclass returns an object that does nothing. A copy or a pickle is
-    such an object, for models that are copied without `torch.nn.Module.__reduce_ex__`.
-    """
+    """Base class of objects with methods that are hooks; without arguments, they do nothing."""
 
     def __init__(self) -> None:
         self.handles: list[RemovableHandle] = []
@@ -49,14 +44,13 @@ class ModelHook:
             handle.remove()
 
     def __reduce__(self) -> tuple:
-        return type(self), ()
+        return type(self), ()  # copies without the patched `__reduce_ex__` get hooks without effect
 
 
 def remove_hooks(model: nn.Module) -> None:
     """Remove all hooks of layermix from a model, those of mixers and of captures.
 
-    Use it for a model whose mixer is no longer accessible. Copies made by `copy.deepcopy`, `pickle`
-    or `torch.save` have no hooks.
+    Use it for a model whose mixer is no longer accessible. Copies of a model have no hooks.
 
     Parameters
     ----------
@@ -105,7 +99,6 @@ _reduce_ex = nn.Module.__reduce_ex__
 
 
 def _reduced(self: nn.Module, protocol: Any) -> Any:
-    """Return the reduced state of a module without hooks of layermix."""
     reduced = _reduce_ex(self, protocol)
     if isinstance(reduced, str) or len(reduced) < 3 or not isinstance(reduced[2], dict):
         return reduced

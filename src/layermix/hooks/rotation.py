@@ -27,13 +27,9 @@ def distances(
     turns: int,
     count: int,
     *,
-    thorough: bool = False,
+    thorough: bool = False,  # compare each feature on its own scale, and numbers of any dtype
 ) -> Iterator[tuple[Path, float]]:
-    """Yield path and relative distance of tensors that are not the clean ones rotated.
-
-    If `thorough`, each feature is compared on its own scale, and integers, booleans and complex
-    numbers are compared too.
-    """
+    """Yield path and relative distance of tensors that are not the clean ones rotated."""
     for path, own in clean.items():
         dim = dims.get(path)
         if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
@@ -51,7 +47,6 @@ def distances(
 
 
 def _comparable(tensor: Tensor) -> Tensor:
-    """Return a dense tensor of real floating-point numbers."""
     dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
     if dense.is_complex():
         return torch.view_as_real(dense.resolve_conj())
@@ -68,21 +63,18 @@ def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
 def share_of(
     got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
 ) -> float:
-    """Return |got - want| / |own - other|, 0 if all examples are equal.
-
-    Values that are infinite or NaN in the same places of `got` and `want` count as equal. If
-    `features`, it is the largest share of all values and of each index of the second dimension.
-    """
+    """Return |got - want| / |own - other|, 0 if all examples are equal."""
     wide = torch.promote_types(own.dtype, torch.float32)
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
     error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
     if not (error.isfinite().all() and scale.isfinite().all()):
+        # Infinities and NaN in the same places are equal.
         same = (got == want) | (got.isnan() & want.isnan())
         error = torch.where(same, 0.0, error.nan_to_num(_LARGE, _LARGE))
         scale = torch.where(own == other, 0.0, scale).nan_to_num(0.0, 0.0)
         size = size.nan_to_num(0.0, 0.0)
     share = _ratio(error.norm(), scale.norm(), size.norm())
-    if features and own.ndim > 1 and own.numel():
+    if features and own.ndim > 1 and own.numel():  # the largest share of any feature
         others = [k for k in range(own.ndim) if k != 1]
         norms = (torch.linalg.vector_norm(t, dim=others) for t in (error, scale, size))
         share = torch.maximum(share, _ratio(*norms).max())

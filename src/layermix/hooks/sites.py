@@ -9,10 +9,8 @@ logits     the model                          after
 otherwise  the module of that name            after
 ========== ================================== ======
 
-A mixer is built before its model is called, so the classifier is first guessed by names: a timm
-model returns it; elsewhere it is the last linear layer (or else the last convolution) inside the
-child that is named as classifiers are, or of the whole model. The first probe corrects the guess
-(`final.py`).
+A mixer is built before its model is called, so the classifier is guessed: by timm's method, or as
+the last linear layer in a child with a usual name. The first probe corrects it (`final.py`).
 """
 
 from dataclasses import dataclass
@@ -23,8 +21,7 @@ from torch import nn
 
 from layermix.errors import InputError, unknown
 
-# Names under which models keep their classifier, in the order in which they are tried.
-HEAD_NAMES = (
+HEAD_NAMES = (  # of classifiers, in the order in which they are tried
     *("fc", "classifier", "head", "heads", "score", "classification_head", "cls_classifier"),
     *("logits_proj", "sequence_summary"),
 )
@@ -80,7 +77,6 @@ def _timm_heads(model: Any) -> Heads:
 
 
 def _heads_in(path: str, module: Any) -> Heads:
-    """Return the last layer of a module, or of each item of a list of modules."""
     if isinstance(module, nn.ModuleList):
         items = [_heads_in(f"{path}.{name}", item) for name, item in module.named_children()]
         return {name: head for item in items for name, head in item.items()}
@@ -112,7 +108,7 @@ class Site:
 
 
 def as_module(model: object) -> nn.Module:
-    """Return the model, or raise an `InputError` when it is no module."""
+    """Return the model, or raise an `InputError` if it is no module."""
     if isinstance(model, nn.Module):
         return model
     raise InputError(
