@@ -1,10 +1,10 @@
 """How fast does our loop train, beside the usual ones?
 
 The same model from the same first weights, the same number of steps with the same augmentation,
-optimiser and learning rates: our loop, a plain PyTorch loop with torchvision's transforms and a
+optimizer and learning rates: our loop, a plain PyTorch loop with torchvision's transforms and a
 DataLoader, and one with timm's loader. After one epoch of each that does not count, each repetition
 has a seed of its own and trains all of them in turn; test accuracy shows that none of them learns
-less. Training alone is timed, from the first step to the last: data, optimisers and worker
+less. Training alone is timed, from the first step to the last: data, optimizers and worker
 processes are there before.
 """
 
@@ -47,7 +47,7 @@ def bench_train(setting: Setting) -> Table:
         notes=[
             "layermix: our loop, channels last; contiguous: our loop with channels first in "
             "memory. pytorch: a plain loop with torchvision's transforms and a DataLoader; timm: "
-            f"its loader, optimiser and meters. Both have {setting.threads} worker processes on "
+            f"its loader, optimizer and meters. Both have {setting.threads} worker processes on "
             f"top of {setting.threads} threads, and are given channels last too.",
             "times as slow: as our loop in the same repetition, median, with least and most of n; "
             "accuracy: on test images after the last epoch, mean and standard deviation over n "
