@@ -1,6 +1,7 @@
 """Data parallel training: ranks, a seed that they share, and the joined batch of all of them.
 
 Cross-rank partners index the joined batch, rank by rank; all ranks must have as many examples.
+`sampler.py` decides which numbers of a draw the ranks share.
 """
 
 from collections.abc import Callable
