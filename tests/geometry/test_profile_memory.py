@@ -80,4 +80,5 @@ def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
     settings: dict[str, Any] = {"max_examples": 4000, "gap_examples": 0, "memory": 30_000_000}
     # What else the process allocates only adds to it, so that the least of three is measured.
     grown = min(peak_memory(lambda: lm.profile(model, data, **settings)) for _ in range(3))
-    assert math.isnan(grown) or grown < 45  # all 4,000 examples would take 800 MB
+    # The allocator keeps up to half as much again; all 4,000 examples would take 800 MB.
+    assert math.isnan(grown) or grown < 60
