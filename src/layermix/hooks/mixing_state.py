@@ -23,7 +23,7 @@ from layermix.errors import RunError
 from layermix.mixing import LabelWeights, Plan, Target, Targets
 
 Active = tuple[Plan, bool | Tensor]
-"""A plan, and whether the mixed tensor is kept: True, or in one graph a bool tensor ()."""
+"""A plan, and True if the mixed tensor is kept, or a bool tensor () in one graph."""
 
 # Returns the number that the next autograd node of this thread gets.
 _sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]
