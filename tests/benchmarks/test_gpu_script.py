@@ -43,8 +43,8 @@ def gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def printed(script: str, folder: Path) -> str:
-    command = [sys.executable, script, str(folder)]
+def printed(module: str, folder: Path) -> str:
+    command = [sys.executable, "-m", module, str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
@@ -74,8 +74,8 @@ def test_every_step_leaves_its_table(images: Path, tmp_path: Path) -> None:
     for study in ("speed", "reference"):
         folder = tmp_path / f"out/{study}"
         assert (folder / "report.html").exists()
-        assert "| none |" in printed("benchmarks/tables.py", folder)
-        runs = list(csv.DictReader(io.StringIO(printed("benchmarks/runs.py", folder))))
+        assert "| none |" in printed("benchmarks.study_tables", folder)
+        runs = list(csv.DictReader(io.StringIO(printed("benchmarks.study_runs", folder))))
         assert {run["variant"] for run in runs} == {"none", "final"}
         assert all(run["seed"] == "0" and float(run["seconds"]) > 0 for run in runs)
         assert all((run["over_views"] != "") == (study == "speed") for run in runs)
