@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting.formatting import METRICS, heading
-from layermix.reporting.statistics import BySeed, Estimate, estimate
+from layermix.reporting.statistics import BySeed, estimate
 from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
 
@@ -39,24 +39,24 @@ def same_results(summary: Summary) -> list[list[str]]:
     """Return groups of variants that mix and have equal test metrics on all common seeds."""
     groups: list[list[VariantSummary]] = []
     for row in summary.variants:
+        if row.name == "none":
+            continue
         equal = (group for group in groups if _equal_results(group[0], row))
-        if (group := next(equal, None)) is not None:
-            group.append(row)
-        elif row.name != "none":
-            groups.append([row])
+        if (group := next(equal, None)) is None:
+            groups.append(group := [])
+        group.append(row)
     return [[row.name for row in group] for group in groups if len(group) > 1]
 
 
 def _equal_results(one: VariantSummary, other: VariantSummary) -> bool:
-    if "none" in (one.name, other.name):
-        return False
-    common = set(one.seeds) & set(other.seeds)
-    return bool(common) and all(
-        dict(zip(one.seeds, one.test[m].values, strict=True))[seed]
-        == dict(zip(other.seeds, other.test[m].values, strict=True))[seed]
-        for m in METRICS
-        for seed in common
-    )
+    first, second = _metrics_by_seed(one), _metrics_by_seed(other)
+    common = first.keys() & second.keys()
+    return bool(common) and all(first[seed] == second[seed] for seed in common)
+
+
+def _metrics_by_seed(row: VariantSummary) -> dict[int, tuple[float, ...]]:
+    columns = (row.test[name].values for name in METRICS)
+    return dict(zip(row.seeds, zip(*columns, strict=True), strict=True))
 
 
 def worse_than_guessing(summary: Summary) -> list[str]:
@@ -72,11 +72,7 @@ def worse_than_guessing(summary: Summary) -> list[str]:
 def clear_gains(gains: Mapping[str, BySeed]) -> list[str]:
     """Return the layers whose gain has an interval that excludes zero."""
     found = {layer: estimate(list(by_seed.values())) for layer, by_seed in gains.items()}
-    return [layer for layer, gain in found.items() if not _contains_zero(gain)]
-
-
-def _contains_zero(found: Estimate) -> bool:
-    return found.low is None or found.high is None or found.low <= 0 <= found.high
+    return [layer for layer, gain in found.items() if gain.sign(0.0)]
 
 
 def constant_at_input(geometry: Geometry) -> bool:
