@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from layermix.reporting.figures.style import (
     INK,
     Figure,
+    add_beside,
     canvas,
     color,
     finish,
@@ -86,5 +87,4 @@ def _draw(axes: Axes, place: float, ratio: Ratio, group: int) -> None:
     tint = color(group)
     axes.plot([ratio.least, ratio.most], [place] * 2, color=tint, solid_capstyle="butt")
     axes.plot(ratio.median, place, marker(group), color=tint, markersize=6)
-    beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    axes.annotate(significant(ratio.median), (1.03, place), **beside)
+    add_beside(axes, place, significant(ratio.median))

@@ -10,6 +10,7 @@ from layermix.reporting.figures.style import (
     GRAY,
     INK,
     Figure,
+    add_beside,
     add_legend,
     canvas,
     color,
@@ -165,8 +166,7 @@ def _draw_row(
         bounds = (-scale, scale) if scale == 1 else (0, scale)
         span = np.clip(np.clip([scale * found.low, scale * found.high], *bounds), *ends)
         axes.plot(span, [row - 0.16] * 2, "|-", color=tint, markersize=6, markeredgewidth=1.6)
-    beside = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
-    axes.annotate(text, (1.03, row), **beside)
+    add_beside(axes, row, text)
 
 
 def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:

@@ -138,6 +138,12 @@ def add_legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> 
     target.legend(ncols=math.ceil(len(names) / rows), **settings)
 
 
+def add_beside(axes: Axes, row: float, text: str) -> None:
+    """Write a text to the right of the axes, beside a row."""
+    place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
+    axes.annotate(text, (1.03, row), **place)
+
+
 def set_scale(
     axes: Axes, which: str, values: Sequence[float], *, ticks: int = 4, span: float = 100
 ) -> bool:
