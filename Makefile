@@ -48,8 +48,8 @@ $(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
 	@echo "Setting up the lowest versions: this takes some minutes once."
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
-		datasets hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchvision \
-		transformers
+		datasets hypothesis matplotlib pandas pytest pytest-xdist scikit-learn scipy timm torchmetrics \
+		torchvision transformers
 	@touch $@
 
 clean:
