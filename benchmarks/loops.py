@@ -139,9 +139,9 @@ def timm_loop(task: Task) -> Training:
 def _augmentation(task: Task) -> list[Any]:
     from torchvision import transforms
 
-    crop, size = task.recipe.crop or 0, task.data.image_shape[1:]
+    (crop, flip), size = task.recipe.augmentation, task.data.image_shape[1:]
     steps: list[Any] = [transforms.RandomCrop(size, crop, padding_mode="reflect")] if crop else []
-    return [*steps, transforms.RandomHorizontalFlip()] if task.recipe.flip else steps
+    return [*steps, transforms.RandomHorizontalFlip()] if flip else steps
 
 
 def _loss(task: Task, images: Tensor, labels: Tensor) -> Tensor:

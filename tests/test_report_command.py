@@ -1,10 +1,10 @@
 """The command that a report shows repeats its study."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from layermix.experiments import DataConfig, StudyConfig
+from layermix.experiments import DataConfig, Recipe, StudyConfig
 from layermix.experiments.training import PRESETS
 from layermix.reporting.configuration import compare_command
 from planned_studies import planned
@@ -21,3 +21,25 @@ def test_the_command_of_a_report_gives_the_same_study(
     assert ("speed" in command.split("--")[0]) == (preset == "speed")
     words = command.removeprefix("layermix ")
     assert planned(words, monkeypatch) == (data, model, recipe, variants, 3, 2)
+
+
+_OTHER = {"decay": "cosine", "per": "sample", "device": "cpu", "snnl_at": "block1"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("setting", [field.name for field in fields(Recipe)])
+def test_the_command_of_a_report_has_every_setting(
+    preset: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = getattr(PRESETS[preset].recipe, setting)
+    if isinstance(usual, bool):
+        values = [not usual]
+    elif setting in ("crop", "flip"):
+        values = [each for each in ("auto", 3 if setting == "crop" else False) if each != usual]
+    else:
+        values = [_OTHER.get(setting, 0.25 if isinstance(usual, float | None) else 7)]
+    for value in values:
+        recipe = replace(PRESETS[preset].recipe, **{setting: value})
+        config = StudyConfig(DataConfig(), PRESETS[preset].model, recipe, ("none",), (0,))
+        words = compare_command(config).removeprefix("layermix ")
+        assert planned(words, monkeypatch)[2] == recipe

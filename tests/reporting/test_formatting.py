@@ -75,9 +75,23 @@ def test_three_digits_are_significant(value: float, text: str) -> None:
     assert formatting.significant(value) == text
 
 
-@pytest.mark.parametrize(("p", "text"), [(None, "–"), (0.0009, "< 0.001"), (0.04321, "0.0432")])
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (None, "–"),
+        (0.0009, "< 0.001"),
+        (0.04321, "0.0432"),
+        (0.04998, "< 0.05"),
+        (0.05, "0.05"),
+    ],
+)
 def test_a_p_value_has_three_digits(p: float | None, text: str) -> None:
     assert formatting.p_value(p) == text
+
+
+def test_a_number_that_rounds_to_zero_has_no_minus() -> None:
+    assert formatting.signed(-0.004) == "+0.00"
+    assert formatting.number(-0.004, 2) == "0.00"
 
 
 def test_long_lists_of_names_are_cut() -> None:

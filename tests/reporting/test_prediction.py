@@ -5,7 +5,7 @@ import math
 import pytest
 
 from layermix.geometry import QUANTITIES
-from layermix.reporting.statistics import Prediction, Rank, estimate, lead, over_studies, predict
+from layermix.reporting.statistics import Prediction, over_studies, predict
 from layermix.reporting.statistics.paired import holm
 from layermix.reporting.text import prediction_notes, prediction_text, studies_text
 
@@ -29,11 +29,6 @@ def predicted(
         for name, order in ((orders or {}) | more).items()
     }
     return predict(layers, values, accuracy)
-
-
-def order(quantity: str, expected: int, rhos: list[float]) -> Rank:
-    found = estimate(rhos) if rhos else None
-    return Rank(quantity, expected, dict(enumerate(rhos)), 0, found, p=None)
 
 
 def test_a_low_snnl_where_mixing_gains_most_is_the_hypothesis() -> None:
@@ -113,9 +108,19 @@ def test_gains_beyond_their_noise_are_counted() -> None:
 
 def test_random_and_auto_are_not_layers() -> None:
     accuracy = {name: {0: 0.5, 1: 0.5} for name in ("none", "random", "auto", "logits", *LAYERS)}
-    values = {"snnl": {layer: {0: 1.0, 1: 1.0} for layer in (*LAYERS, "random", "auto", "none")}}
-    found = predict([*LAYERS, "random", "auto", "none"], values, accuracy)
+    points = [*LAYERS, "random", "auto", "none"]
+    values = {"snnl": {p: {0: 1.0 + k, 1: 1.0} for k, p in enumerate(points)}}
+    found = predict(points, values, accuracy)
     assert found.layers == list(LAYERS)
+
+
+def test_a_layer_by_another_name_is_ranked_once() -> None:
+    accuracy = {"none": {0: 0.5}, "last": {0: 0.6}}
+    accuracy |= {layer: {0: 0.6 if layer == "block4" else 0.51} for layer in LAYERS}
+    order = dict(zip((*LAYERS, "last"), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 5.0), strict=True))
+    found = predict([*LAYERS, "last"], {"snnl": {p: {0: v} for p, v in order.items()}}, accuracy)
+    assert (found.layers, found.repeated) == (list(LAYERS), ["last"])
+    assert any("an earlier layer: last." in note for note in prediction_notes(found))
 
 
 def test_only_seeds_with_every_layer_finished_count() -> None:
@@ -171,48 +176,6 @@ def test_layers_without_a_common_seed_are_not_compared() -> None:
     accuracy = {name: {seed: 0.5} for seed, name in enumerate(("none", *LAYERS))}
     found = predict(LAYERS, {"snnl": {layer: {0: 1.0} for layer in LAYERS}}, accuracy)
     assert found.obstacle == "seeds"
-
-
-def test_a_lead_over_depth_by_hand() -> None:
-    depth = order("depth", 0, [0.1, 0.2] * 4)  # half = 2.3646 * 0.05345 / sqrt(8) = 0.0447
-    found = lead([order("nc1", -1, [-0.9] * 8)], depth)
-    assert found is not None
-    assert found.estimate.mean == pytest.approx(0.75)
-    assert found.estimate.low == pytest.approx(0.75 - 0.0447, abs=1e-4)
-    assert found.p == 2 / 256
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("expected", [1, -1])
-def test_the_order_of_depth_or_its_reverse_has_no_lead(sign: int, expected: int) -> None:
-    rhos = [0.9, -0.2, 0.7, 0.8, 0.6, 0.9, 0.3, 0.5]
-    copy = order("knn", expected, [sign * expected * rho for rho in rhos])
-    found = lead([copy], order("depth", 0, [sign * rho for rho in rhos]))
-    assert found is not None
-    assert found.estimate.mean <= 1e-12
-
-
-def test_the_choice_of_the_best_is_corrected_for() -> None:
-    depth = order("depth", 0, [0.1 + 0.01 * s for s in range(8)])
-    nc1, others = order("nc1", -1, [-0.9] * 8), [order("knn", 1, [0.2] * 8)] * 6
-    seven, five = lead([nc1, *others], depth), lead([nc1, *others[:4]], depth)
-    assert seven is not None
-    assert five is not None
-    assert (seven.best.quantity, seven.tried, seven.p) == ("nc1", 7, 7 * 2 / 256)
-    assert (five.p, five.estimate.sign(five.p), seven.estimate.sign(seven.p)) == (10 / 256, 1, 0)
-
-
-def test_the_best_is_the_one_furthest_on_the_expected_side() -> None:
-    wrong, right = order("nc1", -1, [0.9, 0.9]), order("knn", 1, [0.3, 0.4])
-    found = lead([wrong, right], order("depth", 0, [0.5, 0.5]))
-    assert found is not None
-    assert found.best.quantity == "knn"
-    assert found.estimate.mean == pytest.approx(-0.15)
-
-
-def test_without_a_rho_of_depth_there_is_no_lead() -> None:
-    assert lead([order("knn", 1, [0.8])], order("depth", 0, [])) is None
-    assert lead([order("knn", 1, [])], order("depth", 0, [0.5])) is None
 
 
 def test_over_studies_each_study_counts_once() -> None:

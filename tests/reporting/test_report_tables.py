@@ -63,6 +63,23 @@ def test_values_that_are_fixed_by_construction_have_a_note() -> None:
     assert "zero by construction at final" in at_final
 
 
+def test_values_that_are_not_finite_have_a_note() -> None:
+    summary = made_summary(seeds=3)
+    assert summary.unmixed is not None
+    ends = summary.unmixed.geometry_end
+    del ends["nc1"]["block1"][2], ends["intrusion"]
+    notes = " ".join(geometry_notes(ends))
+    assert "left out of a mean and its interval: NC1 (block1: 2 of 3 seeds)." in notes
+    assert "at any layer, and left out: intrusion." in notes
+
+
+def test_every_planned_variant_has_a_row_of_differences() -> None:
+    summary = made_summary(waiting=("logits",))
+    first = next(tables.difference_tables(summary))
+    assert [row.heading for row in first.rows] == [*USUAL[1:], "logits"]
+    assert {cell.text for cell in first.rows[-1].cells} == {"–"}
+
+
 def test_rho_has_interval_p_and_expected_sign() -> None:
     table = tables.ranks_table(made_summary().prediction)
     rows = by_heading(table)
@@ -94,6 +111,8 @@ def test_markdown_has_the_same_tables() -> None:
             assert re.search(rf"\n\| (\*\*)?{re.escape(row.heading)}", content)
     names = made_summary(variants=("none", "a|b"))
     assert "\n| a\\|b |" in render("report.md", names, [])
+    html = render("report.md", made_summary(("none", "<b>"), data="<b>"), [])
+    assert not re.search(r"(?<!\\)<b", html.partition("```sh")[0])
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from layermix.errors import RunError
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
 from layermix.reporting import summarize, write_report
+from layermix.reporting.text import verdict_notes
 
 VARIANTS = ("none", "input", "final")
 
@@ -50,7 +53,7 @@ def test_the_results_hold_what_was_asked_and_what_was_used(finished: Path) -> No
     write_report(Study.open(finished))
     config = json.loads((finished / "results.json").read_text())["config"]
     assert config["asked"] == json.loads((finished / "study.json").read_text())["config"]
-    assert config["asked"]["recipe"]["crop"] is None
+    assert config["asked"]["recipe"]["crop"] == "auto"
     assert config["used"]["crop"] == 1
     assert None not in config["used"].values()
 
@@ -73,6 +76,47 @@ def test_a_study_without_names_of_classes_shows_their_numbers(study: Path) -> No
         del result["classes"]
         path.write_text(json.dumps(result))
     assert summarize(Study.open(study)).classes == [str(digit) for digit in range(10)]
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_run_of_another_study_is_refused(study: Path) -> None:
+    edit(study / "runs/final-seed1/config.json", model="resnet18")
+    with pytest.raises(RunError, match=r"another study, with model = 'resnet18' instead of 'mlp'"):
+        summarize(Study.open(study))
+
+
+def test_data_that_changed_between_runs_are_refused(study: Path) -> None:
+    path = study / "runs/final-seed1/result.json"
+    edit(path, sizes=json.loads(path.read_text())["sizes"] | {"test": 7})
+    with pytest.raises(RunError, match=r"changed: final-seed1 has test = 7 instead of 1197\."):
+        summarize(Study.open(study))
+
+
+def test_new_runs_on_other_data_are_refused(study: Path) -> None:
+    for path in study.glob("runs/*/result.json"):
+        edit(path, sizes=json.loads(path.read_text())["sizes"] | {"train": 101})
+    shutil.rmtree(study / "runs/final-seed1")
+    with pytest.raises(RunError, match="a new run has train = 100 instead of 101"):
+        compare(Study.open(study).config, study)
+
+
+def test_different_conditions_of_runs_are_all_shown(study: Path) -> None:
+    path = study / "runs/final-seed1/result.json"
+    usual = json.loads(path.read_text())["conditions"]
+    edit(path, conditions=usual | {"device": "NVIDIA H100"})
+    summary = summarize(Study.open(study))
+    assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
+    assert any("different conditions (device)" in note for note in verdict_notes(summary))
+
+
+def test_a_run_that_failed_is_reported(study: Path) -> None:
+    (study / "runs/input-seed1").rename(study / "runs/input-seed1-unfinished")
+    summary, _ = write_report(Study.open(study))
+    assert summary.failed == {"input": [1]}
+    assert "5 of 6 runs are done, and 1 failed or was stopped." in (study / "report.md").read_text()
 
 
 def test_an_unfinished_study_lists_what_is_missing_in_every_form(study: Path) -> None:

@@ -1,18 +1,23 @@
 """Summaries made by hand: random but repeatable numbers, no training."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from layermix.experiments import RunResult
 from layermix.geometry import QUANTITIES
 from layermix.reporting import Summary
 from layermix.reporting.formatting import METRICS
 from layermix.reporting.statistics import estimate
-from layermix.reporting.variant import Curve, CurvePoint, VariantSummary
+from layermix.reporting.variant import Curve, CurvePoint, VariantSummary, summarize_variant
 
 USUAL = ("none", "input", "block1", "block2", "block3", "final", "random")
 HOSTILE = """<script>alert("1")</script>&'$x_1$"""
 _CHANCE = 2.31
+_SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10}
+_RECORD = {"epoch": 0, "snnl": {"input": {"value": 1.0, "chance": 2.0}}}
+_TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
 
 
 def made_summary(
@@ -118,3 +123,29 @@ def _curve(rng: np.random.Generator, epochs: range, mean) -> Curve:
     return [
         CurvePoint(e, m := float(mean(e) + rng.normal(0, 0.01)), m - 0.05, m + 0.05) for e in epochs
     ]
+
+
+def summary_of(
+    accuracy: Mapping[str, list[float] | dict[int, float]],
+    val: dict[str, float] | None = None,
+    **test: float,
+) -> Summary:
+    """Make a study of as many seeds as the variant with the most; `test` sets other metrics."""
+    rows = []
+    by_seed = {
+        name: dict(enumerate(a)) if isinstance(a, list) else a for name, a in accuracy.items()
+    }
+    for name, values in by_seed.items():
+        results = {
+            seed: RunResult(
+                {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
+                {"accuracy": (val or {}).get(name, value), "nll": 1.0, "brier": 0.2, "ece": 0.1},
+                timings=_TIMINGS,
+                records=[_RECORD],
+            )
+            for seed, value in values.items()
+        }
+        if results:
+            rows.append(summarize_variant(name, results))
+    sizes = _SIZES | {"seeds": max(map(len, by_seed.values()))}
+    return Summary("digits", "mlp", sizes, [], list(accuracy), rows, 2.0, "", {}, {})

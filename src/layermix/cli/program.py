@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import tyro
-from tyro.conf import CascadeSubcommandArgs, DisallowNone, OmitArgPrefixes, OmitSubcommandPrefixes
+from tyro import conf
 
 import layermix
 from layermix.cli.compare import compare_variants
@@ -28,6 +28,14 @@ _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
 Mixup at any layer of any PyTorch model, and a study of which layer to mix. With --debug an error
 shows its traceback; --version alone prints the version."""
+
+_STYLE = (
+    conf.CascadeSubcommandArgs,
+    conf.DisallowNone,
+    conf.FlagCreatePairsOff,  # in a pair, tyro does not find --no-FLAG without the preset's name
+    conf.OmitArgPrefixes,
+    conf.OmitSubcommandPrefixes,
+)
 
 app = tyro.extras.SubcommandApp()
 app.command(name="compare")(compare_variants)
@@ -50,7 +58,7 @@ def run_cli(arguments: list[str] | None = None) -> None:
             prog="layermix",
             description=_DESCRIPTION,
             args=[word for word in words if word != "--debug"],
-            config=(CascadeSubcommandArgs, DisallowNone, OmitArgPrefixes, OmitSubcommandPrefixes),
+            config=_STYLE,
         )
         sys.stdout.flush()
     return None

@@ -65,7 +65,7 @@ def compare(
     InputError
         If the folder belongs to another study, or `workers` is below 1.
     RunError
-        If runs failed or a worker was killed. Finished runs remain on disk.
+        If runs failed, a worker was killed or the data changed. Finished runs remain on disk.
     """
     from layermix.experiments.engines.local import default_workers, run_missing
 
@@ -75,6 +75,8 @@ def compare(
     if workers < 1:
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study, problems = Study(config, Path(folder)), []
+    for result in study.results().values():
+        study.require_sizes("a new run", load_once(config.data).sizes, result.sizes)
     with StudyDisplay(console or Console(quiet=True), study, workers) as display:
         for cell, outcome in run_missing(study, workers):
             display.add(cell, outcome)

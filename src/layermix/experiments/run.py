@@ -66,6 +66,7 @@ def run(
             store.write_json(files / "config.json", asdict(replace(config, recipe=trainer.recipe)))
             features = trainer.monitor.features("start") if keep_features else {}
             result = trainer.train(lambda record: print(json.dumps(record), file=lines), on_epoch)
+            result = replace(result, conditions=env.conditions(config.recipe.device))
             content = {k: v for k, v in asdict(result).items() if k != "records"}
             store.write_json(files / "result.json", content)
             store.write_tensors(files / "weights.safetensors", trainer.raw_model.state_dict())
@@ -98,10 +99,10 @@ def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
     recipe.check()
     size = min(data.image_shape[1:])
     crop, flip = default_augmentation(source, size)
-    crop = crop if recipe.crop is None else recipe.crop
+    crop = crop if recipe.crop == "auto" else recipe.crop
     if crop >= size:
         raise InputError(f"crop is {crop}, but must be below the images' size of {size} pixels")
-    return replace(recipe, crop=crop, flip=flip if recipe.flip is None else recipe.flip)
+    return replace(recipe, crop=crop, flip=flip if recipe.flip == "auto" else recipe.flip)
 
 
 def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:

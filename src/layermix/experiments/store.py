@@ -1,10 +1,10 @@
 """Files of studies and runs: JSON and JSONL for people, safetensors for tensors, no pickles.
 
-    STUDY/study.json                   the study's configuration
+    STUDY/study.json                   the study's configuration, versions and hardware
     STUDY/runs/VARIANT-seedK/
         config.json                    the run's configuration
         epochs.jsonl                   one record for each epoch
-        result.json                    final measures
+        result.json                    final measures, versions and hardware
         weights.safetensors            final weights
         features.safetensors           activations before and after training (one run of a study)
 
@@ -57,15 +57,21 @@ class RunResult:
     sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
     classes: list[str] = field(default_factory=list)  # their names
     subset: str = "all"  # how the training images were chosen (see `Dataset`)
+    conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
     timings: dict[str, float] = field(default_factory=dict)  # seconds, images_per_second, ...
     records: list[Record] = field(default_factory=list)  # of each epoch; the first is untrained
+
+
+def unfinished_path(path: Path) -> Path:
+    """Return the folder of the files of a run that failed or was stopped."""
+    return path.with_name(f"{path.name}-unfinished")
 
 
 @contextmanager
 def new_run(path: Path) -> Iterator[Path]:
     """Yield a new folder that becomes `path` at the end, or ``PATH-unfinished`` after an error."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    failed = path.with_name(f"{path.name}-unfinished")
+    failed = unfinished_path(path)
     remove_unfinished(path.parent, path.name)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from layermix.errors import InputError
+from layermix.errors import InputError, RunError
 from layermix.experiments import store
 from layermix.experiments.data import DataConfig
 from layermix.experiments.store import RunConfig, RunResult
@@ -89,12 +89,49 @@ class Study:
         return [cell for cell in self.cells() if not self.path(cell).exists()]
 
     def results(self) -> dict[RunConfig, RunResult]:
-        """Read the results of the finished runs."""
-        return {cell: store.read_result(self.path(cell)) for cell in self.finished()}
+        """Read the results of the finished runs.
+
+        Raises
+        ------
+        RunError
+            If a run belongs to another study, or the data changed between two runs.
+        """
+        found = {cell: store.read_result(self.path(cell)) for cell in self.finished()}
+        for cell, result in found.items():
+            self._require_own(cell)
+            self.require_sizes(cell.name, result.sizes, next(iter(found.values())).sizes)
+        return found
+
+    def require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
+        """Raise a `RunError` if data of other sizes than the `usual` ones are used by a run."""
+        if changed := {k: v for k, v in sizes.items() if v != usual[k]}:
+            kind, size = next(iter(changed.items()))
+            raise RunError(
+                f"the data of the study in {self.folder} changed: {name} has {kind} = {size} "
+                f"instead of {usual[kind]}. Start a new study with another --out"
+            )
+
+    def failed(self) -> list[RunConfig]:
+        """Return the runs that failed or were stopped, and have not finished since."""
+        return [
+            cell
+            for cell in self.cells()
+            if store.unfinished_path(self.path(cell)).exists() and not self.path(cell).exists()
+        ]
 
     def keeps_features(self, cell: RunConfig) -> bool:
         """Return True if a run keeps its activations: the first variant at the first seed."""
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
+
+    def _require_own(self, cell: RunConfig) -> None:
+        """Raise an error unless the configuration of a finished run is that of its cell."""
+        wanted, path = flat(asdict(cell)), self.path(cell) / "config.json"
+        for name, value in flat(store.read_json(path)).items():
+            if value != wanted.get(name) and wanted.get(name) != "auto":
+                raise RunError(
+                    f"{path} belongs to another study, with {name} = {value!r} instead of "
+                    f"{wanted.get(name)!r}: remove its folder, and start the study's command again"
+                )
 
     def _require_same(self, found: dict, settings: dict) -> None:
         for name, value in flat(settings).items():

@@ -8,7 +8,7 @@ from typing import Any
 from layermix.experiments.data import DataConfig
 from layermix.experiments.data.sources import SOURCES
 from layermix.experiments.display import SUBSETS
-from layermix.experiments.study import Study, StudyConfig, as_json, flat
+from layermix.experiments.study import StudyConfig, as_json, flat
 from layermix.experiments.training import PRESETS
 from layermix.mixing.methods import find_method, is_method, method_names
 
@@ -22,13 +22,15 @@ _DEFAULTS = {
 _NOT_CUDA = ("cpu", "mps")  # values of the condition `device` without a name of a GPU
 
 
-def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, Any]:
+def used_settings(
+    config: StudyConfig, run: dict[str, Any], subset: str, device: str
+) -> dict[str, Any]:
     """Return every setting by its name on the command line, with the value that it had.
 
-    `run` is the ``config.json`` of one of the runs, whose recipe is complete; `subset` tells how
-    the training images were chosen (see `Dataset`).
+    `run` is the ``config.json`` of one of the runs, whose recipe is complete; `subset` is how the
+    training images were chosen (see `Dataset`).
     """
-    asked = flat(as_json(study.config))
+    asked = flat(as_json(config))
     used = {k: _DEFAULTS.get(k) if value is None else value for k, value in asked.items()}
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
     if asked["train_size"] is not None and subset in SUBSETS:
@@ -39,7 +41,6 @@ def used_settings(study: Study, run: dict[str, Any], subset: str) -> dict[str, A
     for name in filter(is_method, methods):
         _, blend, partner, ratio, _ = find_method(name).row
         used[name] = f"{blend}; partner {partner}; ratio {ratio}"
-    device = study.conditions["device"]
     if asked["device"] != device:
         used["device"] = f"{asked['device']} ({device})"
     if asked["amp"] and device in _NOT_CUDA:
@@ -84,7 +85,7 @@ def _changed(settings: Any, default: Any) -> Iterator[str]:
         flag = field.name.replace("_", "-")
         if value == usual:
             continue
-        if isinstance(usual, bool):
+        if isinstance(value, bool) and isinstance(usual, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
         else:
             yield from (f"--{flag}", str(value))

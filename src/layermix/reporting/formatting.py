@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
 from layermix.mixing.methods import is_method, method_names
-from layermix.reporting.statistics import Bounds, Estimate
+from layermix.reporting.statistics import LEVEL, Bounds, Estimate
 from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS
 from layermix.reporting.statistics.ranks import EXACT_LAYERS, RANDOM_ORDERS
 
@@ -57,7 +57,7 @@ def heading(quantity: str) -> str:
 
 def number(value: float, digits: int) -> str:
     """Return a number with fixed digits and a true minus sign; ``1.2e+06`` if that is long."""
-    text = f"{value:,.{digits}f}"
+    text = f"{value:z,.{digits}f}"
     if len(text) > _MAX_WIDTH:
         text = f"{value:.1e}"
     return text.replace("-", "−")
@@ -73,7 +73,7 @@ def significant(value: float) -> str:
 
 def signed(value: float) -> str:
     """Return a number with its sign and two digits."""
-    return f"{value:+.2f}".replace("-", "−")
+    return f"{value:+z.2f}".replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -112,7 +112,7 @@ def difference_text(found: Estimate) -> str:
     if found.low is None:
         return f"{percentage_points(found.mean)} points (one seed, no interval)"
     ends = interval(found, percentage_points)
-    return f"{percentage_points(found.mean)} points (95% interval {ends})"
+    return f"{percentage_points(found.mean)} points (95% interval {ends}, n = {found.n})"
 
 
 def mean_rho(found: Estimate, unit: str = "seed") -> str:
@@ -122,8 +122,20 @@ def mean_rho(found: Estimate, unit: str = "seed") -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Return a p-value with three significant digits; a dash for None."""
-    return ABSENT if p is None else "< 0.001" if p < 0.001 else f"{p:.3g}"
+    """Return a p-value with three significant digits; a dash for None.
+
+    Limits are ``< 0.001``, and ``< 0.05`` for a value below that rounds to it.
+    """
+    if p is None or p < 0.001:
+        return ABSENT if p is None else "< 0.001"
+    text = f"{p:.3g}"
+    return f"< {LEVEL}" if p < LEVEL <= float(text) else text
+
+
+def p_relation(p: float | None) -> str:
+    """Return a p-value with its relation, to follow its name: ``= 0.03`` or ``< 0.001``."""
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def p_heading(seeds: int) -> str:

@@ -1,12 +1,12 @@
 """Checks of a study's numbers whose results the notes of a report mention."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
 from layermix.reporting.formatting import METRICS, heading
 from layermix.reporting.statistics import BySeed, estimate
-from layermix.reporting.summary import Summary
+from layermix.reporting.summary import BETWEEN_RUNS, Summary
 from layermix.reporting.variant import VariantSummary
 
 Geometry = dict[str, dict[str, BySeed]]
@@ -35,37 +35,54 @@ def clipped_quantities(geometry: Geometry) -> dict[str, list[str]]:
     return {name: layers for name, layers in found.items() if layers}
 
 
+def missing_seeds(geometry: Geometry) -> dict[str, list[str]]:
+    """Return the layers without a finite value at some seeds, by quantity heading."""
+    seeds = max(len(by_seed) for layers in geometry.values() for by_seed in layers.values())
+    found = {
+        heading(q): [
+            f"{layer}: {len(by_seed)} of {seeds} seeds"
+            for layer, by_seed in layers.items()
+            if len(by_seed) < seeds
+        ]
+        for q, layers in geometry.items()
+    }
+    return {name: layers for name, layers in found.items() if layers}
+
+
+def undefined_quantities(geometry: Geometry) -> list[str]:
+    """Return the headings of the quantities without a finite value at any layer."""
+    return [heading(q) for q in QUANTITIES if q not in geometry]
+
+
 def same_results(summary: Summary) -> list[list[str]]:
-    """Return groups of variants that mix and have equal test metrics on all common seeds."""
+    """Return groups of variants that mix and have the same seeds and test metrics."""
     groups: list[list[VariantSummary]] = []
     for row in summary.variants:
         if row.name == "none":
             continue
-        equal = (group for group in groups if _equal_results(group[0], row))
+        equal = (group for group in groups if _metrics(group[0]) == _metrics(row))
         if (group := next(equal, None)) is None:
             groups.append(group := [])
         group.append(row)
     return [[row.name for row in group] for group in groups if len(group) > 1]
 
 
-def _equal_results(one: VariantSummary, other: VariantSummary) -> bool:
-    first, second = _metrics_by_seed(one), _metrics_by_seed(other)
-    common = first.keys() & second.keys()
-    return bool(common) and all(first[seed] == second[seed] for seed in common)
+def _metrics(row: VariantSummary) -> list[Sequence[float]]:
+    return [row.seeds, *(row.test[name].values for name in METRICS)]
 
 
-def _metrics_by_seed(row: VariantSummary) -> dict[int, tuple[float, ...]]:
-    columns = (row.test[name].values for name in METRICS)
-    return dict(zip(row.seeds, zip(*columns, strict=True), strict=True))
+def varied_conditions(summary: Summary) -> list[str]:
+    """Return the names of the conditions that differ between runs."""
+    return [name for name, value in summary.conditions.items() if BETWEEN_RUNS in value]
 
 
 def worse_than_guessing(summary: Summary) -> list[str]:
-    """Return the runs whose test NLL is above that of equal probabilities for all classes."""
+    """Return the runs whose test NLL is NaN or above that of equal probabilities for all."""
     return [
         f"{row.name}-seed{seed}"
         for row in summary.variants
         for seed, nll in zip(row.seeds, row.test["nll"].values, strict=True)
-        if nll > math.log(summary.sizes["classes"])
+        if not nll <= math.log(summary.sizes["classes"])
     ]
 
 

@@ -1,6 +1,6 @@
 """The summary of a study: the numbers from which every form of the report is made."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,8 @@ from layermix.reporting.statistics import (
 )
 from layermix.reporting.variant import VariantSummary, summarize_variant
 from layermix.reporting.verdict import Verdict, conclude
+
+BETWEEN_RUNS = " / "  # between the values of a condition that differs from run to run
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Summary:
     config
         The configuration: as ``asked``, by level, and each setting as ``used``.
     conditions
-        Versions and hardware.
+        Versions and hardware; every value, with `BETWEEN_RUNS` between them, if the runs differ.
+    failed
+        Seeds of the runs that failed or were stopped, and are not repeated yet, by variant.
     """
 
     data: str
@@ -57,6 +61,7 @@ class Summary:
     command: str
     config: dict[str, Any]
     conditions: dict[str, str]
+    failed: dict[str, list[int]] = field(default_factory=dict)
 
     @cached_property
     def accuracy(self) -> dict[str, BySeed]:
@@ -72,7 +77,7 @@ class Summary:
     @cached_property
     def verdict(self) -> Verdict:
         """The best variant, and the claim *final beats input*."""
-        return conclude(self.planned, self.variants)
+        return conclude(self.planned, self.variants, self.failed)
 
     @cached_property
     def prediction(self) -> Prediction:
@@ -124,7 +129,11 @@ def summarize(study: Study) -> Summary:
         runs[cell.variant][cell.seed] = result
     cell, first = next(iter(results.items()))
     run_config = read_json(study.path(cell) / "config.json")
-    used = used_settings(study, run_config, first.subset)
+    failed: dict[str, list[int]] = {}
+    for stopped in study.failed():
+        failed.setdefault(stopped.variant, []).append(stopped.seed)
+    conditions = _joined([result.conditions or study.conditions for result in results.values()])
+    used = used_settings(study.config, run_config, first.subset, conditions["device"])
     return Summary(
         data=study.config.data.data.rstrip("/").rpartition("/")[2],
         model=study.config.model,
@@ -135,5 +144,13 @@ def summarize(study: Study) -> Summary:
         chance=next(iter(first.records[0]["snnl"].values()))["chance"],
         command=compare_command(study.config),
         config={"asked": as_json(study.config), "used": used},
-        conditions=study.conditions,
+        conditions=conditions,
+        failed=failed,
     )
+
+
+def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:
+    """Return the conditions of all runs, each with its different values."""
+    return {
+        k: BETWEEN_RUNS.join(dict.fromkeys(each[k] for each in conditions)) for k in conditions[0]
+    }

@@ -115,8 +115,11 @@ def difference_tables(summary: Summary) -> Iterator[Table]:
         p = p_heading(max(gap.estimate.n for gap in gaps))
         columns = [Column("variant"), Column("points"), Column("seeds"), Column(p)]
         columns.append(Column("p, Holm", "corrected for all rows of this table"))
+        cells = {gap.variant: _difference(gap) for gap in gaps}
+        others = [name for name in summary.planned if name != baseline]
         rows = [
-            Row(gap.variant, variant_meaning(gap.variant), "", _difference(gap)) for gap in gaps
+            Row(name, variant_meaning(name), "", cells.get(name, [Cell(ABSENT)] * 4))
+            for name in others
         ]
         caption = f"Against {variant_meaning(baseline)} ({baseline})"
         yield Table(f"differences-{baseline}", caption, columns, rows)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,6 +73,11 @@ def _layers_needed(quantities: int) -> int:
     return next(n for n in itertools.count(1) if quantities * least_orders_p(n) < LEVEL)
 
 
+def _escaped(text: str) -> str:
+    """Return a text for Markdown, in which it holds neither HTML nor the end of a cell."""
+    return re.sub(r"<(?=\S)|\|", r"\\\g<0>", text)
+
+
 def _rhos(ranks: Sequence[Rank]) -> str:
     """Return the names of quantities with their mean rho, or an empty text."""
     named = (
@@ -102,6 +108,7 @@ def _environment() -> Environment:
         "study_lead": lead,
     }
     found.filters |= formats | {
+        "escaped": _escaped,
         "factorial": math.factorial,
         "few": _few,
         "layers_needed": _layers_needed,
@@ -115,7 +122,7 @@ def _environment() -> Environment:
 
 _FORMATS = (
     "correlation", "difference_text", "heading", "interval", "listed", "mean_rho", "number",
-    "orders", "p_heading", "p_value", "percent", "percentage_points", "plural", "signed",
-    "variant_meaning",
+    "orders", "p_heading", "p_relation", "p_value", "percent", "percentage_points", "plural",
+    "signed", "significant", "variant_meaning",
 )  # fmt: skip
 ENVIRONMENT = _environment()

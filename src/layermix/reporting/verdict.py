@@ -1,7 +1,9 @@
 """The verdict of a study: the best variant, and whether *final beats input* holds.
 
 The winner is chosen on validation data and compared on test data: mixing with no mixing, and no
-mixing with the best variant that mixes, chosen in the same way.
+mixing with the best variant that mixes, chosen in the same way. Validation accuracies are means
+over the seeds that all candidates have finished. Variants with failed runs are no candidates,
+because the seeds that survive are often the easy ones.
 
 *Final beats input* is one question asked beforehand, so that its p-value is not corrected. It holds
 (or fails) if the 95% interval of the paired test difference is above (or below) zero and the
@@ -9,9 +11,10 @@ sign-flip test gives p < 0.05. A method that mixes linearly at one of the two pl
 place: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
+from statistics import fmean
 from typing import Literal, NamedTuple
 
 from layermix.mixing import Linear, Permutation
@@ -49,9 +52,15 @@ class Verdict:
     claim: Claim
 
 
-def conclude(planned: Sequence[str], variants: Sequence[VariantSummary]) -> Verdict:
-    """Return the verdict of a study, from those of its planned variants that have a run."""
-    ranked = sorted(variants, key=_validation, reverse=True)
+def conclude(
+    planned: Sequence[str], variants: Sequence[VariantSummary], failed: Collection[str] = ()
+) -> Verdict:
+    """Return the verdict of a study, from those of its planned variants that have a run.
+
+    `failed` names the variants with failed runs. If all have some, all are candidates.
+    """
+    candidates = [row for row in variants if row.name not in failed] or variants
+    ranked = sorted(candidates, key=_validation(candidates), reverse=True)
     winner = ranked[0].name
     mixing = [row.name for row in ranked if row.name != "none"]
     rival = "none" if winner != "none" else next(iter(mixing), None)
@@ -61,11 +70,15 @@ def conclude(planned: Sequence[str], variants: Sequence[VariantSummary]) -> Verd
 
 
 def difference(accuracy: dict[str, BySeed], variant: str, baseline: str) -> Difference | None:
-    """Return the paired difference of two variants; None if they share no finished seed."""
+    """Return the paired difference of two variants; None if they share no finished seed.
+
+    It is one comparison, without correction.
+    """
     if variant not in accuracy or baseline not in accuracy:
         return None
     pair = {name: accuracy[name] for name in (variant, baseline)}
-    return next(iter(differences(pair, baseline)), None)
+    found = next(iter(differences(pair, baseline)), None)
+    return found and replace(found, p_holm=None)
 
 
 def claim_pair(variants: Sequence[str]) -> Pair | None:
@@ -77,8 +90,17 @@ def claim_pair(variants: Sequence[str]) -> Pair | None:
     return min((Pair(*names) for names in product(*places)), key=_preference, default=None)
 
 
-def _validation(row: VariantSummary) -> tuple[float, float]:
-    return row.val["accuracy"].mean, -row.val["nll"].mean
+def _validation(
+    variants: Sequence[VariantSummary],
+) -> Callable[[VariantSummary], tuple[float, float]]:
+    """Return a key that ranks variants by validation accuracy, then by NLL, over common seeds."""
+    common = set.intersection(*(set(row.seeds) for row in variants))
+
+    def mean(row: VariantSummary, metric: str) -> float:
+        by_seed = dict(zip(row.seeds, row.val[metric].values, strict=True))
+        return fmean(by_seed[seed] for seed in (common or row.seeds))
+
+    return lambda row: (mean(row, "accuracy"), -mean(row, "nll"))
 
 
 def _claim(planned: Sequence[str], accuracy: dict[str, BySeed]) -> Claim:

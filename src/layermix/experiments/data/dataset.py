@@ -92,6 +92,11 @@ class Dataset:
     subset: Subset = "all"
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Number of training, validation and test images, and of classes."""
+        return {name: len(getattr(self, name)) for name in ("train", "val", "test", "classes")}
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
         channels, height, width = self.train.images.shape[1:]

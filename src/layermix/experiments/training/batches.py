@@ -93,7 +93,7 @@ class Batches:
         device = train.images.device
         self._generator = torch.Generator(device).manual_seed(seeds.augment)
         self._flipped = None
-        if recipe.flip and recipe.alternate:
+        if recipe.flip is True and recipe.alternate:
             self._flipped = torch.rand(len(train), generator=self._generator, device=device) < 0.5
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class Batches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images, float32 (B, C, H, W), and labels, int64 (B,), of an epoch (1, 2, ...)."""
-        crop, flip = self.recipe.crop or 0, bool(self.recipe.flip)
+        crop, flip = self.recipe.augmentation
         order = torch.from_numpy(self._order.permutation(len(self.train)))
         order = moved(order, self.train.labels.device)
         for index in order[: len(self) * self.size].split(self.size):

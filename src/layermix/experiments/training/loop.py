@@ -94,8 +94,7 @@ class Trainer:
             test=self._evaluate("test"),
             val=self._evaluate("val"),
             test_views=self._evaluate("test", views=True) if self.recipe.views else None,
-            sizes={name: len(getattr(data, name)) for name in ("train", "val", "test", "classes")}
-            | {"monitored": len(self.monitor.batch)},
+            sizes=data.sizes | {"monitored": len(self.monitor.batch)},
             classes=list(data.classes),
             subset=data.subset,
             timings={
@@ -182,7 +181,7 @@ class Trainer:
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
-        split, flip = getattr(self.data, name), bool(self.recipe.flip)
+        split, (_, flip) = getattr(self.data, name), self.recipe.augmentation
         logits = predict_logits(self.model, split, self.normalize, views=views, flip=flip)
         return metrics(logits, split.labels)
 

@@ -47,10 +47,10 @@ class Recipe:
     """Lookahead: every 5 steps average the weights with a slow copy."""
     label_smoothing: float = 0.0
     """Label smoothing; comparisons of mixing are clearest without."""
-    crop: int | None = None
-    """Largest random shift in pixels; chosen for the data by default."""
-    flip: bool | None = None
-    """Flip half of the images; chosen for the data by default."""
+    crop: int | Literal["auto"] = "auto"
+    """Largest random shift in pixels; ``auto`` chooses for the data."""
+    flip: bool | Literal["auto"] = "auto"
+    """Flip half of the images; ``auto`` chooses for the data."""
     alternate: bool = False
     """Flip each image in every second epoch, instead of at random."""
     alpha: float | None = None
@@ -85,8 +85,13 @@ class Recipe:
         for rule, (names, is_valid) in _RULES.items():
             for name in names:
                 value = getattr(self, name)
-                if value is not None and not is_valid(value):
+                if value not in (None, "auto") and not is_valid(value):
                     raise InputError(f"{name} is {brief(value)}, but must {rule}")
+
+    @property
+    def augmentation(self) -> tuple[int, bool]:
+        """The crop and the flip; 0 and False if they are still ``auto``."""
+        return 0 if self.crop == "auto" else self.crop, self.flip is True
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimizer of a model."""

@@ -14,11 +14,13 @@ from layermix.reporting.figures.style import (
     GRAY,
     Figure,
     add_legend,
+    add_shared_legend,
     canvas,
     color,
     dash,
     finish,
     set_scale,
+    short_names,
     shorten,
     style,
 )
@@ -88,15 +90,16 @@ def geometry_curves(summary: Summary) -> list[Figure]:
     drawing, panels = canvas(130 * rows + 16 * lines + 40, rows, 2)
     logs = []
     for axes, name in zip(panels, names, strict=False):
-        if _plot(axes, row.geometry[name], 1, list(row.snnl)):
+        curves = row.geometry[name]
+        _plot(axes, curves, 1, list(row.snnl))
+        if set_scale(axes, "y", [point.mean for curve in curves.values() for point in curve]):
             logs.append(heading(name))
         axes.set_title(textwrap.fill(heading(name), 25), fontsize="medium")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     drawing.supxlabel("epoch")
     n = summary.sizes["monitored"]
-    handles, labels = panels[0].get_legend_handles_labels()
-    add_legend(drawing, labels, handles=handles, loc="outside upper left")
+    add_shared_legend(drawing, panels)
     ends = "; ".join(f"{heading(name)}: {_ends(row.geometry[name], 1)}" for name in names)
     log = f" Logarithmic axis: {listed(logs, len(logs))}." if logs else ""
     caption = (
@@ -125,10 +128,13 @@ def _draw(
             epochs = [p.epoch for p in curve]
             axes.fill_between(epochs, lows, highs, color=color(index), alpha=0.14, linewidth=0)
     _plot(axes, curves, scale, list(curves))
-    if chance is not None:
-        means = [point.mean for curve in curves.values() for point in curve]
-        if not set_scale(axes, "y", [*means, chance], span=10):
-            axes.set_ylim(bottom=0)
+    values = [scale * point.mean for curve in curves.values() for point in curve]
+    if chance is None:
+        set_scale(axes, "y", values, span=math.inf)
+    elif set_scale(axes, "y", [*values, chance], span=10):
+        caption += " Logarithmic axis."
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("epoch")
     drawing.suptitle(title, fontsize="large", x=0.02, ha="left")
     add_legend(drawing, axes.get_legend_handles_labels()[1], loc="outside lower left")
@@ -136,18 +142,17 @@ def _draw(
     return finish(drawing, name, alt.replace("\n", ", "), caption)
 
 
-def _plot(axes: Axes, curves: dict[str, Curve], scale: float, order: list[str]) -> bool:
-    """Plot curves in the colors of their place in `order`; return True if logarithmic."""
+def _plot(axes: Axes, curves: dict[str, Curve], scale: float, order: list[str]) -> None:
+    """Plot curves in the colors of their place in `order`."""
+    names = dict(zip(order, short_names(order, _NAME), strict=True))
     for name, curve in curves.items():
         index, epochs = order.index(name), [point.epoch for point in curve]
         look = {"color": color(index), "linestyle": dash(index), "linewidth": 1.6}
         mark = "o" if len(epochs) == 1 else ""
         means = [scale * point.mean for point in curve]
-        axes.plot(epochs, means, marker=mark, markersize=4, label=shorten(name, _NAME), **look)
+        axes.plot(epochs, means, marker=mark, markersize=4, label=names[name], **look)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(axis="y")
-    values = [scale * point.mean for curve in curves.values() for point in curve]
-    return set_scale(axes, "y", values)
 
 
 def _ends(curves: dict[str, Curve], scale: float) -> str:

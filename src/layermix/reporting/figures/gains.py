@@ -7,17 +7,17 @@ from statistics import fmean
 import numpy as np
 from matplotlib.axes import Axes
 
-from layermix.reporting.figures.intervals import central_range
+from layermix.reporting.figures.intervals import central_range, clipped_note
 from layermix.reporting.figures.style import (
     INK,
     Figure,
-    add_legend,
+    add_shared_legend,
     canvas,
     color,
     finish,
     marker,
     set_scale,
-    shorten,
+    short_names,
     style,
 )
 from layermix.reporting.formatting import correlation, heading
@@ -41,7 +41,8 @@ def gains(summary: Summary) -> list[Figure]:
         return []
     seeds = [100 * gain for by_seed in found.gains.values() for gain in by_seed.values()]
     means = [100 * fmean(by_seed.values()) for by_seed in found.gains.values()]
-    ends = central_range(seeds, [*means, 0.0])
+    low, high = central_range(seeds, means)
+    ends = min(low, 0.0), max(high, 0.0)
     rows = math.ceil(len(ranks) / 2)
     drawing, panels = canvas(150 * rows + 16 * math.ceil(len(found.layers) / 3) + 40, rows, 2)
     for axes, row in zip(panels, ranks, strict=False):
@@ -49,10 +50,8 @@ def gains(summary: Summary) -> list[Figure]:
     for axes in panels[len(ranks) :]:
         axes.set_axis_off()
     drawing.supylabel("gain from mixing, points")
-    handles, labels = panels[0].get_legend_handles_labels()
-    add_legend(drawing, labels, handles=handles, loc="outside upper left")
-    outside = sum(not ends[0] <= gain <= ends[1] for gain in seeds)
-    caption = _CAPTION + (f" {outside} seeds beyond the axis are at its edge." if outside else "")
+    add_shared_legend(drawing, panels)
+    caption = _CAPTION + clipped_note(seeds, means, ends)
     shown = ", ".join(f"{n} {mean:+.2f}" for n, mean in zip(found.layers, means, strict=True))
     alt = f"Gain from mixing at each layer over its geometry. Mean gains in points: {shown}."
     return [finish(drawing, "prediction-scatter", alt, caption)]
@@ -63,7 +62,7 @@ def _draw_panel(axes: Axes, summary: Summary, row: Rank, ends: tuple[float, floa
     assert row.estimate is not None
     values, points = summary.unmixed.geometry_end[row.quantity], list(summary.unmixed.snnl)
     axes.axhline(0, color=INK, alpha=0.55, linewidth=0.8)
-    shown = []
+    shown, names = [], dict(zip(points, short_names(points, 22), strict=True))
     for layer, by_seed in summary.prediction.gains.items():
         x = [values[layer][seed] for seed in row.rhos]
         y = np.clip([100 * by_seed[seed] for seed in row.rhos], *ends)
@@ -71,7 +70,7 @@ def _draw_panel(axes: Axes, summary: Summary, row: Rank, ends: tuple[float, floa
         index = points.index(layer)
         look = {"color": color(index), "marker": marker(index), "ls": "", "clip_on": False}
         axes.plot(x, y, markersize=4.4, alpha=0.8, **look)
-        edge = {"markersize": 8, "mec": INK, "mew": 1, "zorder": 3, "label": shorten(layer, 22)}
+        edge = {"markersize": 8, "mec": INK, "mew": 1, "zorder": 3, "label": names[layer]}
         axes.plot(fmean(x), mean, **edge, **look)
         shown += x
     set_scale(axes, "x", shown)

@@ -1,5 +1,6 @@
 """Figures of means with their 95% intervals: accuracy, SNNL at the end, rank correlations."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,10 +18,10 @@ from layermix.reporting.figures.style import (
     finish,
     marker,
     set_scale,
-    shorten,
+    short_names,
     style,
 )
-from layermix.reporting.formatting import correlation, heading
+from layermix.reporting.formatting import correlation, heading, listed, plural
 from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
 
@@ -37,24 +38,25 @@ def accuracy(summary: Summary) -> list[Figure]:
     """Draw the test accuracy of each variant: every seed, the mean and its interval."""
     found = {row.name: row.test["accuracy"] for row in summary.variants}
     seeds = [100 * value for each in found.values() for value in each.values]
-    ends = central_range(seeds, [100 * each.mean for each in found.values()])
+    means = [100 * each.mean for each in found.values()]
+    ends = central_range(seeds, means)
     drawing, (axes,) = canvas(_ROW * len(found) + 70)
-    if summary.unmixed:
-        mean = 100 * summary.unmixed.test["accuracy"].mean
-        axes.axvline(mean, color=GRAY, linewidth=1.2, linestyle="--", zorder=1)
+    unmixed = 100 * summary.unmixed.test["accuracy"].mean if summary.unmixed else math.nan
+    has_line = ends[0] <= unmixed <= ends[1]
+    if has_line:
+        axes.axvline(unmixed, color=GRAY, linewidth=1.2, linestyle="--", zorder=1)
     for row, each in enumerate(found.values()):
         _draw_row(axes, row, each, color(row), ends, 100, f"{100 * each.mean:.2f}")
     _rows(axes, list(found), ends)
     set_scale(axes, "x", ends, ticks=5)
     axes.set_xlabel("test accuracy, %")
-    outside = sum(not ends[0] <= value <= ends[1] for value in seeds)
     caption = f"{_DOTS}; the number is the mean."
-    caption += " The dashed line is the mean without mixing." if summary.unmixed else ""
-    caption += f" {outside} beyond the axis are triangles at its edge." if outside else ""
+    caption += " The dashed line is the mean without mixing." if has_line else ""
+    caption += clipped_note(seeds, means, ends)
     if any(each.exceeds(SHARE) for each in found.values()):
         caption += " Intervals are clipped at 0 and 100%."
-    means = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
-    return [finish(drawing, "accuracy", f"Mean test accuracy: {means}.", caption)]
+    shown = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
+    return [finish(drawing, "accuracy", f"Mean test accuracy: {shown}.", caption)]
 
 
 @style()
@@ -95,6 +97,7 @@ def rank_correlations(summary: Summary) -> list[Figure]:
 def snnl_at_end(summary: Summary) -> list[Figure]:
     """Draw SNNL after training at each layer for each variant."""
     rows, layers = summary.variants, list(summary.variants[0].snnl)
+    names = short_names([row.name for row in rows], _NAME)
     band = 7 * len(rows) + 10
     drawing, (axes,) = canvas(band * len(layers) + 16 * len(rows) / 3 + 70)
     for index, row in enumerate(rows):
@@ -106,7 +109,7 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
         bars = np.abs(np.array([lows, highs]) - means)
         look = {"color": color(index), "markersize": 5, "elinewidth": 1.2}
         places = np.arange(len(layers)) + offset
-        name = shorten(row.name, _NAME)
+        name = names[index]
         axes.errorbar(means, places, xerr=bars, fmt=marker(index), label=name, **look)
     for border in range(1, len(layers)):
         axes.axhline(border - 0.5, color=INK, alpha=0.16, linewidth=0.8)
@@ -114,9 +117,10 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
     top = 1.15 * max(means)
     _rows(axes, layers, (0, top if top > 1e-9 else summary.chance))
     axes.set_xlabel(f"SNNL after training (chance {summary.chance:.2f})")
-    add_legend(drawing, [shorten(row.name, _NAME) for row in rows], loc="outside upper left")
+    add_legend(drawing, names, loc="outside upper left")
     caption = (
-        f"SNNL after training for each variant: mean and 95% interval over seeds, clipped at 0. "
+        f"SNNL after training for each variant: mean and 95% interval over seeds, "
+        f"clipped at 0 and at the end of the axis. "
         f"N = {summary.sizes['monitored']}, chance level {summary.chance:.2f}."
     )
     ends = "; ".join(
@@ -138,6 +142,16 @@ def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float
     near = shown[(shown >= first - reach) & (shown <= third + reach)]
     margin = max(0.08 * float(np.ptp(near)), 0.05)
     return float(near.min()) - margin, float(near.max()) + margin
+
+
+def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[float, float]) -> str:
+    """Return a sentence on the values beyond the axis, or an empty text."""
+    counts = [
+        plural(sum(not ends[0] <= value <= ends[1] for value in values), noun)
+        for values, noun in ((seeds, "seed"), (means, "mean"))
+    ]
+    shown = [count for count in counts if not count.startswith("0 ")]
+    return f" Beyond the axis, and drawn at its edge: {listed(shown)}." if shown else ""
 
 
 def _draw_row(
@@ -173,7 +187,7 @@ def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:
     """Set the limits of the axes and the names of the rows."""
     axes.set_xlim(*ends)
     axes.set_ylim(len(names) - 0.45, -0.55)
-    axes.set_yticks(range(len(names)), [shorten(name, _NAME) for name in names])
+    axes.set_yticks(range(len(names)), short_names(names, _NAME))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")

@@ -131,11 +131,26 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
 
 
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """Return names of at most `most` characters; those that would be equal remain whole."""
+    short = [shorten(name, most) for name in names]
+    return [s if short.count(s) == 1 else n for n, s in zip(names, short, strict=True)]
+
+
 def add_legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> None:
     """Add a legend to a drawing or axes, in as many columns as fit."""
     columns = max(1, int(WIDTH // (max(map(len, names)) * _CHARACTER + _HANDLE)))
     rows = math.ceil(len(names) / columns)
     target.legend(ncols=math.ceil(len(names) / rows), **settings)
+
+
+def add_shared_legend(drawing: Canvas, panels: Sequence[Axes]) -> None:
+    """Add one legend for all panels, above them."""
+    found = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    add_legend(drawing, list(found), handles=list(found.values()), loc="outside upper left")
 
 
 def add_beside(axes: Axes, row: float, text: str) -> None:

@@ -67,7 +67,7 @@ class Difference:
     baseline: str
     estimate: Estimate
     p: float  # two-sided, of the sign-flip test
-    p_holm: float  # after Holm's correction for all comparisons with this baseline
+    p_holm: float | None  # after Holm's correction for all comparisons with this baseline
 
     @property
     def sign(self) -> int:

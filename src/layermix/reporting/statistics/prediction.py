@@ -48,6 +48,7 @@ class Prediction:
     depth: Rank | None  # of the position of the layers in the network
     lead: Lead | None  # of the best quantity over depth
     begun: int  # number of seeds with a finished run without mixing or at one of the layers
+    repeated: list[str]  # layers with all results of an earlier one, which are not ranked again
     obstacle: str | None = None  # what is missing: "none", "values", "layers" or "seeds"
 
     @property
@@ -74,18 +75,21 @@ def predict(
     `points` are the measured layers, in the order of the network; `values` the quantities after
     training without mixing, by quantity, layer and seed; `accuracy` that of every finished run.
     """
-    layers = [p for p in points if p in accuracy and p not in _NO_LAYERS]
+    mixed = [p for p in points if p in accuracy and p not in _NO_LAYERS]
+    contents = [(accuracy[p], [layers.get(p) for layers in values.values()]) for p in mixed]
+    layers = [p for i, p in enumerate(mixed) if contents[i] not in contents[:i]]
+    repeated = [p for p in mixed if p not in layers]
     unmixed = accuracy.get("none", {})
     seeds = [s for s in unmixed if all(s in accuracy[layer] for layer in layers)]
     begun = len(unmixed.keys() | set().union(*(accuracy[layer] for layer in layers)))
     gains = {n: {s: accuracy[n][s] - unmixed[s] for s in seeds} for n in layers}
     checks = {"none": unmixed, "values": values, "layers": layers[MIN_LAYERS - 1 :], "seeds": seeds}
     if obstacle := next((name for name, found in checks.items() if not found), None):
-        return Prediction(layers, gains, [], None, None, begun, obstacle)
+        return Prediction(layers, gains, [], None, None, begun, repeated, obstacle)
     ranks = corrected([rank(q, expected(q), found, gains) for q, found in values.items()])
     places = {n: dict.fromkeys(seeds, float(place)) for place, n in enumerate(layers)}
     depth = rank("depth", 0, places, gains)
-    return Prediction(layers, gains, ranks, depth, lead(ranks, depth), begun)
+    return Prediction(layers, gains, ranks, depth, lead(ranks, depth), begun, repeated)
 
 
 def expected(quantity: str) -> int:
@@ -94,8 +98,13 @@ def expected(quantity: str) -> int:
 
 
 def lead(ranks: Sequence[Rank], depth: Rank) -> Lead | None:
-    """Return how far the best quantity is ahead of depth; None if they share no seed or study."""
-    shared = [row for row in ranks if row.estimate and row.rhos.keys() & depth.rhos.keys()]
+    """Return how far the best quantity is ahead of depth.
+
+    Only quantities count that have a rho for more than half of depth's seeds or studies; None if
+    there is no such quantity.
+    """
+    most = len(depth.rhos) / 2  # a quantity that few keys have is not comparable with depth
+    shared = [r for r in ranks if r.estimate and len(r.rhos.keys() & depth.rhos.keys()) > most]
     if not shared or depth.estimate is None:
         return None
     best = max(shared, key=lambda row: row.expected * (row.estimate.mean if row.estimate else 0))

@@ -1,0 +1,24 @@
+"""Drawn figures, for the tests of what they show."""
+
+import pytest
+
+from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
+from layermix.reporting.figures import Figure, draw_all
+from made_summaries import made_summary
+
+
+@pytest.fixture(scope="module")
+def draw(tmp_path_factory):
+    """Return a function that draws the figures of a made summary, by name."""
+    config = StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,))
+    plain = Study(config, tmp_path_factory.mktemp("plain"))  # whose features are missing
+
+    known: dict[str, dict[str, Figure]] = {}
+
+    def drawn(summary=None, study: Study = plain, **settings) -> dict[str, Figure]:
+        if summary is None and study is plain and str(settings) in known:
+            return known[str(settings)]
+        found = {f.name: f for f in draw_all(study, summary or made_summary(**settings))}
+        return known.setdefault(str(settings), found) if summary is None else found
+
+    return drawn

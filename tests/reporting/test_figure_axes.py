@@ -1,0 +1,71 @@
+"""Axes, legends and labels of figures."""
+
+from dataclasses import replace
+
+import pytest
+
+from figure_parts import texts
+from layermix.reporting.figures.intervals import central_range
+from layermix.reporting.figures.style import shorten, tick
+from layermix.reporting.variant import CurvePoint
+from made_summaries import made_summary
+
+
+def test_accuracy_over_training_has_a_linear_axis(draw) -> None:
+    summary = made_summary()
+    for row in summary.variants:
+        row.val_accuracy[0] = replace(row.val_accuracy[0], mean=0.007)
+    ticks = {float(text) for text in texts(draw(summary)["curves-accuracy"]) if text.isdigit()}
+    assert {30, 60, 90} <= ticks
+
+
+def test_no_two_variants_share_a_label(draw) -> None:
+    names = [f"multimix@block{k}:k=8,low=0.05,high=2" for k in (1, 2)]
+    found = draw(variants=("none", *names))
+    for name in ("accuracy", "curves-loss", "snnl-end"):
+        assert set(names) <= set(texts(found[name]))
+
+
+def test_a_layer_that_lacks_a_quantity_is_in_the_legend(draw) -> None:
+    summary = made_summary()
+    assert summary.unmixed is not None
+    first = next(name for name in summary.unmixed.geometry if name != "snnl")
+    del summary.unmixed.geometry[first]["block1"]
+    assert texts(draw(summary)["geometry-training"]).count("block1") == 1
+
+
+def test_the_central_range_has_a_margin_and_no_outliers() -> None:
+    assert central_range([1, 2, 3, 4, 100], [2.5, 0.5]) == (0.5 - 0.28, 4 + 0.28)
+    assert central_range([1, 1], []) == (0.95, 1.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.25, "0.25"), (-2, "−2"), (1e-5, "1e−5"), (2e30, "2e30"), (1234567, "1.23457e6"), (0, "0")],
+)
+def test_a_tick_is_labeled_with_its_value(value: float, text: str) -> None:
+    assert tick(value) == text
+
+
+def test_long_names_lose_their_middle() -> None:
+    short = shorten("encoder.layers.encoder_layer_11", 20)
+    assert len(short) == 20
+    assert short.startswith("enc")
+    assert short.endswith("_11")
+    assert shorten("final", 20) == "final"
+
+
+def test_values_at_zero_have_a_linear_axis(draw) -> None:
+    summary = made_summary()
+    assert summary.unmixed is not None
+    for curves in summary.unmixed.geometry.values():
+        for place, curve in enumerate(curves.values()):
+            curve[:] = [CurvePoint(p.epoch, 1e-17 * 10 ** (4 * place), None, None) for p in curve]
+    assert "Logarithmic" not in draw(summary)["geometry-training"].caption
+
+
+def test_curves_of_a_network_that_diverged_have_a_figure(draw) -> None:
+    summary = made_summary()
+    for row in summary.variants:
+        row.train_loss[:] = [CurvePoint(p.epoch, 1e30 * p.mean, None, None) for p in row.train_loss]
+    assert any("e30" in text for text in texts(draw(summary)["curves-loss"]))
