@@ -1,6 +1,5 @@
 """`layermix profile`: weights of a file, whatever wrapped the model, and those of a study's run."""
 
-import re
 import shlex
 import sys
 from dataclasses import replace
@@ -84,23 +83,17 @@ def test_weights_of_another_model_are_refused_with_the_remedy(tmp_path: Path, cl
     else:
         with pytest.raises(
             lm.InputError,
-            match=r"2 of another shape \(\S+ \(12, \d+\), not \(10, .* --classes sets the number",
+            match=r"size mismatch for \S+weight: .*\[12, \d+\].* --classes sets the number",
         ):
             take_profile(config)
 
 
-def test_weights_of_another_model_are_counted_and_three_are_named(tmp_path: Path) -> None:
+def test_the_error_for_the_weights_of_another_model_is_short(tmp_path: Path) -> None:
     weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
     save_file(weights, tmp_path / "w.safetensors")
-    own = timm.create_model("test_resnet", num_classes=10, in_chans=1).state_dict()
-    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
-    with pytest.raises(lm.InputError) as error:
+    with pytest.raises(lm.InputError, match=r"Missing key\(s\).*Unexpected key\(s\)") as error:
         take_profile(few("timm:test_resnet", tmp_path / "w.safetensors"))
-    three = r"\([^ ,]+, [^ ,]+, [^ ,]+, \.\.\.\)"
-    assert re.search(
-        rf"of this model: {len(missing)} missing {three}; {len(unknown)} not in the model {three}",
-        str(error.value),
-    )
+    assert len(str(error.value)) < 600
 
 
 def test_a_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:

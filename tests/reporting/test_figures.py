@@ -10,7 +10,7 @@ from figure_parts import SVG, study_with_features, texts
 from layermix.geometry import QUANTITIES
 from layermix.reporting.figures import Figure
 from layermix.reporting.figures.intervals import central_range
-from layermix.reporting.figures.style import COLORS, GRAY, WARNING, WIDTH, shorten
+from layermix.reporting.figures.style import COLORS, GRAY, WARNING, WIDTH
 from layermix.reporting.formatting import heading
 from layermix.reporting.statistics import estimate
 from layermix.reporting.variant import CurvePoint
@@ -19,7 +19,7 @@ from made_summaries import HOSTILE, USUAL, made_summary
 MANY = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
 NAMES = [
     *("accuracy", "curves-loss", "curves-accuracy", "embedding-start", "embedding-end"),
-    *("snnl-training", "snnl-end", "geometry-training", "prediction-rho", "prediction-scatter"),
+    *("snnl-training", "snnl-end", "geometry-training", "prediction-scatter"),
     "weights",
 ]
 
@@ -114,7 +114,6 @@ def seed_marks(figure: Figure) -> list[int]:
 def test_every_seed_is_a_mark(draw) -> None:
     found = draw(seeds=8)
     assert seed_marks(found["accuracy"]) == [8] * len(USUAL)
-    assert seed_marks(found["prediction-rho"]) == [8 * len(QUANTITIES), 8]
     assert seed_marks(found["prediction-scatter"]) == [8 * len(QUANTITIES)] * 5
 
 
@@ -154,29 +153,20 @@ def test_every_quantity_but_snnl_has_a_panel_over_training(draw) -> None:
     assert figure.caption.endswith("Logarithmic axis: NC1 and Tr(Sw Sb⁺).")
 
 
-def test_rank_correlations_have_a_row_and_a_mean_for_every_quantity_and_for_depth(draw) -> None:
-    shown = texts(draw()["prediction-rho"])
-    assert {*(shorten(heading(name), 26) for name in QUANTITIES), "depth"} <= set(shown)
-    means = [text for text in shown if re.fullmatch(r"[+−]\d\.\d\d", text)]
-    assert len(means) == len(QUANTITIES) + 1
-
-
-def test_a_quantity_without_a_rho_has_a_row_and_no_panel(draw) -> None:
+def test_a_quantity_without_a_rho_has_no_panel(draw) -> None:
     summary = made_summary()
     assert summary.unmixed is not None
     for values in summary.unmixed.geometry_end["nc1"].values():
         values.update(dict.fromkeys(values, 1.0))
-    found = draw(summary)
-    assert "NC1" in texts(found["prediction-rho"])
-    assert "NC1" not in texts(found["prediction-scatter"])
+    assert "NC1" not in texts(draw(summary)["prediction-scatter"])
 
 
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        ({"variants": ("input", "block1", "final")}, {"geometry-training", "prediction-rho"}),
+        ({"variants": ("input", "block1", "final")}, {"geometry-training", "prediction-scatter"}),
         ({"geometry": False}, {"geometry-training"}),
-        ({"variants": ("none", "input", "final")}, {"prediction-rho", "prediction-scatter"}),
+        ({"variants": ("none", "input", "final")}, {"prediction-scatter"}),
         ({}, {"weights"}),
     ],
 )

@@ -1,49 +1,57 @@
 """Rank correlation against scipy, by hand, and by what must always hold."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from layermix.reporting.statistics import Rank, estimate
-from layermix.reporting.statistics.ranks import rank, spearman
+from layermix.reporting.statistics.ranks import rank
 
 FEW = st.integers(-3, 3).map(float)  # few values, so that there are ties
 PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=9)
+
+
+def by_seed(*layers: list[float]) -> dict[str, dict[int, float]]:
+    return {f"block{k}": dict(enumerate(values)) for k, values in enumerate(layers)}
+
+
+def rho(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Return the rho of one seed, whose layers have the values `x` and the gains `y`."""
+    values, gains = (by_seed(*([float(v)] for v in each)) for each in (x, y))
+    return rank("snnl", -1, values, gains).rhos.get(0)
 
 
 @given(PAIRS)
 def test_rho_is_that_of_scipy_with_ties(pairs: list[tuple[float, float]]) -> None:
     x, y = zip(*pairs, strict=True)
     assume(len(set(x)) > 1 and len(set(y)) > 1)
-    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)
+    assert rho(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)
 
 
 def test_rho_by_hand() -> None:
     # Without ties rho = 1 - 6 sum d^2 / (n (n^2 - 1)); here d = 0, 1, -1, 0.
-    assert spearman([1, 2, 3, 4], [10, 30, 20, 40]) == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert rho([1, 2, 3, 4], [10, 30, 20, 40]) == pytest.approx(1 - 6 * 2 / (4 * 15))
 
 
 def test_ties_have_their_average_rank() -> None:
     # Ranks 1.5, 1.5, 3 and 1, 2, 3: centered -.5, -.5, 1 and -1, 0, 1.
-    assert spearman([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
+    assert rho([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9, unique=True))
 def test_the_same_order_has_rho_one_and_the_reverse_minus_one(values: list[float]) -> None:
     cubes = [value**3 for value in values]
     assume(len(set(cubes)) == len(values))
-    assert spearman(values, cubes) == pytest.approx(1)
-    assert spearman(values, [-cube for cube in cubes]) == pytest.approx(-1)
+    assert rho(values, cubes) == pytest.approx(1)
+    assert rho(values, [-cube for cube in cubes]) == pytest.approx(-1)
 
 
-@pytest.mark.parametrize(("x", "y"), [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0, 0, 0]), ([], [])])
+@pytest.mark.parametrize(("x", "y"), [([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [0, 0, 0])])
 def test_rho_of_a_constant_is_not_defined_and_warns_of_nothing(x, y) -> None:
-    assert spearman(x, y) is None
-
-
-def by_seed(*layers: list[float]) -> dict[str, dict[int, float]]:
-    return {f"block{k}": dict(enumerate(values)) for k, values in enumerate(layers)}
+    assert rho(x, y) is None
 
 
 def test_each_seed_has_its_rho_and_the_mean_over_seeds_its_interval() -> None:
@@ -57,7 +65,6 @@ def test_each_seed_has_its_rho_and_the_mean_over_seeds_its_interval() -> None:
     assert (list(found.rhos), found.undefined) == ([0, 1, 2, 3], 0)
     # Over the six orders the mean rho is 1/4, 1/8, 1/8, -1/8, -1/8, -1/4; here it is 1/8.
     assert found.p == 1
-    assert found.of_means == pytest.approx(0.5)  # means 1.75, 2.25, 2
 
 
 def test_seeds_without_an_order_are_left_out_and_counted() -> None:

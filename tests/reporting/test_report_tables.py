@@ -84,11 +84,11 @@ def test_rho_has_interval_p_and_expected_sign() -> None:
     table = tables.ranks_table(made_summary().prediction)
     rows = by_heading(table)
     assert len(rows) == len(QUANTITIES) + 1
-    sign, rho, means, seeds, p, holm = rows["SNNL / chance"]
+    sign, rho, seeds, p, holm = rows["SNNL / chance"]
     assert (sign.text, seeds.text) == ("−", "8")
     assert re.fullmatch(r"−0\.\d\d", rho.text)
     assert re.fullmatch(r"−\d\.\d\d to −0\.\d\d", rho.interval)
-    assert all(re.fullmatch(r"[−+]?\d(\.\d+)?", cell.text) for cell in (means, p, holm))
+    assert all(re.fullmatch(r"[−+]?\d(\.\d+)?", cell.text) for cell in (p, holm))
     assert [row.mark for row in table.rows] == [""] * len(QUANTITIES) + ["baseline"]
     assert rows["depth, the baseline"][0].text == "±"
     assert dict(table.columns)["p"] == "over the orders of 5 layers"

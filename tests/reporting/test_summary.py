@@ -39,7 +39,7 @@ def test_settings_are_shown_as_they_were_used(finished: Path) -> None:
     assert used["train_images"] == "class-balanced"
     assert used["alpha"] == "1 at the input, 2 elsewhere"
     assert used["image_size"] == "as they are"
-    assert used["image_column"] == "no effect on digits"
+    assert used["image_column"] == "not given"
     device = summary.conditions["device"]
     assert used["device"] == f"auto ({device})"
     assert used["amp"] == ("no (CPU)" if device == "cpu" else True)
@@ -68,14 +68,6 @@ def test_the_names_of_the_classes_come_from_the_runs(study: Path) -> None:
     summary, _ = write_report(Study.open(study))
     assert summary.classes[3] == "digit 3"
     assert "digit 3" in (study / "figures/embedding-end.svg").read_text()
-
-
-def test_a_study_without_names_of_classes_shows_their_numbers(study: Path) -> None:
-    for path in study.glob("runs/*/result.json"):
-        result = json.loads(path.read_text())
-        del result["classes"]
-        path.write_text(json.dumps(result))
-    assert summarize(Study.open(study)).classes == [str(digit) for digit in range(10)]
 
 
 def edit(path: Path, **changes: Any) -> None:

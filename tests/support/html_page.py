@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-_VOID = {"meta", "br", "wbr", "img"}
+_VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):

@@ -1,14 +1,11 @@
 """`layermix profile`: measure every layer of a model."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 from layermix.experiments.display import open_console, print_text
 from layermix.experiments.profiling import ProfileConfig, check_suffix, save_profile, take_profile
 from layermix.geometry.profile_rendering import legend
-
-_GAP = "  "  # between the columns of a table, and nowhere inside one
 
 
 def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:
@@ -38,23 +35,12 @@ def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = No
 def split_table(table: str, width: int) -> str:
     """Split a text table into blocks of columns, none wider than `width`, each with the first one.
 
-    A table that fits is returned as it is. A column that is too wide has a block of its own. Cells
-    are two or more blanks apart, left-justified in the first column, right-justified in the others.
+    Cells are two or more blanks apart.
     """
-    rows = [re.split(f"{_GAP} *", line.strip()) for line in table.splitlines()]
-    first, *others = zip(*rows, strict=True)
-    blocks = [table.splitlines()]
-    for count in range(2, len(others) + 1):
-        if max(len(line) for block in blocks for line in block) <= width:
-            break
-        ends = [round(k * len(others) / count) for k in range(count + 1)]
-        blocks = [_justified([first, *others[a:b]]) for a, b in pairwise(ends)]
-    return "\n\n".join("\n".join(block) for block in blocks)
+    import pandas as pd  # comes with datasets
 
-
-def _justified(columns: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in columns]
-    return [
-        _GAP.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in zip(*columns, strict=True)
-    ]
+    rows = [re.split("   *", line.strip()) for line in table.splitlines()]
+    names, *columns = zip(*rows, strict=True)
+    frame = pd.DataFrame({column[0]: column[1:] for column in columns}, names[1:])
+    frame.columns.name = names[0]
+    return frame.to_string(line_width=width, col_space=[1 + max(map(len, c)) for c in columns])

@@ -1,6 +1,6 @@
 """Files of studies and runs: JSON and JSONL for people, safetensors for tensors, no pickles.
 
-    STUDY/study.json                   the study's configuration, versions and hardware
+    STUDY/study.json                   the study's configuration
     STUDY/runs/VARIANT-seedK/
         config.json                    the run's configuration
         epochs.jsonl                   one record for each epoch

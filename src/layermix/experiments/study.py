@@ -13,13 +13,12 @@ from layermix.experiments import store
 from layermix.experiments.data import DataConfig
 from layermix.experiments.store import RunConfig, RunResult
 from layermix.experiments.training import Recipe
-from layermix.experiments.training.environment import conditions
 from layermix.hooks import Points
 
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The settings that determine the results of a study; `plan` completes and checks them."""
+    """The settings that determine the results of a study; `configure` completes and checks them."""
 
     data: DataConfig
     model: str
@@ -38,16 +37,18 @@ class Study:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
         path, settings = folder / "study.json", as_json(config)
         if path.exists():
-            self._require_same(store.read_json(path)["config"], settings)
+            if other := _difference(store.read_json(path)["config"], settings):
+                raise InputError(
+                    f"the output folder {folder} belongs to another study, with {other}: name "
+                    "another --out, or repeat its settings"
+                )
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
                 f"the output folder {folder} is not empty and holds no study: name another --out"
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            store.write_json(
-                path, {"config": settings, "conditions": conditions(config.recipe.device)}
-            )
+            store.write_json(path, {"config": settings})
         self.runs.mkdir(exist_ok=True)
 
     @classmethod
@@ -62,11 +63,6 @@ class Study:
         config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
         config |= {name: tuple(config[name]) for name in ("variants", "seeds")}
         return cls(StudyConfig(**config), folder)
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        """Versions and hardware of the machine that started the study."""
-        return store.read_json(self.folder / "study.json")["conditions"]
 
     def cells(self) -> Iterator[RunConfig]:
         """Yield the configuration of each run, seed by seed, so that all variants advance."""
@@ -125,21 +121,13 @@ class Study:
 
     def _require_own(self, cell: RunConfig) -> None:
         """Raise an error unless the configuration of a finished run is that of its cell."""
-        wanted, path = flat(asdict(cell)), self.path(cell) / "config.json"
-        for name, value in flat(store.read_json(path)).items():
-            if value != wanted.get(name) and wanted.get(name) != "auto":
-                raise RunError(
-                    f"{path} belongs to another study, with {name} = {value!r} instead of "
-                    f"{wanted.get(name)!r}: remove its folder, and start the study's command again"
-                )
-
-    def _require_same(self, found: dict, settings: dict) -> None:
-        for name, value in flat(settings).items():
-            if (other := flat(found).get(name)) != value:
-                raise InputError(
-                    f"the output folder {self.folder} belongs to another study, with {name} = "
-                    f"{other!r} instead of {value!r}: name another --out, or repeat its settings"
-                )
+        path = self.path(cell) / "config.json"
+        wanted = {name: value for name, value in flat(asdict(cell)).items() if value != "auto"}
+        if other := _difference(store.read_json(path), wanted):
+            raise RunError(
+                f"{path} belongs to another study, with {other}: remove its folder, and start the "
+                "study's command again"
+            )
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
@@ -147,6 +135,13 @@ def as_json(config: StudyConfig) -> dict[str, Any]:
     settings = asdict(replace(config, all_points=None))
     del settings["all_points"]
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """Return the first setting that differs as text."""
+    has = flat(found)
+    differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
+    return next((f"{k} = {has.get(k)!r} instead of {v!r}" for k, v in differ), None)
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,6 @@ from layermix.hooks import MixPoint
 from layermix.hooks.batch import checked, first
 from layermix.hooks.sites import as_module, unwrap
 
-_BAR = 24  # characters of the progress bar
-
 
 def profile(
     model: nn.Module,
@@ -193,7 +191,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 class _Bar:
-    """A progress bar on the standard error stream, if that is a terminal."""
+    """Progress on the standard error stream, if that is a terminal."""
 
     def __init__(self, wanted: bool) -> None:
         self.steps, self._done = 1, 0
@@ -202,7 +200,7 @@ class _Bar:
 
     def step(self, text: str) -> None:
         self._done += 1
-        self._write(f"{'#' * round(self._done / self.steps * _BAR):.<{_BAR}} {text}")
+        self._write(f"{self._done / self.steps:4.0%} {text}")
 
     def close(self) -> None:
         self._write("")

@@ -84,7 +84,9 @@ class Points(tuple[MixPoint, ...]):
 
     def __str__(self) -> str:
         rows = [("mix point", "kind", "module", "shape of one example")]
-        rows += [(r.name, r.kind, r.module, r.obstacle or _times(r.shape)) for r in self]
+        for row in self:
+            shape = " × ".join(map(str, row.shape or ())) or "scalar"
+            rows.append((row.name, row.kind, row.module, row.obstacle or shape))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = ["  ".join([*map(str.ljust, row[:3], widths), row[3]]) for row in rows]
         if not any(row.kind in ("block", "module") for row in self):
@@ -106,10 +108,6 @@ def names_of(at: str | MixPoint | Iterable[str | MixPoint]) -> tuple[str, ...]:
                 "'logits' or a module's path, or a row of layermix.points(model, x)"
             )
     return tuple(one.name if isinstance(one, MixPoint) else one for one in several)
-
-
-def _times(shape: tuple[int, ...] | None) -> str:
-    return " × ".join(map(str, shape)) if shape else "scalar"
 
 
 def points(

@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 from layermix.experiments.data import DataConfig
-from layermix.experiments.data.sources import SOURCES
 from layermix.experiments.display import SUBSETS
 from layermix.experiments.study import StudyConfig, as_json, flat
 from layermix.experiments.training import PRESETS
@@ -15,8 +14,6 @@ from layermix.mixing.methods import find_method, is_method, method_names
 _DEFAULTS = {
     "train_size": "all",
     "image_size": "as they are",
-    "image_column": "found by type and name",
-    "label_column": "found by type and name",
     "alpha": "1 at the input, 2 elsewhere",
 }
 _NOT_CUDA = ("cpu", "mps")  # values of the condition `device` without a name of a GPU
@@ -31,12 +28,12 @@ def used_settings(
     training images were chosen (see `Dataset`).
     """
     asked = flat(as_json(config))
-    used = {k: _DEFAULTS.get(k) if value is None else value for k, value in asked.items()}
+    used = {
+        k: _DEFAULTS.get(k, "not given") if value is None else value for k, value in asked.items()
+    }
     used |= {name: run["recipe"][name] for name in ("crop", "flip")}
     if asked["train_size"] is not None and subset in SUBSETS:
         used["train_images"] = SUBSETS[subset]
-    if asked["data"] in SOURCES:
-        used |= dict.fromkeys(("image_column", "label_column"), f"no effect on {asked['data']}")
     methods = [name for variant in used.get("variants") or () for name in method_names(variant)]
     for name in filter(is_method, methods):
         _, blend, partner, ratio, _ = find_method(name).row
@@ -50,8 +47,6 @@ def used_settings(
 
 def setting_text(value: Any) -> str:
     """Return the value of a setting as text."""
-    if value is None:
-        return "not given"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

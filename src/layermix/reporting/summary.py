@@ -34,7 +34,7 @@ class Summary:
         Number of ``train``, ``val`` and ``test`` images, of ``classes``, of planned ``seeds``,
         and of examples in the ``monitored`` batch.
     classes
-        Names of the classes; their numbers if the runs hold no names.
+        Names of the classes.
     planned
         Names of all variants, in the order of the study.
     variants
@@ -132,13 +132,13 @@ def summarize(study: Study) -> Summary:
     failed: dict[str, list[int]] = {}
     for stopped in study.failed():
         failed.setdefault(stopped.variant, []).append(stopped.seed)
-    conditions = _joined([result.conditions or study.conditions for result in results.values()])
+    conditions = _joined([result.conditions for result in results.values()])
     used = used_settings(study.config, run_config, first.subset, conditions["device"])
     return Summary(
         data=study.config.data.data.rstrip("/").rpartition("/")[2],
         model=study.config.model,
         sizes={**first.sizes, "seeds": len(study.config.seeds)},
-        classes=first.classes or [str(label) for label in range(first.sizes["classes"])],
+        classes=first.classes,
         planned=list(runs),
         variants=[summarize_variant(name, by_seed) for name, by_seed in runs.items() if by_seed],
         chance=next(iter(first.records[0]["snnl"].values()))["chance"],

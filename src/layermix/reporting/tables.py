@@ -96,15 +96,10 @@ def _metrics(row: VariantSummary) -> Iterator[Cell]:
 def seeds_table(summary: Summary) -> Table:
     """Return the test accuracy of every run."""
     seeds = sorted({seed for row in summary.variants for seed in row.seeds})
-    rows = [
-        Row(
-            row.name,
-            variant_meaning(row.name),
-            "",
-            [Cell(percent(row.accuracy[s]) if s in row.accuracy else ABSENT) for s in seeds],
-        )
-        for row in summary.variants
-    ]
+    rows = []
+    for row in summary.variants:
+        cells = [Cell(percent(row.accuracy[s]) if s in row.accuracy else ABSENT) for s in seeds]
+        rows.append(Row(row.name, variant_meaning(row.name), "", cells))
     columns = [Column("variant"), *(Column(f"seed {seed}") for seed in seeds)]
     return Table("seeds", "Test accuracy of each seed, %", columns, rows)
 
@@ -177,7 +172,6 @@ def ranks_table(prediction: Prediction) -> Table:
         Column("quantity"),
         Column("sign", "the sign that the hypothesis expects: mix where classes are apart"),
         Column("rho"),
-        Column("of means", "rho of the layers' means over seeds"),
         Column("seeds"),
         Column("p", f"over {orders(len(prediction.layers))}"),
         Column("p, Holm", "corrected for all quantities"),
@@ -191,9 +185,7 @@ def ranks_table(prediction: Prediction) -> Table:
 
 
 def _of_rank(row: Rank) -> list[Cell]:
-    means = ABSENT if row.of_means is None else correlation(row.of_means)
-    texts = (means, str(len(row.rhos)), p_value(row.p), p_value(row.p_holm))
-    return [Cell(text) for text in texts]
+    return [Cell(text) for text in (str(len(row.rhos)), p_value(row.p), p_value(row.p_holm))]
 
 
 def studies_table(predictions: dict[str, Prediction], ranks: Sequence[Rank]) -> Table:

@@ -4,6 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
+from types import FunctionType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -97,7 +98,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    formats = {name: getattr(formatting, name) for name in _FORMATS}
+    formats = {k: v for k, v in vars(formatting).items() if isinstance(v, FunctionType)}
     found.globals |= formats | {
         "result_checks": result_checks,
         "gap_quantities": list(GAP_QUANTITIES),
@@ -120,9 +121,4 @@ def _environment() -> Environment:
     return found
 
 
-_FORMATS = (
-    "correlation", "difference_text", "heading", "interval", "listed", "mean_rho", "number",
-    "orders", "p_heading", "p_relation", "p_value", "percent", "percentage_points", "plural",
-    "signed", "significant", "variant_meaning",
-)  # fmt: skip
 ENVIRONMENT = _environment()

@@ -1,10 +1,9 @@
 """Write the report of a study: HTML, Markdown, JSON and figures, made from one summary."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 import layermix
 from layermix.experiments.store import write_json
@@ -34,6 +33,8 @@ def write_report(study: Study) -> tuple[Summary, Path]:
     write_json(study.folder / "results.json", content)
     folder = study.folder / "figures"
     folder.mkdir(exist_ok=True)
+    for former in folder.glob("*.svg"):
+        former.unlink()
     for figure in figures:
         (folder / f"{figure.name}.svg").write_text(figure.standalone(), encoding="utf-8")
     for name in ("report.md", "report.html"):
@@ -66,14 +67,6 @@ def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
             for name, value in summary.config["used"].items()
         },
         version=layermix.__version__,
-        breakable=_breakable,
         css=Markup(Path(__file__).with_name("templates").joinpath("report.css").read_text()),
         markup=Markup,
     )
-
-
-def _breakable(name: str) -> Markup:
-    """Let a long name as ``multimix@final:k=8,low=0.05`` break after its punctuation."""
-    if len(name) <= 14 and "@" not in name:
-        return escape(name)
-    return Markup("<wbr>").join(re.split(r"(?<=[._@:,])(?![._@:,\d])", name))

@@ -7,11 +7,12 @@ those of `num_classes`, `in_channels` and `image_size` (height and width in pixe
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from layermix.errors import InputError, unknown
 from layermix.experiments.models import networks
@@ -24,7 +25,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "speed": networks.SpeedNet,
     "mlp": networks.MLP,
 }
-_SHOWN = 3  # names of weights in an error message
+_SHOWN, _LONG = 3, 160  # reasons of torch in an error message, and characters of each
 _WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and parallel training put these before names
 
 
@@ -164,24 +165,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
+        reasons = str(error).split("\n\t")[1 : 1 + _SHOWN]
         raise InputError(
-            f"the weights in {path} are not those of this model: {_mismatch(weights, expected)}. "
-            "--classes sets the number of classes, --image-size the size of the images"
+            f"the weights in {path} are not those of this model: "
+            f"{' '.join(textwrap.shorten(reason, _LONG) for reason in reasons)} --classes sets the "
+            "number of classes, --image-size the size of the images"
         ) from error
-
-
-def _mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Return numbers and first names of weights that are missing, unknown or of another shape."""
-    shapes = [
-        (n, tuple(weights[n].shape), tuple(expected[n].shape)) for n in expected if n in weights
-    ]
-    found = {
-        "of another shape": [f"{n} {a}, not {b}" for n, a, b in shapes if a != b],
-        "missing": [name for name in expected if name not in weights],
-        "not in the model": [name for name in weights if name not in expected],
-    }
-    return "; ".join(
-        f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{', ...' * (len(names) > _SHOWN)})"
-        for kind, names in found.items()
-        if names
-    )

@@ -9,7 +9,7 @@ from layermix.reporting.figures.curves import (
 )
 from layermix.reporting.figures.embedding import embedding
 from layermix.reporting.figures.gains import gains
-from layermix.reporting.figures.intervals import accuracy, rank_correlations, snnl_at_end
+from layermix.reporting.figures.intervals import accuracy, snnl_at_end
 from layermix.reporting.figures.style import Figure
 from layermix.reporting.summary import Summary
 
@@ -25,7 +25,6 @@ def draw_all(study: Study, summary: Summary) -> list[Figure]:
         *snnl_curves(summary),
         *snnl_at_end(summary),
         *geometry_curves(summary),
-        *rank_correlations(summary),
         *gains(summary),
         *weight_curves(summary),
     ]

@@ -1,4 +1,4 @@
-"""Figures of means with their 95% intervals: accuracy, SNNL at the end, rank correlations."""
+"""Figures of means with their 95% intervals: test accuracy, and SNNL at the end."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from layermix.reporting.figures.style import (
     short_names,
     style,
 )
-from layermix.reporting.formatting import correlation, heading, listed, plural
+from layermix.reporting.formatting import listed, plural
 from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
 
@@ -46,7 +46,7 @@ def accuracy(summary: Summary) -> list[Figure]:
     if has_line:
         axes.axvline(unmixed, color=GRAY, linewidth=1.2, linestyle="--", zorder=1)
     for row, each in enumerate(found.values()):
-        _draw_row(axes, row, each, color(row), ends, 100, f"{100 * each.mean:.2f}")
+        _draw_row(axes, row, each, color(row), ends)
     _rows(axes, list(found), ends)
     set_scale(axes, "x", ends, ticks=5)
     axes.set_xlabel("test accuracy, %")
@@ -57,40 +57,6 @@ def accuracy(summary: Summary) -> list[Figure]:
         caption += " Intervals are clipped at 0 and 100%."
     shown = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
     return [finish(drawing, "accuracy", f"Mean test accuracy: {shown}.", caption)]
-
-
-@style()
-def rank_correlations(summary: Summary) -> list[Figure]:
-    """Draw the rank correlation of each quantity and of depth with the gain."""
-    rows = summary.prediction.rows
-    if not rows:
-        return []
-    drawing, (axes,) = canvas(_ROW * len(rows) + 70)
-    depth = summary.prediction.depth
-    for place, row in enumerate(rows):
-        side = sorted((0.0, 1.04 * row.expected))
-        axes.fill_between(side, place - 0.42, place + 0.42, color=INK, alpha=0.08, linewidth=0)
-        if depth and depth.estimate and row.expected:
-            where = row.expected * abs(depth.estimate.mean)
-            axes.plot([where] * 2, [place - 0.42, place + 0.42], color=GRAY, zorder=1)
-        tint = GRAY if row.quantity == "depth" else color(0)
-        if row.estimate:
-            text = correlation(row.estimate.mean)
-            _draw_row(axes, place, row.estimate, tint, (-1.04, 1.04), 1, text)
-    _rows(axes, [heading(row.quantity) for row in rows], (-1.04, 1.04))
-    axes.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
-    axes.axvline(0, color=INK, alpha=0.55, linewidth=1)
-    axes.set_xlabel("rank correlation rho with the gain")
-    caption = (
-        "Rank correlation over layers of a quantity without mixing and the gain from mixing "
-        f"there. {_DOTS}, clipped at ±1. The hypothesis expects rho on the shaded side. The gray "
-        "stroke is the mean rho of depth on that side: the baseline."
-    )
-    means = ", ".join(
-        f"{heading(r.quantity)} {correlation(r.estimate.mean)}" for r in rows if r.estimate
-    )
-    alt = f"Mean rank correlation with the gain: {means}."
-    return [finish(drawing, "prediction-rho", alt, caption)]
 
 
 @style()
@@ -154,17 +120,9 @@ def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[flo
     return f" Beyond the axis, and drawn at its edge: {listed(shown)}." if shown else ""
 
 
-def _draw_row(
-    axes: Axes,
-    row: int,
-    found: Estimate,
-    tint: str,
-    ends: tuple[float, float],
-    scale: float,
-    text: str,
-) -> None:
-    """Draw the values of an estimate, its mean and its interval in a row, and a text beside it."""
-    values = scale * np.array(found.values)
+def _draw_row(axes: Axes, row: int, found: Estimate, tint: str, ends: tuple[float, float]) -> None:
+    """Draw the seeds of an accuracy, its mean and its interval in a row, and the mean beside it."""
+    values = 100 * np.array(found.values)
     heights = row + (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
     look = {"color": tint, "alpha": 0.85, "ls": "", "clip_on": False}
     inside = (values >= ends[0]) & (values <= ends[1])
@@ -174,13 +132,13 @@ def _draw_row(
         (values > ends[1], ends[1], ">"),
     ):
         axes.plot(np.full(outside.sum(), edge), heights[outside], arrow, markersize=5, **look)
-    mean = np.clip(scale * found.mean, *ends)
+    mean = np.clip(100 * found.mean, *ends)
     axes.plot(mean, row - 0.16, "D", color=tint, markersize=5.5, clip_on=False)
-    if found.low is not None and found.high is not None:
-        bounds = (-scale, scale) if scale == 1 else (0, scale)
-        span = np.clip(np.clip([scale * found.low, scale * found.high], *bounds), *ends)
+    shown = found.clipped(SHARE)
+    if shown.low is not None and shown.high is not None:
+        span = np.clip([100 * shown.low, 100 * shown.high], *ends)
         axes.plot(span, [row - 0.16] * 2, "|-", color=tint, markersize=6, markeredgewidth=1.6)
-    add_beside(axes, row, text)
+    add_beside(axes, row, f"{100 * found.mean:.2f}")
 
 
 def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:

@@ -175,15 +175,8 @@ def set_scale(
         axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(ticks, min_n_ticks=2))
-    axis.set_major_formatter(lambda value, _: tick(value))
+    axis.set_major_formatter(lambda value, _: f"{value:.6g}".replace("-", "−"))
     return logarithmic
-
-
-def tick(value: float) -> str:
-    """Return the label of a tick: at most six digits, ``1e−5`` if that is shorter."""
-    mantissa, _, exponent = f"{value:.6g}".partition("e")
-    power = f"e{int(exponent)}" if exponent else ""
-    return f"{mantissa}{power}".replace("-", "−")
 
 
 def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:

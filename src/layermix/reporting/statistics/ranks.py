@@ -41,7 +41,6 @@ class Rank:
     estimate: Estimate | None  # mean rho; its interval may exceed 1
     p: float | None  # two-sided
     p_holm: float | None = None  # after Holm's correction for all quantities
-    of_means: float | None = None  # rho of the layers' means over seeds
 
     @property
     def side(self) -> int:
@@ -52,13 +51,6 @@ class Rank:
     def side_holm(self) -> int:
         """The same with the corrected p-value."""
         return self.expected * self.estimate.sign(self.p_holm) if self.estimate else 0
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Return Spearman's rho; None with fewer than two pairs, or if all of `x` or `y` are equal."""
-    if len(set(x)) < 2 or len(set(y)) < 2:
-        return None
-    return float(np.clip(standard_ranks(x) @ standard_ranks(y), -1, 1))
 
 
 def standard_ranks(values: ArrayLike) -> np.ndarray:
@@ -93,7 +85,6 @@ def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[st
         undefined=len(planned) - len(seeds),
         estimate=estimate(rhos),
         p=orders_p(x_ranks, y_ranks),
-        of_means=spearman(x.mean(axis=0).tolist(), y.mean(axis=0).tolist()),
     )
 
 
