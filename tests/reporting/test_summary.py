@@ -101,7 +101,7 @@ def test_different_conditions_of_runs_are_all_shown(study: Path) -> None:
     edit(path, conditions=usual | {"device": "NVIDIA H100"})
     summary = summarize(Study.open(study))
     assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
-    assert any("different conditions (device)" in note for note in verdict_notes(summary))
+    assert any("different conditions: device." in note for note in verdict_notes(summary))
 
 
 def test_a_run_that_failed_is_reported(study: Path) -> None:

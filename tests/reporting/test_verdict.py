@@ -162,10 +162,9 @@ def test_two_places_without_a_common_seed_are_not_compared() -> None:
 
 def test_runs_that_are_worse_than_guessing_are_named() -> None:
     accuracy = {"none": [0.1, 0.1], "input": [0.1, 0.1]}
-    (note,) = [n for n in verdict_notes(summary(accuracy, nll=2.4)) if "guessing" in n]
-    assert "2.30" in note
+    (note,) = [n for n in verdict_notes(summary(accuracy, nll=2.4)) if "ln(10) = 2.30" in n]
     assert "none-seed0, none-seed1, input-seed0 and input-seed1" in note
-    assert not any("guessing" in n for n in verdict_notes(summary(accuracy, nll=2.3)))
+    assert not any("ln(10)" in n for n in verdict_notes(summary(accuracy, nll=2.3)))
 
 
 def test_intervals_beyond_the_possible_values_have_a_note() -> None:
