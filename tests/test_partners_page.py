@@ -8,7 +8,7 @@ from documents import ROOT, headings, missing_links, row_of, run_python
 from layermix.mixing import METHODS, PARTNERS
 
 PAGE = ROOT / "docs/partners.md"
-SECTIONS = [*PARTNERS, "remix", "across"]
+SECTIONS = [*PARTNERS, "remix", "cross_rank"]
 POINTS = ["What it does.", "Formula.", "Source.", "Suggested values."]
 POINTS += ["When it helps.", "When it breaks."]
 
