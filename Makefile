@@ -8,7 +8,10 @@ LOWEST := .venv-lowest
 # torch 2.11 uses parts of its own that it calls deprecated.
 LOWEST_WARNS := -W 'ignore:`torch.jit.script:DeprecationWarning'
 
-.PHONY: demo test slow lowest lint clean
+CORE := .venv-core
+CORE_TESTS := tests/mixing tests/hooks tests/geometry --ignore tests/geometry/test_profile_memory.py
+
+.PHONY: demo test test-core slow lowest coverage lint clean
 
 demo: $(VENV)/lab.stamp
 	$(BIN)/layermix compare --data digits --out runs/digits
@@ -19,14 +22,21 @@ test: lint
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow
 
+# The core alone, after a setup without the libraries that experiments and examples need.
+test-core: $(CORE)/stamp
+	$(CORE)/bin/python -m pytest -n 2 --dist loadfile --core $(CORE_TESTS)
+
+coverage: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-report=xml
+
 # The core alone, with the lowest versions that it supports.
 lowest: $(LOWEST)/stamp
-	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_WARNS) \
-		tests/mixing tests/hooks tests/geometry --ignore tests/geometry/test_profile_memory.py
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(LOWEST_WARNS) $(CORE_TESTS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/pyright
 
 $(BIN)/python:
@@ -44,6 +54,12 @@ $(VENV)/test.stamp: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
 	@touch $@ $(VENV)/lab.stamp
 
+$(CORE)/stamp: pyproject.toml constraints.txt
+	@echo "Setting up the core: this takes some minutes once."
+	$(PYTHON) -m venv $(CORE)
+	$(CORE)/bin/python -m pip install --quiet -c constraints.txt -e '.[test-core]'
+	@touch $@
+
 $(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
 	@echo "Setting up the lowest versions: this takes some minutes once."
 	$(PYTHON) -m venv $(LOWEST)
@@ -53,4 +69,4 @@ $(LOWEST)/stamp: pyproject.toml constraints-lowest.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CORE) $(LOWEST) .pytest_cache .ruff_cache .hypothesis

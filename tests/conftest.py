@@ -1,7 +1,12 @@
-"""What every test gets: one thread, a seed, and no compiled code left over from other tests."""
+"""What every test gets: one thread, a seed, and no compiled code left over from other tests.
+
+With ``--core``, tests that need a library of experiments or examples are skipped where it is not
+installed. Without the option a missing library is an error.
+"""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
@@ -12,6 +17,35 @@ def pytest_configure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option ``--core``."""
+    parser.addoption("--core", action="store_true", help="skip tests of libraries that are missing")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With ``--core``, skip a file that imports a library that is missing."""
+    report = yield
+    missing = re.search(r"No module named '(\w+)", str(report.longrepr or ""))
+    if report.failed and missing and collector.config.option.core:
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, f"Skipped: {missing[1]} is not installed")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """With ``--core``, skip a test that imports a library that is missing."""
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if item.config.option.core:
+            pytest.skip(f"{error.name} is not installed")
+        raise
 
 
 @pytest.fixture(autouse=True)
