@@ -4,7 +4,6 @@ import math
 import random
 from typing import Any
 
-import datasets
 import numpy as np
 import pytest
 import torch
@@ -96,6 +95,7 @@ def test_labels_of_any_usual_form_are_classes(labels: str) -> None:
 
 def test_hugging_face_data_sets_are_data_sets() -> None:
     x, y = images()
+    datasets = pytest.importorskip("datasets")
     table = datasets.Dataset.from_dict({"image": x.tolist(), "label": y.tolist()})
     found = lm.profile(net(), table.with_format("torch"), gap_examples=0)
     assert found.quantity("cka") == pytest.approx(

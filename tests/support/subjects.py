@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification
 
 
 def net(width: int = 8) -> nn.Module:
@@ -31,6 +30,8 @@ def wide() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
 
 
 def bert() -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
     torch.manual_seed(0)
     sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32}
     layers = {"num_hidden_layers": 2, "num_attention_heads": 2}

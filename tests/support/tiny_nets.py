@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 At = Callable[[str, Tensor], Tensor]
@@ -64,8 +63,10 @@ class Mlp(nn.Module):
         return self.head(self.blocks(x))
 
 
-def tiny_vit(**options: Any) -> VisionTransformer:
+def tiny_vit(**options: Any) -> Any:
     """Build timm's ViT with 2 blocks for 16 x 16 images and 5 classes."""
+    from timm.models.vision_transformer import VisionTransformer
+
     return VisionTransformer(
         img_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, num_classes=5, **options
     )
