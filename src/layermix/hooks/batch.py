@@ -148,4 +148,4 @@ def _kind(x: Any) -> str:
     if isinstance(x, tuple | list):
         kinds = dict.fromkeys(type(item).__name__ for item in x)
         return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"
-    return type(x).__name__  # never its contents, which may be long
+    return type(x).__name__  # not the contents, which may be long

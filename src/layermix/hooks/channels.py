@@ -1,9 +1,9 @@
 """Find the channel dimension of an activation: 1, as in maps, or -1, as in tokens.
 
-It is the dimension whose size is the width of the last layer in the module. If both or neither have
-this size, it is 1 for convolutions and batch norms, and -1 for linear layers and layer norms. For
-modules without a layer it is -1 for tokens, and 1 for maps and volumes. Shapes of one example:
-(d,), tokens (L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
+It is the dimension whose size is the width of the last layer in the module. If both have this size,
+it is 1 for convolutions and batch norms, and -1 for linear layers and layer norms. If neither has
+it, it is -1 for tokens, and 1 for signals, maps and volumes. Shapes of one example: (d,), tokens
+(L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Layout:
     signals: bool = False  # True if the layer that gives the width is a convolution
 
     def channels(self, example: Sequence[int]) -> Channels:
-        """Return the dimension of the channels in a batch of examples of this shape."""
+        """Return the channel dimension of a batch, given the shape of one example."""
         if len(example) < 2:
             return 1
         first, last = example[0] == self.width, example[-1] == self.width

@@ -59,7 +59,7 @@ def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
     while len(chosen) < min(count, size):
         rest = [k for k in order if k not in chosen]
         chosen.append(max(rest[:_SEARCHED], key=lambda k: _new(vectors, chosen, k)))
-    chosen.sort()  # sequences that are sorted by length stay so
+    chosen.sort()  # keeps the order of sequences sorted by length
     return [chosen[k % len(chosen)] for k in range(count)]
 
 
@@ -140,7 +140,7 @@ def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Input
 
 
 def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
-    """Return the dense tensors that have a batch dimension, moved to the front."""
+    """Return the dense tensors that have a batch dimension, which is moved to dimension 0."""
     return {
         path: tensor.movedim(dim, 0)
         for path, tensor in leaves(x).items()

@@ -19,7 +19,7 @@ from layermix.hooks.sites import Site, find
 
 
 class HookManager:
-    """Hooks that mix at some points of an unwrapped model, and unite masks after them."""
+    """Manages the hooks that mix at points of an unwrapped model and unite masks after them."""
 
     def __init__(
         self,

@@ -126,11 +126,11 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
 
 
 def observe(
-    model: nn.Module, sites: Iterable[Site], x: Batch, see: Callable[[str, Any], None]
+    model: nn.Module, sites: Iterable[Site], x: Batch, call_at: Callable[[str, Any], None]
 ) -> Any:
-    """Run one silent pass, and call ``see(point, value)`` at the first module of each site."""
+    """Run one silent pass, and call ``call_at(point, value)`` at each site's first module."""
     first = [replace(site, modules=site.modules[:1]) for site in sites]
-    with monitoring(first, lambda name, _, value: see(name, value)), silent(model):
+    with monitoring(first, lambda name, _, value: call_at(name, value)), silent(model):
         return forward(model, x)
 
 
@@ -190,19 +190,19 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 
 @contextmanager
-def monitoring(sites: Iterable[Site], see: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``see(point, index, value)`` with outputs of modules, or (args, kwargs) before them."""
+def monitoring(sites: Iterable[Site], call_at: Callable[[str, int, Any], None]) -> Iterator[None]:
+    """Call ``call_at(point, index, value)`` with outputs of modules, or (args, kwargs) before."""
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):
-                seen = partial(see, site.name, index)
+                report = partial(call_at, site.name, index)
                 if site.side == "before":
                     handle = module.register_forward_pre_hook(
-                        lambda _, args, kwargs, seen=seen: seen((args, kwargs)), with_kwargs=True
+                        lambda _, args, kwargs, f=report: f((args, kwargs)), with_kwargs=True
                     )
                 else:
                     handle = module.register_forward_hook(
-                        lambda _, args, output, seen=seen: seen(output)
+                        lambda _, args, output, f=report: f(output)
                     )
                 stack.callback(handle.remove)
         yield

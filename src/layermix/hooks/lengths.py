@@ -1,6 +1,6 @@
 """Find masks and lengths among the inputs of a model.
 
-A vector (B,) has lengths if its name says so, or if positions after them do not affect the output.
+A vector (B,) has lengths if it has such a name, or if later positions do not affect the output.
 """
 
 from contextlib import suppress

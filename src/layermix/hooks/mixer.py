@@ -176,7 +176,7 @@ class Mixer(MixerStep):
         self._sampler.reweigh(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, for schedules by epoch and ``per="epoch"``, before its first step."""
+        """Set the epoch; call it first in each epoch for schedules by epoch or ``per="epoch"``."""
         self._sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:

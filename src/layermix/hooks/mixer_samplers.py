@@ -83,5 +83,5 @@ def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
             "blocks: name modules, which layermix.points(model, x, all=True) lists"
         )
     before = ["input"] if word in ("auto", "random") else []
-    behind = ["final"] if word == "auto" and has_head(model) else []
-    return (*before, *blocks, *behind)
+    after = ["final"] if word == "auto" and has_head(model) else []
+    return (*before, *blocks, *after)

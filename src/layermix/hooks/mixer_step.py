@@ -195,8 +195,8 @@ class _FirstForward(ModelHook):
             return
         self.remove()  # passes of the function do not call it again
         # The wrapper is the outermost module around the model that was called after `__init__`.
-        called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
-        for frame in takewhile(lambda frame: id(frame) not in known, frames()):
+        called, inputs, old = module, Inputs(args, kwargs), set(map(id, self._frames))
+        for frame in takewhile(lambda frame: id(frame) not in old, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:
                 outer = frame.f_locals["self"]
                 if any(part is module for part in outer.modules()):

@@ -31,7 +31,7 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """A forward pass under a plan, as a context manager that raises if nothing was mixed."""
+    """Context manager of a forward pass with a plan; it raises an error if nothing was mixed."""
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
         self.plan, self._state = plan, state

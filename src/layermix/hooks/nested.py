@@ -66,7 +66,7 @@ def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
 
 
 def _is_one_argument(value: Any) -> bool:
-    """Return True for arguments (args, kwargs) that are one tensor, as of most modules."""
+    """Return True if a value is (args, kwargs) with one tensor only, as for most modules."""
     if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
         return False
     args, keywords = value

@@ -100,8 +100,8 @@ class Probe(Recording):
             return self._unsteady
         outputs = ", ".join(repr(self.labels[path]) for path in shares if path)
         where = f"the outputs {outputs}" if outputs else "the output"
-        beside = self._unmixed_inputs() if name == "input" else []
-        kept = f": {', '.join(map(repr, beside))} cannot be mixed and stays" if beside else ""
+        rest = self._unmixed_inputs() if name == "input" else []
+        kept = f": {', '.join(map(repr, rest))} cannot be mixed and stays" if rest else ""
         return (
             f"{max(shares.values()):.2%} of an example bypasses it to {where}{kept}, while its "
             "label would be mixed in full"

@@ -81,16 +81,16 @@ class Recording:
         infos: Infos = defaultdict(list)
         readers = Site("", tuple(self.shared_masks), "before")
 
-        def see(name: str, index: int, value: Any) -> None:
+        def record_info(name: str, index: int, value: Any) -> None:
             infos[name, index].append(info_of(value))
             if values is not None:
                 values[name, index] = _copied(value)
 
-        def see_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
+        def record_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
             module = readers.modules[index]
             self.shared_masks[module] |= shared_masks(module, *arguments, size)
 
-        with monitoring(self.sites.values(), see), monitoring([readers], see_masks):
+        with monitoring(self.sites.values(), record_info), monitoring([readers], record_masks):
             return infos, passes.run(inputs)
 
     def output_dims(self) -> dict[Path, int | None]:

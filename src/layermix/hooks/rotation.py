@@ -12,7 +12,7 @@ _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torc
 _OTHER_ROUNDING = 0.1
 _SLICED = (torch.float32, torch.float64)  # half precision is too coarse for single features
 _EPSILONS = 16  # differences up to this many machine epsilons of a value are rounding
-_LARGE = 1e30  # stands for a difference to infinity
+_LARGE = 1e30  # replaces a difference to infinity
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:

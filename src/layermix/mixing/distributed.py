@@ -45,7 +45,7 @@ def gathered(x: Tensor) -> Tensor:
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
     """Return a function that combines a condition over ranks.
 
-    With sharded parameters one True is enough, because each forward pass needs all ranks.
+    With sharded parameters it is True if it is True on any rank: each pass needs all ranks.
     """
     if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
         return bool

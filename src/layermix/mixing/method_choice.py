@@ -29,7 +29,7 @@ class MethodChoice:
         self.always = self._fixed == [1.0]  # the first method is drawn in every step
 
     def draw(self, uniform: float, clock: Clock) -> int | None:
-        """Return the index for a uniform number in [0, 1); None if the step is not mixed."""
+        """Return the method's index for a uniform number in [0, 1); None if no method is drawn."""
         limits = self._now(clock)
         return next((k for k, limit in enumerate(limits) if uniform < limit), None)
 

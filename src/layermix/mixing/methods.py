@@ -58,8 +58,8 @@ class Method:
         """Mix point, blend, partners, ratio and source as text."""
         partner = "all" if isinstance(self.blend, blends.MultiMix) else _text(self.partner)
         options = self.options
-        law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
-        ratio = [f"{options['ratio']}" if "ratio" in options else law]
+        drawn = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
+        ratio = [f"{options['ratio']}" if "ratio" in options else drawn]
         ratio += [f"per {options['per']}"] if "per" in options else []
         ratio += [f"prob {options['prob']}"] if "prob" in options else []
         return self.at, _text(self.blend), partner, ", ".join(ratio), self.source

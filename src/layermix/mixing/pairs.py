@@ -65,7 +65,7 @@ def is_permutation(partner: np.ndarray) -> bool:
 
 
 def is_interior(ratio: np.ndarray) -> bool:
-    """Return True if no ratio is 0 or 1 in float32, the least precision of a mix."""
+    """Return True if no ratio is 0 or 1 in float32, the lowest precision of a mix."""
     single = ratio.astype(np.float32)
     if not single.ndim:
         return 0 < float(single) < 1

@@ -24,7 +24,7 @@ _LEAST_VARIANCE = 1e-5
 class MomentExchange(RatioBlend):
     """MoEx: replace the moments over channels by the partner's; mix labels by the ratio."""
 
-    default_ratio = 0.9  # of the paper
+    default_ratio = 0.9  # the paper's value
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

@@ -81,7 +81,7 @@ class Grid(SeededMask):
         checks.whole(self, "cells")
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return True in cells of the example, (R, *size)."""
+        """Return True in the grid cells that come from the example, (R, *size)."""
         cells = tuple(min(self.cells, n) for n in size)
         mask = _largest(uniform_field(draws["seed"].reshape(-1), cells), ratio)
         for k, (count, n) in enumerate(zip(cells, size, strict=True), start=1):
@@ -121,7 +121,7 @@ class Patches(SeededMask):
         """Return True inside the blocks, (R, *size)."""
         side = min(self.block, *size)
         side -= 1 - side % 2
-        # DropBlock (Ghiasi, Lin, Le, 2018): rate of centers whose blocks, with overlap, cover share
+        # DropBlock (Ghiasi, Lin, Le, 2018): rate of centers whose blocks cover the share.
         rate = 1 - (1 - self.share) ** (1 / side ** len(size))
         centers = (uniform_field(seeds, size) < rate).float()
         return _POOLS[len(size)](centers[:, None], side, 1, side // 2)[:, 0] > 0

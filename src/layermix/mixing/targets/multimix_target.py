@@ -72,7 +72,7 @@ class MultiMixTarget(Target):
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return the mean loss of the mixes; a criterion gets mixed labels, soft for classes."""
+        """Return the mean loss; a criterion gets mixed labels, with classes as soft labels."""
         self._check_output(logits)
         weights = self.weights.to(wide(logits.dtype))
         shares, totals = self._shares(weights, sample_weight)

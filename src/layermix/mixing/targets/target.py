@@ -47,8 +47,8 @@ class Target(NotATensor, ABC):
 
         For pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
         partner_labels)``. If more than two examples are mixed, a criterion gets mixed labels, with
-        classes as soft labels, and must be linear in them. As in torch, the mean is weighted by
-        class weights without ignored labels, or is taken over the rows of float labels.
+        classes as soft labels, and must be linear in them. As in torch, the mean of classes uses
+        class weights and skips ignored labels; the mean of float labels is over rows.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Target(NotATensor, ABC):
         """Return the label with the largest weight for each output, int64 (M, ...)."""
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the negative log-likelihood in nats, unsmoothed and without gradient; shape ()."""
+        """Return the negative log-likelihood in nats, shape (), without smoothing or gradient."""
         with torch.no_grad():
             return self.loss(output, ignore_index=ignore_index)
 
