@@ -160,7 +160,7 @@ def test_moments_over_one_channel_are_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.mix(torch.randn(2, 1, 8, 8), plan)
     assert str(error.value) == (
-        "an activation of shape (2, 1, 8, 8) has one channel, so that its moments over channels "
-        "are all of it and the mix would be the partner: mix at a point with more channels, or "
-        "with another blend"
+        "an activation of shape (2, 1, 8, 8) has one channel, so that an exchange of moments "
+        "over channels would return the partner: mix at a point with more channels, or with "
+        "another blend"
     )
