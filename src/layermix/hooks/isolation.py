@@ -191,7 +191,7 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 @contextmanager
 def monitoring(sites: Iterable[Site], call_at: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``call_at(point, index, value)`` with outputs of modules, or (args, kwargs) before."""
+    """Call ``call_at(point, index, value)`` with each module's output, or its (args, kwargs)."""
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):

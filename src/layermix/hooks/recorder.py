@@ -28,7 +28,7 @@ class Recorder(ModelHook):
         self.slots = {point: Slot(point, self) for point in points}
 
     def install(self, model: nn.Module, sites: Mapping[str, Site]) -> list[RemovableHandle]:
-        """Register all hooks, those of the sites included, and return their handles."""
+        """Register all hooks, including those of the sites, and return their handles."""
         # The recorder starts before, and stops after, the hooks of sites at the model itself.
         self.register_before(model, self.begin)
         for point, slot in self.slots.items():

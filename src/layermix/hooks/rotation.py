@@ -16,7 +16,7 @@ _LARGE = 1e30  # replaces a difference to infinity
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Return the partner of each of `count` examples, int64 (count,)."""
+    """Return the partners of `count` examples that are rotated by `turns`, int64 (count,)."""
     return (torch.arange(count, device=device) + turns) % count
 
 

@@ -172,7 +172,7 @@ class PlanSampler:
         self._forget()
 
     def drop(self, method: MethodSampler, reasons: Mapping[str, str]) -> None:
-        """Stop drawing the points in `reasons` by a method; see `PointSampler.drop`."""
+        """Remove the points in `reasons` from the draws of a method; see `PointSampler.drop`."""
         method.points.drop(reasons)
         self._forget()
 

@@ -101,7 +101,7 @@ def like(ratio: Tensor, values: Tensor) -> Tensor:
 
 
 def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Return True if two shapes of equal length broadcast."""
+    """Return True if two shapes have equal length and can be broadcast."""
     return len(size) == len(other) and all(
         n == m or 1 in (n, m) for n, m in zip(size, other, strict=True)
     )
