@@ -164,7 +164,7 @@ def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
         ((torch.randn(4, 3, 6, 6), torch.tensor([0, 0, 1, 2])), "geometry needs two such classes"),
         ((torch.randn(4, 3, 6, 6), torch.rand(4)), "with fractions, but must be whole classes"),
         ((torch.randn(4, 3, 6, 6), torch.zeros(3).long()), "4 examples need integer classes"),
-        ({"x": torch.randn(4, 3, 6, 6)}, "call them 'labels'"),
+        ({"x": torch.randn(4, 3, 6, 6)}, "name them 'labels'"),
         ([], "the data yield no batch"),
         ([torch.randn(4, 3)], "a batch is a Tensor"),
         (7, "the data are a int"),
@@ -206,6 +206,6 @@ def test_sequences_of_different_length_need_a_mask() -> None:
         {"input_ids": torch.ones(1, n).long(), "labels": torch.tensor([n % 2])} for n in (3, 5, 4)
     ]
     with pytest.raises(
-        lm.InputError, match=r"examples of 'input_ids' differ in shape, as \(3,\) and"
+        lm.InputError, match=r"examples of 'input_ids' have different shapes, such as \(3,\) and"
     ):
         lm.profile(bert(), rows)
