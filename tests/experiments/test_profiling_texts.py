@@ -228,7 +228,7 @@ def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
 
 def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> None:
     films = str(sentences(tmp_path / "films"))
-    with pytest.raises(lm.InputError, match="holds texts, which have no normalize"):
+    with pytest.raises(lm.InputError, match="has texts, which have no normalize"):
         take_profile(ProfileConfig("mlp", data=films, normalize="model"))
     for net in ("resnet18", "timm:test_vit"):
         with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):

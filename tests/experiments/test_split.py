@@ -51,20 +51,20 @@ def test_balanced_subset_is_the_same_every_time() -> None:
 
 
 def test_fewer_examples_than_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="5 examples cannot cover 10 classes: ask for 10 or more"):
+    with pytest.raises(InputError, match="5 examples cannot cover 10 classes: use 10 or more"):
         load(DataConfig(train_size=5))
 
 
 def test_a_class_with_too_few_examples_is_named() -> None:
     labels = torch.tensor([0] * 9 + [1] * 3)
-    with pytest.raises(InputError, match="needs 5 examples of class 1, but there are 3: ask for 6"):
+    with pytest.raises(InputError, match="needs 5 examples of class 1, but there are 3: use 6"):
         balanced(labels, 10, 2)
 
 
 def test_the_rarest_of_too_rare_classes_is_named_by_its_name() -> None:
     images = Images({name: of_counts(40, 20, 10) for name in ("train", "validation", "test")}, ABC)
     labels = images.splits["train"].labels
-    with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: ask for 30"):
+    with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: use 30"):
         balanced(labels, 90, 3, images.classes)
 
 

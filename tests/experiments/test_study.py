@@ -140,7 +140,7 @@ def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole:
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match="is not empty and holds no study"):
+    with pytest.raises(InputError, match="is not empty and has no study.json"):
         compare(configure(FEW, "mlp", SHORT, seeds=1), tmp_path)
 
 
