@@ -64,7 +64,7 @@ def test_train_prints_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture
         ("train --alpha 0", "alpha is 0.0, but must be finite and above 0"),
         ("train --crop 9", "crop is 9, but must be below the image size of 8 pixels"),
         ("train --batch-size 1", "batch_size is 1, but must be 2 or more to mix pairs"),
-        ("train --device gpu", "device 'gpu' cannot be used"),
+        ("train --device gpu", "device 'gpu' is not available"),
         ("compare --seeds 1 --workers 0", "workers is 0, but must be 1 or more"),
         ("points --model resnet18 --image-size 0", "image-size is 0, but must be 1 or more"),
         ("points --model timm:vgg11 --image-size 9", "VGG failed on a batch of shape (2, 3, 9, 9)"),
@@ -143,7 +143,7 @@ def test_a_training_that_is_stopped_names_the_folder_of_its_records(tmp_path: Pa
         (
             "compare",
             "compare.ex.configure",
-            "stopped. Finished runs are kept; the same command continues",
+            "stopped. Finished runs are kept; repeat the command to continue",
         ),
         ("points", "list_points.build", "stopped"),
     ],

@@ -59,7 +59,9 @@ def test_a_configuration_is_built_for_the_channels_of_the_images(tmp_path: Path)
     found = take_profile(few(vit(tmp_path / "vit")))
     assert found["input"].shape == (1, 32, 32)
     assert found.model == "ViTForImageClassification"
-    with pytest.raises(lm.InputError, match="data hold texts, for which transformers has no class"):
+    with pytest.raises(
+        lm.InputError, match="data are texts, but transformers has no classifier of texts"
+    ):
         build(f"transformers:{tmp_path / 'vit'}", 2)
 
 
