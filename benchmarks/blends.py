@@ -24,7 +24,7 @@ _SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
 _RATIO = 0.7
 _LEAST = 0.05  # minimum seconds of a measurement; it times several calls if one is faster
 _COPY, _LINEAR = "copy", "linear"
-_OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": MultiMix(k=1)}
+_OTHERS = {"patches, hard": Patches(soft=False), "multimix, k = 1": MultiMix(k=1)}
 
 Way = Callable[[Tensor], Tensor]
 """A function of a tensor (B, ...) that is timed."""

@@ -44,7 +44,7 @@ def bench_train(setting: Setting) -> Table:
         title=f"Training on {setting.data}: images per second of each loop, {setting.device}",
         rows=rows,
         notes=[
-            "layermix: our loop, channels last; contiguous: our loop with contiguous memory format. "
+            "layermix: our loop, channels last; contiguous: our loop in contiguous format. "
             "pytorch: a plain loop with torchvision's transforms and a DataLoader; timm: a loop "
             f"with timm's loader, optimizer and meters. Both have {setting.threads} worker "
             f"processes and {setting.threads} threads, and are also timed with channels last.",

@@ -23,8 +23,8 @@ class Row:
     input
         Shapes of its inputs.
     numbers
-        ``"real"`` if it ran on the CPU and its points were tested to be cuts, ``"shapes"`` if it ran
-        on the meta device.
+        ``"real"`` if it ran on the CPU and its points were tested to be cuts, ``"shapes"`` if it
+        ran on the meta device.
     parameters
         Number of parameters.
     blocks, mixed_blocks
