@@ -153,7 +153,7 @@ def test_texts_are_cut_at_the_positions_that_a_net_has_after_its_padding(tmp_pat
     )
     assert "36 of 40 texts were truncated to 10 tokens" in found.notices[1]
     few = configured(tmp_path / "few", "roberta", max_position_embeddings=2)
-    with pytest.raises(lm.InputError, match=r"room for 0 tokens.*raise max_position_embeddings"):
+    with pytest.raises(lm.InputError, match=r"has 0 positions.*increase max_position_embeddings"):
         take_profile(ProfileConfig(few, data=films))
 
 
@@ -231,7 +231,7 @@ def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> N
     with pytest.raises(lm.InputError, match="has texts, which have no normalize"):
         take_profile(ProfileConfig("mlp", data=films, normalize="model"))
     for net in ("resnet18", "timm:test_vit"):
-        with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):
+        with pytest.raises(lm.InputError, match=f"are texts, but {net} needs images.*FOLDER"):
             take_profile(ProfileConfig(net, data=films))
 
 
