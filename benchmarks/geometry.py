@@ -85,7 +85,7 @@ def _run(recipe: Recipe, folder: Path) -> None:
 
 
 def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
-    """Return the seconds of the default study, its number of seeds, and of parallel workers."""
+    """Run the default study; return its seconds, number of seeds, and number of workers."""
     config = configure(DataConfig(), PLAIN.model, recipe)
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)

@@ -1,7 +1,7 @@
 """Peak memory of a function call: of the whole process, and of its tensors only.
 
-The memory of a process depends on how the C library keeps freed memory. The memory of tensors is
-the exact sum of their allocations, so that even differences of 0.1% can be measured.
+The C library may keep freed memory, so the memory of a process is not exact. The memory of tensors
+is the sum of their allocations, so that even differences of 0.1% can be measured.
 """
 
 import ctypes

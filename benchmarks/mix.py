@@ -148,7 +148,7 @@ def _row(
     seconds: dict[str, list[float]],
     bases: dict[str, str],
 ) -> Row:
-    """Return a row with ratios; `bases` maps each base to its key in `seconds`."""
+    """Return a row with ratios to `bases`: a timed name for "copy_", "plain" or "mix"."""
     what, _, passes = name.partition(", ")
     row: Row = {
         "what": what,

@@ -1,4 +1,4 @@
-"""The same loop under Hugging Face Accelerate: one process, or many with `torchrun`.
+"""The plain loop with Hugging Face Accelerate: one process, or several with `torchrun`.
 
     python examples/accelerate_loop.py
 

@@ -1,4 +1,4 @@
-"""Segmentation: a box is cut into the images and into their masks.
+"""Segmentation: the blend "cut" replaces the same box in an image and in its mask.
 
     python examples/segmentation.py
 

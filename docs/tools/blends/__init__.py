@@ -7,7 +7,7 @@ function to `others.py` and `_OTHERS`.
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.tools.blends.others import aligned, beside, exchange, many, patches
+from docs.tools.blends.others import aligned, append_clean, moment_exchange, multimix, patches
 from docs.tools.blends.pairs import at_ratios, pairs
 from layermix.errors import unknown
 from layermix.mixing import BLENDS
@@ -17,9 +17,9 @@ __all__ = ["draw_blend", "draw_blends"]
 
 _OTHERS: dict[str, Callable[[], Figure]] = {
     "aligned": aligned,
-    "append_clean": beside,
-    "moment_exchange": exchange,
-    "multimix": many,
+    "append_clean": append_clean,
+    "moment_exchange": moment_exchange,
+    "multimix": multimix,
     "patches": patches,
 }
 

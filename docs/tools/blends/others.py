@@ -22,7 +22,7 @@ def patches() -> Figure:
     return pairs("patches", [*soft, Column("hard", Patches(soft=False), 0.5)])
 
 
-def exchange() -> Figure:
+def moment_exchange() -> Figure:
     """Draw both photographs with each other's moments."""
     page, found = sheet(), mixed(MomentExchange(), 0.9)
     originals(page)
@@ -33,7 +33,7 @@ def exchange() -> Figure:
     return finish(page.drawing, "exchange", alt, alt)
 
 
-def beside() -> Figure:
+def append_clean() -> Figure:
     """Draw the clean rows of the batch and the mixed ones."""
     page, found = sheet(), mixed(AppendClean(), 0.7)
     heads = ("clean 1", "clean 2", "mixed 1", "mixed 2")
@@ -65,7 +65,7 @@ def aligned() -> Figure:
     return finish(page.drawing, "aligned", alt, alt)
 
 
-def many() -> Figure:
+def multimix() -> Figure:
     """Draw mixes of three examples in the triangle between them, for two weight distributions."""
     page = sheet(height=_TALL)
     for column, law in enumerate(((0.5, 2.0), (0.05, 0.1))):
@@ -98,8 +98,8 @@ def _arrows(axes: Axes, source: Tensor, where: Tensor, inside: Tensor) -> None:
     for row, column in inside.nonzero()[::3].tolist():
         y, x = source[:, row, column].tolist()
         to_y, to_x = where[:, row, column].tolist()
-        look = {"arrowstyle": "-|>", "lw": 0.7, "color": color(2), "mutation_scale": 5}
-        axes.annotate("", (to_x, to_y), (x, y), arrowprops=look)
+        props = {"arrowstyle": "-|>", "lw": 0.7, "color": color(2), "mutation_scale": 5}
+        axes.annotate("", (to_x, to_y), (x, y), arrowprops=props)
 
 
 def _triangle(page: Sheet, column: int, low: float, high: float) -> None:

@@ -20,7 +20,7 @@ from layermix.experiments.study import Study
 
 SUBSETS = {
     "balanced": "class-balanced",
-    "stratified": "stratified, for a class has too few images to balance them",
+    "stratified": "stratified, because a class has too few images for balance",
 }
 _MIN_WIDTH = 110  # minimum line width without a terminal
 _LINE_SECONDS = 10.0  # minimum time between two progress lines without a terminal
@@ -201,7 +201,7 @@ class StudyDisplay:
         config, workers = self.study.config, min(self.workers, self.total - self.done)
         return (
             f"{sizes_text(load_once(config.data))}. Variants: {len(config.variants)}, seeds: "
-            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, at a time: "
+            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, parallel: "
             f"{workers}. The time left is estimated after the first epochs."
         )
 

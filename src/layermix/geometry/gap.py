@@ -65,7 +65,7 @@ def interpolation_gap(
         A classifier with logits (B, C), where C = 1 means two classes. It is not changed.
     x, labels
         Two or more examples, as for `layermix.profile`, and their integer classes, shape (B,). The
-        cross-entropy is NaN if a class is not in [0, C).
+        cross-entropy is NaN if the logits lack one of these classes.
     at
         Mix points with floating-point activations.
     ratios, seed

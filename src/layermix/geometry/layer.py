@@ -107,7 +107,7 @@ class LayerFeatures:
 
     @cached_property
     def _products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Inner products of centered features, (N, N), and with the mean, (N,), and the mean."""
+        """Gram matrix of centered features, (N, N), their products with the mean, and the mean."""
         dtype, parts = (
             torch.float64 if self.exact else torch.float32,
             self.features.split(_CHUNK, 1),

@@ -104,7 +104,7 @@ class PairSums:
         return taken
 
     def _same_class(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
-        """Yield the rectangles of same-class pairs within these rows and columns."""
+        """Yield the (rows, columns) of each block of same-class pairs inside a tile."""
         for low, high in pairwise(self._borders):
             down, across = (slice(max(s.start, low), min(s.stop, high)) for s in (rows, columns))
             if down.start < down.stop and across.start < across.stop:

@@ -117,7 +117,7 @@ def _collected(
 
 
 def _check_any(known: int, ignored: int) -> None:
-    why = f"the labels of all {ignored} examples are ignored: give examples of known classes"
+    why = f"the labels of all {ignored} examples are ignored: add examples with other labels"
     if not known:
         raise InputError(why if ignored else "the data yield no batch")
 

@@ -46,7 +46,7 @@ class LayerProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """Store the result of `layermix.profile`. It prints as a table, also in a notebook.
+    """Result of `layermix.profile`. It prints as a table, also in a notebook.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ from layermix.hooks.isolation import takes
 from layermix.hooks.points import default_points, names_of, probed_points
 from layermix.hooks.sites import Site, device_of
 
-_FEW = 10  # a class with fewer examples gives rough values
+_FEW = 10  # classes with fewer examples give imprecise values
 
 
 class ProfileSetup(NamedTuple):
@@ -37,7 +37,7 @@ class ProfileSetup(NamedTuple):
 def set_up(
     model: nn.Module, chosen: Examples, at: MixPoints | None, pool: Pool, memory: int, mixes: bool
 ) -> ProfileSetup:
-    """Set up the `profile` of an unwrapped model; if `mixes`, also test which points are cuts."""
+    """Set up the `profile` of an unwrapped model; if `mixes`, test where mixing is possible."""
     if isinstance(chosen.x, Mapping) and not takes(model, chosen.x):
         tensors = [value for value in chosen.x.values() if isinstance(value, Tensor)]
         if len(tensors) == 1:  # its name is no argument of the model
@@ -71,7 +71,7 @@ def missing_values(
     found = [f"{name} is not measured: {why}." for name, why in broken.items()]
     if "intrusion" in quantities and len(setup.examples.labels.unique()) == 2:
         name = QUANTITIES["intrusion"].short
-        found.append(f"{name} is not measured: of two classes there is no third to land in.")
+        found.append(f"{name} is not measured: it needs three classes or more.")
     if partial := [row.name for row in setup.rows if row.cut]:
         names = ", ".join(partial)
         found.append(f"gap is not measured at {names}: part of each example bypasses it.")
@@ -80,7 +80,7 @@ def missing_values(
             f"gap is not measured at {', '.join(bad)}: the logits are NaN or infinite there."
         )
     elif any(math.isnan(gap.cross_entropy) for gap in gaps.values()):
-        found.append("loss is not measured: some labels are no classes of the logits.")
+        found.append("loss is not measured: some labels are not classes of the logits.")
     return found
 
 
@@ -105,16 +105,16 @@ def _about_examples(chosen: Examples, kept: Examples, fit: int) -> list[str]:
     repeated = n - len(set(zip(*rows, strict=True)))
     least = int(kept.labels.unique(return_counts=True)[1].min())
     found = {
-        f"Left out because their label is ignored: {chosen.ignored:,} examples.": chosen.ignored,
+        f"Ignored because of their label: {chosen.ignored:,} examples.": chosen.ignored,
         f"Chosen at random: {chosen.drawn:,} of {chosen.available:,} examples.": (
             chosen.drawn < chosen.available
         ),
-        f"Only {fit:,} examples fit into memory with what is computed at the widest layer: raise "
+        f"Only {fit:,} examples fit into memory with the matrices of the widest layer: increase "
         "memory, or pool positions.": cut,
-        f"Left out because they are alone in their class: {alone:,} examples.": alone,
+        f"Ignored because their class has no other example: {alone:,} examples.": alone,
         f"{repeated:,} of {n:,} examples repeat an earlier one, which is their nearest neighbor: "
-        "draw without replacement.": repeated,
-        f"The smallest class has {least} examples: all values are rough.": least < _FEW,
+        "sample without replacement.": repeated,
+        f"The smallest class has {least} examples: all values are imprecise.": least < _FEW,
     }
     return [notice for notice, applies in found.items() if applies]
 
@@ -129,5 +129,5 @@ def _about_positions(
     if pool == "auto" and "mean" in pooled:  # a model may use its class token alone
         names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
         tokens = sorted(names & {"cls_token", "class_token"})
-        found += [f"The model has a {t}: pool='first' takes that position alone." for t in tokens]
+        found += [f"The model has a {t}: pool='first' uses only this position." for t in tokens]
     return found

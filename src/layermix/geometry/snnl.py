@@ -29,7 +29,7 @@ Distance = Literal["euclidean", "cosine"]
 
 
 class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
-    """Store the result of `snnl`: the pair (value, temperature), with further attributes.
+    """Result of `snnl`: the pair (value, temperature), with further attributes.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ def snnl(
 
     Time is O(N^2 d), memory is O(N d). Up to N = 1,448, and for float64 features, all computations
     are float64. Otherwise distances are float32 and sums float64. The result is then less precise
-    at the lowest temperatures if outliers are some hundred times farther away than other examples.
+    at the lowest temperatures if outliers are hundreds of times farther away than other examples.
 
     Parameters
     ----------
