@@ -90,7 +90,7 @@ def test_float_images_are_refused() -> None:
 
 
 def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
-    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: resize all with --image-size"):
+    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: set --image-size"):
         Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
 
 
@@ -224,11 +224,11 @@ def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file .*weights.safetensors"):
         load(DataConfig(data=str(path)))
     save_file({"fc.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))
     save_file({"train.images": torch.zeros(2, 2)}, path, {"classes": '["a", "b"]'})
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))
     path.write_bytes(b"something else")
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))

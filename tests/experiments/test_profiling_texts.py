@@ -55,7 +55,9 @@ def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path)
 
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
     model = configured(tmp_path / "bert", "bert", vocab_size=90)
-    with pytest.raises(lm.InputError, match=f"embedding has 90.*a vocabulary of {BYTES} for bytes"):
+    with pytest.raises(
+        lm.InputError, match=f"embedding has 90.*a model with {BYTES} ids for bytes"
+    ):
         take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films"))))
 
 

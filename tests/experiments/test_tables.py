@@ -120,7 +120,7 @@ def test_16_bits_are_scaled_to_8(dtype: type, kind: str, tmp_path: Path) -> None
     ],
 )
 def test_pixels_of_unknown_range_are_refused(pixels: np.ndarray, what: str, tmp_path: Path) -> None:
-    message = f"row 0 of split 'train' has {what}: .* convert the images to 8 or 16 bits"
+    message = f"row 0 of split 'train' has {what}: .* Convert the images to 8 or 16 bits"
     with pytest.raises(InputError, match=message):
         decoded(tmp_path / "set", one_row(Image.fromarray(pixels), "TIFF"))
 
@@ -215,5 +215,5 @@ def test_an_id_that_cannot_be_had_keeps_one_line_of_the_reason(
 
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file: name the folder"):
+    with pytest.raises(InputError, match="is a file: pass the folder"):
         load_images(str(tmp_path / "file"))
