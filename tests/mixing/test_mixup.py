@@ -92,7 +92,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda x, y: lm.mixup(x, y[:3]), "the labels have shape"),
     (lambda x, y: lm.mixup(x.int(), y), "mixing needs floating point"),
     (lambda x, y: lm.mixup(x, y, alpha=0.0), "needs a finite alpha > 0"),
-    (lambda x, y: lm.mixup(0.5, y), "cannot mix 0.5: give a tensor with the batch first"),  # pyright: ignore[reportArgumentType]
+    (lambda x, y: lm.mixup(0.5, y), "cannot mix 0.5: x must be a tensor"),  # pyright: ignore[reportArgumentType]
 ]
 
 
