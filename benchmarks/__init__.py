@@ -1,6 +1,6 @@
-"""Benchmarks: ratios to a physical floor and to peers, measured alternately in one process.
+"""Benchmarks: times relative to a lower bound and to other libraries, measured in one process.
 
-`python -m benchmarks mix` runs one; `python -m benchmarks survey timm` goes through the models of
-a library. A new benchmark is a file with a function that returns a `Table`, and a line in
-`benchmarks.bench.BENCHES`. The tables here were measured under the conditions in their names.
+`python -m benchmarks mix` runs one benchmark. `python -m benchmarks survey timm` tests all models
+of a library. To add a benchmark, write a function that returns a `Table` and add it to
+`benchmarks.bench.BENCHES`. The names of the tables in this folder contain their conditions.
 """

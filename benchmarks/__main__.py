@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: a subcommand for each, and the survey of models."""
+"""Command line of the benchmarks: one subcommand for each, and the survey of models."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ app = tyro.extras.SubcommandApp()
 
 
 def command(name: str) -> Callable[..., None]:
-    """Return the subcommand of a benchmark, with the first lines of its file as its help."""
+    """Return the subcommand of a benchmark; its help is the docstring of the benchmark's file."""
 
     def bench(
         setting: Annotated[Setting, OmitArgPrefixes] = Setting(),
@@ -32,8 +32,8 @@ def command(name: str) -> Callable[..., None]:
     bench.__doc__ = f"""{sys.modules[BENCHES[name].__module__].__doc__}
 
     Args:
-        setting: Where and how often.
-        out: Also write the table there, as NAME.json or NAME.csv.
+        setting: Device, number of repetitions and size.
+        out: Also write the table to NAME.json or NAME.csv.
     """
     return bench
 
@@ -41,11 +41,11 @@ def command(name: str) -> Callable[..., None]:
 def survey(what: Positional[tuple[str, ...]], out: Path | None = None) -> None:
     """python -m benchmarks survey timm --out benchmarks/models.csv
 
-    Try whether models can be mixed at the final layer and after every block.
+    Test if models can be mixed at the final layer and after every block.
 
     Args:
         what: Libraries (timm, torchvision, transformers), or single models (timm:resnet18).
-        out: Also a table NAME.csv; one that was begun is continued.
+        out: Also write the table to NAME.csv; an incomplete table is continued.
     """
     check_models(what, out, open_console())
 
@@ -56,9 +56,9 @@ app.command(survey)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a benchmark; exit codes are those of `layermix`."""
+    """Run a benchmark, with the exit codes of `layermix`."""
     words = sys.argv[1:] if arguments is None else arguments
-    with exit_codes("stopped. Models that a table of --out has are not checked again"):
+    with exit_codes("stopped. Repeat the command to check only the models missing from --out"):
         app.cli(
             prog="python -m benchmarks", description=__doc__, args=words, config=(DisallowNone,)
         )

@@ -23,7 +23,7 @@ from layermix.experiments.store import write_json
 from layermix.experiments.training.environment import conditions
 
 _WIDEST = 1000  # characters
-_SMALL = "Tiny sizes, other than these notes say: they prove that it works and measure nothing."
+_SMALL = "Tiny sizes, different from these notes: they only test the code; ignore the times."
 
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
@@ -39,17 +39,17 @@ BENCHES: dict[str, Callable[[Setting], Table]] = {
 
 
 def run_bench(what: str, setting: Setting, out: Path | None = None) -> Table:
-    """Run a benchmark; also write its table as JSON or CSV where `out` is given.
+    """Run a benchmark; also write its table as JSON or CSV if `out` is given.
 
     Raises
     ------
     InputError
-        For an unknown benchmark, or a file that ends neither in ``.json`` nor in ``.csv``.
+        If the benchmark is unknown, or `out` does not end in ``.json`` or ``.csv``.
     """
     if what not in BENCHES:
         raise unknown("benchmark", what, BENCHES)
     if out is not None and out.suffix not in (".json", ".csv"):
-        raise InputError(f"cannot write {out}: name a file that ends in .json or .csv")
+        raise InputError(f"cannot write {out}: it must end in .json or .csv")
     setting.check()
     found = BENCHES[what](setting)
     under = {"command": " ".join(["python -m benchmarks", what, *_changed(setting)])}
@@ -66,7 +66,7 @@ def run_bench(what: str, setting: Setting, out: Path | None = None) -> Table:
 
 
 def _changed(setting: Setting) -> Iterator[str]:
-    """Yield the flags of what is not as usual."""
+    """Yield the flags of all settings that are not the default."""
     for field in fields(setting):
         value = getattr(setting, field.name)
         if value != field.default:
@@ -74,7 +74,7 @@ def _changed(setting: Setting) -> Iterator[str]:
 
 
 def show_bench(found: Table, console: Console) -> None:
-    """Show a table with its notes and conditions; off a terminal as wide as all its digits are."""
+    """Show a table with its notes and conditions; without a terminal, at full width."""
     table = found.to_rich()
     if not console.is_terminal:
         anything = console.options.update(max_width=_WIDEST)

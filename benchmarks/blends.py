@@ -1,8 +1,8 @@
-"""What does a blend cost, against a plain copy of the tensor and against the linear mix?
+"""Time of each blend, relative to a copy of the tensor and to the linear mix.
 
-Every blend carries out one plan, drawn beforehand, on a map and, where it needs no positions, on
-the features before a classifier: forward alone, and forward with the backward pass through it. The
-floor is a copy into memory that is there, which reads and writes each number once.
+Each blend applies one plan, drawn before the timing, to a feature map. If it needs no positions, it
+also mixes the features before a classifier. The forward pass is timed, and the forward and backward
+pass. The lower bound is a copy to allocated memory, which reads and writes each number once.
 
 Shapes: B examples; maps (B, C, H, W), features (B, d).
 """
@@ -22,18 +22,18 @@ from layermix.mixing import BLENDS, Blend, MultiMix, Patches, PlanSampler
 
 _SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}
 _RATIO = 0.7
-_LEAST = 0.05  # seconds that a measurement takes: of what is quicker it times several calls
+_LEAST = 0.05  # minimum seconds of a measurement; it times several calls if one is faster
 _COPY, _LINEAR = "copy", "linear"
-_OTHERS = {"patches, hard": Patches(soft=False), "many, k = 1": MultiMix(k=1)}
+_OTHERS = {"patches, hard": Patches(soft=False), "multimix, k = 1": MultiMix(k=1)}
 
 Way = Callable[[Tensor], Tensor]
-"""What is timed: a function of a tensor (B, ...)."""
+"""A function of a tensor (B, ...) that is timed."""
 
 
 def bench_blends(setting: Setting) -> Table:
     """Time every blend on both shapes, on the CPU."""
     if setting.device != "cpu":
-        raise InputError(f"blends are timed on the CPU alone, and device is {setting.device!r}")
+        raise InputError(f"device is {setting.device!r}, but blends are only timed on the CPU")
     with cpu_settings(setting.threads):
         return Table(
             title="Blends over a copy and over the linear mix, float32",
@@ -41,31 +41,31 @@ def bench_blends(setting: Setting) -> Table:
                 row for at in _SHAPES for run in (forward, both) for row in _rows(at, run, setting)
             ],
             notes=[
-                f"map: {_SHAPES['map']}; features: {_SHAPES['features']}, where only those blends "
-                "are timed that need no positions. pass: forward alone, or with the backward pass; "
-                "a copy, into memory that is there, is the same in both.",
-                "/ copy, / linear: to these in the same repetition, median, least and most of n; "
-                "the plan is drawn beforehand.",
-                "many returns k = 8 mixes for each example where nothing else is said, and beside "
-                "the batch twice; what they are compared with returns it once.",
+                f"map: {_SHAPES['map']}; features: {_SHAPES['features']}, only for blends that "
+                "need no positions. pass: forward, or forward and backward. copy writes to "
+                "allocated memory, and is the same in both.",
+                "/ copy, / linear: ratio to the time of these in the same repetition; median, "
+                "minimum and maximum of n. Drawing the plan is not timed.",
+                "multimix returns k = 8 mixes for each example unless its row shows k, and "
+                "append_clean returns the batch twice; copy and linear return it once.",
             ],
         )
 
 
 def forward(way: Way, x: Tensor) -> Thing:
-    """Return the forward pass of one way, as something to time."""
+    """Return a function that runs the forward pass."""
     return lambda: way(x)
 
 
 def both(way: Way, x: Tensor) -> Thing:
-    """Return its forward and backward pass, as something to time."""
+    """Return a function that runs the forward and backward pass."""
     leaf = x.clone().requires_grad_()
     gradient = torch.ones_like(way(x))
     return lambda: torch.autograd.grad(way(leaf), leaf, gradient)
 
 
 def ways(x: Tensor) -> dict[str, Way]:
-    """Return a copy, and every blend that can mix a tensor like this, by name."""
+    """Return a copy, and all blends that can mix a tensor of this shape, by name."""
     room = torch.empty_like(x)
     found: dict[str, Way] = {_COPY: lambda x: room.copy_(x)}
     for name, blend in ({name: kind() for name, kind in BLENDS.items()} | _OTHERS).items():

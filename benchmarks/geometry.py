@@ -1,9 +1,9 @@
-"""What does it cost to measure the geometry of every layer while a model trains?
+"""Time of measuring the geometry of every layer during training.
 
-One run of the default digits study is repeated three ways: without geometry beyond the SNNL, as a
-study does it (an unmixed run is measured at its start and six times more), and after every epoch.
-What that costs is then set against the time of the whole default study: of one run, and of all its
-unmixed runs, which share the study's workers.
+A run of the default digits study is timed in three ways: with the SNNL only, as in a study (an
+unmixed run is measured at the start and six more times), and with a measurement after every epoch.
+The additional time is reported relative to the time of the whole default study, for one run and for
+all its unmixed runs, which share the workers of the study.
 """
 
 import math
@@ -51,18 +51,19 @@ def bench_geometry(setting: Setting) -> Table:
         title="Geometry while training: one unmixed run of the default digits study, one thread",
         rows=rows,
         notes=[
-            "ratio: to the run with SNNL alone in the same repetition; median, least and most.",
-            f"{_OF_ONE}: seconds of this one run beyond the run with SNNL alone, median over the "
-            "repetitions, divided by the seconds of the whole default study.",
-            f"{_OF_ALL}: the same for all unmixed runs of the study, were each measured as this "
-            f"one: times {seeds} {'seed' if seeds == 1 else 'seeds'}, divided by {workers} "
-            f"{'worker' if workers == 1 else 'workers'} side by side.",
+            "ratio: to the run with only the SNNL in the same repetition; median, minimum and "
+            "maximum.",
+            f"{_OF_ONE}: additional seconds of this run over the run with only the SNNL, median of "
+            "the repetitions, divided by the seconds of the whole default study.",
+            f"{_OF_ALL}: the same for all unmixed runs of the study: times {seeds} "
+            f"{'seed' if seeds == 1 else 'seeds'}, divided by {workers} parallel "
+            f"{'worker' if workers == 1 else 'workers'}.",
         ],
     )
 
 
 def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) -> Row:
-    """Return the row of a way to run, of which a study holds so many for each worker."""
+    """Return the row of a kind of run; `runs` is the number of such runs for each worker."""
     middle, least, most = ratio(seconds, name, _BASE)
     extra = [own - base for own, base in zip(seconds[name], seconds[_BASE], strict=True)]
     of_one = statistics.median(extra) / whole
@@ -84,7 +85,7 @@ def _run(recipe: Recipe, folder: Path) -> None:
 
 
 def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
-    """Return the seconds of the default study, its number of seeds, and of runs side by side."""
+    """Run the default study; return its seconds, number of seeds, and number of workers."""
     config = configure(DataConfig(), PLAIN.model, recipe)
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)

@@ -1,11 +1,11 @@
-"""What `gpu.sh` runs, on a machine that has torch and the usual libraries but not our command line.
+"""Benchmarks and studies for `gpu.sh`, on machines without the libraries of our command line.
 
     python -m benchmarks.gpu_steps bench WHAT OUT [--device cuda] [--data DATA] [--small]
     python -m benchmarks.gpu_steps study NAME OUT --data DATA [--device cuda] [--small] [--seeds 4]
     python -m benchmarks.gpu_steps report OUT
 
-Studies: `speed` (the speed recipe, no mixing and the final layer), `reference` (ResNet-18, every
-place to mix). Each goes on where it was stopped; `report` tells what is finished.
+Studies: `speed` (the speed recipe, without mixing and at the final layer) and `reference`
+(ResNet-18, all mix points). An interrupted study continues; `report` shows the finished runs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "ran
 
 
 def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
-    """Return the configuration of a study, or of a tiny one in its place."""
+    """Return the configuration of a study, or of a tiny study if `small` is given."""
     speed = PRESETS["speed"]
     model, recipe, variants = {
         "speed": (speed.model, speed.recipe, ("none", "final")),
@@ -41,7 +41,7 @@ def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["bench", "study", "report"])
     parser.add_argument("words", nargs="+")

@@ -1,8 +1,8 @@
-"""The usual ways to train on images, as their users write them: what our loop is set against.
+"""Common training loops for images, which our loop is compared with.
 
-Both get the images as a data set of Pillow images, crop and mirror each by torchvision, and train
-the same model with the same optimizer, learning rates and number of steps as ours. Each is prepared
-first, with its worker processes at work, and returns what trains.
+Both loops read a data set of Pillow images, and crop and flip them with torchvision. Model,
+optimizer, learning rates and number of steps are those of our loop. Each function prepares the
+loop, starts its worker processes, and returns a function that trains.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from layermix.experiments.training.batches import Normalize
 
 @dataclass(frozen=True)
 class Task:
-    """A training: the model with its first weights, the data, how, where, with how many workers."""
+    """Arguments of a training: model, data, recipe, device, and number of worker processes."""
 
     model: nn.Module
     data: Dataset
@@ -32,7 +32,7 @@ class Task:
 
 
 class Pictures(TorchDataset):
-    """Images as Pillow has them, and their labels, as torchvision's data sets return them."""
+    """Data set of Pillow images and labels, like the data sets of torchvision."""
 
     def __init__(self, split: Split, transform: Callable[[Any], Any]) -> None:
         self.arrays = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()
@@ -44,7 +44,7 @@ class Pictures(TorchDataset):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        """Return an image as the transform makes it, and its label."""
+        """Return a transformed image and its label."""
         from PIL import Image
 
         return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
@@ -54,7 +54,7 @@ Training = Callable[[], None]
 
 
 def plain_loop(task: Task) -> Training:
-    """Prepare to train in plain PyTorch, with torchvision's transforms and a DataLoader."""
+    """Return a loop in plain PyTorch, with torchvision's transforms and a DataLoader."""
     from torchvision import transforms
 
     normalize = Normalize.of(task.data.train)
@@ -72,7 +72,7 @@ def plain_loop(task: Task) -> Training:
     )
     optimizer = task.recipe.optimizer(task.model)
     schedule = task.recipe.schedule(optimizer, task.recipe.epochs * len(loader))
-    next(iter(loader))  # workers that persist are those of this iterator
+    next(iter(loader))  # starts the persistent workers
 
     def train() -> None:
         task.model.train()
@@ -88,7 +88,7 @@ def plain_loop(task: Task) -> Training:
 
 
 def timm_loop(task: Task) -> Training:
-    """Prepare to train with timm's loader, optimizer and meters, as its training script does."""
+    """Return a loop with timm's loader, optimizer and meters, like timm's training script."""
     from timm.data.loader import create_loader
     from timm.data.transforms import ToNumpy
     from timm.optim._optim_factory import create_optimizer_v2
@@ -112,11 +112,11 @@ def timm_loop(task: Task) -> Training:
     pictures.transform = transforms.Compose([*_augmentation(task), ToNumpy()])
     optimizer = create_optimizer_v2(
         task.model,
-        "sgd",  # with Nesterov's momentum, as ours
+        "sgd",  # with Nesterov momentum, like ours
         lr=recipe.lr,
         weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,
-        filter_bias_and_bn=False,  # weights of every kind decay, as in ours
+        filter_bias_and_bn=False,  # weight decay of all parameters, like ours
     )
     schedule = recipe.schedule(optimizer, recipe.epochs * len(loader))
     next(iter(loader))

@@ -1,7 +1,7 @@
-"""How much memory a thing takes: of the process, and of its tensors alone.
+"""Peak memory of a function call: of the whole process, and of its tensors only.
 
-What a process takes depends on how its C library keeps what was freed. The tensors are counted
-exactly, allocation by allocation, so that two things can be told apart by a thousandth.
+The C library may keep freed memory, so the memory of a process is not exact. The memory of tensors
+is the sum of their allocations, so that even differences of 0.1% can be measured.
 """
 
 import ctypes
@@ -20,25 +20,25 @@ _STATUS, _REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_memory(thing: Callable[[], object], device: str = "cpu") -> float:
-    """Return by how many MB memory grows at most while a thing runs; NaN where unknown.
+    """Return the peak increase of memory in MB during a call; NaN if it is unknown.
 
-    On the CPU it is the memory of the process, on a GPU what torch has taken of it.
+    On the CPU, it is the memory of the process; on a GPU, the memory allocated by torch.
     """
     if device == "cuda":
         return _peak_on_gpu(thing)
     if not _REFS.exists():
         return math.nan
-    _give_back_memory()  # taken again, freed memory would not be seen to grow
+    _give_back_memory()  # otherwise the call could reuse freed memory, which is not counted
     before = _kilobytes("VmRSS")
-    _REFS.write_text("5")  # forget the peak so far
+    _REFS.write_text("5")  # resets the peak
     thing()
     return (_kilobytes("VmHWM") - before) * 1024 / 1e6
 
 
 def peak_of_tensors(thing: Callable[[], object], device: str = "cpu") -> float:
-    """Return by how many MB the tensors grow at most while a thing runs.
+    """Return the peak increase of tensor memory in MB during a call.
 
-    What an operation takes for itself counts, but not what the libraries below torch take.
+    Temporary memory of torch's operations is included, but not that of libraries called by torch.
     """
     if device == "cuda":
         return _peak_on_gpu(thing)
@@ -64,7 +64,7 @@ def _kilobytes(name: str) -> int:
 
 
 def _give_back_memory() -> None:
-    """Hand freed memory back to the system, if the C library is glibc."""
+    """Return freed memory to the system, if the C library is glibc."""
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     if library is not None and hasattr(library, "malloc_trim"):
         library.malloc_trim(0)

@@ -1,9 +1,9 @@
-"""What does a mix cost, against a copy and against mixup as the papers write it?
+"""Time of the linear mix, relative to a copy and to the expression in the papers.
 
-The floor is `copy_` into memory that is there: it reads and writes each number once, where a mix
-reads twice what it writes. The plain expression is ``lam * x + (1 - lam) * x[partner]`` under
-autograd. At the input it also runs beside the mixup of other libraries as their users call it, on
-images and labels: there it draws its plan and mixes labels too, as they do.
+The lower bound is `copy_` to allocated memory, which reads and writes each number once; a mix reads
+two numbers for each one that it writes. The plain expression is ``lam * x + (1 - lam) *
+x[partner]`` with autograd. At the input, the mix is also compared with the mixup of other libraries
+on images and labels. There, drawing the plan and mixing the labels are included for all of them.
 
 Shapes: B examples; (B, C, H, W) or (B, d).
 """
@@ -23,7 +23,7 @@ from layermix.functional import mix
 from layermix.mixing import Plan, PlanSampler
 
 _SHAPES = ((256, 3, 32, 32), (256, 64, 16, 16), (512, 256, 8, 8), (512, 512))
-_LEAST = 0.05  # seconds of a measurement: several blocks of plans drawn ahead
+_LEAST = 0.05  # minimum seconds of a measurement: several blocks of prefetched plans
 _CLASSES = 10
 _FORWARD, _BOTH, _LABELS = "forward", "and backward", "with labels"
 
@@ -31,7 +31,7 @@ Way = Callable[[Tensor], Tensor]
 
 
 def bench_mix(setting: Setting) -> Table:
-    """Time the linear mix on every shape, forward and with its gradient, and peers at the input."""
+    """Time the linear mix for all shapes, with and without backward pass, and other libraries."""
     dtypes = [torch.float32, *([torch.bfloat16] if setting.device == "cuda" else [])]
     shapes = [(8, *shape[1:]) for shape in _SHAPES] if setting.small else _SHAPES
     with cpu_settings(setting.threads):
@@ -45,24 +45,24 @@ def bench_mix(setting: Setting) -> Table:
         title=f"The linear mix over a copy and over the plain expression, {setting.device}",
         rows=rows,
         notes=[
-            "copy_: into memory that is there; plain: lam * x + (1 - lam) * x[partner]. Plans are "
-            "drawn beforehand, but for the rows with labels: there each call draws and returns "
-            "mixed images and what a loss needs of the labels, as users call it: two labels and a "
-            "ratio of ours, soft labels of the other libraries, of which timm's mixes in place.",
-            "/ copy, / plain, / mix: to these in the same repetition, median, with least and most "
-            "of n repetitions for the first that there is.",
+            "copy_: to allocated memory; plain: lam * x + (1 - lam) * x[partner]. Drawing plans is "
+            "not timed, except in rows with labels: there each call draws a plan and returns mixed "
+            "images and labels. Ours returns two labels and a ratio, the other libraries soft "
+            "labels; timm mixes in place.",
+            "/ copy, / plain, / mix: ratio to the time of these in the same repetition; median. "
+            "least, most: minimum and maximum of the n repetitions, for the first of these ratios.",
         ],
     )
 
 
 def plain(x: Tensor, plan: Plan) -> Tensor:
-    """Mix as the papers write it."""
+    """Mix with the expression of the papers."""
     lam = plan.ratio.to(x.dtype)
     return lam * x + (1 - lam) * x[plan.partner]
 
 
 def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
-    """Return the rows of one shape: forward, and forward with the backward pass."""
+    """Return the rows of one shape: forward, and forward with backward pass."""
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setting.device, dtype)
     room, leaf, gradient = torch.empty_like(x), x.clone().requires_grad_(), torch.randn_like(x)
     plan = PlanSampler(["final"], seed=0).draw(len(x), setting.device)
@@ -83,13 +83,13 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return what the plain expression of a pass is called."""
+    """Return the name of the plain expression for the same pass."""
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 
 
 def _peers(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
-    """Return the rows of other libraries, on images of three channels alone."""
+    """Return the rows of other libraries, only for images with three channels."""
     if shape[1] != 3 or dtype != torch.float32:
         return []
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(setting.device)
@@ -148,7 +148,7 @@ def _row(
     seconds: dict[str, list[float]],
     bases: dict[str, str],
 ) -> Row:
-    """Return a row with ratios to what it is compared with, each by the name it is shown by."""
+    """Return a row with ratios to `bases`: a timed name for "copy_", "plain" or "mix"."""
     what, _, passes = name.partition(", ")
     row: Row = {
         "what": what,

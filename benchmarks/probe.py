@@ -1,7 +1,7 @@
-"""How long does the probe before the first mixed step take?
+"""Time of the probe that runs before the first mixed step.
 
-The probe of every default mix point beside one forward pass of the same model, both on three images
-in training mode, and the forward passes that the probe runs.
+The probe of all default mix points is compared with one forward pass of the same model, both on
+three images in training mode. The number of forward passes of the probe is also counted.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,8 @@ def bench_probe(setting: Setting) -> Table:
         notes=[
             f"Three images, 3 x {size} x {size}, in training mode, without gradients.",
             "passes: forward passes of the model.",
-            "/ forward: to that pass in the same repetition, median, with least and most of n.",
+            "/ forward: ratio to the forward pass in the same repetition; median, minimum and "
+            "maximum of n.",
         ],
     )
 
@@ -65,7 +66,7 @@ def _rows(name: str, shape: tuple[int, int, int], setting: Setting) -> list[Row]
 
 
 def _passes(model: nn.Module, call: Callable[[], object]) -> int:
-    """Return how often a call runs a model."""
+    """Return the number of forward passes in a call."""
     count = 0
 
     def add(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""How a benchmark is run: where, how often, at which size."""
+"""Settings of a benchmark: device, number of repetitions, and size."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,23 +10,23 @@ from layermix.errors import InputError
 
 @dataclass(frozen=True)
 class Setting:
-    """What the benchmarks have in common; each uses what concerns it."""
+    """Common settings of all benchmarks; each uses those that apply to it."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to measure."""
+    """Device for the measurement."""
     repeats: int = 9
-    """Repetitions, in each of which everything that is compared runs once."""
+    """Number of repetitions. Each one runs all compared functions once."""
     threads: int = 1
-    """CPU threads."""
+    """Number of CPU threads."""
     data: str = "digits"
     """Images to train on: `digits`, or a folder of parquet files or images."""
     tiny: bool = False
-    """For step alone: a tiny network, against timm, torchvision and an expression by hand."""
+    """Only for step: a tiny network, compared with timm, torchvision and plain PyTorch."""
     small: bool = False
-    """Tiny sizes, which prove that it works and measure nothing."""
+    """Tiny sizes, which only test the code."""
 
     def check(self) -> None:
-        """Raise an `InputError` for a setting that cannot be."""
+        """Raise an `InputError` if a setting is invalid."""
         for name in ("repeats", "threads"):
             if (value := getattr(self, name)) < 1:
                 raise InputError(f"{name} is {value}, but must be 1 or more")

@@ -1,7 +1,7 @@
-"""How fast is the exact SNNL, against the matrix product it cannot do without?
+"""Time of the exact SNNL, relative to the matrix product that it needs.
 
-The floor is the product of the features with themselves, N x N x d; the dense reference is the
-formula written out in torch, with the N x N matrix in memory.
+The lower bound is the product of the features with their transpose, N x N x d. The dense reference
+is the formula in plain torch, with the N x N matrix in memory.
 
 Shapes: N examples, d features, t temperatures.
 """
@@ -27,18 +27,18 @@ _LARGE = 50_000
 
 
 def bench_snnl(setting: Setting) -> Table:
-    """Time the tiled SNNL at 12 temperatures, the product alone and a dense reference."""
+    """Time the tiled SNNL at 12 temperatures, the matrix product, and the dense reference."""
     with cpu_settings(setting.threads):
         return Table(
             title=f"SNNL: {_TEMPERATURES} temperatures, d = {_D}, float32, {setting.device}",
             rows=[*_side_by_side(setting), *_growth(setting)],
             notes=[
-                "product: the matrix product x @ x.T alone, into memory that is there; dense: the "
-                "formula written out with all N x N distances in memory.",
-                "Time grows with N^2 d (the product) plus N^2 for each temperature (the weights), "
-                "so that it is four times as long at twice the N. The tiled way takes each pair "
-                "once for both of its rows, which halves the product, and needs N d memory.",
-                "ratio: to the product in the same repetition, median, with least and most of n.",
+                "product: only the matrix product x @ x.T, to allocated memory; dense: the formula "
+                "with all N x N distances in memory.",
+                "The time is proportional to N^2 d (the product) plus N^2 for each temperature "
+                "(the weights): doubling N takes four times as long. The tiled version visits each "
+                "pair once for both of its rows, which halves the product, and needs N d memory.",
+                "ratio: to the product in the same repetition; median, minimum and maximum of n.",
             ],
         )
 
@@ -74,7 +74,7 @@ def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tenso
 
 
 def _growth(setting: Setting) -> list[Row]:
-    """Time the tiled SNNL at growing N, beside the product's own growth."""
+    """Time the tiled SNNL and the matrix product for increasing N."""
     rows = []
     for n in (250, 500) if setting.small else (*_GROWTH, _LARGE):
         x, y = _data(n, setting.device)
@@ -105,14 +105,14 @@ def _tiled(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _product(x: Tensor) -> None:
-    """Multiply all rows with all, some rows at a time, so that any N fits into memory."""
+    """Multiply all rows with all rows in blocks, so that any N fits into memory."""
     room = x.new_empty(min(len(x), 2_500), len(x))
     for rows in x.split(2_500):
         torch.mm(rows, x.T, out=room[: len(rows)])
 
 
 def _dense(x: Tensor, y: Tensor) -> Tensor:
-    """Return the losses by the formula, with everything in memory."""
+    """Return the losses with the formula, and the whole matrix in memory."""
     distance = torch.cdist(x, x).square_().fill_diagonal_(math.inf)
     same = y[:, None] == y
     losses = []

@@ -1,7 +1,7 @@
-"""Where does the time of a run of the speed recipe go?
+"""Profile of a run of the speed recipe.
 
-One whole run, from its first step to its last look at the test data, under torch's profiler. What
-must be computed is convolutions and matrix products; all the rest is what could be saved.
+A whole run, from the first step to the evaluation on the test data, is profiled with torch. Only
+convolutions and matrix products are necessary; the other operations could be optimized.
 """
 
 import time
@@ -22,7 +22,7 @@ from layermix.experiments.training import PRESETS
 from layermix.experiments.training.environment import cpu_settings
 from layermix.experiments.training.loop import Trainer
 
-_WINDOW = 20  # calls of the model after which events are added up and forgotten
+_WINDOW = 20  # forward passes in a window, after which events are summed and discarded
 _KINDS = {
     "convolutions": ("conv",),
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "linear"),
@@ -36,7 +36,7 @@ _NEEDED = ("convolutions", "matrix products")
 
 
 class Windows:
-    """A profile of any length, taken window by window: seconds by operation, and in all."""
+    """Profile of any length, recorded in windows: seconds of each operation, and in total."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -46,9 +46,10 @@ class Windows:
 
     @contextmanager
     def over(self, model: torch.nn.Module) -> Iterator[None]:
-        """Profile what happens inside the block; windows begin where a model is called.
+        """Profile the code inside the block; windows start at forward passes of a model.
 
-        There no operation is under way: one that outlives its profile is written to freed memory.
+        No operation is running at these times. One that outlives its profile would write to freed
+        memory.
         """
         handle = model.register_forward_pre_hook(self._call)
         self._begin()
@@ -78,13 +79,13 @@ class Windows:
         for event in self._profile.key_averages():
             found: Any = event
             if found.device_type.name != "CPU":
-                continue  # a kernel, whose time the operation that launched it has too
+                continue  # a kernel: its time is also in the operation that launched it
             spent = found.self_device_time_total if gpu else found.self_cpu_time_total
             self.seconds[found.key] += spent / 1e6
 
 
 def bench_speed(setting: Setting) -> Table:
-    """Profile one run of the speed recipe, unmixed."""
+    """Profile one run of the speed recipe, without mixing."""
     speed = PRESETS["speed"]
     recipe = speed.recipe
     source = DataConfig(setting.data)
@@ -105,12 +106,13 @@ def bench_speed(setting: Setting) -> Table:
         title=f"A run of the speed recipe on {setting.data}, {setting.device}",
         rows=_rows(kinds, windows.whole),
         notes=[
-            f"{recipe.epochs} epochs of {len(data.train)} images, {recipe.batch_size} a step; "
+            f"{recipe.epochs} epochs of {len(data.train)} images, batch size {recipe.batch_size}; "
             f"test accuracy {trained.test['accuracy']:.2%}, over views "
             f"{(trained.test_views or {})['accuracy']:.2%}.",
-            "share: of the whole run's time under the profiler, which slows what is small.",
-            f"between operations: Python, and what no operation is. Outside {' and '.join(_NEEDED)}"
-            f": {1 - sum(kinds[kind] for kind in _NEEDED) / windows.whole:.1%}.",
+            "share: of the time of the whole run with the profiler, which slows small operations.",
+            "between operations: Python and other time outside operations. Time not in "
+            f"{' and '.join(_NEEDED)}: "
+            f"{1 - sum(kinds[kind] for kind in _NEEDED) / windows.whole:.1%}.",
         ],
     )
 

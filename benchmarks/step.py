@@ -1,9 +1,9 @@
-"""What does mixing add to a training step?
+"""Time and memory that mixing adds to a training step.
 
-The same step of the same model, mixed at one place and not mixed at all: forward, loss, backward,
-optimizer. Where nothing is mixed it is plain PyTorch, with torch's own cross-entropy and without a
-line of this library. All steps run in turn, so that each meets the caches that another model has
-left, as in a training loop; a repetition is the median of several rounds.
+The same training step of the same model is timed with mixing at one point, and without mixing:
+forward, loss, backward, optimizer. Without mixing, it is plain PyTorch with torch's cross-entropy,
+and does not use this library. The steps alternate, so that the CPU caches are in the same state as
+in a training loop. A repetition is the median of several rounds.
 
 Shapes: B images (B, 3, 32, 32).
 """
@@ -25,13 +25,13 @@ from layermix.experiments.training import Recipe
 from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer, points
 
-_MODELS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # images of a step, rounds
+_MODELS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # batch size, rounds
 _SHAPE, _CLASSES = (3, 32, 32), 10
 _NONE, _AGAIN = "none", "none again"
 
 
 def bench_step(setting: Setting) -> Table:
-    """Time a step and take its memory, mixed at the input, each block and the final layer."""
+    """Measure time and memory of a step, mixed at the input, each block and the final layer."""
     if setting.tiny:
         return tiny_steps(setting)
     with cpu_settings(setting.threads):
@@ -40,11 +40,11 @@ def bench_step(setting: Setting) -> Table:
         title=f"A mixed training step over the same step in plain PyTorch, {setting.device}",
         rows=rows,
         notes=[
-            "none: the model, torch's cross-entropy, backward, SGD; no mixer is attached to it. "
-            "none again: the same of a second copy; by as much two equal steps differ.",
-            "/ none: to that step in the same repetition, median, with least and most of n.",
-            "MB: by how much the tensors of a step grow at most, counted allocation by allocation; "
-            "/ none MB: over none's. The images of the batch themselves were there before.",
+            "none: the model, torch's cross-entropy, backward, SGD, without a mixer. none again: "
+            "the same with a copy of the model; it shows the measurement error.",
+            "/ none: ratio to none in the same repetition; median, minimum and maximum of n.",
+            "MB: peak increase of the tensor memory in a step, without the images of the batch; "
+            "/ none MB: ratio to none.",
             f"{_SHAPE[0]} x {_SHAPE[1]} x {_SHAPE[2]} images, channels last, "
             + ("bfloat16 autocast." if setting.device == "cuda" else "float32."),
         ],
@@ -52,7 +52,7 @@ def bench_step(setting: Setting) -> Table:
 
 
 def step(model: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
-    """Return one training step on a batch, mixed at a mix point or at none."""
+    """Return a function that runs one training step, with or without mixing at a mix point."""
     mixer = None if at in (_NONE, _AGAIN) else Mixer(model, at, seed=0)
     optimizer = Recipe().optimizer(model)
 

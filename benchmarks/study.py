@@ -1,8 +1,8 @@
-"""How much faster is a study than its runs, one after the other?
+"""Time of a study, relative to its runs as separate commands.
 
-The default digits study, with all its workers, beside `layermix train` commands, one for each
-variant of one seed: what a study saves is the start of a process for each run, and what it gains is
-that runs go side by side. The commands of one seed stand for those of every seed.
+The default digits study with all its workers is compared with `layermix train` commands, one for
+each variant. A study runs in parallel, and does not start a process for each run. Only the commands
+of one seed are timed; their time is multiplied by the number of seeds.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ from layermix.experiments.engines.local import default_workers
 from layermix.experiments.training.recipe import PLAIN
 
 _SEPARATE = "separate commands"
-_ON_A_GPU = (1, 2, 4)  # runs side by side that are tried there
+_ON_A_GPU = (1, 2, 4)  # numbers of parallel runs to test
 
 
 def bench_study(setting: Setting) -> Table:
@@ -43,10 +43,10 @@ def bench_study(setting: Setting) -> Table:
         rows=[_row(name, seconds) for name in seconds],
         notes=[
             f"study: `layermix compare`, {seeds} seeds of {variants} variants, with its report.",
-            f"separate commands: {variants} `layermix train` commands, one for each variant, one "
-            f"after the other, times {seeds} seeds.",
-            "times as fast: as the separate commands of the same repetition, median, with least "
-            "and most of n.",
+            f"separate commands: {variants} successive `layermix train` commands, one for each "
+            f"variant, times {seeds} seeds.",
+            "times as fast: speedup over the separate commands in the same repetition; median, "
+            "minimum and maximum of n.",
         ],
     )
 
@@ -57,13 +57,13 @@ def _row(name: str, seconds: dict[str, list[float]]) -> Row:
 
 
 def _study(study: StudyConfig, workers: int) -> None:
-    """Run the study as a command."""
+    """Run the study with one command."""
     seeds = str(len(study.seeds))
     _run(study, "compare", "--seeds", seeds, "--workers", str(workers))
 
 
 def _commands(study: StudyConfig) -> None:
-    """Run the runs of the first seed as commands."""
+    """Run the runs of one seed as separate commands."""
     for variant in study.variants:
         _run(study, "train", "--variant", variant, "--threads", "1")
 

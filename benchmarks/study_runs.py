@@ -1,10 +1,10 @@
-"""Print the runs of a study as CSV, a line for each.
+"""Print the runs of a study as CSV, one line for each run.
 
 layermix compare speed --data FOLDER --variants none final --seeds 3 --out runs/speed
 python -m benchmarks.study_runs runs/speed > benchmarks/speed-runs-CONDITIONS.csv
 
-Accuracies are shares of the test images, over views too where the recipe looks at several; seconds
-are those of the epochs, without what is measured between them.
+Accuracies are on the test images, and also over views of them if the recipe has `views`. Seconds
+are those of the epochs, without the evaluation between them.
 """
 
 import sys
@@ -15,7 +15,7 @@ from layermix.experiments import RunConfig, RunResult, Study
 
 
 def row(cell: RunConfig, result: RunResult) -> Row:
-    """Return the measures and timings of a finished run."""
+    """Return the metrics and timings of a finished run."""
     test, timings = result.test, result.timings
     return {
         "variant": cell.variant,

@@ -1,10 +1,10 @@
-"""Print the tables that the docs show of studies, as Markdown.
+"""Print the tables of studies in the docs, as Markdown.
 
     benchmarks/studies.sh CIFAR_FOLDER runs
     python -m benchmarks.study_tables runs/digits runs/cifar
 
-For each study: accuracy, its differences from no mixing and from the input, the calibration error;
-for all together: how each quantity of a layer ranks the gains.
+For each study: accuracy, differences from no mixing and from mixing at the input, and calibration
+error. For all studies: the rank correlation of each layer quantity with the gains.
 """
 
 import sys
@@ -32,13 +32,13 @@ def with_interval(found: Estimate, show: Callable[[float], str], unit: str = "")
 
 
 def as_table(rows: list[list[str]]) -> str:
-    """Return rows as a Markdown table, the first as its header."""
+    """Return rows as a Markdown table; the first row is the header."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
 def accuracy_table(summary: Summary) -> str:
-    """Return accuracy, differences and calibration error of each variant."""
+    """Return a table of accuracy, differences and calibration error of each variant."""
     header = ["variant", "accuracy"]
     for baseline in summary.differences:
         header += [f"against {baseline}", "p (Holm)"]
@@ -60,7 +60,7 @@ def _difference(gap: Difference | None) -> list[str]:
 
 
 def prediction_table(studies: dict[str, Summary]) -> str:
-    """Return how each quantity ranks the gains in each study."""
+    """Return a table of the rank correlations of each quantity with the gains, by study."""
     rows = [["quantity", "sign", *(cell for name in studies for cell in (name, "p"))]]
     for ranks in zip(*(summary.prediction.rows for summary in studies.values()), strict=True):
         cells = [heading(ranks[0].quantity), {1: "+", -1: "−", 0: "±"}[ranks[0].expected]]
@@ -77,9 +77,9 @@ def main(folders: list[str]) -> None:
     for name, summary in studies.items():
         sys.stdout.write(f"## {name}\n\n{summary.command}\n\n{accuracy_table(summary)}\n\n")
         sys.stdout.write(" ".join(verdict_text(summary)) + "\n\n")
-    answered = {name: summary for name, summary in studies.items() if summary.prediction.ranks}
-    if answered:
-        sys.stdout.write(prediction_table(answered) + "\n")
+    ranked = {name: summary for name, summary in studies.items() if summary.prediction.ranks}
+    if ranked:
+        sys.stdout.write(prediction_table(ranked) + "\n")
 
 
 if __name__ == "__main__":

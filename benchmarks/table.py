@@ -1,4 +1,4 @@
-"""What a benchmark found: rows of numbers with the conditions they were measured under."""
+"""The result of a benchmark: a table with notes and the conditions of the measurement."""
 
 import csv
 import io
@@ -19,11 +19,11 @@ class Table:
     Attributes
     ----------
     title
-        What was measured.
+        Title of the table.
     rows
-        One dict for each line, all with the same keys; times in seconds, memory in MB (10^6 bytes).
+        One dict for each row, all with the same keys; times in seconds, memory in MB (10^6 bytes).
     notes
-        What one must know to read it, a sentence each.
+        Explanations of rows and columns.
     conditions
         Command, hardware and versions.
     """
@@ -34,7 +34,7 @@ class Table:
     conditions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return the result as a dict for JSON."""
         return asdict(self)
 
     def to_csv(self) -> str:
@@ -46,7 +46,7 @@ class Table:
         return text.getvalue()
 
     def to_rich(self) -> RichTable:
-        """Return a table for a terminal."""
+        """Return the table for a terminal."""
         found = RichTable(title=Text(self.title, style="table.title"))
         for name in self.rows[0]:
             justify = "left" if name == "what" else "right"
@@ -57,7 +57,7 @@ class Table:
 
 
 def _cell(value: str | float) -> str:
-    """Return what a terminal shows: four digits, and nothing where there is no number."""
+    """Format a cell for a terminal: four digits, and an empty text for NaN."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"
     return str(value)

@@ -1,4 +1,4 @@
-"""Time things side by side: alternately in one process, so that a busy machine slows all alike."""
+"""Time functions alternately in one process, so that other load affects all of them equally."""
 
 import math
 import statistics
@@ -10,25 +10,25 @@ import torch
 from benchmarks.table import Row
 
 Thing = Callable[[], object]
-"""What is timed."""
+"""A function to time."""
 
 
 def alternate(
     things: Mapping[str, Thing], repeats: int, *, least: float = 0.0, device: str = "cpu"
 ) -> dict[str, list[float]]:
-    """Return the seconds of each repetition of each thing, after one of each that does not count.
+    """Return the seconds of each function in each repetition, after one warm-up call.
 
     Parameters
     ----------
     things
-        What to time, by name.
+        Functions to time, by name.
     repeats
-        How often; each repetition runs all things once, one after another.
+        Number of repetitions. Each one runs all functions in turn.
     least
-        Seconds that a measurement takes: what is quicker is called several times in each, and a
-        call's share is returned.
+        Minimum seconds of a measurement. A faster function is called several times, and the time
+        of one call is returned.
     device
-        Which device to wait for before the clock is read.
+        Device to synchronize before the time is read.
     """
     for thing in things.values():
         thing()
@@ -41,27 +41,27 @@ def alternate(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float, float, float]:
-    """Return median, least and most ratio of two things, repetition by repetition."""
+    """Return the median, minimum and maximum of the time ratios in each repetition."""
     ratios = [a / b for a, b in zip(seconds[name], seconds[to], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def measured(seconds: Mapping[str, list[float]], name: str) -> Row:
-    """Return what a row says of a thing: how often it was timed, and the median."""
+    """Return the cells for the time of a function: number of repetitions, and median."""
     return {"n": len(seconds[name]), "seconds": statistics.median(seconds[name])}
 
 
 def against(seconds: Mapping[str, list[float]], name: str, to: str, column: str) -> Row:
-    """Return what a row says of a ratio, in a column: median, with least and most."""
+    """Return the cells for a time ratio: median in `column`, minimum and maximum."""
     middle, least, most = ratio(seconds, name, to)
     return {column: middle, "least": least, "most": most}
 
 
 def _calls(thing: Thing, least: float, device: str) -> int:
-    """Return how many calls make a measurement.
+    """Return the number of calls in a measurement.
 
-    They are found by measuring ever more calls: what prepares some calls at once, such as plans
-    drawn ahead, takes long in one call and no time in the next.
+    The number is doubled until the time is long enough. One call is not enough for an estimate: a
+    function may prepare several calls at once, for example prefetch plans.
     """
     if not least:
         return 1

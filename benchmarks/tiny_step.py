@@ -1,8 +1,8 @@
-"""The time that a mixed step adds to a tiny network, where Python and launches are all there is.
+"""Time that mixing adds to a step of a tiny network, where Python overhead dominates.
 
-Ten 8 x 8 linear layers are trained by SGD on batches of 32, without mixing, by timm's Mixup, by
-torchvision's MixUp, by the expression written by hand, and by a `Mixer` at four mix points. The
-functions, calls and files of layermix that a mixed step passes are counted by `sys.setprofile`.
+Ten 8 x 8 linear layers are trained with SGD on batches of 32: without mixing, with timm's Mixup,
+with torchvision's MixUp, with plain PyTorch code ("by hand"), and with a `Mixer` at four mix
+points. `sys.setprofile` counts the functions, calls and files of layermix in a mixed step.
 
 Shapes: B examples (B, 8).
 """
@@ -26,7 +26,7 @@ from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer
 
 _WIDTH, _LAYERS, _BATCH = 8, 10, 32
-_ROUNDS = 300  # steps in a repetition, whose median counts
+_ROUNDS = 300  # steps in a repetition, which is their median
 _POINTS = ("input", "4", "final", "logits")
 
 _PACKAGE = str(Path(layermix.__file__).parent)
@@ -35,11 +35,11 @@ Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def tiny_steps(setting: Setting) -> Table:
-    """Time a step of each way to mix, all in turn, and count the functions of ours."""
+    """Time a step of each mixing method alternately, and count the functions of layermix."""
     rounds = 3 if setting.small else _ROUNDS
     with cpu_settings(setting.threads):
         steps = _steps(setting.device)
-        for _ in range(rounds):  # torch and all caches are warm, and plans are drawn ahead
+        for _ in range(rounds):  # warm up torch and the caches, and prefetch plans
             for step in steps.values():
                 step()
         counts = {name: count_functions(step) for name, step in steps.items()}
@@ -52,17 +52,17 @@ def tiny_steps(setting: Setting) -> Table:
         title=f"Time that a mixed step adds to ten {_WIDTH} x {_WIDTH} linear layers",
         rows=[_row(name, parts[name], added[name], added["timm"], counts[name]) for name in parts],
         notes=[
-            "added: seconds over those of the step without mixing; / timm: over what timm's Mixup "
-            "adds, in the same repetition, median, with least and most of n.",
-            "functions, calls, files: of layermix in one step, without those of torch.",
+            "added: additional seconds over the step without mixing; / timm: ratio to the added "
+            "time of timm's Mixup in the same repetition; median, minimum and maximum of n.",
+            "functions, calls, files: number of layermix's functions, calls and files in one step.",
             f"Batches of {_BATCH}, alpha 1, cross-entropy, SGD. A repetition is the median of "
-            f"{rounds} steps, all ways in turn.",
+            f"{rounds} steps; the methods alternate.",
         ],
     )
 
 
 def count_functions(step: Callable[[], object]) -> tuple[int, int, int]:
-    """Return the number of functions of layermix that a step calls, of calls, and of files."""
+    """Return the numbers of layermix's functions, calls and files in a step."""
     calls: list[tuple[str, str]] = []
 
     def count(frame: FrameType, event: str, _: object) -> None:
@@ -135,7 +135,7 @@ def _timm() -> Loss:
     mixup = Mixup(mixup_alpha=1.0, label_smoothing=0.0, num_classes=_WIDTH)
 
     def loss(network: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-        mixed, target = mixup(x.clone(), labels)  # it changes what it is given
+        mixed, target = mixup(x.clone(), labels)  # timm mixes in place
         return criterion(network(mixed), target)
 
     return loss
@@ -147,7 +147,7 @@ def _torchvision() -> Loss:
     mixup = v2.MixUp(alpha=1.0, num_classes=_WIDTH)
 
     def loss(network: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-        mixed, target = mixup(x[:, :, None, None], labels)  # it takes images alone
+        mixed, target = mixup(x[:, :, None, None], labels)  # it only accepts images
         return F.cross_entropy(network(mixed[:, :, 0, 0]), target)
 
     return loss

@@ -1,11 +1,10 @@
-"""How fast does our loop train, beside the usual ones?
+"""Training speed of our loop, relative to common training loops.
 
-The same model from the same first weights, the same number of steps with the same augmentation,
-optimizer and learning rates: our loop, a plain PyTorch loop with torchvision's transforms and a
-DataLoader, and one with timm's loader. After one epoch of each that does not count, each repetition
-has a seed of its own and trains all of them in turn; test accuracy shows that none of them learns
-less. Training alone is timed, from the first step to the last: data, optimizers and worker
-processes are there before.
+Our loop is compared with a plain PyTorch loop with torchvision's transforms and a DataLoader, and
+with a loop that uses timm's loader. Model, initial weights, number of steps, augmentation,
+optimizer and learning rates are the same. After one warm-up epoch, each repetition has its own seed
+and trains with all loops in turn. The test accuracy shows that all loops learn equally well. Only
+the training steps are timed; data, optimizers and worker processes are prepared before.
 """
 
 import statistics
@@ -39,19 +38,19 @@ _OURS = "layermix"
 
 
 def bench_train(setting: Setting) -> Table:
-    """Train each model in each loop, once a repetition."""
+    """Train each model with each loop, once in each repetition."""
     rows = [row for model in _MODELS for row in _rows(model, setting)]
     return Table(
         title=f"Training on {setting.data}: images per second of each loop, {setting.device}",
         rows=rows,
         notes=[
-            "layermix: our loop, channels last; contiguous: our loop with channels first in "
-            "memory. pytorch: a plain loop with torchvision's transforms and a DataLoader; timm: "
-            f"its loader, optimizer and meters. Both have {setting.threads} worker processes on "
-            f"top of {setting.threads} threads, and are given channels last too.",
-            "times as slow: as our loop in the same repetition, median, with least and most of n; "
-            "accuracy: on test images after the last epoch, mean and standard deviation over n "
-            "seeds.",
+            "layermix: our loop, channels last; contiguous: our loop in contiguous format. "
+            "pytorch: a plain loop with torchvision's transforms and a DataLoader; timm: a loop "
+            f"with timm's loader, optimizer and meters. Both have {setting.threads} worker "
+            f"processes and {setting.threads} threads, and are also timed with channels last.",
+            "times as slow: time over our loop in the same repetition; median, minimum and maximum "
+            "of n. accuracy: on test images after the last epoch, mean and standard deviation "
+            "over n seeds.",
         ],
     )
 
@@ -86,7 +85,7 @@ def _ours(channels_last: bool) -> Way:
             trainer = Trainer(model.to(device), data.to(device), recipe, seed=seed)
             started = time.perf_counter()
             for epoch in range(1, recipe.epochs + 1):
-                trainer.run_epoch(epoch)  # which reads the losses, and so waits for the device
+                trainer.run_epoch(epoch)  # reads the losses, so the device is synchronized
             return time.perf_counter() - started, trainer.raw_model
 
     return train

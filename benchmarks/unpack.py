@@ -1,10 +1,10 @@
-"""Decode a data set of parquet files into one file that layermix reads without `datasets`.
+"""Decode a data set of parquet files to one file that layermix reads without `datasets`.
 
     python -m benchmarks.unpack FOLDER OUT.safetensors
 
-For machines that have pyarrow and Pillow and nothing else. The files are those of the Hugging Face
-hub: SPLIT-*.parquet below the folder, one column of images and one of labels (img or image, label),
-as CIFAR-10 has them.
+It only needs pyarrow and Pillow besides torch. The files have the format of the Hugging Face hub:
+SPLIT-*.parquet in the folder, with an image column (img or image) and a label column (label), as in
+CIFAR-10.
 """
 
 import io
@@ -19,7 +19,7 @@ from layermix.experiments.data import Images, Split, write_images
 
 
 def main(folder: Path, out: Path) -> None:
-    """Decode every split of a folder."""
+    """Decode all splits in a folder."""
     import pyarrow.parquet as pq
 
     splits: dict[str, Split] = {}

@@ -1,10 +1,10 @@
-"""The same loop under Hugging Face Accelerate: one process, or many with `torchrun`.
+"""The plain loop with Hugging Face Accelerate: one process, or several with `torchrun`.
 
     python examples/accelerate_loop.py
 
-The mixer sees through the wrappers of data parallel training, and asks for its rank as it draws.
-Its state is the same on all ranks, so that what Accelerate keeps of the first resumes every one:
-each then draws what an uninterrupted run would have drawn.
+The mixer works with the wrappers of data parallel training, and reads its rank at each draw. Its
+state is the same on all ranks, so the checkpoint of rank 0 resumes all of them. Then each rank
+draws the same plans as in an uninterrupted run.
 """
 
 import os
@@ -30,8 +30,8 @@ x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.5, random_
 loader = DataLoader(TensorDataset(x_train, y_train), batch_size=64, shuffle=True)
 
 model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
+optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 mixer = lm.Mixer(model, at=["input", "final"], seed=0)  # one of them each step, on all ranks
 accelerator.register_for_checkpointing(mixer)
 
@@ -40,9 +40,9 @@ for epoch in range(EPOCHS):
     model.train()
     for xb, yb in loader:
         output, target = mixer(xb, yb)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         accelerator.backward(target.loss(output))
-        optimiser.step()
+        optimizer.step()
 
 with tempfile.TemporaryDirectory() as folder:
     accelerator.save_state(folder)

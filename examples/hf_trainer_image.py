@@ -2,7 +2,7 @@
 
     python examples/hf_trainer_image.py
 
-`compute_loss` draws a plan and calls the model that Trainer hands over, which may be wrapped.
+`compute_loss` draws a plan and calls the model that Trainer passes, which may be wrapped.
 """
 
 import os

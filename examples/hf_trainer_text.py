@@ -2,8 +2,8 @@
 
     python examples/hf_trainer_text.py
 
-Token ids are no features and are never mixed. The sentences are synthetic, ten words of forty: ten
-words are good, ten bad, and the label tells which there are more of.
+Token ids cannot be mixed. The sentences are synthetic: ten words from a vocabulary of forty, of
+which ten are good and ten are bad. The label is 1 if a sentence has more good words than bad ones.
 """
 
 import os

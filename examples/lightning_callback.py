@@ -1,8 +1,8 @@
-"""Lightning: the module asks the mixer, a callback keeps its clock and its state in checkpoints.
+"""Lightning: the module calls the mixer; a callback sets its epoch and saves its state.
 
     python examples/lightning_callback.py
 
-The mixer's state is the same on all ranks, so that the one checkpoint of a run resumes every one.
+The state of the mixer is the same on all ranks, so that one checkpoint resumes all of them.
 """
 
 import os

@@ -2,8 +2,8 @@
 
     python examples/multi_label.py
 
-Yes-or-no labels are floats (B, 4) with BCEWithLogitsLoss. Each seed has its own split, weights and
-data order, shared by the mixed net and its unmixed twin (probability 0).
+Binary labels are floats (B, 4) with BCEWithLogitsLoss. Each seed has its own split, weights and
+data order, which are the same for the model with mixing and the model without (probability 0).
 """
 
 import os
@@ -32,13 +32,13 @@ def held_out_loss(seed, mixed):
     net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())
     net.append(nn.Linear(128, 4))
     mixer = lm.Mixer(net, at="final", prob=mixed, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(50):
             output, target = mixer(x[rows], y[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             target.loss(output, nn.BCEWithLogitsLoss()).backward()
-            optimiser.step()
+            optimizer.step()
     return nn.functional.binary_cross_entropy_with_logits(net.eval()(x_test), y_test).item()
 
 

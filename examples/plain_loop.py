@@ -2,7 +2,7 @@
 
     python examples/plain_loop.py
 
-Two lines differ from a loop without mixing; a third keeps the mixer's clock for schedules.
+Two lines differ from a loop without mixing. A third one sets the epoch of the mixer for schedules.
 """
 
 import os
@@ -27,8 +27,8 @@ loader = DataLoader(TensorDataset(x_train, y_train), batch_size=64, shuffle=True
 
 model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU())
 model.append(nn.Linear(128, 10))
-optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-# The last tenth of the training is not mixed.
+optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+# The last tenth of the epochs is not mixed.
 unmixed_from = max(1, EPOCHS - EPOCHS // 10)
 mixer = lm.Mixer(model, at="final", prob=Window(1.0, stop=unmixed_from), seed=0)
 
@@ -38,11 +38,11 @@ for epoch in range(EPOCHS):
     for xb, yb in loader:
         output, target = mixer(xb, yb)  # instead of output = model(xb)
         loss = target.loss(output)  # instead of cross_entropy(output, yb)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
-model.eval()  # from here on nothing is mixed
+model.eval()  # in eval mode nothing is mixed
 with torch.no_grad():
     accuracy = (model(x_test).argmax(1) == y_test).float().mean()
 print(f"test accuracy {accuracy:.1%}")

@@ -1,9 +1,9 @@
-"""Regression: C-Mixup, partners with similar targets, on scikit-learn's diabetes table.
+"""Regression with C-Mixup: partners have similar targets. Data: scikit-learn's diabetes table.
 
     python examples/regression_cmixup.py
 
-Numbers to predict are float labels (B, 1) with a loss of your own. Each seed has its own split,
-weights and data order, shared by the mixed net and its unmixed twin (probability 0).
+Regression targets are float labels (B, 1) with a custom loss. Each seed has its own split, weights
+and data order, which are the same for the model with mixing and the model without (probability 0).
 """
 
 import os
@@ -32,13 +32,13 @@ def held_out_loss(seed, mixed):
     net.append(nn.Linear(64, 1))
     mixer = lm.Mixer(net, at="input", alpha=2.0, partner="label_kernel", prob=mixed,
                      seed=seed)  # fmt: skip
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(50):
             output, target = mixer(x[rows], y[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             target.loss(output, nn.MSELoss()).backward()
-            optimiser.step()
+            optimizer.step()
     return nn.functional.mse_loss(net.eval()(x_test), y_test).item()
 
 

@@ -1,10 +1,10 @@
-"""Segmentation: a box cut into images and into their masks alike.
+"""Segmentation: the blend "cut" replaces the same box in an image and in its mask.
 
     python examples/segmentation.py
 
-Scenes of two handwritten digits in noise; a pixel is background, or ink of a 0, a 1 or a 2.
-Labels (B, H, W) follow the cut by pixel. Each seed has its own scenes, weights and data order,
-shared by the mixed net and its unmixed twin (probability 0).
+An image has two handwritten digits and noise; a pixel is background, or part of a 0, a 1 or a 2.
+Labels (B, H, W) are cut in the same pixels. Each seed has its own images, weights and data order,
+which are the same for the model with mixing and the model without (probability 0).
 """
 
 import os
@@ -35,19 +35,19 @@ def scenes(rng, rows, count):
 
 def held_out_loss(seed, mixed):
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(BUNCH.target))  # no digit is in training and in held-out scenes
+    rows = rng.permutation(len(BUNCH.target))  # held-out digits are not in training
     (x, y), (x_test, y_test) = scenes(rng, rows[:100], 100), scenes(rng, rows[100:], 200)
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU())
     net.extend([nn.Conv2d(16, 16, 5, padding=4, dilation=2), nn.ReLU(), nn.Conv2d(16, 4, 1)])
     mixer = lm.Mixer(net, at="input", blend="cut", prob=mixed, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for _ in range(EPOCHS):
         for i in torch.randperm(len(x)).split(10):
             output, target = mixer(x[i], y[i])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             target.loss(output).backward()
-            optimiser.step()
+            optimizer.step()
     return nn.functional.cross_entropy(net.eval()(x_test), y_test).item()
 
 

@@ -1,8 +1,8 @@
-"""A scikit-learn classifier for tables that trains a small net with mixing.
+"""A scikit-learn classifier for tables that trains a small model with mixing.
 
     python examples/sklearn_estimator.py
 
-It works where scikit-learn takes an estimator: pipelines, `cross_val_score`, grid searches.
+It works wherever scikit-learn accepts an estimator: pipelines, `cross_val_score`, grid searches.
 """
 
 import numpy as np
@@ -26,19 +26,19 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float32)
         self.classes_, codes = np.unique(y, return_inverse=True)
         x, y = torch.from_numpy(X), torch.from_numpy(codes)
-        with torch.random.fork_rng(devices=[]):  # the global generator is left as it was
+        with torch.random.fork_rng(devices=[]):  # does not change the global generator
             torch.manual_seed(self.random_state)
             first = nn.Linear(x.shape[1], 32)
             self.net_ = nn.Sequential(first, nn.ReLU(), nn.Linear(32, len(self.classes_)))
         mixer = lm.Mixer(self.net_, at=self.at, alpha=self.alpha, seed=self.random_state)
-        optimiser = torch.optim.AdamW(self.net_.parameters(), lr=1e-2)
+        optimizer = torch.optim.AdamW(self.net_.parameters(), lr=1e-2)
         rng = torch.Generator().manual_seed(self.random_state)
         for _ in range(self.epochs):
             for i in torch.randperm(len(x), generator=rng).split(32):
                 output, target = mixer(x[i], y[i])
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 target.loss(output).backward()
-                optimiser.step()
+                optimizer.step()
         mixer.remove()
         self.net_.eval()
         return self

@@ -3,7 +3,7 @@
     python examples/spectrogram.py
 
 A spectrogram is a map (B, 1, frequencies, times). Each seed has its own sounds, weights and data
-order, shared by the mixed net and its unmixed twin (probability 0).
+order, which are the same for the model with mixing and the model without (probability 0).
 """
 
 import os
@@ -41,13 +41,13 @@ def held_out_loss(seed, mixed):
     net.extend([nn.Conv2d(8, 16, 5, 2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3)])
     net.extend([nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(32, KINDS)])
     mixer = lm.Mixer(net, at=["input", "final"], prob=mixed, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
     for _ in range(EPOCHS):
         for i in torch.randperm(len(x)).split(30):
             output, target = mixer(x[i], y[i])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             target.loss(output).backward()
-            optimiser.step()
+            optimizer.step()
     return nn.functional.cross_entropy(net.eval()(x_test), y_test).item()
 
 

@@ -1,9 +1,9 @@
-"""Text: which of scikit-learn's descriptions of data sets are these twelve words from?
+"""Text: classify twelve words by the scikit-learn data set whose description contains them.
 
     python examples/text.py
 
-Token ids are never mixed; here the sentence embeddings are, the output of module "0". Each seed has
-its own split, weights and data order, shared by the mixed net and its unmixed twin (probability 0).
+Token ids cannot be mixed, so the sentence embeddings (module "0") are. Each seed has its own split,
+weights and data order, the same for the model with mixing and the model without (probability 0).
 """
 
 import os
@@ -33,13 +33,13 @@ def held_out_loss(seed, mixed):
     net = nn.Sequential(nn.EmbeddingBag(len(IDS), 64), nn.Linear(64, 64), nn.ReLU())
     net.append(nn.Linear(64, len(TEXTS)))
     mixer = lm.Mixer(net, at="0", prob=mixed, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(x)).split(50):
             output, target = mixer(x[rows], y[rows])
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             target.loss(output).backward()
-            optimiser.step()
+            optimizer.step()
     return nn.functional.cross_entropy(net.eval()(x_test), y_test).item()
 
 

@@ -1,8 +1,8 @@
-"""A timm model with timm's optimizer, schedule, averaged weights and metrics, mixed at the end.
+"""A timm model with timm's optimizer, schedule, averaged weights and metrics; mixed at "final".
 
     python examples/timm_training.py
 
-In place of `timm.data.Mixup` and its soft-target loss; averaged copies of the model stay unmixed.
+It replaces `timm.data.Mixup` and its soft-target loss. The averaged model is not mixed.
 """
 
 import os

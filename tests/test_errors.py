@@ -89,5 +89,5 @@ def test_a_wrong_argument_makes_a_short_error(use: Callable[[Any], Any]) -> None
 
 @pytest.mark.parametrize("x", [X.numpy(), NET, 3])
 def test_what_is_no_tensor_cannot_be_mixed(x: Any) -> None:
-    with pytest.raises(lm.InputError, match=r"^cannot mix .*: give a tensor, torch"):
+    with pytest.raises(lm.InputError, match=r"^cannot mix .*: pass a tensor, torch"):
         lm.mix(x, PLAN)

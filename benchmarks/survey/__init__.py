@@ -1,7 +1,7 @@
-"""The survey: can every model of a library be mixed at its final layer and after each block?
+"""Survey of models: which models can be mixed at the final layer and after each block.
 
-`python -m benchmarks survey timm` goes through a whole library; `docs/models.md` has
-what it found.
+`python -m benchmarks survey timm` tests all models of a library. `docs/models.md` has the
+results.
 """
 
 from benchmarks.survey.libraries import LIBRARIES, Library

@@ -1,9 +1,9 @@
-"""Can a model be mixed at its final layer and after every default block?
+"""Test if a model can be mixed at its final layer and after every default block.
 
-With real numbers a probe measures whether each of these points is a cut of the network (see
-`layermix.hooks.bypass`). On the meta device, where there are shapes and no numbers, the probe finds
-what passes each point; then all points are mixed in one pass in training mode, in which each must
-be passed exactly once and the output must keep its shape.
+With real numbers, a probe tests if each of these points is a cut of the network (see
+`layermix.hooks.bypass`). On the meta device, tensors have shapes but no data. There the probe
+records the activations of each point. Then all points are mixed in one forward pass in training
+mode: each must be used exactly once, and the output must keep its shape.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def examine(library: str, name: str, family: str, model: nn.Module, x: Batch) ->
 
 
 def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> None:
-    """Mix at all points, and raise a `RunError` for what is not as it must be."""
+    """Mix at all points; raise a `RunError` if the output or a point is wrong."""
     with silent(model):
         model.train()
         output = main_tensor(_mixed(model, x, points, probe))
@@ -62,7 +62,7 @@ def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Non
 
 
 def _mixed(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Any:
-    """Return the output of one forward pass that is mixed at all the points."""
+    """Return the output of one forward pass with mixing at all points."""
     passed: list[str] = []
     with ExitStack() as stack:
         for point in points:

@@ -1,7 +1,7 @@
-"""Classifiers of transformers, of images, texts and sounds: small ones of random weights.
+"""Small classifiers of transformers with random weights, for images, texts and audio.
 
-Every configuration is made small by the names that most of them share; what a model needs besides
-stands beside its name.
+The configurations are reduced by the setting names that most of them share. `_OWN` and `_MORE` have
+the settings of models that need others.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ _SMALL = {
     "n_positions": 64,
 }
 
-# Where these names do not fit: all settings that are not the default ones.
+# All settings of models that do not use these names.
 _CONVNEXT = {"hidden_sizes": [16, 24, 32, 48], "depths": [1, 1, 2, 1]}
 _STAGES = {"embed_dim": 24, "depths": [1, 1, 2, 1]}
 _OWN: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "levit": {},
 }
 
-# Settings besides the shared ones.
+# Additional settings.
 _MORE: dict[str, dict[str, Any]] = {
     "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.2, "hidden_dim": 320},
     "t5": {"decoder_start_token_id": 0},
@@ -72,12 +72,12 @@ _KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()
 
 
 def hugging_face_names() -> list[str]:
-    """Return the model types that are surveyed, as ``config.model_type`` has them."""
+    """Return the surveyed model types (``config.model_type``)."""
     return list(_KINDS)
 
 
 def build_hugging_face(name: str) -> tuple[nn.Module, Batch]:
-    """Return a small classifier of a model type on the CPU, and a batch by name."""
+    """Return a small classifier of a model type on the CPU, and a batch of named inputs."""
     try:
         import transformers
     except ImportError as error:
@@ -97,9 +97,9 @@ def build_hugging_face(name: str) -> tuple[nn.Module, Batch]:
         "audio": transformers.AutoModelForAudioClassification,
     }
     model, batch = families[kind].from_config(config), _BATCHES[kind](config)
-    if name == "mra":  # computes in float32 alone
+    if name == "mra":  # only supports float32
         return model, batch
-    # In float64 what a deep model of random weights makes of a mix can be seen.
+    # float64, because the effect of a mix in a deep model with random weights can be tiny.
     return model.double(), {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
 
 
@@ -113,7 +113,7 @@ def _texts(config: Any) -> dict[str, Tensor]:
     ids = torch.randint(4, 90, (_EXAMPLES, _TOKENS))
     end = getattr(config, "eos_token_id", None)
     if isinstance(end, int) and 0 < end < getattr(config, "vocab_size", 0):
-        ids[:, -1] = end  # some classify at this token
+        ids[:, -1] = end  # some models classify at this token
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 

@@ -1,8 +1,8 @@
-"""The libraries that are surveyed: what their classifiers are called, and how each is built.
+"""The libraries of the survey: names of their classifiers, and functions that build them.
 
-A new library is an entry of `LIBRARIES`. timm's and torchvision's models are built at full size on
-the meta device, where parameters and activations have shapes and no numbers, and the smallest model
-of each family on the CPU, with random weights, on small images where the model takes them.
+To add a library, add an entry to `LIBRARIES`. Models of timm and torchvision are built at full size
+on the meta device, where tensors have shapes but no data. The smallest model of each family is also
+built on the CPU, with random weights and, if the model allows it, small images.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from layermix.errors import InputError
 from layermix.hooks.batch import Batch
 
 CLASSES, EXAMPLES = 10, 3
-_LARGE = 224  # pixels; larger images are made so small where the model takes them
-# Smallest models of a family that take minutes for a forward pass on a CPU, made smaller.
+_LARGE = 224  # pixels; larger images are reduced to this size if the model allows it
+# Settings that reduce models with very slow forward passes on a CPU.
 _REDUCED = {"gemma4_vit_167m": {"depth": 2, "img_size": 256}}
 
 Built = tuple[nn.Module, Batch]
@@ -28,17 +28,17 @@ Built = tuple[nn.Module, Batch]
 
 @dataclass(frozen=True)
 class Library:
-    """Where models come from.
+    """A library of models.
 
     Attributes
     ----------
     names
-        Returns the names of all its models.
+        Function that returns the names of all models.
     build
-        Returns a model of random weights by its name, and a batch for it; the second argument is
-        True for real numbers, False for shapes alone where the library can do without numbers.
+        Function that returns a model with random weights and a batch. Its arguments are the name of
+        the model, and True for real numbers or False for the meta device (if it is supported).
     family
-        Returns the family of a model by its name; models of one family share their code.
+        Function that returns the family of a model; models of one family share their code.
     """
 
     names: Callable[[], list[str]]
@@ -71,7 +71,7 @@ def _timm(name: str, real: bool) -> Built:
         return model, torch.randn(EXAMPLES, channels, *[reduced["img_size"]] * 2)
     x = torch.randn(EXAMPLES, channels, *size)
     if max(size) > _LARGE:
-        # Many models take images of their own size alone.
+        # Many models only accept one image size.
         with suppress(TypeError, AssertionError, RuntimeError, ValueError), torch.no_grad():
             smaller = timm.create_model(name, num_classes=CLASSES, img_size=_LARGE).eval()
             few = torch.randn(EXAMPLES, channels, _LARGE, _LARGE)
@@ -97,7 +97,7 @@ def _torchvision_family(name: str) -> str:
 def _torchvision(name: str, real: bool) -> Built:
     options: dict[str, Any] = {"weights": None, "num_classes": CLASSES}
     if name in ("googlenet", "inception_v3"):
-        options["init_weights"] = False  # which takes minutes
+        options["init_weights"] = False  # it takes minutes
     size = 299 if name == "inception_v3" else 224
     on_cpu = real or name.startswith("regnet")  # computes its widths with tensors
     model = _imported("torchvision.models").get_model

@@ -1,4 +1,4 @@
-"""A row of the survey, the table of them on disk (CSV), and a summary of the table."""
+"""A row of the survey, its table on disk (CSV), and a summary of the table."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,27 +12,27 @@ REAL, SHAPES = "real", "shapes"
 
 @dataclass(frozen=True)
 class Row:
-    """What the survey found of a model.
+    """Result of the survey for one model.
 
     Attributes
     ----------
     library, model
-        Where the model is from, and its name there.
+        Library of the model, and its name in this library.
     family
-        Models of one family share their code.
+        Name of the family; models of one family share their code.
     input
         Shapes of its inputs.
     numbers
-        ``"real"`` if it ran on the CPU and its points were measured to be cuts, ``"shapes"`` if it
+        ``"real"`` if it ran on the CPU and its points were tested to be cuts, ``"shapes"`` if it
         ran on the meta device.
     parameters
         Number of parameters.
     blocks, mixed_blocks
-        Number of default blocks, and after how many of them it can be mixed.
+        Number of default blocks, and number of blocks after which it can be mixed.
     final
-        Whether it can be mixed at its final layer: ``"yes"`` or ``"no"``.
+        ``"yes"`` if it can be mixed at its final layer, else ``"no"``.
     verdict
-        `MIXED`, or the error of the first point that is refused.
+        `MIXED`, or the error of the first point that cannot be mixed.
     """
 
     library: str
@@ -51,7 +51,7 @@ _NUMBERS = ("parameters", "blocks", "mixed_blocks")
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a table, of each model the last one; none where there is no such file."""
+    """Return the last row of each model in a table; empty if the file does not exist."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -64,7 +64,7 @@ def _row(cells: Mapping[str, Any]) -> Row:
 
 
 def append(path: Path, row: Row) -> None:
-    """Add a row to a table, which begins with the names of the columns."""
+    """Append a row to a table; a new table starts with a header."""
     new = not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -75,14 +75,14 @@ def append(path: Path, row: Row) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a table anew, with one row for each model."""
+    """Overwrite a table, with one row for each model."""
     path.unlink(missing_ok=True)
     for row in rows:
         append(path, row)
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Return how many models of each library can be mixed, and the errors of those that cannot."""
+    """Return the number of models of each library that can be mixed, and errors of the others."""
     rows, lines = list(rows), list[str]()
     for library in dict.fromkeys(row.library for row in rows):
         own = [row for row in rows if row.library == library]

@@ -1,4 +1,4 @@
-"""Go through models by name, and leave a row for each; a table that was begun is continued."""
+"""Survey models by name, with one row for each; an incomplete table is continued."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,21 +16,22 @@ from layermix.experiments.display import print_text
 
 
 def survey(what: Sequence[str], out: Path | None = None) -> Iterator[Row]:
-    """Yield the row of each model, and of whole libraries the smallest model of each family again.
+    """Yield a row for each model.
 
-    The second row is measured with real numbers; single models are measured at once.
+    In a library, the smallest model of each family is surveyed again with real numbers. Single
+    models are surveyed with real numbers only.
 
     Parameters
     ----------
     what
         Libraries of `LIBRARIES`, or single models as ``LIBRARY:NAME``.
     out
-        Table to which each row is added as it is found; rows that it has are not found again.
+        Table to which each row is appended; models that it contains are not surveyed again.
 
     Raises
     ------
     InputError
-        For an unknown library or model, before anything is built.
+        If a library or model is unknown. This is checked before any model is built.
     """
     models = [pair for one in what for pair in _models(one)]
     known = {(row.library, row.model): row for row in (read_rows(out) if out else [])}
@@ -64,16 +65,16 @@ def _smallest(rows: Iterable[Row]) -> list[str]:
 
 
 def check_models(what: Sequence[str], out: Path | None, console: Console) -> None:
-    """Survey models, show their number as it grows, and say what was found.
+    """Survey models, show the progress, and print a summary.
 
     Raises
     ------
     InputError
-        Where models are unknown or none are named, or the table is not to be a CSV file.
+        If models are unknown or `what` is empty, or `out` is not a CSV file.
     """
     if not what:
         raise InputError(
-            f"no models are named: --check takes libraries ({', '.join(LIBRARIES)}) or single "
+            f"no models are given: survey needs libraries ({', '.join(LIBRARIES)}) or single "
             "models such as timm:resnet18"
         )
     if out and out.suffix != ".csv":
@@ -89,15 +90,15 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
 
 
 def row_of(library: str, name: str, real: bool) -> Row:
-    """Build one model and examine it; whatever it fails with becomes its verdict."""
+    """Build and examine one model; if it raises an error, this is the verdict."""
     source = LIBRARIES[library]
     family = source.family(name)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")  # what a library says of its own models
+        warnings.simplefilter("ignore")  # warnings of the library
         torch.manual_seed(0)
         try:
             return examine(library, name, family, *source.build(name, real))
-        except Exception as error:  # a library's model may fail in any way
+        except Exception as error:  # a model may raise anything
             verdict = " ".join(f"{type(error).__name__}: {error}".split())
             numbers = REAL if real else SHAPES
             return Row(library, name, family, "", numbers, 0, 0, 0, "no", verdict)

@@ -1,4 +1,4 @@
-"""Draw the pictures of the docs that no study makes: rings, blends and performance.
+"""Draw the figures of the docs that are not from a study: rings, blends and performance.
 
 python -m docs.tools
 """

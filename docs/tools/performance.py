@@ -1,4 +1,4 @@
-"""The picture of docs/performance.md, drawn from the tables of the benchmarks mix and train."""
+"""Draw the figure of docs/performance.md from the tables of the benchmarks mix and train."""
 
 import csv
 from pathlib import Path
@@ -19,12 +19,12 @@ def rows(what: str) -> list[dict[str, str]]:
 
 
 def ratio(name: str, row: dict[str, str], column: str) -> Ratio:
-    """Return a row's ratio with its spread."""
+    """Return the ratio in a row, with its minimum and maximum."""
     return Ratio(name, float(row[column]), float(row["least"]), float(row["most"]))
 
 
 def groups() -> list[Group]:
-    """Return what is drawn."""
+    """Return the groups of ratios in the figure."""
     mixes = [row for row in rows("mix") if row["what"] != "copy_"]
     floor = [
         ratio(f"{row['what']} {row['at']}", row, "/ copy")
@@ -52,7 +52,7 @@ def groups() -> list[Group]:
 
 
 def draw_performance() -> Path:
-    """Draw the picture and return its file."""
+    """Draw the figure and return its path."""
     figure = ratios_figure(
         "performance",
         groups(),

@@ -1,9 +1,9 @@
-"""Mixing at the input and in a hidden layer, both drawn in two dimensions.
+"""Draw mixing at the input and in a hidden layer, both in two dimensions.
 
-The data are three concentric rings of points. A small network is trained to classify them; its
+The data are points on three concentric rings. A small network is trained to classify them. Its
 hidden layer has two features, so that both layers can be drawn. The same pairs are mixed with the
-same ratios at both layers, and `intruders` counts the mixed points whose nearest real point has the
-class of neither parent.
+same ratios at both layers. `intruders` finds the mixed points whose nearest real point has a class
+of neither parent.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class Layer:
-    """What is drawn of one layer.
+    """Data to draw for one layer.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Layer:
     partner
         Partner of each point, shape (N,).
     intruders
-        Which mixed points are intruders, shape (N,).
+        Mask of the mixed points that are intruders, shape (N,).
     """
 
     real: Tensor
@@ -84,7 +84,7 @@ def plane() -> list[Figure]:
 
 
 def rings() -> tuple[Tensor, Tensor]:
-    """Return points on concentric rings, float32 (N, 2), and the ring of each, int64 (N,)."""
+    """Return points on concentric rings, float32 (N, 2), and their rings, int64 (N,)."""
     rng = np.random.default_rng(_SEED)
     ring = np.arange(POINTS) % CLASSES
     radius = (0.5 + ring + rng.normal(0, 0.1, POINTS)) / CLASSES
@@ -94,7 +94,7 @@ def rings() -> tuple[Tensor, Tensor]:
 
 
 def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
-    """Mix the same pairs by the same ratios at the input and in the hidden layer."""
+    """Mix the same pairs with the same ratios at the input and in the hidden layer."""
     real = activations(model, x, ["input", HIDDEN])
     found = []
     for point in ("input", HIDDEN):
@@ -106,7 +106,7 @@ def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
 
 
 class Net(nn.Module):
-    """A perceptron 2-64-64-2-3, so narrow before its head that the place can be drawn."""
+    """Perceptron 2-64-64-2-3, with two features before the head so that they can be drawn."""
 
     def __init__(self, norm: bool) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Net(nn.Module):
 
 
 def _trained(x: Tensor, y: Tensor, norm: bool) -> tuple[nn.Module, float]:
-    """Train a network on all points, on one thread so that its bits repeat; also its accuracy."""
+    """Train a network on all points; return it with its accuracy. One thread is reproducible."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -166,7 +166,7 @@ def _scatter(axes: Axes, layer: Layer) -> None:
 
 
 def draw_plane(folder: Path) -> list[Path]:
-    """Draw both panels into a folder; return the files."""
+    """Draw both panels to a folder; return the paths."""
     paths = []
     for figure in plane():
         paths.append(folder / f"{figure.name}.svg")

@@ -1,4 +1,4 @@
-"""Ratios of benchmarks as dots with their spread, on a logarithmic axis, in named groups."""
+"""Draw ratios of benchmarks as dots with their range, on a logarithmic axis, in groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ROW, _NAME = 17, 30
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio by name: the median of the repetitions, the least and the most."""
+    """A named ratio: median, minimum and maximum of the repetitions."""
 
     name: str
     median: float
@@ -34,7 +34,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Group:
-    """Ratios of one kind."""
+    """A group of ratios with a title."""
 
     title: str
     ratios: Sequence[Ratio]
@@ -42,7 +42,7 @@ class Group:
 
 @style()
 def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -> Figure:
-    """Draw groups of ratios, one below another.
+    """Draw groups of ratios below each other.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -
     axis
         Label of the axis.
     caption
-        How to read the figure.
+        Caption of the figure.
     """
     drawing, (axes,) = canvas(60 + sum(_ROW * (len(group.ratios) + 1.5) for group in groups))
     place, names = 0.0, {}

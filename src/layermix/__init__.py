@@ -1,6 +1,6 @@
 """Mixup at any layer of any PyTorch model.
 
-The public names of the core, which needs torch and numpy alone; experiments are in
+These are the public names of the core, which only needs torch and numpy. Experiments are in
 `layermix.experiments`.
 """
 

@@ -1,4 +1,4 @@
-"""The program: ``layermix``, and ``python -m layermix``."""
+"""Entry point of ``layermix`` and ``python -m layermix``."""
 
 import sys
 
@@ -6,7 +6,7 @@ from layermix.extras import missing_module
 
 
 def main() -> None:
-    """Run the command line; say in one line what keeps it from being loaded."""
+    """Run the command line; if a module is missing, print it in one line."""
     try:
         from layermix.cli.program import run_cli
     except KeyboardInterrupt:

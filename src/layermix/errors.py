@@ -1,8 +1,8 @@
-"""The two errors of layermix, its warnings, and the hint that goes with a misspelt name.
+"""The two errors of layermix, its warnings, and hints for misspelled names.
 
-Everything layermix raises on purpose is a `LayermixError`. An `InputError` means that what was
-asked for cannot be done as asked (the command line ends with exit code 2); a `RunError` means
-that work that had begun could not go on (exit code 1).
+All errors that layermix raises on purpose are a `LayermixError`. An `InputError` means that an
+argument is invalid (exit code 2 of the command line). A `RunError` means that a run failed after
+it started (exit code 1).
 """
 
 import difflib
@@ -10,10 +10,10 @@ import sys
 import warnings
 from collections.abc import Iterable, Sized
 
-_LONG = 80  # characters beyond which a value is described instead of shown
-_SHORT = 5  # letters of a name up to which a few shared ones say nothing
+_LONG = 80  # a value with a longer repr is shown by its type and size
+_SHORT = 5  # names up to this length need a higher similarity
 _INSIDE = ("layermix", "torch", "contextlib")
-_FAR = 0.2  # less alike than the closest name by this much: not what was meant
+_FAR = 0.2  # maximum difference from the similarity of the closest name
 
 
 class LayermixError(Exception):
@@ -32,7 +32,7 @@ class LayermixError(Exception):
 
 
 class InputError(LayermixError, ValueError):
-    """An argument is invalid. The message names its value and the remedy.
+    """Error for an invalid argument. The message has its value and how to fix it.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class InputError(LayermixError, ValueError):
 
 
 class RunError(LayermixError, RuntimeError):
-    """Work that had begun cannot continue. The message names the place, the reason and the remedy.
+    """Error of a run after it started. The message has the place, the reason and how to fix it.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class RunError(LayermixError, RuntimeError):
 
 
 def brief(value: object) -> str:
-    """Return a value as text for an error message: its repr, or its type and size if that is long.
+    """Format a value for an error message: its repr, or its type and size if the repr is long.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def brief(value: object) -> str:
 
 
 def warn(message: str) -> None:
-    """Issue a `UserWarning` that points to the calling line outside of layermix and torch."""
+    """Issue a `UserWarning` with the calling line outside of layermix and torch."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
@@ -85,16 +85,16 @@ def warn(message: str) -> None:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
-    """Return the error for a name that does not exist, with the closest real ones.
+    """Return the error for an unknown name, with suggestions of similar names.
 
     Parameters
     ----------
     what
-        What the name stands for, for example ``"mix point"``.
+        Kind of the name, for example ``"mix point"``.
     name
-        The name that was given.
+        The unknown name.
     known
-        Every name that exists.
+        All valid names.
     """
     names, close = list(known), []
     if isinstance(name, str):
@@ -109,7 +109,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
 
 
 def _closest(name: str, names: list[str]) -> list[str]:
-    """Return the names that may have been meant."""
+    """Return the names that are most similar to `name`."""
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
     alike = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
     return [other for other, like in zip(close, alike, strict=True) if like > alike[0] - _FAR]

@@ -1,6 +1,6 @@
-"""The message for a module that is not installed: which one, and the command that installs it.
+"""Error messages for modules that are not installed, with the command that installs them.
 
-The core needs torch and numpy alone; `layermix.experiments` and the command line need more.
+The core only needs torch and numpy. `layermix.experiments` and the command line need more.
 """
 
 from importlib.util import find_spec
@@ -10,14 +10,14 @@ _LAB += ("rich", "safetensors", "scipy", "sklearn", "threadpoolctl", "torchmetri
 
 
 def require(*names: str) -> None:
-    """Raise a `ModuleNotFoundError` for a module that is not installed; none is imported."""
+    """Raise a `ModuleNotFoundError` if a module is not installed, without importing any."""
     for name in names:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def missing_module(error: ModuleNotFoundError) -> str:
-    """Return which module is missing and how to install it, in one line."""
+    """Return a one-line message with the missing module and how to install it."""
     name = (error.name or str(error)).partition(".")[0]
     package = "'layermix[lab]'" if name in _LAB else name
     return f"the module {name!r} is not installed: run pip install {package}"

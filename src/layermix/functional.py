@@ -1,4 +1,4 @@
-"""Mixing without a model: tensors in, tensors out."""
+"""Functions that mix tensors without a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import overload
@@ -14,29 +14,29 @@ from layermix.mixing.tensors import float64_on
 def mixup(
     x: Tensor, y: Tensor, alpha: float = 1.0, *, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Target]:
-    """Mix a batch with a random permutation of itself, by one ratio from Beta(alpha, alpha).
+    """Mix a batch with a random permutation of itself, with one ratio from Beta(alpha, alpha).
 
-    The mixup of Zhang et al., 2018; `Mixer` mixes anywhere in a model and by other methods.
+    This is the mixup of Zhang et al. (2018). `Mixer` mixes at any layer and with other methods.
 
     Parameters
     ----------
     x, y
         Floating-point tensor (B, ...), which is not changed, and labels (B, ...).
     alpha
-        Parameter of the Beta law, > 0; 1 is the uniform law.
+        Parameter of the Beta distribution, > 0; 1 is the uniform distribution.
     generator
-        Generator from which one number is drawn. None: a private one with the seed of torch
-        (`torch.initial_seed`), which starts again when that changes; the global one is unchanged.
+        Random generator, from which one number is drawn. None uses a private generator, seeded with
+        `torch.initial_seed()` whenever that changes; the global generator is not changed.
 
     Returns
     -------
     mixed, target
-        ``ratio * x + (1 - ratio) * x[partner]``, and the labels with their loss and metrics.
+        ``ratio * x + (1 - ratio) * x[partner]``, and the mixed labels with their loss and metrics.
 
     Raises
     ------
     InputError
-        If `x` is not floating point, `y` has another batch size, or alpha is not allowed.
+        If `x` is not floating point, `y` has another batch size, or `alpha` is invalid.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def mixup(
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     sampler = PlanSampler([MethodSampler(["input"], alpha=alpha)], seed=int(seed))
     if not isinstance(x, Tensor) or x.ndim == 0:
-        raise InputError(f"cannot mix {brief(x)}: give a tensor with the batch first")
+        raise InputError(f"cannot mix {brief(x)}: x must be a tensor of shape (B, ...)")
     return mix(x, sampler.draw(len(x), x.device, dtype=x.dtype), y)
 
 
@@ -74,26 +74,26 @@ def mix(
     Parameters
     ----------
     x
-        Floating-point tensor (B, ...), B as in the plan; not changed.
+        Floating-point tensor (B, ...), with the batch size of the plan; it is not changed.
     plan
         The plan to apply; its tensors must be on the device of `x`.
     labels
         Labels (B, ...), or a mapping of several such tensors.
     channels
-        Dimension of the channels of `x`, for blends that distinguish them from positions: 1 for
+        Channel dimension of `x`, for blends that distinguish channels from positions: 1 for feature
         maps (B, C, H, W), -1 for tokens (B, L, C).
 
     Returns
     -------
     mixed, or mixed and target
-        Tensor with the shape, dtype and memory format of `x`, with more rows if the blend returns
-        more than B examples; the target of the labels, if they are given.
+        Tensor with the shape, dtype and memory format of `x`, but with more rows if the blend
+        returns more than B examples; and the target, if labels are given.
 
     Raises
     ------
     InputError
-        If `x` is not floating point (token ids, uint8 images), has another batch size than the plan
-        or a shape that the blend cannot mix, or `plan` is not a `Plan`.
+        If `x` is not floating point (for example token ids or uint8 images), its batch size differs
+        from the plan's, the blend cannot mix its shape, or `plan` is not a `Plan`.
 
     Examples
     --------
@@ -115,9 +115,9 @@ def mix(
 
 
 def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
-    """Return the error of a plan for activations of a shape, or None, by a dry run on "meta".
+    """Return the error message of a plan for activations of a shape; None if there is no error.
 
-    The shape is that of one example, without the batch; the dimension of the channels counts it.
+    The plan runs on the meta device. `example` is without batch; `channels` counts the batch.
     """
     try:
         plan.to("meta").mix(torch.empty(plan.batch_size, *example, device="meta"), channels or 1)
@@ -127,7 +127,7 @@ def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) ->
 
 
 class MixLayer(nn.Module):
-    """The plain mixup layer: two inputs and a ratio in, ``ratio*x1 + (1-ratio)*x2`` out.
+    """Mixup layer that returns ``ratio * x1 + (1 - ratio) * x2`` for two inputs and a ratio.
 
     Examples
     --------
@@ -138,7 +138,7 @@ class MixLayer(nn.Module):
     """
 
     def forward(self, x1: Tensor, x2: Tensor, ratio: Tensor | float) -> Tensor:
-        """Mix `x1` and `x2`, both (B, ...), by `ratio`: a number, or a tensor () or (B,)."""
+        """Mix `x1` and `x2`, both (B, ...), with `ratio`: a number, or a tensor () or (B,)."""
         if x1.shape != x2.shape:
             raise InputError(
                 f"x1 and x2 must have the same shape, but have {tuple(x1.shape)} and "
@@ -148,7 +148,7 @@ class MixLayer(nn.Module):
         return interpolate(x1, x2, torch.as_tensor(ratio, dtype=dtype, device=x1.device))
 
 
-_PRIVATE: dict[int, torch.Generator] = {}  # the generator of the present seed of torch
+_PRIVATE: dict[int, torch.Generator] = {}  # one generator, by torch's current seed
 
 
 def _private_generator() -> torch.Generator:

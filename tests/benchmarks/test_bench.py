@@ -69,7 +69,7 @@ def test_a_benchmark_writes_its_table(
 def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown benchmark 'snml': did you mean 'snnl'"):
         run_bench("snml", Setting())
-    with pytest.raises(InputError, match=r"name a file that ends in .json or .csv"):
+    with pytest.raises(InputError, match=r"it must end in .json or .csv"):
         run_bench("snnl", Setting(), tmp_path / "table.txt")
 
 
@@ -105,7 +105,7 @@ def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
         assert rows[name][one] == pytest.approx(extra / study)
         assert rows[name][every] == pytest.approx(2 * extra / study)
     assert [note.split(":")[0] for note in found.notes] == ["ratio", one, every]
-    assert found.notes[2].endswith("times 2 seeds, divided by 1 worker side by side.")
+    assert found.notes[2].endswith("times 2 seeds, divided by 1 parallel worker.")
 
 
 def test_every_blend_is_timed_where_it_can_mix(

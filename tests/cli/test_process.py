@@ -85,7 +85,7 @@ def test_a_study_that_is_interrupted_prints_one_line_and_leaves_no_worker(
         stop(process.pid, signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130
-    assert err == "layermix: stopped. Finished runs are kept; the same command continues\n"
+    assert err == "layermix: stopped. Finished runs are kept; repeat the command to continue\n"
     assert "Traceback" not in (tmp_path / "out").read_text()
     deadline = time.monotonic() + 30
     while group_lives(process.pid):

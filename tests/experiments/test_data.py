@@ -75,12 +75,12 @@ def test_an_image_size_below_1_is_refused(size: int) -> None:
     ],
 )
 def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
-    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' has no columns: leave out"):
+    with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' has no columns: remove"):
         load(config)
 
 
 def test_labels_outside_the_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="has the label 2, outside the 2 classes 0 to 1"):
+    with pytest.raises(InputError, match="has the label 2, but labels must be from 0 to 1"):
         Images({"train": make(9, 3)}, ("a", "b"))
 
 
@@ -90,7 +90,7 @@ def test_float_images_are_refused() -> None:
 
 
 def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
-    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: resize all with --image-size"):
+    with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: set --image-size"):
         Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
 
 
@@ -205,8 +205,8 @@ def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("images", "name", "message"),
     [
-        ({"train": make(6, 2)}, "made.npz", "name a file that ends in .safetensors"),
-        ({"test": make(6, 2)}, "made.safetensors", "'train' is missing"),
+        ({"train": make(6, 2)}, "made.npz", "it must end in .safetensors"),
+        ({"test": make(6, 2)}, "made.safetensors", "there is no split 'train', only"),
     ],
 )
 def test_invalid_data_sets_are_not_written(
@@ -224,11 +224,11 @@ def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file .*weights.safetensors"):
         load(DataConfig(data=str(path)))
     save_file({"fc.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))
     save_file({"train.images": torch.zeros(2, 2)}, path, {"classes": '["a", "b"]'})
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))
     path.write_bytes(b"something else")
-    with pytest.raises(InputError, match="holds no decoded data set"):
+    with pytest.raises(InputError, match="is not a decoded data set"):
         load(DataConfig(data=str(path)))

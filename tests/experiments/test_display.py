@@ -100,7 +100,7 @@ def test_a_study_prints_finished_and_remaining_runs_at_once(study: Study) -> Non
     assert shown(study) == [
         "3 of 4 runs are finished, continuing.",
         "100 training (class-balanced), 300 validation and 1,197 test images of 10 classes. "
-        "Variants: 2, seeds: 2, runs: 4, epochs: 2, at a time: 1. The time left is estimated after "
+        "Variants: 2, seeds: 2, runs: 4, epochs: 2, parallel: 1. The time left is estimated after "
         "the first epochs.",
     ]
 

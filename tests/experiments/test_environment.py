@@ -17,5 +17,5 @@ def test_threads_and_tiny_numbers_are_as_before() -> None:
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="device 'gpu' cannot be used"):
+    with pytest.raises(InputError, match="device 'gpu' is not available"):
         pick_device("gpu")

@@ -43,9 +43,9 @@ def test_names_are_numbered_over_all_splits() -> None:
     [
         ({"train": [0.5, 1.0]}, "split 'train' has float64 labels"),
         ({"train": ["a", None]}, "split 'train' has the label None"),
-        ({"train": []}, r"split 'train' have the shape \(0,\), but must be \(N,\)"),
-        ({"train": [[0], [1]]}, r"the shape \(2, 1\), but must be \(N,\)"),
-        ({"train": [0, 1], "test": ["a", "b"]}, "are integers in one and names in another"),
+        ({"train": []}, r"split 'train' have shape \(0,\), but must be \(N,\)"),
+        ({"train": [[0], [1]]}, r"shape \(2, 1\), but must be \(N,\)"),
+        ({"train": [0, 1], "test": ["a", "b"]}, "are integers in one split and names in another"),
     ],
 )
 def test_labels_of_another_kind_are_refused(labels: Any, message: str) -> None:

@@ -55,8 +55,8 @@ def test_the_command_prints_the_table_and_writes_by_file_extension(
     [
         ("--model resnet19", "unknown model 'resnet19'"),
         ("--weights nowhere.safetensors", "cannot read weights from nowhere.safetensors"),
-        ("--model nowhere --out p.xlsx", "end it with .json, .csv, .svg"),
-        ("--model mlp --out p.pkl", "end it with .json, .csv, .svg"),
+        ("--model nowhere --out p.xlsx", "it must end in .json, .csv, .svg"),
+        ("--model mlp --out p.pkl", "it must end in .json, .csv, .svg"),
         ("--model transformers:nowhere/x", "there is no configuration 'nowhere/x'"),
         ("--model mlp --points blok1", "unknown mix point 'blok1': did you mean 'block1'"),
         ("--examples 2", "examples is 2, but must be"),

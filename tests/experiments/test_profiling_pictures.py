@@ -39,9 +39,11 @@ def test_images_can_be_normalized_as_a_model_was_trained(tmp_path: Path) -> None
     theirs = take_profile(few("timm:test_vit", data=data, split="train", normalize="model"))
     assert own["final"].snnl != theirs["final"].snnl
     assert "mean and deviation of the model" in theirs.notices[1]
-    with pytest.raises(lm.InputError, match="MLP does not say how images of 1 channel were norm"):
+    with pytest.raises(
+        lm.InputError, match="MLP has no mean and deviation for images of 1 channel:"
+    ):
         take_profile(ProfileConfig("mlp", normalize="model"))
-    with pytest.raises(lm.InputError, match="does not say how images of 1 channel were norm"):
+    with pytest.raises(lm.InputError, match="has no mean and deviation for images of 1 channel:"):
         take_profile(few("timm:test_vit", normalize="model"))
 
 
@@ -57,7 +59,9 @@ def test_a_configuration_is_built_for_the_channels_of_the_images(tmp_path: Path)
     found = take_profile(few(vit(tmp_path / "vit")))
     assert found["input"].shape == (1, 32, 32)
     assert found.model == "ViTForImageClassification"
-    with pytest.raises(lm.InputError, match="data hold texts, for which transformers has no class"):
+    with pytest.raises(
+        lm.InputError, match="data are texts, but transformers has no classifier of texts"
+    ):
         build(f"transformers:{tmp_path / 'vit'}", 2)
 
 
@@ -70,7 +74,7 @@ def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
         ProfileConfig("mlp", data=folder, image_column="image", text_column="x"),
     ):
         flag = "tokenizer" if config.tokenizer else "text-column"
-        with pytest.raises(lm.InputError, match=f"is read as images, .*: leave out --{flag}"):
+        with pytest.raises(lm.InputError, match=f"has images, .*: leave out --{flag}"):
             take_profile(config)
 
 

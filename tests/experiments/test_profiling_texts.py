@@ -55,7 +55,9 @@ def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path)
 
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
     model = configured(tmp_path / "bert", "bert", vocab_size=90)
-    with pytest.raises(lm.InputError, match=f"embedding has 90.*a vocabulary of {BYTES} for bytes"):
+    with pytest.raises(
+        lm.InputError, match=f"embedding has 90.*a model with {BYTES} ids for bytes"
+    ):
         take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films"))))
 
 
@@ -153,7 +155,7 @@ def test_texts_are_cut_at_the_positions_that_a_net_has_after_its_padding(tmp_pat
     )
     assert "36 of 40 texts were truncated to 10 tokens" in found.notices[1]
     few = configured(tmp_path / "few", "roberta", max_position_embeddings=2)
-    with pytest.raises(lm.InputError, match=r"room for 0 tokens.*raise max_position_embeddings"):
+    with pytest.raises(lm.InputError, match=r"has 0 positions.*increase max_position_embeddings"):
         take_profile(ProfileConfig(few, data=films))
 
 
@@ -228,10 +230,10 @@ def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
 
 def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> None:
     films = str(sentences(tmp_path / "films"))
-    with pytest.raises(lm.InputError, match="holds texts, which have no normalize"):
+    with pytest.raises(lm.InputError, match="has texts, which have no normalize"):
         take_profile(ProfileConfig("mlp", data=films, normalize="model"))
     for net in ("resnet18", "timm:test_vit"):
-        with pytest.raises(lm.InputError, match=f"hold texts, but {net} takes images.*FOLDER"):
+        with pytest.raises(lm.InputError, match=f"are texts, but {net} needs images.*FOLDER"):
             take_profile(ProfileConfig(net, data=films))
 
 

@@ -40,7 +40,7 @@ def test_monitoring_is_spread_evenly_and_ends_with_the_last_epoch(
         ({"alpha": 0.0}, "alpha is 0.0, but must be finite and above 0"),
         ({"alpha": -1.0}, "alpha is -1.0, but must be"),
         ({"lr": float("nan")}, "lr is nan, but must be finite"),
-        ({"label_smoothing": 1.0}, r"label_smoothing is 1.0, but must lie in [0, 1)"),
+        ({"label_smoothing": 1.0}, r"label_smoothing is 1.0, but must be in [0, 1)"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"crop": -1}, "crop is -1"),
     ],

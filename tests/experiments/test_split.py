@@ -51,20 +51,20 @@ def test_balanced_subset_is_the_same_every_time() -> None:
 
 
 def test_fewer_examples_than_classes_are_refused() -> None:
-    with pytest.raises(InputError, match="5 examples cannot cover 10 classes: ask for 10 or more"):
+    with pytest.raises(InputError, match="5 examples cannot cover 10 classes: use 10 or more"):
         load(DataConfig(train_size=5))
 
 
 def test_a_class_with_too_few_examples_is_named() -> None:
     labels = torch.tensor([0] * 9 + [1] * 3)
-    with pytest.raises(InputError, match="needs 5 examples of class 1, but there are 3: ask for 6"):
+    with pytest.raises(InputError, match="needs 5 examples of class 1, but there are 3: use 6"):
         balanced(labels, 10, 2)
 
 
 def test_the_rarest_of_too_rare_classes_is_named_by_its_name() -> None:
     images = Images({name: of_counts(40, 20, 10) for name in ("train", "validation", "test")}, ABC)
     labels = images.splits["train"].labels
-    with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: ask for 30"):
+    with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: use 30"):
         balanced(labels, 90, 3, images.classes)
 
 
@@ -95,13 +95,13 @@ def test_a_stratified_subset_keeps_one_image_of_a_rare_class() -> None:
 
 
 def test_more_training_images_than_there_are_are_refused() -> None:
-    with pytest.raises(InputError, match="train_size is 65, but there are 64 training images: ask"):
+    with pytest.raises(InputError, match="train_size is 65, but there are only 64 training images"):
         three_way(UNBALANCED, 65)
 
 
 def test_a_class_without_training_images_is_named() -> None:
     images = Images({**UNBALANCED.splits, "train": of_counts(40, 20, 0)}, ABC)
-    with pytest.raises(InputError, match="of class 'c', but there are 0: add some, or drop the"):
+    with pytest.raises(InputError, match="of class 'c', but there are 0: add some, or remove the"):
         three_way(images, 30)
 
 
@@ -147,10 +147,10 @@ def test_cuts_are_disjoint_and_the_same_every_time() -> None:
 
 
 def test_a_class_too_small_to_cut_is_named_with_the_remedy() -> None:
-    message = "no test and no validation split, .* takes 3 .* there are 2 of class 'b': add images"
+    message = "no test and no validation split, .* needs 3 .* class 'b' has 2: add images"
     with pytest.raises(InputError, match=message):
         three_way(Images({"train": of_counts(30, 2, 9)}, ABC), None)
-    message = "no validation split, .* takes 2 .* there are 0 of class 'c': add .* a validation spl"
+    message = "no validation split, .* needs 2 .* class 'c' has 0: add .* a validation spl"
     with pytest.raises(InputError, match=message):
         three_way(Images({"train": of_counts(30, 20, 0), "test": of_counts(2, 2, 2)}, ABC), None)
 

@@ -122,7 +122,7 @@ def test_a_killed_worker_ends_in_a_message_and_keeps_finished_runs(
     _, err = process.communicate()
     assert process.returncode == 1
     assert "a worker process was killed" in err
-    assert "Start the same command again to continue" in err
+    assert "Repeat the same command to continue" in err
     assert "Traceback" not in err
 
 
@@ -140,7 +140,7 @@ def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole:
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(InputError, match="is not empty and holds no study"):
+    with pytest.raises(InputError, match=r"is not empty and has no study\.json"):
         compare(configure(FEW, "mlp", SHORT, seeds=1), tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_a_label_that_is_missing_is_shown(tmp_path: Path) -> None:
 def test_a_table_without_images_is_refused_as_such(head: str, row: str, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.csv").write_text("\n".join([head, *[row] * 9]))
-    with pytest.raises(InputError, match=r"^studies train on images so far, but none of the colu"):
+    with pytest.raises(InputError, match=r"^none of the columns .* has images, which studies need"):
         load_images(str(tmp_path / "set"))
 
 

@@ -135,7 +135,7 @@ def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
 
 
 def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:
-    with pytest.raises(lm.InputError, match="exists already: name another --out"):
+    with pytest.raises(lm.InputError, match="exists already: use another --out"):
         run(RunConfig(FEW, "mlp", SHORT, "none", 0), tmp_path)
 
 

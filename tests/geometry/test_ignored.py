@@ -142,7 +142,7 @@ def test_a_profile_reports_how_many_were_left_out(form: str) -> None:
     x, y, _ = examples()
     found = lm.profile(model(), FORMS[form](x, y), "final", quantities="snnl", progress=False)
     assert (found.n, found.classes) == (N // 2, 3)
-    assert "Left out because their label is ignored: 60 examples." in found.notices
+    assert "Ignored because of their label: 60 examples." in found.notices
 
 
 def test_a_profile_ignores_the_label_that_it_is_given() -> None:

@@ -217,5 +217,7 @@ def test_distances_are_squared_and_infinite_to_oneself() -> None:
 def test_too_few_of_a_class_are_refused(labels: list[int]) -> None:
     from layermix import InputError
 
-    with pytest.raises(InputError, match="geometry needs two classes or more, and two examples"):
+    with pytest.raises(
+        InputError, match="geometry needs at least two classes with two examples each"
+    ):
         LayerFeatures(torch.randn(4, 2), torch.tensor(labels))

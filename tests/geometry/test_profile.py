@@ -214,7 +214,7 @@ def test_nothing_is_mixed_where_no_quantity_needs_it() -> None:
 def test_a_profile_reports_points_without_values_and_where_auto_would_mix() -> None:
     tokens = lm.profile(bert(), sentences())
     assert "input is left out: its values are integers" in str(tokens)
-    assert "intr≠ is not measured: of two classes there is no third" in str(tokens)
+    assert "intr≠ is not measured: it needs three classes" in str(tokens)
     text = str(lm.profile(net(), images(), gap_ratios=(0.25, 0.5)))
     assert "60 of them mixed at ratios 0.25, 0.5" in text
     weights = auto_weights(lm.profile(net(), images()))
@@ -229,6 +229,6 @@ def test_a_class_token_is_pointed_at_where_positions_are_averaged() -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("test_vit", num_classes=4, img_size=160)
     x, y = torch.randn(16, 3, 160, 160), torch.arange(16) % 4
-    expected = "The model has a cls_token: pool='first' takes that position alone."
+    expected = "The model has a cls_token: pool='first' uses only this position."
     assert expected in lm.profile(model, (x, y), gap_examples=0).notices
     assert expected not in lm.profile(model, (x, y), gap_examples=0, pool="first").notices

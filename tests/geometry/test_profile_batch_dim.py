@@ -159,7 +159,7 @@ def test_repeated_examples_are_found_along_the_batch() -> None:
 
 
 def test_an_undeclared_batch_dimension_is_refused_with_the_remedy() -> None:
-    with pytest.raises(lm.InputError, match=r"7 examples need .*\(40,\): declare batch_dim"):
+    with pytest.raises(lm.InputError, match=r"7 examples need .*\(40,\): set batch_dim"):
         lm.profile(Recurrent(), sequences(), "final")
 
 

@@ -114,7 +114,7 @@ def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
 def test_labels_beyond_the_logits_and_logits_that_are_nan_are_reported() -> None:
     x, y = images()
     notices = lm.profile(net(), (x, y + 50)).notices
-    assert "loss is not measured: some labels are no classes of the logits." in notices
+    assert "loss is not measured: some labels are not classes of the logits." in notices
     model = net()
     final = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     with torch.no_grad():
@@ -130,7 +130,7 @@ def test_examples_that_repeat_and_small_classes_are_reported() -> None:
     found = lm.profile(net(), (torch.cat([x, x[:5]]), torch.cat([y, y[:5]])), gap_examples=0)
     assert any(n.startswith("5 of 65 examples repeat an earlier one") for n in found.notices)
     few = lm.profile(net(), (x[:24], y[:24]), gap_examples=0)
-    assert "The smallest class has 6 examples: all values are rough." in few.notices
+    assert "The smallest class has 6 examples: all values are imprecise." in few.notices
     assert not any("repeat" in notice for notice in few.notices)
 
 
@@ -155,7 +155,7 @@ def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
     y[60] = 99
     found = lm.profile(net(), (x, y), gap_examples=0)
     assert (found.n, found.classes) == (60, 4)
-    assert found.notices == ("Left out because they are alone in their class: 1 examples.",)
+    assert found.notices == ("Ignored because their class has no other example: 1 examples.",)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
         ((torch.randn(4, 3, 6, 6), torch.tensor([0, 0, 1, 2])), "geometry needs two such classes"),
         ((torch.randn(4, 3, 6, 6), torch.rand(4)), "with fractions, but must be whole classes"),
         ((torch.randn(4, 3, 6, 6), torch.zeros(3).long()), "4 examples need integer classes"),
-        ({"x": torch.randn(4, 3, 6, 6)}, "call them 'labels'"),
+        ({"x": torch.randn(4, 3, 6, 6)}, "name them 'labels'"),
         ([], "the data yield no batch"),
         ([torch.randn(4, 3)], "a batch is a Tensor"),
         (7, "the data are a int"),
@@ -206,6 +206,6 @@ def test_sequences_of_different_length_need_a_mask() -> None:
         {"input_ids": torch.ones(1, n).long(), "labels": torch.tensor([n % 2])} for n in (3, 5, 4)
     ]
     with pytest.raises(
-        lm.InputError, match=r"examples of 'input_ids' differ in shape, as \(3,\) and"
+        lm.InputError, match=r"examples of 'input_ids' have different shapes, such as \(3,\) and"
     ):
         lm.profile(bert(), rows)

@@ -124,9 +124,7 @@ def test_examples_repeat_only_where_all_their_inputs_do() -> None:
 def test_inputs_side_by_side_with_their_labels_are_refused_with_the_way_out(
     data: Any, found: str
 ) -> None:
-    remedy = (
-        r"put several inputs together, as in \[\(\(a, b\), labels\) for a, b, labels in loader\]"
-    )
+    remedy = r"group several inputs, as in \[\(\(a, b\), labels\) for a, b, labels in loader\]"
     with pytest.raises(lm.InputError, match=rf"a batch is {found}.*must be a pair .*: {remedy}"):
         lm.profile(Pairs(), data)
 

@@ -149,14 +149,23 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
     ((X.long(), Y), "features must be floating point, but are torch.int64"),
     ((X, Y.float()), "labels must be integer classes of shape (N,), but are torch.float32 of "),
     ((X, Y[:, None]), "labels must be integer classes of shape (N,), but are torch.int64 of "),
-    ((X, Y[:5]), "features must have shape (N, ...) with N = 5 as the labels, but have (6, 2)"),
-    ((X[:, 0], Y), "features must have shape (N, ...) with N = 6 as the labels, but have (6,)"),
+    (
+        (X, Y[:5]),
+        "features must have shape (N, ...) with N = 5, the number of labels, but have shape (6, 2)",
+    ),
+    (
+        (X[:, 0], Y),
+        "features must have shape (N, ...) with N = 6, the number of labels, but have shape (6,)",
+    ),
     ((X, Y, None, "manhattan"), "unknown distance 'manhattan': known are 'euclidean', 'cosine'"),
     (
         (X, Y, None, "cosine", 7),
-        "8 samples of 7 examples cannot be drawn from 6: give a ",
+        "cannot draw 8 samples of 7 from 6 examples: sample_size must be ",
     ),
-    ((X, Y, None, "cosine", 6, 1), "1 samples of 6 examples cannot be drawn from 6: give a "),
+    (
+        (X, Y, None, "cosine", 6, 1),
+        "cannot draw 1 samples of 6 from 6 examples: sample_size must be ",
+    ),
     ((X, torch.arange(6)), "none of the 6 classes has two members among 6 examples: measure more"),
     (
         (X, torch.arange(6), None, "cosine", 3),
@@ -185,8 +194,8 @@ def test_features_that_are_not_finite_are_refused_with_their_row(bad: float) -> 
     with pytest.raises(lm.InputError) as error:
         lm.snnl(x, Y)
     assert str(error.value) == (
-        "2 of 6 examples have features that are NaN or infinite, the first at row 3: leave them "
-        "out, or look for the layer that made them"
+        "2 of 6 examples have features that are NaN or infinite, the first at row 3: remove "
+        "these examples, or check the layers before this one"
     )
 
 

@@ -88,7 +88,7 @@ def test_a_model_none_of_whose_candidates_can_be_mixed_is_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="auto")(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6).long())
     assert str(error.value) == (
-        "no mix point with a weight above 0 is left, for these cannot be mixed: 'input': "
+        "no mix point with a weight above 0 is left, because these cannot be mixed: 'input': "
         f"{TOKENS}. layermix.points(model, x, all=True) lists all points of the model"
     )
 
@@ -114,7 +114,7 @@ def test_a_plan_at_a_dropped_point_is_refused() -> None:
         ),
         (
             {"at": ["auto", "logits"]},
-            "'auto' stands for several points of a model, so it is no mix point among others: give "
+            "'auto' is a group of mix points, so it cannot be combined with others: pass "
             "at='auto' alone, or name every point",
         ),
     ],

@@ -146,8 +146,8 @@ def test_an_undeclared_second_dimension_is_refused_with_the_remedy() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="lstm")(x, y)
     assert str(error.value) == (
-        "the labels have shape (4,), but x has 7 examples along dimension 0: where the batch is "
-        "another dimension of the model, declare batch_dim=1"
+        "the labels have shape (4,), but x has 7 examples along dimension 0: if the batch is "
+        "another dimension of the model, pass batch_dim=1"
     )
 
 
@@ -164,7 +164,7 @@ def test_a_module_with_its_batch_second_gets_the_remedy() -> None:
         lm.Mixer(Turned(), at="encoder.layers.0").check(torch.randn(B, 7, 8))
     assert (
         "its output has shape (7, 3, 8) for a batch of 3, so its first dimension is not the batch; "
-        "where the whole model has it there, declare batch_dim=1"
+        "if the batch is dimension 1 in the whole model, pass batch_dim=1"
     ) in str(error.value)
 
 

@@ -148,10 +148,10 @@ def test_more_rows_inside_a_residual_branch_are_an_error_that_says_so(blend: str
     with pytest.raises(lm.RunError) as error:
         lm.Mixer(net, at="stage1.0.bn2", blend=blend, allow_partial=True)(x, y)
     assert str(error.value) == (
-        "the forward pass failed behind mix point 'stage1.0.bn2': the blend "
-        f"{BLENDS[blend]()!r} returns more rows than the batch of 4 has, and later layers do not "
-        "take them. Mix at a point after which nothing else of the batch comes in, such as "
-        "'final', and never inside a residual branch"
+        "the forward pass failed after mix point 'stage1.0.bn2': the blend "
+        f"{BLENDS[blend]()!r} returns more rows than the batch of 4 has, and later layers fail on "
+        "them. Mix at a point after which no layer uses other tensors of the batch, such as "
+        "'final', and not inside a residual branch"
     )
 
 
@@ -160,7 +160,7 @@ def test_moments_over_one_channel_are_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.mix(torch.randn(2, 1, 8, 8), plan)
     assert str(error.value) == (
-        "an activation of shape (2, 1, 8, 8) has one channel, so that its moments over channels "
-        "are all of it and the mix would be the partner: mix at a point with more channels, or "
-        "with another blend"
+        "an activation of shape (2, 1, 8, 8) has one channel, so that an exchange of moments "
+        "over channels would return the partner: mix at a point with more channels, or with "
+        "another blend"
     )

@@ -114,7 +114,7 @@ def test_features_inside_a_reentrant_block_are_refused(point: str) -> None:
     with pytest.raises(lm.InputError) as error:
         capture[point]
     assert str(error.value) == (
-        f"mix point {point!r} cannot be captured: it ran without gradients, as do blocks inside "
+        f"mix point {point!r} cannot be captured: it ran without gradients, like blocks inside "
         "reentrant activation checkpointing: use use_reentrant=False, or capture the output of the "
         "checkpointed block itself"
     )

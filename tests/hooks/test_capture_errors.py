@@ -95,7 +95,7 @@ def test_a_forward_without_gradients_inside_the_model_is_told() -> None:
     net(x)
     assert capture["logits"].requires_grad
     assert refused(capture, "blocks.0").startswith(
-        "mix point 'blocks.0' cannot be captured: it ran without gradients, as do blocks inside "
+        "mix point 'blocks.0' cannot be captured: it ran without gradients, like blocks inside "
     )
 
 

@@ -11,7 +11,7 @@ from layermix.mixing import Blend, Blended, find_method
 from tiny_nets import ResNet, batch
 
 POSITIONS = (
-    "an activation of shape (2, 8) has 0 dimensions of positions beside batch and channels, but "
+    "an activation of shape (2, 8) has 0 position dimensions besides batch and channels, but "
     "this blend needs 1 or 2 or 3: mix it with blend='linear', or at a point with maps or tokens"
 )
 

@@ -145,7 +145,7 @@ def test_a_mixer_built_too_late_says_that_nothing_was_mixed(point: str) -> None:
         f"nothing was mixed: no forward pass reached mix point '{point}', or the hooks of the "
         "mixer were removed. Call the model inside the block, build the mixer before the first "
         "call of a compiled model (after torch.compiler.reset() if another model of its class was "
-        "compiled), and switch off what leaves layers out at random (layerdrop=0)"
+        "compiled), and disable layers that are skipped at random (layerdrop=0)"
     )
     with pytest.raises(lm.RunError) as error:
         mixer(x, y)

@@ -52,14 +52,14 @@ def test_a_module_of_that_name_comes_first() -> None:
         (
             nn.Sequential(nn.Linear(4, 3)),
             "hidden",
-            "at='hidden' stands for the repeated blocks of a model, but Sequential has none: name "
+            "at='hidden' means the repeated blocks of a model, but Sequential has none: name "
             "modules, which layermix.points(model, x, all=True) lists",
         ),
         (
             Mlp(),
             ["hidden", "final"],
-            "'hidden' stands for several points of a model, so it is no mix point among others: "
-            "give at='hidden' alone, or name every point",
+            "'hidden' is a group of mix points, so it cannot be combined with others: pass "
+            "at='hidden' alone, or name every point",
         ),
     ],
 )
@@ -70,7 +70,7 @@ def test_what_a_word_cannot_stand_for_is_refused(model: nn.Module, at: Any, text
 
 
 def test_a_model_without_blocks_is_mixed_at_the_input_at_random() -> None:
-    with pytest.warns(UserWarning, match="mixes at the input alone"):
+    with pytest.warns(UserWarning, match="mixes at the input only"):
         mixer = lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="random")
     assert mixer.points == ("input",)
 

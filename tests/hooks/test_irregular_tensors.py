@@ -81,7 +81,7 @@ def test_a_nested_tensor_beside_the_input_is_refused_by_name() -> None:
         def forward(self, x: Tensor, pieces: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return self.fc(self.e(x)) + super().forward(pieces)
 
-    with pytest.raises(lm.InputError, match="'pieces' is a nested tensor beside the main one"):
+    with pytest.raises(lm.InputError, match="'pieces' is a nested tensor, but mixing needs"):
         lm.Mixer(Both(), at="input")((torch.randn(6, 4), nested()), torch.arange(6) % 3)
 
 

@@ -132,8 +132,8 @@ def test_a_second_tensor_with_the_batch_in_two_dimensions_is_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(model, at="logits").check(torch.randn(4, 3))
     assert str(error.value) == (
-        "mix point 'logits' cannot be mixed: beside its main tensor it has 'pairs' of shapes "
-        "(3, 3) and (2, 2) for batches of 3 and 2, in which no one dimension is the batch. "
+        "mix point 'logits' cannot be mixed: its other tensor 'pairs' has the shapes (3, 3) and "
+        "(2, 2) for batches of 3 and 2, so that no single dimension is the batch. "
         "layermix.points(model, x) lists the points that can"
     )
 
@@ -146,7 +146,7 @@ def test_a_second_tensor_with_several_rows_for_each_example_is_mixed() -> None:
 def test_a_second_tensor_that_changes_otherwise_is_refused() -> None:
     model = Module(lambda x: (x, x.new_zeros(len(x) + 1)))
     (row,) = (row for row in lm.points(model, torch.randn(4, 3), all=True) if row.name == "logits")
-    assert str(row.obstacle).startswith("beside its main tensor it has '1' of shapes (4,) and (3,)")
+    assert str(row.obstacle).startswith("its other tensor '1' has the shapes (4,) and (3,)")
 
 
 def test_a_second_tensor_that_was_not_there_when_it_was_probed_is_refused() -> None:

@@ -57,8 +57,8 @@ def test_a_plan_for_another_batch_size_is_refused() -> None:
     with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(5)):
         mixer.model(x)
     assert str(error.value) == (
-        "at mix point 'blocks.0': cannot mix a tensor of shape (6, 8) by a plan drawn for a batch "
-        "of 5: the first dimension must be the batch"
+        "at mix point 'blocks.0': cannot mix a tensor of shape (6, 8) with a plan drawn for a "
+        "batch of 5: the first dimension must be the batch"
     )
 
 
@@ -80,7 +80,7 @@ def test_a_block_without_a_forward_is_an_error() -> None:
         "nothing was mixed: no forward pass reached mix point 'final', or the hooks of the "
         "mixer were removed. Call the model inside the block, build the mixer before the first "
         "call of a compiled model (after torch.compiler.reset() if another model of its class was "
-        "compiled), and switch off what leaves layers out at random (layerdrop=0)"
+        "compiled), and disable layers that are skipped at random (layerdrop=0)"
     )
 
 
@@ -116,7 +116,7 @@ def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
     ("options", "text"),
     [
         ({"alpha": 0.0}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0"),
-        ({"ratio": 1.5}, "the ratio is 1.5, but it must be a number in [0, 1]"),
+        ({"ratio": 1.5}, "the ratio is 1.5, but must be a number in [0, 1]"),
         ({"alpha": "1"}, "alpha is '1', but must be a number, or a schedule of numbers"),
         ({"blend": "linar"}, "unknown blend 'linar': did you mean 'linear'?"),
         (

@@ -140,6 +140,6 @@ def test_a_blend_that_returns_more_examples_is_refused(blend: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Mlp(), at=["blocks.0", "final"], blend=blend, one_graph=True)
     assert str(error.value) == (
-        f"one of the blends [{BLENDS[blend]()!r}] returns more examples than it gets, so that "
-        "later layers have another shape for each mix point: leave one_graph out"
+        f"one of the blends [{BLENDS[blend]()!r}] changes the batch size, so that the shapes "
+        "of later layers depend on the mix point: leave out one_graph"
     )

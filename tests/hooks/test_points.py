@@ -54,7 +54,7 @@ def test_a_model_that_ends_in_a_norm_has_no_final_point() -> None:
     assert lm.points(net, x).names == ["input", "logits"]
     (final,) = (row for row in lm.points(net, x, all=True) if row.kind == "final")
     assert final.obstacle == (
-        "its output comes from BatchNorm1d, which is no linear layer, so it has no final layer: "
+        "its output comes from BatchNorm1d, not from a linear layer, so it has no final layer: "
         "name the module to mix after, or use 'logits'"
     )
 
@@ -67,7 +67,7 @@ def test_a_convolution_may_be_the_final_layer() -> None:
 
 def test_the_table_says_why_there_is_no_hidden_candidate() -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
-    words = "Nothing in this model repeats"
+    words = "This model has no repeated blocks"
     assert words in str(lm.points(net, torch.zeros(2, 4)))
     assert words not in str(lm.points(net, torch.zeros(2, 4), all=True))
 

@@ -55,7 +55,7 @@ def test_integers_beside_the_input_are_an_error_that_names_them() -> None:
     message = str(error.value)
     assert message.startswith("mix point 'input' is not a cut of the network: ")
     assert "'kind' cannot be mixed and stays" in message
-    assert message.endswith("mix it all the same with allow_partial=True")
+    assert message.endswith("mix it anyway with allow_partial=True")
 
 
 def test_integers_that_are_equal_in_this_batch_are_an_error_too() -> None:

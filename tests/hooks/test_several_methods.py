@@ -118,7 +118,7 @@ def test_weights_are_those_of_the_points_in_a_mixed_step() -> None:
     ("arguments", "message"),
     [
         ({"method": "mixpu"}, "unknown method 'mixpu': did you mean 'mixup'"),
-        ({"method": []}, "method is an empty sequence: name at least one"),
+        ({"method": []}, "method is an empty sequence: give at least one"),
         ({"method": METHODS, "prob": [0.5, 0.5]}, r"prob is \[0.5, 0.5\], but must be a number in"),
         ({"method": METHODS, "prob": [0.5, 0.4, 0.3]}, "or 3 numbers >= 0 with a sum of at most 1"),
         ({"method": METHODS, "prob": [1.0, -0.5, 0.2]}, r"prob is \[1.0, -0.5, 0.2\], but must be"),

@@ -67,8 +67,8 @@ def test_states_of_a_recurrent_net_cannot_be_cut(blend: str) -> None:
     with pytest.raises(lm.InputError) as error:
         mixer(torch.randn(5, 20, 4), torch.randint(3, (5,)))
     assert str(error.value) == (
-        f"at mix point '0': the blend {BLENDS[blend]()!r} treats positions differently, but the "
-        "tensors here have different positions, one of them the shape (5, 2, 6): mix with "
+        f"at mix point '0': the blend {BLENDS[blend]()!r} treats positions differently, so "
+        "that it cannot mix another tensor here, of shape (5, 2, 6), in the same way: mix with "
         "blend='linear', or after a module that returns one tensor"
     )
 

@@ -85,7 +85,7 @@ def test_an_output_whose_shape_follows_the_places_of_its_examples_cannot_be_meas
         def outputs(self, h: Tensor) -> Tensor:
             return self.head(h)[:, : 1 + int(h.sum(1).argmax())]
 
-    with pytest.raises(lm.InputError, match="cannot be measured how much bypasses it"):
+    with pytest.raises(lm.InputError, match="share that bypasses it cannot be measured"):
         lm.Mixer(Widths(), at="trunk").check(X)
 
 

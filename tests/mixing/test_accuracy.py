@@ -62,8 +62,8 @@ def test_negative_labels_have_no_accuracy(many: bool) -> None:
     with pytest.raises(lm.InputError) as error:
         made.accuracy(SCORES)
     assert str(error.value) == (
-        "accuracy needs soft labels of 0 or more, but one of the labels is -0.5: numbers to "
-        "predict have no accuracy"
+        "accuracy needs soft labels >= 0, but the smallest label is -0.5: regression targets have "
+        "no accuracy"
     )
 
 
@@ -99,7 +99,7 @@ def test_labels_in_a_mapping_have_an_accuracy_and_a_likelihood_each() -> None:
     with pytest.raises(lm.InputError, match=r"^the labels are a mapping with 'a', but the output"):
         made.accuracy(cast(Any, output["a"]))
     numbers = lm.Plan("final", torch.tensor(0.3), PARTNER).target({"a": randn(4, 1)})
-    with pytest.raises(lm.InputError, match=r"^of target 'a': accuracy needs an output with two"):
+    with pytest.raises(lm.InputError, match=r"^target 'a': accuracy needs an output with two"):
         numbers.accuracy({"a": randn(4, 1)})
 
 

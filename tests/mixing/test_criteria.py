@@ -160,8 +160,8 @@ def test_criteria_of_timm_have_their_classes_last(labels: Tensor) -> None:
         with pytest.raises(lm.InputError) as error:
             made.loss(torch.randn(2, 4, 3, 3), criterion)
         assert str(error.value) == (
-            f"{type(criterion).__name__} has its classes in the last dimension, but the output of "
-            "shape (2, 4, 3, 3) has them in the second: use the default loss, "
+            f"{type(criterion).__name__} expects the classes in the last dimension, but the output "
+            "of shape (2, 4, 3, 3) has them in the second: use the default loss, "
             f"target.loss(output, label_smoothing={smoothing})"
         )
 

@@ -136,7 +136,7 @@ def test_a_plan_for_another_batch_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.mix(torch.ones(shape), lm.Plan("input", torch.tensor(0.5), torch.arange(2)))
     assert str(error.value) == (
-        f"cannot mix a tensor of shape {shape} by a plan drawn for a batch of 2: the first "
+        f"cannot mix a tensor of shape {shape} with a plan drawn for a batch of 2: the first "
         "dimension must be the batch"
     )
 

@@ -84,8 +84,8 @@ def test_what_is_not_a_state_is_refused(state: dict[str, Any]) -> None:
     with pytest.raises(lm.InputError) as error:
         PlanSampler(["final"]).load_state_dict(state)
     assert str(error.value) == (
-        f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and methods: "
-        "load what state_dict() returned"
+        f"the state has the keys {sorted(state)}, but a mixer's state has seed, clock and methods: "
+        "load the result of state_dict()"
     )
 
 

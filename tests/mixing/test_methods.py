@@ -79,7 +79,7 @@ def test_the_name_of_a_blend_is_a_method() -> None:
             r"^unknown setting in 'cutmix:alhpa=1' 'alhpa': did you mean 'alpha'",
         ),
         ("cutmix:alpha", r"^'alpha' in 'cutmix:alpha' has no value: write it as KEY=VALUE$"),
-        ("mixup:partner=nearst", r"^unknown way to choose partners 'nearst': did you mean 'nea"),
+        ("mixup:partner=nearst", r"^unknown partner 'nearst': did you mean 'nearest'"),
     ],
 )
 def test_what_is_no_method_is_refused(spec: str, message: str) -> None:

@@ -83,16 +83,16 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (
         lambda x, y: lm.Plan("input", 0.3, torch.arange(6)),  # pyright: ignore[reportArgumentType]
-        r"ratio is 0.3, but must be a tensor: .* lm.mixup\(x, y, alpha\) needs none",
+        r"ratio is 0.3, but must be a tensor: .* lm.mixup\(x, y, alpha\) without a plan",
     ),
     (
         lambda x, y: lm.Plan("input", torch.tensor(0.3), [1, 0]),  # pyright: ignore[reportArgumentType]
-        r"partner is \[1, 0\], but must be a tensor: a plan is drawn by mixer.draw",
+        r"partner is \[1, 0\], but must be a tensor: draw a plan with mixer.draw",
     ),
     (lambda x, y: lm.mixup(x, y[:3]), "the labels have shape"),
     (lambda x, y: lm.mixup(x.int(), y), "mixing needs floating point"),
     (lambda x, y: lm.mixup(x, y, alpha=0.0), "needs a finite alpha > 0"),
-    (lambda x, y: lm.mixup(0.5, y), "cannot mix 0.5: give a tensor with the batch first"),  # pyright: ignore[reportArgumentType]
+    (lambda x, y: lm.mixup(0.5, y), "cannot mix 0.5: x must be a tensor"),  # pyright: ignore[reportArgumentType]
 ]
 
 

@@ -174,15 +174,15 @@ def test_partners_by_class_need_classes() -> None:
 
 
 def test_partners_by_distance_need_floating_point() -> None:
-    with pytest.raises(lm.InputError, match=r"^partners by distance need floating point, but they"):
+    with pytest.raises(lm.InputError, match=r"^partners by distance need floating point, but the "):
         partner("nearest", inputs=torch.zeros(9, 4, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
     ("way", "message"),
     [
-        ("nearst", r"^unknown way to choose partners 'nearst': did you mean 'nearest'\?$"),
-        (3, r"^partner is 3, but must be the name of a way to choose partners \(permutation, "),
+        ("nearst", r"^unknown partner 'nearst': did you mean 'nearest'\?$"),
+        (3, r"^partner is 3, but must be a name \(permutation, derangement, "),
     ],
 )
 def test_an_unknown_way_is_refused(way: Any, message: str) -> None:
@@ -191,7 +191,9 @@ def test_an_unknown_way_is_refused(way: Any, message: str) -> None:
 
 
 def test_partners_across_ranks_cannot_be_chosen_by_labels() -> None:
-    with pytest.raises(lm.InputError, match=r"cannot cross ranks: use 'permutation' or"):
+    with pytest.raises(
+        lm.InputError, match=r"cannot be used with cross_rank: use 'permutation' or"
+    ):
         PlanSampler(["input"], partner="other_class", cross_rank=True)
 
 
@@ -210,6 +212,6 @@ def test_partners_by_labels_need_one_kind_of_them() -> None:
     with pytest.raises(lm.InputError) as error:
         sampler.draw(4, labels={"digit": labels, "color": labels})
     assert str(error.value) == (
-        "OtherClass chooses partners by the labels of the batch of 4, but several were given, "
-        "'digit', 'color', where one must be chosen: call draw(4, labels=...)"
+        "OtherClass chooses partners by the labels of the batch of 4, but several were given "
+        "('digit', 'color'), and only one is allowed: call draw(4, labels=...)"
     )

@@ -123,8 +123,8 @@ def test_the_state_of_other_points_is_refused(points: list[str]) -> None:
     with pytest.raises(lm.InputError) as error:
         PlanSampler(POINTS).load_state_dict(PlanSampler(points).state_dict())
     assert str(error.value) == (
-        f"the state has the mix points {points}, but here they are {POINTS}: "
-        "name the same points in the same order"
+        f"the state has the mix points {points}, but this mixer has {POINTS}: "
+        "give the same points in the same order"
     )
 
 
@@ -169,7 +169,7 @@ def test_dropping_all_that_could_be_drawn_is_refused(weights: dict[str, float]) 
     with pytest.raises(lm.InputError) as error:
         choice.drop({"input": "it is made of integers", "layer1": "it is never called"})
     assert str(error.value) == (
-        "no mix point with a weight above 0 is left, for these cannot be mixed: 'input': it is "
+        "no mix point with a weight above 0 is left, because these cannot be mixed: 'input': it is "
         "made of integers; 'layer1': it is never called. layermix.points(model, x, all=True) lists "
         "all points of the model"
     )

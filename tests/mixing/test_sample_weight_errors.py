@@ -20,14 +20,14 @@ def test_a_function_that_averages_is_refused(ratio: Tensor) -> None:
     with pytest.raises(lm.InputError) as error:
         target(LABELS, ratio).loss(randn(4, 3), F.cross_entropy, sample_weight=WEIGHT)
     assert str(error.value) == (
-        f"each example has a {what} of its own, but the criterion returned one mean for 4 "
+        f"each example has its own {what}, but the criterion returned one mean for 4 "
         'examples: it must return one loss for each, as with reduction="none"'
     )
 
 
 def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
     made = MultiMixTarget(LABELS, torch.rand(9, 4).softmax(1))
-    with pytest.raises(lm.InputError, match=r"weight of its own, but .* shape \(\) for 9 mixes"):
+    with pytest.raises(lm.InputError, match=r"has its own weight, but .* shape \(\) for 9 mixes"):
         made.loss(randn(9, 3), F.cross_entropy, sample_weight=WEIGHT)
 
 

@@ -152,12 +152,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         (
             {"alpha": alpha},
             f"alpha is {float(alpha)!r}, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0 "
-            "for uniform ratios, or leave mixing out for none",
+            "for uniform ratios, or do not mix at all",
         )
         for alpha in (0, 0.0, -1.0, math.nan, math.inf)
     ),
     *(
-        ({"ratio": ratio}, f"the ratio is {ratio!r}, but it must be a number in [0, 1]")
+        ({"ratio": ratio}, f"the ratio is {ratio!r}, but must be a number in [0, 1]")
         for ratio in (-0.1, 1.1, math.nan, 2)
     ),
     ({"ratio": "unifrom"}, "unknown ratio 'unifrom': did you mean 'uniform'?"),

@@ -134,7 +134,7 @@ def test_a_resumed_sampler_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
         (lambda: Ramp(0.0, 1.0, over=0), "over is 0 epochs, but a ramp needs over >= 1"),
         (
             lambda: Ramp((0.0, 1.0), 1.0, over=2),
-            "a ramp from (0.0, 1.0) to 1.0 needs as many numbers at both ends",
+            "a ramp from (0.0, 1.0) to 1.0 needs the same number of values",
         ),
         (
             lambda: Ramp(0.0, 1.0, over=2, unit="steps"),  # pyright: ignore[reportArgumentType]

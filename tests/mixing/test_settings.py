@@ -34,7 +34,7 @@ WHOLE = "must be a whole number >= 1"
 POSITIVE = "must be a finite number > 0"
 NOT_NEGATIVE = "must be a finite number >= 0"
 SHARE = r"must be a number in \[0, 1\]"
-ROWS = r"must be one that returns as many rows as it gets, such as layermix.mixing.Cut\(\)"
+ROWS = r"must be a blend that keeps the batch size, such as layermix.mixing.Cut\(\)"
 REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     *((MultiMix, {"k": k}, WHOLE) for k in (0, -1, 2.5, True, "8")),
     *(

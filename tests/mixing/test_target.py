@@ -103,7 +103,7 @@ def test_a_criterion_that_takes_the_mean_is_refused_for_a_ratio_per_example() ->
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(2, 3), torch.nn.functional.cross_entropy)
     assert str(error.value) == (
-        "each example has a ratio of its own, but the criterion returned one mean for 2 examples: "
+        "each example has its own ratio, but the criterion returned one mean for 2 examples: "
         'it must return one loss for each, as with reduction="none"'
     )
 

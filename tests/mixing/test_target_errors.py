@@ -72,17 +72,17 @@ def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
         ),
         (
             torch.tensor([[0, 1], [1, 0]]),
-            "torch.int64 of shape (2, 2): one-hot labels become classes by .argmax(dim=1), soft "
-            "labels are floats (B, C)",
+            "torch.int64 of shape (2, 2): convert one-hot labels with .argmax(dim=1), or soft "
+            "labels (B, C) to floats",
         ),
-        (torch.tensor([[0], [1]]), "torch.int64 of shape (2, 1): one class for each example"),
-        (torch.tensor(1), "torch.int64 of shape (): one class for each example"),
+        (torch.tensor([[0], [1]]), "torch.int64 of shape (2, 1): give one class for each example"),
+        (torch.tensor(1), "torch.int64 of shape (): give one class for each example"),
     ],
 )
 def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: str) -> None:
     expected = (
         "the default loss needs integer class labels (int64) of shape (B,), but the labels are "
-        f"{seen}, or pass a criterion of your own"
+        f"{seen}, or pass another criterion"
     )
     with pytest.raises(lm.InputError) as error:
         target(labels).loss(torch.randn(2, 3))
@@ -93,8 +93,7 @@ def test_the_output_of_a_part_of_the_batch_is_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1, 1])).loss(torch.randn(2, 3))
     assert str(error.value) == (
-        "the output is that of 2 examples, but the labels are those of 3: hand over the output of "
-        "the whole batch"
+        "the output has 2 examples, but the labels have 3: pass the output of the whole batch"
     )
 
 
@@ -130,7 +129,7 @@ def test_an_output_that_is_not_logits_is_refused(output: object) -> None:
         target(torch.tensor([0, 1])).loss(output)
     assert str(error.value) == (
         "expected logits, or an output with .logits, but the model returned a "
-        f"{type(output).__name__}: hand over the logits"
+        f"{type(output).__name__}: pass the logits"
     )
 
 
@@ -146,8 +145,8 @@ def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> 
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 1), nn.MSELoss())
     assert str(error.value) == (
-        "the labels are numbers of shape (4,), but the output has shape (4, 1), and MSELoss of "
-        "both would broadcast them: give both the same shape, labels.view(4, 1)"
+        "the labels are floats of shape (4,), but the output has shape (4, 1), and MSELoss would "
+        "broadcast them: give both the same shape, labels.view(4, 1)"
     )
 
 
@@ -155,7 +154,7 @@ def test_ratios_of_another_batch_are_refused() -> None:
     labels = torch.tensor([0, 1, 2, 0])
     wrong = lm.MixedTarget(labels, labels, torch.tensor([0.3, 0.6, 0.9]))
     for use in (lambda: wrong.loss(torch.randn(4, 3)), lambda: wrong.dense(3)):
-        with pytest.raises(lm.InputError, match=r"^values of shape \(4,\) cannot be weighed by"):
+        with pytest.raises(lm.InputError, match=r"^values of shape \(4,\) cannot be weighted by"):
             use()
 
 
@@ -164,7 +163,7 @@ def test_numbers_without_a_criterion_are_refused() -> None:
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 1))
     assert str(error.value) == (
-        "the labels are floats of shape (4, 1), as the output, and the default loss of one column "
-        "is always zero: give a criterion, torch.nn.MSELoss() for numbers, "
-        "torch.nn.BCEWithLogitsLoss() for yes and no"
+        "the labels are floats of shape (4, 1), like the output, and the default loss of one "
+        "column is always zero: pass a criterion, torch.nn.MSELoss() for regression or "
+        "torch.nn.BCEWithLogitsLoss() for two classes"
     )

@@ -144,7 +144,7 @@ def test_a_cut_must_be_made_before_its_labels_are_known() -> None:
     with pytest.raises(lm.RunError) as error:
         drawn.target(torch.arange(4))
     assert str(error.value) == (
-        "the label weights of the blend Cut() are known only after the mix: use mixed, target = "
+        "the label weights of the blend Cut() exist only after mixing: use mixed, target = "
         "lm.mix(x, plan, labels), or mixed.target(labels) after `with mixer.apply(plan) as mixed`"
     )
 
@@ -168,7 +168,7 @@ def test_ignored_labels_keep_the_ratio_in_remix() -> None:
 
 def test_remix_needs_a_count_of_each_class() -> None:
     y = torch.tensor([0, 2])
-    with pytest.raises(lm.InputError, match=r"^the labels go up to 2, but Remix has counts of 2 c"):
+    with pytest.raises(lm.InputError, match=r"^the largest label is 2, but Remix has counts for 2"):
         Remix((3, 1))(torch.tensor(0.5), y, y.flip(0))
 
 

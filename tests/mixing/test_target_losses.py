@@ -175,5 +175,5 @@ def test_log_likelihoods_need_integer_classes() -> None:
         target.loss(torch.randn(4, 3), nn.NLLLoss())
     assert str(error.value) == (
         "NLLLoss needs integer class labels, but the labels are torch.float32 of shape (4, 3): use "
-        "torch.nn.CrossEntropyLoss() on the output, which takes logits and log-probabilities alike"
+        "torch.nn.CrossEntropyLoss(), which accepts logits and log-probabilities"
     )

@@ -147,7 +147,7 @@ def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
 ) -> None:
     output = torch.randn(shape)
     for made in (target(labels), MultiMixTarget(labels, torch.eye(4))):
-        with pytest.raises(lm.InputError, match=r"torch\.nn\.BCEWithLogitsLoss\(\), for numbers"):
+        with pytest.raises(lm.InputError, match=r"torch\.nn\.BCEWithLogitsLoss\(\) for two"):
             made.loss(output)
         with pytest.raises(lm.InputError, match=r"^accuracy needs an output with two classes"):
             made.accuracy(output)

@@ -77,12 +77,12 @@ def test_a_loss_of_each_class_and_pixel_gets_the_share_of_its_pixel() -> None:
 
 def test_losses_of_another_shape_than_the_labels_are_refused() -> None:
     target, output = cut(torch.randint(2, (4, 6, 4)), MAPS), torch.randn(4, 2, 6, 4)
-    with pytest.raises(lm.InputError, match=r"^values of shape \(4, 3, 4\) cannot be weighed by"):
+    with pytest.raises(lm.InputError, match=r"^values of shape \(4, 3, 4\) cannot be weighted by"):
         target.loss(output, lambda z, y: torch.ones(4, 3, 4))
     with pytest.raises(lm.InputError) as error:
         target.loss(output, lambda z, y: torch.ones(96))
     assert str(error.value) == (
-        "each position has a ratio of its own, but the criterion returned losses of shape (96,) "
+        "each position has its own ratio, but the criterion returned losses of shape (96,) "
         'for 4 examples: it must return one loss for each, as with reduction="none"'
     )
     with pytest.raises(lm.InputError, match=r"^each position has .* returned one mean"):
@@ -157,15 +157,15 @@ def test_labels_of_other_positions_are_refused(
     labels: Tensor, shape: tuple[int, ...], where: str
 ) -> None:
     remedy = (
-        "Numbers of the whole example are labels.flatten(1)"
+        "pass values of the whole example as labels.flatten(1)"
         if labels.is_floating_point()
-        else "Several classes of each example are a mapping, {'a': labels[:, 0], ...}"
+        else "pass several classes of each example as a mapping, {'a': labels[:, 0], ...}"
     )
     with pytest.raises(lm.InputError) as error:
         cut(labels, shape)
     assert str(error.value) == (
         f"the labels have shape {tuple(labels.shape)}, which does not fit the {where} that were "
-        f"mixed. {remedy}. For labels of positions mix where the activation has them too, or with "
+        f"mixed: {remedy}. For labels of positions, mix at a point with these positions, or use "
         "blend='linear'"
     )
 

@@ -40,7 +40,7 @@ def test_every_rank_is_told_the_sizes(ranks: list[list[object]], case: int) -> N
     for rank in ranks:
         assert rank[case] == (
             f"the batches of the ranks have {one}, {other} examples, but partners across ranks "
-            "need batches of one size: load data with drop_last=True, or leave cross_rank out"
+            "need equal batch sizes: load data with drop_last=True, or leave out cross_rank"
         )
 
 

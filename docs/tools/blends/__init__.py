@@ -1,13 +1,13 @@
-"""The pictures of blends, each made by the blend itself; those of `docs/blends`.
+"""Draw the figures of `docs/blends`, with the blends themselves.
 
-A new blend is drawn as the mix of two photographs at three ratios; what that does not explain gets
-a drawing of its own in `others.py`, and a line in `_OTHERS`.
+By default, a blend is drawn as the mix of two photographs at three ratios. For other figures, add a
+function to `others.py` and `_OTHERS`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.tools.blends.others import aligned, beside, exchange, many, patches
+from docs.tools.blends.others import aligned, append_clean, moment_exchange, multimix, patches
 from docs.tools.blends.pairs import at_ratios, pairs
 from layermix.errors import unknown
 from layermix.mixing import BLENDS
@@ -17,21 +17,21 @@ __all__ = ["draw_blend", "draw_blends"]
 
 _OTHERS: dict[str, Callable[[], Figure]] = {
     "aligned": aligned,
-    "append_clean": beside,
-    "moment_exchange": exchange,
-    "multimix": many,
+    "append_clean": append_clean,
+    "moment_exchange": moment_exchange,
+    "multimix": multimix,
     "patches": patches,
 }
 
 
 @style()
 def draw_blend(name: str) -> Figure:
-    """Draw what a blend does.
+    """Draw the figure of a blend.
 
     Raises
     ------
     InputError
-        For an unknown blend.
+        If the blend is unknown.
     """
     if name not in BLENDS:
         raise unknown("blend", name, BLENDS)
@@ -39,7 +39,7 @@ def draw_blend(name: str) -> Figure:
 
 
 def draw_blends(folder: Path) -> list[Path]:
-    """Draw every blend into a folder, as NAME.svg; return the files."""
+    """Draw all blends to a folder, as NAME.svg; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name in BLENDS:

@@ -1,6 +1,6 @@
-"""The two photographs that blends are shown on: scikit-learn's sample images, made small.
+"""The two photographs in the figures of blends: small versions of scikit-learn's sample images.
 
-A color keeps 32 levels: enough for the eye, and a picture that holds five such images stays small.
+Each color channel has 32 levels, so that a figure with five images is a small file.
 
 Shapes: (3, 44, 44), floats in [0, 1].
 """
@@ -19,12 +19,12 @@ _CROPS = {"china.jpg": (10, 15, 410, 415), "flower.jpg": (107, 22, 507, 422)}
 
 @functools.cache
 def photographs() -> Tensor:
-    """Return a temple and a flower, float32 (2, 3, 44, 44)."""
+    """Return the photographs of a temple and a flower, float32 (2, 3, 44, 44)."""
     return torch.stack([_small(name, box) for name, box in _CROPS.items()])
 
 
 def levels(x: Tensor) -> Tensor:
-    """Round an image to the levels that pictures keep, clipped to [0, 1]."""
+    """Clip an image to [0, 1] and round it to 32 levels."""
     return (x.clamp(0, 1) * _LEVELS).round() / _LEVELS
 
 

@@ -1,4 +1,4 @@
-"""Blends that a mix at three ratios does not explain: each is drawn by what happens in it."""
+"""Figures of blends for which a mix at three ratios is not sufficient."""
 
 import torch
 from matplotlib.axes import Axes
@@ -10,19 +10,19 @@ from layermix.functional import mix
 from layermix.mixing import Aligned, AppendClean, MomentExchange, MultiMix, Patches, PlanSampler
 from layermix.reporting.figures.style import WIDTH, Figure, color, finish
 
-_GRID, _WIDE = 16, 7  # positions along each dimension: of the maps made up here, of their object
-_FAINT = 1e-4  # what places count beside colors
+_GRID, _WIDE = 16, 7  # height and width of the synthetic maps, and of their object
+_FAINT = 1e-4  # scale of the position channels, so small that they do not change the alignment
 _CORNERS = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.866]])
 _BATCH, _TALL = 64, 210
 
 
 def patches() -> Figure:
-    """Draw the soft form at two ratios, and the hard one."""
+    """Draw the soft version at two ratios, and the hard version."""
     soft = [Column(f"soft, {ratio:g}", Patches(), ratio) for ratio in (0.75, 0.25)]
     return pairs("patches", [*soft, Column("hard", Patches(soft=False), 0.5)])
 
 
-def exchange() -> Figure:
+def moment_exchange() -> Figure:
     """Draw both photographs with each other's moments."""
     page, found = sheet(), mixed(MomentExchange(), 0.9)
     originals(page)
@@ -33,7 +33,7 @@ def exchange() -> Figure:
     return finish(page.drawing, "exchange", alt, alt)
 
 
-def beside() -> Figure:
+def append_clean() -> Figure:
     """Draw the clean rows of the batch and the mixed ones."""
     page, found = sheet(), mixed(AppendClean(), 0.7)
     heads = ("clean 1", "clean 2", "mixed 1", "mixed 2")
@@ -45,7 +45,7 @@ def beside() -> Figure:
 
 
 def aligned() -> Figure:
-    """Draw an object at two places, and where the positions of the partner's end up."""
+    """Draw an object at two places, and how the positions of the partner are moved."""
     page, x = sheet(), torch.stack([_image(2, 3), _image(8, 7)])
     where = torch.stack(torch.meshgrid(*[torch.arange(float(_GRID))] * 2, indexing="ij"))
     traced = torch.cat([x, _FAINT * where.expand(2, -1, -1, -1)], 1)
@@ -59,33 +59,33 @@ def aligned() -> Figure:
     for column, weights in enumerate(([1, 0], [0, 1], [0, 1], [0.5, 0.5], [0.5, 0.5])):
         page.weights(column, torch.tensor(weights))
     alt = (
-        "An object at two places; the partner's positions move to those of the own example, so "
-        "that the mix shows one object, and the linear mix two"
+        "An object at two places; the positions of the partner move to those of the example, so "
+        "that the mix shows one object, but the linear mix shows two"
     )
     return finish(page.drawing, "aligned", alt, alt)
 
 
-def many() -> Figure:
-    """Draw mixes of three examples in the triangle between them, for two laws of the weights."""
+def multimix() -> Figure:
+    """Draw mixes of three examples in the triangle between them, for two weight distributions."""
     page = sheet(height=_TALL)
     for column, law in enumerate(((0.5, 2.0), (0.05, 0.1))):
         _triangle(page, column, *law)
     alt = (
-        "Mixes of three examples as points in the triangle between them: of U(0.5, 2) all over it, "
-        "of U(0.05, 0.1) at the corners and edges"
+        "Mixes of three examples as points in the triangle between them: with U(0.5, 2) in the "
+        "whole triangle, with U(0.05, 0.1) near the corners and edges"
     )
     return finish(page.drawing, "many", alt, alt)
 
 
 def _inside(top: int, left: int) -> Tensor:
-    """Return True where the object is, (H, W)."""
+    """Return the mask of the object, bool (H, W)."""
     inside = torch.zeros(_GRID, _GRID, dtype=torch.bool)
     inside[top : top + _WIDE, left : left + _WIDE] = True
     return inside
 
 
 def _image(top: int, left: int) -> Tensor:
-    """Return an object whose color says the place on it, (3, H, W)."""
+    """Return an image of an object whose colors encode the positions on it, (3, H, W)."""
     x = torch.full((3, _GRID, _GRID), 0.9)
     along = torch.linspace(0, 1, _WIDE)
     rows, columns = torch.meshgrid(along, along, indexing="ij")
@@ -94,16 +94,16 @@ def _image(top: int, left: int) -> Tensor:
 
 
 def _arrows(axes: Axes, source: Tensor, where: Tensor, inside: Tensor) -> None:
-    """Draw for every third position of the own object where in the partner it comes from."""
+    """Draw arrows from positions of the partner to every third position of the object."""
     for row, column in inside.nonzero()[::3].tolist():
         y, x = source[:, row, column].tolist()
         to_y, to_x = where[:, row, column].tolist()
-        look = {"arrowstyle": "-|>", "lw": 0.7, "color": color(2), "mutation_scale": 5}
-        axes.annotate("", (to_x, to_y), (x, y), arrowprops=look)
+        props = {"arrowstyle": "-|>", "lw": 0.7, "color": color(2), "mutation_scale": 5}
+        axes.annotate("", (to_x, to_y), (x, y), arrowprops=props)
 
 
 def _triangle(page: Sheet, column: int, low: float, high: float) -> None:
-    """Draw 240 mixes of three corners, and say how large the largest weight of a batch is."""
+    """Draw 240 mixes of the three corners, and write the mean of the largest weight."""
     blend = MultiMix(k=80, low=low, high=high)
     points = mix(_CORNERS, PlanSampler(["final"], blend=blend, seed=0).draw(3))
     left, width = 8 + column * WIDTH / 2, WIDTH / 2 - 16

@@ -1,6 +1,6 @@
-"""Two photographs and their mix at three ratios, with masks and the weights of both labels.
+"""Draw two photographs and their mixes at three ratios, with masks and label weights.
 
-A mask is drawn in the colors of both examples.
+Masks are drawn in the colors of the two examples.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ _SEED = 3
 
 
 class Mix(NamedTuple):
-    """What a blend makes of both photographs.
+    """The mix of both photographs by a blend.
 
     Attributes
     ----------
     values
         Mixed images, (N, 3, H, W).
     labels
-        Weights of both labels in each, (N, 2).
+        Weights of both labels in each image, (N, 2).
     mask
-        How much of the first each position keeps, (H, W), where the blend has a mask.
+        Weight of the first image at each position, (H, W); None if the blend has no mask.
     """
 
     values: Tensor
@@ -51,9 +51,9 @@ class Column(NamedTuple):
     Attributes
     ----------
     head
-        What stands above it.
+        Text above the image.
     blend, ratio
-        What mixes, and how much.
+        Blend and mixing ratio.
     """
 
     head: str
@@ -67,7 +67,7 @@ def at_ratios(blend: Blend) -> list[Column]:
 
 
 def pairs(name: str, columns: Sequence[Column]) -> Figure:
-    """Draw both photographs and up to three mixes, with their masks where the blend has masks."""
+    """Draw both photographs and up to three mixes, with masks if the blend has them."""
     found = [mixed(column.blend, column.ratio) for column in columns]
     page = sheet(below=found[0].mask is not None)
     originals(page)
@@ -82,7 +82,7 @@ def pairs(name: str, columns: Sequence[Column]) -> Figure:
 
 
 def originals(page: Sheet) -> None:
-    """Show both photographs with their labels."""
+    """Draw both photographs with their labels."""
     for column, (x, head) in enumerate(zip(photographs(), ("own", "partner"), strict=True)):
         page.image(column, x, head, own=column)
         page.weights(column, torch.eye(2)[column])

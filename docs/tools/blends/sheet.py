@@ -1,7 +1,7 @@
-"""A sheet of small images with heads above them and the weights of their labels beneath.
+"""A sheet of small images, with titles above them and label weights below them.
 
-All lengths are in points. A row has five cells; beneath an image stand the label weights, as a bar
-and as numbers: that of the own example first.
+All lengths are in points. A row has five cells. The label weights are drawn below each image as a
+bar and as numbers; the weight of the first example comes first.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Sheet:
     Attributes
     ----------
     height
-        Of the canvas.
+        Height of the canvas.
     drawing
         The canvas.
     """
@@ -38,18 +38,18 @@ class Sheet:
     drawing: Canvas
 
     def image(self, column: int, x: Tensor, head: str, own: int | None = None) -> Axes:
-        """Show an image (3, H, W) with values in [0, 1].
+        """Draw an image (3, H, W) with values in [0, 1].
 
         Parameters
         ----------
         column
-            The cell.
+            Index of the cell.
         x
             The image.
         head
-            What stands above it.
+            Text above the image.
         own
-            Index of the example that it is, which gives it a frame of that color.
+            Index of the example, for a frame in its color; None for no colored frame.
         """
         axes = self._framed(column, _HEAD, levels(x).permute(1, 2, 0))
         if own is not None:
@@ -58,7 +58,7 @@ class Sheet:
         return axes
 
     def weights(self, column: int, weights: Tensor) -> None:
-        """Show the weights of the labels of both examples, (2,), under an image."""
+        """Draw the label weights of both examples, (2,), below an image."""
         top = _HEAD + SIDE + 4
         axes = self.axes(_left(column), top, SIDE, _BAR)
         start = 0.0
@@ -71,18 +71,18 @@ class Sheet:
         self.text(_left(column) + SIDE / 2, top + _BAR + 12, both)
 
     def below(self, column: int, mask: Tensor) -> None:
-        """Show a mask (H, W) below the weights, in the colors of both examples."""
+        """Draw a mask (H, W) below the weights, in the colors of both examples."""
         own, partner = (torch.tensor(to_rgb(color(k))) for k in (0, 1))
         self._framed(column, ROW, torch.lerp(partner, own, mask.float()[..., None]))
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Return axes at a place of the sheet, in points from its top left corner."""
+        """Return axes at a position of the sheet, in points from its top left corner."""
         bottom = 1 - (top + height) / self.height
         box = (left / WIDTH, bottom, width / WIDTH, height / self.height)
         return self.drawing.add_axes(box)
 
     def text(self, x: float, y: float, text: str) -> None:
-        """Write a line whose baseline is `y` points below the top, centerd at `x`."""
+        """Write a line of text centered at `x`, with its baseline `y` points below the top."""
         how = {"ha": "center", "va": "baseline", "size": SMALL}
         self.drawing.text(x / WIDTH, 1 - y / self.height, text, **how)
 
@@ -96,7 +96,7 @@ class Sheet:
 
 
 def sheet(below: bool = False, height: float = ROW) -> Sheet:
-    """Return an empty sheet; with room for masks below, or of another height."""
+    """Return an empty sheet; if `below` is True, it has space for masks."""
     height += (SIDE + _GAP) * below
     return Sheet(height, Canvas(figsize=(WIDTH / 72, height / 72)))
 

@@ -1,7 +1,7 @@
-"""The command line: one file for each command, a typed function that tyro turns into flags.
+"""The command line: one file for each command, with a typed function that tyro converts to flags.
 
-A command calls `layermix.experiments` and prints the results, with `layermix.reporting` if it
-reports on a study. Import from here: `run_cli`.
+A command calls `layermix.experiments` and prints the results. Reports of studies are created by
+`layermix.reporting`. The entry point is `run_cli`.
 """
 
 from layermix.cli.program import run_cli

@@ -1,4 +1,4 @@
-"""`layermix compare`: train a model for each place to mix and each seed, and report."""
+"""`layermix compare`: train a model for each variant and each seed, and report the results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from layermix.experiments.display import open_console, show_status
 from layermix.experiments.training.recipe import PLAIN
 from layermix.extras import require
 
-# Libraries of the report, which are imported after the last run.
+# Libraries of the report. They are imported only after the last run.
 _REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpoolctl")
 
 
@@ -27,18 +27,18 @@ def compare_variants(
 ) -> None:
     """layermix compare --data digits --out runs/digits
 
-    Train a model once for each place to mix and each seed, and report which place did best.
+    Train a model for each mix point and each seed, and report which mix point is best.
 
     Args:
         data: The images to train on.
-        preset: Model and recipe, which further flags change.
+        preset: Model and recipe; further flags override them.
         variants: Where to mix: none, random, auto, input, final, logits or module paths; or a
-            method, as cutmix, mixup@final:alpha=2 (see `layermix methods`), or several of which
-            each step uses one, as mixup+cutmix. By default none, input, each block, final, random
-            and auto.
+            method such as cutmix or mixup@final:alpha=2 (see `layermix methods`); or several
+            methods, of which each step uses one, such as mixup+cutmix. Default: none, input, each
+            block, final, random and auto.
         seeds: Number of seeds, the same for every variant.
-        out: Folder of the study; an interrupted study continues there. By default runs/DATA.
-        workers: Parallel runs; by default one for each core, or one on a GPU.
+        out: Folder of the study; an interrupted study continues there. Default: runs/DATA.
+        workers: Number of parallel runs. Default: one for each core, or one on a GPU.
         threads: CPU threads of each run.
     """
     require(*_REPORT)
@@ -54,5 +54,5 @@ def compare_variants(
 
         show_study(study, console)
     except KeyboardInterrupt:
-        message = "stopped. Finished runs are kept; the same command continues"
+        message = "stopped. Finished runs are kept; repeat the command to continue"
         raise KeyboardInterrupt(message) from None

@@ -1,4 +1,4 @@
-"""`layermix methods`: the methods of the literature as a table of their parts."""
+"""`layermix methods`: list the mixing methods of the literature in a table."""
 
 from rich.table import Table
 from rich.text import Text
@@ -7,16 +7,16 @@ from layermix.experiments.display import open_console, print_text
 from layermix.mixing import METHODS
 
 _NOTES = """\
-hidden: one of the blocks a step; random: the input or one of them; last: the last block.
-A method mixes elsewhere as NAME@POINT, and with other settings as NAME@POINT:KEY=VALUE,..., with
-alpha, ratio, per, prob, partner or a setting shown in brackets: multimix@final:k=4."""
+hidden: a random block; random: the input or a random block; last: the last block.
+NAME@POINT mixes at another point, and NAME@POINT:KEY=VALUE,... changes settings: alpha, ratio, per,
+prob, partner, or a setting shown in brackets, for example multimix@final:k=4."""
 
 
 def list_methods() -> None:
     """layermix methods
 
-    List the methods of the literature with their parts: names that --variant and --variants take,
-    as NAME, NAME@POINT or NAME@POINT:KEY=VALUE.
+    List the methods of the literature. --variant and --variants accept their names, as NAME,
+    NAME@POINT or NAME@POINT:KEY=VALUE.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("method", "mix point", "blend", "partner", "ratio", "source"):

@@ -18,16 +18,16 @@ def list_points(
 ) -> None:
     """layermix points --model resnet18
 
-    List the mix points of a model, the names that --variant and --variants take.
+    List the mix points of a model. --variant and --variants accept their names.
 
     Args:
         model: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, or
             package.module:factory.
         image_size: Height and width of the images in pixels.
-        channels: Channels of the images.
+        channels: Number of channels of the images.
         classes: Number of classes.
-        all: List every module, also those that cannot be mixed, with the reason. By default only
-            repeated blocks or stages of two layers or more are listed.
+        all: List all modules, including those that cannot be mixed, with the reason. By default,
+            only repeated blocks or stages with two layers or more are listed.
     """
     for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
         if value < 1:

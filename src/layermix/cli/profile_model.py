@@ -11,11 +11,11 @@ from layermix.geometry.profile_rendering import legend
 def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:
     """layermix profile --model timm:resnet18 --weights W.safetensors --data FOLDER
 
-    Measure at every layer how entangled the classes are, and if it is safe to mix there.
+    Measure how entangled the classes are at every layer, and if it is safe to mix there.
 
     Args:
-        config: The model, the data and the measures.
-        out: Also write the profile, as NAME.json, NAME.csv or a picture NAME.svg, .png or .pdf.
+        config: The model, the data and the quantities.
+        out: Also write the profile to NAME.json, NAME.csv, or a figure (.svg, .png or .pdf).
     """
     if out:
         check_suffix(out)
@@ -33,9 +33,9 @@ def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = No
 
 
 def split_table(table: str, width: int) -> str:
-    """Split a text table into blocks of columns, none wider than `width`, each with the first one.
+    """Split a text table into blocks at most `width` wide, each of which has the first column.
 
-    Cells are two or more blanks apart.
+    Cells must be separated by two or more spaces.
     """
     import pandas as pd  # comes with datasets
 

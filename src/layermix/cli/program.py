@@ -1,7 +1,7 @@
-"""The program `layermix`: its subcommands by tyro, and its exit codes.
+"""The program `layermix`: its subcommands, parsed by tyro, and its exit codes.
 
-Exit codes: 2 for invalid input, 1 for a failure, 130 after an interrupt, 141 if the reader of the
-output is gone (128 and the number of the signal, as in a shell).
+Exit codes: 2 for invalid input, 1 for other errors, 130 after an interrupt, and 141 if the output
+pipe is closed (128 plus the signal number, as in a shell).
 """
 
 import os
@@ -52,7 +52,7 @@ def run_cli(arguments: list[str] | None = None) -> None:
     if words[:1] == ["--version"]:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
-    sys.path.append(str(Path.cwd()))  # for the user's own models, module:factory
+    sys.path.append(str(Path.cwd()))  # for models in the current folder, module:factory
     with exit_codes(debug="--debug" in words):
         app.cli(
             prog="layermix",
@@ -66,7 +66,7 @@ def run_cli(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[None]:
-    """End the program after an error with its exit code; with `debug`, keep the traceback."""
+    """Exit with the code of an error; if `debug` is True, show the traceback instead."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -82,7 +82,7 @@ def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[Non
         if isinstance(error, ModuleNotFoundError):
             sys.exit(_fail(missing_module(error), 1))
         kind = type(error).__name__
-        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows its traceback", 1))
+        sys.exit(_fail(f"{kind}: {error}. This is a bug: --debug shows the traceback", 1))
 
 
 def _fail(message: str, code: int) -> int:

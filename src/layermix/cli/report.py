@@ -1,4 +1,4 @@
-"""`layermix report`: build the report of a study from its folder."""
+"""`layermix report`: create the report of a study from its folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +14,12 @@ def report(
 ) -> None:
     """layermix report runs/digits
 
-    Build the report of a study from its folder, finished or not. For several studies, also report
-    if the geometry of layers predicts over all of them where to mix.
+    Create the report of a study, finished or not, from its folder. For several studies, also report
+    if the geometry of layers predicts where to mix.
 
     Args:
         folder: Folder of the study.
-        more: Folders of further studies.
+        more: Folders of more studies.
     """
     from layermix.reporting.show import open_studies, show_several, show_study
 

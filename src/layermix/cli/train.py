@@ -1,4 +1,4 @@
-"""`layermix train`: train one model once."""
+"""`layermix train`: train one model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,17 +26,17 @@ def train(
 ) -> None:
     """layermix train --data digits --variant final --out runs/one
 
-    Train one model once, and write its records, measures and weights.
+    Train one model, and write its records, metrics and weights.
 
     Args:
         data: The images to train on.
-        preset: Model and recipe, which further flags change.
+        preset: Model and recipe; further flags override them.
         variant: Where to mix: none, random, auto, input, final, logits or a module path; or a
-            method, as cutmix or mixup@final:alpha=2 (see `layermix methods`), or several of which
-            each step uses one, as mixup+cutmix.
+            method such as cutmix or mixup@final:alpha=2 (see `layermix methods`); or several
+            methods, of which each step uses one, such as mixup+cutmix.
         seed: Seed of the run.
-        out: Folder of the run, a new one; by default runs/DATA-VARIANT-seedSEED.
-        threads: CPU threads; torch's default if not given.
+        out: Folder of the run, which must not exist. Default: runs/DATA-VARIANT-seedSEED.
+        threads: Number of CPU threads; torch's default if not given.
     """
     console = display.open_console()
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
@@ -51,7 +51,7 @@ def train(
             result = run(config, folder, show, threads=threads)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped. The records are in {folder}-unfinished; the same command starts anew"
+            f"stopped. The records are in {folder}-unfinished; repeating the command starts again"
         ) from None
     _show_result(result, folder, console)
 

@@ -1,7 +1,7 @@
-"""Experiments: train one model, compare mix points over seeds, keep the records.
+"""Experiments: train one model, or compare mix points over several seeds, and save the records.
 
-`configure` returns the checked configuration of a `Study`, `compare` trains its missing runs, and
-`run` trains one. `layermix.reporting`, a floor above, makes reports from the records.
+`configure` returns the checked configuration of a `Study`. `compare` trains its missing runs, and
+`run` trains a single one. `layermix.reporting` creates reports from the saved records.
 """
 
 from layermix.extras import missing_module

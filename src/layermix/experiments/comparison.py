@@ -1,4 +1,4 @@
-"""Compare variants: the checked configuration of a study, and the training of its missing runs."""
+"""Compare variants: check the configuration of a study, and train its missing runs."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def configure(
 ) -> StudyConfig:
     """Complete and check the configuration of a study.
 
-    It loads the data and builds the model once, so that errors show before the first run. The
-    default variants are none, input, each block, final, random and auto. Seeds count from 0.
+    The data are loaded and the model is built once, so that errors are raised before the first run.
+    The default variants are none, input, each block, final, random and auto. Seeds start at 0.
     """
     for name, value in (("seeds", seeds), ("threads", threads)):
         if value < 1:
@@ -51,21 +51,21 @@ def compare(
     workers: int | None = None,
     console: Console | None = None,
 ) -> Study:
-    """Train every run of a study that is not in its folder yet.
+    """Train all runs of a study that are not finished in its folder.
 
     Parameters
     ----------
     workers
-        Number of processes; by default one for each core, or one on a GPU.
+        Number of worker processes. Default: one for each CPU core, or one on a GPU.
     console
-        Where to show progress; nowhere if None.
+        Console that shows the progress; None shows nothing.
 
     Raises
     ------
     InputError
         If the folder belongs to another study, or `workers` is below 1.
     RunError
-        If runs failed, a worker was killed or the data changed. Finished runs remain on disk.
+        If runs failed, a worker was killed, or the data changed. Finished runs remain on disk.
     """
     from layermix.experiments.engines.local import default_workers, run_missing
 
@@ -84,7 +84,7 @@ def compare(
                 problems.append(f"{cell.name}: {outcome}")
     if problems:
         raise RunError(
-            f"{len(problems)} of {display.total} runs failed. `layermix report {study.folder}` "
-            f"reports on the finished ones. First {problems[0]}"
+            f"{len(problems)} of {display.total} runs failed; `layermix report {study.folder}` "
+            f"reports the finished ones. First error: {problems[0]}"
         )
     return study

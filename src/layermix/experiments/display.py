@@ -1,4 +1,4 @@
-"""Text on a terminal: the console of all commands, and the progress of runs and studies."""
+"""Terminal output: the console of all commands, and the progress of runs and studies."""
 
 import contextlib
 import statistics
@@ -20,27 +20,27 @@ from layermix.experiments.study import Study
 
 SUBSETS = {
     "balanced": "class-balanced",
-    "stratified": "stratified, for a class has too few images to balance them",
+    "stratified": "stratified, because a class has too few images for balance",
 }
-_MIN_WIDTH = 110  # characters of a line without a terminal
-_LINE_SECONDS = 10.0  # smallest time between two lines of progress without a terminal
+_MIN_WIDTH = 110  # minimum line width without a terminal
+_LINE_SECONDS = 10.0  # minimum time between two progress lines without a terminal
 _POLL_SECONDS = 1.0
 _ALL_SAMPLES = 1e9  # seconds: the speed is estimated from all epochs
 
 
 class PipeConsole(Console):
-    """A console that raises `BrokenPipeError` for the command to handle, where rich would exit."""
+    """Console that raises `BrokenPipeError`, where rich would exit the program."""
 
     def on_broken_pipe(self) -> None:
-        """Stop printing if the reader is gone."""
+        """Stop printing and raise, because the reader of the output has closed it."""
         self.quiet = True
         raise BrokenPipeError
 
 
 def open_console() -> Console:
-    """Return the terminal, or without one a console at least 110 characters wide.
+    """Return the console; without a terminal, it is at least 110 characters wide.
 
-    Names are printed as they are: ``[a]`` is no markup and ``:m:`` no emoji.
+    Markup and emoji codes are disabled, so that ``[a]`` and ``:m:`` are printed unchanged.
     """
     console = PipeConsole(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -49,13 +49,13 @@ def open_console() -> Console:
 
 
 def print_text(console: Console, text: str, *, fold: bool = False) -> None:
-    """Print text as it is. Lines are folded on a terminal, and with `fold` everywhere."""
+    """Print text without markup. Lines are wrapped on a terminal, and if `fold` is True."""
     console.print(Text(text), soft_wrap=not (fold or console.is_terminal))
 
 
 @contextmanager
 def show_status(console: Console, message: str) -> Iterator[None]:
-    """Show a message during a long operation: with a spinner on a terminal, as a line elsewhere."""
+    """Show a message during a long operation, with a spinner on a terminal, else as a line."""
     if console.is_terminal:
         with console.status(Text(message)):
             yield
@@ -65,7 +65,7 @@ def show_status(console: Console, message: str) -> Iterator[None]:
 
 
 def replace_unknown_characters() -> None:
-    """Let the standard streams write a question mark for characters that they cannot encode."""
+    """Write a question mark for characters that stdout and stderr cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
@@ -81,7 +81,7 @@ def sizes_text(data: Dataset) -> str:
 
 
 def _progress(console: Console) -> Progress:
-    """Return rows of progress, which only a terminal shows."""
+    """Return a progress display that is shown only on a terminal."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(20),
@@ -99,7 +99,7 @@ def _time_left(progress: Progress, task: TaskID) -> str:
 
 @contextmanager
 def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], None]]:
-    """Show the progress of a run, a bar on a terminal and lines elsewhere; yield a callback."""
+    """Show the progress of a run, as a bar on a terminal, else as lines; yield a callback."""
     with _progress(console) as progress:
         task = progress.add_task("", total=epochs, note="")
 
@@ -117,9 +117,9 @@ def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], No
 
 
 class StudyDisplay:
-    """Progress of a study: a row for each variant on a terminal, lines elsewhere.
+    """Show the progress of a study: a row for each variant on a terminal, else lines.
 
-    It shows validation accuracy, because the test data are for the report alone.
+    It shows validation accuracy, because test data are only used in the report.
     """
 
     def __init__(self, console: Console, study: Study, workers: int) -> None:
@@ -166,7 +166,7 @@ class StudyDisplay:
         return _time_left(self.progress, self.task)
 
     def add(self, cell: RunConfig, outcome: RunResult | str) -> None:
-        """Show the result of a run, or the message of its error."""
+        """Show the result of a run, or its error message."""
         if isinstance(outcome, str):
             self.failed += 1
             self.console.print(Text(f"{cell.name} failed: {outcome}"))
@@ -179,7 +179,7 @@ class StudyDisplay:
         )
 
     def update(self) -> dict[str, int]:
-        """Update the rows; return the number of finished epochs of each run in progress."""
+        """Update the rows, and return the number of finished epochs of each unfinished run."""
         running = {}
         for name, path in unfinished_runs(self.study.runs):
             with contextlib.suppress(OSError):  # not started yet, or renamed just now
@@ -201,12 +201,12 @@ class StudyDisplay:
         config, workers = self.study.config, min(self.workers, self.total - self.done)
         return (
             f"{sizes_text(load_once(config.data))}. Variants: {len(config.variants)}, seeds: "
-            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, at a time: "
+            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, parallel: "
             f"{workers}. The time left is estimated after the first epochs."
         )
 
     def _poll(self) -> None:
-        """Update the rows until the end; print lines after the first epoch and after silences."""
+        """Update the rows until the end; print a line if none was printed for some seconds."""
         printed: dict[str, int] = {}
         while not self.stopped.wait(_POLL_SECONDS):
             running = self.update()
@@ -214,7 +214,7 @@ class StudyDisplay:
             if due and any(running.values()) and running != printed:
                 printed = running
                 runs = (f"{name} epoch {n}/{self.epochs}" for name, n in running.items())
-                with contextlib.suppress(OSError):  # the reader is gone: the next run ends it
+                with contextlib.suppress(OSError):  # closed output; the next result raises
                     self._print_line(f"running: {', '.join(runs)}; {self.time_left}")
 
     def _print_line(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Profile a model by name: build it, load weights and held-out data, measure every layer."""
+"""Profile a model by name: build it, load weights and held-out data, and measure every layer."""
 
 import contextlib
 from dataclasses import dataclass, fields, replace
@@ -28,7 +28,7 @@ _RUN_SETS = ("model", "weights", "data", "classes", "image_size", "image_column"
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """The model, the data and the measures of a profile."""
+    """Settings of a profile: the model, the data and the quantities."""
 
     model: str = "resnet-small"
     """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, transformers:CONFIG (a folder)
@@ -43,7 +43,7 @@ class ProfileConfig:
     split: Literal["validation", "test", "train"] = "validation"
     """Split of the data."""
     classes: int | None = None
-    """Number of logits of the model, if it is not the number of classes of the data."""
+    """Number of logits of the model, if it differs from the number of classes of the data."""
     image_size: int | None = None
     """Resize every image to this height and width in pixels."""
     image_column: str | None = None
@@ -59,25 +59,25 @@ class ProfileConfig:
     points: tuple[str, ...] = ()
     """Mix points; by default the input, each block, final and logits."""
     quantities: tuple[str, ...] = ()
-    """Quantities to measure, by the names below a profile; all by default."""
+    """Quantities to measure, by the names listed below a profile; all by default."""
     examples: int = 2000
-    """Largest number of examples to measure on."""
+    """Maximum number of examples."""
     mixed: int = 256
-    """Largest number of these to mix for the interpolation gap."""
+    """Maximum number of examples to mix for the interpolation gap."""
     pool: Pool = "auto"
-    """Flatten the positions, or take their mean, the first or the last; `auto` takes the mean of
-    tokens and flattens all else."""
+    """Flatten the positions, or use their mean, the first or the last; `auto` uses the mean of
+    tokens and flattens all other activations."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
+    """`auto`, `cpu`, `cuda`, `mps`, or a device such as `cuda:1`."""
     seed: int = 0
-    """Seed of random weights, of the choice of examples and of partners."""
+    """Seed of random weights, and of the choice of examples and partners."""
 
 
-ModelAndData = tuple[nn.Module, Any, list[str]]  # with notices about both
+ModelAndData = tuple[nn.Module, Any, list[str]]  # the third element is a list of notices
 
 
 def take_profile(config: ProfileConfig) -> Profile:
-    """Build the model, load weights and data, and take the profile."""
+    """Build the model, load weights and data, and return the profile."""
     device = pick_device(config.device)
     model, data, notices = _subject(config)
     taken = profile(
@@ -94,13 +94,13 @@ def take_profile(config: ProfileConfig) -> Profile:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file that `save_profile` cannot write."""
+    """Raise an `InputError` if `save_profile` cannot write this file type."""
     if path.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"cannot write {path}: end it with .json, .csv, .svg, .png or .pdf")
+        raise InputError(f"cannot write {path}: it must end in .json, .csv, .svg, .png or .pdf")
 
 
 def save_profile(taken: Profile, path: Path) -> None:
-    """Write a profile as .json, .csv, or a picture (.svg, .png, .pdf)."""
+    """Write a profile as .json, as .csv, or as a figure (.svg, .png, .pdf)."""
     check_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     write = {".json": taken.to_json, ".csv": taken.to_csv}.get(path.suffix.lower(), taken.plot)
@@ -114,20 +114,20 @@ def _subject(config: ProfileConfig) -> ModelAndData:
     is_images = is_images or config.image_column or config.image_size
     if not is_images and (config.text_column or not has_images(config.data)):
         return _texts(config)
-    why = f"{config.data} is read as images, which have no {{name}}"
+    why = f"{config.data} has images, which have no {{name}}"
     _refuse(config, ("text_column", "tokenizer"), why)
     source = DataConfig(
         config.data, None, config.image_size, config.image_column, config.label_column
     )
     data, size = None, config.image_size
     if size is not None and size > 0:
-        with contextlib.suppress(InputError):  # of images that differ in size
+        with contextlib.suppress(InputError):  # images of different sizes
             data = load(replace(source, image_size=None))
     return _images(config, data, size) if data else _images(config, load(source), None)
 
 
 def _refuse(config: ProfileConfig, names: tuple[str, ...], why: str, remedy: str = "") -> None:
-    """Raise an `InputError` for the first of some settings that is not the default."""
+    """Raise an `InputError` if one of these settings is not the default."""
     for field in fields(config):
         if field.name in names and getattr(config, field.name) != field.default:
             flag = field.name.replace("_", "-")
@@ -138,10 +138,10 @@ def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
     weights = folder / "weights.safetensors"
     if not weights.exists():
         runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
-        why = f"it is a study; name {folder / 'runs' / runs[0]}" if runs else "it holds no weights"
+        why = f"it is a study; use {folder / 'runs' / runs[0]}" if runs else "it has no weights"
         why = why if folder.exists() else "it does not exist"
         raise InputError(f"{folder} is not the folder of a finished run: {why}")
-    _refuse(config, (*_RUN_SETS, "normalize"), "a run brings its own {name}", " or --run")
+    _refuse(config, (*_RUN_SETS, "normalize"), "a run has its own {name}", " or --run")
     why = "a run has images, which have no {name}"
     _refuse(config, ("text_column", "tokenizer"), why, " or --run")
     run = read_json(folder / "config.json")
@@ -150,7 +150,7 @@ def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
 
 
 def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndData:
-    """Return the model and the images of one split, resized to `size` if it is given."""
+    """Return the model and the images of one split, resized to `size` if it is not None."""
     channels, height, width = data.image_shape
     shape = (channels, size or height, size or width)
     model, notices = _build(config, len(data.classes), shape)
@@ -163,9 +163,9 @@ def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndD
 
 
 class LazyImages(torch.utils.data.Dataset):
-    """Images of a split that are resized, if a size is given, and normalized one by one.
+    """Images of a split that are resized (if a size is given) and normalized when they are read.
 
-    Thousands of images at the size of a large model do not fit into memory.
+    Otherwise thousands of images at the size of a large model would not fit into memory.
     """
 
     def __init__(self, split: Split, normalize: Normalize, size: int | None = None) -> None:
@@ -185,15 +185,15 @@ def _as_trained(model: nn.Module, channels: int) -> Normalize:
     config = getattr(model, "pretrained_cfg", None) or {}
     if len(config.get("mean", ())) != channels:
         raise InputError(
-            f"{type(model).__name__} does not say how images of {channels} "
-            f"channel{'s' * (channels != 1)} were normalized: use --normalize data"
+            f"{type(model).__name__} has no mean and deviation for images of {channels} "
+            f"channel{'s' * (channels != 1)}: use --normalize data"
         )
     return Normalize(*(255 * torch.tensor(config[name]) for name in ("mean", "std")))
 
 
 def _texts(config: ProfileConfig) -> ModelAndData:
-    """Return a model that reads texts, and the token ids of one split."""
-    _refuse(config, ("normalize",), f"{config.data} holds texts, which have no {{name}}")
+    """Return a model for texts, and the token ids of one split."""
+    _refuse(config, ("normalize",), f"{config.data} has texts, which have no {{name}}")
     splits, classes = load_texts(config.data, config.text_column, config.label_column)
     name, notes = config.split, []
     if name not in splits:

@@ -1,4 +1,4 @@
-"""One run: a variant at a seed, from its configuration to its folder."""
+"""Train one run: a variant with a seed, from its configuration to its output folder."""
 
 import functools
 import json
@@ -23,7 +23,7 @@ from layermix.experiments.variants import compared_points, mix_points, mixer_set
 from layermix.extras import require
 from layermix.hooks import Points, points
 
-_INIT_IMAGES = 5000  # images that a model may see before its first step
+_INIT_IMAGES = 5000  # maximum number of images for `initialize_from`
 
 load_once = functools.lru_cache(maxsize=1)(load)  # once in each process
 
@@ -37,29 +37,29 @@ def run(
     keep_features: bool = False,
     all_points: Points | None = None,
 ) -> RunResult:
-    """Train a model and write its folder, which exists once the run is finished.
+    """Train a model and write its folder, which only exists when the run is finished.
 
     Parameters
     ----------
     on_epoch
         Called with the record of each epoch.
     threads
-        Number of CPU threads; torch's default if None.
+        Number of CPU threads; None uses torch's default.
     keep_features
-        Also write the activations of the monitored batch before and after training.
+        If True, also write the activations of the monitored batch before and after training.
     all_points
-        All mix points of the model, if they are known.
+        All mix points of the model; None lists them with `find_points`.
 
     Raises
     ------
     InputError
-        If the folder exists, or there is no such data, model, variant or device.
+        If the folder exists, or the data, model, variant or device is invalid.
     RunError
         If the loss becomes NaN or infinite. The files remain as ``FOLDER-unfinished``.
     """
-    require("torchmetrics")  # which is imported after the training
+    require("torchmetrics")  # is only imported after training
     if folder.exists():
-        raise InputError(f"the output folder {folder} exists already: name another --out")
+        raise InputError(f"the output folder {folder} exists already: use another --out")
     with env.cpu_settings(threads):
         trainer = _trainer(config, all_points)
         with store.new_run(folder) as files, (files / "epochs.jsonl").open("a", 1) as lines:
@@ -95,20 +95,20 @@ def _trainer(config: RunConfig, all_points: Points | None) -> Trainer:
 
 
 def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
-    """Return a checked recipe, with the default crop and flip of the data if it has none."""
+    """Check a recipe; return it with ``auto`` crop and flip replaced by those of the data."""
     recipe.check()
     size = min(data.image_shape[1:])
     crop, flip = default_augmentation(source, size)
     crop = crop if recipe.crop == "auto" else recipe.crop
     if crop >= size:
-        raise InputError(f"crop is {crop}, but must be below the images' size of {size} pixels")
+        raise InputError(f"crop is {crop}, but must be below the image size of {size} pixels")
     return replace(recipe, crop=crop, flip=flip if recipe.flip == "auto" else recipe.flip)
 
 
 def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:
-    """Build a model for the data, with the initial weights of a seed.
+    """Build a model for the data, with initial weights drawn with a seed.
 
-    A model with a method `initialize_from` is shown normalized training images first.
+    If the model has a method `initialize_from`, it is called with normalized training images.
     """
     with env.torch_seed(env.RunSeeds.of(seed).init):
         model = build(name, len(data.classes), data.image_shape)
@@ -118,12 +118,12 @@ def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:
 
 
 def find_points(model: nn.Module, data: Dataset) -> Points:
-    """List all mix points of a model on images of the data."""
+    """Return all mix points of a model for images of the data."""
     few = data.train[torch.arange(min(3, len(data.train)))]
     try:
         return points(model, Normalize.of(few)(few.images), all=True)
     except InputError as error:
         size = " × ".join(map(str, data.image_shape))
         raise InputError(
-            f"{error}. The images are {size}: --image-size resizes them, where that is why"
+            f"{error}. The images are {size}: if this is the cause, resize them with --image-size"
         ) from error

@@ -1,4 +1,4 @@
-"""Files of studies and runs: JSON and JSONL for people, safetensors for tensors, no pickles.
+"""Files of studies and runs: JSON, JSONL, and safetensors for tensors; no pickles.
 
     STUDY/study.json                   the study's configuration
     STUDY/runs/VARIANT-seedK/
@@ -8,9 +8,9 @@
         weights.safetensors            final weights
         features.safetensors           activations before and after training (one run of a study)
 
-A run is written as ``.NAME.PID`` and renamed when it is complete, so that a run folder that exists
-is a finished run, whatever was killed. The files of a run that failed or was stopped remain as
-``NAME-unfinished`` until the run is repeated.
+A run is written to ``.NAME.PID``, which is renamed to ``NAME`` when the run is complete. So every
+run folder is a finished run, even if processes were killed. The files of a run that failed or was
+stopped remain in ``NAME-unfinished`` until the run is repeated.
 """
 
 import json
@@ -33,7 +33,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The settings that determine a run."""
+    """Settings that determine the results of a run."""
 
     data: DataConfig
     model: str
@@ -43,33 +43,33 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """Name of the run and of its folder, without colons, which some systems do not allow."""
+        """Name of the run and its folder, without colons, because some systems forbid them."""
         return f"{self.variant.replace(':', ',')}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The results of a run; `test` and `val` have the measures of `evaluate.metrics`."""
+    """Results of a run; `test` and `val` are the output of `evaluate.metrics`."""
 
     test: dict[str, float]
     val: dict[str, float]
-    test_views: dict[str, float] | None = None  # over views of the test images, if set
+    test_views: dict[str, float] | None = None  # `test` over views of the images, if enabled
     sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
-    classes: list[str] = field(default_factory=list)  # their names
+    classes: list[str] = field(default_factory=list)  # names
     subset: str = "all"  # how the training images were chosen (see `Dataset`)
     conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
     timings: dict[str, float] = field(default_factory=dict)  # seconds, images_per_second, ...
-    records: list[Record] = field(default_factory=list)  # of each epoch; the first is untrained
+    records: list[Record] = field(default_factory=list)  # one per epoch, first before training
 
 
 def unfinished_path(path: Path) -> Path:
-    """Return the folder of the files of a run that failed or was stopped."""
+    """Return the folder of a run that failed or was stopped."""
     return path.with_name(f"{path.name}-unfinished")
 
 
 @contextmanager
 def new_run(path: Path) -> Iterator[Path]:
-    """Yield a new folder that becomes `path` at the end, or ``PATH-unfinished`` after an error."""
+    """Yield a new folder; rename it to `path` at the end, or to ``PATH-unfinished`` on an error."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     failed = unfinished_path(path)
     remove_unfinished(path.parent, path.name)
@@ -93,7 +93,7 @@ def new_run(path: Path) -> Iterator[Path]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors as safetensors, copied to the CPU."""
+    """Copy tensors to the CPU, and write them as safetensors."""
     from safetensors.torch import save_file
 
     save_file({key: tensor.cpu().contiguous().clone() for key, tensor in tensors.items()}, path)
@@ -106,14 +106,14 @@ def read_result(run: Path) -> RunResult:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all; numbers keep all their digits."""
+    """Write a JSON file atomically; numbers keep all their digits."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(content, indent=2) + "\n")
     unfinished.replace(path)
 
 
 def read_json(path: Path, *, lines: bool = False) -> Any:
-    """Read a JSON file; with `lines`, a list of the JSON on each line."""
+    """Read a JSON file; if `lines` is True, read a JSONL file as a list."""
     try:
         text = path.read_text()
         return [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
@@ -122,7 +122,7 @@ def read_json(path: Path, *, lines: bool = False) -> Any:
 
 
 def unfinished_runs(runs: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and folder of the runs that are being written, or were when they were killed."""
+    """Yield the name and folder of each run that is in progress or was killed."""
     for path in sorted(runs.glob(".*.*")):
         name, _, pid = path.name[1:].rpartition(".")
         if pid.isdigit():
@@ -130,7 +130,7 @@ def unfinished_runs(runs: Path) -> Iterator[tuple[str, Path]]:
 
 
 def remove_unfinished(runs: Path, name: str | None = None) -> None:
-    """Remove the folders of killed runs, or of those of a name; those of living processes stay."""
+    """Remove the folders of killed runs, or only of runs with this name; keep running ones."""
     for found, path in unfinished_runs(runs):
         if name in (None, found) and not _is_alive(int(path.suffix[1:])):
             shutil.rmtree(path, ignore_errors=True)

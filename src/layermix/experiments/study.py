@@ -1,6 +1,6 @@
-"""The study: variants x seeds, each cell one run, all in one folder.
+"""The study: variants x seeds, where each cell is one run, all in one folder.
 
-An interrupted study continues with the runs that are missing. A folder of another study is refused.
+An interrupted study continues with its missing runs. A folder of another study raises an error.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from layermix.hooks import Points
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The settings that determine the results of a study; `configure` completes and checks them."""
+    """Settings that determine the results of a study; `configure` completes and checks them."""
 
     data: DataConfig
     model: str
@@ -26,12 +26,12 @@ class StudyConfig:
     variants: tuple[str, ...]  # see `layermix.experiments.variants`
     seeds: tuple[int, ...]  # the same for every variant
     threads: int = 1  # CPU threads of each run
-    # All mix points of the model, if they are known. They are no setting.
+    # All mix points of the model, or None. They are cached here, and are not a setting.
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
 class Study:
-    """A study and its folder, which is new, empty, or of the same study."""
+    """A study and its folder, which must be new, empty, or of the same study."""
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
@@ -39,12 +39,12 @@ class Study:
         if path.exists():
             if other := _difference(store.read_json(path)["config"], settings):
                 raise InputError(
-                    f"the output folder {folder} belongs to another study, with {other}: name "
-                    "another --out, or repeat its settings"
+                    f"the output folder {folder} belongs to another study, with {other}: use "
+                    "another --out, or the same settings"
                 )
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
-                f"the output folder {folder} is not empty and holds no study: name another --out"
+                f"the output folder {folder} is not empty and has no study.json: use another --out"
             )
         else:
             folder.mkdir(parents=True, exist_ok=True)
@@ -53,26 +53,26 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path) -> "Study":
-        """Open the study of a folder."""
+        """Open the study in a folder."""
         path = folder / "study.json"
         if not path.exists():
             is_run = (folder / "result.json").exists()
-            hint = "it is the folder of one run; a study's" if is_run else "a study's"
-            raise InputError(f"there is no study in {folder}: {hint} folder holds study.json")
+            hint = "it is the folder of one run. A study's" if is_run else "a study's"
+            raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
         config = store.read_json(path)["config"]
         config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
         config |= {name: tuple(config[name]) for name in ("variants", "seeds")}
         return cls(StudyConfig(**config), folder)
 
     def cells(self) -> Iterator[RunConfig]:
-        """Yield the configuration of each run, seed by seed, so that all variants advance."""
+        """Yield the configuration of each run: all variants of the first seed, then of the next."""
         config = self.config
         for seed in config.seeds:
             for variant in config.variants:
                 yield RunConfig(config.data, config.model, config.recipe, variant, seed)
 
     def path(self, cell: RunConfig) -> Path:
-        """Return the folder of a run, which exists if the run is finished."""
+        """Return the folder of a run; it exists if the run is finished."""
         return self.runs / cell.name
 
     def finished(self) -> list[RunConfig]:
@@ -80,17 +80,17 @@ class Study:
         return [cell for cell in self.cells() if self.path(cell).exists()]
 
     def missing(self) -> list[RunConfig]:
-        """Return the runs that are not finished, and remove the files of killed ones."""
+        """Return the runs that are not finished; remove the files of killed runs."""
         store.remove_unfinished(self.runs)
         return [cell for cell in self.cells() if not self.path(cell).exists()]
 
     def results(self) -> dict[RunConfig, RunResult]:
-        """Read the results of the finished runs.
+        """Read the results of all finished runs.
 
         Raises
         ------
         RunError
-            If a run belongs to another study, or the data changed between two runs.
+            If a run belongs to another study, or the data changed between runs.
         """
         found = {cell: store.read_result(self.path(cell)) for cell in self.finished()}
         for cell, result in found.items():
@@ -99,7 +99,7 @@ class Study:
         return found
 
     def require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
-        """Raise a `RunError` if data of other sizes than the `usual` ones are used by a run."""
+        """Raise a `RunError` if the data sizes of a run differ from the `usual` ones."""
         if changed := {k: v for k, v in sizes.items() if v != usual[k]}:
             kind, size = next(iter(changed.items()))
             raise RunError(
@@ -108,7 +108,7 @@ class Study:
             )
 
     def failed(self) -> list[RunConfig]:
-        """Return the runs that failed or were stopped, and have not finished since."""
+        """Return the runs that failed or were stopped, and are still not finished."""
         return [
             cell
             for cell in self.cells()
@@ -116,35 +116,35 @@ class Study:
         ]
 
     def keeps_features(self, cell: RunConfig) -> bool:
-        """Return True if a run keeps its activations: the first variant at the first seed."""
+        """Return True for the run that saves activations: the first variant with the first seed."""
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
 
     def _require_own(self, cell: RunConfig) -> None:
-        """Raise an error unless the configuration of a finished run is that of its cell."""
+        """Raise a `RunError` if the configuration in the folder of a run differs from its cell."""
         path = self.path(cell) / "config.json"
         wanted = {name: value for name, value in flat(asdict(cell)).items() if value != "auto"}
         if other := _difference(store.read_json(path), wanted):
             raise RunError(
-                f"{path} belongs to another study, with {other}: remove its folder, and start the "
-                "study's command again"
+                f"{path} belongs to another study, with {other}: remove its folder, and repeat the "
+                "command of the study"
             )
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
-    """Return the settings of a study for JSON."""
+    """Return the settings of a study as a dict for JSON."""
     settings = asdict(replace(config, all_points=None))
     del settings["all_points"]
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
-    """Return the first setting that differs as text."""
+    """Return the first setting that differs, as text; None if all are equal."""
     has = flat(found)
     differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
     return next((f"{k} = {has.get(k)!r} instead of {v!r}" for k, v in differ), None)
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of all levels in one dict, by their names on the command line."""
+    """Return nested settings as one flat dict, by their names on the command line."""
     levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
     return {name: value for level in levels for name, value in level.items()}

@@ -1,12 +1,11 @@
-"""Variants: the places to mix and the methods that a study compares, by name.
+"""Variants: the mix points and methods that a study compares, by name.
 
-``none`` does not mix, the name of a mix point mixes there, ``last`` after the last block,
-``hidden`` after any block. ``random`` mixes at the input or after a block, drawn at each step
-(Manifold Mixup, Verma et al., 2019). ``auto`` draws from the input, the blocks and the final layer,
-each as often as its classes are apart on a batch of training images. A method mixes at its own
-point or another one: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``. Methods that are joined
-by a plus are used in turn, one of them in each step, drawn with equal probability:
-``mixup+cutmix``.
+``none`` does not mix. The name of a mix point mixes there; ``last`` mixes after the last block, and
+``hidden`` after a random block. ``random`` draws the input or a block at each step (Manifold
+Mixup, Verma et al., 2019). ``auto`` draws the input, a block or the final layer: points with better
+separated classes, measured on a batch of training images, are drawn more often. A method mixes at
+its default point or another one: ``cutmix``, ``cutmix@input``, ``multimix@final:k=8``. If methods
+are joined by a plus, one of them is drawn at each step, with equal probability: ``mixup+cutmix``.
 """
 
 from collections.abc import Sequence
@@ -26,13 +25,13 @@ from layermix.mixing.ratio_sampler import HIDDEN_ALPHA, INPUT_ALPHA
 
 
 def compared_points(points: Points) -> tuple[str, ...]:
-    """Return input, each block and final: the points that are compared and monitored."""
+    """Return the points that are compared and monitored: input, each block, and final."""
     kinds = ("input", "block", "final")
     return tuple(row.name for row in points if row.kind in kinds and row.obstacle is None)
 
 
 def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str, ...]:
-    """Return the mix points of a variant; none for ``"none"``. Errors call it a `kind`."""
+    """Return the mix points of a variant; `kind` is its name in error messages."""
     if methods := _methods_of(variant, points):
         several = [mix_points(m.at, points, f"mix point in {name!r}") for name, m in methods]
         return tuple(dict.fromkeys(point for names in several for point in names))
@@ -54,9 +53,9 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
 
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return the arguments of a variant's mixer, but for its mix points if it has one method.
+    """Return the arguments of a variant's `Mixer`, without its mix points if it has one method.
 
-    The recipe sets arguments that a method does not; methods that mix whole batches have none.
+    Arguments that a method leaves open are from the recipe, except for MultiMix, which has none.
     """
     methods = [_complete(method, recipe) for _, method in _methods_of(variant, points)]
     if len(methods) > 1:  # each at its own mix points
@@ -69,10 +68,10 @@ def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
 def check_variants(
     variants: Sequence[str], points: Points, recipe: Recipe | None = None
 ) -> tuple[str, ...]:
-    """Return the variants of a study; refuse unknown, repeated and equal ones.
+    """Return the variants of a study; raise an `InputError` for unknown or equal ones.
 
-    Without variants they are none, input, each block, final, random and auto. `points` are all mix
-    points of the model; the default recipe is used if it is None.
+    The default variants are none, input, each block, final, random and auto. `points` are all mix
+    points of the model. If `recipe` is None, the default recipe is used.
     """
     recipe = recipe or Recipe()
     chosen = tuple(variants) or ("none", *compared_points(points), "random", "auto")
@@ -81,7 +80,7 @@ def check_variants(
         if chosen.count(variant) > 1:
             raise InputError(f"the variant {variant!r} is given {chosen.count(variant)} times")
     mixes = {variant: _full_settings(variant, points, recipe) for variant in chosen}
-    if not variants:  # "random" is the same as "input" for a model without blocks
+    if not variants:  # without blocks, "random" is the same as "input"
         return tuple(v for k, v in enumerate(chosen) if mixes[v] not in list(mixes.values())[:k])
     for one, other in combinations(chosen, 2):
         if mixes[one] == mixes[other]:
@@ -90,7 +89,7 @@ def check_variants(
 
 
 def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return every setting of a variant, defaults included: equal for equal variants."""
+    """Return all settings of a variant, including defaults; equal variants have equal settings."""
     methods = _methods_of(variant, points)
     if len(methods) > 1:
         each = [_full_settings(name, points, recipe) for name, _ in methods]
@@ -106,7 +105,7 @@ def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, An
 
 
 def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]:
-    """Return the methods of a variant by name; none if it is a mix point or a word for several."""
+    """Return the methods of a variant with their names; empty if it names mix points."""
     names = method_names(variant)
     one_place = len(names) == 1 and not is_method(variant)
     if one_place or variant in (row.name for row in points):
@@ -115,7 +114,7 @@ def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]
 
 
 def _complete(method: mixing.Method, recipe: Recipe) -> mixing.Method:
-    """Return a method with the settings of the recipe that it leaves open."""
+    """Return a method whose open settings are filled in from the recipe."""
     left_open = {} if isinstance(method.blend, mixing.MultiMix) else recipe.mixing()
     if "ratio" in method.options:
         left_open.pop("alpha", None)

@@ -1,8 +1,8 @@
-"""Geometry of layers: how entangled the classes are at each mix point, and if it is safe to mix.
+"""Geometry of layers: how entangled the classes are at each mix point, and if mixing is safe there.
 
-`snnl` and `SoftNearestNeighborLoss` measure and train entanglement, `intrusion` and
-`interpolation_gap` the effect of a mix. `profile` measures all `QUANTITIES` at every layer of a
-model, and `auto_weights` turns its result into weights for ``Mixer(at="auto")``.
+`snnl` measures entanglement, and `SoftNearestNeighborLoss` trains with it. `intrusion` and
+`interpolation_gap` measure the effect of mixing. `profile` measures all `QUANTITIES` at every layer
+of a model, and `auto_weights` converts a profile to the weights of ``Mixer(at="auto")``.
 """
 
 from layermix.geometry.criterion import SoftNearestNeighborLoss

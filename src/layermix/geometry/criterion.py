@@ -18,22 +18,22 @@ _SIGNS = {"disentangle": 1.0, "entangle": -1.0}
 
 
 class SoftNearestNeighborLoss(nn.Module):
-    """Soft nearest neighbor loss of a batch, which pulls the features of each class together.
+    """Compute the soft nearest neighbor loss, which pulls the features of each class together.
 
     Parameters
     ----------
     temperature
-        T > 0, in squared units of the features. By default the T at which the loss of each batch is
-        least; the gradient is exact there too, because the derivative with respect to T is zero.
+        T > 0, in squared units of the features. By default, each batch uses the T at which its loss
+        is lowest. The gradient is exact there, because the derivative with respect to T is zero.
     sense
-        ``"disentangle"`` to separate the classes, ``"entangle"`` for the negative loss.
+        ``"disentangle"`` separates the classes; ``"entangle"`` returns the negative loss.
     ignore_index
-        Label of examples that are left out; they get no gradient.
+        Label of examples to ignore; they do not contribute to the gradient.
 
     Raises
     ------
     InputError
-        For T that is not finite and > 0, an unknown sense, and features or labels that do not fit.
+        If T is not finite and > 0, `sense` is unknown, or features and labels do not match.
 
     Examples
     --------
@@ -61,16 +61,16 @@ class SoftNearestNeighborLoss(nn.Module):
     ) -> Tensor:
         """Return the loss, shape (), float32, or float64 if the features are float64.
 
-        It is computed in float64, also under autocast: distances within tight classes are
-        differences of large numbers.
+        The loss is computed in float64, also under autocast, because small distances within a class
+        are differences of large numbers.
 
         Parameters
         ----------
         features, labels
-            Floating point (B, ...), flattened to (B, d), and integer classes (B,). Examples that
-            are alone in their class are left out; if there are no others, the loss is 0.
+            Floating point (B, ...), flattened to (B, d), and integer classes (B,). Classes with a
+            single example are ignored. If no other class remains, the loss is 0.
         temperature
-            T for this call; may be a tensor () that is trained itself.
+            T for this call. It may be a trainable tensor of shape ().
         """
         features, labels = checked_features(features, labels, self.ignore_index)
         if not isinstance(temperature, Tensor):
@@ -84,12 +84,12 @@ class SoftNearestNeighborLoss(nn.Module):
             return 0.0 * features.sum()
 
         def mean_loss(logits: Tensor) -> Tensor:
-            # A row of -inf alone would have no gradient: the smallest finite number masks instead.
+            # Mask with the smallest finite number: a row of -inf only would give NaN gradients.
             least = torch.finfo(logits.dtype).min
             near, far = (logits.masked_fill(~pairs, least).logsumexp(1) for pairs in (same, ~equal))
             return F.softplus(far - near)[counted].mean()
 
-        x = x - x.mean(0).detach()  # loses fewer digits in the products
+        x = x - x.mean(0).detach()  # reduces the rounding error of the products
         norms = x.square().sum(1)
         distances = (norms[:, None] + norms - 2 * x @ x.T).clamp_min(0)
         if temperature is None:

@@ -1,7 +1,7 @@
-"""Squared distances between examples, for a block of rows and columns at a time.
+"""Squared distances between examples, computed in blocks of rows and columns.
 
-Features are first divided by a power of two near their largest absolute value. No square then
-overflows or vanishes in float32, and distances are in units of the square of that number.
+Features are first divided by a power of two near their largest absolute value. This prevents
+overflow and underflow of the squares in float32. Distances are in units of that number squared.
 
 Shapes: N examples, d features, r rows and c columns of a block.
 """
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SMALL = 1 << 21  # up to so many distances in all are stored, in float64
-_PANEL = 1 << 24  # largest number of distances in a panel of rows: 64 MB in float32
-_ROWS = 256  # largest number of rows in a panel
-_SAMPLE = 1000  # examples from which the typical distance is estimated
+SMALL = 1 << 21  # maximum number of distances that are stored, in float64
+_PANEL = 1 << 24  # maximum number of distances in a panel of rows: 64 MB in float32
+_ROWS = 256  # maximum number of rows in a panel
+_SAMPLE = 1000  # number of examples used to estimate the typical distance
 _EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inverse are exact
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Squared distances between N examples, over `scale` squared, in panels of `rows` rows.
+    """Squared distances between N examples, divided by `scale`**2, in panels of `rows` rows.
 
-    `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), -inf where i = j, which the
-    caller and the next call may overwrite. `sample` returns those of 1,000 examples, float64.
+    `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), with -inf where i = j. The
+    result may be overwritten. `sample` returns the distances between about 1,000 examples, float64.
     """
 
     size: int
@@ -49,7 +49,7 @@ class Distances:
 
 
 def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
-    """Return the distances in a matrix (N, N), whose diagonal is not used."""
+    """Return the distances stored in a matrix (N, N); its diagonal is ignored."""
     n, step = len(squared), -(-len(squared) // _SAMPLE)
     kept = (-squared).fill_diagonal_(-math.inf)
     return Distances(
@@ -66,9 +66,9 @@ def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
 def computed_distances(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the distances between rows of features (N', d), by matrix products when needed.
+    """Return the distances between rows `order` of features (N', d), computed on demand.
 
-    With `center` the mean is subtracted first, so that they lose fewer digits.
+    If `center` is True, the mean is subtracted first, which reduces the rounding error.
     """
     n, scale = len(order), power_of_two(features)
     right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
@@ -105,7 +105,7 @@ def computed_distances(
 def distances_of(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the `computed_distances`, stored in float64 if they are few."""
+    """Return the `computed_distances`; store them in float64 if there are at most `SMALL`."""
     n = len(order)
     if n * n > SMALL:
         return computed_distances(features, order, dtype, center)
@@ -124,21 +124,21 @@ def power_of_two(features: Tensor) -> float:
 
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
-    """Multiply float32 matrices in float32: without autocast, TF32 and bfloat16.
+    """Disable autocast, TF32 and bfloat16 for float32 matrix products inside the block.
 
-    torch has two interfaces for it. After the new one (`fp32_precision`) was used, reading the old
-    one is an error, and so is a product on a GPU if both disagree: keep the one in use.
+    torch has two interfaces for the precision. After the new one (`fp32_precision`) was used, torch
+    raises an error if the old one is read, or if both disagree. So the interface in use is kept.
     """
-    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
-    before = [switch.fp32_precision for switch in switches]
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
+    before = [backend.fp32_precision for backend in backends]
     try:
         overall = torch.get_float32_matmul_precision()
     except RuntimeError:
         overall = None
     try:
         if overall is None:
-            for switch in switches:
-                switch.fp32_precision = "ieee"
+            for backend in backends:
+                backend.fp32_precision = "ieee"
         else:
             torch.set_float32_matmul_precision("highest")
         with torch.autocast(device.type, enabled=False):
@@ -146,5 +146,5 @@ def exact_products(device: torch.device) -> Iterator[None]:
     finally:
         if overall is not None:
             torch.set_float32_matmul_precision(overall)
-        for switch, precision in zip(switches, before, strict=True):
-            switch.fp32_precision = precision
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

@@ -1,8 +1,8 @@
-"""The features of all layers from one pass over the examples, in memory or in temporary files.
+"""Collect the features of all layers in one pass over the examples, in memory or on disk.
 
-Vectors and maps are flattened. Tokens are averaged over the positions that an attention mask keeps.
-A layer has tokens if the activation of an example is a matrix whose rows a LayerNorm of the model
-normalizes; other matrices, as in one-dimensional convolutions, are channels by positions.
+Vectors and feature maps are flattened. Tokens are averaged over the positions that the attention
+mask keeps. A layer has tokens if an example's activation is a matrix (L, d) and the model has a
+LayerNorm of width d. Other matrices, as in one-dimensional convolutions, have the shape (d, L).
 
 Shapes: B batch, N examples, L positions, d features of a layer.
 """
@@ -28,15 +28,15 @@ from layermix.hooks.sites import Site, device_of
 
 Pool = Literal["auto", "flatten", "mean", "first", "last"]
 
-_BYTES_PER_PAIR = 128  # that measuring a layer takes for each pair of examples, as measured
-_FEWEST = 32  # examples below which a profile is of no use
+_BYTES_PER_PAIR = 128  # memory for measuring a layer, for each pair of examples (measured)
+_FEWEST = 32  # minimum number of examples of a profile
 
 
 class Pooling(NamedTuple):
-    """How the activations of one layer become vectors of length `features`.
+    """Pool the activations of one layer to vectors of length `features`.
 
-    The batch is dimension `batch_dim`. Behind it, the dimensions `positions` run over `length`
-    positions, which are flattened or replaced by their mean, the first or the last one.
+    The batch is dimension `batch_dim`. When it is moved to the front, the dimensions `positions`
+    have `length` positions, which are flattened or reduced to the mean, the first or the last one.
     """
 
     how: Literal["flatten", "mean", "first", "last"]
@@ -68,14 +68,14 @@ class Pooling(NamedTuple):
 
 
 def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: int = 0) -> Pooling:
-    """Return the pooling of activations, by the shape of one example and the `norm_widths`."""
+    """Return the pooling for the shape of one example's activation and the `norm_widths`."""
     if pool not in get_args(Pool):
         raise unknown("pool", pool, get_args(Pool))
     size = math.prod(shape)
     if len(shape) < 2:
         return Pooling("flatten", (), 1, size, batch_dim)
     last = shape[-1] in widths and (len(shape) == 2 or shape[0] not in widths)
-    channels = len(shape) if last else 1  # the dimension of the features, including the batch
+    channels = len(shape) if last else 1  # dimension of the features, counting the batch
     positions = tuple(d for d in range(1, len(shape) + 1) if d != channels)
     tokens = last and len(shape) == 2
     how = ("mean" if tokens else "flatten") if pool == "auto" else pool
@@ -84,7 +84,7 @@ def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: in
 
 
 def norm_widths(model: nn.Module) -> set[int]:
-    """Return the widths of norms over the last dimension, such as LayerNorm and RMSNorm."""
+    """Return the widths of norm layers over the last dimension, such as LayerNorm and RMSNorm."""
     others = nn.modules.batchnorm._NormBase | nn.GroupNorm
     found = set()
     for module in model.modules():
@@ -108,8 +108,8 @@ def all_features(
 ) -> Iterator[dict[str, Tensor]]:
     """Run a model over all examples in eval mode and yield the features of each layer, (N, d).
 
-    If they take more than `memory` bytes together, they are in temporary files during the block.
-    `on_forward` is called with the progress as text.
+    If all features need more than `memory` bytes, they are stored in temporary files that exist
+    inside the block. `on_forward` is called after each batch with a progress text.
     """
     n, dtype = len(examples), _dtype(model)
     on_disk = n * dtype.itemsize * sum(layer.features for layer in layers.values()) > memory
@@ -126,21 +126,21 @@ def all_features(
                 x = on_device(x, device_of(model))
                 mask = x.get("attention_mask") if isinstance(x, Mapping) else None
 
-                def see(name: str, value: Any, rows: slice = rows, mask: Any = mask) -> None:
+                def store(name: str, value: Any, rows: slice = rows, mask: Any = mask) -> None:
                     found[name][rows] = layers[name](main_tensor(value), mask).cpu()
 
-                observe(model, sites.values(), x, see)
+                observe(model, sites.values(), x, store)
                 on_forward(f"{rows.stop:,} of {n:,} examples")
             yield found
         finally:
-            found.clear()  # a file in use cannot be removed on every system
+            found.clear()  # some systems cannot remove a file in use
 
 
 def examples_that_fit(model: nn.Module, layers: Mapping[str, Pooling], n: int, memory: int) -> int:
-    """Return how many of n examples can be measured at every layer, or raise an `InputError`.
+    """Return the number of examples, at most n, that fit into memory and on disk.
 
-    The features of one layer and the N x N matrices of its measures must fit into memory, the
-    features of all layers on the disk.
+    The features of one layer and the N x N matrices of its measures must fit into memory, and the
+    features of all layers on the disk. If too few examples fit, an `InputError` is raised.
     """
     widest = max(layers, key=lambda name: layers[name].features)
     of_one = _dtype(model).itemsize * layers[widest].features
@@ -150,19 +150,19 @@ def examples_that_fit(model: nn.Module, layers: Mapping[str, Pooling], n: int, m
     fit = min(n, memory // of_one, pairs, max(memory, free) // of_all)
     if fit < min(n, _FEWEST):
         raise InputError(
-            f"only {fit} examples fit into {memory:,} bytes of memory and {free:,} of disk, where "
-            f"{widest!r} has {layers[widest].features:,} features: give more memory, pool='mean', "
-            "or fewer points"
+            f"only {fit} examples fit into {memory:,} bytes of memory and {free:,} bytes of disk; "
+            f"the widest layer {widest!r} has {layers[widest].features:,} features. Increase "
+            "memory, use pool='mean', or choose fewer mix points"
         )
     return fit
 
 
 def on_device(x: Batch, device: torch.device) -> Any:
-    """Return a batch on a device."""
+    """Move a batch to a device."""
     return replaced(x, {path: tensor.to(device) for path, tensor in tensors_of(x).items()})
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
-    """Return the dtype of features: float64 if the model computes in it."""
+    """Return the dtype of features: float64 if the model is float64, else float32."""
     parameter = next(model.parameters(), torch.empty(0))
     return torch.float64 if parameter.dtype == torch.float64 else torch.float32

@@ -1,11 +1,11 @@
-"""Interpolation gap: how far a network is from linear between two examples, after a mix point.
+"""Interpolation gap: deviation of a network from linearity between two examples.
 
-With h the activations at a mix point and g the rest of the network up to the logits,
+Let h be the activations at a mix point and g the rest of the network up to the logits. Then
 
     gap = mean KL( softmax(g(mix of h)) || softmax(mix of g(h)) ).
 
-It is zero if g is affine, so at the input of a linear classifier. The cross-entropy of g(mix of h)
-with the mixed label, the training loss of that mix, is measured too.
+The gap is zero if g is affine, for example at the input of a linear classifier. The cross-entropy
+of g(mix of h) with the mixed labels, which is the training loss of the mix, is also measured.
 
 Shapes: B batch, C classes.
 """
@@ -30,11 +30,11 @@ from layermix.mixing import Derangement, MixedTarget, Plan, interpolate
 
 MixPoints = str | MixPoint | Iterable[str | MixPoint]
 GAP_RATIOS = (0.1, 0.3, 0.5)
-_ROUNDING = 1e-12  # nats below which a gap is rounding of logits in float32
+_ROUNDING = 1e-12  # nats; a smaller gap is rounding error of float32 logits
 
 
 class Gap(NamedTuple):
-    """The gap and the cross-entropy with the mixed labels in nats, also for each ratio."""
+    """Mean gap and mean cross-entropy with the mixed labels in nats, and both for each ratio."""
 
     kl: float
     cross_entropy: float
@@ -54,32 +54,32 @@ def interpolation_gap(
     seed: int = 0,
     on_forward: Callable[[], None] = lambda: None,
 ) -> dict[str, Gap]:
-    """Measure the interpolation gap of some examples at mix points, in eval mode.
+    """Measure the interpolation gap at mix points, in eval mode.
 
-    Each example is mixed with one other of its batch, the same at all points. Each batch takes one
-    forward pass, and one more for each point and ratio.
+    Each example is mixed with one partner from its batch, the same one at all points. Each batch
+    needs one forward pass, plus one for each point and ratio.
 
     Parameters
     ----------
     model
-        A classifier with logits (B, C); C = 1 stands for two classes. It is not changed.
+        A classifier with logits (B, C), where C = 1 means two classes. It is not changed.
     x, labels
         Two or more examples, as for `layermix.profile`, and their integer classes, shape (B,). The
-        cross-entropy is NaN if the logits lack one of them.
+        cross-entropy is NaN if the logits lack one of these classes.
     at
         Mix points with floating-point activations.
     ratios, seed
-        Weights of the first example, each in [0, 1], and seed of the partners.
+        Weights of the first example, each in [0, 1], and seed for choosing partners.
     batch_size, batch_dim
-        Maximum number of examples in a forward pass, one more if a single one would be left over,
-        and dimension of `x` along which the examples lie.
+        Maximum number of examples in a forward pass (one more, if otherwise a batch would have a
+        single example), and the batch dimension of `x`.
     ignore_index, on_forward
-        Label without cross-entropy, and a function that is called after each forward pass.
+        Label that is ignored in the cross-entropy, and a function called after each forward pass.
 
     Raises
     ------
     InputError
-        For ratios outside [0, 1] or none, fewer than two examples, or logits of another shape.
+        If `ratios` are empty or outside [0, 1], or `x` or the logits have an invalid shape.
 
     Examples
     --------
@@ -93,8 +93,8 @@ def interpolation_gap(
     n = len(labels)
     if n < 2 or (batch_size is not None and batch_size < 2):
         raise InputError(
-            f"{n} examples in batches of {batch_size} cannot be mixed with one another: give two "
-            "or more"
+            f"{n} examples in batches of {batch_size} cannot be mixed: both numbers must be 2 or "
+            "more"
         )
     names, rng = names_of(at), np.random.default_rng(seed)
     known = max(1, int((labels != ignore_index).sum()))
@@ -122,7 +122,7 @@ def interpolation_gap(
 
 
 def batch_slices(n: int, most: int, least: int = 1) -> Iterator[slice]:
-    """Yield slices of n examples, about equal, of at most `most`, unless one had under `least`."""
+    """Yield about equal slices of n examples, of at most `most` unless one were below `least`."""
     count = min(-(-n // most), max(1, n // least))
     yield from (slice(*edges) for edges in pairwise(n * k // count for k in range(count + 1)))
 
@@ -137,11 +137,11 @@ def _logits(model: nn.Module, x: Batch, n: int) -> Tensor:
     found = main_tensor(call(model, x))
     if found.ndim != 2:
         raise InputError(
-            f"the model returns {tuple(found.shape)} for {n} examples, but the interpolation gap "
-            "needs logits of shape (B, C): leave it out with gap_examples=0"
+            f"the model returns shape {tuple(found.shape)} for {n} examples, but the interpolation "
+            "gap needs logits of shape (B, C). Disable it with gap_examples=0"
         )
     logits = found.cpu().double()
-    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits  # sigmoid(z): that of 0, z
+    return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits  # sigmoid(z) as softmax
 
 
 def _kl(mixed: Tensor, clean: Tensor) -> float:
@@ -152,7 +152,7 @@ def _kl(mixed: Tensor, clean: Tensor) -> float:
 
 
 def _cross_entropy(mixed: Tensor, target: MixedTarget, ignore_index: int) -> float:
-    """Return the mean cross-entropy: 0 if all labels are ignored, NaN if some do not exist."""
+    """Return the mean cross-entropy: 0 if all labels are ignored, NaN if one is out of range."""
     known = target.labels[target.labels != ignore_index]
     if not len(known):
         return 0.0

@@ -1,7 +1,7 @@
-"""Intrusion: a mixed point whose nearest real example belongs to a class of neither parent.
+"""Intrusion: the nearest real example of a mixed point has a class of neither parent.
 
-A mix of two *red* examples whose nearest real example is *blue* is still labeled red: such a point
-is a bad augmentation. For a mix of red and green the nearest may be red or green, but not blue.
+Example: a mix of two *red* examples is labeled red. If its nearest real example is *blue*, it is a
+bad augmentation. For a mix of red and green, the nearest example may be red or green, but not blue.
 
 Shapes: N examples, K classes.
 """
@@ -16,24 +16,24 @@ from torch import Tensor
 from layermix.geometry.layer import LayerFeatures
 from layermix.mixing import Derangement
 
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)  # a pair in the other order has the ratio 1 - lambda
-_PARTNERS = 4  # of each example
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)  # swapping the pair covers the ratios 1 - lambda
+_PARTNERS = 4  # partners of each example
 
 
 @dataclass(frozen=True, eq=False)
 class Intrusion:
-    """Shares of mixed points that intrude.
+    """Fraction of mixed points that are intruders.
 
     Attributes
     ----------
     different, same
-        For pairs of two classes, and for pairs of one class, at uniform ratios.
+        Fraction for pairs of different classes and for pairs of the same class, at uniform ratios.
     chance_different, chance_same
-        The same if the nearest neighbor were a random other example.
+        Expected fraction if the nearest neighbor were a random example.
     by_ratio
         The pair (different, same) for each ratio, and for ``"beta"`` (uniform ratios).
     by_pair
-        Shares by the classes of both parents, over all ratios, float64 (K, K); NaN without a pair.
+        Fraction for each pair of classes, over all ratios, float64 (K, K); NaN without such a pair.
     """
 
     different: float
@@ -47,19 +47,19 @@ class Intrusion:
 def intruders(
     mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
 ) -> Tensor:
-    """Return booleans (N,): True if the nearest real example has a class of neither parent.
+    """Return a mask, bool (N,): True if the nearest real example has a class of neither parent.
 
     Parameters
     ----------
     mixed
-        Mixed points, shape (N, ...); point i is a mix of the examples i and ``partner[i]``, which
-        do not count as its neighbors.
+        Mixed points, shape (N, ...). Point i is a mix of the examples i and ``partner[i]``; these
+        two are excluded from its neighbors.
     features, labels
-        The real examples at the same layer, shape (N, ...), and their integer classes, shape (N,).
+        Real examples at the same layer, shape (N, ...), and their integer classes, shape (N,).
     partner
         Partner of each example, int64, shape (N,).
     ignore_index
-        Label of examples that count neither as neighbors nor as parents.
+        Label of examples that are ignored as neighbors and as parents.
 
     Examples
     --------
@@ -76,10 +76,10 @@ def intruders(
 def intrusion(
     layer: LayerFeatures, *, seed: int = 0, ratios: tuple[float, ...] = RATIOS
 ) -> Intrusion:
-    """Mix pairs of the examples of a layer, and count the mixed points that intrude.
+    """Mix pairs of examples at a layer, and return the fraction of intruders.
 
-    Each of three or more examples is mixed with four partners, which are the same for all layers
-    with N examples. `ratios` are mixed as well as uniform ones, Beta(1, 1); `seed` is their seed.
+    Each example is mixed with four partners, which are the same for all layers with N examples, at
+    each of `ratios` and at uniform random ratios. `layer` must have three examples or more.
 
     Examples
     --------
@@ -99,14 +99,14 @@ def _measure(layer: LayerFeatures, seed: int, ratios: tuple[float, ...]) -> Intr
         uniform = torch.from_numpy(rng.uniform(size=n)).to(device)
         for key, so_far in found.items():
             ratio = (uniform if key == "beta" else torch.full_like(uniform, float(key)))[:, None]
-            # Squared distances of mixed points to all examples, up to a constant of each row.
+            # Squared distances of mixed points to all examples, up to a constant for each row.
             inner = ratio * layer.gram + (1 - ratio) * layer.gram[partner]
             distance = layer.gram.diagonal() - 2 * inner
             so_far.append(_intrudes(distance, layer.labels, partner))
     partner, first = torch.cat(partners), layer.labels.repeat(_PARTNERS)
     second = layer.labels[partner]
     same = first == second
-    # Share of the other examples with a class of neither parent.
+    # Fraction of the other examples that have a class of neither parent.
     parents = layer.counts[first] + layer.counts[second] * ~same
     chance = (n - parents).double() / (n - 2)
     shares = {key: torch.cat(parts).double() for key, parts in found.items()}
@@ -131,5 +131,5 @@ def _intrudes(distance: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
 
 
 def _split(values: Tensor, same: Tensor) -> tuple[float, float]:
-    """Return the means over pairs of two classes and over pairs of one; 0 without such a pair."""
+    """Return the means over pairs of different and of the same class; 0 without such a pair."""
     return tuple(float(values[part].mean()) if part.any() else 0.0 for part in (~same, same))  # pyright: ignore[reportReturnType]

@@ -1,7 +1,7 @@
-"""The features of one layer with their classes, and the inner products that all measures share.
+"""Features of one layer with their classes, and the Gram matrix that all measures share.
 
 Distances, class means, linear classifiers and variances depend on the features only through the
-N x N matrix of inner products (the Gram matrix), which is computed once for all measures.
+Gram matrix: the N x N matrix of inner products. It is computed once for all measures.
 
 Shapes: N examples, d features, K classes.
 """
@@ -17,8 +17,8 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.geometry.distances import exact_products, power_of_two
 
-_EXACT = 1 << 30  # N * N * d up to which inner products are computed in float64
-_CHUNK = 1024  # features per matrix product otherwise; the sums over chunks are float64
+_EXACT = 1 << 30  # maximum N * N * d for inner products in float64
+_CHUNK = 1024  # features per matrix product; sums over chunks are float64
 
 R = TypeVar("R")
 
@@ -31,10 +31,10 @@ class LayerFeatures:
     features
         Floating point, shape (N, ...), flattened to (N, d).
     labels
-        Integer classes, shape (N,), which become 0 to K-1. If there are fewer than two classes, or
-        one has a single example, an `InputError` is raised.
+        Integer classes, shape (N,), which are renumbered from 0 to K-1. If there are fewer than two
+        classes, or a class has a single example, an `InputError` is raised.
     ignore_index
-        Label of examples that are left out.
+        Label of examples to ignore.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class LayerFeatures:
         if classes < 2 or least < 2:
             raise InputError(
                 f"{len(labels)} examples of {classes} classes, the smallest with {least}: geometry "
-                "needs two classes or more, and two examples or more of each"
+                "needs at least two classes with two examples each"
             )
         self._results: dict[Hashable, Any] = {}
 
@@ -60,39 +60,39 @@ class LayerFeatures:
         return len(self.labels)
 
     def once(self, key: Hashable, compute: Callable[[], R]) -> R:
-        """Return the result of a computation that runs only at the first call with its key."""
+        """Return the cached result of a key; compute it at the first call."""
         if key not in self._results:
             self._results[key] = compute()
         return self._results[key]
 
     @cached_property
     def scale(self) -> float:
-        """A power of two near the largest absolute feature."""
+        """A power of two near the largest absolute value of the features."""
         return power_of_two(self.features)
 
     @property
     def exact(self) -> bool:
-        """True if inner products are computed in float64, False if in float32."""
+        """True if inner products are computed in float64, False if they are in float32."""
         n, d = self.features.shape
         return n * n * d <= _EXACT or self.features.dtype == torch.float64
 
     @property
     def gram(self) -> Tensor:
-        """Inner products of centered features, over `scale` squared, float64 (N, N)."""
+        """Inner products of centered features, divided by `scale`**2, float64 (N, N)."""
         return self._products[0]
 
     @cached_property
     def distances(self) -> Tensor:
-        """Squared distances, over `scale` squared, float64 (N, N), inf on the diagonal."""
+        """Squared distances, divided by `scale`**2, float64 (N, N), inf on the diagonal."""
         norms = self.gram.diagonal()
         return (norms[:, None] + norms - 2 * self.gram).clamp_min(0).fill_diagonal_(math.inf)
 
     @cached_property
     def cosines(self) -> Tensor:
-        """Cosines of the features as given, float64 (N, N); 0 for an example of zeros."""
+        """Cosines between the uncentered features, float64 (N, N); 0 for an example of zeros."""
         gram, along, mean = self._products
         raw = gram + along[:, None] + along + mean.square().sum()
-        # Norms of the features themselves: where they are 0, the diagonal of `raw` is rounding.
+        # The diagonal of `raw` has rounding errors, so it cannot show which norms are 0.
         norms = torch.zeros_like(along)
         for part in self.features.split(_CHUNK, 1):
             norms += (part.double() / self.scale).square().sum(1)
@@ -107,7 +107,7 @@ class LayerFeatures:
 
     @cached_property
     def _products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Inner products of centered features, (N, N), those with the mean, (N,), and the mean."""
+        """Gram matrix of centered features, (N, N), their products with the mean, and the mean."""
         dtype, parts = (
             torch.float64 if self.exact else torch.float32,
             self.features.split(_CHUNK, 1),
@@ -120,14 +120,14 @@ class LayerFeatures:
                 x = part.to(dtype) / self.scale - mean.to(dtype)
                 gram += x @ x.T
                 along += x @ mean.to(dtype)
-        # The subtracted mean is rounded. The rest of it would count as a direction.
+        # The subtracted mean was rounded: center again, or the error would count as a direction.
         rest = gram.mean(0)
         gram -= rest[:, None] + rest - rest.mean()
         return gram, along - along.mean(), torch.cat(means)
 
 
 def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return features without ignored examples, or raise an `InputError` if they do not fit."""
+    """Return features and labels without ignored examples; raise an `InputError` if invalid."""
     for name, value in (("features", features), ("labels", labels)):
         if not isinstance(value, Tensor):
             kind = type(value).__name__
@@ -141,14 +141,14 @@ def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tup
         )
     if features.ndim < 2 or len(features) != len(labels):
         raise InputError(
-            f"features must have shape (N, ...) with N = {len(labels)} as the labels, but have "
-            f"{tuple(features.shape)}"
+            f"features must have shape (N, ...) with N = {len(labels)}, the number of labels, but "
+            f"have shape {tuple(features.shape)}"
         )
     return _drop_ignored(features, labels, ignore_index)
 
 
 def not_finite(features: Tensor) -> str | None:
-    """Return which examples have features that are NaN or infinite; None if there are none."""
+    """Return a text that counts examples with NaN or infinite features; None if there are none."""
     bad = ~features.isfinite().flatten(1).all(1)
     if not bad.any():
         return None

@@ -1,6 +1,6 @@
-"""Measures of a layer: functions of its features and classes, each with formula and source.
+"""Measures of a layer: functions of its features and classes, each with its formula and source.
 
-They are registered in `quantities.py`.
+`quantities.py` registers them.
 
 Shapes: N examples, K classes.
 """
@@ -16,24 +16,24 @@ from layermix.geometry.snnl import layer_snnl
 
 _NEIGHBORS = 5
 _RIDGES = tuple(10.0**k for k in range(-5, 3))  # times the mean squared norm
-# Eigenvalues of class means are rounding if they are below this share of the largest one, or of the
-# variance of all examples, for inner products in float64 and in float32.
+# Eigenvalues of class means are rounding errors below this fraction of the largest one, or of the
+# variance of all examples. The first value is for float64 inner products, the second for float32.
 _RANK, _VARIANCE = (1e-10, 1e-6), (1e-12, 1e-8)
 
 
 def snnl_over_chance(layer: LayerFeatures) -> float:
-    """Return the soft nearest neighbor loss at its best temperature over its chance level."""
+    """Return the soft nearest neighbor loss at its best temperature, divided by chance level."""
     return layer_snnl(layer).normalized
 
 
 def intrusion_between(layer: LayerFeatures) -> float:
-    """Return intrusion of mixes of two classes over chance; NaN if there is no third class."""
+    """Return the intrusion of mixes of two classes over chance; NaN without a third class."""
     found = intrusion(layer, ratios=())
     return found.different / found.chance_different if found.chance_different else math.nan
 
 
 def intrusion_within(layer: LayerFeatures) -> float:
-    """Return intrusion of mixes within a class over chance."""
+    """Return the intrusion of mixes within a class over chance."""
     found = intrusion(layer, ratios=())
     return found.same / found.chance_same if found.chance_same else math.nan
 
@@ -42,7 +42,7 @@ def knn(layer: LayerFeatures) -> float:
     """Return the leave-one-out accuracy of 5 nearest neighbors (Cover, Hart, 1967)."""
     k = min(_NEIGHBORS, len(layer) - 1)
     nearest = layer.distances.topk(k, largest=False).indices  # (N, k), the nearest first
-    # Among classes with equal votes the one with the nearer neighbors wins.
+    # Break ties in favor of the class with the nearer neighbors.
     weights = 1 + 1e-3 * torch.arange(k, 0, -1, device=nearest.device, dtype=torch.float64)
     votes = (layer.one_hot[nearest] * weights[:, None]).sum(1)  # (N, K)
     return float((votes.argmax(1) == layer.labels).double().mean())
@@ -51,7 +51,7 @@ def knn(layer: LayerFeatures) -> float:
 def nearest_centroid(layer: LayerFeatures) -> float:
     """Return the leave-one-out accuracy of the nearest class mean.
 
-    With n members of sum S in a class, the mean without example i is (S - x_i) / (n - 1).
+    If a class has n examples with sum S, its mean without example i is (S - x_i) / (n - 1).
     """
     own = layer.one_hot.bool()  # (N, K)
     norms = layer.gram.diagonal()[:, None]  # (N, 1)
@@ -68,9 +68,9 @@ def nearest_centroid(layer: LayerFeatures) -> float:
 def probe(layer: LayerFeatures) -> float:
     """Return the held-out accuracy of a linear classifier (Alain, Bengio, 2017).
 
-    Every second member of each class is held out, then the others. It is a ridge regression onto
-    one-hot labels in its dual form, with the ridge of least leave-one-out error on training rows in
-    a grid (Allen, 1974): a fixed one fails if a layer is about as wide as its number of them.
+    Each half of each class is held out once. The classifier is a dual ridge regression on one-hot
+    labels. Its ridge, from a grid, minimizes the leave-one-out error on the training half (Allen,
+    1974): a fixed ridge fails if the number of features is close to the number of training rows.
     """
     order = layer.labels.argsort(stable=True)
     half, hits = torch.empty_like(layer.labels), 0
@@ -87,16 +87,16 @@ def probe(layer: LayerFeatures) -> float:
 
 
 def _ridge_regression(gram: Tensor, targets: Tensor) -> Tensor:
-    """Return the dual weights, (n, K), from centered inner products (n, n) and targets (n, K)."""
+    """Return dual weights, (n, K), for centered inner products (n, n) and targets (n, K)."""
     values, vectors = torch.linalg.eigh(gram)
     scale = gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny)
     rotated = vectors.T @ targets
 
     def squared_error(ridge: Tensor) -> float:
-        """Return the leave-one-out error: that of each row over 1 - its leverage."""
+        """Return the leave-one-out error: the error of each row divided by 1 - its leverage."""
         shares = values.clamp_min(0) / (values.clamp_min(0) + ridge)
         errors = targets - vectors @ (shares[:, None] * rotated)
-        leverage = vectors.square() @ shares + 1 / len(targets)  # the mean is fitted too
+        leverage = vectors.square() @ shares + 1 / len(targets)  # + 1 / n for the fitted mean
         return float((errors / (1 - leverage).clamp_min(1e-12)[:, None]).square().sum())
 
     best = min((ridge * scale for ridge in _RIDGES), key=squared_error)
@@ -106,9 +106,9 @@ def _ridge_regression(gram: Tensor, targets: Tensor) -> Tensor:
 def separation(layer: LayerFeatures) -> float:
     """Return the class separation R^2: 1 if classes are points, 0 if they overlap completely.
 
-    R^2 = 1 - mean cosine distance within a class / mean cosine distance of all pairs, with equal
-    weight for all pairs of classes (Kornblith, Chen, Lee, Norouzi, 2021, "Why Do Better Loss
-    Functions Lead to Less Transferable Features?").
+    R^2 = 1 - mean cosine distance within classes / mean cosine distance of all pairs. All pairs of
+    classes have equal weight (Kornblith, Chen, Lee, Norouzi, 2021, "Why Do Better Loss Functions
+    Lead to Less Transferable Features?").
     """
     shares = layer.one_hot / layer.counts  # (N, K)
     between = 1 - shares.T @ layer.cosines @ shares  # mean distances between classes, (K, K)
@@ -117,7 +117,7 @@ def separation(layer: LayerFeatures) -> float:
 
 
 def cka(layer: LayerFeatures) -> float:
-    """Return the linear CKA of features and labels (Kornblith, Norouzi, Lee, Hinton, 2019).
+    """Return the linear CKA between features and labels (Kornblith, Norouzi, Lee, Hinton, 2019).
 
     CKA = <X X^T, Y Y^T>_F / (|X X^T|_F |Y Y^T|_F) with centered features X and one-hot labels Y.
     """
@@ -128,16 +128,16 @@ def cka(layer: LayerFeatures) -> float:
 
 
 def nc1(layer: LayerFeatures) -> float:
-    """Return Tr(S_W S_B^+) / K, 0 if each class is a point (Papyan, Han, Donoho, 2020).
+    """Return Tr(S_W S_B^+) / K, which is 0 if each class is a point (Papyan, Han, Donoho, 2020).
 
-    S_W is the covariance of the examples about their class means, S_B that of the class means.
+    S_W is the covariance of examples around their class means; S_B is that of the class means.
     """
     classes = len(layer.counts)
     return _trace(layer, torch.full_like(layer.one_hot[0], 1 / classes)) / classes
 
 
 def fuzziness(layer: LayerFeatures) -> float:
-    """Return Tr(SS_W SS_B^+), in which a class has the weight of its size.
+    """Return the separation fuzziness Tr(SS_W SS_B^+), which weights each class by its size.
 
     He, Su (2023), "A Law of Data Separation in Deep Learning".
     """
@@ -145,14 +145,14 @@ def fuzziness(layer: LayerFeatures) -> float:
 
 
 def _trace(layer: LayerFeatures, shares: Tensor) -> float:
-    """Return Tr(S_W S_B^+) with S_B = sum over classes of share * m m^T, m the class mean."""
+    """Return Tr(S_W S_B^+), where S_B is the sum of share * m m^T over class means m."""
     averages = layer.one_hot / layer.counts  # (N, K)
-    inner = layer.gram @ averages  # of examples with class means, (N, K)
-    means = averages.T @ inner  # of class means, (K, K)
+    inner = layer.gram @ averages  # inner products of examples and class means, (N, K)
+    means = averages.T @ inner  # inner products of class means, (K, K)
     roots = shares.sqrt()
-    # The directions in which class means differ are eigenvectors of their inner products.
+    # The eigenvectors give the directions in which class means differ.
     values, vectors = torch.linalg.eigh(roots[:, None] * means * roots)
-    values[0] = 0.0  # K means span K - 1 directions; the least eigenvalue comes first
+    values[0] = 0.0  # K centered means span K - 1 directions; eigenvalues are ascending
     rank, least = (limits[0 if layer.exact else 1] for limits in (_RANK, _VARIANCE))
     keep = values > max(rank * values.max(), least * layer.gram.diagonal().mean())
     if not keep.any():
@@ -162,9 +162,9 @@ def _trace(layer: LayerFeatures, shares: Tensor) -> float:
 
 
 def spectrum(layer: LayerFeatures) -> float:
-    """Return the share of a class's variance off its leading direction, the mean over classes.
+    """Return the fraction of class variance outside the leading direction, averaged over classes.
 
-    Manifold Mixup (Verma et al., 2019) flattens classes: it concentrates each on few directions.
+    Manifold Mixup (Verma et al., 2019) flattens classes: it reduces the number of directions.
     """
     shares = []
     for label in range(len(layer.counts)):

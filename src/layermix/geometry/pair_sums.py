@@ -1,14 +1,14 @@
-"""Sums over all pairs of examples at many temperatures, tile by tile.
+"""Sums over all pairs of examples at many temperatures, computed in tiles.
 
-For the soft nearest neighbor loss each example i needs two sums at many temperatures T,
+The soft nearest neighbor loss needs two sums for each example i at many temperatures T:
 
     same_i  = sum over j != i of its class     of exp(-|x_i - x_j|^2 / T)
     other_i = sum over k      of other classes of exp(-|x_i - x_k|^2 / T).
 
-The N x N matrix is never in memory. The weights at T / 2 are the squares of those at T, which takes
-a multiplication, not an exponential. The two sums are kept apart, so that a loss near zero keeps
-its digits. `_symmetric` visits each pair once, and reports temperatures at which weights underflow.
-`_shifted` divides each row by its largest weight first, so that nothing underflows.
+The N x N matrix is never in memory. The weights at T / 2 are the squares of the weights at T, so no
+new exponential is needed. The two sums are kept separate, so that a loss near zero is precise.
+`_symmetric` visits each pair once, and returns the temperatures at which weights may underflow.
+`_shifted` first divides each row by its largest weight, which prevents underflow.
 
 Shapes: N examples, t temperatures, r rows and c columns of a tile.
 """
@@ -23,17 +23,17 @@ from torch import Tensor
 
 from layermix.geometry.distances import Distances
 
-_COLUMNS = 512  # of a tile, so that its weights stay in the processor's cache
-_SQUARINGS = 5  # in a row at most: each one doubles the rounding error
-_LIFT = 96.0  # log2 of the factor of all weights in `_symmetric`
-_LEAST = -90.0  # log2 of a lifted sum below which weights may have underflowed in float32
-_NOTHING = -60.0  # log2 of other / same below which a loss is zero
+_COLUMNS = 512  # columns of a tile, whose weights fit into the CPU cache
+_SQUARINGS = 5  # maximum number of successive squarings: each doubles the rounding error
+_LIFT = 96.0  # log2 of the factor that multiplies all weights in `_symmetric`
+_LEAST = -90.0  # log2 of a sum times this factor, below which weights may underflow in float32
+_NOTHING = -60.0  # log2 of other / same, below which the loss is zero
 
 
 class PairSums:
-    """Sums over the pairs of N examples that are sorted by class; `counts` has the class sizes.
+    """Sums over all pairs of N examples sorted by class; `counts` are the class sizes.
 
-    The weights have the dtype of the distances, float32 or float64; the sums are float64.
+    Weights have the dtype of the distances, float32 or float64. Sums are float64.
     """
 
     def __init__(self, distances: Distances, counts: Tensor) -> None:
@@ -51,13 +51,13 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return some distances, those to nearest neighbors, (N,), and their unit."""
+        """Return a sample of the distances, the nearest-neighbor distances, (N,), and the unit."""
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2
 
     def _symmetric(self, temperatures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `same`, `other`, and True for temperatures at which weights may underflow."""
+        """Return `same`, `other`, and a mask of temperatures at which weights may underflow."""
         chains = _chains(temperatures, _LIFT)
         same, other = self._zeros(len(temperatures))
         for rows in self._distances.panels():
@@ -66,7 +66,7 @@ class PairSums:
             for start, stop in pairwise(edges):
                 columns = slice(start, stop)
                 tile = panel[:, start - rows.start : stop - rows.start]
-                both = start == rows.start  # the square tile holds each pair twice
+                both = start == rows.start  # the square tile has each pair twice
                 for down, across in self._same_class(rows, columns):
                     inside = tile[_relative(down, rows), _relative(across, columns)]
                     _add(same, inside.clone(), chains, down, None if both else across)
@@ -93,7 +93,7 @@ class PairSums:
         return same, other
 
     def _take_same_class(self, panel: Tensor, rows: slice) -> Tensor:
-        """Move the pairs of one class out of a panel: (r, members of the largest class)."""
+        """Move same-class pairs out of a panel, to a tensor (r, size of the largest class)."""
         parts = list(self._same_class(rows, slice(0, self.size)))
         widest = max(across.stop - across.start for _, across in parts)
         taken = panel.new_full((len(panel), widest), -math.inf)
@@ -104,7 +104,7 @@ class PairSums:
         return taken
 
     def _same_class(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
-        """Yield the rectangles of pairs of one class in some rows and columns."""
+        """Yield the (rows, columns) of each block of same-class pairs inside a tile."""
         for low, high in pairwise(self._borders):
             down, across = (slice(max(s.start, low), min(s.stop, high)) for s in (rows, columns))
             if down.start < down.stop and across.start < across.stop:
@@ -116,10 +116,10 @@ class PairSums:
 
 
 class _Chain(NamedTuple):
-    """Temperatures, each of which is half of the previous one."""
+    """Temperatures, each half of the previous one."""
 
-    scale: float  # log2(e) / T of the first
-    lift: float  # log2 of the factor of the weights at the first; each squaring doubles it
+    scale: float  # log2(e) / T, for the first T
+    lift: float  # log2 of the factor of the weights at the first T; each squaring doubles it
     indices: list[int]
 
 
@@ -142,13 +142,13 @@ def _chains(temperatures: Tensor, last_lift: float) -> list[_Chain]:
 def _add(
     sums: Tensor, tile: Tensor, chains: list[_Chain], rows: slice, columns: slice | None
 ) -> None:
-    """Add the weights of a tile to the sums of its rows, and to those of its columns if given."""
+    """Add the weights of a tile to the sums of its rows, and of its columns if they are given."""
     by_row, by_column = (tile.new_zeros(len(sums), size) for size in tile.shape)
     down, across = (tile.new_ones(size) for size in tile.shape)
     weights = torch.empty_like(tile, memory_format=torch.contiguous_format)
     transposed, row_sums, column_sums = weights.T, by_row.unbind(), by_column.unbind()
     for chain in chains:
-        # exp2 stays fast where exp underflows.
+        # Unlike exp, exp2 is not slower when it underflows.
         torch.add(tile.new_tensor(chain.lift), tile, alpha=chain.scale, out=weights).exp2_()
         for index in chain.indices:
             if index != chain.indices[0]:
@@ -164,7 +164,7 @@ def _add(
 def _set_shifted(
     sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain], temperatures: Tensor
 ) -> None:
-    """Set the logarithms of the sums of some rows, each shifted by its largest weight."""
+    """Set the logarithms of the sums of these rows; divide each row by its largest weight first."""
     top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
     for start in range(0, panel.shape[1], _COLUMNS):
         _add(sums, panel[:, start : start + _COLUMNS].sub_(top), chains, rows, None)

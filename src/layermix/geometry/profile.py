@@ -1,4 +1,4 @@
-"""Profile a model: choose examples, run the model over them once, and measure layer by layer."""
+"""Profile a model: choose examples, run the model on them once, and measure each layer."""
 
 import math
 import random
@@ -45,57 +45,57 @@ def profile(
 ) -> Profile:
     """Measure how entangled the classes are at each layer of a model, in eval mode.
 
-    One pass over the examples gives the features of all layers. The interpolation gap takes one
-    more for each layer and ratio, over some examples. Use data that the model was not trained on.
+    The features of all layers need one pass over the examples. The interpolation gap needs one more
+    pass for each layer and ratio, over fewer examples. Use data that the model was not trained on.
 
     Parameters
     ----------
     model
-        A classifier; its state, its mode and the global random states are not changed.
+        A classifier. Its state, its mode and the global random states are not changed.
     data
         A pair (x, labels), a data set of such pairs, or an iterable of batches such as a
-        `DataLoader`. x is a tensor, a tuple of several for ``model(*x)``, or a mapping of named
-        inputs, which may include an ``attention_mask``; labels are integer classes, shape (N,).
+        `DataLoader`. x is a tensor, a tuple of tensors for ``model(*x)``, or a mapping of named
+        inputs, which may include an ``attention_mask``. Labels are integer classes, shape (N,).
     at
-        Mix points. By default the input, each repeated block, the final layer and the logits.
+        Mix points. Default: the input, each repeated block, the final layer and the logits.
     quantities
-        Names in `layermix.geometry.QUANTITIES`, by default all. In a large model the gap and its
-        loss take most of the time.
+        Names from `layermix.geometry.QUANTITIES`. Default: all. For large models, ``"gap"`` and
+        ``"gap_loss"`` take most of the time.
 
     pool
-        Features of activations with positions: ``"flatten"``, or the ``"mean"``, the ``"first"`` or
-        the ``"last"`` of the positions that an attention mask keeps. ``"auto"`` averages tokens and
-        flattens all else.
+        Pooling of activations with positions: ``"flatten"``, or the ``"mean"``, ``"first"`` or
+        ``"last"`` of the positions that the attention mask keeps. ``"auto"`` averages tokens and
+        flattens all other activations.
     batch_dim
-        Dimension of the inputs along which the examples lie, 1 for models whose batch is second.
-        Single examples of a data set are stacked along it.
+        Batch dimension of the inputs, for example 1 for models that expect (L, B, d). Single
+        examples of a data set are stacked along it.
     ignore_index
-        Label of examples that are left out.
+        Label of examples to ignore.
 
     max_examples, batch_size
-        Maximum number of examples, of which a random part is chosen if there are more, and of
-        examples in a forward pass, 2 or more.
+        Maximum number of examples, and of examples in a forward pass (2 or more). If there are more
+        than `max_examples`, a random subset is used.
     memory
-        Bytes for the features of a layer, and for the matrices that are computed from them. If one
-        layer needs more, fewer examples are used. If all layers need more, they are kept in files.
+        Bytes for the features of one layer, and for the matrices computed from them. If one layer
+        needs more, fewer examples are used. If all layers together need more, files are used.
     gap_examples, gap_ratios
-        Maximum number of examples to mix for the interpolation gap, 0 for none, and the ratios.
+        Maximum number of examples for the interpolation gap, 0 to skip it, and the mixing ratios.
 
     seed
-        Seed of all random choices, and of the global generators while data and model are used.
+        Seed of all random choices. The global generators are also seeded during the profile.
     progress
-        If True, show a progress bar on the standard error stream if that is a terminal.
+        If True, show a progress bar on stderr if it is a terminal.
 
     Returns
     -------
     Profile
-        Prints as a table; has `to_frame`, `to_json`, `to_csv` and `plot`.
+        Result that prints as a table, with `to_frame`, `to_json`, `to_csv` and `plot`.
 
     Raises
     ------
     InputError
-        For data without two classes of two members, unknown points or quantities, points without
-        features, memory for too few examples, or a setting out of range.
+        If the data have fewer than two classes with two examples, a mix point or quantity is
+        invalid, too few examples fit into `memory`, or a setting is out of range.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def _check(**settings: tuple[int, int]) -> None:
 def _layer(
     row: MixPoint, setup: ProfileSetup, x: Tensor, quantities: tuple[str, ...], gap: Gap | None
 ) -> tuple[LayerProfile, str | None]:
-    """Measure a layer; return it, and a reason if its features are not finite."""
+    """Measure a layer; return its profile, and a reason if its features are not finite."""
     x, pooling = x.to(setup.device), setup.poolings[row.name]
     about = (row.name, row.kind, row.module, row.shape or (), str(pooling), pooling.features)
     if why := not_finite(x):
@@ -177,7 +177,7 @@ def _layer(
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators, which data loaders and some models use; restore them after."""
+    """Seed the global generators, which data loaders and some models use, and restore them."""
     python, arrays = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -191,7 +191,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 class _Bar:
-    """Progress on the standard error stream, if that is a terminal."""
+    """Progress bar on stderr, shown if it is a terminal."""
 
     def __init__(self, wanted: bool) -> None:
         self.steps, self._done = 1, 0

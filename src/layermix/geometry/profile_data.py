@@ -1,7 +1,7 @@
-"""Choose the examples of a profile: a random part of data in any usual form, in random order.
+"""Choose the examples of a profile: a random subset of the data, in random order.
 
-The part of tensors or of a data set is drawn directly. From batches that come one after another it
-is drawn by reservoir sampling (Vitter, 1985), so that never more than the part is in memory.
+Tensors and data sets are sampled directly. An iterable of batches is sampled by reservoir sampling
+(Vitter, 1985), so that only the subset is in memory.
 
 Shapes: B batch, N examples.
 """
@@ -27,9 +27,9 @@ _LABELS = ("labels", "label", "targets", "target", "y")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs, with the examples along `batch_dim`, and integer classes, (N,).
+    """Inputs with batch dimension `batch_dim`, and integer classes, (N,).
 
-    `drawn` of `available` examples were chosen; the labels of `ignored` others are ignored.
+    `drawn` of `available` examples were chosen; `ignored` others have the label `ignore_index`.
     """
 
     x: Batch
@@ -43,18 +43,18 @@ class Examples:
         return len(self.labels)
 
     def take(self, index: Tensor) -> "Examples":
-        """Return the examples of an index."""
+        """Return the examples at these indices."""
         x = edit_batch(self.x, lambda tensor: tensor[index.to(tensor.device)], self.batch_dim)
         return dataclasses.replace(self, x=x, labels=self.labels[index.to(self.labels.device)])
 
     def without_singletons(self) -> "Examples":
-        """Return the examples that are not alone in their class."""
+        """Return the examples of classes with two members or more."""
         _, inverse, counts = self.labels.unique(return_inverse=True, return_counts=True)
         keep, classes = counts[inverse] > 1, int((counts > 1).sum())
         if classes < 2:
             raise InputError(
-                f"{classes} classes of {len(self)} examples have two members or more, but geometry "
-                "needs two such classes: give more examples"
+                f"only {classes} classes of {len(self)} examples have two members or more, but "
+                "geometry needs two such classes: give more examples"
             )
         return self if keep.all() else self.take(keep.nonzero().flatten())
 
@@ -62,10 +62,10 @@ class Examples:
 def choose_examples(
     data: Any, most: int, seed: int, padding: int = 0, ignore_index: int = -100, batch_dim: int = 0
 ) -> Examples:
-    """Return at most `most` examples, without those that are alone in their class.
+    """Return at most `most` examples, without classes of a single example.
 
-    The data are a pair (x, labels), where x may be a tuple of several inputs, or a mapping of named
-    inputs and labels; or a data set of such examples; or an iterable of them, or of batches.
+    The data are a pair (x, labels), where x may be a tuple of inputs; a mapping of named inputs and
+    labels; or a data set or iterable of such examples or batches.
     """
     rng = np.random.default_rng(seed)
     if isinstance(data, Mapping) or _is_pair(data) or (isinstance(data, tuple) and _several(data)):
@@ -77,8 +77,8 @@ def choose_examples(
         found = Examples(x, labels, batch_dim, drawn, len(order), ignored).take(order[:most])
     elif isinstance(data, str | Tensor) or not (isinstance(data, Iterable) or _is_data_set(data)):
         raise InputError(
-            f"the data are a {type(data).__name__}, but must be (x, labels), a data set, or "
-            "yield batches of (x, labels)"
+            f"the data are a {type(data).__name__}, but must be (x, labels), a data set, or an "
+            "iterable of batches (x, labels)"
         )
     else:
         found = _collected(data, most, rng, padding, ignore_index, batch_dim)
@@ -88,7 +88,7 @@ def choose_examples(
 def _collected(
     data: Any, most: int, rng: np.random.Generator, padding: int, ignore_index: int, batch_dim: int
 ) -> Examples:
-    part = _is_data_set(data) and len(data) > most  # in random order, and no more than needed
+    part = _is_data_set(data) and len(data) > most  # sampled directly
     if _is_data_set(data):
         order = rng.permutation(len(data)).tolist() if part else range(len(data))
         batches = (_unpacked(data[index], batch_dim, single=True) for index in order)
@@ -117,13 +117,13 @@ def _collected(
 
 
 def _check_any(known: int, ignored: int) -> None:
-    why = f"the labels of all {ignored} examples are ignored: give examples of known classes"
+    why = f"the labels of all {ignored} examples are ignored: add examples with other labels"
     if not known:
         raise InputError(why if ignored else "the data yield no batch")
 
 
 def _is_pair(data: Any) -> bool:
-    """Return True for a pair (x, labels), False for a list of two batches."""
+    """Return True for a pair (x, labels), and False for a list of two batches."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         return False
     x, labels = data
@@ -140,19 +140,19 @@ def _is_data_set(data: Any) -> bool:
 
 
 def _unpacked(item: Any, batch_dim: int, single: bool = False) -> tuple[Batch, Tensor]:
-    """Return inputs and labels, int64 (B,), of a batch, or of one example as a batch of one."""
+    """Return the inputs and labels, int64 (B,), of a batch, or of one example as a batch."""
     if isinstance(item, Mapping):
         key = next((key for key in _LABELS if key in item), None)
         if key is None:
-            raise InputError(f"no entry of {sorted(item)} has the labels: call them 'labels'")
+            raise InputError(f"none of the entries {sorted(item)} are labels: name them 'labels'")
         x, labels = {name: _tensor(v) for name, v in item.items() if name != key}, item[key]
     elif isinstance(item, tuple | list) and len(item) == 2:
         x, labels = _tensor(item[0]), item[1]
     else:
         raise InputError(
             f"a batch is {_kind(item)}, but must be a pair (x, labels) or a mapping with 'labels': "
-            "put several inputs together, as in [((a, b), labels) for a, b, labels in loader], or "
-            "give them the names by which the model takes them"
+            "group several inputs, as in [((a, b), labels) for a, b, labels in loader], or pass "
+            "them by the argument names of the model"
         )
     labels = _classes(labels)
     if single or not labels.ndim:
@@ -164,14 +164,14 @@ def _unpacked(item: Any, batch_dim: int, single: bool = False) -> tuple[Batch, T
     size = batch_size(x, batch_dim)
     if labels.ndim != 1 or len(labels) != size:
         raise InputError(
-            f"{size} examples need integer classes of shape ({size},), but these labels have shape "
-            f"{tuple(labels.shape)}: declare batch_dim if the batch is another dimension"
+            f"{size} examples need integer classes of shape ({size},), but the labels have shape "
+            f"{tuple(labels.shape)}: set batch_dim if the batch is another dimension"
         )
     return x, labels
 
 
 def _classes(labels: Any) -> Tensor:
-    """Return whole numbers as int64, shape () or (B,), also from (B, 1)."""
+    """Return integer labels as int64 of shape () or (B,); (B, 1) is squeezed."""
     try:
         found = torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -192,7 +192,7 @@ def _batch_of_one(x: Any, label: Tensor, batch_dim: int) -> tuple[Batch, Tensor]
         try:
             tensor = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"an example has {_kind(value)}: make it a tensor") from error
+            raise InputError(f"an example has {_kind(value)}: convert it to a tensor") from error
         return tensor.unsqueeze(0 if is_mask((name,)) else min(batch_dim, tensor.ndim))
 
     if isinstance(x, Mapping):
@@ -203,9 +203,9 @@ def _batch_of_one(x: Any, label: Tensor, batch_dim: int) -> tuple[Batch, Tensor]
 def _stacked(
     examples: list[tuple[Batch, Tensor]], padding: int, batch_dim: int
 ) -> tuple[Batch, Tensor]:
-    """Return batches of one as one batch; inputs without a batch are those of the first.
+    """Concatenate batches of one example; inputs without a batch dimension are from the first one.
 
-    If there is an attention mask, shorter ``input_ids`` get `padding`, other sequences zeros.
+    If there is an attention mask, ``input_ids`` are padded with `padding`, other sequences with 0.
     """
     first, tensors = examples[0][0], [tensors_of(x) for x, _ in examples]
     ragged = isinstance(first, Mapping) and "attention_mask" in first
@@ -222,14 +222,14 @@ def _stacked(
         else:
             some = " and ".join(str(tuple(shape[1:])) for shape in sorted(shapes)[:2])
             raise InputError(
-                f"examples of {name!r} differ in shape, as {some}: make them all alike, or pad "
-                "sequences together with an attention_mask"
+                f"examples of {name!r} have different shapes, such as {some}: give them the same "
+                "shape, or add an attention_mask to sequences so that they are padded"
             )
     return replaced(first, joined), torch.cat([label for _, label in examples])
 
 
 def _several(value: Any) -> bool:
-    """Return True for a tuple or list of arrays, which are several inputs."""
+    """Return True for several inputs: a tuple or list of arrays."""
     if not isinstance(value, tuple | list):
         return False
     return all(isinstance(each, Tensor | np.ndarray) for each in value) and any(map(np.ndim, value))

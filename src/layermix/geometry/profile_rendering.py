@@ -1,4 +1,4 @@
-"""A profile as a table in plain text or HTML, and as a picture."""
+"""Render a profile as a table in plain text or HTML, and as a figure."""
 
 import math
 from html import escape
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from layermix.geometry.profile_result import LayerProfile, Profile
 
-_NAME = 28  # characters of the name of a mix point that are shown
+_NAME = 28  # maximum number of characters of a mix point's name
 _ARROWS = "↓ lower, ↑ higher values: better separated classes or safer mixing; – not measured."
-_ZERO, _ZERO_DRAWN = 1e-12, 1e-9  # rounding, written and drawn as zero
+_ZERO, _ZERO_DRAWN = 1e-12, 1e-9  # smaller values are shown as zero, in text and in figures
 _COLUMNS, _WIDTH, _HEIGHT = 3, 3.4, 2.3  # panels side by side, and the size of each in inches
 _OVER_CHANCE = ("snnl", "intrusion", "intrusion_same")
 
 
 def as_text(profile: "Profile") -> str:
-    """Return a table with one row for each layer, and the summary below it."""
+    """Return a text table with one row for each layer, followed by notes."""
     quantities = [QUANTITIES[name] for name in profile.quantities]
     header = ["mix point", "features", *(f"{q.short} {q.arrow}" for q in quantities)]
     rows = [header, *map(_row, profile)]
@@ -36,7 +36,7 @@ def as_text(profile: "Profile") -> str:
 
 
 def as_html(profile: "Profile") -> str:
-    """Return the same as HTML, for a notebook."""
+    """Return the table and the notes as HTML, for a notebook."""
     heads = "".join(
         f'<th title="{escape(f"{q.heading}: {q.meaning}")}">{escape(f"{q.short} {q.arrow}")}</th>'
         for q in map(QUANTITIES.__getitem__, profile.quantities)
@@ -54,14 +54,14 @@ def as_html(profile: "Profile") -> str:
 
 
 def legend(profile: "Profile") -> str:
-    """Return one line for each column: its heading and meaning, and its name for `quantities`."""
+    """Return one line for each column: short heading, name for `quantities`, and meaning."""
     rows, width = QUANTITIES.items(), max(map(len, profile.quantities))
     shown = [(name, q) for name, q in rows if name in profile.quantities]
     return "\n".join(f"{q.short:>8}  {n:{width}}  {q.heading}: {q.meaning}" for n, q in shown)
 
 
 def draw_profile(profile: "Profile", path: str | Path | None = None) -> "Figure":
-    """Return a figure with one panel for each quantity over depth; pyplot is not used."""
+    """Draw a figure with one panel for each quantity over depth; pyplot is not used."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -91,18 +91,18 @@ def _draw_panel(axes: "Axes", profile: "Profile", name: str) -> None:
         axes.axhline(1.0, linestyle="--", linewidth=1, color="gray")
     if min(finite) > 0 and max(finite) > 50 * min(finite):
         axes.set_yscale("log")
-    elif QUANTITIES[name].bounds[0] == 0:  # so that noise does not fill a panel
+    elif QUANTITIES[name].bounds[0] == 0:  # otherwise noise would fill the panel
         axes.set_ylim(0, max(1.08 * max(finite), _ZERO_DRAWN))
     axes.set_title(f"{QUANTITIES[name].heading} {QUANTITIES[name].arrow}", fontsize=9)
     axes.grid(alpha=0.3)
-    step = math.ceil(len(values) / 12)  # of the names that are written
+    step = math.ceil(len(values) / 12)  # at most 12 tick labels
     names = [point.replace("$", r"\$") for point in profile.points[::step]]
     axes.set_xticks(places[::step], names, rotation=90, fontsize=8)
     axes.tick_params(axis="x", labelbottom=True)
 
 
 def _notes(profile: "Profile") -> list[str]:
-    """Return sentences on the data, the features, the notices, where to mix, and the arrows."""
+    """Return notes on the data, the features and the mix points, the notices, and the legend."""
     pooled = "; ".join(
         f"{' to '.join(dict.fromkeys([points[0], points[-1]]))} {how}"
         for how, group in groupby(profile, lambda layer: layer.pooled)
@@ -122,7 +122,7 @@ def _notes(profile: "Profile") -> list[str]:
 
 
 def _advice(profile: "Profile") -> list[str]:
-    """Return where ``at="auto"`` would mix, if there is a choice."""
+    """Return a sentence on where ``at="auto"`` would mix, if there are several points."""
     layers = [layer for layer in profile if layer.kind != "logits" and math.isfinite(layer.snnl)]
     if len(layers) < 2:
         return []
@@ -142,7 +142,7 @@ def _row(layer: "LayerProfile") -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Return a value with three significant digits, in at most seven characters."""
+    """Format a value in at most seven characters."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):

@@ -1,4 +1,4 @@
-"""The result of a profile: numbers by layer, to look up, to save, and to choose mix points by."""
+"""The result of a profile: quantities of each layer, with export and weights for mix points."""
 
 import csv
 import io
@@ -25,11 +25,11 @@ class LayerProfile:
     Attributes
     ----------
     point, kind, module
-        Name and kind of the mix point, and class of its module.
+        Name and kind of the mix point, and class name of its module.
     shape, pooled, features
-        Shape of the activation of one example, how its positions became features, and their number.
+        Shape of one example's activation, its pooling as text, and the number of features.
     values, snnl, temperature, standard_error
-        Each quantity by name, and the attributes of the `SNNL`; NaN if not measured.
+        Quantities by name, and the attributes of the `SNNL`; NaN if not measured.
     """
 
     point: str
@@ -53,13 +53,13 @@ class Profile:
     layers
         One `LayerProfile` for each mix point, in the order of the model.
     model, n, classes
-        Class name of the model, number of examples, the same at every layer, and of classes.
+        Class name of the model, number of examples, and number of classes.
     mixed, ratios
-        Number of examples that were mixed for the interpolation gap, and their ratios.
+        Number of examples mixed for the interpolation gap, and the mixing ratios.
     chance
-        The SNNL in nats of classes that overlap completely.
+        SNNL in nats if the classes overlap completely.
     notices
-        Notes on data that were left out, and on values that are missing or not reliable.
+        Notes on ignored data, and on missing or unreliable values.
 
     Examples
     --------
@@ -107,19 +107,19 @@ class Profile:
         return [name for name in QUANTITIES if name in self.layers[0].values]
 
     def quantity(self, name: str) -> dict[str, float]:
-        """Return one of `quantities` for each mix point."""
+        """Return the values of a quantity, by mix point."""
         if name not in self.quantities:
             raise unknown("quantity of this profile", name, self.quantities)
         return {layer.point: layer.values[name] for layer in self.layers}
 
     def auto_weights(self) -> dict[str, float]:
-        """Return the weights of the mix points, without the logits, by the rule `auto_weights`."""
+        """Return the weights of all mix points but the logits, computed by `auto_weights`."""
         if "snnl" not in self.quantities:
-            raise InputError("the profile has no SNNL: take it with quantities='snnl', or with all")
+            raise InputError("the profile has no SNNL: include 'snnl' in quantities")
         return auto_weights({e.point: e.values["snnl"] for e in self if e.kind != "logits"})
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict for each layer: its attributes, n, and each quantity by name."""
+        """Return one flat dict for each layer, with its attributes, n, and all quantities."""
         found = []
         for layer in self.layers:
             about = asdict(layer) | {"shape": "x".join(map(str, layer.shape)), "n": self.n}
@@ -146,19 +146,19 @@ class Profile:
         return _written(text.getvalue(), path)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Return everything as JSON, NaN and infinity as null; also write it to `path` if given."""
+        """Return the profile as JSON, NaN and inf as null; also write it to `path` if given."""
         return _written(json.dumps(_without_nan(asdict(self)), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, text: str) -> "Profile":
-        """Return the profile that `to_json` wrote; null becomes NaN."""
+        """Return the profile from the output of `to_json`; null becomes NaN."""
         try:
             found = json.loads(text)
             rows = [{**_with_nan(row), "shape": tuple(row["shape"])} for row in found["layers"]]
             rest = {name: tuple(found[name]) for name in ("ratios", "notices")}
             return cls(**{**found, **rest, "layers": tuple(LayerProfile(**row) for row in rows)})
         except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"this is not the JSON of a profile: {error}") from error
+            raise InputError(f"the text is not the JSON of a profile: {error}") from error
 
     def plot(self, path: str | Path | None = None) -> "Figure":
         """Draw a panel for each quantity (needs matplotlib); also save it to `path` if given."""
@@ -166,15 +166,15 @@ class Profile:
 
 
 def auto_weights(measured: Profile | Mapping[str, float]) -> dict[str, float]:
-    """Return the probability of each mix point by the rule of ``at="auto"``.
+    """Return the probability of each mix point for ``at="auto"``.
 
-    It is max(0, 1 - SNNL / chance), divided by the sum over points: a point is mixed as often as
-    its classes are separate. If they are separate nowhere, as before training, all are equal.
+    It is proportional to max(0, 1 - SNNL / chance): the better a point separates the classes, the
+    more often it is mixed. If no point separates them, as before training, all are equal.
 
     Parameters
     ----------
     measured
-        A profile, or SNNL over chance for each mix point; NaN has probability 0. If there is no
+        A profile, or SNNL / chance for each mix point; NaN gives probability 0. If there is no mix
         point, or the profile has no SNNL, an `InputError` is raised.
 
     Examples

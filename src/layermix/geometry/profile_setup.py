@@ -1,4 +1,4 @@
-"""Before a profile: the examples, the mix points, their poolings, and notices about all of them."""
+"""Set up a profile: its examples, its mix points with their poolings, and notices."""
 
 import dataclasses
 import math
@@ -20,11 +20,11 @@ from layermix.hooks.isolation import takes
 from layermix.hooks.points import default_points, names_of, probed_points
 from layermix.hooks.sites import Site, device_of
 
-_FEW = 10  # members of a class below which its numbers are rough
+_FEW = 10  # classes with fewer examples give imprecise values
 
 
 class ProfileSetup(NamedTuple):
-    """The examples, the mix points, the site and the pooling of each by name, and notices."""
+    """Examples, mix points, the hook site and pooling of each mix point by name, and notices."""
 
     device: torch.device
     examples: Examples
@@ -37,10 +37,10 @@ class ProfileSetup(NamedTuple):
 def set_up(
     model: nn.Module, chosen: Examples, at: MixPoints | None, pool: Pool, memory: int, mixes: bool
 ) -> ProfileSetup:
-    """Set up the `profile` of an unwrapped model; if it `mixes`, test which points are cuts."""
+    """Set up the `profile` of an unwrapped model; if `mixes`, test where mixing is possible."""
     if isinstance(chosen.x, Mapping) and not takes(model, chosen.x):
         tensors = [value for value in chosen.x.values() if isinstance(value, Tensor)]
-        if len(tensors) == 1:  # under a name that the model does not know
+        if len(tensors) == 1:  # its name is no argument of the model
             chosen = dataclasses.replace(chosen, x=tensors[0])
     batch_dim, device = chosen.batch_dim, device_of(model)
     few = features.on_device(first(chosen.x, 3, batch_dim), device)
@@ -67,11 +67,11 @@ def set_up(
 def missing_values(
     setup: ProfileSetup, quantities: Sequence[str], gaps: dict[str, Gap], broken: dict[str, str]
 ) -> list[str]:
-    """Return notices on missing values; `broken` has the layers that are not finite."""
+    """Return notices on missing values; `broken` has a reason for each layer that is not finite."""
     found = [f"{name} is not measured: {why}." for name, why in broken.items()]
     if "intrusion" in quantities and len(setup.examples.labels.unique()) == 2:
         name = QUANTITIES["intrusion"].short
-        found.append(f"{name} is not measured: of two classes there is no third to land in.")
+        found.append(f"{name} is not measured: it needs three classes or more.")
     if partial := [row.name for row in setup.rows if row.cut]:
         names = ", ".join(partial)
         found.append(f"gap is not measured at {names}: part of each example bypasses it.")
@@ -80,18 +80,18 @@ def missing_values(
             f"gap is not measured at {', '.join(bad)}: the logits are NaN or infinite there."
         )
     elif any(math.isnan(gap.cross_entropy) for gap in gaps.values()):
-        found.append("loss is not measured: some labels are no classes of the logits.")
+        found.append("loss is not measured: some labels are not classes of the logits.")
     return found
 
 
 def _rows(table: Points, *, named: bool) -> tuple[list[MixPoint], list[MixPoint]]:
-    """Return the points to measure, and default points that have no features."""
+    """Return the points to measure, and the default points without features."""
     skipped = [row for row in table if row.obstacle and not row.cut]
     if named and skipped:
         name, obstacle = skipped[0].name, skipped[0].obstacle
         raise InputError(f"mix point {name!r} cannot be measured: {obstacle}")
     if not (rows := [row for row in table if row not in skipped]):
-        raise InputError("there is no mix point to measure: name one or more in `at`")
+        raise InputError("there is no mix point to measure: pass one or more in `at`")
     return rows, skipped
 
 
@@ -105,16 +105,16 @@ def _about_examples(chosen: Examples, kept: Examples, fit: int) -> list[str]:
     repeated = n - len(set(zip(*rows, strict=True)))
     least = int(kept.labels.unique(return_counts=True)[1].min())
     found = {
-        f"Left out because their label is ignored: {chosen.ignored:,} examples.": chosen.ignored,
+        f"Ignored because of their label: {chosen.ignored:,} examples.": chosen.ignored,
         f"Chosen at random: {chosen.drawn:,} of {chosen.available:,} examples.": (
             chosen.drawn < chosen.available
         ),
-        f"Only {fit:,} examples fit into memory with what is computed at the widest layer: raise "
+        f"Only {fit:,} examples fit into memory with the matrices of the widest layer: increase "
         "memory, or pool positions.": cut,
-        f"Left out because they are alone in their class: {alone:,} examples.": alone,
+        f"Ignored because their class has no other example: {alone:,} examples.": alone,
         f"{repeated:,} of {n:,} examples repeat an earlier one, which is their nearest neighbor: "
-        "draw without replacement.": repeated,
-        f"The smallest class has {least} examples: all values are rough.": least < _FEW,
+        "sample without replacement.": repeated,
+        f"The smallest class has {least} examples: all values are imprecise.": least < _FEW,
     }
     return [notice for notice, applies in found.items() if applies]
 
@@ -126,8 +126,8 @@ def _about_positions(
     masked = isinstance(examples.x, Mapping) and "attention_mask" in examples.x
     if masked and any(how != "flatten" for how in pooled):
         found.append("Positions are those that the attention mask keeps.")
-    if pool == "auto" and "mean" in pooled:  # a model with a class token may read that one alone
+    if pool == "auto" and "mean" in pooled:  # a model may use its class token alone
         names = {name.rpartition(".")[2] for name, _ in model.named_parameters()}
         tokens = sorted(names & {"cls_token", "class_token"})
-        found += [f"The model has a {t}: pool='first' takes that position alone." for t in tokens]
+        found += [f"The model has a {t}: pool='first' uses only this position." for t in tokens]
     return found

@@ -1,7 +1,7 @@
-"""All numbers of a layer: their names, headings and meaning, and how they are computed.
+"""All quantities of a layer: their names, headings, meanings and functions.
 
-A new measure is a function of a layer and a row of `MEASURES`. Profiles, reports and tests then use
-it without further changes.
+To add a measure, write a function of a layer and add a row to `MEASURES`. Profiles, reports and
+tests then include it.
 """
 
 import math
@@ -19,11 +19,11 @@ POSITIVE, SHARE = (0.0, math.inf), (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a layer, and how to read it.
+    """A quantity of a layer, and how to interpret it.
 
-    `heading` is its name in reports, `short` the same in at most seven characters. `compute`
-    returns the value of a `LayerFeatures`, or of a `Gap`. It is within `bounds`, and high, if
-    `higher_is_better`, for separate classes and safe mixing.
+    `heading` is its name in reports, and `short` an abbreviation of at most seven characters.
+    `compute` takes a `LayerFeatures` or a `Gap`, and returns a value within `bounds`.
+    Better separated classes or safer mixing give higher values if `higher_is_better`, else lower.
     """
 
     heading: str
@@ -35,7 +35,7 @@ class Quantity:
 
     @property
     def arrow(self) -> str:
-        """An arrow up if higher is better, else down."""
+        """An up arrow if higher is better, else a down arrow."""
         return "↑" if self.higher_is_better else "↓"
 
 
@@ -79,7 +79,7 @@ MEASURES = {
         bounds=SHARE,
     ),
 }
-"""Quantities that the features and classes of a layer determine, by name."""
+"""Quantities that are computed from the features and classes of a layer, by name."""
 
 GAP_QUANTITIES = {
     "gap": Quantity(
@@ -100,7 +100,7 @@ QUANTITIES = {**MEASURES, **GAP_QUANTITIES}
 
 
 def quantity_names(names: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return names of `QUANTITIES` in their order, all of them for None."""
+    """Return the names in the order of `QUANTITIES`; None means all."""
     if names is None:
         return tuple(QUANTITIES)
     several = isinstance(names, Iterable) and not isinstance(names, str)
@@ -109,14 +109,14 @@ def quantity_names(names: str | Iterable[str] | None) -> tuple[str, ...]:
         if not isinstance(name, str) or name not in QUANTITIES:
             raise unknown("quantity", name, QUANTITIES)
     if not wanted:
-        raise InputError("quantities is empty: name one or more, or leave it out")
+        raise InputError("quantities is empty: pass one or more names, or None for all")
     return tuple(name for name in QUANTITIES if name in wanted)
 
 
 def measure_layer(
     layer: LayerFeatures, gap: Gap | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
 ) -> dict[str, float]:
-    """Return quantities of a layer by name; those of the gap are NaN if there is none.
+    """Return the quantities of a layer by name; those of the gap are NaN if `gap` is None.
 
     Examples
     --------

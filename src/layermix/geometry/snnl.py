@@ -6,8 +6,8 @@ Neighbor Loss", equation 1: the mean over examples i of
     -log( sum over j != i with y_j = y_i of exp(-|x_i - x_j|^2 / T)
         / sum over k != i               of exp(-|x_i - x_k|^2 / T) )
 
-It is low if neighbors share the class. If classes overlap completely, it is at chance level, the
-mean of log((N-1) / (n_c-1)) with n_c the size of the class. Compare layers at equal N only.
+It is low if neighbors have the same class. If classes overlap completely, it is at chance level:
+the mean of log((N-1) / (n_c-1)), where n_c is the class size. Compare layers only at the same N.
 
 Shapes: N examples, d features, t temperatures.
 """
@@ -29,19 +29,19 @@ Distance = Literal["euclidean", "cosine"]
 
 
 class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
-    """Result of `snnl`: the pair (value, temperature), with more attributes.
+    """Result of `snnl`: the pair (value, temperature), with further attributes.
 
     Attributes
     ----------
     value, chance
-        The loss, and that of classes that overlap completely, in nats.
+        The loss, and its chance level, in nats.
     temperature
         The temperature T of the loss, in squared units of the features.
     standard_error
         Standard error of the value in nats, over the examples, or over samples of them.
     n, classes, singletons
-        Number of examples and of classes in the loss, and of examples left out as the only ones of
-        their class.
+        Number of examples and of classes in the loss, and number of examples that were ignored
+        because they are the only ones of their class.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
 
     @property
     def normalized(self) -> float:
-        """Value over chance: near 1 if the classes overlap completely, 0 if they are separate."""
+        """Value / chance: near 1 if the classes overlap completely, 0 if they are separate."""
         return self.value / self.chance if self.chance else 0.0
 
 
@@ -73,34 +73,34 @@ def snnl(
     num_samples: int = 8,
     seed: int = 0,
 ) -> SNNL:
-    """Return the soft nearest neighbor loss, exact and without the N x N matrix of distances.
+    """Return the exact soft nearest neighbor loss, without storing the N x N distance matrix.
 
-    Time grows with N^2 d, memory with N d. Up to N = 1,448, and for float64 features, everything is
-    float64. For more examples, distances are float32 and sums float64: outliers some hundred times
-    farther away than the others can then cost digits at the lowest temperatures.
+    Time is O(N^2 d), memory is O(N d). Up to N = 1,448, and for float64 features, all computations
+    are float64. Otherwise distances are float32 and sums float64. The result is then less precise
+    at the lowest temperatures if outliers are hundreds of times farther away than other examples.
 
     Parameters
     ----------
     features
         Floating-point tensor of shape (N, ...), flattened to (N, d).
     labels
-        Integer classes, shape (N,). Classes with a single member are left out and counted.
+        Integer classes, shape (N,). Classes with a single member are ignored and counted.
     temperature
-        T > 0, in squared units of the features. By default the T at which the loss is least: the
-        value is then independent of the scale of the features.
+        T > 0, in squared units of the features. By default, the T that minimizes the loss, so that
+        the value does not depend on the scale of the features.
     distance
         ``"euclidean"``: the squared distance; ``"cosine"``: one minus the cosine.
     ignore_index
-        Label of examples that are left out.
+        Label of examples to ignore.
     sample_size, num_samples, seed
         For very large N: size and number of random samples, and their seed. The value is then the
-        mean over samples, the temperature the median, and n the size of a sample.
+        mean over samples, the temperature is the median, and n is the mean number of examples.
 
     Raises
     ------
     InputError
-        For shapes that do not fit, features that are not finite, T <= 0, an unknown distance, a
-        sample larger than N, or no class with two members.
+        If shapes do not match, features are not finite, T <= 0, `distance` is unknown, a sample
+        is larger than N, or no class has two members.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def snnl(
     """
     features, labels = checked_features(features, labels, ignore_index)
     if bad := not_finite(features):
-        raise InputError(f"{bad}: leave them out, or look for the layer that made them")
+        raise InputError(f"{bad}: remove these examples, or check the layers before this one")
     temperature = check_temperature(temperature)
     if distance not in get_args(Distance):
         raise unknown("distance", distance, get_args(Distance))
@@ -124,8 +124,8 @@ def snnl(
         return _exact(x, y, temperature, center)
     if not 2 <= sample_size <= len(x) or num_samples < 2:
         raise InputError(
-            f"{num_samples} samples of {sample_size} examples cannot be drawn from {len(x)}: give "
-            f"a sample_size from 2 to {len(x)}, and num_samples of 2 or more"
+            f"cannot draw {num_samples} samples of {sample_size} from {len(x)} examples: "
+            f"sample_size must be from 2 to {len(x)}, and num_samples 2 or more"
         )
     rng = torch.Generator().manual_seed(seed)
     draws = [torch.randperm(len(x), generator=rng)[:sample_size] for _ in range(num_samples)]
@@ -156,7 +156,7 @@ def layer_snnl(layer: LayerFeatures) -> SNNL:
 
 
 def chance_level(counts: Tensor) -> float:
-    """Return the mean over examples of log((N-1) / (n_c-1)), from the class sizes n_c, (K,)."""
+    """Return the SNNL of classes that overlap completely, from the class sizes, (K,)."""
     n = int(counts.sum())
     return float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
 
@@ -203,7 +203,7 @@ def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singlet
 
 
 def _mean(found: list[SNNL]) -> SNNL:
-    """Return the mean over samples, with its standard error over them."""
+    """Return the mean over samples, with the standard error over samples."""
     values, temperatures = torch.tensor(found, dtype=torch.float64).unbind(1)
     return _result(
         SNNL(float(values.mean()), float(temperatures.median())),

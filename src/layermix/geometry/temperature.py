@@ -1,9 +1,9 @@
-"""Search for the temperature at which a loss is least.
+"""Search for the temperature that minimizes a loss.
 
-A loss over T can have several valleys if the data have several scales. The search starts with a
-grid of octaves. It refines the three lowest valleys, then the lowest of all, and ends with the
-vertex of the parabola through the three best points, as in a step of Brent's (1973) method. Each
-step tries many temperatures at once: a pass over all pairs costs about as much for one.
+The loss can have several local minima in T if the data have several scales. The search evaluates a
+grid of octaves, refines the three lowest minima, and then the lowest of these. It ends with the
+vertex of the parabola through the best point and its neighbors, as in Brent's (1973) method. Each
+step evaluates many temperatures in one pass over the pairs, at about the cost of one temperature.
 """
 
 import math
@@ -14,21 +14,21 @@ from torch import Tensor
 
 from layermix.errors import InputError, brief
 
-_OCTAVES = 13  # at least on both sides of the typical distance: from about 1e-4 to 1e4 times it
+_OCTAVES = 13  # minimum range on both sides of the typical distance: factors 1e-4 to 1e4
 _BELOW, _ABOVE = 3, 8  # octaves below the nearest and above the farthest distance
-_FURTHER, _LIMIT = 8, 64  # octaves by which the search is extended downward, and its end
-_ZERO = 1e-9  # nats below which a loss counts as zero
+_FURTHER, _LIMIT = 8, 64  # octaves of each downward extension, and the maximum below typical
+_ZERO = 1e-9  # nats; a lower loss is treated as zero
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the largest distance
 
 
 def best_temperature(
     loss: Callable[[Tensor], Tensor], distances: Tensor, nearest: Tensor, unit: float = 1.0
 ) -> float:
-    """Return the temperature at which a loss is least; it maps float64 (t,) to (t,).
+    """Return the temperature that minimizes `loss`, a function that maps float64 (t,) to (t,).
 
-    The search reaches from an eighth of the nearest squared distance, or lower if the loss still
-    falls there, to far above the farthest one. It takes the `distances` of some pairs, and of each
-    example to its `nearest` neighbor, (N,), in a `unit`.
+    The search starts at an eighth of the nearest squared distance, or lower if the loss still
+    decreases there, and ends far above the farthest one. `distances` are those of some pairs, and
+    `nearest` those of each example to its nearest neighbor, (N,); both are multiples of `unit`.
     """
     known: dict[float, float] = {}  # log2(T / typical) -> loss
     least, typical, most = _span(distances, nearest, unit)
@@ -54,7 +54,7 @@ def best_temperature(
 
 
 def check_temperature(temperature: Tensor | float | None) -> float | None:
-    """Return a temperature as a number, or raise an `InputError` if it is not finite and > 0."""
+    """Return the temperature as a float; raise an `InputError` if it is not finite and > 0."""
     if temperature is None:
         return None
     try:
@@ -67,7 +67,7 @@ def check_temperature(temperature: Tensor | float | None) -> float | None:
 
 
 def _span(distances: Tensor, nearest: Tensor, unit: float) -> tuple[float, float, float]:
-    """Return the nearest, typical and farthest distance of examples that do not coincide."""
+    """Return the nearest, typical and farthest distance between distinct examples."""
     farthest = float(distances.max()) if distances.numel() else 0.0
     apart = distances[distances > _ROUNDING[torch.float64] * farthest]
     if not len(apart):
@@ -83,7 +83,7 @@ def _lowest(known: dict[float, float]) -> float:
 
 
 def _valleys(known: dict[float, float]) -> list[float]:
-    """Return the local minima, the lowest first."""
+    """Return the positions of the local minima, sorted by loss."""
     steps = sorted(known)
     padded = [math.inf, *(known[step] for step in steps), math.inf]
     found = [s for i, s in enumerate(steps) if padded[i] > padded[i + 1] <= padded[i + 2]]

@@ -1,8 +1,8 @@
-"""Attach: a plan meets a model.
+"""Hooks that mix and capture activations of a model.
 
-`Mixer` mixes in a model's own forward pass; `points` lists where a model can be mixed;
-`activations` reads what flows there, `FeatureCapture` keeps it with its gradient; `remove_hooks`
-cleans a model of all their hooks.
+`Mixer` mixes in a model's own forward pass. `points` lists the points where a model can be mixed.
+`activations` returns the activations there, and `FeatureCapture` keeps them with their graph.
+`remove_hooks` removes all hooks of layermix from a model.
 """
 
 from layermix.hooks.capture import FeatureCapture, activations

@@ -1,8 +1,8 @@
 """Find the batch among the dimensions of an activation.
 
-A dimension is the batch if it has the size of the batch in passes with different sizes. The main
-tensor must have the batch first, or at the declared `batch_dim`. Other floating-point tensors may
-have it anywhere, or hold several rows of each example in dimension 0 (attention heads).
+A dimension is the batch if its size is the batch size in passes with different batch sizes. The
+main tensor must have the batch first, or at `batch_dim`. Other floating-point tensors may have it
+at any dimension, or have several rows of each example in dimension 0 (attention heads).
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class TensorInfo(NamedTuple):
 
 
 class ActivationInfo(NamedTuple):
-    """The type of a value that passed a hook site, and its tensors, the main one first."""
+    """The type of a value at a hook site, and info about its tensors, the main one first."""
 
     kind: str  # name of the type
     tensors: dict[Path, TensorInfo]
@@ -58,14 +58,14 @@ def info_of(value: Any) -> ActivationInfo:
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape of a tensor; of a nested one only the size of its first dimension."""
+    """Return the shape of a tensor; for a nested tensor only the size of its first dimension."""
     return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
 
 
 def tensor_dims(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return the batch dimension of each tensor or None; for a single pass the first that fits."""
+    """Return the batch dimension of each tensor or None; with one pass, the first that fits."""
     if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}
@@ -83,7 +83,7 @@ def tensor_dims(
 def activation_obstacle(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> str | None:
-    """Return why the activation of a hook site cannot be mixed, or None if it can."""
+    """Return the reason why the activation of a hook site cannot be mixed, or None."""
     for batch, info in zip(batches, infos, strict=True):
         if not info.tensors:
             return f"its output is of type {info.kind}, without a tensor to mix"
@@ -97,7 +97,7 @@ def activation_obstacle(
             return _wrong_dtype(dtype)
         if batch not in shape[batch_dim : batch_dim + 1] + shape[:1]:
             dims = _following(info.main, infos, batches) if len(batches) > 1 else []
-            hint = "; where the whole model has it there, declare batch_dim={}"
+            hint = "; if the batch is dimension {0} in the whole model, pass batch_dim={0}"
             return _wrong_batch(shape, batch, batch_dim) + (hint.format(dims[0]) if dims else "")
     main = infos[0].main
     if tensor_dims(infos, batches, batch_dim)[main] is None:
@@ -106,7 +106,7 @@ def activation_obstacle(
 
 
 def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
-    """Return 0 where the first dimension holds several rows for each example, else None."""
+    """Return 0 if the first dimension has several rows for each example, else None."""
     shapes = [info.shape(path) for info in infos]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
         return None
@@ -115,7 +115,7 @@ def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int])
 
 
 def _following(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
-    """Return the dimensions of a tensor that have the size of the batch in every pass."""
+    """Return the dimensions of a tensor whose size is the batch size in every pass."""
     sizes = zip(*(info.shape(path) for info in infos), strict=False)
     return [dim for dim, each in enumerate(sizes) if each == tuple(batches)]
 
@@ -129,7 +129,7 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
 
 
 def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
-    """Return an obstacle if another tensor changes with the batch, but not in one dimension."""
+    """Return an obstacle if the shape of another tensor changes, but no dimension is the batch."""
     for path, tensor in infos[0].tensors.items():
         if path == infos[0].main or is_mask(path) or not tensor.dtype.is_floating_point:
             continue
@@ -138,8 +138,8 @@ def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | N
         if len(set(shapes)) > 1 and not found and _folded(path, infos, batches) is None:
             name = "/".join(map(str, path))
             return (
-                f"beside its main tensor it has {name!r} of shapes {' and '.join(map(str, shapes))}"
-                f" for batches of {' and '.join(map(str, batches))}, in which no one dimension is "
+                f"its other tensor {name!r} has the shapes {' and '.join(map(str, shapes))} for "
+                f"batches of {' and '.join(map(str, batches))}, so that no single dimension is "
                 "the batch"
             )
     return None

@@ -27,7 +27,7 @@ def as_inputs(x: Batch) -> Inputs:
         return x
     if isinstance(x, Mapping):
         return Inputs((), dict(x))
-    if isinstance(x, tuple | list) and not hasattr(x, "batch_sizes"):  # no packed sequence
+    if isinstance(x, tuple | list) and not hasattr(x, "batch_sizes"):  # not a packed sequence
         return Inputs(tuple(x), {})
     return Inputs((x,), {})
 
@@ -50,13 +50,13 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
         if len(shape) > dim:
             return shape[dim]
     raise InputError(
-        f"the batch has tensors of shape {[*shapes.values()]}, none of which has its examples "
-        f"along dimension {batch_dim}"
+        f"the batch has tensors of shape {[*shapes.values()]}, but none has its examples along "
+        f"dimension {batch_dim}: pass another batch_dim"
     )
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return the lengths of lists and later tensors; the size of a ragged batch is among them."""
+    """Return the lengths of lists and of later tensors, one of which is a ragged batch's size."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 
@@ -91,7 +91,7 @@ def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
 
 
 def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
-    """Return a batch with each batched tensor edited; `edit` gets and returns the batch first."""
+    """Apply `edit` to each batched tensor, with the batch as its first dimension."""
     tensors = tensors_of(x)
     new = {
         path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
@@ -113,7 +113,7 @@ def described(x: Batch) -> str:
 
 
 def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
-    """Return the batch dimension of each tensor that has the size of the batch, by shape alone."""
+    """Return the batch dimension of each tensor that has one, judged by its shape."""
     size = batch_size(x, batch_dim)
     found: dict[Path, int] = {}
     for path, tensor in tensors_of(x).items():
@@ -148,4 +148,4 @@ def _kind(x: Any) -> str:
     if isinstance(x, tuple | list):
         kinds = dict.fromkeys(type(item).__name__ for item in x)
         return f"{type(x).__name__} of {', '.join(kinds) or 'nothing'}"
-    return type(x).__name__  # never its contents, which may be long
+    return type(x).__name__  # not the contents, which may be long

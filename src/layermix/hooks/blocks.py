@@ -1,7 +1,7 @@
 """Find the repeated blocks or stages of a model, the default hidden mix points.
 
-They are the group of similar siblings with the most layers that have parameters, two or more each:
-the stages of a ResNet, the blocks of a ViT. Their outputs are never inside a residual branch.
+They are the group of similar sibling modules with the most layers that have parameters, two or more
+in each: the stages of a ResNet, the blocks of a ViT. Their outputs are outside residual branches.
 """
 
 import re
@@ -15,7 +15,7 @@ Group = dict[str, nn.Module]  # module paths and modules
 
 
 def repeated_blocks(model: nn.Module) -> list[str]:
-    """Return the paths of the repeated blocks, or []; the outermost ones if groups tie."""
+    """Return the paths of the repeated blocks, or []; on a tie, those of the outermost group."""
     modules = model.named_modules(remove_duplicate=False)
     levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
     groups = [group for path, module in levels for group in _alike(path, module)]
@@ -32,7 +32,7 @@ def _alike(path: str, module: nn.Module) -> list[Group]:
 
 
 def _kind(name: str, child: nn.Module, listed: bool) -> object:
-    """Return the key that is equal for similar siblings; None if a child can have none."""
+    """Return a key that is equal for similar siblings; None if a child cannot be a block."""
     if listed:  # items of a container
         return type(child)
     if name.lower().startswith((*HEAD_NAMES, "aux")):
@@ -43,7 +43,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
 
 
 def _callable(path: str, module: nn.Module) -> Group:
-    """Return the module itself, or the composite items of a list, which is never called."""
+    """Return the module itself, or the composite items of a list, because a list has no forward."""
     if type(module).forward is not nn.Module.forward:
         return {path: module}
     found: Group = {}

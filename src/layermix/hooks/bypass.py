@@ -1,14 +1,14 @@
 """Measure how much of an example bypasses a mix point, by passes that mix with ratio 0.
 
-If each activation at a cut is replaced by that of its partner, so is the output. Otherwise part of
-the example bypasses the point: a skip connection, a second head, lengths, another input.
+If each activation at a cut is replaced by the partner's, each output becomes the partner's, too.
+Otherwise part of the example bypasses the point: by a skip connection, a second head or an input.
 
     share = |output - output of the partners| / |unmixed output - output of the partners|
 
-Partners are a rotation of the examples. One pass tests several points: point k moves the rotation
-from code[k - 1] to code[k], and data that bypasses points arrives with an earlier code. The codes
-are the digits of the regions in base three, one digit in each pass, so that k points need
-ceil(log3(k + 1)) passes. If a pass shows a difference, the points are measured one by one.
+Partners are a rotation of the examples. One pass tests several points: point k changes the rotation
+from code[k - 1] to code[k], and data that bypasses a point keeps an earlier code. The codes are the
+base-3 digits of the region numbers, one digit in each pass, so that k points need
+ceil(log3(k + 1)) passes. If a pass finds a difference, the points are measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,13 +33,13 @@ from layermix.mixing import Blended, Plan
 from layermix.mixing.blends.base import Draws, RatioBlend
 from layermix.mixing.distributed import agreement
 
-_BASE = 3  # rotations 0, 1, 2 are different where there are three examples
-# A share below _MOST_NOISE is rounding up to _NOISE times the effect of rounding the inputs.
+_BASE = 3  # three examples have the different rotations 0, 1 and 2
+# Shares up to _NOISE times the effect of rounded inputs, and below _MOST_NOISE, are rounding.
 _NOISE, _MOST_NOISE = 30.0, 0.1
 
 
 class _Exchange(RatioBlend):
-    """Give each example the activation of its partner, without arithmetic."""
+    """Replace each activation by that of the partner, without arithmetic."""
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -52,7 +52,7 @@ def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
 
 
 class _Rotation(MixingState):
-    """A mixing state under which hooks rotate `count` examples by the `turns` of each point."""
+    """A mixing state in which hooks rotate `count` examples by the `turns` of each point."""
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class CutTest:
         return {p: {k: v for k, v in shares.items() if v > limit} for p, shares in found.items()}
 
     def unsteadiness(self) -> float:
-        """Return how far the output of rotated examples is from the rotated output."""
+        """Return the distance of the output for rotated examples from the rotated output."""
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
@@ -104,7 +104,7 @@ class CutTest:
     def _without_unsteady_numbers(
         self, found: Mapping[str, Mapping[Path, float]]
     ) -> dict[str, dict[Path, float]]:
-        """Leave out integers that depend on the place in the batch, such as row numbers."""
+        """Leave out integers that depend on the position in the batch, such as row numbers."""
         whole = {p for p, tensor in self._unmixed.output.items() if not tensor.is_floating_point()}
         if any(whole & shares.keys() for shares in found.values()):
             whole &= self._rotated().keys()
@@ -128,7 +128,7 @@ class CutTest:
         return True
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
-        """Return True if a pass does not find every activation rotated by its code."""
+        """Run one pass; return True unless every activation in it is rotated by its code."""
         unmixed, wrong = self._unmixed, list[str]()
         before = dict(zip(points, codes, strict=False))
         turns = {
@@ -145,7 +145,7 @@ class CutTest:
         try:
             with monitoring((unmixed.sites[point] for point in points), arrive):
                 output = self._turned(turns)
-        except Exception:  # a later layer does not take the activation of the partner
+        except Exception:  # a later layer fails on the partner's activation
             return True
         integers = codes[-2] if points[-1] == "logits" else codes[-1]
         return bool(wrong or self._distances(output, codes[-1], integers))
@@ -166,8 +166,8 @@ class CutTest:
                 hook.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
-        """Return how far each output is from that of rotated examples."""
-        # A mix of the output itself leaves its integers, which have their own number of turns.
+        """Return the distance of each output from the rotated unmixed output."""
+        # A mix of the output itself does not change its integers, so they have other turns.
         unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
         for floating, k in ((True, turns), (False, turns if integers is None else integers)):
             clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}

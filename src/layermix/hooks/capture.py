@@ -21,8 +21,8 @@ class FeatureCapture:
     """Keep the features of mix points, with their graph, from each training forward pass.
 
     ``capture[name]`` is the tensor of the last forward pass in training mode with gradients on;
-    ``dict(capture)`` has all of them. They are kept until the next such pass, or `clear`. The hooks
-    stay in the model until `remove`, the end of a ``with`` block, or the deletion of the capture.
+    ``dict(capture)`` has all of them. They are kept until the next such pass or `clear`. The hooks
+    are removed by `remove`, at the end of a ``with`` block, or when the capture is deleted.
 
     Build it before the first call of a compiled model: torch ignores hooks that are added later.
     A capture built before a `Mixer` of the model returns the features before the mix, one built
@@ -43,7 +43,7 @@ class FeatureCapture:
     Raises
     ------
     InputError
-        For an unknown mix point, or none at all.
+        If a mix point is unknown, or none is given.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class FeatureCapture:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The mix points whose features are kept."""
+        """The names of the mix points whose features are kept."""
         return self._names
 
     def __getitem__(self, point: str) -> Tensor:
@@ -118,7 +118,7 @@ class FeatureCapture:
     def check(self, x: Batch) -> None:
         """Check in two silent forward passes that every point can be captured.
 
-        An `InputError` is raised for a point that cannot. At most three examples of `x` are used.
+        Raises an `InputError` for a point that cannot. At most three examples of `x` are used.
         """
         names = self._attach().slots
         probe = Probe(unwrap(self.model), names, x, self._batch_dim, measured=())
@@ -126,7 +126,7 @@ class FeatureCapture:
             probe.require(name, "captured")
 
     def clear(self) -> None:
-        """Delete all features, which frees the memory of their graph."""
+        """Delete all features, and free the memory of their graph."""
         self._attach().clear()
 
     def remove(self) -> None:
@@ -159,9 +159,9 @@ def activations(
     Parameters
     ----------
     model
-        Any model; it is left as it was, mode and random state included.
+        Any model; its mode and the random state are restored.
     x
-        A batch, shape (B, ...); several inputs for ``model(*x)``, or named ones for ``model(**x)``.
+        Batch (B, ...), a tuple of inputs for ``model(*x)``, or a mapping for ``model(**x)``.
     at
         One mix point or several: names, or rows of `points`.
     batch_dim
@@ -170,7 +170,7 @@ def activations(
     Returns
     -------
     dict
-        For each point, by name, a detached tensor of shape (B, ...).
+        A detached tensor of shape (B, ...) for the name of each point.
 
     Examples
     --------

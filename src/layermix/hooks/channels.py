@@ -1,9 +1,9 @@
-"""Find the channels among the dimensions of an activation: 1, as in maps, or -1, as in tokens.
+"""Find the channel dimension of an activation: 1, as in maps, or -1, as in tokens.
 
-They are the dimension whose size is the width of the last layer in the module. If both have it, or
-none, convolutions and batch norms decide for dimension 1, linear layers and layer norms for the
-last; without any layer, tokens have their channels last, maps and volumes first. Shapes of one
-example: (d,), tokens (L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
+It is the dimension whose size is the width of the last layer in the module. If both have this size,
+it is 1 for convolutions and batch norms, and -1 for linear layers and layer norms. If neither has
+it, it is -1 for tokens, and 1 for signals, maps and volumes. Shapes of one example: (d,), tokens
+(L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _CONVOLUTIONS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
 )
 
-_WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes for the width of input and output
+_WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes with the width of input or output
     "before": ("in_channels", "num_features", "num_channels", "in_features", "input_size", "nx"),
     "after": (
         "out_channels",
@@ -36,14 +36,14 @@ _WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes for the width of inpu
 
 @dataclass(frozen=True)
 class Layout:
-    """Channels of the input or the output of a module, as its layers show."""
+    """Channels of the input or the output of a module, inferred from its layers."""
 
     width: int | None = None  # number of channels; None without a layer
     maps: bool = False  # True if a convolution is among the layers
     signals: bool = False  # True if the layer that gives the width is a convolution
 
     def channels(self, example: Sequence[int]) -> Channels:
-        """Return the dimension of the channels in a batch of examples of this shape."""
+        """Return the channel dimension of a batch, given the shape of one example."""
         if len(example) < 2:
             return 1
         first, last = example[0] == self.width, example[-1] == self.width
@@ -51,7 +51,7 @@ class Layout:
             return 1 if first else -1
         if not first:  # no layer, or the width of a flattened tensor
             return -1 if len(example) == 2 and not self.signals else 1
-        # Maps come from convolutions even where, as in ConvNeXt, linear layers stand between them.
+        # Convolutions return maps, even if linear layers are between them, as in ConvNeXt.
         return 1 if (self.maps if len(example) > 2 else self.signals) else -1
 
 
@@ -79,5 +79,5 @@ def _width(layer: nn.Module, side: HookSide) -> int | None:
     return None
 
 
-def _is_convolution(layer: nn.Module) -> bool:  # names of norms of maps end in 2d
+def _is_convolution(layer: nn.Module) -> bool:  # class names of norms of maps end in 2d
     return isinstance(layer, _CONVOLUTIONS) or type(layer).__name__.endswith("2d")

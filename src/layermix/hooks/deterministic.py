@@ -1,8 +1,8 @@
 """Run a model in training mode without randomness: random operations return constants.
 
-Two passes must agree for the same example: dropout keeps everything, stochastic depth keeps every
-layer, noise is its mean plus one standard deviation. The mode replaces ATen operations, so layers
-of any library are included. It also saves parameters before an operation writes them in place.
+Two passes must agree for the same example. Dropout keeps everything, stochastic depth keeps every
+layer, and noise is its mean plus one standard deviation. The mode replaces ATen operations, so it
+works for layers of any library. It also saves parameters before an operation writes them in place.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _KEEP = 0.5  # a Bernoulli variable with at least this probability is one
-_RATES = ("dropout_p", "dropout")  # arguments of fused operations that drop inside
+_RATES = ("dropout_p", "dropout")  # dropout arguments of fused operations
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
@@ -24,7 +24,7 @@ def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
 
 
 class Deterministic(TorchDispatchMode):
-    """Replace random operations, if `random_free`, and save parameters that are written."""
+    """Replace random operations if `random_free` is True, and save parameters that are written."""
 
     def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Deterministic(TorchDispatchMode):
         return func(*[*given.values()][:count], **dict([*given.items()][count:]))
 
     def restore(self) -> None:
-        """Write back the parameters that were changed."""
+        """Restore the parameters that were changed."""
         for key, saved in self._saved.items():
             self._protected[key].copy_(saved)
         self._saved.clear()
@@ -70,7 +70,7 @@ class _Operation(NamedTuple):
     defaults: dict[str, Any]
     written: set[str]
     rates: set[str]  # those of `_RATES`
-    constant: "Constant | None"  # None for samples of indices too
+    constant: "Constant | None"  # None also for random indices
 
 
 @cache
@@ -94,27 +94,27 @@ Constant = Callable[[Any, dict[str, Any]], Any]
 
 
 def _keep_all(func: Any, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Dropout that keeps everything, with its mask."""
+    """Return the input of dropout, and a mask of ones."""
     x = given["input" if "input" in given else "self"]
     kind = torch.bool if func._schema.name == "aten::native_dropout" else torch.uint8
     return x.clone(), torch.ones_like(x, dtype=kind)
 
 
 def _bernoulli(func: Any, given: dict[str, Any]) -> Tensor:
-    """The more likely value of each Bernoulli variable, in a new tensor."""
-    x = given["self"]  # it holds the probabilities, if they are not another argument
+    """Return the more likely value of each Bernoulli variable, in a new tensor."""
+    x = given["self"]  # the probabilities, unless `p` is given
     likely = torch.as_tensor(given.get("p", x), device=x.device) >= _KEEP
     return likely.to(x.dtype).expand_as(x).clone()
 
 
 def _normal(func: Any, given: dict[str, Any]) -> Tensor:
-    """Mean plus standard deviation, so that both still reach the output."""
+    """Return mean plus standard deviation, so that the output depends on both."""
     result = func(**given)
     return result.copy_(torch.zeros_like(result) + given["mean"] + given["std"])
 
 
 def _rrelu(func: Any, given: dict[str, Any]) -> Tensor:
-    """Leaky ReLU with the mean of the slopes, as in evaluation."""
+    """Return leaky ReLU with the mean of the slopes, as in eval mode."""
     x = given["self"]
     result = torch.nn.functional.leaky_relu(x, (given["lower"] + given["upper"]) / 2)
     return x.copy_(result) if func._schema.name.endswith("_") else result

@@ -1,7 +1,7 @@
-"""Choose the few examples with which a model is probed.
+"""Choose a few examples to probe a model.
 
-The examples must differ, or no effect can be measured: equal ones get noise, equal categories are
-changed. One batch has equal attention masks, another different ones, to separate their effect.
+The examples must differ, or no effect can be measured: noise is added to equal examples, and equal
+categories are changed. Attention masks are equal in one batch and different in another one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ from layermix.hooks.masks import is_mask, marks_ignored, name_at, parameter_name
 from layermix.hooks.nested import Dims, Path, leaves, packed_sequences, replaced
 
 _NOISE = 0.5  # standard deviations of the batch
-_LEAST = 4  # positions that a mask must have to be shortened
-_SEARCHED = 64  # examples that are searched for one that differs
+_LEAST = 4  # least number of positions of a mask that is shortened
+_SEARCHED = 64  # number of examples that are searched for a different one
 
 
 def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
-    """Return a batch of some examples, which may be repeated."""
+    """Return a batch of the examples at some indices, which may be repeated."""
     tensors = leaves(x)
     new: dict[Path, Any] = {
         path: _taken(tensors[path], dim, rows) for path, dim in dims.items() if dim is not None
@@ -41,7 +41,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
-    """Return sorted indices of examples: most and least padding, then new integers (B,)."""
+    """Return sorted indices of examples: most and least padding, then different integers (B,)."""
     size = batch_size(x, batch_dim)
     vectors, padded = list[Tensor](), list[int]()
     for path, dim in dims.items():
@@ -59,7 +59,7 @@ def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
     while len(chosen) < min(count, size):
         rest = [k for k in order if k not in chosen]
         chosen.append(max(rest[:_SEARCHED], key=lambda k: _new(vectors, chosen, k)))
-    chosen.sort()  # sequences that are sorted by length stay so
+    chosen.sort()  # keeps the order of sequences sorted by length
     return [chosen[k % len(chosen)] for k in range(count)]
 
 
@@ -73,7 +73,7 @@ def few_examples(
     """Return batches of some examples with equal masks, and one with different masks or None."""
     few = _made_different(rows_of(x, dims, rows), dims)
     equal = _with_equal_masks(model, few)
-    # The model may not take the first versions.
+    # The model may fail on the first versions.
     several = [_with_different_companions(model, equal, dims), equal, few]
     return several, _with_different_masks(model, few)
 
@@ -107,9 +107,9 @@ def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
 
 
 def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
-    """Return a batch whose masks hide one more position with each example, or None."""
+    """Return a batch in which each mask hides one position more than the one before, or None."""
     names, tensors = parameter_names(type(model)), leaves(x)
-    # Token ids get the padding of the model's configuration there, if it has one.
+    # Hidden token ids become the padding id of the model's configuration, if it has one.
     padding = getattr(getattr(model, "config", None), "pad_token_id", None)
     new: dict[Path, Tensor] = {}
     for path, name, mask in _masks(model, x):
@@ -140,7 +140,7 @@ def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Input
 
 
 def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
-    """Return the dense tensors that carry the batch, with the examples first."""
+    """Return the dense tensors that have a batch dimension, which is moved to dimension 0."""
     return {
         path: tensor.movedim(dim, 0)
         for path, tensor in leaves(x).items()
@@ -150,13 +150,13 @@ def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
 
 
 def _edited(x: Inputs, dims: Dims, edit: Callable[[Path, Tensor], Tensor | None]) -> Inputs:
-    """Return a batch with the `_rows` that `edit` returns; it returns None for those that stay."""
+    """Apply `edit` to the `_rows` of a batch; a tensor for which it returns None is unchanged."""
     new = {path: edit(path, rows) for path, rows in _rows(x, dims).items()}
     return replaced(x, {p: t.movedim(0, dims[p] or 0) for p, t in new.items() if t is not None})
 
 
 def _stepped(rows: Tensor) -> Tensor:
-    """Return rows (n, k) of one value, changed in the last positions, in more with each row."""
+    """Change the last positions of rows (n, k) with one value, more positions in each next row."""
     count, width = rows.shape
     steps = torch.arange(count, device=rows.device)[:, None]
     cut = torch.arange(width, device=rows.device) >= width - (steps * width / count).ceil()
@@ -166,7 +166,7 @@ def _stepped(rows: Tensor) -> Tensor:
     if rows.is_floating_point():
         other = value * (1 - steps / (2 * count)) if value else steps / (2 * count)
     else:
-        # Numbers get smaller, so that they stay valid.
+        # Values get smaller, so that they stay valid.
         other = value - steps if value >= count else (steps + int(value)) % 2
     return torch.where(cut, other, rows).to(rows.dtype)
 
@@ -191,7 +191,7 @@ def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:
 
 
 def _trailing_run(rows: Tensor) -> Tensor:
-    """Return how many values at the end of each row, (B, n), are the same; int (B,)."""
+    """Return the number of equal values at the end of each row, (B, n); int (B,)."""
     same = rows.flip(1) == rows[:, -1:]
     return same.int().cumprod(1).sum(1)
 

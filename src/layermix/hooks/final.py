@@ -13,16 +13,16 @@ from layermix.hooks.operation_graph import Dataflow
 from layermix.hooks.rotation import share_of
 from layermix.hooks.sites import Site, find_heads
 
-_AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # relative error that is rounding
+_AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # largest relative rounding error
 
 
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
-    """Return the paths of features in an output that also has logits, on which the loss is."""
+    """Return the paths of features in an output with logits; only the logits are in the loss."""
     named = getattr(output, "logits", None)
     logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
     if output is logits or not isinstance(logits, Tensor):
         return set()
-    # In a mapping other entries may be logits of another head: only the last layer's input counts.
+    # Other entries of a mapping may be logits, so its features are inputs of the last layer only.
     is_feature = flow.enters if named is None else flow.leads_to
     return {
         path
@@ -50,10 +50,10 @@ def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
         return Site("final", tuple(dict.fromkeys(modules)), "before")
     if other:
         return (
-            f"its output comes from {other}, which is no linear layer, so it has no final layer: "
+            f"its output comes from {other}, not from a linear layer, so it has no final layer: "
             "name the module to mix after, or use 'logits'"
         )
-    try:  # by names, where the flow of data shows none
+    try:  # by names, if the dataflow has no layers
         return Site("final", tuple(find_heads(model).values()), "before")
     except InputError as error:
         return str(error)
@@ -82,7 +82,7 @@ def _is_affine(flow: Dataflow, call: int) -> bool:
     a, b = (noise(shape, seed).to(device, dtype) for seed in range(2))
     try:
         one, other, middle = (leaves(module(x)) for x in (a, b, (a + b) / 2))
-    except Exception:  # it depends on more than its input
+    except Exception:  # the module needs more than this input
         return False
     tolerance = _AFFINE.get(dtype, 3e-2)
     return all(

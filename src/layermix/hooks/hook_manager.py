@@ -1,4 +1,4 @@
-"""The hook manager of a mixer: its hooks in one model, and the state that they share."""
+"""The hook manager of a mixer: its hooks in one model, and their shared state."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,15 +19,15 @@ from layermix.hooks.sites import Site, find
 
 
 class HookManager:
-    """Hooks that mix at some points of an unwrapped model, and unite masks behind them."""
+    """Manages the hooks that mix at points of an unwrapped model and unite masks after them."""
 
     def __init__(
         self,
         model: nn.Module,
         names: Sequence[str],
         batch_dim: int = 0,
-        one_graph: bool = False,  # mix at every point and keep the result of the plan's point
-        late: bool = False,  # a blend is the same and cheaper after a linear layer
+        one_graph: bool = False,  # mix at every point, and keep the result of the plan's point
+        late: bool = False,  # mix after linear layers if a blend is equal and cheaper there
     ) -> None:
         self.batch_dim = checked(batch_dim)
         self.model = model
@@ -38,7 +38,7 @@ class HookManager:
         for name, site in self._sites.items():
             self._hooks[name] = install(site, self.state, late)
         self._masks = install_masks(model, self._sites.values(), self.state)
-        self.links = _links(model, self._sites)  # children on the way to hooked modules
+        self.links = _links(model, self._sites)  # modules on the paths to hooked modules
 
     def probe(self, x: Batch, root: nn.Module | None = None, train: bool = True) -> Probe:
         """Probe all points in silent forward passes, without mixing."""
@@ -46,13 +46,13 @@ class HookManager:
             return Probe(self.model, self._sites, x, self.batch_dim, root=root, train=train)
 
     def learn(self, names: Sequence[str], probe: Probe) -> None:
-        """Set the batch dimensions that a probe found; remove the hooks of other points."""
+        """Set the batch dimensions from a probe, and remove the hooks of other points."""
         for name in set(self._hooks) - set(names):
             for hook in self._hooks.pop(name):
                 hook.remove()
         for name in names:
             site = probe.sites[name]
-            if site.modules != self._sites[name].modules:  # `final` was found by names
+            if site.modules != self._sites[name].modules:  # `final` was guessed from names
                 for hook in self._hooks[name]:
                     hook.remove()
                 self._sites[name], self._hooks[name] = site, install(site, self.state, self._late)
@@ -60,7 +60,7 @@ class HookManager:
         self.links = _links(self.model, {name: self._sites[name] for name in names})
 
     def batch_size(self, x: Batch, y: Any) -> int:
-        """Return the number of examples; raise an error if the labels have another."""
+        """Return the number of examples; raise an `InputError` if the labels have another size."""
         size = batch_size(x, self.batch_dim)
         labels = len(y) if getattr(y, "ndim", 0) else size
         if labels == size or labels in lengths_of(x):
@@ -70,13 +70,13 @@ class HookManager:
         if labels in main.shape and sequences:
             raise InputError(
                 f"the labels have shape {tuple(y.shape)}, but x has {size} examples along "
-                f"dimension {self.batch_dim}: where the batch is another dimension of the model, "
-                f"declare batch_dim={list(main.shape).index(labels)}"
+                f"dimension {self.batch_dim}: if the batch is another dimension of the model, "
+                f"pass batch_dim={list(main.shape).index(labels)}"
             )
         return size
 
     def is_second(self) -> bool:
-        """Return True if an earlier mixer has hooks in the model, and was not refused."""
+        """Return True if an earlier mixer, whose probe did not fail, has hooks in the model."""
         found = (h for module in self.model.modules() for h in hooks_of(module))
         hooks = [h for h in found if isinstance(h, Hook) and not h.state.refused]
         numbers = {id(h.state): h.handles[0].id for h in hooks}

@@ -1,4 +1,4 @@
-"""Run a model and restore everything that this changes.
+"""Run a model, and restore everything that the run changes.
 
 A `Snapshot` covers attributes (training modes, hidden states between batches), tensors and plain
 objects in them, NumPy arrays, random generators, and parameters that a forward pass assigns.
@@ -27,18 +27,18 @@ from layermix.hooks.batch import Batch, call, described
 from layermix.hooks.deterministic import Deterministic
 from layermix.hooks.sites import Site, device_of
 
-_DEPTH = 3  # plain objects inside plain objects; a trainer or a data set is not searched whole
+_DEPTH = 3  # levels of nested plain objects, so that a trainer or a data set is not searched
 _CONTAINERS = (list, dict, set, collections.deque)
 _OPAQUE = (type, types.ModuleType, types.FunctionType, types.MethodType, str, bytes)
 
 
 class Snapshot:
-    """The state of a model, with modules that it holds without registering them."""
+    """The state of a model, including modules that are attributes but not registered."""
 
     def __init__(self, model: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []
         self._seen: dict[int, Any] = {}  # by identity; the values keep the identities unique
-        # Sharded parameters are gathered and freed by their own bookkeeping.
+        # FSDP gathers and frees sharded parameters itself.
         self._sharded = any(type(m).__name__.startswith("FSDP") for m in model.modules())
         for module in model.modules():
             self._visit(module, 0)
@@ -99,7 +99,7 @@ def _undo_tensor(value: Tensor) -> Callable[[], None]:
     # A tensor with gradient history is detached; the copy has only its values.
     data = value.data if parameter else value.detach()
     saved = None if parameter else data.clone()
-    # A graph that was built before may have saved the tensor and refuses newer versions of it.
+    # An earlier graph may have saved the tensor, and raises an error if its version changes.
     version = None if parameter else _unsafe_preserve_version_counter(data)
 
     def undo() -> None:
@@ -126,16 +126,16 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
 
 
 def observe(
-    model: nn.Module, sites: Iterable[Site], x: Batch, see: Callable[[str, Any], None]
+    model: nn.Module, sites: Iterable[Site], x: Batch, call_at: Callable[[str, Any], None]
 ) -> Any:
-    """Run one silent pass, monitoring the first module of each site with ``see(point, value)``."""
+    """Run one silent pass, and call ``call_at(point, value)`` at each site's first module."""
     first = [replace(site, modules=site.modules[:1]) for site in sites]
-    with monitoring(first, lambda name, _, value: see(name, value)), silent(model):
+    with monitoring(first, lambda name, _, value: call_at(name, value)), silent(model):
         return forward(model, x)
 
 
 def forward(model: nn.Module, x: Batch) -> Any:
-    """Call a model; an error of the model becomes an `InputError` that names the batch."""
+    """Call a model; raise its errors as an `InputError` with the shapes of the batch."""
     try:
         return call(model, x)
     except LayermixError:
@@ -147,7 +147,7 @@ def forward(model: nn.Module, x: Batch) -> Any:
 
 
 def takes(model: nn.Module, names: Iterable[str]) -> bool:
-    """Return True if a model takes an input by one of these names."""
+    """Return True if a model has an input with one of these names."""
     parameters = inspect.signature(model.forward).parameters
     by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return by_name or any(name in parameters for name in names)
@@ -155,7 +155,7 @@ def takes(model: nn.Module, names: Iterable[str]) -> bool:
 
 @contextmanager
 def silent(model: nn.Module) -> Iterator[None]:
-    """Evaluate a model in eval mode, eager and without gradients; everything is restored."""
+    """Run a model in eval mode, eager and without gradients, and restore everything."""
     with untouched(model):
         model.eval()
         yield
@@ -178,7 +178,7 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
             warnings.catch_warnings(),
             deterministic,
         ):
-            # Reentrant activation checkpointing warns of a forward pass without gradients.
+            # Reentrant activation checkpointing warns about a forward pass without gradients.
             warnings.filterwarnings("ignore", "None of the inputs have requires_grad")
             yield deterministic
     finally:
@@ -190,19 +190,19 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 
 @contextmanager
-def monitoring(sites: Iterable[Site], see: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``see(point, index, value)`` with outputs of modules, or (args, kwargs) before them."""
+def monitoring(sites: Iterable[Site], call_at: Callable[[str, int, Any], None]) -> Iterator[None]:
+    """Call ``call_at(point, index, value)`` with each module's output, or its (args, kwargs)."""
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):
-                seen = partial(see, site.name, index)
+                report = partial(call_at, site.name, index)
                 if site.side == "before":
                     handle = module.register_forward_pre_hook(
-                        lambda _, args, kwargs, seen=seen: seen((args, kwargs)), with_kwargs=True
+                        lambda _, args, kwargs, f=report: f((args, kwargs)), with_kwargs=True
                     )
                 else:
                     handle = module.register_forward_hook(
-                        lambda _, args, output, seen=seen: seen(output)
+                        lambda _, args, output, f=report: f(output)
                     )
                 stack.callback(handle.remove)
         yield

@@ -1,6 +1,6 @@
 """Find masks and lengths among the inputs of a model.
 
-A vector (n,) holds lengths by its name, or if only positions before them change the output.
+A vector (B,) has lengths if it has such a name, or if later positions do not affect the output.
 """
 
 from contextlib import suppress
@@ -33,7 +33,7 @@ def input_roles(passes: Passes) -> dict[Path, Role | None]:
         elif role == "lengths":
             role = None
         elif name_at(path, names).endswith("mask") and tensor.is_floating_point():
-            role = "mask"  # factors of 0 and 1, or terms of 0 and -inf: the larger one attends
+            role = "mask"  # factors 0 and 1, or terms 0 and -inf: the larger value attends
         roles[path] = role
     return roles
 
@@ -45,7 +45,7 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
     if bool((lengths < 0).any()):
         return False
     floating = lengths.is_floating_point()
-    relative = floating and bool((lengths <= 1).all())  # to the longest example
+    relative = floating and bool((lengths <= 1).all())  # relative to the longest example
     for dim, count in enumerate(values.shape):
         too_long = not relative and int(lengths.max()) > count
         if dim == (passes.dims[main] or 0) or count < _LEAST or too_long:
@@ -53,7 +53,7 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
         size = 1.0 if relative else count
         short = lengths.clamp(max=size / 2 if floating else size // 2)
         full = torch.full_like(lengths, size)
-        with suppress(InputError):  # the model does not take such lengths
+        with suppress(InputError):  # the model fails on such lengths
             reached = (_reaches(passes, main, dim, path, each) for each in (short, full))
             if not next(reached) and next(reached):
                 return True

@@ -1,9 +1,9 @@
-"""Hooks that unite attention masks and lengths behind a mix point.
+"""Hooks that unite attention masks and lengths after a mix point.
 
-Every mask or length that a module behind the point, in the module tree, is called with is replaced
-by its union with the partner's. Only the outermost modules that take a mask unite it: they pass it
-on. At the input the mixing hook does it. Masks that a model uses in its own forward, after its
-blocks, are out of reach; the probe finds that such a block is not a cut.
+If a module after the point, in the module tree, gets a mask or lengths, they are replaced by their
+union with the partner's. Only the outermost of these modules have a hook, because they pass masks
+on. At the input the mixing hook unites masks. Hooks cannot change masks that a model uses in its
+own forward, after its blocks. The probe then finds that the block is not a cut.
 """
 
 from collections.abc import Iterable
@@ -19,22 +19,22 @@ from layermix.hooks.sites import SPECIAL, Site
 
 
 class MaskHook(ModelHook):
-    """Unite the masks and lengths that a module takes, when the plan names a point before it."""
+    """Unite the masks and lengths that a module gets, if the plan mixes at a point before it."""
 
     def __init__(
         self,
         state: MixingState | None = None,
-        points: tuple[str, ...] = (),  # those behind which the module is
+        points: tuple[str, ...] = (),  # points before the module
         masks: tuple[tuple[int, str, Role], ...] = (),  # index, name and role of parameters
         unite: Unite = united,
     ) -> None:
         super().__init__()
         self.state, self.points = state or MixingState(), points
         self.masks, self.unite = masks, unite
-        self.shared: set[str] = set()  # the same for all examples (causal); found by a probe
+        self.shared: set[str] = set()  # shared by all examples (causal); found by a probe
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Forward pre-hook: unite the masks that the module is called with."""
+        """Forward pre-hook: unite the masks in the arguments of the module."""
         active = self.state.active(self.points)
         if active is None:
             return None
@@ -56,7 +56,7 @@ class MaskHook(ModelHook):
 def install_masks(
     model: nn.Module, sites: Iterable[Site], state: MixingState, unite: Unite = united
 ) -> dict[nn.Module, MaskHook]:
-    """Register hooks before the modules that take a mask behind any of the sites."""
+    """Register hooks before the modules that take a mask after any of the sites."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in mask_readers(model, site):
@@ -69,14 +69,14 @@ def install_masks(
 
 
 def mask_readers(model: nn.Module, site: Site) -> list[nn.Module]:
-    """Return the outermost modules behind a site, in the module tree, that take a mask."""
+    """Return the outermost modules after a site, in the module tree, that take a mask."""
     if site.name in SPECIAL:
         return []
     found: list[nn.Module] = []
-    behind, inside = False, set(map(id, site.module.modules()))
+    after, inside = False, set(map(id, site.module.modules()))
     for module in model.modules():
-        behind = behind or module is site.module
-        if behind and id(module) not in inside and mask_parameters(type(module)):
+        after = after or module is site.module
+        if after and id(module) not in inside and mask_parameters(type(module)):
             found.append(module)
             inside |= set(map(id, module.modules()))
     return found

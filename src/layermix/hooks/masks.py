@@ -1,9 +1,9 @@
 """Attention masks and lengths, which select positions of the main tensor.
 
 A mixed example contains two examples, so it has the union of their masks, and the longer of their
-lengths. Masks, such as (B, L) or (B, 1, L, L), are booleans or 0 and 1 (true: attend, but ignore if
-the name ends with `padding_mask`), or floats that are added to the scores (0: attend, -inf:
-ignore). Lengths (B,) or (B, 1) are integers, or floats relative to the longest example.
+lengths. Masks, such as (B, L) or (B, 1, L, L), are booleans or 0 and 1, where True means attend, or
+ignore if the name ends with `padding_mask`; or floats that are added to the scores (0: attend,
+-inf: ignore). Lengths (B,) or (B, 1) are integers, or floats relative to the longest example.
 """
 
 import functools
@@ -22,24 +22,24 @@ Role = Literal["mask", "lengths"]
 Unite = Callable[[Role, str, Tensor, Plan], Tensor]
 """A function of role, name and tensor, which returns the tensor of mixed examples."""
 
-_MASKS = ("attention_mask", "padding_mask")  # how their names end
+_MASKS = ("attention_mask", "padding_mask")  # suffixes of their names
 _LENGTHS = re.compile(r"(.*_)?(len|lens|length|lengths|seqlen|seqlens)")
 
 
 def role_of(name: str) -> Role | None:
-    """Return the role of a tensor by its name; None for one that selects no positions."""
+    """Return the role of a tensor by its name; None if it does not select positions."""
     if name.endswith(_MASKS):
         return "mask"
     return "lengths" if _LENGTHS.fullmatch(name) else None
 
 
 def is_mask(path: Path) -> bool:
-    """Return True if the leaf at a path is named as attention masks are."""
+    """Return True if the leaf at a path has the name of an attention mask."""
     return bool(path) and role_of(str(path[-1])) == "mask"
 
 
 def name_at(path: Path, names: tuple[str, ...] = ()) -> str:
-    """Return the name of a leaf; for positional arguments that of the parameter in `names`."""
+    """Return the name of a leaf; for positional arguments, the parameter name in `names`."""
     if names and len(path) == 2 and path[0] == 0 and path[1] < len(names):
         return names[path[1]]
     return str(path[-1]) if path else ""
@@ -69,13 +69,13 @@ def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
 def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
     """Return the union of the masks or lengths of examples and partners, in a new tensor."""
     if own.shape[:1] != (plan.batch_size,):
-        return own  # not the batch, such as a causal mask (L, L)
+        return own  # without a batch dimension, such as a causal mask (L, L)
     other = plan.of_partners(own)
     return own.minimum(other) if role == "mask" and marks_ignored(name, own) else own.maximum(other)
 
 
 def marks_ignored(name: str, mask: Tensor) -> bool:
-    """Return True if the positions with the larger value in a mask are those that are ignored."""
+    """Return True if the larger value in a mask means that a position is ignored."""
     return name.endswith("padding_mask") and not mask.is_floating_point()
 
 

@@ -18,8 +18,8 @@ class Mixer(MixerStep):
 
     mixup (Zhang et al., 2018) is ``at="input"``, Manifold Mixup (Verma et al., 2019) is
     ``at="random"``. Build the mixer before the first call of a compiled model: torch ignores hooks
-    that come later. With activation checkpointing, compile the whole model, not a block. The hooks
-    are removed when the mixer is deleted, at the end of a ``with`` block, or by `remove`.
+    that are added later. With activation checkpointing, compile the whole model, not a block. The
+    hooks are removed by `remove`, at the end of a ``with`` block, or when the mixer is deleted.
 
     Parameters
     ----------
@@ -27,36 +27,36 @@ class Mixer(MixerStep):
         Any model; `torch.compile` and data parallel wrappers are unwrapped.
     at
         A mix point, or several, one of which is mixed in each step: ``"input"``, ``"final"`` (the
-        input of the classifier's last layer), ``"logits"``, a module's path (its output), rows of
-        `points`, or the whole table. ``"hidden"`` stands for each repeated block, ``"last"`` for
-        the last of them, ``"random"`` for the input and each block, unless a module has that name;
-        ``"auto"`` for the input, each block and the final layer. Points of words
+        input of the classifier's last layer), ``"logits"``, a module path (its output), rows of
+        `points`, or the whole table. Groups of points are ``"hidden"`` (each repeated block),
+        ``"last"`` (the last block), ``"random"`` (the input and each block), unless a module has
+        that name, and ``"auto"`` (the input, each block and the final layer). Points of a group
         that cannot be mixed, or are not cuts of the network, are dropped at the first step.
         Default: ``"final"``, or the mix point of the method.
     alpha
-        Ratios come from Beta(alpha, alpha); a number, or a schedule. Default: 1 at the input, 2
-        elsewhere, or that of the method.
+        Parameter of Beta(alpha, alpha), the distribution of ratios: a number or a schedule.
+        Default: the method's alpha, or 1 at the input and 2 elsewhere.
     method
         A method of the literature (`methods`), such as ``"cutmix"`` or ``"multimix@final:k=4"``, or
-        several, one of which is used in each step. The arguments for its parts (at, alpha, ratio,
-        weights, per, blend, partner, remix) replace those of the method.
+        several, one of which is used in each step. Other arguments (at, alpha, ratio, weights, per,
+        blend, partner, remix) replace the settings of the method.
     prob
-        Probability that a step is mixed: a number or a schedule, which several methods share
-        equally; or one number for each method, with a sum of at most 1.
+        Probability that a step is mixed: a number or a schedule, shared equally by several
+        methods; or one number for each method, with a sum of at most 1.
     seed
-        Seed of the mixer's own random generators; global ones are never advanced. Default:
+        Seed of the mixer's own random generators; it does not use global generators. Default:
         `torch.initial_seed` of rank 0 when the mixer is built, which ``torch.manual_seed`` sets.
     ratio
-        Instead of alpha: a fixed ratio in [0, 1], or ``"uniform"``.
+        A fixed ratio in [0, 1], or ``"uniform"``; not together with alpha.
     weights
-        Relative probability of each point, or a schedule of them; equal until `reweigh` is called.
+        Relative probability of each point, or a schedule of them. Default: equal.
     per
         One ratio per ``"batch"`` (default), per ``"sample"`` or per ``"epoch"`` (see `set_epoch`).
     blend, partner
         Names in `layermix.mixing.BLENDS` (default: ``"linear"``) and `PARTNERS` (default:
         ``"permutation"``), or objects with their settings, such as ``Patches(soft=False)``.
     remix
-        How the weight of labels depends on the frequency of their classes.
+        Changes the label weights by class frequency; see `layermix.mixing.Remix`.
     batch_dim
         Dimension of the batch, 1 for models whose batch is second (`nn.LSTM`, `nn.Transformer`).
     always
@@ -68,13 +68,13 @@ class Mixer(MixerStep):
         Mix at every point in every step and keep one result, so that a compiled model has one graph
         for all points. It costs a mix for each point.
     cross_rank, rank
-        Take partners from all processes of data parallel training, whose batches must have one
-        size; and the rank of this one, if it is not that of `torch.distributed`.
+        Choose partners from all processes of data parallel training, which must have equal batch
+        sizes; and the rank of this process, by default that of `torch.distributed`.
 
     Raises
     ------
     InputError
-        For an unknown mix point, method, blend or partner, or a setting that is not allowed.
+        If a mix point, method, blend or partner is unknown, or a setting is invalid.
 
     Examples
     --------
@@ -122,8 +122,8 @@ class Mixer(MixerStep):
         blends = [sampler.blend for sampler in samplers]
         if one_graph and any(one.changes_batch_size for one in blends):
             raise InputError(
-                f"one of the blends {blends} returns more examples than it gets, so that later "
-                "layers have another shape for each mix point: leave one_graph out"
+                f"one of the blends {blends} changes the batch size, so that the shapes of later "
+                "layers depend on the mix point: leave out one_graph"
             )
         late = any(one.linear_equivariant for one in blends)
         self._hook_settings = {"batch_dim": batch_dim, "one_graph": one_graph, "late": late}
@@ -135,12 +135,12 @@ class Mixer(MixerStep):
 
     @property
     def points(self) -> tuple[str, ...]:
-        """The mix points, one of which each plan has."""
+        """The mix points from which plans are drawn."""
         return self._sampler.points
 
     @property
     def weights(self) -> dict[str, float]:
-        """The present probability of each point in a mixed step; they sum to 1."""
+        """The current probability of each point in a mixed step; they sum to 1."""
         shares = self._sampler.shares
         total = sum(shares) or 1.0
         found = dict.fromkeys(self.points, 0.0)
@@ -151,38 +151,38 @@ class Mixer(MixerStep):
 
     @property
     def weight_history(self) -> list[dict[str, float]]:
-        """The initial weights of the first method, then those of every `reweigh`."""
+        """The initial weights of the first method, then the weights of each `reweigh`."""
         return [dict(weights) for weights in self._sampler.methods[0].points.history]
 
     @property
     def dropped(self) -> dict[str, str]:
-        """The points of a word such as ``at="auto"`` that cannot be mixed, and the reason."""
+        """The points of a group such as ``at="auto"`` that cannot be mixed, with the reasons."""
         return self._sampler.dropped
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points from the next draw on; no other draw changes.
+        """Set the probabilities of the points for the next draws; other draws do not change.
 
         Parameters
         ----------
         weights
-            Relative probabilities by name of the point, finite and >= 0; missing points get 0. In
-            data parallel training all ranks must set the same.
+            Relative probabilities by point name, finite and >= 0; missing points get 0. In data
+            parallel training all ranks must set the same weights.
 
         Raises
         ------
         InputError
-            For an unknown point, an invalid weight, nothing but zeros, or several methods.
+            If a point is unknown, a weight is invalid, all are 0, or there are several methods.
         """
         self._sampler.reweigh(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, for schedules by epoch and ``per="epoch"``, before its first step."""
+        """Set the epoch; call it first in each epoch for schedules by epoch or ``per="epoch"``."""
         self._sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state with which a resumed run draws as an uninterrupted one."""
+        """Return the state. A run resumed from it draws the same plans as without interruption."""
         return self._sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue the draws of the mixer that returned `state`."""
+        """Load a state from `state_dict`, and continue its draws."""
         self._sampler.load_state_dict(state)

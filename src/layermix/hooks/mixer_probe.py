@@ -1,4 +1,4 @@
-"""The part of a mixer that attaches hooks to a model and probes it."""
+"""The base class of a mixer that attaches hooks to a model and probes it."""
 
 import weakref
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from layermix.mixing import MethodSampler, Plan, PlanSampler
 
 
 class MixerProbe:
-    """Hooks in a model, and the errors and warnings that follow from a probe."""
+    """The hooks of a mixer, and the errors and warnings of a probe."""
 
     model: nn.Module  # as it was given
     _sampler: PlanSampler
     last: Plan | None  # the last plan that was applied
-    _words: list[str | None]  # for each method, the word that stands for its points
+    _words: list[str | None]  # for each method, its group of points such as "auto"
     _allow_partial: bool
     _always: bool
     _hook_settings: dict[str, Any]
@@ -41,22 +41,22 @@ class MixerProbe:
     def check(self, x: Batch) -> None:
         """Check in silent forward passes that every point can be mixed, alone and together.
 
-        The first mixed step does this by itself. The points of ``"auto"``, ``"random"``,
+        The first mixed step does the same check. The points of ``"auto"``, ``"random"``,
         ``"hidden"`` and ``"last"`` that cannot be mixed are dropped.
 
         Parameters
         ----------
         x
-            A batch as in a call of the mixer; at most three examples of it are used.
+            Batch as in a call of the mixer; at most three of its examples are used.
 
         Raises
         ------
         InputError
-            For a module that a forward never calls or calls several times, integers such as token
-            ids, an output without batch first or without a tensor, an activation that the blend
-            cannot mix, and without `allow_partial` for a point that is not a cut of the network:
-            mixed with ratio 0 there, the output is not that of the partners. For the points of a
-            word only if none is left.
+            If a module is not called exactly once in a forward pass, or its activation is not a
+            floating-point tensor with the batch first, or the blend cannot mix it. Without
+            `allow_partial` also if a point is not a cut of the network: mixed with ratio 0 there,
+            the output differs from that of the partners. For a group such as ``"auto"``, only if
+            no point remains.
 
         Warns
         -----
@@ -66,7 +66,7 @@ class MixerProbe:
         self._check(x, self.model, called=False, train=not self._always)
 
     def remove(self) -> None:
-        """Remove the hooks from the model; after a checkpointed pass, when it is next called."""
+        """Remove the hooks from the model, or at its next call after a checkpointed pass."""
         if self._hooks is not None:
             self._hooks.remover()()
 
@@ -77,7 +77,7 @@ class MixerProbe:
         self.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings; a copy of mixer and model together gets hooks of its own."""
+        """Return the settings; a copy of mixer and model together gets new hooks."""
         fresh = {"_hooks": None, "_probed": None, "_warned": set(), "last": None}
         return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
 
@@ -90,7 +90,7 @@ class MixerProbe:
         return self._hooks
 
     def _check(self, x: Batch, model: nn.Module, *, called: bool, train: bool = False) -> None:
-        """Probe a model that is or contains the mixer's; with `train` always in training mode."""
+        """Probe a model that is or contains the mixer's model; `train` forces training mode."""
         inner, outer = unwrap(self.model), unwrap(model)
         hooks = self._attach()
         hooks.state.refused = True
@@ -141,7 +141,7 @@ class MixerProbe:
             self._warn(
                 "eval",
                 "the model is in eval mode, so that nothing is mixed although gradients are "
-                "enabled: build the mixer with always=True to mix all the same, or evaluate under "
+                "enabled: build the mixer with always=True to mix in eval mode, or evaluate under "
                 "torch.no_grad()",
             )
 
@@ -164,17 +164,17 @@ class Probed:
     """The model, the inputs and the mode of the last probe."""
 
     model: Callable[[], nn.Module | None]  # a reference to the model that was called, unwrapped
-    form: object  # how its inputs were passed: one tensor, several, or by which names
+    form: object  # form of its inputs; see `form_of`
     training: bool
-    called: bool  # known to be no part of a wrapper that is called
-    links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]  # those of the hook manager
+    called: bool  # True if no wrapper around it is called
+    links: list[tuple[dict[str, nn.Module | None], str, nn.Module]]  # see `HookManager`
 
 
 SINGLE_TENSOR: object = ((True,), frozenset())  # the form of a batch that is one tensor
 
 
 def form_of(x: Batch) -> object:
-    """Return how a batch is passed: one tensor, several, or by which names."""
+    """Return the form of a batch: which positional inputs and which names are not None."""
     args, kwargs = as_inputs(x)
     given = tuple(value is not None for value in args)
     return given, frozenset(name for name, value in kwargs.items() if value is not None)
@@ -185,5 +185,5 @@ def _refusal(name: str, why: str, leak: str | None) -> str:
         return f"at mix point {name!r}: {why}"
     return (
         f"mix point {name!r} is not a cut of the network: {why}. Choose one of "
-        "layermix.points(model, x), or mix it all the same with allow_partial=True"
+        "layermix.points(model, x), or mix it anyway with allow_partial=True"
     )

@@ -1,4 +1,4 @@
-"""The samplers of the methods of a mixer, and the words for several mix points.
+"""The samplers of the methods of a mixer, and the groups of mix points by name.
 
 ========== ==============================================================================
 auto       the input, each block and the final layer
@@ -27,14 +27,14 @@ def samplers_of(
     method: str | Method | Sequence[str | Method] | None,
     at: At | None,
     model: nn.Module,
-    parts: Mapping[str, Any],  # replace those of the methods, unless None
+    parts: Mapping[str, Any],  # unless None, they replace settings of the methods
     others: Mapping[str, Any],  # settings of all samplers
 ) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
-    """Return samplers, the word for the points of each or None, and their probabilities."""
+    """Return samplers, the group of points of each or None, and the probabilities."""
     several = [method] if isinstance(method, Method) or method is None else method
     several = method_names(several) if isinstance(several, str) else list(several)
     if not several:
-        raise InputError("method is an empty sequence: name at least one, or leave it out")
+        raise InputError("method is an empty sequence: give at least one, or leave it out")
     given = {name: value for name, value in parts.items() if value is not None}
     samplers, words, probs = [], [], []
     for one in several:
@@ -50,7 +50,7 @@ def samplers_of(
 
 
 def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...], str | None]:
-    """Return the names of mix points, and the word that stands for them, if any."""
+    """Return the names of mix points, and the name of their group or None."""
     names, modules = names_of(at), dict(model.named_modules())
     if isinstance(at, str) and at == "auto":
         if weights is not None:
@@ -60,12 +60,12 @@ def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...
             )
         return _points_of("auto", model), "auto"
     for word in ("auto", "random", "hidden", "last"):
-        if word in names and word not in modules:  # a module of this name comes first
+        if word in names and word not in modules:  # a module of this name has precedence
             if len(names) == 1 and word != "auto":
                 return _points_of(word, model), word
             raise InputError(
-                f"{word!r} stands for several points of a model, so it is no mix point among "
-                f"others: give at={word!r} alone, or name every point"
+                f"{word!r} is a group of mix points, so it cannot be combined with others: pass "
+                f"at={word!r} alone, or name every point"
             )
     return names, None
 
@@ -74,14 +74,14 @@ def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
     blocks = repeated_blocks(model)
     if word in ("hidden", "last") and not blocks:
         raise InputError(
-            f"at={word!r} stands for the repeated blocks of a model, but {type(model).__name__} "
-            "has none: name modules, which layermix.points(model, x, all=True) lists"
+            f"at={word!r} means the repeated blocks of a model, but {type(model).__name__} has "
+            "none: name modules, which layermix.points(model, x, all=True) lists"
         )
     if word == "random" and not blocks:
         warn(
-            f"at='random' mixes at the input alone, because {type(model).__name__} has no repeated "
+            f"at='random' mixes at the input only, because {type(model).__name__} has no repeated "
             "blocks: name modules, which layermix.points(model, x, all=True) lists"
         )
     before = ["input"] if word in ("auto", "random") else []
-    behind = ["final"] if word == "auto" and has_head(model) else []
-    return (*before, *blocks, *behind)
+    after = ["final"] if word == "auto" and has_head(model) else []
+    return (*before, *blocks, *after)

@@ -1,4 +1,4 @@
-"""One step of a mixer: draw a plan, run the model under it, and mix the labels."""
+"""One step of a mixer: draw a plan, run the model with it, and mix the labels."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -37,22 +37,22 @@ class MixerStep(MixerProbe):
     def __call__(
         self, x: Batch, y: Tensor | Mapping[str, Tensor], model: nn.Module | None = None
     ) -> tuple[Any, Target | Targets]:
-        """Run one forward pass under a new plan; in eval mode nothing is mixed.
+        """Run one forward pass with a new plan; in eval mode nothing is mixed.
 
         Parameters
         ----------
         x
-            Batch of inputs, shape (B, ...), a tuple of several for ``model(*x)``, or a mapping of
-            named ones for ``model(**x)``; not changed.
+            Batch (B, ...), a tuple of inputs for ``model(*x)``, or a mapping of inputs for
+            ``model(**x)``; not modified.
         y
             Labels, shape (B, ...), or a mapping of several such tensors.
         model
-            Model to call instead: the mixer's in a later wrapper, such as that of a trainer.
+            Model to call instead: a wrapper of the mixer's model, such as that of a trainer.
 
         Returns
         -------
         output, target
-            Output of the model, in its own type, and the labels under the same plan.
+            Output of the model, in its own type, and the labels mixed by the same plan.
         """
         model = self.model if model is None else model
         if not (model.training or self._always):
@@ -65,7 +65,7 @@ class MixerStep(MixerProbe):
         else:
             size = hooks.batch_size(x, y)
             check_labels(y, size)
-        if size and not self._is_current(model, x):  # no plan is drawn for an empty batch
+        if size and not self._is_current(model, x):  # `draw` raises an error for an empty batch
             self._check(x, model, called=True)
         self.last = plan = self.draw(size, labels=y, inputs=x)
         with MixedForward(hooks.state, plan) as mixed:
@@ -79,14 +79,14 @@ class MixerStep(MixerProbe):
         labels: Tensor | Mapping[str, Tensor] | None = None,
         inputs: Batch | None = None,
     ) -> Plan:
-        """Draw the plan of a step, on the model's device.
+        """Draw the plan of a step on the model's device.
 
         Parameters
         ----------
         batch_size
             Number of examples B.
         labels, inputs
-            The batch, for partners that depend on it; the first of several inputs is used.
+            The batch, for partners that depend on it. Only the first of several inputs is used.
         """
         main, parameter = None, _first_parameter(self.model)
         if inputs is not None and self._needs_inputs:
@@ -102,14 +102,14 @@ class MixerStep(MixerProbe):
     def apply(self, plan: Plan) -> Iterator[MixedForward]:
         """Mix at `plan.point` in the forward pass inside the ``with`` block, in eval mode too.
 
-        Before the first forward pass, silent ones probe the points as `check` does. Only forward
-        passes of this thread are mixed.
+        The points are checked before the first forward pass, as by `check`. Only forward passes of
+        this thread are mixed.
 
         Yields
         ------
         MixedForward
-            Its ``target(labels)`` mixes labels as the forward pass mixed activations, with the
-            label weights of blends that cut.
+            Its ``target(labels)`` mixes labels with the weights of the forward pass, including
+            those of blends that cut.
 
         Raises
         ------
@@ -187,16 +187,16 @@ class _FirstForward(ModelHook):
     def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
         super().__init__()
         self._function = function
-        self._frames = frames()  # kept, so that no new frame has the identity of one
+        self._frames = frames()  # kept, so that no new frame gets one of their ids
         self.register_before(model, self.before, prepend=True)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         if torch.compiler.is_compiling():
             return
         self.remove()  # passes of the function do not call it again
-        # A wrapper is the outermost module with the model whose call began after `__init__`.
-        called, inputs, known = module, Inputs(args, kwargs), set(map(id, self._frames))
-        for frame in takewhile(lambda frame: id(frame) not in known, frames()):
+        # The wrapper is the outermost module around the model that was called after `__init__`.
+        called, inputs, old = module, Inputs(args, kwargs), set(map(id, self._frames))
+        for frame in takewhile(lambda frame: id(frame) not in old, frames()):
             if frame.f_code is nn.Module._wrapped_call_impl.__code__:
                 outer = frame.f_locals["self"]
                 if any(part is module for part in outer.modules()):

@@ -1,10 +1,10 @@
 """The permanent hooks of a mixer: pure functions of (plan, activation).
 
-They do nothing while no plan is set. The plan is drawn before the forward pass, so that a pass that
+They do nothing if no plan is set. The plan is drawn before the forward pass, so that a pass that
 runs twice (activation checkpointing) mixes the same way. Only the hook of the plan's point mixes,
-with one compiled graph for each point; with `one_graph` every hook mixes, and a tensor selects the
-kept result. Secondary tensors (states of a recurrent layer, attention heads as rows) are mixed as
-the main one, cuts at the same positions.
+and a compiled model has one graph for each point. With `one_graph` every hook mixes, and a tensor
+selects the result. Secondary tensors (states of a recurrent layer, attention heads as rows) are
+mixed like the main tensor, and cut at the same positions.
 """
 
 from typing import Any
@@ -35,22 +35,22 @@ def kept(here: bool | Tensor, mixed: Tensor, own: Tensor) -> Tensor:
 
 
 class Hook(ModelHook):
-    """Mix one site when the plan names it: every tensor there that carries the batch."""
+    """Mix all tensors of one site that have a batch dimension, if the plan mixes there."""
 
     def __init__(
         self,
         state: MixingState | None = None,
         point: str = "",
         layout: Layout = _UNKNOWN,
-        names: tuple[str, ...] = (),  # parameters of the module, if its arguments are mixed
+        names: tuple[str, ...] = (),  # parameter names, if the module's arguments are mixed
         unite: Unite = united,
     ) -> None:
         super().__init__()
         self.state, self.point = state or MixingState(), point
         self.layout, self.names, self.unite = layout, names, unite
         self._points = (point,)
-        self.dims: Dims | None = None  # None before a probe; the hook then refuses to mix
-        self.roles: dict[Path, Role | None] = {}  # found by a probe; other roles are those of names
+        self.dims: Dims | None = None  # None before a probe; the hook then raises an error
+        self.roles: dict[Path, Role | None] = {}  # from a probe; other roles follow from names
 
     def after(self, module: nn.Module, args: tuple, output: Any) -> Any:
         """Forward hook: mix the module's output."""
@@ -75,7 +75,7 @@ class Hook(ModelHook):
         active = self.state.active(self._points)
         if active is None or not self._is_late(active[0]):
             return None
-        # The output takes the path of the argument, whose batch dimension is known.
+        # Use the path of the argument for the output, because its batch dimension is known.
         return self._mixed(((output,), {}), *active)[0][0]
 
     def _is_late(self, plan: Plan) -> bool:
@@ -84,8 +84,8 @@ class Hook(ModelHook):
     def _mixed(self, value: Any, plan: Plan, here: bool | Tensor) -> Any:
         if self.dims is None:
             raise RunError(
-                f"mix point {self.point!r} was not probed yet, so it is not known where the batch "
-                "is: call mixer.check(x) first"
+                f"mix point {self.point!r} was not probed yet, so its batch dimension is unknown: "
+                "call mixer.check(x) first"
             )
         main, new = None, {}
         for path, tensor in leaves(value).items():
@@ -108,13 +108,13 @@ class Hook(ModelHook):
         if forward is not None:
             forward.fired.add(self.point)
             if not isinstance(plan.blend, RatioBlend) and self.point not in forward.label_weights:
-                # One number in shape (1,), for the reason of `Pairs.rows`.
+                # Shape (1,) instead of (), because of compiled graphs; see `Pairs`.
                 weight = torch.atleast_1d(blended.weight.detach())
                 forward.label_weights[self.point] = LabelWeights(weight, blended.mask)
         return blended._replace(values=blended.values.movedim(0, dim)) if dim else blended
 
     def _secondary(self, path: Path, tensor: Tensor, plan: Plan, main: Blended) -> Tensor:
-        """Mix another tensor; one that does not carry the batch is returned unchanged."""
+        """Mix another tensor; return it unchanged if it has no batch dimension."""
         name = name_at(path, self.names)
         if role := self._role(path, name, tensor):
             return self.unite(role, name, tensor, plan)
@@ -168,11 +168,9 @@ def install(
 def _follow(
     name: str, tensor: Tensor, dim: int, plan: Plan, main: Blended, layout: Layout
 ) -> Tensor:
-    """Mix a tensor with the batch in dimension `dim` as the main tensor was mixed."""
+    """Mix a tensor, whose batch dimension is `dim`, like the main tensor."""
     if tensor.is_nested:
-        raise InputError(
-            f"{name!r} is a nested tensor beside the main one, but mixing needs dense tensors"
-        )
+        raise InputError(f"{name!r} is a nested tensor, but mixing needs dense tensors")
     if dim == 0 and len(tensor) != plan.batch_size:  # several rows for each example
         size, channels = len(tensor) // plan.batch_size, layout.channels(tensor.shape[1:])
         if plan.blend.changes_batch_size and not plan.skip:
@@ -194,8 +192,8 @@ def _mixed_like(main: Blended, x: Tensor, plan: Plan, channels: int) -> Tensor:
         mask = resized_mask(main.mask, x, channels)
     if mask is None:
         raise InputError(
-            f"the blend {plan.blend!r} treats positions differently, but the tensors here have "
-            f"different positions, one of them the shape {tuple(x.shape)}: mix with "
+            f"the blend {plan.blend!r} treats positions differently, so that it cannot mix "
+            f"another tensor here, of shape {tuple(x.shape)}, in the same way: mix with "
             "blend='linear', or after a module that returns one tensor"
         )
     with without_autocast(x):

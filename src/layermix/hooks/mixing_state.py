@@ -1,9 +1,9 @@
 """The plans of the forward passes of one mixer, for hooks and for recomputations.
 
 A plan is visible only to the thread that applies it. Activation checkpointing runs a forward pass
-again inside the backward pass, for an autograd node. Its sequence number (numbers grow in the order
-in which a thread creates nodes) belongs to one forward pass, whose plan is used again. A nested
-reentrant recomputation has the plan of the outer one.
+again inside the backward pass, for an autograd node. The node's sequence number, which a thread
+increases with each node, identifies the first forward pass, whose plan is used again. A nested
+reentrant recomputation has the plan of the outer recomputation.
 """
 
 import functools
@@ -31,20 +31,20 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """A forward pass under a plan, as a context manager that raises if nothing was mixed."""
+    """Context manager of a forward pass with a plan; it raises an error if nothing was mixed."""
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
         self.plan, self._state = plan, state
         self.label_weights: dict[str, LabelWeights] = {}  # by mix point, for blends that cut
         self.fired: set[str] = set()  # points at which a hook mixed
         self.pick: Tensor | None = None  # bool (P,): which of the points is the plan's
-        self.thread: object = None  # one object of each thread; identifiers are used again
+        self.thread: object = None  # one object for each thread, because thread ids are reused
         self.start = self.stop = -1  # range of the sequence numbers
-        self.recorded = False  # among the forward passes that may be repeated
+        self.recorded = False  # True if it is kept for recomputations
         if state.points:
             picked = [point == plan.point and not plan.skip for point in state.points]
             self.pick = torch.tensor(picked, device=plan.ratio.device)
-            # In one graph a step without mixing is one that picks nothing.
+            # In one graph, a step without mixing picks no point.
             self.plan = plan.changed(plan.ratio, plan.partner, skip=False)
 
     def __enter__(self) -> "MixedForward":
@@ -66,8 +66,8 @@ class MixedForward:
                 f"nothing was mixed: no forward pass reached mix point {self.plan.point!r}, or the "
                 "hooks of the mixer were removed. Call the model inside the block, build the mixer "
                 "before the first call of a compiled model (after torch.compiler.reset() if "
-                "another model of its class was compiled), and switch off what leaves layers out "
-                "at random (layerdrop=0)"
+                "another model of its class was compiled), and disable layers that are skipped at "
+                "random (layerdrop=0)"
             )
 
     def _explain(self, error: BaseException) -> None:
@@ -75,10 +75,10 @@ class MixedForward:
         unclear = isinstance(error, RuntimeError) and not isinstance(error, RunError)
         if plan.blend.changes_batch_size and self.fired and unclear:
             raise RunError(
-                f"the forward pass failed behind mix point {plan.point!r}: the blend "
+                f"the forward pass failed after mix point {plan.point!r}: the blend "
                 f"{plan.blend!r} returns more rows than the batch of {plan.batch_size} has, and "
-                "later layers do not take them. Mix at a point after which nothing else of the "
-                "batch comes in, such as 'final', and never inside a residual branch"
+                "later layers fail on them. Mix at a point after which no layer uses other tensors "
+                "of the batch, such as 'final', and not inside a residual branch"
             ) from error
 
     @overload
@@ -86,7 +86,7 @@ class MixedForward:
     @overload
     def target(self, labels: Mapping[str, Tensor]) -> Targets: ...
     def target(self, labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
-        """Mix labels (B, ...) as the forward pass mixed activations; see `Plan.target`."""
+        """Mix labels (B, ...) with the weights of the forward pass; see `Plan.target`."""
         return self.plan.target(labels, self.label_weights.get(self.plan.point))
 
 
@@ -94,9 +94,9 @@ class MixingState:
     """The state that all hooks of one mixer share."""
 
     def __init__(self, points: Sequence[str] | None = None) -> None:
-        # With the `forward` of the present thread: torch.compile guards on its plain attributes.
+        # Has the `forward` of the current thread; torch.compile guards on its plain attributes.
         self.local = threading.local()
-        self.points = points  # of hooks in one compiled graph; None if hooks compare names
+        self.points = points  # with one compiled graph; None if hooks compare names
         self.refused = False  # True if the last probe found a point that cannot be mixed
         self.checkpointed = False  # True if a forward pass may be repeated in its backward pass
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
@@ -109,7 +109,7 @@ class MixingState:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Mix nothing inside the ``with`` block."""
+        """Disable mixing inside the ``with`` block."""
         forward, self.local.forward = getattr(self.local, "forward", None), None
         try:
             yield
@@ -117,21 +117,21 @@ class MixingState:
             self.local.forward = forward
 
     def release(self, remove: Callable[[], None]) -> None:
-        """Remove hooks whose mixer is gone, at once or when the model is next called."""
+        """Remove the hooks now, or at the next call of the model if it was checkpointed."""
         if self.checkpointed:
             self._remove = remove  # the last backward pass may still need the hooks
         else:
             remove()
 
     def active(self, points: Sequence[str]) -> Active | None:
-        """Return the plan to apply at one of some points; None if nothing is mixed there."""
+        """Return the plan if it mixes at one of some points, else None."""
         local = self.local
         forward: MixedForward | None = getattr(local, "forward", None)
         if not torch.compiler.is_compiling():
             if forward is None:
                 forward = self._recomputed_or_none()
             elif not forward.recorded:
-                # Reentrant checkpointing disables gradients, the other kind hooks saved tensors.
+                # Reentrant checkpointing disables gradients; the other kind hooks saved tensors.
                 hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None  # pyright: ignore[reportAttributeAccessIssue]
                 if hooked or (local.graded and not torch.is_grad_enabled()):
                     self.checkpointed = True
@@ -164,8 +164,8 @@ class MixingState:
         if len({forward.thread for forward in found}) > 1:
             raise RunError(
                 "two threads ran mixed forward passes of one model with activation checkpointing, "
-                "whose backward passes cannot be told apart: give each thread its own copy of the "
-                "model and mixer"
+                "whose backward passes cannot be distinguished: use a copy of model and mixer in "
+                "each thread"
             )
         if not found and number < self.forwards[0].start and len(self.forwards) == _KEPT:
             raise RunError(
@@ -176,7 +176,7 @@ class MixingState:
 
 
 def frames() -> list[FrameType]:
-    """Return the frames of the stack of Python, the innermost first."""
+    """Return the frames of the Python stack, innermost first."""
     found, frame = list[FrameType](), sys._getframe(1)
     while frame is not None:
         found.append(frame)
@@ -185,5 +185,5 @@ def frames() -> list[FrameType]:
 
 
 def in_backward() -> bool:
-    """Return True in a backward pass, whose forward passes are those of checkpointing."""
+    """Return True in a backward pass, where forward passes are recomputations."""
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

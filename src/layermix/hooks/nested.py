@@ -2,8 +2,8 @@
 
 A value is a tree: tensors are leaves; tuples, lists, named tuples, mappings (outputs of Hugging
 Face) and dataclasses are branches, which keep their type. A path, a tuple of keys, leads to a leaf.
-Other objects (caches, numbers) stay. The main leaf is the activation: the tensor, that of the first
-item of a list, or in a mapping the logits, the last hidden state, or else the first float tensor.
+Other objects (caches, numbers) are kept. The main leaf is the activation: the tensor itself, the
+first one in a list, or in a mapping the logits, the last hidden state, or the first float tensor.
 """
 
 import copy
@@ -22,7 +22,7 @@ Path = tuple[Any, ...]
 Dims = Mapping[Path, int | None]
 """The batch dimension of each tensor, None for tensors that do not carry the batch."""
 
-# Token ids cannot be mixed; with them in this list no mask is treated as the activation.
+# Token ids cannot be mixed, but without them a mask would be treated as the activation.
 _MAIN_KEYS = (  # entries of mappings, the preferred ones first
     *("logits", "last_hidden_state", "pixel_values", "inputs_embeds", "input_values"),
     *("input_features", "input_ids"),
@@ -30,7 +30,7 @@ _MAIN_KEYS = (  # entries of mappings, the preferred ones first
 
 
 def leaves(value: Any) -> dict[Path, Tensor]:
-    """Return every tensor by its path, the main one first; an `InputError` if there is none."""
+    """Return all tensors by path, the main one first; raise an `InputError` if there is none."""
     if isinstance(value, Tensor):
         return {(): value}
     if _is_one_argument(value):
@@ -52,7 +52,7 @@ def main_tensor(value: Any) -> Tensor:
 
 
 def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
-    """Return a value with other tensors at some paths of `leaves`."""
+    """Return a copy of a value with new tensors at some paths of `leaves`."""
     if () in new:
         return new[()]
     if (0, 0) in new and _is_one_argument(value):
@@ -66,7 +66,7 @@ def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
 
 
 def _is_one_argument(value: Any) -> bool:
-    """Return True for the arguments of most modules: one tensor, and no keywords."""
+    """Return True if a value is (args, kwargs) with one tensor only, as for most modules."""
     if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
         return False
     args, keywords = value
@@ -101,7 +101,7 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         return list(value.items())
     if isinstance(value, PackedSequence):
-        return [(0, value.data)]  # the rest counts and orders its rows
+        return [(0, value.data)]  # other fields have the sizes and the order of rows
     if isinstance(value, tuple | list):
         return list(enumerate(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -1,8 +1,8 @@
 """Record the operations of a forward pass to find the final layers of a model.
 
-A search back from the outputs, through the operations whose results each one reads, finds the first
-that read parameters, except for additions and products (a bias, a temperature). If they are matrix
-products or convolutions, their modules are the final layers.
+A backward search from the outputs through their operations stops at the first ones that read
+parameters, except for additions and products (a bias, a temperature). If they are matrix products
+or convolutions, their modules are the final layers.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ _PRODUCTS = frozenset(  # matrix products or convolutions if they read parameter
         *("convolution", "mkldnn_linear", "mkldnn_convolution"),
     )
 )
-_TRANSPARENT = frozenset(  # passed over: they read a bias, a temperature
+_TRANSPARENT = frozenset(  # not a layer: they read a bias or a temperature
     (
         *("add", "sub", "rsub", "mul", "div", "addcmul", "cat", "stack", "where", "index_put"),
         *("select_scatter", "slice_scatter", "copy", "expand", "repeat", "index", "index_select"),
@@ -145,7 +145,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of final layers, of compound ones, and the class of another layer."""
+        """Return the calls of final layers, those of compound layers, and another layer's class."""
         found, other = set[int](), None
         for tensor in leaves(output).values():
             for node in self._first_layers(tensor) if tensor.is_floating_point() else ():
@@ -153,11 +153,11 @@ class Dataflow(TorchDispatchMode):
                 if self._nodes[node].kind == "product" and module is not None:
                     found.add(node)
                 else:
-                    other = other or type(module or self._model).__name__  # no product
+                    other = other or type(module or self._model).__name__  # not a product
         heads = found - self._read_by(found)
         calls = {call for head in heads if (call := self._nodes[head].call) is not None}
         layers = Counter(n.call for n in self._nodes if n.kind in _LAYERS)
-        # Modules with several matrix products of their own.
+        # Modules that run several layer operations themselves.
         compound = {call for call in calls if layers[call] > 1}
         return sorted(calls - compound), sorted(compound), other
 
@@ -174,12 +174,12 @@ class Dataflow(TorchDispatchMode):
         return bool(sources & self._read_by(self._sources(other)))
 
     def _module(self, node: _Node) -> nn.Module | None:
-        """Return the module that runs an operation; None for a model that has other modules."""
+        """Return the module that runs an operation; None for the whole model with submodules."""
         module = None if node.call is None else self.calls[node.call].module
         return None if module is self._model and any(self._model.children()) else module
 
     def _first_layers(self, tensor: Tensor) -> set[int]:
-        """Return the nodes nearest to a tensor, going back, that read parameters."""
+        """Return the last nodes before a tensor that read parameters."""
         start = self._sources(tensor)
         inner = {node for node in start if self._nodes[node].kind not in _LAYERS}
         found = start | self._read_by(inner, lambda node: node.kind not in _LAYERS)
@@ -188,7 +188,7 @@ class Dataflow(TorchDispatchMode):
     def _read_by(
         self, nodes: Iterable[int], through: Callable[[_Node], bool] = lambda node: True
     ) -> set[int]:
-        """Return the nodes whose results some nodes read, directly or `through` others."""
+        """Return the nodes whose results `nodes` read, directly or `through` other nodes."""
         seen, todo = set[int](), list(nodes)
         while todo:
             for source in self._nodes[todo.pop()].sources:

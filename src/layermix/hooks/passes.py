@@ -1,8 +1,8 @@
-"""Forward passes of a probe, on a few examples, which restore the model.
+"""Forward passes of a probe on a few examples. They restore the model.
 
 The model runs in training mode, except for layers that the user has frozen, and random operations
-return constants. Parameters without numbers above 0.001 are replaced by noise: a gate, a layer
-scale or an adapter that starts so small would hide a branch that opens during training.
+return constants. Parameters with all values below 0.001 are replaced by noise, because so small an
+initial gate, layer scale or adapter would hide a branch that opens during training.
 """
 
 import random
@@ -48,13 +48,13 @@ class Passes:
         self._snapshot = Snapshot(model)
         self.dims: dict[Path, int | None] = {}  # batch dimension of each input
         self.inputs = self._x
-        self.sizes = [self._count]  # that the model takes: of `inputs`, and a smaller one
+        self.sizes = [self._count]  # batch sizes that run: of `inputs`, and a smaller one
         self.padded: Inputs | None = None  # examples whose attention masks differ
         self.ragged = False  # examples are concatenated or in a list, and cannot be rotated
 
     def run(self, inputs: Inputs | None = None) -> Any:
         """Return the output for some inputs, by default the examples, and restore the state."""
-        # Samples of indices are random; they are drawn from the same states in each pass.
+        # Random indices are not replaced, so each pass draws them from the same states.
         torch.default_generator.manual_seed(0)
         device = device_of(self.model)
         if device.type == "cuda":
@@ -68,9 +68,9 @@ class Passes:
             self._snapshot.restore()
 
     def rotated(self) -> Inputs:
-        """Return the examples, the second one first and the first one last."""
+        """Return the examples, rotated by one."""
         if self.ragged:
-            raise InputError("the examples of a ragged batch cannot change places")
+            raise InputError("the examples of a ragged batch cannot be rotated")
         return rows_of(self.inputs, self.dims, [*range(1, self.sizes[0]), 0])
 
     def nudged(self) -> Inputs:
@@ -82,11 +82,11 @@ class Passes:
                 new[path] = tensor * (1 + torch.finfo(tensor.dtype).eps * signs)
         return replaced(self.inputs, new)
 
-    def begin(self, look: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return the result of `look` for the smaller batch of them."""
+    def begin(self, record: Callable[[Inputs], Found]) -> Found:
+        """Choose the examples, and return the result of `record` for a smaller batch of them."""
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
-            return self._begin_whole(look, None)
+            return self._begin_whole(record, None)
         rows = chosen_rows(self._x, self.dims, self.batch_dim, COUNT)
         self._leave_out_constants(rows)
         several, self.padded = few_examples(self.model, self._x, self.dims, rows)
@@ -94,13 +94,13 @@ class Passes:
         for self.inputs in several:
             self.sizes = [COUNT, COUNT - 1]
             try:
-                return look(rows_of(self.inputs, self.dims, range(COUNT - 1)))
+                return record(rows_of(self.inputs, self.dims, range(COUNT - 1)))
             except InputError as failed:
                 error = failed
-        return self._begin_whole(look, error)
+        return self._begin_whole(record, error)
 
-    def _begin_whole(self, look: Callable[[Inputs], Found], error: InputError | None) -> Found:
-        """Use the whole batch, for models that take a single size and for ragged batches."""
+    def _begin_whole(self, record: Callable[[Inputs], Found], error: InputError | None) -> Found:
+        """Use the whole batch, for models with a fixed batch size and for ragged batches."""
         self.inputs, self.padded = self._x, None
         try:
             shape, size = shape_of(main_tensor(self.run())), self._count
@@ -112,7 +112,7 @@ class Passes:
                     p: 0 if shape_of(t)[:1] == (size,) else None for p, t in tensors.items()
                 }
             self.sizes = [size]
-            return look(self._x)
+            return record(self._x)
         except InputError:
             few = f" (mix points are probed on {COUNT} of your {self._count} examples)"
             if error is None:
@@ -120,22 +120,22 @@ class Passes:
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _leave_out_constants(self, rows: list[int]) -> None:
-        """Find inputs that only happen to have the size of the batch."""
+        """Find inputs without a batch dimension that have the size of the batch by chance."""
         if self._count == 1:
             return
-        # Such as class embeddings (C, d) with C = B: the model runs if only others have fewer rows.
+        # Example: class embeddings (C, d) with C = B. The model runs if only other inputs are cut.
         main = next(iter(leaves(self._x)))
         few = rows if self._count != COUNT else rows[:-1]
         for path in [path for path, dim in self.dims.items() if dim is not None and path != main]:
             try:
                 output = leaves(self.run(rows_of(self._x, {**self.dims, path: None}, few)))
             except InputError:
-                continue  # it must have as many rows as the others
+                continue  # it must have as many rows as the other inputs
             if self._is_constant(output, few):
                 self.dims[path] = None
 
     def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
-        """Return True if an input has no batch dimension; only others were cut for `output`."""
+        """Return True if an input has no batch dimension; `output` is from a run with it uncut."""
         try:
             other = leaves(self.run(rows_of(self._x, self.dims, few)))
         except InputError:
@@ -155,10 +155,10 @@ class Passes:
 
 @contextmanager
 def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[Passes]:
-    """Prepare a model for passes, and restore it at the end; `train` ends its eval mode."""
+    """Prepare a model for passes, and restore it at the end; `train` sets training mode."""
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise InputError(
-            "the model is scripted or traced, so that its layers cannot have hooks: mix the "
+            "the model is scripted or traced, so its layers cannot have hooks: mix the "
             "original model, and script a copy of it"
         )
     if any(map(is_lazy, (*model.parameters(), *model.buffers()))):

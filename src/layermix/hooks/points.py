@@ -14,28 +14,28 @@ from layermix.hooks.probe import Probe
 from layermix.hooks.sites import as_module, unwrap
 
 _NO_BLOCKS = """
-Nothing in this model repeats (siblings of one kind, each of two layers or more), so no hidden
-point is a default candidate. Any module's path can be named: all=True (--all) lists them."""
+This model has no repeated blocks (similar siblings with two or more layers each), so it has no
+default hidden points. Any module path can be used: all=True (--all) lists them."""
 
 Kind = Literal["input", "block", "module", "final", "logits"]
 
 
 @dataclass(frozen=True)
 class MixPoint:
-    """A place in a model where mixing is possible or not.
+    """A point of a model, with the result of its probe.
 
     Attributes
     ----------
     name
         Value of `at` for `Mixer`.
     kind
-        ``"input"``, ``"block"`` (a default candidate), ``"module"``, ``"final"``, ``"logits"``.
+        ``"input"``, ``"block"`` (a default point), ``"module"``, ``"final"``, ``"logits"``.
     module
         Class of the module.
     shape
         Shape of one example's activation, without the batch; None if it is not one tensor.
     obstacle
-        Why it cannot be mixed; None if it can.
+        Reason why it cannot be mixed; None if it can.
     channels
         Dimension of the channels in a batch: 1 in maps, -1 in tokens; None if it cannot be mixed.
     cut
@@ -79,7 +79,7 @@ class Points(tuple[MixPoint, ...]):
 
     @property
     def blocks(self) -> list[str]:
-        """The names of the default hidden candidates: repeated blocks or stages."""
+        """The names of the default hidden points: repeated blocks or stages."""
         return [row.name for row in self if row.kind == "block" and row.obstacle is None]
 
     def __str__(self) -> str:
@@ -123,13 +123,13 @@ def points(
     Parameters
     ----------
     model
-        Any model; it is left as it was.
+        Any model; its state is restored.
     x
-        A batch, shape (B, ...), of which at most three examples are used; a tuple of several
-        inputs for ``model(*x)``, or a mapping of named ones for ``model(**x)``.
+        Batch (B, ...), a tuple of inputs for ``model(*x)``, or a mapping of inputs for
+        ``model(**x)``. At most three examples are used.
     at
-        Mix points to list, which may be any module paths. By default the input, the repeated blocks
-        or stages (siblings of one kind, each with two or more layers that have parameters), the
+        Mix points to list, including any module paths. Default: the input, the repeated blocks
+        or stages (similar siblings, each with two or more layers that have parameters), the
         final layer and the logits, if they can be mixed.
     all
         If True, list every module.
@@ -163,7 +163,7 @@ def probed_points(
     batch_dim: int = 0,
     measured: Collection[str] | None = None,
 ) -> tuple[Points, Probe]:
-    """Return the mix points of a model and their probe; `measured` ones are tested as cuts."""
+    """Return the mix points and their probe, which tests if the points in `measured` are cuts."""
     model = unwrap(as_module(model))
     default = default_points(model)
     kinds: dict[str, Kind] = {name: "module" for name, _ in model.named_modules() if name}
@@ -181,7 +181,7 @@ def probed_points(
 
 
 def default_points(model: nn.Module) -> list[str]:
-    """Return the default candidates of an unwrapped model, mixable or not."""
+    """Return the default points of an unwrapped model, including those that cannot be mixed."""
     return ["input", *repeated_blocks(model), "final", "logits"]
 
 

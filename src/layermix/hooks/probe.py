@@ -13,11 +13,11 @@ from layermix.hooks.passes import Passes, opened
 from layermix.hooks.recording import Recording
 from layermix.hooks.sites import device_of
 
-_UNSTEADY = 0.5  # nothing can be measured if rotating the examples changes so much of the output
+_UNSTEADY = 0.5  # nothing can be measured if a rotation of the examples changes so much
 
 
 class Probe(Recording):
-    """Silent forward passes at some points of a model."""
+    """The results of silent forward passes at some points of a model."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Probe(Recording):
         batch_dim: int = 0,
         *,
         root: nn.Module | None = None,  # the model that is called, if `model` is a part of it
-        measured: Iterable[str] | None = None,  # tested for being cuts; default: all
+        measured: Iterable[str] | None = None,  # points to test as cuts; default: all
         together: Iterable[str] | None = None,  # expected cuts, which share passes; default: all
         train: bool = True,  # put a model that is in eval mode into training mode
     ) -> None:
@@ -61,20 +61,20 @@ class Probe(Recording):
         self._shares = test.shares(order)
         if any(self._shares.values()) and (changed := test.unsteadiness()) > _UNSTEADY:
             self._unsteady = (
-                f"it cannot be measured how much bypasses it: {changed:.0%} of the output "
-                "changes when the examples of a batch change places"
+                f"the share that bypasses it cannot be measured, because {changed:.0%} of the "
+                "output depends on the order of the examples in a batch"
             )
         cuts = [name for name in order if not self._shares[name]]
         if passes.padded is not None and cuts:
             self._measure_masks(passes, model, cuts)
 
     def _measure_masks(self, passes: Passes, model: nn.Module, cuts: Sequence[str]) -> None:
-        """Measure at which points each example keeps its mask after the mix."""
+        """Measure the points at which each example keeps its own mask after the mix."""
         assert passes.padded is not None
         passes.inputs = passes.padded
         try:
             self.record(passes)
-        except InputError:  # the model does not take such masks
+        except InputError:  # the model fails on such masks
             return
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)
 
@@ -87,12 +87,12 @@ class Probe(Recording):
         return layout(site.module, site.side).channels(example)
 
     def cut(self, name: str) -> float | None:
-        """Return the share of an example that bypasses a point; None if it is not known."""
+        """Return the share of an example that bypasses a point; None if it was not measured."""
         shares = self._shares.get(name)
         return None if shares is None else max(shares.values(), default=0.0)
 
     def leak(self, name: str) -> str | None:
-        """Return how much of an example bypasses a point to which output; None for a cut."""
+        """Return the share of an example that bypasses a point, as text; None for a cut."""
         shares = self._shares.get(name)
         if not shares:
             return None
@@ -100,24 +100,24 @@ class Probe(Recording):
             return self._unsteady
         outputs = ", ".join(repr(self.labels[path]) for path in shares if path)
         where = f"the outputs {outputs}" if outputs else "the output"
-        beside = self._unmixed_inputs() if name == "input" else []
-        kept = f": {', '.join(map(repr, beside))} cannot be mixed and stays" if beside else ""
+        rest = self._unmixed_inputs() if name == "input" else []
+        kept = f": {', '.join(map(repr, rest))} cannot be mixed and stays" if rest else ""
         return (
             f"{max(shares.values()):.2%} of an example bypasses it to {where}{kept}, while its "
             "label would be mixed in full"
         )
 
     def mask_leak(self, name: str) -> str | None:
-        """Return how much depends on masks that cannot be united; None if nothing does."""
+        """Return the share that depends on masks that cannot be united, as text; None for 0."""
         if not (shares := self._mask_shares.get(name)):
             return None
         return (
-            f"{max(shares.values()):.2%} of the output follows from the attention mask of the "
-            "first example alone, which the model uses outside of its modules"
+            f"{max(shares.values()):.2%} of the output depends on the attention mask of the first "
+            "example alone, which the model uses outside of its modules"
         )
 
     def obstacle(self, name: str, partial: bool = False) -> str | None:
-        """Return why a point cannot be mixed, or is no cut unless `partial`; None if it can."""
+        """Return why a point cannot be mixed or, unless `partial`, is not a cut; else None."""
         return self._why_not(name) or (None if partial else self.leak(name))
 
     def require(self, name: str, done: str = "mixed") -> None:

@@ -24,11 +24,11 @@ class Recorder(ModelHook):
         super().__init__()
         self.always = always
         self.running = False  # True while a forward pass is recorded
-        self.used = False  # since it was cleared
+        self.used = False  # True if a pass was recorded since `clear`
         self.slots = {point: Slot(point, self) for point in points}
 
     def install(self, model: nn.Module, sites: Mapping[str, Site]) -> list[RemovableHandle]:
-        """Register all hooks, those of the sites included, and return their handles."""
+        """Register all hooks, including those of the sites, and return their handles."""
         # The recorder starts before, and stops after, the hooks of sites at the model itself.
         self.register_before(model, self.begin)
         for point, slot in self.slots.items():
@@ -37,7 +37,7 @@ class Recorder(ModelHook):
         return [handle for hook in (self, *self.slots.values()) for handle in hook.handles]
 
     def begin(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook of the model."""
+        """Forward pre-hook of the model: start recording."""
         if in_backward():  # the whole model is checkpointed and runs again
             return
         self.running = torch.is_grad_enabled() and (module.training or self.always)
@@ -46,7 +46,7 @@ class Recorder(ModelHook):
             self.used = True
 
     def end(self, module: nn.Module, args: tuple, output: Any) -> None:
-        """Forward hook of the model."""
+        """Forward hook of the model: stop recording."""
         self.running = False
 
     def clear(self) -> None:
@@ -69,7 +69,7 @@ class Slot(ModelHook):
         self.value: Tensor | None = None
         self.calls = 0
         self.without_gradient = False
-        self.version: int | None = None  # of `value` as it was kept; None: a copy
+        self.version: int | None = None  # of `value` when it was kept; None for a copy
 
     def register(self, site: Site) -> None:
         """Register the hook of a site."""
@@ -128,7 +128,7 @@ class Slot(ModelHook):
             )
         if self.without_gradient and not value.requires_grad:
             return (
-                "it ran without gradients, as do blocks inside reentrant activation checkpointing: "
+                "it ran without gradients, like blocks inside reentrant activation checkpointing: "
                 "use use_reentrant=False, or capture the output of the checkpointed block itself"
             )
         if self.version is not None and value._version != self.version:

@@ -1,4 +1,4 @@
-"""Record two unmixed passes, of two sizes, because another dimension may equal the batch in one."""
+"""Record two unmixed passes of different batch sizes, to find the dimension of the batch."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from layermix.hooks.passes import Passes
 from layermix.hooks.sites import Site, find
 
 Infos = defaultdict[tuple[str, int], list[ActivationInfo]]  # of each call, by point and module
-_Seen = tuple[Infos, ActivationInfo]  # in a pass: what passed the points, and the output
+_Pass = tuple[Infos, ActivationInfo]  # info of one pass: of the points, and of the output
 
 
 class Recording:
-    """Activation info of two unmixed passes at some points of a model, and all tensors of one."""
+    """Activation info of two unmixed passes at some points of a model, and the tensors of one."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, names: Sequence[str], batch_dim: int
@@ -35,12 +35,12 @@ class Recording:
         self.roles: dict[Path, Role | None] = {}  # masks and lengths among the inputs
         self.sites = {name: find(model, name) for name in names if name != "final"}  # see `_flow`
 
-        def look(fewer: Inputs) -> tuple[_Seen, _Seen]:
+        def record(fewer: Inputs) -> tuple[_Pass, _Pass]:
             return self._flow(passes, model, names, fewer), self.record(passes)
 
-        first, second = passes.begin(look)
+        first, second = passes.begin(record)
         self.sizes = passes.sizes
-        # The batch with values first; a model of one batch size has run twice on the same batch.
+        # The batch with values first; with a fixed batch size both passes had the same batch.
         self._infos, self._outputs = zip(*[second, first][: len(self.sizes)], strict=True)
         self._inputs, self._input_names = passes.inputs, parameter_names(type(model))
         self._input_dims = passes.dims if passes.model is model else {}
@@ -49,7 +49,7 @@ class Recording:
 
     def _flow(
         self, passes: Passes, model: nn.Module, names: Sequence[str], inputs: Inputs
-    ) -> _Seen:
+    ) -> _Pass:
         readers = (m for site in self.sites.values() for m in mask_readers(model, site))
         self.shared_masks: dict[nn.Module, set[str]] = {module: set() for module in readers}
         flow = Dataflow(passes.model, inputs)
@@ -67,7 +67,7 @@ class Recording:
                 self.missing["final"] = found
         return infos, info_of(output)
 
-    def record(self, passes: Passes) -> _Seen:
+    def record(self, passes: Passes) -> _Pass:
         """Run the model on the examples, keep all tensors, and return the activation info."""
         self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}  # by point and module, in order
         infos, output = self._run(passes, passes.sizes[0], values=self.values)
@@ -81,39 +81,39 @@ class Recording:
         infos: Infos = defaultdict(list)
         readers = Site("", tuple(self.shared_masks), "before")
 
-        def see(name: str, index: int, value: Any) -> None:
+        def record_info(name: str, index: int, value: Any) -> None:
             infos[name, index].append(info_of(value))
             if values is not None:
                 values[name, index] = _copied(value)
 
-        def see_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
+        def record_masks(_: str, index: int, arguments: tuple[tuple, dict[str, Any]]) -> None:
             module = readers.modules[index]
             self.shared_masks[module] |= shared_masks(module, *arguments, size)
 
-        with monitoring(self.sites.values(), see), monitoring([readers], see_masks):
+        with monitoring(self.sites.values(), record_info), monitoring([readers], record_masks):
             return infos, passes.run(inputs)
 
     def output_dims(self) -> dict[Path, int | None]:
-        """Return the batch dimension of each tensor of the output on which a loss may be."""
+        """Return the batch dimension of each tensor of the output that may be used in a loss."""
         dims = self._dims_of(self._outputs)
         return {path: dim for path, dim in dims.items() if path not in self._features}
 
     @property
     def output_shape(self) -> tuple[int, ...] | None:
-        """The shape of one example of the model's output; None where it has no tensor."""
+        """The shape of one example of the model's output; None if it has no tensor."""
         return self._example(self._outputs)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of one example's activation at a point; None if not passed once."""
+        """Return the shape of one example's activation at a point; None if not called once."""
         return self._example(self._once(name))
 
     def batch_dim(self, name: str) -> int:
-        """Return the batch dimension of the main tensor of a point that was passed."""
+        """Return the batch dimension of the main tensor of a point that was called once."""
         infos = self._once(name)
         return self._dims_of(infos).get(infos[0].main) or 0
 
     def dims(self, name: str) -> list[Dims]:
-        """Return for each module of a point the batch dimension of each tensor."""
+        """Return the batch dimension of each tensor, for each module of a point."""
         given = self._input_dims if name == "input" else {}
         constant = {path for path, dim in given.items() if dim is None}
         found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
@@ -122,7 +122,7 @@ class Recording:
     def configure(
         self, hooks: Mapping[str, list[Hook]], masks: Mapping[nn.Module, MaskHook]
     ) -> None:
-        """Set batch dimensions and masks in the hooks of some points, and those behind them."""
+        """Set the batch dimensions of mixing hooks, and the shared masks of mask hooks."""
         for name, of_point in hooks.items():
             for hook, dims in zip(of_point, self.dims(name), strict=True):
                 hook.dims = dims
@@ -147,14 +147,14 @@ class Recording:
         shapes = [info.shape(info.main) for info in self._outputs if info.tensors]
         dims = self._dims_of(self._outputs).values()
         if len(shapes) < 2 or not shapes[0] or any(dim is not None for dim in dims):
-            return None  # one without a shape is a loss
+            return None  # an output without a shape is a loss
         return (
             f"the output of the model has shape {shapes[0]} for a batch of {self.sizes[0]}, so "
-            f"that dimension {self._batch_dim} of x is not the batch: declare batch_dim"
+            f"that dimension {self._batch_dim} of x is not the batch: pass another batch_dim"
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
-        """Return the info of each pass if a module was called once in it, else []."""
+        """Return the info of each pass if a module was called exactly once in each, else []."""
         if name in self.missing:
             return []
         calls = [infos[name, index] for infos in self._infos]

@@ -15,20 +15,20 @@ from torch.utils.hooks import RemovableHandle
 
 from layermix.errors import InputError
 
-_HOOKS = {  # the dictionaries of hooks of a module, and those with flags of the same hooks
+_HOOKS = {  # a module's dictionaries of hooks, and those with flags of the same hooks
     "_forward_hooks": ("_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     "_forward_pre_hooks": ("_forward_pre_hooks_with_kwargs",),
 }
 
 
 class ModelHook:
-    """Base class of objects with methods that are hooks; without arguments, they do nothing."""
+    """Base class of objects whose methods are hooks; built without arguments, they do nothing."""
 
     def __init__(self) -> None:
         self.handles: list[RemovableHandle] = []
 
     def register_before(self, module: nn.Module, hook: Any, *, prepend: bool = False) -> None:
-        """Register a forward pre-hook, a bound method of this object, which gets keywords too."""
+        """Register a forward pre-hook with keyword arguments, a bound method of this object."""
         _leave_hooks_out_of_copies()
         handle = module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
         self.handles.append(handle)
@@ -48,14 +48,14 @@ class ModelHook:
 
 
 def remove_hooks(model: nn.Module) -> None:
-    """Remove all hooks of layermix from a model, those of mixers and of captures.
+    """Remove all hooks of layermix from a model, including those of mixers and captures.
 
     Use it for a model whose mixer is no longer accessible. Copies of a model have no hooks.
 
     Parameters
     ----------
     model
-        Any model. Other hooks stay.
+        Any model. Other hooks are kept.
 
     Raises
     ------

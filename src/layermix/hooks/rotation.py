@@ -10,13 +10,13 @@ from layermix.hooks.nested import Dims, Path
 # Shares below which a difference is rounding, by dtype.
 _ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _OTHER_ROUNDING = 0.1
-_SLICED = (torch.float32, torch.float64)  # in half precision a single feature has too few digits
-_EPSILONS = 16  # a difference of so many times the machine epsilon of a value is rounding
-_LARGE = 1e30  # stands for a difference to infinity
+_SLICED = (torch.float32, torch.float64)  # half precision is too coarse for single features
+_EPSILONS = 16  # differences up to this many machine epsilons of a value are rounding
+_LARGE = 1e30  # replaces a difference to infinity
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Return the partner of each of `count` examples, int64 (count,)."""
+    """Return the partners of `count` examples that are rotated by `turns`, int64 (count,)."""
     return (torch.arange(count, device=device) + turns) % count
 
 
@@ -27,9 +27,9 @@ def distances(
     turns: int,
     count: int,
     *,
-    thorough: bool = False,  # compare each feature on its own scale, and numbers of any dtype
+    thorough: bool = False,  # compare each feature on its own scale, and any dtype
 ) -> Iterator[tuple[Path, float]]:
-    """Yield path and relative distance of tensors that are not the clean ones rotated."""
+    """Yield path and relative distance of tensors that differ from the rotated clean tensors."""
     for path, own in clean.items():
         dim = dims.get(path)
         if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
@@ -68,7 +68,7 @@ def share_of(
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
     error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
     if not (error.isfinite().all() and scale.isfinite().all()):
-        # Infinities and NaN in the same places are equal.
+        # Infinities and NaN at the same positions are equal.
         same = (got == want) | (got.isnan() & want.isnan())
         error = torch.where(same, 0.0, error.nan_to_num(_LARGE, _LARGE))
         scale = torch.where(own == other, 0.0, scale).nan_to_num(0.0, 0.0)
@@ -82,6 +82,6 @@ def share_of(
 
 
 def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
-    """Return the ratio of an error to a scale; 0 if it is rounding of values of this size."""
+    """Return the ratio of an error to a scale; 0 if the error is rounding of values of `size`."""
     rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
     return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))

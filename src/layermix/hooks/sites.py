@@ -10,7 +10,7 @@ otherwise  the module of that name            after
 ========== ================================== ======
 
 A mixer is built before its model is called, so the classifier is guessed: by timm's method, or as
-the last linear layer in a child with a usual name. The first probe corrects it (`final.py`).
+the last linear layer of a child with a usual name. The first probe corrects the guess (`final.py`).
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def find_heads(model: nn.Module) -> Heads:
 
 
 def has_head(model: nn.Module) -> bool:
-    """Return True if the model has a classifier, and so a final layer."""
+    """Return True if the model has a classifier, and therefore a final layer."""
     try:
         find_heads(model)
     except InputError:
@@ -95,7 +95,7 @@ SPECIAL = ("input", "final", "logits")
 
 @dataclass(frozen=True)
 class Site:
-    """A mix point in a model: one module, or several heads, and a side of them."""
+    """A mix point in a model: one module, or several heads, and the side to mix."""
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -108,7 +108,7 @@ class Site:
 
 
 def as_module(model: object) -> nn.Module:
-    """Return the model, or raise an `InputError` if it is no module."""
+    """Return the model, or raise an `InputError` if it is not a module."""
     if isinstance(model, nn.Module):
         return model
     raise InputError(
@@ -128,7 +128,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device of a model's first parameter; the CPU where it has none."""
+    """Return the device of a model's first parameter; the CPU if it has none."""
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
 

@@ -1,8 +1,8 @@
-"""Mixing: plans, which are drawn for each step and applied to tensors and labels; no model.
+"""Mixing without a model: plans are drawn for each step and applied to tensors and labels.
 
-A `PlanSampler` draws plans from methods: mix points, partners (`partners/`), a ratio and a blend
-(`blends/`), which may follow a schedule. A plan mixes activations, and labels into targets
-(`targets/`) with the right loss. `methods` has those of the literature.
+A `PlanSampler` draws plans from methods. A method has mix points, partners (`partners/`), a ratio
+and a blend (`blends/`); settings may follow a schedule. A plan mixes activations, and mixes labels
+into targets (`targets/`) with the right loss. `methods` has the methods of the literature.
 """
 
 from layermix.mixing import blends, partners, targets

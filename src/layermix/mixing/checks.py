@@ -1,4 +1,4 @@
-"""Checks of settings in `__post_init__`: a wrong value is an `InputError` where it is written."""
+"""Checks for `__post_init__`: an invalid setting raises an `InputError` at construction."""
 
 import math
 import numbers
@@ -8,45 +8,45 @@ from layermix.errors import InputError, brief
 
 
 def is_number(value: object) -> bool:
-    """Return True for a real number; True and False are none."""
+    """Return True for a real number, and False for a boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def is_whole(value: object) -> bool:
-    """Return True for a whole number, of Python or of numpy."""
+    """Return True for an integer of Python or numpy, and False for a boolean."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_finite(value: Any, least: float = -math.inf) -> bool:
-    """Return True for a finite number, from `least` on."""
+    """Return True for a finite number >= `least`."""
     return is_number(value) and math.isfinite(value) and value >= least
 
 
-def whole(of: object, name: str) -> None:
-    """Refuse a setting, by its name, that is not a whole number >= 1."""
-    value = getattr(of, name)
-    ensure(of, name, is_whole(value) and value >= 1, "a whole number >= 1")
+def whole(config: object, name: str) -> None:
+    """Raise an `InputError` unless the setting `name` is a whole number >= 1."""
+    value = getattr(config, name)
+    ensure(config, name, is_whole(value) and value >= 1, "a whole number >= 1")
 
 
-def positive(of: object, name: str, otherwise: str = "") -> None:
-    """Refuse a setting that is not a finite number > 0; `otherwise` adds to the rule."""
-    value = getattr(of, name)
-    ensure(of, name, is_finite(value) and value > 0, "a finite number > 0" + otherwise)
+def positive(config: object, name: str, otherwise: str = "") -> None:
+    """Raise an `InputError` unless a setting is finite and > 0; `otherwise` extends the rule."""
+    value = getattr(config, name)
+    ensure(config, name, is_finite(value) and value > 0, "a finite number > 0" + otherwise)
 
 
-def at_least(of: object, name: str, least: float = 0) -> None:
-    """Refuse a setting that is not a finite number from `least` on."""
-    ensure(of, name, is_finite(getattr(of, name), least), f"a finite number >= {least:g}")
+def at_least(config: object, name: str, least: float = 0) -> None:
+    """Raise an `InputError` unless a setting is a finite number >= `least`."""
+    ensure(config, name, is_finite(getattr(config, name), least), f"a finite number >= {least:g}")
 
 
-def share(of: object, name: str) -> None:
-    """Refuse a setting that is not a number in [0, 1]."""
-    value = getattr(of, name)
-    ensure(of, name, is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
+def share(config: object, name: str) -> None:
+    """Raise an `InputError` unless a setting is a number in [0, 1]."""
+    value = getattr(config, name)
+    ensure(config, name, is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
 
 
-def ensure(of: object, name: str, good: bool, rule: str) -> None:
-    """Refuse a setting unless it is good; the error has the rule."""
+def ensure(config: object, name: str, good: bool, rule: str) -> None:
+    """Raise an `InputError` that states the rule, unless `good` is True."""
     if not good:
-        value = brief(getattr(of, name))
-        raise InputError(f"{name} of {type(of).__name__} is {value}, but must be {rule}")
+        value = brief(getattr(config, name))
+        raise InputError(f"{name} of {type(config).__name__} is {value}, but must be {rule}")

@@ -1,7 +1,7 @@
-"""Data parallel training: ranks, a seed that they share, and the joined batch of all of them.
+"""Data parallel training: ranks, a shared seed, and the joined batch of all ranks.
 
-Cross-rank partners index the joined batch, rank by rank; all ranks must have as many examples.
-`sampler.py` decides which numbers of a draw the ranks share.
+Cross-rank partners are indices into the joined batch, which is ordered by rank. All ranks must have
+the same batch size. `sampler.py` defines which random numbers the ranks share.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ def shared_seed(seed: int) -> int:
 
 
 def gathered(x: Tensor) -> Tensor:
-    """Return the examples of all ranks, (ranks * B, ...), from those of this one, (B, ...)."""
+    """Gather the examples of all ranks: (B, ...) becomes (ranks * B, ...)."""
     if rank_info()[1] == 1:
         return x
-    if torch.compiler.is_compiling():  # a compiled graph takes no autograd function
+    if torch.compiler.is_compiling():  # no autograd function in a compiled graph
         from torch.distributed._functional_collectives import all_gather_tensor_autograd
 
         assert torch.distributed.group.WORLD is not None
@@ -43,9 +43,9 @@ def gathered(x: Tensor) -> Tensor:
 
 
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
-    """Return a function that returns True if a condition holds on this rank.
+    """Return a function that combines a condition over ranks.
 
-    With sharded parameters it holds on any rank, because each forward pass needs all of them.
+    With sharded parameters it is True if it is True on any rank: each pass needs all ranks.
     """
     if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
         return bool
@@ -59,22 +59,22 @@ def agreement(model: nn.Module) -> Callable[[bool], bool]:
 
 
 def check_even(size: int) -> None:
-    """Raise an `InputError` on all ranks if their batches differ in size; every rank must call it.
+    """Raise an `InputError` on all ranks if their batch sizes differ; every rank must call it.
 
-    The sizes are compared on the CPU if the process group can, which waits for no device.
+    The sizes are compared on the CPU if the process group supports it, to avoid a device sync.
     """
     distributed = torch.distributed
     on_cpu = "cpu:" in distributed.get_backend_config()
     device = "cpu" if on_cpu else torch.accelerator.current_accelerator()
-    own = torch.tensor([size], device=device)
-    found = [torch.empty_like(own) for _ in range(rank_info()[1])]
-    distributed.all_gather(found, own)
+    local = torch.tensor([size], device=device)
+    found = [torch.empty_like(local) for _ in range(rank_info()[1])]
+    distributed.all_gather(found, local)
     sizes = torch.cat(found).tolist()
     if len(set(sizes)) > 1:
         raise InputError(
             f"the batches of the ranks have {', '.join(map(str, sizes))} examples, but partners "
-            "across ranks need batches of one size: load data with drop_last=True, or leave "
-            "cross_rank out"
+            "across ranks need equal batch sizes: load data with drop_last=True, or leave out "
+            "cross_rank"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a seed and a step to random numbers, and from these to a plan."""
+"""Random numbers from a seed and a step, and the plan that is built from them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ from layermix.mixing.plan import Plan
 
 
 class StepGenerator:
-    """A random generator that can begin at any step: numpy's Philox (Salmon et al., 2011).
+    """A random generator that can start at any step: numpy's Philox (Salmon et al., 2011).
 
-    Step and part are words of its counter, so that each has 2^64 blocks of numbers.
+    Step and part are words of its counter, so each part of a step has 2^64 blocks of numbers.
     """
 
     def __init__(self, seed: int, *key: int) -> None:
@@ -24,7 +24,7 @@ class StepGenerator:
         self._counter = self._state["state"]["counter"]
 
     def at(self, step: int, part: int = 0) -> np.random.Generator:
-        """Return the generator at the beginning of a part of a step, until the next call."""
+        """Return the generator at the start of a part of a step; the next call moves it."""
         self._counter[1], self._counter[2] = step, part
         self._generator.bit_generator.state = self._state
         return self._generator
@@ -35,7 +35,7 @@ def checked_seed(seed: Any) -> int:
     if is_whole(seed) and seed >= 0:
         return int(seed)
     raise InputError(
-        f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for that of torch"
+        f"the seed is {brief(seed)}, but must be a whole number >= 0, or None for torch's seed"
     )
 
 
@@ -43,7 +43,7 @@ def check_size(size: Any) -> None:
     """Raise an `InputError` unless a batch size is a whole number >= 1."""
     if not is_whole(size) or size < 1:
         raise InputError(
-            f"batch_size is {brief(size)}, but must be the number of examples, len(x), at least 1"
+            f"batch_size is {brief(size)}, but must be the number of examples, len(x), and >= 1"
         )
 
 
@@ -58,7 +58,7 @@ def plan_of(
     dtype: torch.dtype,
     **settings: Any,
 ) -> Plan:
-    """Return the plan of numbers that a sampler has drawn, checked for partners outside alone."""
+    """Return the plan of drawn numbers; only the range of the partners is checked."""
     if not (permutation or settings["cross_rank"]):
         is_permutation(partner)
     number = torch.as_tensor(ratio, dtype=dtype if dtype == torch.float64 else torch.float32)

@@ -1,4 +1,4 @@
-"""The method of a step, drawn from several, or none: a step that is not mixed."""
+"""Draw the method of a step from several methods; a step without a method is not mixed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from layermix.mixing.checks import is_number
 from layermix.mixing.schedule import Clock, Schedule, number_at, range_of
 
 Prob = float | Schedule | Sequence[float]
-_SUM_ROUNDING = 1e-9  # of probabilities that sum to 1
+_SUM_ROUNDING = 1e-9  # tolerance for probabilities that sum to 1
 
 
 class MethodChoice:
-    """Draws the index of a method.
+    """Draws the index of one of `count` methods, or None.
 
-    The probability in [0, 1] of any of `count` methods is a number or a schedule, which they share
-    equally, or a number for each; others are an `InputError`.
+    `prob` is the total probability of all methods, a number in [0, 1] or a schedule, shared
+    equally; or a sequence with the probability of each. Raises an `InputError` for other values.
     """
 
     def __init__(self, count: int, prob: Prob) -> None:
@@ -29,16 +29,16 @@ class MethodChoice:
         self.always = self._fixed == [1.0]  # the first method is drawn in every step
 
     def draw(self, uniform: float, clock: Clock) -> int | None:
-        """Return the method at a uniform number in [0, 1); None if the step is not mixed."""
+        """Return the method's index for a uniform number in [0, 1); None if no method is drawn."""
         limits = self._now(clock)
         return next((k for k, limit in enumerate(limits) if uniform < limit), None)
 
     def shares(self, clock: Clock) -> list[float]:
-        """Return the present probability of each method."""
+        """Return the current probability of each method."""
         return np.diff(self._now(clock), prepend=0.0).tolist()
 
     def _now(self, clock: Clock) -> list[float]:
-        """Return the present cumulative probabilities."""
+        """Return the current cumulative probabilities."""
         return self._fixed if self._schedule is None else self._limits(self._schedule, clock)
 
     def _limits(self, prob: Any, clock: Clock) -> list[float]:

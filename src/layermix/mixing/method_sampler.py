@@ -1,4 +1,4 @@
-"""One method of mixing: its mix points, ratios, partners and blend, from which plans are drawn."""
+"""Draw the numbers of a plan for one method: mix point, ratio, partners and blend."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -17,20 +17,20 @@ Per = Literal["batch", "sample", "epoch"]
 
 
 class MethodSampler:
-    """Draws the mix point, the ratio, the partners and the blend's numbers of one method.
+    """Draws the mix point, the ratio, the partners and the blend's random numbers of one method.
 
     Parameters
     ----------
     points
         Names of the mix points; each plan has one of them.
     weights, alpha, ratio, per, blend, partner, remix
-        As for a `Mixer`. Without `alpha` and `ratio` the default ratio of the blend is used, or
-        else alpha is 1 at the input and 2 elsewhere.
+        As for a `Mixer`. If `alpha` and `ratio` are None, the default ratio of the blend is used.
+        If the blend has none, alpha is 1 at the input and 2 elsewhere.
 
     Raises
     ------
     InputError
-        For a setting that is not allowed, or one that the blend would ignore.
+        If a setting is invalid, or if the blend would ignore it.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class MethodSampler:
         given = [f"{n}={brief(v)}" for n, v in settings.items() if v != defaults.get(n)]
         if given:
             raise InputError(
-                f"the blend {self.blend!r} mixes the whole batch with weights of its own, so that "
-                f"{', '.join(given)} would be ignored: leave out settings of ratios, partners "
-                "and remix, or choose another blend"
+                f"the blend {self.blend!r} mixes the whole batch with its own weights, so that "
+                f"{', '.join(given)} would be ignored: leave out settings of ratios, partners and "
+                "remix, or choose another blend"
             )
 
     def check_cross_rank(self) -> None:
@@ -83,7 +83,7 @@ class MethodSampler:
         if self.pairing.needs:
             raise InputError(
                 f"partner {brief(self.pairing)} needs the {self.pairing.needs} of one process, so "
-                "it cannot cross ranks: use 'permutation' or 'derangement'"
+                "it cannot be used with cross_rank: use 'permutation' or 'derangement'"
             )
 
     def draw(
@@ -98,9 +98,9 @@ class MethodSampler:
     ) -> tuple[str, Ratio, np.ndarray, dict[str, np.ndarray]]:
         """Draw mix point, ratio, partners (B,) and the numbers of the blend.
 
-        A uniform number in [0, 1) selects the mix point. Generators are those of all ranks and of
-        this one. Partners depend on the values, labels or inputs (B, ...), and come from all ranks
-        if the world, rank and number of ranks, is given.
+        `uniform`, in [0, 1), selects the mix point. All ranks have the same generator `shared`;
+        `own` belongs to this rank. `values` are the labels or inputs (B, ...) that the pairing
+        needs. `world` is (rank, number of ranks) if partners come from all ranks.
         """
         points = self.points
         point = points.only if points.only is not None else points.draw(uniform, clock)
@@ -110,7 +110,7 @@ class MethodSampler:
         elif self.per != "sample":
             ratio = self._ratios.draw(point, clock, shared)
         if world is None and type(self.pairing) is Permutation:
-            partner = own.permutation(size)  # the usual way, without a call
+            partner = own.permutation(size)  # the common case, inlined
         elif world is None:
             partner = self.pairing(own, size, values)
         else:
@@ -127,10 +127,10 @@ class MethodSampler:
             self.epoch_ratios = {p: float(draw(p, clock, rng)) for p in self.points.names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the weights of the points and the ratios of the epoch (JSON)."""
+        """Return the state of the points and the ratios of the epoch, as JSON types."""
         return {"points": self.points.state_dict(), "epoch_ratios": dict(self.epoch_ratios)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the state of a sampler with the same points."""
+        """Load the state of a sampler with the same points."""
         self.points.load_state_dict(state["points"])
         self.epoch_ratios = dict(state["epoch_ratios"])

@@ -1,13 +1,13 @@
-"""The methods of the literature, each a combination of parts without other code.
+"""The methods of the literature, each defined by its mix point, blend, partners and ratio.
 
-    NAME                    its parts at its mix point
-    NAME@POINT              at another one
+    NAME                    the method at its default mix point
+    NAME@POINT              at another mix point
     NAME@POINT:KEY=VALUE,.. with other settings
-    NAME+NAME+...           in studies, one of several such methods in each step, equally often
+    NAME+NAME+...           in studies: one of several methods in each step, with equal probability
 
 KEY is a setting of the mixer (``alpha``, ``ratio``, ``per``, ``prob``, ``partner``), or of the
-blend or the partners of the method, such as ``k`` of multimix. The name of a blend is a method too.
-Values are the papers'; settings that they leave open have the default of the mixer.
+method's blend or partners, such as ``k`` of multimix. The name of a blend is also a method. Values
+are from the papers; a setting that the paper does not give has the mixer's default.
 """
 
 import ast
@@ -26,18 +26,18 @@ _OF_MIXER = ("alpha", "ratio", "per", "prob", "partner")
 
 @dataclass(frozen=True)
 class Method:
-    """A method as its parts.
+    """The settings of a method.
 
     Attributes
     ----------
     at
-        Mix point: ``"input"``, ``"final"``, a module's path; ``"hidden"`` for each block of the
-        model, ``"random"`` for the input and each block, one of them a step; ``"last"`` for the
-        last block.
+        Mix point: ``"input"``, ``"final"`` or a module path. Each step draws one of the blocks of
+        the model for ``"hidden"``, and one of the input and the blocks for ``"random"``;
+        ``"last"`` is the last block.
     blend, partner
-        How two activations become one, and how partners are chosen.
+        The blend of activations, and the pairing that chooses partners.
     options
-        Further settings of a mixer: alpha, ratio, per, prob.
+        Other settings of the mixer: alpha, ratio, per, prob.
     source
         Authors and year of the paper.
     """
@@ -50,7 +50,7 @@ class Method:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The parts as arguments of a mixer."""
+        """The settings as keyword arguments of a `Mixer`."""
         return {"at": self.at, "blend": self.blend, "partner": self.partner, **self.options}
 
     @property
@@ -58,8 +58,8 @@ class Method:
         """Mix point, blend, partners, ratio and source as text."""
         partner = "all" if isinstance(self.blend, blends.MultiMix) else _text(self.partner)
         options = self.options
-        law = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
-        ratio = [f"{options['ratio']}" if "ratio" in options else law]
+        drawn = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
+        ratio = [f"{options['ratio']}" if "ratio" in options else drawn]
         ratio += [f"per {options['per']}"] if "per" in options else []
         ratio += [f"prob {options['prob']}"] if "prob" in options else []
         return self.at, _text(self.blend), partner, ", ".join(ratio), self.source
@@ -112,7 +112,7 @@ class MethodTable(dict[str, Method]):
 def methods() -> MethodTable:
     """Return the methods of the literature by name; the result prints as a table.
 
-    Each name is a value of ``method=`` of a `Mixer`, also as ``"NAME@POINT"`` or
+    A `Mixer` accepts each name as ``method=``, also in the form ``"NAME@POINT"`` or
     ``"NAME@POINT:KEY=VALUE,..."``.
 
     Examples
@@ -125,12 +125,12 @@ def methods() -> MethodTable:
 
 
 def find_method(method: str | Method) -> Method:
-    """Return a method by its name and settings, such as ``"cutmix@layer2"``, or a method unchanged.
+    """Return the method of a specification such as ``"cutmix@layer2"``, or a `Method` unchanged.
 
     Raises
     ------
     InputError
-        For an unknown name or setting, a setting without value, or several names.
+        If a name or setting is unknown, a setting has no value, or there are several names.
 
     Examples
     --------
@@ -163,7 +163,7 @@ def _of_blend(blend: Blend) -> Method:
 
 
 def method_names(spec: str) -> list[str]:
-    """Return the methods that are joined by a plus, with their points and settings.
+    """Split a specification at each plus into methods with their points and settings.
 
     Examples
     --------
@@ -174,12 +174,12 @@ def method_names(spec: str) -> list[str]:
 
 
 def is_method(spec: str) -> bool:
-    """Return True for the name of one method, or a name with point or settings."""
+    """Return True if a text specifies one method, by its name alone or with point or settings."""
     return spec in METHODS or (len(method_names(spec)) == 1 and ("@" in spec or ":" in spec))
 
 
 def _with(found: Method, key: str, value: Any, spec: str) -> Method:
-    """Return a method with one setting changed, of the mixer, the blend or the partners."""
+    """Return a method with one changed setting of the mixer, the blend or the partners."""
     if key == "partner":
         return replace(found, partner=find_pairing(value))
     if key in _OF_MIXER:
@@ -194,7 +194,7 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
 
 
 def _parsed(text: str) -> Any:
-    """Return a number or boolean, or else the text."""
+    """Return the text as a number or boolean if it is one, else unchanged."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""The examples of a batch in pairs: each with its partner and its weight."""
+"""Pairs: each example of a batch with its partner and its weight."""
 
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ class Pairs(NamedTuple):
     """
 
     ratio: Tensor  # weight of each example, float () or (B,)
-    rows: Tensor  # the same as (1,) or (B,)
+    rows: Tensor  # the same with shape (1,) or (B,)
     partner: Tensor  # index of each partner, int64 (B,)
-    per_sample: bool  # each example has a ratio
-    interior: bool = False  # it is known that no ratio is 0 or 1 in float32
-    permutation: bool = False  # it is known that the partners are a permutation
+    per_sample: bool  # True if each example has its own ratio
+    interior: bool = False  # True only if no ratio is 0 or 1 in float32
+    permutation: bool = False  # True only if the partners are a permutation
 
     @property
     def view(self) -> Tensor:
@@ -30,12 +30,12 @@ class Pairs(NamedTuple):
 
 
 def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
-    """Return the pairs of a user's ratio and partners; errors are those of `Plan`."""
+    """Check a user's ratio and partners, and return the pairs; raises the errors of `Plan`."""
     for name, value in (("ratio", ratio), ("partner", partner)):
         if not isinstance(value, Tensor):
             raise InputError(
-                f"{name} is {brief(value)}, but must be a tensor: a plan is drawn by "
-                "mixer.draw(len(x)), and lm.mixup(x, y, alpha) needs none"
+                f"{name} is {brief(value)}, but must be a tensor: draw a plan with "
+                "mixer.draw(len(x)), or call lm.mixup(x, y, alpha) without a plan"
             )
     if partner.dtype != torch.int64 or partner.ndim != 1:
         raise InputError(
@@ -65,7 +65,7 @@ def is_permutation(partner: np.ndarray) -> bool:
 
 
 def is_interior(ratio: np.ndarray) -> bool:
-    """Return True if no ratio is 0 or 1 in float32, the least precision of a mix."""
+    """Return True if no ratio is 0 or 1 in float32, the lowest precision of a mix."""
     single = ratio.astype(np.float32)
     if not single.ndim:
         return 0 < float(single) < 1

@@ -1,4 +1,4 @@
-"""The plan of a step, which is drawn before the forward pass and mixes activations and labels."""
+"""The plan of a step. It is drawn before the forward pass, and mixes activations and labels."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -30,11 +30,11 @@ _NO_CONTEXT = nullcontext()
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How one step mixes: an immutable draw of mix point, ratio, partners and blend.
+    """An immutable description of how one step mixes: mix point, ratio, partners and blend.
 
-    Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]`` where `a` is
-    the activation at the mix point, or the result of another blend. Its label is mixed with the
-    same weights, or with the weights after a blend that cuts.
+    Example i of the batch becomes ``ratio[i] * a[i] + (1 - ratio[i]) * a[partner[i]]``, where `a`
+    is the activation at the mix point, or the result of another blend. Its label is mixed with the
+    same weights, or with the area shares of a blend that cuts.
 
     Attributes
     ----------
@@ -47,19 +47,19 @@ class Plan:
     blend, draws
         A `Blend` or its name, and the random numbers that its `draw` returns, as tensors.
     remix
-        How the weight of labels depends on the frequency of their classes.
+        Changes the label weights by class frequency; see `Remix`.
     cross_rank
         True if partners come from all ranks of data parallel training; they index the joined batch.
     skip
         True if nothing is mixed in this step.
     pairs
-        Ratio and partners in the form that blends take.
+        Ratio and partners in the form that blends use.
 
     Raises
     ------
     InputError
-        For a ratio or a partner of another shape or dtype, or, on the CPU, a partner that is not in
-        the batch.
+        If `ratio` or `partner` has another shape or dtype, or if a partner is not in the batch,
+        which is checked on the CPU only.
 
     Examples
     --------
@@ -112,18 +112,18 @@ class Plan:
         return self.partner.shape[0]
 
     def mix(self, x: Tensor, channels: int = 1) -> Blended:
-        """Mix an activation, which is not changed.
+        """Mix an activation; the input tensor is not modified.
 
         Parameters
         ----------
         x, channels
-            Floating-point tensor (B, ...); dimension of its channels, 1 for maps, -1 for tokens.
+            Floating-point tensor (B, ...), and the dimension of its channels: 1 for maps, -1 for
+            tokens.
 
         Returns
         -------
         Blended
-            The mixed values, with dtype and memory format of `x`, and the label weights. Errors are
-            those of `layermix.mix`.
+            The mixed values and the label weights. Errors are those of `layermix.mix`.
         """
         fits = isinstance(x, Tensor) and x.shape[:1] == self.partner.shape
         if not (fits and x.is_floating_point()):
@@ -140,14 +140,14 @@ class Plan:
         except KeyError as error:
             raise InputError(
                 f"the plan has no draws named {error}, which the blend {self.blend!r} needs: draw "
-                "it with a mixer, or pass what the blend's draw() returns"
+                "the plan with a mixer, or pass the result of the blend's draw()"
             ) from None
         if type(blended) is not Blended or blended.values.shape != x.shape:
             check_blended(self.blend, x, blended)
         return blended
 
     def of_partners(self, x: Tensor) -> Tensor:
-        """Return the rows of the partners, (B, ...), given those of the examples."""
+        """Return the partners' rows of a tensor with one row for each example, (B, ...)."""
         everyone = gathered(x) if self.cross_rank else x
         if everyone.device != self.partner.device:
             return everyone[self.partner]
@@ -162,20 +162,20 @@ class Plan:
     def target(
         self, labels: Tensor | Mapping[str, Tensor], weights: LabelWeights | None = None
     ) -> Target | Targets:
-        """Return mixed labels: a `MixedTarget`, unless the blend returns more than B examples.
+        """Return the mixed labels: a `MixedTarget`, unless the blend changes the batch size.
 
         Parameters
         ----------
         labels
-            Tensor of shape (B, ...), or a mapping of several of them.
+            Tensor of shape (B, ...), or a mapping of several such tensors.
         weights
-            The label weights of the mix, for blends that cut: ``plan.mix(x).label_weights``.
+            The label weights after mixing, for blends that cut: ``plan.mix(x).label_weights``.
 
         Raises
         ------
         InputError, RunError
-            For labels of another batch, or of positions that the blend moved or never had; if the
-            weights are needed and missing.
+            If the labels do not fit the batch or the mixed positions, or if the blend needs
+            `weights` and they are missing.
         """
         if isinstance(labels, Mapping):
             return Targets({name: self.target(one, weights) for name, one in labels.items()})
@@ -205,7 +205,7 @@ class Plan:
     def _measured(self, weights: LabelWeights | None) -> LabelWeights:
         if weights is None:
             raise RunError(
-                f"the label weights of the blend {self.blend!r} are known only after the mix: use "
+                f"the label weights of the blend {self.blend!r} exist only after mixing: use "
                 "mixed, target = lm.mix(x, plan, labels), or mixed.target(labels) after `with "
                 "mixer.apply(plan) as mixed`"
             )
@@ -219,7 +219,7 @@ class Plan:
         return self.changed(ratio, partner, draws=draws)
 
     def repeated(self, size: int) -> "Plan":
-        """Return a plan for tensors with `size` rows for each example, one after another."""
+        """Return a plan for tensors with `size` consecutive rows for each example."""
         each = torch.arange(size, device=self.partner.device)
         ratio, draws = self.ratio, self.draws
         if ratio.ndim:
@@ -228,7 +228,7 @@ class Plan:
         return self.changed(ratio, (self.partner[:, None] * size + each).flatten(), draws=draws)
 
     def changed(self, ratio: Tensor, partner: Tensor, **settings: Any) -> "Plan":
-        """Return the same plan with other pairs and settings, which are not checked."""
+        """Return a copy with another ratio, partner and settings, which are not checked."""
         plan, pairs = object.__new__(Plan), self.pairs
         pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
         vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs, **settings)
@@ -238,7 +238,7 @@ class Plan:
 def without_autocast(x: Tensor) -> AbstractContextManager:
     """Return a context without autocast on the device of `x`.
 
-    Autocast would compute matrix products in half precision, with weights unlike the labels'.
+    Autocast would round the weights of matrix products, but not the label weights.
     """
     kind = x.device.type
     if kind == "meta" or not torch.is_autocast_enabled(kind):

@@ -1,4 +1,4 @@
-"""The mix point of a step, drawn from several by weights that may change during training."""
+"""Draw the mix point of a step, by weights that may change during training."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,21 +16,21 @@ Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
 
 
 class PointSampler:
-    """Draws one of several mix points, each given once, by relative probabilities.
+    """Draws one of several mix points by relative probabilities.
 
-    No point, a repeated one, or weights that do not fit are an `InputError`.
+    Raises an `InputError` if no point is given, a point is repeated, or the weights do not fit.
     """
 
     def __init__(self, points: Sequence[str], weights: Weights = None) -> None:
         self.names = _distinct(points)  # including dropped points
         self.only = self.names[0] if len(self.names) == 1 else None
         self._schedule = weights if isinstance(weights, Schedule) else None
-        self.weights = self._at(Clock(), weights)  # of the points that can be drawn; sum to 1
-        self.history = [self.weights]  # the initial weights, and those of every `reweigh`
-        self.dropped: dict[str, str] = {}  # the reason by point
+        self.weights = self._at(Clock(), weights)  # without dropped points; sum to 1
+        self.history = [self.weights]  # the initial weights, and the weights of each `reweigh`
+        self.dropped: dict[str, str] = {}  # the reason for each point
 
     def draw(self, uniform: float, clock: Clock) -> str:
-        """Return the point at a uniform number in [0, 1), by the present weights."""
+        """Return the point for a uniform number in [0, 1), by the current weights."""
         if self._schedule:
             self.weights = _without(self._at(clock, self._schedule), self.dropped)
         total = 0.0
@@ -43,11 +43,11 @@ class PointSampler:
     def reweigh(self, weights: Mapping[str, float]) -> None:
         """Set the relative probabilities of the points, finite and >= 0; missing points get 0.
 
-        An unknown point, an invalid weight, or zeros alone are an `InputError`.
+        Raises an `InputError` for an unknown point, an invalid weight, or weights that are all 0.
         """
         if self._schedule:
             raise InputError(
-                f"the weights follow {self._schedule}: build the mixer with plain weights, or none"
+                f"the weights follow {self._schedule}: build the mixer with fixed weights, or none"
             )
         if not isinstance(weights, Mapping):
             raise InputError(
@@ -80,10 +80,10 @@ class PointSampler:
             )
 
     def drop(self, reasons: Mapping[str, str]) -> None:
-        """Stop drawing some points, given the reasons; the others keep their proportions.
+        """Stop drawing the points in `reasons`; the other weights keep their proportions.
 
-        Dropped points could never be mixed, so they also leave the last entry of the history. It
-        is an `InputError` if no point with a weight above 0 remains.
+        Dropped points cannot be mixed, so they are also removed from the last entry of the history.
+        Raises an `InputError` if no point with a weight above 0 remains.
         """
         if not reasons:
             return
@@ -92,7 +92,7 @@ class PointSampler:
         self.dropped = {**self.dropped, **reasons}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return names, weights, history and dropped points as lists and dicts (JSON)."""
+        """Return names, weights, history and dropped points, as JSON types."""
         return {
             "points": list(self.names),
             "weights": dict(self.weights),
@@ -101,11 +101,11 @@ class PointSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state; that of other points is an `InputError`."""
+        """Load a state; raise an `InputError` if it has other points."""
         if tuple(state["points"]) != self.names:
             raise InputError(
-                f"the state has the mix points {list(state['points'])}, but here they are "
-                f"{list(self.names)}: name the same points in the same order"
+                f"the state has the mix points {list(state['points'])}, but this mixer has "
+                f"{list(self.names)}: give the same points in the same order"
             )
         self.weights, self.dropped = dict(state["weights"]), dict(state["dropped"])
         self.history = [dict(weights) for weights in state["history"]]
@@ -117,7 +117,7 @@ class PointSampler:
 
 
 def _without(weights: dict[str, float], reasons: Mapping[str, str]) -> dict[str, float]:
-    """Return the probabilities of all points but those that have a reason to be dropped."""
+    """Return the probabilities without the points in `reasons`; they sum to 1."""
     if not reasons:
         return weights
     rest = {point: w for point, w in weights.items() if point not in reasons}
@@ -125,7 +125,7 @@ def _without(weights: dict[str, float], reasons: Mapping[str, str]) -> dict[str,
     if not total:
         text = "; ".join(f"{brief(point)}: {reason}" for point, reason in reasons.items())
         raise InputError(
-            f"no mix point with a weight above 0 is left, for these cannot be mixed: {text}. "
+            f"no mix point with a weight above 0 is left, because these cannot be mixed: {text}. "
             "layermix.points(model, x, all=True) lists all points of the model"
         )
     return {point: w / total for point, w in rest.items()}

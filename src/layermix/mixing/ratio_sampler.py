@@ -1,7 +1,7 @@
-"""The ratio of a mix, from Beta(alpha, alpha) or fixed.
+"""Draw the mixing ratio from Beta(alpha, alpha), or use a fixed ratio.
 
-mixup (Zhang et al., 2018) draws lambda from Beta(alpha, alpha). alpha = 1 is the uniform law; below
-1 most draws are close to 0 or 1 (little mixing), above 1 close to one half (much mixing).
+mixup (Zhang et al., 2018) draws lambda from Beta(alpha, alpha). It is uniform for alpha = 1. For
+alpha < 1 most draws are close to 0 or 1 (little mixing), for alpha > 1 close to 0.5 (much mixing).
 """
 
 import math
@@ -20,10 +20,10 @@ INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
 
 
 class RatioSampler:
-    """Draws ratios in [0, 1]; without `alpha` and `ratio`, by the default alpha of the mix point.
+    """Draws ratios in [0, 1]; if `alpha` and `ratio` are None, with the mix point's default alpha.
 
-    An `alpha` that is not finite and above 0, another `ratio` than a number in [0, 1] or
-    ``"uniform"``, and both together are an `InputError`.
+    Raises an `InputError` unless `alpha` is finite and > 0, or `ratio` is ``"uniform"`` or a number
+    in [0, 1]; or if both are given.
     """
 
     def __init__(self, alpha: float | Schedule | None, ratio: float | str | None) -> None:
@@ -36,7 +36,7 @@ class RatioSampler:
             self._alpha = 1.0
         elif ratio is not None:
             if not (is_number(ratio) and 0 <= ratio <= 1):
-                raise InputError(f"the ratio is {brief(ratio)}, but it must be a number in [0, 1]")
+                raise InputError(f"the ratio is {brief(ratio)}, but must be a number in [0, 1]")
             self.fixed = float(ratio)
         for value in [] if alpha is None else [alpha, *range_of(alpha)]:
             first = _checked_alpha(number_at(value, Clock(), "alpha"))
@@ -45,7 +45,7 @@ class RatioSampler:
     def draw(
         self, point: str, clock: Clock, rng: np.random.Generator, size: int | None = None
     ) -> Ratio:
-        """Draw one ratio, or `size` ratios, float64."""
+        """Draw one ratio, or an array of `size` ratios, float64."""
         if self.fixed is not None:
             return self.fixed if size is None else np.full(size, self.fixed)
         alpha = self._alpha
@@ -61,5 +61,5 @@ def _checked_alpha(alpha: float) -> float:
         return alpha
     raise InputError(
         f"alpha is {brief(alpha)}, but Beta(alpha, alpha) needs a finite alpha > 0: use 1.0 for "
-        "uniform ratios, or leave mixing out for none"
+        "uniform ratios, or do not mix at all"
     )

@@ -1,8 +1,8 @@
-"""Draw plans: which method, at which mix point, with which ratio and which partners.
+"""Draw plans: the method, the mix point, the ratio and the partners of each step.
 
-Each step has two random generators: one that all ranks of data parallel training share, for the
-method, the mix point and the ratio of a batch, and one of each rank for everything else. They are
-functions of seed, rank and step, so that a seed and a clock are the state of a sampler.
+Each step has two random generators. All ranks of data parallel training share one for the method,
+the mix point and the ratio of a batch. Each rank has another for everything else. Both depend on
+seed, rank and step alone, so the state of a sampler is its seed and its clock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from layermix.mixing.method_sampler import MethodSampler
 from layermix.mixing.plan import Plan
 from layermix.mixing.schedule import Clock, by_epoch
 
-_PATIENCE = 10  # steps before set_epoch must have been called
+_PATIENCE = 10  # steps without set_epoch before a warning
 _MOST_PLANS = 64  # plans that are drawn at once
 _has_ranks = torch.distributed.is_initialized if torch.distributed.is_available() else bool
 
@@ -33,17 +33,17 @@ class PlanSampler:
     Parameters
     ----------
     methods
-        How to mix; each plan follows one of them. Or the names of mix points, with `parts`.
+        Methods, of which each plan uses one; or names of mix points, with `parts`.
     prob, seed, rank, cross_rank
-        As for a `Mixer`. If a step is not mixed, ratios are 1 and each example is its partner.
+        As for a `Mixer`. If a step is not mixed, ratios are 1 and each example is its own partner.
     parts
-        Arguments of the `MethodSampler` for mix points that are given by name.
+        Arguments of the `MethodSampler`, if `methods` has names of mix points.
 
     Raises
     ------
     InputError
-        For a seed or a probability that is not allowed, or cross-rank partners that need the labels
-        or inputs of a batch.
+        If the seed or a probability is invalid, or if cross-rank partners would need the labels or
+        inputs of a batch.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class PlanSampler:
 
     @property
     def dropped(self) -> dict[str, str]:
-        """The points that are no longer drawn, and the reason."""
+        """The points that are no longer drawn, with the reason for each."""
         return {p: why for m in self.methods for p, why in m.points.dropped.items()}
 
     @property
     def shares(self) -> list[float]:
-        """The present probability of each method; their sum is that of a mixed step."""
+        """The current probability of each method; they sum to the probability of a mixed step."""
         return self._choice.shares(self.clock)
 
     def draw(
@@ -97,22 +97,22 @@ class PlanSampler:
     ) -> Plan:
         """Draw a plan for a batch.
 
-        It warns once, after 10 steps, if `set_epoch` is needed and was not called.
+        Warns once, after 10 steps, if `set_epoch` is needed and was not called.
 
         Parameters
         ----------
         batch_size
             Number of examples B.
         device, dtype
-            Device of its tensors, and dtype of the ratio: float64, or float32 for any other.
+            Device of the plan's tensors. Ratios are float64 if `dtype` is, else float32.
         labels, inputs
             Labels and inputs, (B, ...), for partners that depend on them.
 
         Raises
         ------
         InputError
-            For an empty batch, missing labels or inputs that partners depend on, or, on all ranks,
-            cross-rank partners of batches that differ in size.
+            If the batch is empty, if labels or inputs are needed and missing, or, on all ranks, if
+            batch sizes differ with cross-rank partners.
         """
         if type(batch_size) is not int or batch_size < 1 or self._by_epoch or _has_ranks():
             self._prepare(batch_size)
@@ -128,9 +128,9 @@ class PlanSampler:
         return plan
 
     def _prefetch(self, step: int, drawn_for: tuple[int, Any, torch.dtype]) -> None:
-        """Draw the plans of the next steps, twice as many each time.
+        """Draw the plans of several next steps at once, twice as many each time.
 
-        Between two steps of a model the drawing code leaves the caches, which makes it slow.
+        Single draws are slower, because a model's step evicts the drawing code from the CPU caches.
         """
         again = step == self._next_step and drawn_for == self._drawn_for
         self._count = min(_MOST_PLANS, 2 * self._count) if again else 1
@@ -162,7 +162,7 @@ class PlanSampler:
         )  # fmt: skip
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points of the only method; see `PointSampler.reweigh`."""
+        """Set the weights of the points, for one method only; see `PointSampler.reweigh`."""
         method, *others = self.methods
         if others:
             raise InputError(
@@ -172,7 +172,7 @@ class PlanSampler:
         self._forget()
 
     def drop(self, method: MethodSampler, reasons: Mapping[str, str]) -> None:
-        """Stop drawing some points of a method, given the reasons; see `PointSampler.drop`."""
+        """Remove the points in `reasons` from the draws of a method; see `PointSampler.drop`."""
         method.points.drop(reasons)
         self._forget()
 
@@ -188,16 +188,16 @@ class PlanSampler:
         self._draw_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return seed, clock and the state of each method: the same on all ranks, and JSON."""
+        """Return seed, clock and method states, as JSON types; the same on all ranks."""
         methods = [method.state_dict() for method in self.methods]
         return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from the state of a sampler with the same methods."""
+        """Load the state of a sampler with the same methods."""
         if not {"seed", "clock", "methods"} <= set(state):
             raise InputError(
-                f"the state has the keys {sorted(state)}, but that of a mixer has seed, clock and "
-                "methods: load what state_dict() returned"
+                f"the state has the keys {sorted(state)}, but a mixer's state has seed, clock "
+                "and methods: load the result of state_dict()"
             )
         if (found := len(state["methods"])) != len(self.methods):
             raise InputError(
@@ -211,7 +211,7 @@ class PlanSampler:
         self._join()
 
     def _prepare(self, batch_size: int) -> None:
-        """Check the batch size, and follow the process group and the epoch."""
+        """Check the batch size, and adapt to a new process group or epoch."""
         if rank_info() != self._world:
             self._join()
         if self._cross_rank and self._world[1] > 1 and is_whole(batch_size):
@@ -228,7 +228,7 @@ class PlanSampler:
             self._by_epoch = []
 
     def _join(self) -> None:
-        """Build the generators of this rank; a sampler may be older than the process group."""
+        """Create the generators of this rank; the process group may be created after a sampler."""
         self._world = rank_info()
         if self._follows_torch:
             self._seed = shared_seed(self._seed)

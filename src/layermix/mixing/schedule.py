@@ -1,7 +1,7 @@
 """Settings that change during training, by step or by epoch.
 
 A probability, an alpha or the weights of the mix points may be a schedule instead of a number.
-Warm-up is a ramp of the probability; a window ends mixing before training does.
+Use a ramp of the probability for warm-up, and a window to stop mixing before training ends.
 """
 
 import math
@@ -17,13 +17,13 @@ Value = float | tuple[float, ...]
 
 @dataclass
 class Clock:
-    """The present step, the number of plans drawn so far, and epoch, None until it is set."""
+    """The current step (plans drawn so far) and the current epoch (None until it is set)."""
 
     step: int = 0
     epoch: int | None = None
 
     def time(self, unit: Unit) -> int:
-        """Return the present step or epoch, which is 0 until it is set."""
+        """Return the current step or epoch; the epoch is 0 until it is set."""
         return self.step if unit == "step" else self.epoch or 0
 
 
@@ -32,20 +32,20 @@ class Schedule(Protocol):
     """A setting that depends on the clock."""
 
     def at(self, clock: Clock) -> Value:
-        """Return the present value."""
+        """Return the current value."""
         ...
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """From one value to another, then constant.
+    """A change from one value to another, constant before and after.
 
     Attributes
     ----------
     first, last
         A number, or a number for each mix point.
     over, start
-        Length and beginning in steps or epochs, which `set_epoch` sets.
+        Length and start, in steps or in epochs as given to `set_epoch`.
     shape
         ``"linear"``, or ``"cosine"``: slow at both ends.
 
@@ -70,11 +70,11 @@ class Ramp:
             raise InputError(f"over is {self.over} {self.unit}s, but a ramp needs over >= 1")
         if _size(self.first) != _size(self.last):
             raise InputError(
-                f"a ramp from {self.first} to {self.last} needs as many numbers at both ends"
+                f"a ramp from {self.first} to {self.last} needs the same number of values"
             )
 
     def at(self, clock: Clock) -> Value:
-        """Return the present value."""
+        """Return the current value."""
         share = min(max((clock.time(self.unit) - self.start) / self.over, 0.0), 1.0)
         if self.shape == "cosine":
             share = (1 - math.cos(math.pi * share)) / 2
@@ -88,14 +88,14 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Window:
-    """One value from start to stop, another before and after.
+    """One value from `start` to `stop`, and another before and after.
 
     Attributes
     ----------
     value, outside
-        Value inside the window, and before and after it.
+        Values inside and outside the window.
     start, stop
-        First step or epoch inside, and first one after it; None: it never ends.
+        First step or epoch inside the window, and the first one after it; None for no end.
 
     Examples
     --------
@@ -117,26 +117,26 @@ class Window:
             )
 
     def at(self, clock: Clock) -> float:
-        """Return the present value."""
+        """Return the current value."""
         now = clock.time(self.unit)
         inside = self.start <= now and (self.stop is None or now < self.stop)
         return self.value if inside else self.outside
 
 
 def range_of(setting: Any) -> list[Any]:
-    """Return the ends of a setting if they are known, else the setting, to check it early."""
+    """Return the extreme values of a ramp or window, else the setting itself, for early checks."""
     if isinstance(setting, Ramp):
         return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
     return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]
 
 
 def by_epoch(**settings: object) -> list[str]:
-    """Return the schedules by epoch, as NAME=VALUE."""
+    """Return the settings that are schedules by epoch, as NAME=VALUE."""
     return [f"{k}={v!r}" for k, v in settings.items() if getattr(v, "unit", None) == "epoch"]
 
 
 def number_at(setting: float | Schedule, clock: Clock, name: str) -> float:
-    """Return the present value of a setting; raise an `InputError` unless it is one number."""
+    """Return the current value of a setting; raise an `InputError` unless it is one number."""
     value = setting.at(clock) if isinstance(setting, Schedule) else setting
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)

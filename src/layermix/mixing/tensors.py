@@ -1,6 +1,6 @@
-"""Weighted sums of tensors in which a value of weight 0 does not count, and moves between devices.
+"""Weighted sums of tensors that ignore values of weight 0, and moves between devices.
 
-A hook must not wait for a GPU, so values are read only where they are on the CPU already.
+A hook must not wait for a GPU, so values are read only if they are already on the CPU.
 """
 
 import math
@@ -14,9 +14,9 @@ def weighted_sum(
 ) -> Tensor:
     """Return ``ratio * x1 + rest * x2``, in the dtype of `x1`; `rest` is 1 - ratio if omitted.
 
-    Half precision is computed in float32. Both weights are used, and not the difference of the
-    values, so that -inf mixed with itself is -inf. `interior` is True if no weight is 0, which
-    saves work; if it is None, the weights are checked where that is free.
+    Half precision is computed in float32. The sum has two products, and not one with the difference
+    of the values, so that -inf mixed with itself is -inf. `interior` is True if no weight is 0,
+    which saves work. If it is None, weights that can be read without waiting are checked.
     """
     wide = torch.promote_types(x1.dtype, torch.float32)
     ratio = ratio.to(wide)
@@ -35,7 +35,7 @@ def times(weight: Tensor, values: Tensor) -> Tensor:
 
 
 def combined(weights: Tensor, values: Tensor) -> Tensor:
-    """Return ``weights @ values`` of weights (..., N, B) and values (..., B, d) of one dtype."""
+    """Return ``weights @ values`` for weights (..., N, B) and values (..., B, d) of one dtype."""
     if has_no_zeros(weights):
         return weights @ values
     kinds = torch.stack([values == math.inf, values == -math.inf, values.isnan()])
@@ -47,7 +47,7 @@ def combined(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def has_no_zeros(weight: Tensor) -> bool:
-    """Return True if no weight is 0, False if reading them is not free."""
+    """Return True if no weight is 0; False if the weights cannot be read without waiting."""
     return is_readable(weight) and bool(weight.all())
 
 
@@ -62,35 +62,35 @@ def is_traced() -> bool:
 
 
 def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
-    """Return values with 0 where the weight is 0."""
+    """Return the values, with 0 where the weight is 0."""
     left_out = weight == 0
     if weight.requires_grad or torch._C._are_functorch_transforms_active():
-        left_out = left_out & ~values.isfinite()  # a weight has the finite ones as its gradient
+        left_out = left_out & ~values.isfinite()  # the gradient of a weight is its finite value
     return torch.where(left_out, 0.0, values)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """Return rows by an index, int64 (N,), which may be on another device."""
+    """Return the rows of `x` at an index, int64 (N,), which may be on another device."""
     return x[index] if x.device != index.device else x.index_select(0, index)
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """Return float32, or float64 if that is the dtype."""
+    """Return float64 for float64, else float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def along(rows: Tensor, ndim: int) -> Tensor:
-    """Return numbers () or (R,) in a shape that multiplies a tensor of `ndim` dimensions."""
+    """Reshape numbers () or (R,) to broadcast over the rows of a tensor of `ndim` dimensions."""
     return rows.view(-1, *[1] * (ndim - 1)) if rows.ndim else rows
 
 
 def float64_on(device: torch.device | str) -> torch.dtype:
-    """Return float64, in which ratios are exact; float32 on a device without it."""
+    """Return float64 for exact ratios, or float32 on a device without float64."""
     return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
 def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor on a device; float64 becomes float32 on a device without it."""
+    """Move a tensor to a device; float64 becomes float32 on a device without float64."""
     if tensor.dtype == torch.float64:
         tensor = tensor.to(float64_on(device))
     if tensor.device.type == "cpu" and torch.device(device).type == "cuda":

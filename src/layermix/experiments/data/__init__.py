@@ -1,7 +1,7 @@
 """Data: sources of images and texts, and their splits.
 
-Import from here: `DataConfig`, `load`; `Images`, `write_images`, `read_images` for a data set of
-your own; `Split`, `Dataset`.
+`load` returns the `Dataset` of a `DataConfig`. Use `Images` and `write_images` to add your own data
+set.
 """
 
 from layermix.experiments.data.dataset import Dataset, Images, Split

@@ -31,7 +31,7 @@ class Split:
             raise InputError(f"images must be uint8 of shape (N, C, H, W), but are {found}")
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             found = f"{self.labels.dtype} of shape {tuple(self.labels.shape)}"
-            raise InputError(f"{len(self.images)} images need as many int64 labels, not {found}")
+            raise InputError(f"labels must be int64 ({len(self.images)},), but are {found}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,20 +40,20 @@ class Split:
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split on a device."""
+        """Move the split to a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """All splits of a data set, by the names of their source, and the names of the classes."""
+    """All splits of a data set by name, and the class names."""
 
     splits: dict[str, Split]
     classes: tuple[str, ...]
 
     @classmethod
     def of(cls, splits: Mapping[str, tuple[Tensor, Labels]]) -> "Images":
-        """Return a data set of images and labels for each split; see `encode_labels`."""
+        """Create a data set from the images and labels of each split; see `encode_labels`."""
         labels, classes = encode_labels({name: values for name, (_, values) in splits.items()})
         return cls({name: Split(x, labels[name]) for name, (x, _) in splits.items()}, classes)
 
@@ -64,25 +64,25 @@ class Images:
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= len(self.classes):
                 raise InputError(
-                    f"the split {name!r} has the label {low if low < 0 else high}, outside the "
-                    f"{len(self.classes)} classes 0 to {len(self.classes) - 1}"
+                    f"the split {name!r} has the label {low if low < 0 else high}, but labels must "
+                    f"be from 0 to {len(self.classes) - 1} for {len(self.classes)} classes"
                 )
         shapes = {name: tuple(split.images.shape[1:]) for name, split in self.splits.items()}
         if len(set(shapes.values())) > 1:
-            raise InputError(f"images differ in shape, {shapes}: resize all with --image-size")
+            raise InputError(f"images have different shapes, {shapes}: set --image-size")
 
     def resized(self, size: int) -> "Images":
-        """Return the data set with images of `size` by `size` pixels."""
+        """Resize all images to `size` by `size` pixels."""
         splits = {n: Split(resize(s.images, size), s.labels) for n, s in self.splits.items()}
         return Images(splits, self.classes)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The three splits of a run, and the names of the classes.
+    """The three splits of a run, and the class names.
 
-    The training images are all, a subset that is balanced over the classes, or a stratified one,
-    if a class has too few images for equal numbers.
+    `subset` is ``"all"`` if all training images are used, else ``"balanced"`` for equal numbers of
+    each class, or ``"stratified"`` if a class has too few images for that.
     """
 
     train: Split
@@ -103,22 +103,22 @@ class Dataset:
         return channels, height, width
 
     def to(self, device: torch.device) -> "Dataset":
-        """Return the data on a device."""
+        """Move the data to a device."""
         train, val, test = (split.to(device) for split in (self.train, self.val, self.test))
         return Dataset(train, val, test, self.classes, self.subset)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Return uint8 images (N, C, H, W) of `size` by `size` pixels, bicubic and antialiased."""
+    """Resize uint8 images (N, C, H, W) to `size` by `size` pixels, bicubic with antialiasing."""
     resized = F.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
 def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the labels of each split as classes, int64 (N,), and the names of the classes.
+    """Return the labels of each split as integer classes, int64 (N,), and the class names.
 
-    Integers stay as they are and are named by their digits. Class names are numbered in sorted
-    order over all splits.
+    Integer labels do not change; their class names are their digits. String labels are numbered in
+    the sorted order of all splits.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
     arrays = {name: _as_array(values, name) for name, values in labels.items()}
     if len({array.dtype.kind for array in arrays.values()}) > 1:
         raise InputError(
-            f"the labels of {list(arrays)} are integers in one and names in another: use one kind"
+            f"the labels of {list(arrays)} are integers in one split and names in another: use one"
         )
     joined = np.concatenate(list(arrays.values()))
     if joined.dtype.kind == "U":
@@ -140,11 +140,11 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
 
 
 def _as_array(labels: Labels, split: str) -> np.ndarray:
-    """Return labels as int64 or strings, (N,)."""
+    """Return labels as an array of int64 or strings, (N,)."""
     array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.ndim != 1 or not array.size:
         raise InputError(
-            f"the labels of split {split!r} have the shape {array.shape}, but must be (N,), N >= 1"
+            f"the labels of split {split!r} have shape {array.shape}, but must be (N,), N >= 1"
         )
     if array.dtype.kind in "iu":
         return array.astype(np.int64)

@@ -1,8 +1,8 @@
-"""Image and text data sets of the Hugging Face hub's layout, read by `datasets`.
+"""Load image and text data sets from the Hugging Face hub or a folder, with `datasets`.
 
 A source is a hub id, a folder of parquet, CSV or JSON files, or a folder of images with one
-subfolder for each class. Images are decoded to 8 bits, in one channel if all images of a data set
-are gray, else in RGB.
+subfolder for each class. Images are decoded to 8 bits, with one channel if all images are gray, and
+else to RGB.
 
 Shapes: N examples, C channels, H height, W width.
 """
@@ -26,7 +26,7 @@ _IMAGE_NAMES = ("img", "image")
 _LABEL_NAMES = ("label", "labels", "fine_label")
 _TEXT_NAMES = ("text", "sentence", "content")
 _STRINGS = ("string", "large_string", "string_view")
-_RANGE = "their range is unknown, convert the images to 8 or 16 bits"
+_RANGE = "their range is unknown. Convert the images to 8 or 16 bits"
 
 
 def load_images(
@@ -35,18 +35,18 @@ def load_images(
     label_column: str | None = None,
     image_size: int | None = None,
 ) -> Images:
-    """Load and decode a data set of images; with `image_size`, resize them to it in pixels.
+    """Load and decode a data set of images; resize them to `image_size` pixels if it is given.
 
-    Columns are found by type and name if they are not given. An image that cannot be read raises a
-    `RunError`; sources, columns and images that do not fit raise an `InputError`.
+    By default, columns are found by type and name. If an image cannot be read, a `RunError` is
+    raised. An invalid source, column or image raises an `InputError`.
     """
     tables = load_tables(source)
     features = (tables["train"] if "train" in tables else next(iter(tables.values()))).features
     found = _of_type(features, "Image") or _named(features, _IMAGE_NAMES)
     if not found and not image_column:
         raise InputError(
-            f"studies train on images so far, but none of the columns {list(features)} of "
-            f"{source!r} is known to hold images: name one with --image-column"
+            f"none of the columns {list(features)} of {source!r} has images, which studies need: "
+            "name the column with --image-column"
         )
     column = _column(features, image_column, found, "image")
     labels, classes = _labels(tables, features, label_column)
@@ -58,9 +58,9 @@ def load_images(
 def load_texts(
     source: str, text_column: str | None = None, label_column: str | None = None
 ) -> tuple[dict[str, tuple[list[str], Tensor]], tuple[str, ...]]:
-    """Load texts; return texts and labels, int64 (N,), of each split, and the names of the classes.
+    """Return the texts and labels, int64 (N,), of each split, and the class names.
 
-    Columns are found by type and name if they are not given.
+    By default, columns are found by type and name.
     """
     tables = load_tables(source)
     features = next(iter(tables.values())).features
@@ -73,7 +73,7 @@ def load_texts(
 
 
 def load_tables(source: str) -> dict[str, Any]:
-    """Return the tables of a data set by split."""
+    """Load a data set; return its tables by split."""
     import datasets
     import huggingface_hub
 
@@ -82,13 +82,13 @@ def load_tables(source: str) -> dict[str, Any]:
     datasets.utils.logging.disable_progress_bar()
     folder = Path(source)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{source} is a file: name the folder that holds the data set")
+        raise InputError(f"{source} is a file: pass the folder of the data set")
     if not folder.exists() and (folder.is_absolute() or source.startswith((".", "~"))):
         raise _cannot_load(source, "there is no such folder")
     try:
-        # The full path of a folder, because "text" or "csv" is the name of a reader of datasets.
+        # Use the full path of a folder, because datasets has loaders named "text" and "csv".
         tables = datasets.load_dataset(str(folder.resolve()) if folder.is_dir() else source)
-    except Exception as error:  # datasets raises a dozen kinds
+    except Exception as error:  # datasets raises many types
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise _cannot_load(source, lines[0].rstrip(" .:")) from error
     return {str(name): table for name, table in tables.items()}
@@ -96,13 +96,13 @@ def load_tables(source: str) -> dict[str, Any]:
 
 def _cannot_load(source: str, reason: str) -> InputError:
     return InputError(
-        f"cannot load the data set {source!r}: {reason}. Give 'digits', the id of a hub data set, "
+        f"cannot load the data set {source!r}: {reason}. Use 'digits', the id of a hub data set, "
         "a folder of parquet files, or a folder of images with a subfolder for each class"
     )
 
 
 def has_images(source: str) -> bool:
-    """Return True if a data set has a column of images."""
+    """Return True if a data set has an image column."""
     features = next(iter(load_tables(source).values())).features
     return bool(_of_type(features, "Image") or _named(features, _IMAGE_NAMES))
 
@@ -116,7 +116,7 @@ def _named(features: Any, names: tuple[str, ...]) -> list[str]:
 
 
 def _column(features: Any, given: str | None, found: list[str], content: str) -> str:
-    """Return the column that is given, or the only one that was found."""
+    """Return the given column, or the only one that was found."""
     if given is not None and given not in features:
         raise unknown("column", given, features)
     if given is None and len(found) != 1:
@@ -130,20 +130,20 @@ def _column(features: Any, given: str | None, found: list[str], content: str) ->
 def _labels(
     tables: Mapping[str, Any], features: Any, column: str | None
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the labels of each split, int64 (N,), and the names of the classes."""
+    """Return the labels of each split, int64 (N,), and the class names."""
     found = _named(features, _LABEL_NAMES)[:1] or _of_type(features, "ClassLabel")
     column = _column(features, column, found, "label")
     try:
         labels, classes = encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()})
     except InputError as error:
         raise InputError(
-            f"column {column!r}: {error}, or name another with --label-column"
+            f"column {column!r}: {error}, or use another column with --label-column"
         ) from error
     return labels, tuple(getattr(features[column], "names", None) or classes)
 
 
 def _decode(table: Any, split: str, column: str, image_size: int | None) -> list[np.ndarray]:
-    """Return the images of a split, each uint8 (H, W) if it is gray and (H, W, 3) otherwise."""
+    """Return the images of a split: uint8 (H, W) for gray images, else (H, W, 3)."""
     from datasets import Image
 
     table = table.select_columns([column])
@@ -154,8 +154,8 @@ def _decode(table: Any, split: str, column: str, image_size: int | None) -> list
         image = _decode_one(example[column], f"row {row} of split {split!r}", image_size)
         if images and image.shape[:2] != images[0].shape[:2]:
             raise InputError(
-                f"row {row} of split {split!r} has height and width {image.shape[:2]}, but the "
-                f"rows before it {images[0].shape[:2]}: resize all with --image-size"
+                f"row {row} of split {split!r} has height and width {image.shape[:2]}, but earlier "
+                f"rows have {images[0].shape[:2]}: resize all with --image-size"
             )
         images.append(image)
     if not images:
@@ -168,8 +168,8 @@ def _decode_one(value: Any, where: str, image_size: int | None) -> np.ndarray:
 
     if not isinstance(value, dict) or not {"bytes", "path"} & set(value):
         raise InputError(
-            f"{where} holds {np.asarray(value).dtype} values, but encoded images (uint8) are "
-            "expected: name another column with --image-column"
+            f"{where} has {np.asarray(value).dtype} values, but must have encoded images (uint8): "
+            "use another column with --image-column"
         )
     try:
         image = Image.open(io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
@@ -182,15 +182,15 @@ def _decode_one(value: Any, where: str, image_size: int | None) -> np.ndarray:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         name = value.get("path") or "embedded in the table"
         raise RunError(
-            f"cannot read the image at {where} ({name}): {error}. Repair it or take it out"
+            f"cannot read the image at {where} ({name}): {error}. Repair or remove it"
         ) from error
 
 
 def eight_bits(image: "Image", where: str) -> "Image":
-    """Return an image in mode L if it is gray and RGB otherwise, without transparency.
+    """Convert an image to mode L if it is gray, else to RGB, without transparency.
 
-    Pixels of 16 bits are divided by 257 and rounded, so that white stays white. Pixels of 32 bits
-    in a wider range, or of type float, raise an `InputError` that names `where`.
+    16-bit pixels are divided by 257 and rounded, so that white remains white. Floating-point
+    pixels, or 32-bit pixels outside the 16-bit range, raise an `InputError` that names `where`.
     """
     from PIL import Image
 
@@ -205,12 +205,12 @@ def eight_bits(image: "Image", where: str) -> "Image":
         raise InputError(f"{where} has floating-point pixels: {_RANGE}")
     if image.mode in ("1", "L", "LA"):
         return image.convert("L")
-    # A palette directly to RGB warns of transparent colors.
+    # Pillow warns if a palette with transparent colors is converted directly to RGB.
     return (image.convert("RGBA") if image.mode == "P" else image).convert("RGB")
 
 
 def _stack(images: list[np.ndarray], gray: bool) -> Tensor:
-    """Return images as one tensor, (N, 1, H, W) or (N, 3, H, W)."""
+    """Stack images to one tensor, (N, 1, H, W) if `gray`, else (N, 3, H, W)."""
     if gray:
         return torch.from_numpy(np.stack(images)).unsqueeze(1)
     color = [np.stack([image] * 3, 2) if image.ndim == 2 else image for image in images]

@@ -1,7 +1,7 @@
 """Data sources: `digits`, a decoded file, a data set of the hub, or a local folder.
 
-A new source is a function that returns `Images`, and a line in `SOURCES`. Hub data sets and
-folders are decoded once and cached as safetensors in ``$LAYERMIX_CACHE``, or else in
+To add a source, write a function that returns `Images` and add it to `SOURCES`. Hub data sets and
+folders are decoded once and cached as safetensors in ``$LAYERMIX_CACHE``; its default is
 ``$XDG_CACHE_HOME/layermix`` or ``~/.cache/layermix``. The cache may be deleted at any time.
 """
 
@@ -20,19 +20,19 @@ from layermix.experiments.data.dataset import Dataset, Images, Split
 from layermix.experiments.data.hugging_face import load_images
 from layermix.experiments.data.split import balanced, divide, three_way
 
-_CACHE_FORMAT = 2  # raise it when the content of a cached file changes meaning
+_CACHE_FORMAT = 2  # increase it if the format or the decoding of cached files changes
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Images to train on."""
+    """Settings of the training data."""
 
     data: str = "digits"
     """`digits`, a hub id such as `uoft-cs/cifar10`, a folder of parquet files or images, or a
     decoded data set, NAME.safetensors."""
     train_size: int | None = None
-    """Number of training images, balanced over classes, or stratified if a class has too few; all
-    by default."""
+    """Number of training images, balanced over the classes, or stratified if a class has too few;
+    all by default."""
     image_size: int | None = None
     """Resize every image to this height and width in pixels."""
     image_column: str | None = None
@@ -42,15 +42,15 @@ class DataConfig:
 
     @property
     def short(self) -> str:
-        """The last part of the source's name, for a folder of results."""
+        """The last part of the source's name, used for the output folder."""
         return Path(self.data).name.removesuffix(".safetensors") or "study"
 
 
 def load(config: DataConfig) -> Dataset:
     """Load a data set and split it into training, validation and test images.
 
-    A source, column or size that does not exist raises an `InputError`, an image that cannot be
-    read a `RunError`.
+    An invalid source, column or size raises an `InputError`. An image that cannot be read raises a
+    `RunError`.
     """
     if config.image_size is not None and config.image_size < 1:
         raise InputError(f"image_size is {config.image_size}, but must be 1 or more")
@@ -61,7 +61,7 @@ def digits() -> Images:
     """Load the digits of scikit-learn: 1,797 images (1, 8, 8) of handwritten digits.
 
     They are a copy of the test set of the UCI ML hand-written digits (Alpaydin, Kaynak, 1998), with
-    gray levels 0 to 16 scaled to 0 to 255: 300 to train, 300 to validate, 1,197 to test.
+    gray levels scaled to 0 to 255. 300 are for training, 300 for validation, 1,197 for test.
     """
     from sklearn.datasets import load_digits
 
@@ -78,7 +78,7 @@ _NOT_FLIPPED = {"digits"}
 
 
 def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
-    """Return (crop, flip) for a source: an eighth of the width; flipped, except digits."""
+    """Return the default (crop, flip): an eighth of the width, and True except for digits."""
     return width // 8, config.data not in _NOT_FLIPPED
 
 
@@ -88,7 +88,7 @@ def _images(config: DataConfig) -> Images:
         read = partial(read_images, path)
     if read is None and not path.exists() and "/" not in config.data:
         raise InputError(
-            f"{unknown('data set', config.data, SOURCES)} Or name a folder, a hub id such as "
+            f"{unknown('data set', config.data, SOURCES)} Or use a folder, a hub id such as "
             "uoft-cs/cifar10, or a file NAME.safetensors"
         )
     if read is None:
@@ -96,8 +96,8 @@ def _images(config: DataConfig) -> Images:
     for name in ("image_column", "label_column"):
         if value := getattr(config, name):
             raise InputError(
-                f"{name} is {value!r}, but {config.data!r} has no columns: leave out "
-                f"--{name.replace('_', '-')}, or name another --data"
+                f"{name} is {value!r}, but {config.data!r} has no columns: remove "
+                f"--{name.replace('_', '-')}, or use another --data"
             )
     images = read()
     return images if config.image_size is None else images.resized(config.image_size)
@@ -105,7 +105,7 @@ def _images(config: DataConfig) -> Images:
 
 def _cached(config: DataConfig, path: Path) -> Images:
     key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
-    if path.is_dir():  # a change of a file changes its size or time
+    if path.is_dir():  # file sizes and times show if files changed
         stats = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
         files = [(str(p.relative_to(path)), s.st_size, s.st_mtime_ns) for p, s in stats]
         key |= {"data": str(path.resolve()), "files": files}
@@ -120,14 +120,14 @@ def _cached(config: DataConfig, path: Path) -> Images:
 
 
 def write_images(images: Images, path: Path | str) -> None:
-    """Write a data set, which needs a split ``"train"``, as ``NAME.safetensors`` for ``--data``."""
+    """Write a data set with a split ``"train"`` to a ``.safetensors`` file for ``--data``."""
     from safetensors.torch import save_file
 
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise InputError(f"cannot write {path}: name a file that ends in .safetensors")
+        raise InputError(f"cannot write {path}: it must end in .safetensors")
     if "train" not in images.splits:
-        raise InputError(f"there are the splits {sorted(images.splits)}, and 'train' is missing")
+        raise InputError(f"there is no split 'train', only {sorted(images.splits)}: add it")
     tensors = {}
     for name, split in images.splits.items():
         # Copies, because safetensors refuses tensors that share memory.
@@ -140,7 +140,7 @@ def write_images(images: Images, path: Path | str) -> None:
 
 
 def read_images(path: Path | str) -> Images:
-    """Read a data set that `write_images` wrote."""
+    """Read a data set from a file of `write_images`."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
@@ -153,6 +153,6 @@ def read_images(path: Path | str) -> Images:
         splits = {n: Split(tensors[f"{n}.images"], tensors[f"{n}.labels"]) for n in names}
     except (SafetensorError, KeyError) as error:
         raise InputError(
-            f"{path} holds no decoded data set ({error}): name a file of `write_images`"
+            f"{path} is not a decoded data set ({error}): use a file of `write_images`"
         ) from error
     return Images(splits, classes)

@@ -1,8 +1,8 @@
-"""Choose images class by class: the splits of a run, and the batches for measuring geometry.
+"""Choose images by class: the splits of a run, and the batches for measuring geometry.
 
-The choice depends on the labels alone, so that all runs of a study see the same images.
-scikit-learn's stratified splitters do not serve here: they refuse a class with one member, and
-parts with fewer images than classes, and may leave a rare class out of a part.
+The choice depends only on the labels, so that all runs of a study use the same images.
+scikit-learn's stratified splitters are not used: they reject classes with one member and parts with
+fewer images than classes, and a part may not have all classes.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ _BATCH, _BATCH_PER_CLASS = 256, 4
 def three_way(images: Images, train_size: int | None) -> Dataset:
     """Return training, validation and test data.
 
-    A missing test split is a third of the training images, a missing validation split a tenth of
-    them (at most 2,000), each class in proportion to its frequency. They have at least one (test)
-    or two (validation) images of a rare class, as long as one is left for training. `train_size`
-    images are then chosen, equal numbers of each class, or proportional ones if one has too few.
-    Too few images, of a class or in all, raise an `InputError`.
+    If there is no test split, a third of the training images is used; if there is no validation
+    split, a tenth of them (at most 2,000). Both are stratified. Each rare class has at least one
+    test image and two validation images, as long as one remains for training. Then `train_size`
+    images are chosen: equal numbers of each class, or proportional ones if a class has too few. If
+    there are too few images, in total or of a class, an `InputError` is raised.
     """
     splits, classes = dict(images.splits), images.classes
     if "train" not in splits:
-        raise InputError(f"there is no split 'train' among {sorted(splits)}")
+        raise InputError(f"there is no split 'train', only {sorted(splits)}")
     train = splits["train"]
     missing = [name for name in ("test", "validation") if name not in splits]
     _require_members(train.labels, missing, classes)
@@ -51,30 +51,28 @@ def three_way(images: Images, train_size: int | None) -> Dataset:
 
 
 def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...]) -> None:
-    """Refuse to cut the missing splits if a class cannot be in all of them and in training."""
+    """Raise an `InputError` if a class has too few images for all missing splits and training."""
     counts, needed = _counts(labels, len(classes)), 1 + len(missing)
     rarest = int(counts.argmin())
     if missing and counts[rarest] < needed:
         raise InputError(
-            f"there is no {' and no '.join(missing)} split, and to cut one takes {needed} training "
-            f"images of each class, but there are {counts[rarest]} of class {classes[rarest]!r}: "
+            f"there is no {' and no '.join(missing)} split, and creating one needs {needed} images "
+            f"of each class, but class {classes[rarest]!r} has {counts[rarest]}: "
             f"add images or a {' and a '.join(missing)} split"
         )
 
 
 def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, Subset]:
-    """Return a balanced subset of the training images, or a stratified one."""
+    """Return a balanced subset of the training images, or else a stratified one."""
     counts = _counts(train.labels, len(classes))
     if size > len(train):
-        raise InputError(
-            f"train_size is {size}, but there are {len(train)} training images: ask for fewer"
-        )
+        raise InputError(f"train_size is {size}, but there are only {len(train)} training images")
     rng = np.random.default_rng(_SEED)
     order = rng.permutation(len(classes))
     if (counts >= _shares(np.ones_like(counts), size, order)).all() or not counts.min():
         return train[balanced(train.labels, size, len(classes), classes)], "balanced"
     wanted = _shares(counts, size, order).clip(1, counts)
-    while excess := wanted.sum() - size:  # because of the bounds for rare classes
+    while excess := wanted.sum() - size:  # rare classes were clipped
         if excess > 0:
             wanted[wanted.argmax()] -= 1
         else:
@@ -87,8 +85,8 @@ def stratified(
 ) -> Tensor:
     """Return sorted indices of about `size` examples, each class in proportion to its frequency.
 
-    `labels` are int64 (N,), each class at least twice. At least `least` of each class are chosen if
-    one example of it remains, and `keep` remain if `least` are chosen; `size` gives way to both.
+    `labels` are int64 (N,), with each class at least twice. At least `least` examples of each class
+    are chosen (but one must remain), and at least `keep` remain if possible, whatever the `size`.
     """
     rng, counts = np.random.default_rng(_SEED), _counts(labels, num_classes)
     wanted = _shares(counts, size, rng.permutation(num_classes))
@@ -97,20 +95,20 @@ def stratified(
 
 
 def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] = ()) -> Tensor:
-    """Return sorted indices of `size` examples, equal numbers of each class up to one.
+    """Return sorted indices of `size` examples; the numbers of each class differ by at most one.
 
-    `labels` are int64 (N,). If a class has too few examples, an `InputError` gives its name.
+    `labels` are int64 (N,). If a class has too few examples, an `InputError` is raised.
     """
     if size < num_classes:
         raise InputError(
-            f"{size} examples cannot cover {num_classes} classes: ask for {num_classes} or more"
+            f"{size} examples cannot cover {num_classes} classes: use {num_classes} or more"
         )
     rng, counts = np.random.default_rng(_SEED), _counts(labels, num_classes)
     wanted = _shares(np.ones_like(counts), size, rng.permutation(num_classes))
     if (counts < wanted).any():
         rarest = int(np.where(counts < wanted, counts, len(labels)).argmin())
         have = int(counts[rarest])
-        remedy = f"ask for {have * num_classes} or fewer" if have else "add some, or drop the class"
+        remedy = f"use {have * num_classes} or fewer" if have else "add some, or remove the class"
         raise InputError(
             f"a balanced subset of {size} needs {wanted[rarest]} examples of class "
             f"{repr(names[rarest]) if names else rarest}, but there are {have}: {remedy}"
@@ -119,10 +117,10 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
 
 
 def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Split:
-    """Choose a balanced batch of a split to measure geometry on.
+    """Choose a balanced batch of a split for measuring geometry.
 
-    It has 256 images, or 4 of each of more than 64 classes, but of each class at most as many as
-    the rarest class has. A class with fewer than 2 images raises an `InputError`.
+    It has 256 images, or 4 of each class if there are more than 64 classes, but no more of each
+    class than the rarest class has. A class with fewer than 2 images raises an `InputError`.
     """
     split, classes = {"training": data.train, "validation": data.val}[name], data.classes
     counts = _counts(split.labels, len(classes))
@@ -149,9 +147,9 @@ def _counts(labels: Tensor, num_classes: int) -> np.ndarray:
 
 
 def _shares(counts: np.ndarray, size: int, order: np.ndarray) -> np.ndarray:
-    """Divide `size` in proportion to `counts`, (K,), by the largest remainder.
+    """Divide `size` in proportion to `counts`, (K,), by the largest remainder method.
 
-    Equal remainders rank by `order`. Counts that differ by at most one are treated as equal.
+    Equal remainders are ranked by `order`. Counts that differ by at most one are treated as equal.
     """
     if np.ptp(counts) <= 1:
         counts = np.ones_like(counts)

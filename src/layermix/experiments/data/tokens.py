@@ -1,7 +1,7 @@
-"""Token ids of texts for a model, by a tokenizer or from bytes.
+"""Convert texts to token ids for a model, with a tokenizer or from bytes.
 
-Without a tokenizer, ids are those of UTF-8 bytes in ByT5 (Xue et al., 2022): 0 pads, 1 ends a text,
-byte b is b + 3. They need no vocabulary, so any text can be read offline.
+Without a tokenizer, ids are those of ByT5 (Xue et al., 2022): 0 is padding, 1 ends a text, and the
+UTF-8 byte b is b + 3. This needs no vocabulary and no download.
 
 Shapes: N texts, L tokens.
 """
@@ -17,7 +17,7 @@ from layermix.errors import InputError
 
 _PAD, _END, _FIRST = 0, 1, 3
 BYTES = 256 + _FIRST  # size of the vocabulary of bytes
-_MAX_LENGTH = 256  # tokens of a text, if the model has no lower limit
+_MAX_LENGTH = 256  # maximum number of tokens, unless the model has a lower limit
 
 
 class Tokens(NamedTuple):
@@ -42,12 +42,12 @@ def tokens(
     Parameters
     ----------
     tokenizer
-        Hub id or folder of a tokenizer of transformers; bytes if None.
+        Hub id or folder of a tokenizer of transformers; None uses bytes.
     padding
-        The padding id of the model. If the tokenizer has one, or a byte has this id, or it is
-        outside the vocabulary, it is not used; the id is then the tokenizer's, or else 0.
+        Padding id of the model, used if the tokenizer has none. If it is outside the vocabulary, or
+        if there is no tokenizer and the id is a byte, it is replaced by 0.
     vocabulary
-        Number of ids of the model; no limit if None.
+        Number of token ids of the model; None means no limit.
     """
     known = range(sys.maxsize if vocabulary is None else vocabulary)
     pad = padding if isinstance(padding, int) and padding in known else _PAD
@@ -66,7 +66,7 @@ def tokens(
 
 
 def _tokenize(texts: Sequence[str], name: str) -> tuple[list[list[int]], int | None]:
-    """Return token ids, and the padding id of the tokenizer."""
+    """Return the token ids, and the padding id of the tokenizer."""
     from transformers import AutoTokenizer
 
     try:
@@ -78,9 +78,9 @@ def _tokenize(texts: Sequence[str], name: str) -> tuple[list[list[int]], int | N
 
 
 def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) -> Tokens:
-    """Return texts as token ids for a model, truncated to its longest input.
+    """Return texts as token ids for a model, truncated to its maximum length.
 
-    The padding id is set in the model's configuration, where classifiers look for the last token.
+    The padding id is set in the model's configuration, where classifiers need it.
     """
     config = getattr(model, "config", None)
     embedding: Any = getattr(model, "get_input_embeddings", lambda: None)()
@@ -89,11 +89,11 @@ def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) ->
     found = tokens(texts, _max_length(model), tokenizer, padding=padding, vocabulary=vocabulary)
     ids = found.x["input_ids"]
     if not ids.numel():
-        raise InputError("every text is empty: name another column with --text-column")
+        raise InputError("every text is empty: use another column with --text-column")
     if vocabulary is not None and (highest := int(ids.max())) >= vocabulary:
         raise InputError(
             f"the texts have token ids up to {highest}, but the model's embedding has {vocabulary}:"
-            f" name its tokenizer with --tokenizer, or give it a vocabulary of {BYTES} for bytes"
+            f" set its tokenizer with --tokenizer, or use a model with {BYTES} ids for bytes"
         )
     if config is not None and hasattr(config, "pad_token_id"):
         config.pad_token_id = found.padding
@@ -101,18 +101,18 @@ def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) ->
 
 
 def _max_length(model: nn.Module) -> int:
-    """Return the largest number of tokens that a model takes, at most 256."""
+    """Return the maximum number of tokens of a model, at most 256."""
     limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    limits = [limit] if isinstance(limit, int) and limit > 0 else []  # XLNet has -1 for none
+    limits = [limit] if isinstance(limit, int) and limit > 0 else []  # XLNet uses -1 for no limit
     for name, module in model.named_modules():
         offset = getattr(module, "padding_idx", None)
         is_position = "position" in name.rpartition(".")[2] and isinstance(module, nn.Embedding)
         if is_position and offset is not None:
-            limits.append(module.num_embeddings - offset - 1)  # as RoBERTa counts positions
+            limits.append(module.num_embeddings - offset - 1)  # RoBERTa counts from here
     length = min([_MAX_LENGTH, *limits])
     if length < 1:
         raise InputError(
-            f"the model has room for {length} tokens after its padding id: raise "
-            "max_position_embeddings in its configuration, or lower pad_token_id"
+            f"the model has {length} positions after its padding id: increase "
+            "max_position_embeddings in its configuration, or decrease pad_token_id"
         )
     return length

@@ -1,4 +1,4 @@
-"""Engines: how the runs of a study are executed. `local` has worker processes on one machine.
+"""Engines that execute the runs of a study. `local` uses worker processes on one machine.
 
-Import from here: nothing; import `run_missing` from `local`.
+Import `run_missing` from `local`.
 """

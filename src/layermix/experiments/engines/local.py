@@ -1,6 +1,6 @@
 """Run the missing cells of a study in parallel worker processes (joblib's loky).
 
-Each worker trains one run after another with a few threads of its own, and loads the data once.
+Each worker trains one run at a time, with its own threads, and loads the data once.
 """
 
 import os
@@ -30,9 +30,9 @@ def default_workers(device: str) -> int:
 
 
 def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
-    """Run the missing cells; yield each run with its result, or the message of its error.
+    """Train the missing runs; yield each run with its result or its error message.
 
-    A killed worker process raises a `RunError`. Finished runs remain on disk.
+    If a worker process is killed, a `RunError` is raised. Finished runs remain on disk.
     """
     missing, config = study.missing(), study.config
     if not missing:
@@ -52,7 +52,7 @@ def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
         )
         for cell in missing
     )
-    # One run for each worker: loky's thread fails when a stop drops runs that it has yet to send.
+    # Dispatch one run per worker: loky fails if an interrupt drops runs that are not sent yet.
     count = min(workers, len(missing))
     parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch="n_jobs")
     try:
@@ -63,17 +63,17 @@ def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
     except TerminatedWorkerError as error:
         total = len(config.variants) * len(config.seeds)
         raise RunError(
-            f"a worker process was killed, often for lack of memory; {len(study.finished())} of "
-            f"{total} runs are finished in {study.folder}. Start the same command again to "
-            "continue; --workers 1 needs the least memory"
+            f"a worker process was killed, maybe for lack of memory; {len(study.finished())} of "
+            f"{total} runs are finished in {study.folder}. Repeat the same command to continue; "
+            "--workers 1 needs the least memory"
         ) from error
 
 
 @contextmanager
 def _ignored_interrupts() -> Iterator[None]:
-    """Start workers that ignore Ctrl-C, which reaches them too; the leader ends them.
+    """Ignore Ctrl-C in workers that are started inside the block; the main process stops them.
 
-    Processes inherit that a signal is ignored. Only the main thread can set it.
+    Child processes inherit ignored signals. Only the main thread can ignore a signal.
     """
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
@@ -85,17 +85,17 @@ def _ignored_interrupts() -> Iterator[None]:
 
 
 def _work(leader: int, config: RunConfig, folder: Path, **options: Any) -> Outcome:
-    """Train one run in a worker; return its result, or the message of its error."""
+    """Train one run in a worker; return its result or its error message."""
 
     def stop_without_leader(_: object) -> None:
         if os.getpid() != leader and os.getppid() != leader:
-            os._exit(1)  # all other runs of this study have stopped too
+            os._exit(1)  # the main process has ended, so the study was stopped
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the leader showed the warnings of data libraries
+            warnings.simplefilter("ignore")  # the main process showed them already
             return config, run(config, folder, stop_without_leader, **options)
     except LayermixError as error:
         return config, str(error)
-    except Exception as error:  # of the model, the device or the disk: the other runs continue
+    except Exception as error:  # any error of the model, device or disk: other runs continue
         return config, f"{type(error).__name__}: {error}"

@@ -1,6 +1,6 @@
 """Models: networks for small images, and any other model by name.
 
-Import from here: `build`, and `MODELS`, the networks by name.
+`build` returns a model by name. `MODELS` has the networks of this package.
 """
 
 from layermix.experiments.models.build import MODELS, build

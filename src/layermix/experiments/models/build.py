@@ -1,7 +1,7 @@
-"""Build a model by name: one of `MODELS`, any of timm or transformers, or any factory.
+"""Build a model by name: one of `MODELS`, a model of timm or transformers, or a custom factory.
 
-A new model is a class in a file of this folder, and a line in `MODELS`. A factory is called with
-those of `num_classes`, `in_channels` and `image_size` (height and width in pixels) that it takes.
+To add a model, write its class in this folder and add it to `MODELS`. A factory is called with
+those of the arguments `num_classes`, `in_channels` and `image_size` (in pixels) that it accepts.
 """
 
 import functools
@@ -25,8 +25,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "speed": networks.SpeedNet,
     "mlp": networks.MLP,
 }
-_SHOWN, _LONG = 3, 160  # reasons of torch in an error message, and characters of each
-_WRAPPERS = ("_orig_mod.", "module.")  # torch.compile and parallel training put these before names
+_SHOWN, _LONG = 3, 160  # maximum number of torch's errors in a message, and characters of each
+_WRAPPERS = ("_orig_mod.", "module.")  # name prefixes of torch.compile and parallel training
 
 
 def build(
@@ -34,14 +34,14 @@ def build(
 ) -> nn.Module:
     """Build a model with weights drawn from torch's global generator.
 
-    A name is one of `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a
-    ``config.json``, or the hub id of a model), or ``package.module:factory``. The image shape is
-    channels, height and width; None for a model that reads texts.
+    `name` is one of `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a
+    ``config.json``, or the hub id of a model), or ``package.module:factory``. `image_shape` is
+    (channels, height, width), or None for a text model.
 
     Raises
     ------
     InputError
-        If there is no such model, or it cannot be built for these data.
+        If the model does not exist, or cannot be built for these data.
     """
     factory = _factory(name)
     if not callable(factory):
@@ -58,7 +58,7 @@ def build(
         for p in parameters.values()
     ):
         raise InputError(
-            f"the data hold texts, but {name} takes images: name a model that reads texts, such as "
+            f"the data are texts, but {name} needs images: use a text model, such as "
             "transformers:FOLDER, or data with images"
         )
     if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
@@ -87,7 +87,7 @@ def _factory(name: str) -> Any:
         return functools.partial(_from_config, rest)
     try:
         return getattr(importlib.import_module(prefix), rest)
-    except Exception as error:  # a user's module may fail in any way
+    except Exception as error:  # a user's module may raise anything
         is_missing = isinstance(error, ImportError | AttributeError)
         reason = error if is_missing else f"{type(error).__name__}: {error}"
         raise InputError(f"cannot find the model {name!r}: {reason}") from error
@@ -112,7 +112,7 @@ def _timm(name: str) -> Callable[..., nn.Module]:
 def _from_config(
     name: str, num_classes: int, in_channels: int | None = None, image_size: int | None = None
 ) -> nn.Module:
-    """Return an untrained classifier of transformers, of texts if there is no image size."""
+    """Return an untrained classifier of transformers, for texts if `image_size` is None."""
     import transformers
 
     try:
@@ -133,13 +133,13 @@ def _from_config(
         if not str(error).startswith("Unrecognized configuration class"):
             raise
         raise InputError(
-            f"the data hold {kind}, for which transformers has no classifier with a "
-            f"{type(config).__name__}: name a model for {kind}, or other data"
+            f"the data are {kind}, but transformers has no classifier of {kind} for a "
+            f"{type(config).__name__}: use another model, or other data"
         ) from error
 
 
 def _call(factory: Callable[..., Any], arguments: dict[str, int]) -> Any:
-    """Call a factory that passes its keywords on, without those that are refused further down."""
+    """Call a factory with ``**kwargs``; drop arguments that an inner function does not accept."""
     try:
         return factory(**arguments)
     except TypeError as error:
@@ -150,7 +150,7 @@ def _call(factory: Callable[..., Any], arguments: dict[str, int]) -> Any:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load the weights of a safetensors file, whatever wrapped the model that was saved."""
+    """Load weights from a safetensors file; name prefixes of wrapped models are removed."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -167,7 +167,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         reasons = str(error).split("\n\t")[1 : 1 + _SHOWN]
         raise InputError(
-            f"the weights in {path} are not those of this model: "
+            f"the weights in {path} do not match this model: "
             f"{' '.join(textwrap.shorten(reason, _LONG) for reason in reasons)} --classes sets the "
             "number of classes, --image-size the size of the images"
         ) from error

@@ -1,7 +1,7 @@
 """Networks for small images.
 
 `ResNet18` and `PreActResNet18` (He et al., 2016, "Deep Residual Learning for Image Recognition"
-and "Identity Mappings in Deep Residual Networks") have the form of the mixup papers: a 3 x 3
+and "Identity Mappings in Deep Residual Networks") are the variants of the mixup papers: a 3 x 3
 convolution without stride or pooling, four stages of two blocks, average pooling, a linear layer.
 `SmallResNet`, `SpeedNet` and `MLP` train in seconds to minutes on a CPU.
 
@@ -19,21 +19,21 @@ _LOGIT_SCALE = 1 / 9
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 3 x 3 convolution without bias that keeps height and width at stride 1."""
+    """Return a 3 x 3 convolution without bias and with padding 1."""
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
 
 
 def global_max(x: Tensor) -> Tensor:
-    """Return the maximum of each channel, (B, C) of (B, C, H, W).
+    """Return the maximum of each channel, (B, C), of a tensor (B, C, H, W).
 
-    It pools with indices, because the gradient of `amax` compares with the maximum, and is 0/0 in a
-    graph that is compiled in bfloat16, where no value equals the rounded maximum.
+    `adaptive_max_pool2d` stores indices. The gradient of `amax` would compare values with the
+    maximum; in a graph compiled in bfloat16, no value equals the rounded maximum, which gives 0/0.
     """
     return F.adaptive_max_pool2d(x, 1).flatten(1)
 
 
 class BasicBlock(nn.Module):
-    """Convolution, norm, ReLU, convolution, norm; the shortcut is added before the last ReLU."""
+    """Apply convolution, norm, ReLU, convolution, norm; add the shortcut; apply ReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class BasicBlock(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """Norm, ReLU, convolution, twice; the shortcut is added last.
+    """Apply norm, ReLU and convolution twice; add the shortcut.
 
-    With `pool`, the shortcut shrinks by average pooling instead of a stride (He et al., 2019).
+    If `pool` is True, the shortcut uses average pooling instead of a stride (He et al., 2019).
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, *, pool: bool = False) -> None:
@@ -115,15 +115,15 @@ class PreActResNet18(ResNet18):
 
     def __init__(self, num_classes: int, in_channels: int = 3, width: int = 64) -> None:
         super().__init__(num_classes, in_channels, width)
-        self.stem = next(self.stem.children())  # the convolution alone
+        self.stem = next(self.stem.children())  # only the convolution
         self.norm = nn.Sequential(nn.BatchNorm2d(8 * width), nn.ReLU())
 
 
 class SmallResNet(nn.Module):
-    """Three pre-activation blocks of `width`, 2 and 4 times `width` channels; `block1` to `block3`.
+    """Small ResNet: pre-activation blocks `block1` to `block3` of `width`, 2 and 4 times `width`.
 
-    Norm, ReLU and a global maximum follow the last block, so that mixing after it and at the final
-    layer differ. Images of 16 pixels or more are halved before the first block; for smaller ones
+    Norm, ReLU and a global maximum follow `block3`, so that mixing after it is not the same as at
+    the final layer. Images of 16 pixels or more are pooled to half size first; for smaller images,
     the default width is half. On 32 x 32 images: 308,266 parameters, 12.9 million multiplications.
     """
 
@@ -149,7 +149,7 @@ class SmallResNet(nn.Module):
 
 
 class SpeedGroup(nn.Module):
-    """Convolution, pool, norm, GELU; convolution, norm, GELU."""
+    """Apply convolution, pooling, norm, GELU, convolution, norm, GELU."""
 
     def __init__(self, in_channels: int, channels: int, *, shrink: bool) -> None:
         super().__init__()
@@ -159,20 +159,20 @@ class SpeedGroup(nn.Module):
         self.conv2 = conv3x3(channels, channels)
         self.norm2 = _fast_norm(channels)
         self.gelu = nn.GELU()
-        for conv in (self.conv1, self.conv2):  # starts as the identity of the first channels
+        for conv in (self.conv1, self.conv2):  # start as the identity of the first channels
             nn.init.dirac_(conv.weight[: conv.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, channels, H/2, W/2)."""
+        """Map (B, C, H, W) to (B, channels, H/2, W/2), or to H, W if not `shrink`."""
         x = self.gelu(self.norm1(self.pool(self.conv1(x))))
         return self.gelu(self.norm2(self.conv2(x)))
 
 
 class SpeedNet(nn.Module):
-    """A network in the manner of the CIFAR-10 speed records; `block1` to `block3`.
+    """Network of the CIFAR-10 speed records; mix points `block1` to `block3`.
 
-    A fixed 2 x 2 convolution whitens the patches of the training images. Three groups of 64, 256
-    and 256 channels, a global maximum and a linear layer without bias follow. After Page (2019,
+    A fixed 2 x 2 convolution whitens the patches of the training images. Three groups with 64, 256
+    and 256 channels, a global maximum, and a linear layer without bias follow. Sources: Page (2019,
     "How to train your ResNet") and Jordan (2024, "94% on CIFAR-10 in 3.29 seconds on a single
     GPU"). On 32 x 32 images: 1,972,792 parameters, 118 million multiplications.
     """
@@ -209,14 +209,14 @@ class SpeedNet(nn.Module):
 
 
 def _fast_norm(channels: int) -> nn.BatchNorm2d:
-    """Return a batch norm without scale whose statistics adapt within few steps."""
+    """Return a batch norm without trained scale, whose statistics adapt in a few steps."""
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
 class MLP(nn.Module):
-    """Three hidden layers with norm and ReLU on flattened inputs; `block1` to `block3`."""
+    """MLP with three hidden layers, each with norm and ReLU; mix points `block1` to `block3`."""
 
     def __init__(
         self, num_classes: int, in_channels: int, image_size: int, width: int = 128

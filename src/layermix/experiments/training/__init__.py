@@ -1,6 +1,6 @@
-"""Training: the recipe and the presets, the loop, and the evaluation of a model.
+"""Training: recipes and presets, the training loop, and the evaluation of a model.
 
-Import from here: `Recipe`, `Preset` and `PRESETS`. The `Trainer` is in `loop`.
+`Recipe`, `Preset` and `PRESETS` are imported from here. The `Trainer` is in `loop`.
 """
 
 from layermix.experiments.training.recipe import PRESETS, Preset, Recipe

@@ -1,6 +1,6 @@
 """Batches of a training split: shuffled, cropped, flipped and normalized on the device.
 
-Images stay on the device as uint8. Each step works on a whole batch and does not synchronize.
+Images are kept on the device as uint8. All operations are batched, without synchronization.
 
 Shapes: N images, B batch, C channels, H height, W width.
 """
@@ -28,18 +28,18 @@ class Normalize:
 
     @classmethod
     def of(cls, train: Split) -> "Normalize":
-        """Compute mean and standard deviation, float32 (C,), exactly, from counts of the levels."""
+        """Compute the exact mean and standard deviation of each channel, float32 (C,)."""
         stats = [_mean_and_std(train.images[:, c]) for c in range(train.images.shape[1])]
         mean, std = torch.tensor(stats, dtype=torch.float32, device=train.images.device).unbind(1)
         return cls(mean, std)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return uint8 images (B, C, H, W) as normalized float32."""
+        """Normalize uint8 images (B, C, H, W) to float32."""
         return (images.float() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
 
 
 def _mean_and_std(channel: Tensor) -> tuple[float, float]:
-    """Return mean and sample standard deviation of a channel, uint8 (N, H, W)."""
+    """Return the mean and sample standard deviation of a channel, uint8 (N, H, W)."""
     counts = channel.flatten().cpu().bincount(minlength=256).tolist()
     n = sum(counts)
     total = sum(count * level for level, count in enumerate(counts))
@@ -51,11 +51,11 @@ def _mean_and_std(channel: Tensor) -> tuple[float, float]:
 def crop_and_flip(
     images: Tensor, crop: int, flip: bool | Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Shift each image by up to `crop` pixels and flip some left to right, at random.
+    """Shift each image randomly by up to `crop` pixels, and flip images left to right.
 
-    Images, (B, C, H, W) of any dtype, are returned in channels-last memory format. Reflection fills
-    the border; `crop` is below H and W. If `flip` is True, images are flipped with probability 0.5;
-    it may be a mask of images to flip, bool (B,). The generator is on the device of the images.
+    Images, (B, C, H, W) of any dtype, are returned in channels-last memory format. The border is
+    filled by reflection; `crop` must be below H and W. If `flip` is True, images are flipped with
+    probability 0.5; it may also be a mask, bool (B,). `generator` is on the device of the images.
     """
     batch, device = len(images), images.device
     height, width = images.shape[-2:]
@@ -74,16 +74,16 @@ def crop_and_flip(
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
-    """Reflect indices outside [0, size) at the border, which is not repeated."""
+    """Reflect indices outside [0, size), without repeating the border."""
     last = size - 1
     return last - (last - index.abs()).abs()
 
 
 class Batches:
-    """The batches of each epoch of a training split, on the device of its images.
+    """Batches of a training split for each epoch, on the device of its images.
 
-    The incomplete last batch of an epoch is dropped. With `recipe.alternate`, each image is flipped
-    in every second epoch, half of them in the first (Jordan, 2024).
+    The incomplete last batch of an epoch is dropped. If `recipe.alternate` is True, each image is
+    flipped in every second epoch; half of them start in the first epoch (Jordan, 2024).
     """
 
     def __init__(self, train: Split, normalize: Normalize, recipe: Recipe, seeds: RunSeeds) -> None:

@@ -1,4 +1,4 @@
-"""The environment of a run: device, threads, seeds, and its description for reports."""
+"""The environment of a run: device, threads, seeds, versions and hardware."""
 
 import importlib.metadata
 import os
@@ -19,10 +19,10 @@ _PACKAGES = ("torch", "numpy", "scipy", "torchmetrics", "datasets")
 
 @dataclass(frozen=True)
 class RunSeeds:
-    """Seeds of the random generators of a run, all derived from its one seed.
+    """Seeds of the random generators of a run, all derived from one seed.
 
-    All variants of a seed start from the same weights and see the same images in the same order
-    with the same augmentation. Only the draws of mixing differ.
+    All variants with the same seed start with the same weights and train on the same images, in the
+    same order and with the same augmentation. Only the random draws of mixing differ.
     """
 
     init: int
@@ -39,7 +39,7 @@ class RunSeeds:
 
 @contextmanager
 def torch_seed(seed: int) -> Iterator[None]:
-    """Seed torch's global generators inside the block, and restore them afterwards."""
+    """Seed torch's global generators inside the block, and restore their state afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
@@ -49,10 +49,10 @@ def torch_seed(seed: int) -> Iterator[None]:
 def cpu_settings(threads: int | None) -> Iterator[None]:
     """Set the number of CPU threads inside the block, if given, and flush denormal numbers to zero.
 
-    Weights and moments below the smallest normal float slow CPUs down many times.
+    Denormal weights and optimizer states make CPUs many times slower.
     """
     before = torch.get_num_threads()
-    # torch has no function that returns the present setting.
+    # torch has no function that returns the current setting.
     flushes = float(torch.tensor(1e-310, dtype=torch.float64) + 0.0) == 0.0
     torch.set_flush_denormal(True)
     try:
@@ -64,19 +64,19 @@ def cpu_settings(threads: int | None) -> Iterator[None]:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is a GPU if there is one."""
+    """Return the device with a name; ``auto`` is a GPU if there is one, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} cannot be used: {error}. Try --device auto") from error
+        raise InputError(f"device {name!r} is not available: {error}. Use --device auto") from error
     return device
 
 
 def conditions(device: str) -> dict[str, str]:
-    """Return versions, processor, cores and the device of runs by name."""
+    """Return versions, processor, number of cores and device, by name."""
     picked = pick_device(device)
     return {
         "python": platform.python_version(),

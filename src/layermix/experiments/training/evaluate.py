@@ -1,7 +1,7 @@
 """Evaluate a model during and after training: its predictions, and the geometry of its layers.
 
-`Monitor` measures geometry on a fixed batch; `FeatureLoss` makes the soft nearest neighbor loss
-(SNNL) of a layer a term of the training loss (Frosst, Papernot, Hinton, 2019).
+`Monitor` measures geometry on a fixed batch. `FeatureLoss` adds the soft nearest neighbor loss
+(SNNL) of a layer to the training loss (Frosst, Papernot, Hinton, 2019).
 
 Shapes: N images, B batch, C channels, H height, W width, K classes.
 """
@@ -27,7 +27,7 @@ from layermix.mixing import MixedTarget, Target
 
 _BATCH = 512
 _BINS = 15
-MIXED = 128  # examples of the monitored batch that are mixed for the interpolation gap
+MIXED = 128  # maximum number of examples to mix for the interpolation gap
 RATIO = 0.5
 
 
@@ -37,9 +37,9 @@ def predict_logits(
 ) -> Tensor:
     """Return the logits of a split in eval mode, float32 (N, K).
 
-    With `views`, they are means over views of each image (Jordan, 2024): the image itself counts
-    half, its shifts by one pixel along both diagonals a quarter each. With `flip`, each view is the
-    mean of itself and its flipped image.
+    If `views` is True, logits are weighted means over views of each image (Jordan, 2024): 1/2 for
+    the image, and 1/4 for each of two diagonal shifts by one pixel. If `flip` is also True, the
+    logits of each view are averaged with those of its mirror image.
     """
     training = model.training
     model.eval()
@@ -60,12 +60,12 @@ def _views(x: Tensor, flip: bool) -> list[Tensor]:
 
 
 def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return measures of classification of logits, (N, K), and labels, int64 (N,).
+    """Return the classification metrics of logits, (N, K), and labels, int64 (N,).
 
     They are ``accuracy`` in [0, 1]; ``nll``, the mean negative log-likelihood in nats; ``brier``,
     the mean squared distance between probabilities and one-hot labels, in [0, 2] (Brier, 1950);
-    and ``ece``, the expected calibration error over 15 equal bins, in [0, 1] (Guo et al., 2017, by
-    torchmetrics).
+    and ``ece``, the expected calibration error of torchmetrics with 15 bins of equal width, in
+    [0, 1] (Guo et al., 2017).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # from imports of torchmetrics
@@ -83,9 +83,9 @@ def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 class Monitor:
-    """Measure the geometry of layers at some mix points during training, always on one batch.
+    """Measure the geometry of layers at mix points during training, always on the same batch.
 
-    Model and batch are on the same device. `seconds` is the time spent on measuring so far.
+    Model and batch must be on the same device. `seconds` is the total time of all measurements.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class Monitor:
         return {point: features.float() for point, features in found.items()}
 
     def features(self, prefix: str) -> dict[str, Tensor]:
-        """Return the labels of the batch, and the activations at each point as ``prefix.point``."""
+        """Return the labels of the batch, and the activations with names ``prefix.point``."""
         found = {f"{prefix}.{point}": x.flatten(1) for point, x in self.activations().items()}
         return {"labels": self.batch.labels, **found}
 
     def measure(self, *, geometry: bool = False) -> dict[str, Any]:
-        """Return a record with the SNNL at each point, and with `geometry` every quantity."""
+        """Return a record with the SNNL at each point; if `geometry`, with all quantities."""
         started = time.perf_counter()
         layers = {point: self._layer(point, x) for point, x in self.activations().items()}
         record: dict[str, Any] = {"snnl": {}}
@@ -134,18 +134,18 @@ class Monitor:
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:
-    """Return values for JSON, None if they are not finite."""
+    """Return values for JSON; values that are not finite become None."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 class FeatureLoss:
-    """The weighted SNNL of the features at a mix point, as the recipe sets them.
+    """Weighted SNNL of the features at `recipe.snnl_at`, with weight `recipe.snnl_weight`.
 
-    A positive weight separates the classes of the layer, a negative one entangles them. Mixed
-    features count for the class of the parent with the larger ratio.
+    A positive weight separates the classes at this mix point; a negative one entangles them. Mixed
+    features have the class of the parent with the larger ratio.
 
-    It is built before a mixer is attached to the model, compiled or not. `x` are a few examples, to
-    find which of the mix points of the run, `mix_at`, come before that of the features.
+    Create it before a `Mixer` is attached to the model. The model may be compiled. `x` are a few
+    examples, used to find which of the mix points `mix_at` come before the features.
     """
 
     def __init__(
@@ -162,15 +162,15 @@ class FeatureLoss:
         self._before = set(passed[: passed.index(point)])
 
     def __call__(self, labels: Tensor, target: Target, mixed_at: str | None) -> Tensor:
-        """Return the loss, (), of the last forward pass, from its labels, (B,), and its mix.
+        """Return the loss, (), of the last forward pass, with its labels, (B,), and mixed target.
 
-        Features that are mixes of more than two examples have no class and raise an `InputError`.
+        Mixes of more than two examples have no class. They raise an `InputError`.
         """
         if mixed_at in self._before:
             if not isinstance(target, MixedTarget):
                 raise InputError(
                     f"the features at {self.point!r} come after {mixed_at!r}, where whole batches "
-                    "are mixed, so they have no class: take the loss at an earlier mix point"
+                    "are mixed, so they have no class: set --snnl-at to an earlier mix point"
                 )
             labels = torch.where(target.ratio >= 0.5, labels, target.partner_labels)
         return self.weight * self._criterion(self._capture[self.point], labels)

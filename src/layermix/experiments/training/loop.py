@@ -1,4 +1,4 @@
-"""Train one model once: the loop from the first step to the evaluation on test data.
+"""Train one model: the loop from the first step to the evaluation on test data.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -24,20 +24,20 @@ from layermix.mixing import MixedTarget, Target
 
 
 class Trainer:
-    """A model, its data and its optimizer during training.
+    """Train a model on a data set with a recipe.
 
-    Model and data are on the same device; the recipe has a crop and a flip.
+    Model and data must be on the same device. `crop` and `flip` of the recipe must not be ``auto``.
 
     Parameters
     ----------
     mix_at, mix_settings
-        Mix points, of which each step uses one; none to train without mixing. Further arguments of
-        the `Mixer`, whose `at` replaces the points; those of the recipe if None.
+        Mix points, of which each step uses one; empty to train without mixing. Further arguments of
+        the `Mixer`, where `at` overrides `mix_at`; None uses the arguments of the recipe.
     monitor_at
-        Mix points where geometry is measured during training.
+        Mix points at which geometry is measured during training.
     adapt
-        Mix at each point as often as its classes are apart, measured with the geometry on training
-        images: validation images choose the winner, so that no run may depend on them.
+        If True, mix more often at points with better separated classes. Training images are used
+        for this measurement, because validation images choose the best variant.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Trainer:
         self.schedule = recipe.schedule(self.optimizer, self.steps)
 
     def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
-        """Run all epochs, call the callbacks with the record of each, then evaluate."""
+        """Train for all epochs, call the callbacks with each record, and return the result."""
         records = []
         for record in self._epochs():
             records.append(record)
@@ -106,7 +106,7 @@ class Trainer:
         )
 
     def _epochs(self) -> Iterator[Record]:
-        """Yield the record of each epoch, the first one before training."""
+        """Yield the record of each epoch; the first record is from before training."""
         yield {"epoch": 0, **self.measure()}
         for epoch in range(1, self.recipe.epochs + 1):
             started = time.perf_counter()
@@ -118,7 +118,7 @@ class Trainer:
             yield {"epoch": epoch, **record, "seconds": seconds}
 
     def run_epoch(self, epoch: int) -> Record:
-        """Train on every training image once; return mean loss and accuracy on mixed labels."""
+        """Train for one epoch; return the learning rate, and the mean loss and accuracy."""
         self.model.train()
         if self.mixer:
             self.mixer.set_epoch(epoch - 1)
@@ -129,7 +129,7 @@ class Trainer:
                 loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
                 accuracies.append(accuracy)
-        loss = torch.stack(losses)  # the only synchronization of an epoch
+        loss = torch.stack(losses)  # the only synchronization in an epoch
         self._require_finite(loss)
         return {
             "lr": lr,
@@ -138,7 +138,7 @@ class Trainer:
         }
 
     def run_step(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Train on a batch (B, C, H, W) with labels (B,); return loss and accuracy, both ()."""
+        """Train on a batch (B, C, H, W) with labels (B,); return loss and accuracy, each ()."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
             output, target, point = self._forward(x, labels)
             loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
@@ -154,7 +154,7 @@ class Trainer:
         return loss.detach(), target.accuracy(output).detach()
 
     def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
-        """Return output and target of a forward pass, and its mix point."""
+        """Return the output, the target and the mix point of a forward pass."""
         if self.mixer is None:
             return self.model(x), MixedTarget.clean(labels), None
         if not self.step:
@@ -165,9 +165,9 @@ class Trainer:
         return output, mixed.target(labels), plan.point
 
     def measure(self, last: bool = False) -> Record:
-        """Measure validation data, and the geometry of the monitored batch.
+        """Evaluate the validation data, and measure the geometry of the monitored batch.
 
-        Every quantity is measured at the end, and always if nothing is mixed; otherwise the SNNL.
+        The SNNL is always measured; other quantities only in the last epoch or without mixing.
         """
         val = self._evaluate("val")
         geometry = self.recipe.geometry and (last or self.mixer is None)
@@ -192,7 +192,7 @@ class Trainer:
             raise RunError(
                 f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
                 f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "
-                "and look for images or layers that give NaN"
+                "and check the images and the model for NaN"
             )
 
     @property
@@ -203,10 +203,10 @@ class Trainer:
 
 
 def _compiled(model: nn.Module) -> Any:
-    """Compile a model; torch's cache on disk returns the kernels of earlier runs.
+    """Compile a model; torch's cache on disk keeps the kernels of earlier runs.
 
-    The compiler must forget earlier models: torch would reuse the code of another model of the same
-    class, without the hooks of this one.
+    The compiler is reset first. Otherwise torch would reuse the code of another model of the same
+    class, without the hooks of this model.
     """
     torch.compiler.reset()
     return torch.compile(model)

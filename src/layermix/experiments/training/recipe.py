@@ -1,4 +1,4 @@
-"""The recipe: how a model is trained. Its fields are flags on the command line."""
+"""Training recipes and presets. The fields of `Recipe` are flags of the command line."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ _RULES: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
     "be 1 or more": (("epochs",), lambda value: value >= 1),
     "be 2 or more to mix pairs": (("batch_size",), lambda value: value >= 2),
     "be finite and above 0": (("lr", "alpha", "bias_lr"), lambda value: 0 < value < math.inf),
-    "lie in [0, 1)": (("warmup", "momentum", "label_smoothing"), lambda value: 0 <= value < 1),
+    "be in [0, 1)": (("warmup", "momentum", "label_smoothing"), lambda value: 0 <= value < 1),
     "be finite": (("snnl_weight",), math.isfinite),
     "be 0 or more": (("weight_decay", "crop", "monitor"), lambda value: value >= 0),
 }
@@ -28,60 +28,60 @@ class Recipe:
     """Training settings: SGD with Nesterov momentum, linear warm-up, decay to zero."""
 
     epochs: int = 20
-    """Passes over the training images."""
+    """Number of epochs."""
     batch_size: int = 64
-    """Images in a step."""
+    """Number of images in a batch."""
     lr: float = 0.1
-    """Highest learning rate."""
+    """Maximum learning rate."""
     warmup: float = 0.2
-    """Share of the steps over which the learning rate rises from zero."""
+    """Fraction of the steps for the linear warm-up of the learning rate."""
     decay: Literal["linear", "cosine"] = "linear"
-    """Shape of the decay of the learning rate to zero."""
+    """Decay of the learning rate to zero."""
     momentum: float = 0.9
     """Nesterov momentum."""
     weight_decay: float = 2e-3
-    """Weight decay, on every parameter."""
+    """Weight decay of all parameters."""
     bias_lr: float = 1.0
     """Learning rate of biases, as a multiple of `lr`; their weight decay stays the same."""
     lookahead: bool = False
-    """Lookahead: every 5 steps average the weights with a slow copy."""
+    """Use Lookahead: every 5 steps, average the weights with a slow copy."""
     label_smoothing: float = 0.0
-    """Label smoothing; comparisons of mixing are clearest without."""
+    """Label smoothing; 0 gives the clearest comparison of mixing."""
     crop: int | Literal["auto"] = "auto"
-    """Largest random shift in pixels; ``auto`` chooses for the data."""
+    """Maximum random shift in pixels; ``auto`` uses the default of the data."""
     flip: bool | Literal["auto"] = "auto"
-    """Flip half of the images; ``auto`` chooses for the data."""
+    """Flip images with probability 0.5; ``auto`` uses the default of the data."""
     alternate: bool = False
-    """Flip each image in every second epoch, instead of at random."""
+    """Flip each image in every second epoch, instead of randomly."""
     alpha: float | None = None
     """Ratios are drawn from Beta(alpha, alpha); by default 1 at the input and 2 elsewhere."""
     per: Literal["batch", "sample", "epoch"] = "batch"
     """Draw a ratio per batch, per sample or per epoch."""
     adapt: bool = True
-    """Let the variant auto mix where the classes are apart; otherwise equally often everywhere."""
+    """The variant auto mixes more often where classes are separated; else equally often."""
     snnl_weight: float = 0.0
-    """Weight of a soft nearest neighbor loss: above 0 separates classes, below 0 entangles them."""
+    """Weight of the soft nearest neighbor loss: > 0 separates classes, < 0 entangles them."""
     snnl_at: str = "final"
-    """Mix point of the features for that loss."""
+    """Mix point of the features for the soft nearest neighbor loss."""
     monitor: int = 6
-    """Number of times that validation accuracy and geometry are measured (0: only at the end)."""
+    """Number of times to measure validation accuracy and geometry (0: only at the end)."""
     geometry: bool = True
-    """Measure every quantity of every layer: all along if nothing is mixed, else at the end."""
+    """Measure all quantities of all layers: with mixing only at the end, else at each `monitor`."""
     views: bool = False
-    """At the end also evaluate means over shifted views of the test images, flipped if `flip`."""
+    """Also evaluate the final model on shifted views of the test images, flipped if `flip`."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `mps`, or as `cuda:1`."""
+    """`auto`, `cpu`, `cuda`, `mps`, or a device such as `cuda:1`."""
     amp: bool = True
     """Train in bfloat16 on a GPU that supports it."""
     bfloat16: bool = False
-    """Train in bfloat16 on a CPU too; only CPUs with instructions for it become faster."""
+    """Also train in bfloat16 on a CPU; this is only faster on CPUs with bfloat16 instructions."""
     channels_last: bool = True
     """Keep images in channels-last memory format."""
     compile: bool = False
     """Compile the model with torch.compile."""
 
     def check(self) -> None:
-        """Raise an `InputError` for the first setting with an invalid value."""
+        """Raise an `InputError` if a setting is invalid."""
         for rule, (names, is_valid) in _RULES.items():
             for name in names:
                 value = getattr(self, name)
@@ -90,7 +90,7 @@ class Recipe:
 
     @property
     def augmentation(self) -> tuple[int, bool]:
-        """The crop and the flip; 0 and False if they are still ``auto``."""
+        """The crop and the flip; 0 and False if they are ``auto``."""
         return 0 if self.crop == "auto" else self.crop, self.flip is True
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -109,11 +109,11 @@ class Recipe:
         )
 
     def schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
-        """Return the schedule of the learning rate over a number of steps."""
+        """Return the learning rate schedule for a number of steps."""
         return LambdaLR(optimizer, lambda step: self.lr_factor(step, steps))
 
     def lr_factor(self, step: int, steps: int) -> float:
-        """Return the share of `lr` at a step: it rises over `warmup`, then falls to zero."""
+        """Return the factor of `lr` at a step: it increases during `warmup`, then decays to 0."""
         rise = self.warmup * steps
         if step < rise:
             return (step + 1) / (rise + 1)
@@ -121,24 +121,24 @@ class Recipe:
         return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
     def mixing(self) -> dict[str, Any]:
-        """Return the arguments of a `Mixer` that the recipe sets."""
+        """Return the arguments of the `Mixer` that the recipe sets."""
         return {"alpha": self.alpha, "per": self.per}
 
     def is_monitored(self, epoch: int) -> bool:
-        """Return True if the geometry is measured after an epoch (1, 2, ...)."""
+        """Return True if geometry is measured after an epoch (1, 2, ...)."""
         return epoch * self.monitor // self.epochs > (epoch - 1) * self.monitor // self.epochs
 
 
 class Lookahead:
     """Lookahead (Zhang, Lucas, Hinton, Ba, 2019): average the weights with a slow copy of them.
 
-    Every 5 steps the slow weights move toward the weights, which are then set to them. They move
-    less as the cube of the training time grows (Jordan, 2024). Buffers of norms are included. A
-    training of 5 steps or fewer is left as it is.
+    Every 5 steps, the slow weights move toward the weights, and then replace them. The movement
+    decreases with the cube of the training time (Jordan, 2024). Buffers of norms are included. If
+    there are 5 steps or fewer, nothing is averaged.
     """
 
     def __init__(self, model: nn.Module, steps: int) -> None:
-        tensors = itertools.chain(model.parameters(), model.buffers())  # shared ones come once
+        tensors = itertools.chain(model.parameters(), model.buffers())  # no duplicates
         self._fast = [t.detach() for t in tensors if t.is_floating_point()]
         self._slow = [tensor.clone() for tensor in self._fast]
         self._steps = steps
@@ -157,7 +157,7 @@ class Lookahead:
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and a recipe that belong together."""
+    """A model and its recipe."""
 
     model: str = "resnet-small"
     """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory."""
@@ -165,7 +165,7 @@ class Preset:
 
 
 PLAIN = Preset()
-# The recipe of the CIFAR-10 speed records (Jordan, 2024) for a mean loss: learning rate
+# The recipe of the CIFAR-10 speed records (Jordan, 2024), converted to a mean loss: learning rate
 # 11.5 / 7851 x 512 images, weight decay 0.0153 / 11.5.
 SPEED = Preset(
     "speed",

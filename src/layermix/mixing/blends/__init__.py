@@ -1,4 +1,4 @@
-"""The blends, by name. A new one is a class and a line in `BLENDS`."""
+"""The blends by name. To add one, write a class and add a line to `BLENDS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.blends.aligned import Aligned
@@ -51,19 +51,19 @@ BLENDS: dict[str, type[Blend]] = {
 
 
 def find_blend(blend: str | Blend) -> Blend:
-    """Return the blend of that name with its default settings, or a blend as it is.
+    """Return the blend of a name with its default settings, or a `Blend` unchanged.
 
     Raises
     ------
     InputError
-        For an unknown name, or an object of another type.
+        If the name is unknown, or the object has another type.
     """
     if isinstance(blend, Blend):
         return blend
     if not isinstance(blend, str):
         raise InputError(
-            f"the blend is {brief(blend)}, but must be the name of one ({', '.join(BLENDS)}) or a "
-            "blend such as layermix.mixing.Cut()"
+            f"the blend is {brief(blend)}, but must be a name ({', '.join(BLENDS)}) or a blend "
+            "such as layermix.mixing.Cut()"
         )
     if blend not in BLENDS:
         raise unknown("blend", blend, BLENDS)

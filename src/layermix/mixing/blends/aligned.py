@@ -1,8 +1,8 @@
-"""Aligned: the partner's positions are matched to the example's before they are mixed.
+"""Aligned: align the partner's positions with the example's, then mix.
 
-AlignMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2022), for hidden maps and tokens: entropic
-optimal transport (Sinkhorn iterations; Cuturi, 2013) between the positions of both, each with the
-same mass, gives for every position of the example a mean over the partner's, which is mixed in.
+AlignMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2022), for hidden maps and tokens. Entropic
+optimal transport (Sinkhorn iterations; Cuturi, 2013) aligns the positions, which have equal mass.
+Each position of the example is mixed with a weighted mean of the partner's positions.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Aligned(RatioBlend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations of L positions in O(L^2); the transport passes no gradients."""
+        """Mix activations of L positions in O(L^2); no gradient flows through the transport."""
         position_size(own, channels)
         x1, x2 = (x.movedim(channels, -1).flatten(1, -2) for x in (own, other))  # (B, L, C)
         with torch.no_grad():
@@ -51,7 +51,7 @@ class Aligned(RatioBlend):
         return Blended(interpolate(own, aligned.movedim(-1, channels), ratio), ratio)
 
     def _transport(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Return for each position of x1 the shares of those of x2: (B, L, L), rows sum to 1."""
+        """Return the weight of each position of x2 for each of x1, (B, L, L); rows sum to 1."""
         dtype = wide(x1.dtype)
         cost = torch.cdist(x1.to(dtype), x2.to(dtype)).square()
         scale = cost.mean((1, 2), keepdim=True).clamp_min(torch.finfo(dtype).tiny)

@@ -1,8 +1,8 @@
-"""Append clean: the mixed examples follow the clean ones, and both have a loss.
+"""Append clean: train on the clean examples and on the mixed examples in one batch.
 
-RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): cross-entropy of the clean batch plus eta times
-that of the mixed one. From the mix point on a batch of B has 2B rows, clean examples first. It is
-for points that all of the batch passes through: the input, blocks, the final layer.
+RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): the loss is the cross-entropy of the clean half
+plus eta times that of the mixed half. After the mix point the batch has 2B rows, clean examples
+first. Use it where the whole batch passes: at the input, at blocks or at the final layer.
 """
 
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from layermix.mixing.pairs import Pairs
 
 @dataclass(frozen=True)
 class AppendClean(Blend):
-    """Append the examples that another blend mixes to the clean ones.
+    """Append the examples mixed by another blend to the clean examples.
 
     Attributes
     ----------
     blend
         Blend of the mixed half.
     eta
-        Weight of its loss; that of the clean half is 1.
+        Weight of the loss of the mixed half; the clean half has weight 1.
     """
 
     changes_batch_size = True
@@ -36,7 +36,7 @@ class AppendClean(Blend):
 
     def __post_init__(self) -> None:
         good = isinstance(self.blend, Blend) and not self.blend.changes_batch_size
-        rule = "one that returns as many rows as it gets, such as layermix.mixing.Cut()"
+        rule = "a blend that keeps the batch size, such as layermix.mixing.Cut()"
         checks.ensure(self, "blend", good, rule)
         checks.at_least(self, "eta")
 
@@ -65,7 +65,7 @@ class AppendClean(Blend):
         return _appended(own, self.blend(own, other, ratio, draws, channels))
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch as the other blend does; see `Blend`."""
+        """Mix a batch: (B, ...) becomes (2B, ...); see `Blend`."""
         return _appended(x, self.blend.mix_batch(x, pairs, draws, channels))
 
 

@@ -1,10 +1,10 @@
-"""The base classes of blends: how the activations of two examples become one.
+"""The base classes of blends. A blend combines the activations of two examples.
 
-A blend is immutable configuration with two methods. `draw` returns its random numbers with the
-plan, before the shape of the activation is known. Calling the blend is a pure function: it returns
-the mixed values and the label weights after mixing, such as the area that was not cut.
+A blend is an immutable configuration with two methods. `draw` returns its random numbers for a
+plan, before the shape of the activation is known. `__call__` is a pure function: it returns the
+mixed values and the label weights after mixing, such as the area that was not cut.
 
-Shapes: B batch; R rows, 1 for a ratio of the batch, else B.
+Shapes: B batch; R rows, 1 if the batch has one ratio, else B.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ from layermix.errors import InputError, brief
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import take
 
-Arrays = dict[str, np.ndarray]  # random numbers by name; the first dimensions are the ratio's
-Draws = Mapping[str, Tensor]  # the same in a plan
+Arrays = dict[str, np.ndarray]  # random numbers by name; first dimensions as the ratio
+Draws = Mapping[str, Tensor]  # the same as tensors of a plan
 
 
 class LabelWeights(NamedTuple):
@@ -37,8 +37,8 @@ class Blended(NamedTuple):
     values
         Mixed activation, with the dtype and memory format of the input.
     weight
-        Weight of each example's label, float () or (B,), in [0, 1]. If all examples are mixed,
-        the weight of each label in each mix, (N, B); rows sum to 1.
+        Weight of each example's label, float () or (B,), in [0, 1]. If each mix combines the
+        whole batch, the weight of each label in each mix, (N, B); rows sum to 1.
     mask
         Share of the example at each position, bool or float (R, *size), for blends that cut.
     """
@@ -55,16 +55,16 @@ class Blended(NamedTuple):
 
 @dataclass(frozen=True)
 class Blend:
-    """How two activations become one.
+    """Base class of blends, which combine two activations.
 
     Attributes
     ----------
     default_ratio
-        Ratio used if neither ratio nor alpha is given; None for the default law.
+        Ratio used if neither ratio nor alpha is given; None to draw it from Beta(alpha, alpha).
     positional
         True if it treats positions differently, so that several tensors need the same mask.
     moves_positions
-        True if positions of the partner end up elsewhere, so that their labels cannot follow.
+        True if it moves the partner's positions, so that labels of positions cannot be mixed.
     linear_equivariant
         True if mixing commutes with a linear layer and is cheaper after it.
     changes_batch_size
@@ -78,26 +78,26 @@ class Blend:
     changes_batch_size: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        """Reset the short cuts of the base in a class that defines how it mixes."""
+        """Restore the default `mix_batch` and `linear_equivariant` for a new `__call__`."""
         if "__call__" in vars(cls):
             for name in {"mix_batch", "linear_equivariant"} - set(vars(cls)):
                 setattr(cls, name, vars(Blend)[name])
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the random numbers needed beyond ratio and partner, for a batch of B.
+        """Return the random numbers that the blend needs for a batch, besides ratio and partner.
 
         Their first dimensions are `rows`, the shape of the ratio: () or (B,).
         """
         return {}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the example's label, or None if only mixing determines it."""
+        """Return the weight of the example's label, or None if it depends on the activations."""
         return None
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix two activations; neither is changed.
+        """Mix two activations; the inputs are not modified.
 
         Parameters
         ----------
@@ -118,13 +118,13 @@ class Blend:
         raise NotImplementedError
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch, (B, ...); override it if the partners' rows need not be in memory."""
+        """Mix a batch (B, ...); override it to avoid a copy of the partners' rows."""
         return self(x, take(x, pairs.partner), pairs.view, draws, channels)
 
 
 @dataclass(frozen=True)
 class RatioBlend(Blend):
-    """A blend whose label weight is the ratio, however it mixes activations."""
+    """A blend whose label weight is always the ratio."""
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
         """Return the ratio."""
@@ -134,14 +134,14 @@ class RatioBlend(Blend):
 def mix_error(x: object, batch_size: int) -> InputError:
     """Return the error for a value that a plan of this batch size cannot mix."""
     if not isinstance(x, Tensor):
-        return InputError(f"cannot mix {brief(x)}: give a tensor, torch.as_tensor(x)")
+        return InputError(f"cannot mix {brief(x)}: pass a tensor, torch.as_tensor(x)")
     if not x.is_floating_point():
         return InputError(
             f"cannot mix a tensor of dtype {x.dtype} and shape {tuple(x.shape)}: mixing needs "
             "floating point. Convert images with .float(); mix token ids after their embedding"
         )
     return InputError(
-        f"cannot mix a tensor of shape {tuple(x.shape)} by a plan drawn for a batch of "
+        f"cannot mix a tensor of shape {tuple(x.shape)} with a plan drawn for a batch of "
         f"{batch_size}: the first dimension must be the batch"
     )
 

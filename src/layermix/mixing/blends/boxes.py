@@ -1,16 +1,16 @@
-"""Boxes: a part of the partner, or all of it made smaller, replaces a box.
+"""Boxes: replace a box of each example by a part of the partner, or by the scaled partner.
 
-CutMix (Yun et al., 2019): a box with sides sqrt(1 - lam) of the map, the cube root in video, around
-a uniform center, clipped at the border; labels have the weights of the areas. In one dimension it
-is a span of round((1 - lam) L) positions inside.
+CutMix (Yun et al., 2019): the box has sides sqrt(1 - lam) of the map (cube root in video) and a
+uniform center, and is clipped at the border. Labels are weighted by area. In one dimension the box
+is a span of round((1 - lam) L) positions, which is not clipped.
 
-SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): that box around the most salient position of
-the partner, where the mean over channels differs most from its surroundings, summed over their
-sizes (Montabone, Soto, 2010).
+SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the same box around the most salient position
+of the partner. Saliency is the difference of the mean over channels from its surroundings, summed
+over several window sizes (Montabone, Soto, 2010).
 
-ResizeMix (Qin et al., 2020): the partner scaled to sides sqrt(1 - lam), at a uniform place inside.
+ResizeMix (Qin et al., 2020): the partner scaled to sides sqrt(1 - lam), at a uniform position.
 
-Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions.
+Shapes: B batch, C channels; R rows, 1 if the batch has one ratio, else B; `size` the positions.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from torch import Tensor
 from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
 
-_MOST_DIMS = 3  # dimensions that positions have
+_MOST_DIMS = 3  # most dimensions of positions
 
 
 @dataclass(frozen=True)
 class Cut(MaskBlend):
-    """Put a box of the partner into each example."""
+    """Replace a box of each example by the same box of the partner."""
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the center of the box, uniform in [0, 1) along each dimension."""
@@ -55,13 +55,13 @@ class Salient(MaskBlend):
 
 @dataclass(frozen=True)
 class Resize(Blend):
-    """Paste the partner at a smaller size."""
+    """Paste the scaled partner into each example; for maps."""
 
     positional = True
     moves_positions = True
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the place, uniform in [0, 1) along each dimension."""
+        """Return the relative position of the box, uniform in [0, 1) along each dimension."""
         return {"place": rng.random((*rows, 2), dtype=np.float32)}
 
     def __call__(
@@ -79,9 +79,9 @@ class Resize(Blend):
 
 
 def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return True inside a box that is a share (R,) of all positions, if not clipped, (R, *size).
+    """Return True inside a box, (R, *size), that has a share (R,) of all positions if not clipped.
 
-    The center is in [0, 1), (3,) or (R, 3), of which the last dimensions are used.
+    The center is in [0, 1), (3,) or (R, 3); only its last ``len(size)`` numbers are used.
     """
     center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
     side = share ** (1 / len(size))
@@ -94,21 +94,21 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
-    """Return True from start to stop (R,) along a dimension; the others have size 1."""
+    """Return True from start to stop (R,) along one dimension; other dimensions have size 1."""
     place = torch.arange(length, device=start.device)
     between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
 def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return both ends of a span around a center, clipped at the border."""
+    """Return start and stop of a span around a center, clipped at the border."""
     middle = (center * length).floor().clamp_max(length - 1)
     half = (0.5 * side * length).floor()
     return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 
 
 def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Return both ends of a span that is wholly inside."""
+    """Return start and stop of a span that is not clipped."""
     count = (side * length).round()
     start = (place * (length - count + 1)).floor().minimum(length - count)
     return start, start + count
@@ -126,7 +126,7 @@ def _saliency(maps: Tensor) -> Tensor:
 
 
 def _shrunk(maps: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-    """Return each map scaled into its box (R, 2), bilinearly; values outside it are not used."""
+    """Scale each map into its box (R, 2), bilinearly; values outside the box are arbitrary."""
     axes = []
     for k, n in enumerate(maps.shape[2:]):
         place = torch.arange(n, device=maps.device, dtype=torch.float32)

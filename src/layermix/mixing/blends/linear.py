@@ -1,13 +1,12 @@
 """Linear: ``lam * x + (1 - lam) * x[partner]``, for activations of any shape, in one pass.
 
 mixup (Zhang, Cisse, Dauphin, Lopez-Paz, 2018) at the input, Manifold Mixup (Verma et al., 2019) in
-hidden layers. A product with a matrix that has two numbers in each row reads every row of N bytes
-twice and writes it once, where torch's operations move 9 N. If the partners are a permutation, the
-gradient is a product with the transposed matrix, which also has two, so that nothing is scattered:
+hidden layers. The mix is a product with a sparse matrix that has two nonzeros per row. It reads
+each row of N bytes twice and writes it once; separate torch operations move 9 N bytes. If the
+partners are a permutation, the transposed matrix has two nonzeros per row too, and the gradient
+needs no scatter: ``grad[j] = lam[j] g[j] + (1 - lam[i]) g[i]`` with ``i = inverse[j]``.
 
-    grad[j] = lam[j] g[j] + (1 - lam[i]) g[i],    i = inverse[j]
-
-On the CPU the product is torch's embedding bag with weights, on a GPU a Triton kernel. Small
+The product is torch's weighted embedding bag on the CPU, and a Triton kernel on a GPU. Small
 tensors, other dtypes and layouts, compiled graphs and function transforms use torch's operations,
 with the same gradient. Shapes: B examples; x (B, ...).
 """
@@ -25,9 +24,9 @@ from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import along, is_traced, take, times, weighted_sum, wide
 
-_SMALL = 1 << 14  # numbers on the CPU up to which the launches cost more than the memory
+_SMALL = 1 << 14  # elements on the CPU up to which call overhead exceeds memory time
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-_PLAIN = (Tensor, torch.nn.Parameter)  # a subclass may hold anything
+_PLAIN = (Tensor, torch.nn.Parameter)  # a subclass may store its data elsewhere
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,11 @@ def _by_operations(x: Tensor, pairs: Pairs) -> Tensor:
 
 
 def _is_fused(x: Tensor, pairs: Pairs) -> bool:
-    """Return True if a mix in one pass is possible and pays."""
+    """Return True if a mix in one pass is possible and faster."""
     if x.is_cpu and (x.numel() <= _SMALL or x.dtype != torch.float32):
         return False
-    # A compiled graph derives the gradient of torch's operations; torch 2.11 derives that of an
-    # autograd function wrongly there.
+    # Compiled graphs use torch's operations: torch 2.11 computes wrong gradients of custom autograd
+    # functions there.
     if is_traced() or pairs.rows.requires_grad or _has_tangent(x):
         return False
     if type(x) not in _PLAIN or not x.numel() or x.device != pairs.rows.device:
@@ -100,12 +99,12 @@ def _in_one_pass(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: 
         mixed = _by_bags(rows, own, rest, other, interior)
     else:
         mixed = _gpu_kernel()(rows, own.contiguous(), rest.contiguous(), other.contiguous())
-    # In place: autograd accepts no view from a function whose output a user's ReLU may overwrite.
+    # Not a view: autograd forbids in-place operations, such as a user's ReLU, on a returned view.
     return mixed.resize_as_(x) if dense is x else mixed.as_strided_(x.shape, x.stride())
 
 
 def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool) -> Tensor:
-    """Mix rows (B, n) by an embedding bag with two weighted rows in each bag."""
+    """Mix rows (B, n) with an embedding bag that has two weighted rows in each bag."""
     size = len(x)
     index = torch.stack([torch.arange(size), other], 1).flatten()
     weights = torch.stack([own.float().expand(size), rest.float().expand(size)], 1).flatten()
@@ -119,7 +118,7 @@ def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool
 
 
 class _PairMix(torch.autograd.Function):
-    """The mix with a gradient that gathers; without `setup_context`, which makes calls slow."""
+    """The mix, with a gradient that gathers rows; `setup_context` is not used, as it is slow."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pairs: Pairs) -> Tensor:
@@ -133,7 +132,7 @@ class _PairMix(torch.autograd.Function):
 
 
 class _PairGradient(torch.autograd.Function):
-    """The gradient of the mix, whose own gradient is the mix."""
+    """The gradient of the mix; its own gradient is the mix again."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, pairs: Pairs) -> Tensor:
@@ -169,7 +168,7 @@ def _gpu_kernel() -> Any:
         return None
     except Exception as error:  # Triton raises errors of many kinds: no compiler, an old GPU
         warn(
-            f"the linear mix uses torch's operations, because triton cannot build its kernel here: "
+            f"the linear mix uses torch's operations, because triton cannot build its kernel: "
             f"{type(error).__name__}: {error}",
         )
         return None
@@ -177,7 +176,7 @@ def _gpu_kernel() -> Any:
 
 
 def _has_tangent(x: Tensor) -> bool:
-    """Return True for a tensor of forward-mode differentiation."""
+    """Return True if a tensor has a tangent of forward-mode differentiation."""
     if getattr(forward_ad, "_current_level", 0) < 0:
         return False
     return forward_ad.unpack_dual(x).tangent is not None

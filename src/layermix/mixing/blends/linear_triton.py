@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_BLOCK = 2048  # numbers in a program: 16 for each of its 128 threads
+_BLOCK = 2048  # elements per program: 16 for each of its 128 threads
 
 
 @triton.jit

@@ -1,7 +1,7 @@
-"""Blends by a mask: each position of the activation is the example's or its partner's.
+"""Blends with a mask: each position comes from the example or from its partner.
 
-Shapes: B batch, C channels; R rows, 1 for a ratio of the batch, else B; `size` the positions of an
-activation, (H, W) of maps and (L,) of tokens, without batch and channels.
+Shapes: B batch, C channels; R rows, 1 if the batch has one ratio, else B; `size` the positions of
+an activation, (H, W) for maps and (L,) for tokens, without batch and channels.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class MaskBlend(Blend):
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return the share of the example at each position, bool or float (R, *size).
 
-        The partners' activations are (B, C, *size); the ratio (R,) is the share of the example.
+        `other` has the partners' activations, (B, C, *size); `ratio` (R,) is the example's share.
         """
         raise NotImplementedError
 
@@ -40,7 +40,7 @@ class MaskBlend(Blend):
 
 
 def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
-    """Return the size of the positions; raise an `InputError` unless `dims` has its length."""
+    """Return the size of the positions; raise an `InputError` unless its length is in `dims`."""
     size = list(x.shape[1:])
     if len(size) > 1:
         del size[channels - 1 if channels > 0 else channels]
@@ -50,7 +50,7 @@ def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -
         return tuple(size)
     allowed = " or ".join(map(str, dims))
     raise InputError(
-        f"an activation of shape {tuple(x.shape)} has {len(size)} dimensions of positions beside "
+        f"an activation of shape {tuple(x.shape)} has {len(size)} position dimensions besides "
         f"batch and channels, but this blend needs {allowed}: mix it with blend='linear', or at a "
         "point with maps or tokens"
     )
@@ -63,9 +63,9 @@ def apply_mask(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tenso
 
 
 def resized_mask(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
-    """Return a mask for another tensor of the same examples, or None.
+    """Resize a mask (R, *size) for another tensor of the same examples; None if it cannot fit.
 
-    Sequences must have as many positions as the mask (R, *size); maps may have another size.
+    Sequences must have as many positions as the mask; maps may have another size.
     """
     size = tuple(n for d, n in enumerate(x.shape) if d not in (0, channels % x.ndim))
     if len(size) != mask.ndim - 1:
@@ -79,7 +79,7 @@ def resized_mask(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
 
 
 def kept_share(mask: Tensor) -> Tensor:
-    """Return the share that each mask keeps, in float64: () for one mask, else (B,)."""
+    """Return the example's share of each mask, float64: () for one mask, else (B,)."""
     flat = mask.flatten(1)
     share = flat.sum(1, dtype=float64_on(mask.device)) / flat.shape[1]
     return share[0] if len(share) == 1 else share

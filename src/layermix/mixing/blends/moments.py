@@ -1,9 +1,9 @@
-"""Moments: the mean and the spread of the partner, the structure of the example.
+"""Moments: give each example the mean and the standard deviation of its partner.
 
-MoEx (Li, Wu, Lim, Belongie, Weinberger, 2021) gives each example its partner's moments over the
-channels at each position (positional normalization), and mixes the labels by the ratio, 0.9 in the
-paper. MixStyle (Zhou, Yang, Qiao, Xiang, 2021) mixes the moments over the positions of each
-channel, and leaves the labels: a style has none. A ratio of 1 leaves an example as it is.
+MoEx (Li, Wu, Lim, Belongie, Weinberger, 2021) exchanges the moments over the channels at each
+position (positional normalization), and mixes the labels by the ratio, 0.9 in the paper. MixStyle
+(Zhou, Yang, Qiao, Xiang, 2021) mixes the moments over the positions of each channel, and keeps the
+labels, because a style does not change the class. A ratio of 1 leaves an example unchanged.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ _LEAST_VARIANCE = 1e-5
 
 @dataclass(frozen=True)
 class MomentExchange(RatioBlend):
-    """MoEx: take the partner's moments over channels; labels are mixed by the ratio."""
+    """MoEx: replace the moments over channels by the partner's; mix labels by the ratio."""
 
-    default_ratio = 0.9  # of the paper
+    default_ratio = 0.9  # the paper's value
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -32,9 +32,9 @@ class MomentExchange(RatioBlend):
         """Mix activations with two channels or more, floating point (B, C, ...) or (B, ..., C)."""
         if own.shape[channels] < 2:
             raise InputError(
-                f"an activation of shape {tuple(own.shape)} has one channel, so that its moments "
-                "over channels are all of it and the mix would be the partner: mix at a point with "
-                "more channels, or with another blend"
+                f"an activation of shape {tuple(own.shape)} has one channel, so that an exchange "
+                "of moments over channels would return the partner: mix at a point with more "
+                "channels, or with another blend"
             )
         mean, spread = _moments(own, (channels,))
         mean2, spread2 = _moments(other, (channels,))
@@ -43,10 +43,10 @@ class MomentExchange(RatioBlend):
 
 @dataclass(frozen=True)
 class MixStyle(Blend):
-    """MixStyle: mix the moments over positions; labels stay."""
+    """MixStyle: mix the moments over positions; labels are not mixed."""
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return 1: the class is that of the example."""
+        """Return 1, because the label stays that of the example."""
         return torch.ones_like(ratio)
 
     def __call__(
@@ -65,12 +65,12 @@ class MixStyle(Blend):
 
 
 def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation, float32 or float64, over dimensions that are kept."""
+    """Return mean and standard deviation, float32 or float64, as `torch.std_mean` with keepdim."""
     exact = x.to(wide(x.dtype))
     variance, mean = torch.var_mean(exact, over, correction=0, keepdim=True)
     return mean, (variance + _LEAST_VARIANCE).sqrt()
 
 
 def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:
-    """Return the mixed values, and the example's where the ratio is 1."""
+    """Return the mixed values, but the example's values where the ratio is 1."""
     return torch.where(along(ratio == 1, own.ndim), own, mixed.to(own.dtype))

@@ -1,11 +1,11 @@
-"""MultiMix: mixes of the whole batch, far more of them than examples.
+"""MultiMix: many more mixes than examples, each a combination of the whole batch.
 
 MultiMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2023): each of N mixes is a convex combination
-of all B examples, with weights from a symmetric Dirichlet law whose parameter is drawn from
-U(0.5, 2). It is for points after which nothing needs the batch, such as the final layer.
+of all B examples. Its weights are from a symmetric Dirichlet distribution with a parameter from
+U(0.5, 2). Use it where no later layer depends on the batch size, such as at the final layer.
 
-Dense: every position of a map is mixed and classified as a map of size 1. Weights are scaled by
-attention, the agreement of a position with the mean over all, for the last maps before pooling.
+Dense: each position of the last maps before pooling is mixed and classified as a map of size 1.
+Weights are scaled by attention: the product of a position with the mean over positions.
 
 Shapes: B examples, N = k * B mixes, P positions, C channels.
 """
@@ -25,7 +25,7 @@ from layermix.mixing.tensors import combined, wide
 
 @dataclass(frozen=True)
 class MultiMix(Blend):
-    """Return more mixes than examples, each of all of them.
+    """Return several mixes for each example, each a combination of the whole batch.
 
     Attributes
     ----------
@@ -52,18 +52,18 @@ class MultiMix(Blend):
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True if it is dense."""
+        """True if `dense` is True."""
         return self.dense
 
     @property
     def linear_equivariant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True unless it is dense: N mixes of logits cost N x B x classes."""
+        """True unless `dense` is True; mixing logits costs only N x B x classes."""
         return not self.dense
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
 
-        If all draws of a row underflow, it has one example: the limit of the law for small values.
+        If a row underflows to zeros, a random example gets weight 1, the limit for parameter 0.
         """
         alpha = rng.uniform(self.low, self.high, size=(self.k * batch, 1))
         gamma = rng.standard_gamma(np.broadcast_to(alpha, (self.k * batch, batch)))
@@ -76,7 +76,7 @@ class MultiMix(Blend):
         return None if self.dense else draws["weights"]
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch without its pairs; see `Blend`."""
+        """Mix a batch without a copy of partners; see `Blend`."""
         return self(x, x, pairs.view, draws, channels)
 
     def __call__(

@@ -4,8 +4,8 @@ Noisy Feature Mixup (Lim, Erichson, Utrera, Xu, Mahoney, 2022):
 
     (1 + s_m xi_m) * (lam x + (1 - lam) x[partner]) + s_a xi_a
 
-with xi_m uniform on (-1, 1), xi_a standard normal, and both strengths drawn anew for each mix, as
-the level times a draw from Beta(2, 5). A ratio of 1 mixes nothing and adds no noise.
+Here xi_m is uniform on (-1, 1) and xi_a is standard normal. Each mix draws its strengths s_m and
+s_a as the level times a number from Beta(2, 5). A ratio of 1 mixes nothing and adds no noise.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Noisy(RatioBlend):
     Attributes
     ----------
     additive, multiplicative
-        Levels of both noises; defaults are the paper's for CIFAR-10.
+        Noise levels; the defaults are the paper's values for CIFAR-10.
     """
 
     additive: float = 0.4
@@ -58,7 +58,7 @@ class Noisy(RatioBlend):
         strength = draws["strength"].to(dtype).reshape(-1, 2) * (ratio.reshape(-1) < 1)[:, None]
         add, multiply = (along(s, mixed.ndim) for s in strength.unbind(1))
         seeds = draws["seed"].reshape(-1, 2)
-        if len(seeds) == 1:  # one strength for the batch, but other noise for each example
+        if len(seeds) == 1:  # one strength for the batch, but different noise for each example
             seeds = seeds + torch.arange(len(mixed), device=seeds.device)[:, None]
         factor = 1 + self.multiplicative * multiply * (2 * uniform_field(seeds[:, 1], shape) - 1)
         noise = self.additive * add * normal_field(seeds[:, 0], shape, dtype)

@@ -1,14 +1,14 @@
-"""Random masks: noise, cells of a grid or blocks decide which positions are the partner's.
+"""Random masks: noise, grid cells or blocks select the positions of the partner.
 
-FMix (Harris et al., 2020): noise whose spectrum falls as frequency^-decay; the example keeps the
-share lam of positions where it is largest. GridMix (Baek, Bang, Shim, 2021): a random share 1 - lam
-of the cells of a grid comes from the partner.
+FMix (Harris et al., 2020): the spectrum of the noise falls as frequency^-decay. The example keeps
+the share lam of positions with the largest noise. GridMix (Baek, Bang, Shim, 2021): a random share
+1 - lam of the cells of a grid comes from the partner.
 
-PatchUp (Faramarzi, Amini, Badrinaaraayanan, Verma, Chandar, 2020), for hidden maps: blocks as those
-of DropBlock come from the partner (hard), or are the linear mix of both (soft). Labels are weighted
-by the share that was altered, which equals the paper's loss if that is linear in the target.
+PatchUp (Faramarzi, Amini, Badrinaaraayanan, Verma, Chandar, 2020), for hidden maps: blocks as in
+DropBlock come from the partner (hard), or are mixed linearly (soft). Labels are weighted by the
+changed share. This equals the paper's loss if the loss is linear in the target.
 
-Shapes: R rows, 1 for a ratio of the batch, else B; `size` the positions.
+Shapes: R rows, 1 if the batch has one ratio, else B; `size` the positions.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 @dataclass(frozen=True)
 class SeededMask(MaskBlend):
-    """A mask from a random field, of which the plan has the seed."""
+    """A mask from a random field, whose seed is stored in the plan."""
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
         """Return the seed of the field."""
@@ -43,7 +43,7 @@ class Fourier(SeededMask):
     Attributes
     ----------
     decay
-        How fast amplitudes fall with frequency; 3 is the paper's value.
+        Exponent by which amplitudes fall with frequency; the paper uses 3.
     """
 
     decay: float = 3.0
@@ -67,12 +67,12 @@ class Fourier(SeededMask):
 
 @dataclass(frozen=True)
 class Grid(SeededMask):
-    """Cut along a grid.
+    """Replace random cells of a grid by the partner's.
 
     Attributes
     ----------
     cells
-        Number of cells along each dimension, at most that of the positions.
+        Number of cells along each dimension, at most the number of positions.
     """
 
     cells: int = 4
@@ -81,7 +81,7 @@ class Grid(SeededMask):
         checks.whole(self, "cells")
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return True in cells of the example, (R, *size)."""
+        """Return True in the grid cells that come from the example, (R, *size)."""
         cells = tuple(min(self.cells, n) for n in size)
         mask = _largest(uniform_field(draws["seed"].reshape(-1), cells), ratio)
         for k, (count, n) in enumerate(zip(cells, size, strict=True), start=1):
@@ -91,7 +91,7 @@ class Grid(SeededMask):
 
 @dataclass(frozen=True)
 class Patches(SeededMask):
-    """Put blocks of the partner into each example.
+    """Replace random blocks by the partner's, or mix linearly inside them.
 
     Attributes
     ----------
@@ -121,14 +121,14 @@ class Patches(SeededMask):
         """Return True inside the blocks, (R, *size)."""
         side = min(self.block, *size)
         side -= 1 - side % 2
-        # DropBlock (Ghiasi, Lin, Le, 2018): as many centers as cover the share, overlaps counted.
+        # DropBlock (Ghiasi, Lin, Le, 2018): rate of centers whose blocks cover the share.
         rate = 1 - (1 - self.share) ** (1 / side ** len(size))
         centers = (uniform_field(seeds, size) < rate).float()
         return _POOLS[len(size)](centers[:, None], side, 1, side // 2)[:, 0] > 0
 
 
 def _largest(values: Tensor, share: Tensor) -> Tensor:
-    """Return True at the largest values, as many of each row as make a share (R,)."""
+    """Return True at the largest values of each row; the share of True is (R,)."""
     flat = values.flatten(1)
     rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
     count = (share * flat.shape[1]).round()
@@ -136,7 +136,7 @@ def _largest(values: Tensor, share: Tensor) -> Tensor:
 
 
 def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return the length of each frequency of a real transform; that of zero is the least other."""
+    """Return the norm of each frequency of a real FFT; zero gets the smallest nonzero norm."""
     axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], device=device))
     grid = torch.meshgrid(*axes, indexing="ij")

@@ -1,4 +1,4 @@
-"""The ways to choose partners, by name. A new one is a class and a line in `PARTNERS`."""
+"""The pairings by name. To add one, write a class and add a line to `PARTNERS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
@@ -34,20 +34,20 @@ PARTNERS: dict[str, type[Pairing]] = {
 
 
 def find_pairing(partner: str | Pairing) -> Pairing:
-    """Return the pairing of that name with its defaults, or a pairing as it is.
+    """Return the pairing of a name with its default settings, or a `Pairing` unchanged.
 
     Raises
     ------
     InputError
-        For an unknown name, or an object of another type.
+        If the name is unknown, or the object has another type.
     """
     if isinstance(partner, Pairing):
         return partner
     if not isinstance(partner, str):
         raise InputError(
-            f"partner is {brief(partner)}, but must be the name of a way to choose partners "
-            f"({', '.join(PARTNERS)}) or one such as layermix.mixing.Nearest(k=4)"
+            f"partner is {brief(partner)}, but must be a name ({', '.join(PARTNERS)}) or a pairing "
+            "such as layermix.mixing.Nearest(k=4)"
         )
     if partner not in PARTNERS:
-        raise unknown("way to choose partners", partner, PARTNERS)
+        raise unknown("partner", partner, PARTNERS)
     return PARTNERS[partner]()

@@ -1,13 +1,13 @@
-"""Partners by class: of another one, of the same one, or of all classes equally often.
+"""Partners by class: from another class, from the same class, or from all classes equally often.
 
-Mixing between classes regularizes the labels; within a class it is plain data augmentation.
-Balanced partners are the resampled half of Balanced-MixUp (Galdran, Carneiro, González Ballester,
-2021). The paper draws from the whole training set, and its ratio from Beta(alpha, 1) is the weight
-of the balanced example; a mixer's from Beta(alpha, alpha) is that of the example. They agree at
-alpha = 1.
+Mixing between classes regularizes the labels; mixing within a class is plain data augmentation.
+`Balanced` chooses the partners of Balanced-MixUp (Galdran, Carneiro, González Ballester, 2021). The
+paper draws them from the whole training set, and draws the weight of the balanced example from
+Beta(alpha, 1). A mixer draws them from the batch, and the weight of the other example from
+Beta(alpha, alpha). Both weights are uniform at alpha = 1.
 
-An example with a negative label, such as -100, has no known class. It is never a partner by class;
-its partner is any example, or itself for `SameClass`.
+An example with a negative label, such as -100, has no known class. It is never chosen by class; its
+partner is any example, or itself for `SameClass`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from layermix.mixing.partners.pairing import Pairing
 
 @dataclass(frozen=True)
 class OtherClass(Pairing):
-    """An example of another class; any example if the batch has one class."""
+    """Choose an example of another class, or any example if the batch has one class."""
 
     needs = "labels"
 
@@ -34,7 +34,7 @@ class OtherClass(Pairing):
 
 @dataclass(frozen=True)
 class SameClass(Pairing):
-    """Another example of the same class; itself where it is the only one."""
+    """Choose another example of the same class, or the example itself if it is the only one."""
 
     needs = "labels"
 
@@ -48,7 +48,7 @@ class SameClass(Pairing):
 
 @dataclass(frozen=True)
 class Balanced(Pairing):
-    """Each class of the batch equally often, so that rare classes are mixed in more."""
+    """Choose each class of the batch equally often, so that rare classes are mixed more often."""
 
     needs = "labels"
 
@@ -63,17 +63,17 @@ class Balanced(Pairing):
 
 
 def _classes_of(values: Tensor | None) -> np.ndarray:
-    """Return labels as class indices, (B,); raise an `InputError` for others than integers."""
+    """Return labels as class indices, (B,); raise an `InputError` unless they are integers."""
     assert values is not None
     if values.is_floating_point() or values.ndim != 1:
         raise InputError(
             "partners by class need integer labels of shape (B,), but the labels are "
-            f"{values.dtype} of shape {tuple(values.shape)}: hand labels=... to draw"
+            f"{values.dtype} of shape {tuple(values.shape)}: pass labels=... to draw()"
         )
     return values.cpu().numpy()
 
 
 def _choice_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
-    """Return for each row one of the allowed columns, uniformly; any where none is allowed."""
+    """Return a random allowed column for each row, uniformly; any column if none is allowed."""
     keys = rng.random(allowed.shape)
     return np.where(allowed, keys, keys - 1).argmax(1)

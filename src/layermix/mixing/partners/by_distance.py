@@ -1,9 +1,9 @@
-"""Partners by distance, of inputs or of labels; inputs of B examples are flattened to (B, d).
+"""Partners by the distance of inputs or labels; inputs of B examples are flattened to (B, d).
 
 Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbors. k-mixup (Greenewald et al., 2023)
 matches groups of k examples by optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for
-regression, draws partners with probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)): in the
-paper from the training set, the example included, with a tuned h; here from the rest of the batch.
+regression, draws partners with probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)). The paper
+draws from the training set, example included, with a tuned h; here from the rest of the batch.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ _LEAST_BANDWIDTH = 1e-30  # bandwidth of labels that are all the same
 
 @dataclass(frozen=True)
 class Nearest(Pairing):
-    """One of the k nearest others, uniformly.
+    """Choose one of the k nearest other examples, uniformly.
 
     Attributes
     ----------
     k
-        Number of neighbors that may be drawn.
+        Number of neighbors to choose from.
     """
 
     needs = "inputs"
-    _sign: ClassVar[int] = 1  # factor of the distances, the smallest of which count
+    _sign: ClassVar[int] = 1  # factor of the distances; the smallest are chosen
 
     k: int = 1
 
@@ -48,19 +48,19 @@ class Nearest(Pairing):
 
 @dataclass(frozen=True)
 class Farthest(Nearest):
-    """One of the k farthest others, uniformly; k as for `Nearest`."""
+    """Choose one of the k farthest other examples, uniformly; k as for `Nearest`."""
 
     _sign = -1
 
 
 @dataclass(frozen=True)
 class Transport(Pairing):
-    """The batch in groups of k, each matched with another by optimal transport; needs scipy.
+    """Match random groups of k examples by optimal transport; needs scipy.
 
     Attributes
     ----------
     k
-        Number of examples in a group: 1 is a permutation, larger groups find nearer partners.
+        Group size: 1 gives a random permutation, larger groups give nearer partners.
     """
 
     needs = "inputs"
@@ -87,12 +87,12 @@ class Transport(Pairing):
 
 @dataclass(frozen=True)
 class LabelKernel(Pairing):
-    """An example whose label is near, by a Gaussian kernel: C-Mixup, for regression.
+    """Choose an example with a similar label, by a Gaussian kernel (C-Mixup), for regression.
 
     Attributes
     ----------
     bandwidth
-        h in units of the labels. None: their standard deviation in the batch.
+        h in units of the labels; None for their standard deviation in the batch.
     """
 
     needs = "labels"
@@ -109,12 +109,12 @@ class LabelKernel(Pairing):
         distances = _others(_squared_distances(labels))
         h = float(labels.std(correction=0)) if self.bandwidth is None else self.bandwidth
         exponents = -distances / (2 * max(h, _LEAST_BANDWIDTH) ** 2)
-        # The largest of (log weight + Gumbel noise) falls on each with its probability.
+        # Gumbel-max trick: argmax of log weight + Gumbel noise samples in proportion to the weights
         return (exponents + rng.gumbel(size=exponents.shape)).argmax(1)
 
 
 def _others(distances: np.ndarray) -> np.ndarray:
-    """Return distances where that of an example to itself is infinite, unless it is alone."""
+    """Set the distance of each example to itself to infinity, unless the batch has one example."""
     if len(distances) > 1:
         np.fill_diagonal(distances, np.inf)
     return distances
@@ -125,17 +125,17 @@ def _squared_distances(values: Tensor | None) -> np.ndarray:
     assert values is not None
     if not values.is_floating_point():
         raise InputError(
-            f"partners by distance need floating point, but they would be chosen by {values.dtype} "
-            f"of shape {tuple(values.shape)}: hand inputs=..., such as embeddings, to draw"
+            f"partners by distance need floating point, but the values are {values.dtype} of shape "
+            f"{tuple(values.shape)}: pass inputs=..., such as embeddings, to draw()"
         )
     flat = _centered(values)
-    # Direct differences: the form by a matrix product loses near pairs beside a far one.
+    # Direct differences: the matrix product form is inexact for near pairs if others are far.
     direct = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
     return direct.square().cpu().numpy()
 
 
 def _centered(values: Tensor) -> Tensor:
-    """Return numbers less their mean, float64 (B, d): far from zero float32 has no digits left."""
+    """Return values minus their mean, float64 (B, d); float32 is too coarse far from zero."""
     flat = values.detach().reshape(len(values), -1)
     flat = (flat.cpu() if flat.device.type == "mps" else flat).double()  # mps has no float64
     return flat - flat.mean(0)

@@ -1,4 +1,4 @@
-"""The base class of the ways to choose partners, and those that need nothing: permutations."""
+"""The base class of pairings, which choose partners, and the pairings that are permutations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from layermix.errors import InputError
 
 @dataclass(frozen=True)
 class Pairing:
-    """How partners are chosen.
+    """Base class of pairings, which choose a partner for each example.
 
     Attributes
     ----------
@@ -26,21 +26,21 @@ class Pairing:
     permutation: ClassVar[bool] = False
 
     def __call__(self, rng: np.random.Generator, size: int, values: Tensor | None) -> np.ndarray:
-        """Return a partner for each of B = `size` examples, int64 (B,).
+        """Return the index of a partner for each of B = `size` examples, int64 (B,).
 
-        The values are the labels or inputs that it needs, (B, ...), or None.
+        `values` are the labels or inputs that the pairing needs, (B, ...), or None.
         """
         raise NotImplementedError
 
     def select(self, size: int, labels: object, inputs: object) -> Tensor:
-        """Return the labels or inputs that it needs; raise an `InputError` if they are missing."""
+        """Return the labels or inputs, as needed; raise an `InputError` if they are missing."""
         values, found = (labels if self.needs == "labels" else inputs), "none were given"
         if isinstance(values, Tensor):
             if len(values) == size:
                 return values
             found = f"those given are {tuple(values.shape)}"
         if isinstance(values, Mapping):
-            found = f"several were given, {', '.join(map(repr, values))}, where one must be chosen"
+            found = f"several were given ({', '.join(map(repr, values))}), and only one is allowed"
         raise InputError(
             f"{type(self).__name__} chooses partners by the {self.needs} of the batch of {size}, "
             f"but {found}: call draw({size}, {self.needs}=...)"
@@ -49,7 +49,7 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Permutation(Pairing):
-    """A uniform permutation (Zhang et al., 2018): on average one example is its own partner."""
+    """Draw a uniform permutation (Zhang et al., 2018); some examples may be their own partners."""
 
     permutation = True
 
@@ -60,7 +60,7 @@ class Permutation(Pairing):
 
 @dataclass(frozen=True)
 class Derangement(Pairing):
-    """One cycle through all examples in random order: from two on, no example is its own."""
+    """Draw a random cycle; in a batch of two or more, no example is its own partner."""
 
     permutation = True
 

@@ -1,4 +1,4 @@
-"""The targets of a mixed batch, with its loss and its metrics."""
+"""The targets of a mixed batch, with their loss and metrics."""
 
 from layermix.mixing.targets.append_clean_target import AppendCleanTarget
 from layermix.mixing.targets.mapping import Targets

@@ -1,4 +1,4 @@
-"""The target of a batch of clean examples, followed by mixed ones.
+"""The target of a batch of clean examples followed by mixed examples.
 
 RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): the loss of the clean half plus eta times that of
 the mixed half.
@@ -19,14 +19,14 @@ from layermix.mixing.targets.target import Target, logits_of
 
 @dataclass(frozen=True, eq=False)
 class AppendCleanTarget(Target):
-    """The labels of 2B outputs: of B clean examples, then of B mixed ones.
+    """The labels of 2B outputs: B clean examples, then B mixed examples.
 
     Attributes
     ----------
     first, second
-        Targets of the clean examples and of the mixed ones.
+        Targets of the clean half and of the mixed half.
     eta
-        Weight of the loss of the mixed ones.
+        Weight of the loss of the mixed half.
     """
 
     first: MixedTarget
@@ -38,18 +38,18 @@ class AppendCleanTarget(Target):
         return torch.cat([half.dense(num_classes, dtype) for half in (self.first, self.second)])
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the mean negative log-likelihood in nats over both halves, without `eta`; ()."""
+        """Return the mean negative log-likelihood of both halves in nats, without `eta`; ()."""
         entropy = CrossEntropy(ignore_index=ignore_index)
         with torch.no_grad():
             halves = self._halves(logits_of(output))
             return joined([half.parts(entropy, logits) for half, logits in halves]).mean()
 
     def _halves(self, logits: Tensor) -> list[tuple[MixedTarget, Tensor]]:
-        """Return the target and the logits of the clean half and of the mixed one."""
+        """Return the target and the logits of the clean half and of the mixed half."""
         if len(logits) % 2:
             raise InputError(
-                f"the output has {len(logits)} rows, but clean and mixed examples make an even "
-                "number"
+                f"the output has {len(logits)} rows, but must have one row for each clean example, "
+                "then one for each mixed example"
             )
         half = len(logits) // 2
         return [(self.first, logits[:half]), (self.second, logits[half:])]

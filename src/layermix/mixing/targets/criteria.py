@@ -1,6 +1,6 @@
-"""Criteria of the user: which are cross-entropy, which average, and which labels they need.
+"""Classification of user criteria: cross-entropy or not, their reduction, and the labels they need.
 
-A class derived from one of torch with another `forward` is another criterion.
+A subclass of a torch criterion that overrides `forward` is treated as a custom criterion.
 """
 
 import copy
@@ -24,7 +24,7 @@ _SOFT_MODULES = (
 _ELEMENTWISE_MODULES = (
     *_SOFT_MODULES, nn.HingeEmbeddingLoss, nn.PoissonNLLLoss, nn.SoftMarginLoss,
 )  # fmt: skip
-_HOMES = ("torch.nn.functional", "torchvision.ops.focal_loss")
+_FUNCTION_MODULES = ("torch.nn.functional", "torchvision.ops.focal_loss")
 _SOFT_FUNCTIONS = (
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss",
     "mse_loss", "multilabel_soft_margin_loss", "sigmoid_focal_loss", "smooth_l1_loss",
@@ -45,7 +45,7 @@ def loss_of(
     label_smoothing: float,
     ignore_index: int,
 ) -> CrossEntropy | Criterion:
-    """Return the loss to compute; reject settings that a criterion would ignore."""
+    """Return the loss to compute; raise an `InputError` if a criterion would ignore a setting."""
     if criterion is None:
         return CrossEntropy(weight, label_smoothing, ignore_index)
     given = {
@@ -66,7 +66,7 @@ def loss_of(
 
 
 def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return cross-entropy of torch or timm in parts; None for other criteria."""
+    """Return the `CrossEntropy` that equals a torch or timm criterion; None for other criteria."""
     if _of_timm(criterion):
         return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
@@ -79,23 +79,23 @@ def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return cross-entropy of timm in parts; None for its other criteria.
+    """Return the `CrossEntropy` that equals a timm criterion; None for other criteria of timm.
 
-    Raises an `InputError` for an output with positions, because timm's classes are the last
-    dimension, and for a criterion of copies of a batch.
+    Raises an `InputError` for an output with positions, because timm expects the classes in the
+    last dimension, and for `JsdCrossEntropy`.
     """
     name = name_of(criterion)
     if name == "JsdCrossEntropy":
         raise InputError(
-            "JsdCrossEntropy compares the outputs of several copies of each example, which no "
-            "mixed batch has: use the default loss, or train with it without mixing"
+            "JsdCrossEntropy compares the outputs of several copies of each example, but a mixed "
+            "batch has no copies: use the default loss, or train without mixing"
         )
     if name not in ("SoftTargetCrossEntropy", "LabelSmoothingCrossEntropy"):
         return None
     smoothing = getattr(criterion, "smoothing", 0.0)
     if logits.ndim != 2:
         raise InputError(
-            f"{name} has its classes in the last dimension, but the output of shape "
+            f"{name} expects the classes in the last dimension, but the output of shape "
             f"{tuple(logits.shape)} has them in the second: use the default loss, "
             f"target.loss(output, label_smoothing={smoothing})"
         )
@@ -103,9 +103,9 @@ def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Tensor], Tensor]]:
-    """Return a module that does not average, if each example has a weight, and its mean.
+    """Return the criterion and the mean of its losses; without reduction if `each` is True.
 
-    The reduction of a function cannot be changed.
+    The reduction of a function cannot be changed, only that of a module.
     """
     reduction = getattr(criterion, "reduction", None)
     if not each or reduction not in ("mean", "batchmean"):
@@ -120,12 +120,12 @@ def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Te
 def needs_soft(criterion: object) -> bool:
     """Return True for criteria of torch, torchvision and timm that need soft labels.
 
-    Raises an `InputError` for one of log-probabilities, which the classes do not have.
+    Raises an `InputError` for ``log_target=True``, because classes have no log-probabilities.
     """
     if getattr(criterion, "log_target", False):
         raise InputError(
             f"{name_of(criterion)} with log_target=True needs log-probabilities, but the labels "
-            "are integer classes, whose probability 0 has no logarithm: leave log_target out"
+            "are integer classes, and log(0) is infinite: leave out log_target"
         )
     if _of_timm(criterion):
         return type(criterion).__name__ in _SOFT_TIMM
@@ -148,8 +148,8 @@ def _among(
     if isinstance(criterion, nn.Module):
         return any(isinstance(criterion, base) and _acts_as(criterion, base) for base in modules)
     inner = _inner(criterion)
-    home, name = getattr(inner, "__module__", ""), getattr(inner, "__name__", "")
-    return home in _HOMES and name in functions
+    module, name = getattr(inner, "__module__", ""), getattr(inner, "__name__", "")
+    return module in _FUNCTION_MODULES and name in functions
 
 
 def _of_timm(criterion: object) -> bool:
@@ -162,6 +162,6 @@ def _inner(criterion: Any) -> Any:
 
 
 def _acts_as(criterion: nn.Module, base: type[nn.Module]) -> bool:
-    """Return True if a criterion computes what its base does."""
-    own = type(criterion)
-    return own.forward is base.forward and own.__call__ is base.__call__
+    """Return True if a criterion does not override the computation of its base class."""
+    kind = type(criterion)
+    return kind.forward is base.forward and kind.__call__ is base.__call__

@@ -1,9 +1,9 @@
-"""The losses of a criterion, which needs class labels or soft labels and must get no others.
+"""Losses of a criterion, with checks that it gets the kind of labels that it needs.
 
 A criterion needs class labels, (B, ...) for an output (B, C, ...), or soft labels of the output's
-shape. Most raise an error for the wrong ones. If B is C or 1, they may broadcast them instead, as
-they do labels (B,) and outputs (B, 1) to losses (B, B), unless they squeeze the output. Such
-criteria are found by calling them with more examples.
+shape. Most criteria raise an error for labels of the wrong kind. If B is C or 1, they may broadcast
+them instead. They may also broadcast labels (B,) and outputs (B, 1) to losses (B, B). A dry run
+with more examples detects such criteria.
 
 Shapes: B examples, C classes, `...` positions.
 """
@@ -29,9 +29,9 @@ _ERRORS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Tensor]:
-    """Return the result of a criterion for each of several labels of one shape and dtype.
+    """Return the losses of a criterion for each of several labels of one shape and dtype.
 
-    Classes become one-hot labels for criteria of torch, torchvision and timm that need them. It is
+    Classes become one-hot labels for criteria of torch, torchvision and timm that need them. Raises
     an `InputError` if another criterion needs soft labels, or would broadcast labels and output.
     """
     check_compared(criterion, several[0], logits)
@@ -57,28 +57,28 @@ def _each(criterion: Criterion, logits: Tensor, several: tuple[Tensor, ...]) -> 
 
 
 def check_losses(losses: Tensor, labels: Tensor, ratio: Tensor) -> None:
-    """Raise an `InputError` unless there is a loss for each example that has a ratio or weight."""
+    """Raise an `InputError` unless the criterion returned one loss for each example."""
     if losses.ndim == 0 or len(losses) != len(labels):
         found = f"losses of shape {tuple(losses.shape)}" if losses.ndim else "one mean"
         each = "position" if ratio.ndim > 1 else "example"
         kind = "ratio" if ratio.ndim else "weight"
         raise InputError(
-            f"each {each} has a {kind} of its own, but the criterion returned {found} for "
+            f"each {each} has its own {kind}, but the criterion returned {found} for "
             f'{len(labels)} examples: it must return one loss for each, as with reduction="none"'
         )
 
 
 def check_compared(criterion: Criterion, labels: Tensor, output: Tensor) -> None:
-    """Raise an `InputError` for a criterion that broadcasts labels and output.
+    """Raise an `InputError` if a criterion would broadcast labels and output.
 
-    Elementwise criteria of torch need equal shapes. In a compiled graph shapes decide for others.
+    Elementwise criteria of torch need equal shapes. Others get a dry run if not compiled.
     """
     if labels.shape == output.shape or _are_classes(labels, output):
         return
     try:
         together = torch.broadcast_shapes(labels.shape, output.shape)
     except RuntimeError:
-        return  # the criterion refuses them itself
+        return  # the criterion raises its own error
     if is_elementwise(criterion):
         wrong = True
     elif torch.compiler.is_compiling():
@@ -87,19 +87,19 @@ def check_compared(criterion: Criterion, labels: Tensor, output: Tensor) -> None
         wrong = _broadcasts(criterion, labels, output)
     if not wrong:
         return
-    what = "numbers" if labels.is_floating_point() else "integers"
+    kind = "floats" if labels.is_floating_point() else "integers"
     shape = ", ".join(map(str, output.shape))
     same = labels.numel() == output.numel()
-    remedy = f"labels.view({shape})" if same else "the model must return one for each label"
+    remedy = f"labels.view({shape})" if same else "the model must return one value for each label"
     raise InputError(
-        f"the labels are {what} of shape {tuple(labels.shape)}, but the output has shape "
-        f"{tuple(output.shape)}, and {name_of(criterion)} of both would broadcast them: give both "
-        f"the same shape, {remedy}"
+        f"the labels are {kind} of shape {tuple(labels.shape)}, but the output has shape "
+        f"{tuple(output.shape)}, and {name_of(criterion)} would broadcast them: give both the same "
+        f"shape, {remedy}"
     )
 
 
 def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
-    """Return True if a criterion accepts more outputs than labels, or torch warns of the shapes."""
+    """Return True if a criterion accepts more outputs than labels, or torch warns about shapes."""
     labels, output, size = labels.detach(), output.detach(), len(labels)
     more = torch.arange(max(size, 2) + 1, device=output.device) % size
     with warnings.catch_warnings():
@@ -113,9 +113,9 @@ def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
 
 
 def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> None:
-    """Raise an `InputError` for a criterion that broadcasts classes and needs soft labels.
+    """Raise an `InputError` if a criterion needs soft labels and would broadcast classes.
 
-    It fails with a few examples more, and has another value for the same labels one-hot.
+    Such a criterion fails with additional examples, and returns other losses for one-hot labels.
     """
     if isinstance(criterion, CLASS_MODULES):
         return
@@ -132,7 +132,7 @@ def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> 
 
 
 def _error_of(criterion: Criterion, logits: Tensor, labels: Tensor) -> Exception | None:
-    """Return the error that a criterion raises, if any."""
+    """Return the error that a criterion raises, or None."""
     with torch.no_grad():
         try:
             criterion(logits, labels)
@@ -158,12 +158,12 @@ def _are_classes(labels: Tensor, output: Tensor) -> bool:
 
 
 def _one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
-    """Return class labels (B, ...), which are checked, as soft labels (B, C, ...)."""
+    """Check class labels (B, ...), and return them as soft labels (B, C, ...)."""
     check_integers(labels, num_classes)
     return F.one_hot(labels, num_classes).movedim(-1, 1).to(dtype)
 
 
 def _as_soft(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return one-hot labels for a dry run, where labels outside the classes are no error."""
+    """Return one-hot labels for a dry run; labels outside the classes are clamped."""
     classes = logits.shape[1]
     return _one_hot(labels.long().clamp(0, classes - 1), classes, logits.dtype)

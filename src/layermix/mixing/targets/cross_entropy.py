@@ -1,8 +1,8 @@
-"""Cross-entropy whose parts can be weighed before they are averaged.
+"""Cross-entropy in parts, which can be weighted before the mean is computed.
 
-``mean = sum(w * loss) / sum(w * norm)``: the norm of torch's cross-entropy is the class weight of a
-label, or 0 if it is ignored, and 1 for probabilities. Label smoothing is linear in the target and
-so commutes with mixing.
+``mean = sum(w * loss) / sum(w * norm)``. As in torch, the norm of a class label is its class
+weight, or 0 if the label is ignored; the norm of probabilities is 1. Label smoothing is linear in
+the target, so it commutes with mixing.
 
 Shapes: B batch, N mixes, C classes, `...` positions.
 """
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
         return torch.ones_like(self.loss) if self.norm is None else self.norm
 
     def mean(self) -> Tensor:
-        """Return the sum of the losses over that of the norms, (); sums in half would overflow."""
+        """Return the sum of losses divided by the sum of norms, (), in float32 or float64."""
         dtype = wide(self.loss.dtype)
         if self.norm is None:
             return self.loss.mean(dtype=dtype)
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 def joined(several: Sequence[Parts]) -> Parts:
-    """Return the parts of several batches as those of one, flat."""
+    """Concatenate the parts of several batches, flattened."""
     losses = torch.cat([part.loss.flatten() for part in several])
     if all(part.norm is None for part in several):
         return Parts(losses, None)
@@ -48,7 +48,7 @@ def joined(several: Sequence[Parts]) -> Parts:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Cross-entropy of logits and labels, as torch's, in parts."""
+    """Cross-entropy as in torch, before the mean."""
 
     weight: Tensor | None = None  # of each class, (C,)
     label_smoothing: float = 0.0
@@ -57,7 +57,7 @@ class CrossEntropy:
 
     @property
     def name(self) -> str:
-        """The name in messages."""
+        """The name in error messages."""
         return "NLLLoss" if self.of_logs else "the default loss"
 
     def of_labels(self, logits: Tensor, labels: Tensor) -> Parts:
@@ -77,30 +77,30 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return the parts for logits and float labels, both (B, C, ...), of any numbers.
+        """Return the parts for logits and float labels, both (B, C, ...).
 
-        The norm is 1 even with class weights, as torch's. Raises an `InputError` for
-        log-likelihoods, which need classes, and for an output of one column.
+        The norm is 1 even with class weights, as in torch. Raises an `InputError` for NLLLoss,
+        which needs classes, and for an output with one column.
         """
         if self.of_logs:
             raise InputError(
                 f"NLLLoss needs integer class labels, but the labels are {target.dtype} of shape "
-                f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss() on the output, which "
-                "takes logits and log-probabilities alike"
+                f"{tuple(target.shape)}: use torch.nn.CrossEntropyLoss(), which accepts logits and "
+                "log-probabilities"
             )
         if logits.ndim < 2 or logits.shape[1] == 1:
             raise InputError(
-                f"the labels are floats of shape {tuple(target.shape)}, as the output, and "
-                "the default loss of one column is always zero: give a criterion, "
-                "torch.nn.MSELoss() for numbers, torch.nn.BCEWithLogitsLoss() for yes and no"
+                f"the labels are floats of shape {tuple(target.shape)}, like the output, and "
+                "the default loss of one column is always zero: pass a criterion, "
+                "torch.nn.MSELoss() for regression or torch.nn.BCEWithLogitsLoss() for two classes"
             )
         return Parts(self._of_probabilities(logits, target.to(logits.dtype)), None)
 
     def of_mixtures(self, logits: Tensor, mass: Tensor, unweighted: Tensor) -> Parts:
         """Return the parts for logits and the mass of each class in each mix, all (N, C).
 
-        Rows may sum to less than 1, because ignored labels are left out. The norm is that of the
-        unweighted mass.
+        Rows may sum to less than 1, because ignored labels are left out. The norm is computed from
+        `unweighted`, the mass without sample weights.
         """
         mass, norm = mass.to(logits.dtype), unweighted.to(logits.dtype)
         total = mass.sum(1)
@@ -118,7 +118,7 @@ class CrossEntropy:
         return F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, **settings)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the losses (B, ...) of float labels; a label of 0 does not count, even at -inf."""
+        """Return the losses (B, ...) of float labels; labels of 0 are ignored, even at -inf."""
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
         if self.weight is not None:

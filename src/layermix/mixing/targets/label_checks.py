@@ -1,6 +1,6 @@
-"""Checks of labels that all targets share.
+"""Checks of labels for all targets.
 
-Values are read only on the CPU: on an accelerator it would wait for the device.
+Values are read only on the CPU, because a read from an accelerator waits for the device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ def describe(labels: Tensor) -> str:
 
 
 def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
-    """Raise an `InputError` unless labels, or all of a mapping, are tensors of a batch."""
+    """Raise an `InputError` unless labels, or all labels of a mapping, are tensors (batch, ...)."""
     if isinstance(labels, Mapping):
         for one in labels.values():
             check_labels(one, batch)
@@ -36,7 +36,7 @@ def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
 
 
 def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> bool:
-    """Return True if any label may be the ignored one; `loss` is the name of the loss.
+    """Return True if any label may be `ignore`; `loss` is the name of the loss for messages.
 
     Raises an `InputError` unless labels are integer classes of the logits.
     """
@@ -45,24 +45,24 @@ def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> boo
         if len(labels) == shape[0]:
             return check_range(labels, logits.shape[1], ignore)
         raise InputError(
-            f"the output is that of {shape[0]} examples, but the labels are those of "
-            f"{len(labels)}: hand over the output of the whole batch"
+            f"the output has {shape[0]} examples, but the labels have {len(labels)}: pass the "
+            "output of the whole batch"
         )
-    of_one = len(shape) == 1
-    remedy = f": one class for each {'example' if of_one else 'position'}"
+    is_flat = len(shape) == 1
+    remedy = f": give one class for each {'example' if is_flat else 'position'}"
     if labels.ndim == len(shape) + 1 and labels.shape[1] > 1:
-        remedy = ": one-hot labels become classes by .argmax(dim=1), soft labels are floats (B, C)"
+        remedy = ": convert one-hot labels with .argmax(dim=1), or soft labels (B, C) to floats"
     elif labels.shape == shape:
         remedy = ": convert them with .long()"
-    expected = f"({', '.join(['B', *map(str, shape[1:])])}{',' * of_one})"
+    expected = f"({', '.join(['B', *map(str, shape[1:])])}{',' * is_flat})"
     raise InputError(
         f"{loss} needs integer class labels (int64) of shape {expected}, but the labels are "
-        f"{describe(labels)}{remedy}, or pass a criterion of your own"
+        f"{describe(labels)}{remedy}, or pass another criterion"
     )
 
 
 def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) -> None:
-    """Raise an `InputError` unless soft labels can be made of classes."""
+    """Raise an `InputError` unless labels are integer classes that can become soft labels."""
     if labels.dtype != torch.int64:
         raise InputError(
             "soft labels are made of integer classes (int64), but the labels are "
@@ -72,9 +72,9 @@ def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) 
 
 
 def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
-    """Return True if any label may be the ignored one.
+    """Return True if any label may be `ignore`.
 
-    Raises an `InputError` for another label outside the classes, if it can be read.
+    Raises an `InputError` if another label is outside the classes and can be read.
     """
     if labels.device.type != "cpu" or is_traced():
         return True
@@ -93,11 +93,11 @@ def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> 
 
 
 def check_soft(labels: Tensor) -> None:
-    """Raise an `InputError` for a negative float label, which is no weight of a class."""
+    """Raise an `InputError` for a negative float label, which cannot be a class weight."""
     if labels.device.type == "cpu" and not is_traced() and labels.numel() and labels.min() < 0:
         raise InputError(
-            f"accuracy needs soft labels of 0 or more, but one of the labels is "
-            f"{float(labels.min()):g}: numbers to predict have no accuracy"
+            f"accuracy needs soft labels >= 0, but the smallest label is "
+            f"{float(labels.min()):g}: regression targets have no accuracy"
         )
 
 
@@ -120,11 +120,11 @@ def check_weights(weight: Tensor, labels: Tensor) -> None:
 
 
 def one_column(labels: Tensor, shape: Sequence[int]) -> InputError:
-    """Return the error for labels of an output without classes, whose cross-entropy is zero."""
-    what = "floats" if labels.is_floating_point() else "integers"
+    """Return the error for an output with one column, whose cross-entropy is always zero."""
+    kind = "floats" if labels.is_floating_point() else "integers"
     return InputError(
-        f"the labels are {what} of shape {tuple(labels.shape)} and the output has shape "
-        f"{tuple(shape)}, of one column, whose cross-entropy is always zero. For yes and no make "
-        "the labels floats of that shape and give torch.nn.BCEWithLogitsLoss(), for numbers "
-        "torch.nn.MSELoss()"
+        f"the labels are {kind} of shape {tuple(labels.shape)} and the output has shape "
+        f"{tuple(shape)}, but the cross-entropy of one column is always zero. Convert the labels "
+        "to floats of that shape, and pass torch.nn.BCEWithLogitsLoss() for two classes or "
+        "torch.nn.MSELoss() for regression"
     )

@@ -1,4 +1,4 @@
-"""Several targets at once: a mapping, for models with more than one thing to predict."""
+"""A mapping of several targets, for models with several outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ class Targets(NotATensor, Mapping[str, Target]):
         output
             Outputs of the model by the names of the targets.
         criterion, weights
-            Loss of each target and its weight, by name; cross-entropy and 1 if left out.
+            Criterion and weight of each target by name; by default cross-entropy and 1.
         sample_weight
-            Weight of each example, (B,), in all losses, or in each by name; see `Target.loss`.
+            Weight of each example, (B,), for all losses or by name; see `Target.loss`.
 
         Raises
         ------
         InputError
-            For an output without one of the targets, or a name of no target.
+            If the output lacks a target, or a name is not that of a target.
         """
         criterion, weights = criterion or {}, weights or {}
         if not isinstance(sample_weight, Mapping):
@@ -72,7 +72,7 @@ class Targets(NotATensor, Mapping[str, Target]):
         Raises
         ------
         InputError
-            For an output without one of the targets, or a target that has no accuracy.
+            If the output lacks a target, or a target has no accuracy.
         """
         return self._each(output, lambda one, of: one.accuracy(of, k, ignore_index=ignore_index))
 
@@ -97,17 +97,17 @@ class Targets(NotATensor, Mapping[str, Target]):
             try:
                 found[name] = measure(target, output[name])
             except InputError as error:
-                raise InputError(f"of target {name!r}: {error}") from None
+                raise InputError(f"target {name!r}: {error}") from None
         return found
 
     def _check(self, output: object) -> None:
-        """Raise an `InputError` for an output without one of the targets."""
+        """Raise an `InputError` if the output lacks a target."""
         for name in self.by_name:
             if not isinstance(output, Mapping) or name not in output:
                 has = sorted(output) if isinstance(output, Mapping) else type(output).__name__
                 raise InputError(
-                    f"the labels are a mapping with {name!r}, but the output has none of that "
-                    f"name: it is {has}. Return a mapping by the names of the labels"
+                    f"the labels are a mapping with {name!r}, but the output lacks that name: it "
+                    f"is {has}. The model must return a mapping with the names of the labels"
                 )
 
 

@@ -1,9 +1,9 @@
 """The mixed target of pairs: the labels of two examples, each with its weight.
 
 Cross-entropy is linear in the target, so ``CE(z, lam*y + (1-lam)*y')`` equals
-``lam*CE(z, y) + (1-lam)*CE(z, y')``. The second, the two-loss form of mixup's reference code, is
-used throughout: it needs no one-hot labels and is valid for losses that are not linear in the
-target (focal, L1, margin).
+``lam*CE(z, y) + (1-lam)*CE(z, y')``. All losses use the second form, as mixup's reference code
+does. It needs no one-hot labels, and is valid for losses that are not linear in the target (focal,
+L1, margin).
 
 Shapes: B batch, C classes, `...` positions of dense labels.
 """
@@ -38,15 +38,15 @@ class MixedTarget(Target):
     Attributes
     ----------
     labels, partner_labels
-        Labels of the examples and of their partners: integer classes (B,) or, of dense predictions,
-        (B, ...); floats for soft labels (B, C, ...), several labels at once or numbers to predict.
+        Labels of the examples and of their partners: integer classes (B,), or (B, ...) for dense
+        predictions; floats for soft labels (B, C, ...), multilabel targets or regression.
     ratio
         Weight of `labels`, in [0, 1]: shape () or (B,), or a shape that broadcasts to theirs.
     of_partners
-        Function of the rows of the examples that returns those of the partners, (B, ...), for
-        `sample_weight` alone.
+        Function that returns the partners' rows of a tensor (B, ...); needed for `sample_weight`
+        only.
     interior, permutation
-        True if it is known that no ratio is 0 or 1, and that the partners are a permutation.
+        True only if no ratio is 0 or 1, and only if the partners are a permutation.
 
     Examples
     --------
@@ -70,9 +70,9 @@ class MixedTarget(Target):
         return cls(labels, labels, ratio, permutation=True)
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return torch's mean over both labels, if one ratio mixes permuted pairs of classes.
+        """Return the mix of two mean losses of torch, for one ratio and permuted integer classes.
 
-        It is right only for a permutation, where both labels have as many ignored ones.
+        With a permutation both means have the same number of ignored labels; else return None.
         """
         if not (
             self.permutation
@@ -107,7 +107,7 @@ class MixedTarget(Target):
         num_classes
             Number of classes C, for integer labels.
         dtype
-            Default: torch's default for classes, that of the labels for floats.
+            Default: torch's default dtype for classes, and the dtype of the labels for floats.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class MixedTarget(Target):
         return torch.where(like(self.ratio, self.labels) >= 0.5, *self._both)
 
     def _compared(self, logits: Tensor, ignore_index: int) -> Tensor | None:
-        """Return the mixed labels that guesses are compared with; None for integer classes."""
+        """Return the mixed labels to compare predictions with; None for integer classes."""
         floats, shape = self.labels.is_floating_point(), (logits.shape[0], *logits.shape[2:])
         if floats and self.labels.shape == logits.shape:
             check_soft(self.labels)
@@ -175,13 +175,13 @@ class MixedTarget(Target):
         return mean(self._weigh(*weighted(losses, weights)))
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: PairWeights = None) -> Parts:
-        """Return loss and norm of each label of the batch, before they are averaged."""
+        """Return loss and norm of each label of the batch, before the mean."""
         first, second = (how.of_labels(logits, y) for y in self._counted(logits, weights))
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
         if first.norm is None and second.norm is None:
             return Parts(losses, None)
         own, other = (part.norms().to(wide(part.loss.dtype)) for part in (first, second))
-        # In this form equal weights, 1 without class weights, keep every digit.
+        # This form is exact if both norms are equal, for example 1 without class weights.
         return Parts(losses, other + like(self.ratio, own).to(own.dtype) * (own - other))
 
     def _counted(self, logits: Tensor, weights: PairWeights) -> tuple[Tensor, Tensor]:
@@ -199,12 +199,12 @@ class MixedTarget(Target):
         if self.of_partners is None:
             raise InputError(
                 "sample_weight needs the partners of the examples, which this target does not "
-                "have: use plan.target(labels), or give MixedTarget(..., of_partners=...)"
+                "have: use plan.target(labels), or pass MixedTarget(..., of_partners=...)"
             )
         return sample_weight, self.of_partners(sample_weight)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
-        """Return values of both labels, (B, ...) or (), weighted by the ratio, float32 or wider."""
+        """Return values of both labels, (B, ...) or (), mixed by the ratio; float32 or float64."""
         dtype = wide(own.dtype)
         if own is partner:
             return own.to(dtype)

@@ -1,4 +1,4 @@
-"""The target of N mixes of B examples: every label, with a weight in each mix; C classes."""
+"""The target of N mixes of B examples: each label has a weight in each mix; C classes."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from layermix.mixing.tensors import combined, times, wide
 
 @dataclass(frozen=True, eq=False)
 class MultiMixTarget(Target):
-    """Labels of a batch, mixed many times.
+    """Labels of N mixes, each a combination of the whole batch.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class MultiMixTarget(Target):
         Raises
         ------
         InputError
-            For several classes of each example, or as `MixedTarget.dense` does.
+            If an example has several classes, or as for `MixedTarget.dense`.
         """
         dtype = dense_dtype(self.labels, num_classes, dtype)
         weights = self.weights.to(torch.promote_types(self.weights.dtype, wide(dtype)))
@@ -57,7 +57,7 @@ class MultiMixTarget(Target):
         return torch.where(target.sum(1) > 0, target.argmax(1), ignore_index)
 
     def _compared(self, logits: Tensor, ignore_index: int) -> Tensor:
-        """Return the mixed labels that guesses are compared with, (N, C)."""
+        """Return the mixed labels to compare predictions with, (N, C)."""
         self._check_output(logits)
         target = self._mixed(self.weights, logits.shape[1], ignore_index)
         if self.labels.is_floating_point():
@@ -72,7 +72,7 @@ class MultiMixTarget(Target):
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return the mean loss of the mixes; a criterion gets their mixed labels, classes soft."""
+        """Return the mean loss; a criterion gets mixed labels, with classes as soft labels."""
         self._check_output(logits)
         weights = self.weights.to(wide(logits.dtype))
         shares, totals = self._shares(weights, sample_weight)
@@ -95,7 +95,7 @@ class MultiMixTarget(Target):
         losses = criterion(logits, mixed)
         if totals is not None and losses.shape[:1] != totals.shape:
             raise InputError(
-                f"each example has a weight of its own, but the criterion returned losses of shape "
+                f"each example has its own weight, but the criterion returned losses of shape "
                 f'{tuple(losses.shape)} for {len(totals)} mixes: build it with reduction="none"'
             )
         return mean(_scaled(losses, totals))
@@ -103,7 +103,7 @@ class MultiMixTarget(Target):
     def _shares(
         self, weights: Tensor, sample_weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the label shares in each mix, (N, B), which sum to 1, and the totals, (N,)."""
+        """Return the label shares in each mix, (N, B), with row sums 1, and the totals, (N,)."""
         if sample_weight is None:
             return weights, None
         check_weights(sample_weight, self.labels[:, 0] if self.labels.ndim > 1 else self.labels)
@@ -112,7 +112,7 @@ class MultiMixTarget(Target):
         return weighted / torch.where(totals == 0, 1, totals)[:, None], totals
 
     def _check_output(self, logits: Tensor) -> None:
-        """Raise an `InputError` unless the output has a row for each mix, and classes for them."""
+        """Raise an `InputError` unless the output has a row for each mix, and several classes."""
         if len(logits) != len(self.weights):
             raise InputError(
                 f"the output has {len(logits)} rows, but {len(self.weights)} mixes were made of "
@@ -122,7 +122,7 @@ class MultiMixTarget(Target):
             raise one_column(self.labels, logits.shape)
 
     def _mixed(self, weights: Tensor, num_classes: int, ignore_index: int | None = None) -> Tensor:
-        """Return the labels, mixed by weights (N, B), without ignored ones: floats or (N, C)."""
+        """Return the labels mixed by weights (N, B): floats (N, ...), or soft labels (N, C)."""
         labels = self.labels
         if labels.is_floating_point():
             numbers = labels.to(torch.promote_types(labels.dtype, weights.dtype))

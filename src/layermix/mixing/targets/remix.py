@@ -1,8 +1,8 @@
-"""Remix: labels of rare classes win.
+"""Remix: give mixes of a frequent class and a rare class the label of the rare class.
 
-Chou, Chang, Pan, Wei, Juan (2020), for imbalanced classes: if one class is kappa times as frequent
-as the other, and the weight of the frequent label is small, the mix has the rare label alone. The
-weight of the first label, given n_i and n_j examples of both classes, is
+Chou, Chang, Pan, Wei, Juan (2020), for imbalanced classes. If one class is at least kappa times as
+frequent as the other, and the weight of the frequent label is below tau, the mix gets the rare
+label alone. For classes with n_i and n_j examples, the weight of the first label is
 
     0    where n_i >= kappa n_j and lam < tau
     1    where n_j >= kappa n_i and 1 - lam < tau
@@ -22,14 +22,14 @@ from layermix.mixing.checks import is_finite
 
 @dataclass(frozen=True)
 class Remix:
-    """Give the mixed label to the rarer class.
+    """Assign the label of the rarer class to mixes of imbalanced classes.
 
     Attributes
     ----------
     counts
         Number of training examples of each class.
     kappa
-        Ratio of frequencies, >= 1, from which the rare label wins.
+        Ratio of frequencies, >= 1, from which the rare label is used alone.
     tau
         Weight of the frequent label, in [0, 1], from which it is kept.
     """
@@ -53,8 +53,8 @@ class Remix:
     def __call__(self, ratio: Tensor, labels: Tensor, partner_labels: Tensor) -> Tensor:
         """Return the weight of `labels`, float (B,), from the ratio, () or (B,).
 
-        It is the ratio if one of both labels is negative, and so ignored by the loss. Labels that
-        are not integer classes (B,) with a count are an `InputError`.
+        The ratio is kept if one of the labels is negative, because the loss ignores that label.
+        Raises an `InputError` unless the labels are integer classes (B,) that have a count.
         """
         if labels.is_floating_point() or labels.ndim != 1:
             raise InputError(
@@ -63,8 +63,8 @@ class Remix:
             )
         if (top := int(labels.max())) >= len(self.counts):
             raise InputError(
-                f"the labels go up to {top}, but Remix has counts of {len(self.counts)} classes: "
-                "give a count of each class, and mark ignored labels by -100"
+                f"the largest label is {top}, but Remix has counts for {len(self.counts)} classes: "
+                "give a count for each class, and use -100 for ignored labels"
             )
         counts = torch.tensor(self.counts, device=labels.device)
         known = (labels >= 0) & (partner_labels >= 0)

@@ -1,6 +1,6 @@
-"""The base class of mixed targets: the loss and the metrics that are right for mixed labels.
+"""The base class of mixed targets, with the loss and the metrics for mixed labels.
 
-Shapes: B examples, C classes, M outputs of the model: B, or more if the blend returns more.
+Shapes: B examples, C classes, M outputs of the model: B, or more if the blend changes batch size.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from layermix.mixing.tensors import wide
 
 
 class NotATensor:
-    """The error of targets that are passed to a criterion as if they were a tensor."""
+    """Base class that raises an `InputError` if an object is passed to a function of tensors."""
 
     @classmethod
     def __torch_function__(
@@ -46,33 +46,33 @@ class Target(NotATensor, ABC):
         """Return the mean loss over the batch, shape (), each label weighted as it was mixed.
 
         For pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
-        partner's)``. If more than two are mixed, a criterion must be linear in the labels and gets
-        mixed labels, classes as soft labels. The mean is torch's: over the class weights of labels
-        that are not ignored, or over the rows of float labels.
+        partner_labels)``. If more than two examples are mixed, a criterion gets mixed labels, with
+        classes as soft labels, and must be linear in them. As in torch, the mean of classes uses
+        class weights and skips ignored labels; the mean of float labels is over rows.
 
         Parameters
         ----------
         output
-            Output of the model: logits (M, C, ...), or anything with them as `.logits`.
+            Output of the model: logits (M, C, ...), or an object with `.logits`.
         criterion
-            Loss of (output, labels). Default: cross-entropy, of integer classes or of floats of the
-            logits' shape, which are probabilities. Several labels at once need
-            ``torch.nn.BCEWithLogitsLoss()``, numbers ``torch.nn.MSELoss()``. CrossEntropyLoss and
-            NLLLoss keep their mean; the losses of other modules are averaged here. A function may
-            return a mean () if the batch has one ratio and no `sample_weight`, and must return one
-            loss per example (B, ...) otherwise. A criterion of soft labels, such as
-            ``torch.nn.KLDivLoss()``, gets classes as one-hot labels.
+            Loss of (output, labels). Default: cross-entropy of integer classes, or of probabilities
+            with the logits' shape. Use ``torch.nn.BCEWithLogitsLoss()`` for multilabel targets and
+            ``torch.nn.MSELoss()`` for regression. CrossEntropyLoss and NLLLoss keep their mean; the
+            losses of other modules are averaged here. A function may return a mean () if the batch
+            has one ratio and no `sample_weight`. Otherwise it must return one loss per example
+            (B, ...). A criterion of soft labels, such as ``torch.nn.KLDivLoss()``, gets classes as
+            one-hot labels.
         sample_weight
             Weight of each example, (B,), or of each position of the labels. The loss is the mean of
-            ``ratio * w * loss + (1-ratio) * w[partner] * partner's loss``, not divided by weights.
+            ``ratio * w * loss + (1-ratio) * w[partner] * partner_loss``, not divided by weights.
         weight, label_smoothing, ignore_index
-            As for `torch.nn.CrossEntropyLoss`; of the default loss alone.
+            As for `torch.nn.CrossEntropyLoss`; for the default loss only.
 
         Raises
         ------
         InputError
-            If labels are not classes of the output, labels and output would be broadcast, or the
-            criterion returns a mean where it must return one loss per example.
+            If labels are not classes of the output, if labels and output would be broadcast, or if
+            the criterion returns a mean where it must return one loss per example.
         """
         logits = output if isinstance(output, Tensor) else logits_of(output)
         if criterion is None and sample_weight is None and weight is None:
@@ -83,20 +83,20 @@ class Target(NotATensor, ABC):
         return self._loss(logits, how, sample_weight)
 
     def accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the share of the labels' total weight that the k best guesses have.
+        """Return the share of the total label weight that is in the top k predictions.
 
-        A model that always guesses the label of larger weight does not reach 1: with ratios from
-        Beta(1, 1) it reaches 0.75 plus a share for partners of the same class. Its
+        A model that always predicts the label of larger weight does not reach 1: with ratios from
+        Beta(1, 1) it reaches 0.75, and more if partners have the same class. Its
         `dominant_accuracy` is 1.
 
         Parameters
         ----------
         output
-            Output of the model: logits (M, C, ...), or anything with them as `.logits`.
+            Output of the model: logits (M, C, ...), or an object with `.logits`.
         k
-            Number of best guesses that count: top-k accuracy.
+            Number of predictions per output, as in top-k accuracy.
         ignore_index
-            Class label that does not count.
+            Class label that is ignored.
 
         Returns
         -------
@@ -106,17 +106,17 @@ class Target(NotATensor, ABC):
         Raises
         ------
         InputError
-            If the output has no classes, or the labels are neither integer classes of it nor
-            soft labels, which have its shape and no negative numbers.
+            If the output has no classes, or the labels are neither integer classes nor
+            nonnegative soft labels of the output's shape.
         """
         logits = _checked(output, k)
         found, total = self._found(logits, k, ignore_index)
         return (found / total).to(wide(logits.dtype))
 
     def dominant_accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the share of outputs whose k best guesses have the label of the largest weight.
+        """Return the share of outputs whose top k predictions have the label of the largest weight.
 
-        Parameters and errors are those of `accuracy`; shape (), NaN if all labels are ignored.
+        Parameters and errors are those of `accuracy`. Shape (); NaN if all labels are ignored.
         """
         logits = _checked(output, k)
         labels = self._dominant(logits, ignore_index)
@@ -126,10 +126,10 @@ class Target(NotATensor, ABC):
 
     @abstractmethod
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the mixed labels: of classes soft labels (M, C)."""
+        """Return the mixed labels; classes become soft labels (M, C)."""
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return cross-entropy with default settings if there is a quick way, else None."""
+        """Return the default cross-entropy if it has a fast computation, else None."""
         return None
 
     @abstractmethod
@@ -140,14 +140,14 @@ class Target(NotATensor, ABC):
 
     @abstractmethod
     def _found(self, logits: Tensor, k: int, ignore_index: int) -> tuple[Tensor, Tensor]:
-        """Return the weight of the labels among the k best guesses, and of all; both ()."""
+        """Return the label weight in the top k predictions, and the total weight; both ()."""
 
     @abstractmethod
     def _dominant(self, logits: Tensor, ignore_index: int) -> Tensor:
-        """Return the label of the largest weight of each output, int64 (M, ...)."""
+        """Return the label with the largest weight for each output, int64 (M, ...)."""
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the negative log-likelihood in nats, unsmoothed and without gradient; shape ()."""
+        """Return the negative log-likelihood in nats, shape (), without smoothing or gradient."""
         with torch.no_grad():
             return self.loss(output, ignore_index=ignore_index)
 
@@ -161,19 +161,19 @@ def logits_of(output: Any) -> Tensor:
         return logits
     raise InputError(
         f"expected logits, or an output with .logits, but the model returned a "
-        f"{type(output).__name__}: hand over the logits"
+        f"{type(output).__name__}: pass the logits"
     )
 
 
 def best(logits: Tensor, k: int) -> Tensor:
-    """Return the k best guesses, or all classes if k is larger, int64 (M, k, ...)."""
+    """Return the top k predictions, or all classes if k is larger, int64 (M, k, ...)."""
     return logits.topk(min(k, logits.shape[1]), dim=1).indices
 
 
 def among(guesses: Tensor, soft: Tensor) -> Tensor:
-    """Return soft labels (M, C, ...) with 0 for all classes but the guesses (M, k, ...).
+    """Return soft labels (M, C, ...) with 0 for all classes except the guesses (M, k, ...).
 
-    Sums of both have one order, so that no share of the labels is more than 1.
+    The shape is kept, so that sums have the same rounding and no share exceeds 1.
     """
     return torch.where(torch.zeros_like(soft, dtype=torch.bool).scatter(1, guesses, True), soft, 0)
 
@@ -181,7 +181,7 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
 def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
     """Return the dtype of mixed labels: by default that of floats, or torch's default.
 
-    Other dtypes, or classes without their number, are an `InputError`.
+    Raises an `InputError` for other dtypes, or for classes without `num_classes`.
     """
     floats = labels.is_floating_point()
     dtype = dtype or (labels.dtype if floats else torch.get_default_dtype())

@@ -1,9 +1,9 @@
-"""Weights of labels and of losses, of whole examples or of their positions.
+"""Weights of labels and of losses, for each example or for each position.
 
-Labels of positions have the weights of their positions. Labels of weight 0 count neither in a loss
-nor in its gradient.
+Labels of positions have the weights of their positions. Labels of weight 0 do not contribute to a
+loss or its gradient.
 
-Shapes: B examples, K numbers at each position, R rows of a mask (1 or B), `size` positions.
+Shapes: B examples, K values at each position, R rows of a mask (1 or B), `size` positions.
 """
 
 import torch
@@ -19,8 +19,8 @@ PairWeights = tuple[Tensor, Tensor] | None  # of the examples and of their partn
 def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
     """Return the weight of each label: that of its example, () or (B,), or of its position.
 
-    The mask is the share of the example at each position, (R, *size). Labels (B, ...) of another
-    size have the nearest position; errors are those of `has_positions`.
+    The mask is the share of the example at each position, (R, *size). For labels (B, ...) of
+    another size, the nearest position is used. Errors are those of `has_positions`.
     """
     if mask is None or not has_positions(labels, tuple(mask.shape[1:])):
         return weight
@@ -33,13 +33,13 @@ def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
 
 
 def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
-    """Return True for labels of positions, given the size of the mask.
+    """Return True if each position has a label, given the size of the mask.
 
-    Labels of the whole example are (B,), floats (B, K), or of a single position, such as (B, 1).
-    Labels of the positions of maps and videos are (B, *size), or (B, K, *size) for K numbers at
-    each, of any resolution; integers (B, K) are K classes of the example. Those of L tokens are
-    floats (B, K, L), or integers (B, L) or (B, N), where one of N and L divides the other. Other
-    shapes are an `InputError`, because the share of the example would be a wrong weight.
+    Labels of the whole example are (B,), floats (B, K), or have one position, such as (B, 1).
+    Labels of the positions of maps and videos have any resolution and are (B, *size), or
+    (B, K, *size) with K values; integers (B, K) are K classes of the example. Labels of L tokens
+    are floats (B, K, L), or integers (B, N) where N divides L or L divides N. Raises an
+    `InputError` for other shapes, because the share of the whole example would be a wrong weight.
     """
     dims, given, floats = len(size), tuple(labels.shape[1:]), labels.is_floating_point()
     if labels.ndim <= (2 if floats or dims > 1 else 1):
@@ -54,18 +54,18 @@ def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
     if as_many:
         return True
     where = f"{size[0]} tokens" if dims == 1 else f"{' x '.join(map(str, size))} positions"
-    remedy = "Several classes of each example are a mapping, {'a': labels[:, 0], ...}"
+    remedy = "pass several classes of each example as a mapping, {'a': labels[:, 0], ...}"
     if floats:
-        remedy = "Numbers of the whole example are labels.flatten(1)"
+        remedy = "pass values of the whole example as labels.flatten(1)"
     raise InputError(
         f"the labels have shape {tuple(labels.shape)}, which does not fit the {where} that were "
-        f"mixed. {remedy}. For labels of positions mix where the activation has them too, or with "
+        f"mixed: {remedy}. For labels of positions, mix at a point with these positions, or use "
         "blend='linear'"
     )
 
 
 def check_no_positions(labels: Tensor, blend: object) -> None:
-    """Raise an `InputError` for labels of positions, because a blend moves the partner's."""
+    """Raise an `InputError` for labels of positions, because the blend moves positions."""
     if labels.ndim > 1 + labels.is_floating_point():
         raise InputError(
             f"the labels have shape {tuple(labels.shape)}, one for each position, but the blend "
@@ -74,17 +74,17 @@ def check_no_positions(labels: Tensor, blend: object) -> None:
 
 
 def like(ratio: Tensor, values: Tensor) -> Tensor:
-    """Return a ratio in a shape that multiplies values.
+    """Reshape a ratio to broadcast over values.
 
-    The ratio is (), (B,), or of positions (R, *size) or (R, 1, *size). Values of positions are
-    (B, *size) or (B, K, *size). Those of examples, (B,) or (B, K), such as a Dice loss, get the
-    mean of the ratio over the positions; others are an `InputError`.
+    The ratio is (), (B,), or, for positions, (R, *size) or (R, 1, *size). Values of positions are
+    (B, *size) or (B, K, *size). Values of examples, (B,) or (B, K), such as a Dice loss, get the
+    mean of the ratio over the positions. Raises an `InputError` for other shapes.
     """
     if ratio.ndim == 0:
         return ratio
     shape = values.shape
     if ratio.ndim == len(shape) + 1 and ratio.shape[1] == 1 and _fits(ratio.shape[2:], shape[1:]):
-        ratio = ratio.squeeze(1)  # a loss over the K numbers
+        ratio = ratio.squeeze(1)  # a loss over the K values
     elif ratio.ndim == len(shape) - 1:
         ratio = ratio.unsqueeze(1) if ratio.ndim > 1 else ratio
     elif ratio.ndim > len(shape):
@@ -94,14 +94,14 @@ def like(ratio: Tensor, values: Tensor) -> Tensor:
     if len(ratio) in (1, len(values)) and _fits(ratio.shape[1:], shape[1:]):
         return ratio
     raise InputError(
-        f"values of shape {tuple(shape)} cannot be weighed by a ratio of shape "
+        f"values of shape {tuple(shape)} cannot be weighted by a ratio of shape "
         f"{tuple(ratio.shape)}: a criterion must return one loss for each example or position of "
         "the labels"
     )
 
 
 def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Return True if two shapes multiply."""
+    """Return True if two shapes have equal length and can be broadcast."""
     return len(size) == len(other) and all(
         n == m or 1 in (n, m) for n, m in zip(size, other, strict=True)
     )
@@ -128,10 +128,10 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
 def counted(
     own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor]:
-    """Return both labels, (B, ...), where an infinite one or NaN of weight 0 is the other, or 0.
+    """Return both labels, (B, ...); a non-finite label of weight 0 becomes the other label, or 0.
 
-    A criterion gets finite labels because zero times the gradient of an infinite loss is NaN. The
-    ratio is that of `like`; the weights are those of the examples and partners, if any.
+    A criterion needs finite labels, because zero times the gradient of an infinite loss is NaN. The
+    ratio is as for `like`; `weights` are the sample weights of examples and partners.
     """
     inside = weights is None and has_no_zeros(ratio) and has_no_zeros(1 - ratio)
     if inside or not own.is_floating_point():
