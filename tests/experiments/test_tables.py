@@ -85,10 +85,10 @@ def decoded(folder: Path, *rows: dict) -> torch.Tensor:
 
 
 def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> None:
-    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
-    rows = [one_row(grey), {"bytes": png(1), "path": None}]
+    gray = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    rows = [one_row(gray), {"bytes": png(1), "path": None}]
     parquet(tmp_path / "set", "train", {"img": rows, "label": [0, 1]})
-    parquet(tmp_path / "set", "test", {"img": [one_row(grey)] * 2, "label": [0, 1]})
+    parquet(tmp_path / "set", "test", {"img": [one_row(gray)] * 2, "label": [0, 1]})
     found = load_images(str(tmp_path / "set")).splits
     expected = torch.arange(64).view(1, 8, 8).expand(3, 8, 8)
     assert torch.equal(found["train"].images[0].long(), expected)

@@ -36,7 +36,7 @@ def train(rank: int, folder: str) -> None:
 
 
 def mixed_steps(rank: int, per: Any) -> list[dict[str, Any]]:
-    """Return the plans and the synchronised gradients of some steps at changing points."""
+    """Return the plans and the synchronized gradients of some steps at changing points."""
     net, (x, y), steps = DistributedDataParallel(model()), data(rank), []
     mixer = lm.Mixer(net, at=POINTS, per=per)
     mixer.check(x)

@@ -42,7 +42,7 @@ def pairs(plan: lm.Plan, shares: Sequence[float]) -> Tensor:
 # The random fields: splitmix64 of each number's place, in numpy's unsigned integers.
 
 
-def finalised(z: np.ndarray) -> np.ndarray:
+def finalized(z: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -50,8 +50,8 @@ def finalised(z: np.ndarray) -> np.ndarray:
 
 def uniform(seed: int, size: tuple[int, ...]) -> np.ndarray:
     places = np.arange(1, math.prod(size) + 1, dtype=np.uint64)
-    start = finalised(np.array([seed], dtype=np.uint64))
-    bits = finalised(start + places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(41)
+    start = finalized(np.array([seed], dtype=np.uint64))
+    bits = finalized(start + places * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(41)
     return ((bits + 0.5) / 2**23).reshape(size)
 
 

@@ -81,13 +81,13 @@ def grid(a: Tensor, plan: lm.Plan, blend: Any) -> Mixed:
 def salient(a: Tensor, plan: lm.Plan, blend: Any) -> Mixed:
     (h, w), masks = a.shape[1:-1], []
     for i, lam in enumerate(lams(plan)):
-        grey = a[plan.partner[i]].detach().mean(-1).numpy()
+        gray = a[plan.partner[i]].detach().mean(-1).numpy()
         found, side = np.zeros((h, w)), 3
         while side <= max(3, min(h, w)):
             k = side // 2
             for r, c in np.ndindex(h, w):
-                around = grey[max(r - k, 0) : r + k + 1, max(c - k, 0) : c + k + 1]
-                found[r, c] += abs(grey[r, c] - around.mean())
+                around = gray[max(r - k, 0) : r + k + 1, max(c - k, 0) : c + k + 1]
+                found[r, c] += abs(gray[r, c] - around.mean())
             side = 2 * side + 1
         r, c = np.unravel_index(found.argmax(), found.shape)
         masks.append(box((h, w), lam, [0.0, (r + 0.5) / h, (c + 0.5) / w]))
