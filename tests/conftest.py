@@ -5,6 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("busy", deadline=None)  # cores may be shared
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
