@@ -10,6 +10,10 @@ from collections.abc import Generator, Iterator
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("busy", deadline=None)  # cores may be shared
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

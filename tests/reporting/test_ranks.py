@@ -11,7 +11,7 @@ from layermix.reporting.statistics import Rank, estimate
 from layermix.reporting.statistics.ranks import rank
 
 FEW = st.integers(-3, 3).map(float)  # few values, so that there are ties
-PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=9)
+PAIRS = st.lists(st.tuples(FEW, FEW), min_size=3, max_size=6)
 
 
 def by_seed(*layers: list[float]) -> dict[str, dict[int, float]]:
@@ -41,7 +41,7 @@ def test_ties_have_their_average_rank() -> None:
     assert rho([5, 5, 7], [1, 2, 3]) == pytest.approx(1.5 / (1.5 * 2) ** 0.5)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=9, unique=True))
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=6, unique=True))
 def test_the_same_order_has_rho_one_and_the_reverse_minus_one(values: list[float]) -> None:
     cubes = [value**3 for value in values]
     assume(len(set(cubes)) == len(values))

@@ -63,9 +63,9 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
     one, two, three, over = re.findall(r"[+−]\d\.\d\d|–", row)[-4:]
     assert one == two == over
     assert three == "–"
-    told = " ".join(line.strip() for line in lines)
-    assert "few: This study cannot show" in told
-    assert "2 studies are too few" in told
+    printed = " ".join(line.strip() for line in lines)
+    assert "few: This study cannot show" in printed
+    assert "2 studies are too few" in printed
     assert max(map(len, lines[6:-1])) <= 110
     page = folder / "geometry.md"
     assert lines[-1] == f"Over all studies: {page}"

@@ -75,8 +75,8 @@ def compare(
     if workers < 1:
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study, problems = Study(config, Path(folder)), []
-    for result in study.results().values():
-        study.require_sizes("a new run", load_once(config.data).sizes, result.sizes)
+    if study.missing():
+        study.require_data(load_once(config.data).sizes)
     with StudyDisplay(console or Console(quiet=True), study, workers) as display:
         for cell, outcome in run_missing(study, workers):
             display.add(cell, outcome)

@@ -95,10 +95,15 @@ class Study:
         found = {cell: store.read_result(self.path(cell)) for cell in self.finished()}
         for cell, result in found.items():
             self._require_own(cell)
-            self.require_sizes(cell.name, result.sizes, next(iter(found.values())).sizes)
+            self._require_sizes(cell.name, result.sizes, next(iter(found.values())).sizes)
         return found
 
-    def require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
+    def require_data(self, sizes: dict[str, int]) -> None:
+        """Raise a `RunError` if the data sizes of new runs differ from those of a finished one."""
+        for cell in self.finished()[:1]:
+            self._require_sizes("a new run", sizes, store.read_result(self.path(cell)).sizes)
+
+    def _require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
         """Raise a `RunError` if the data sizes of a run differ from the `usual` ones."""
         if changed := {k: v for k, v in sizes.items() if v != usual[k]}:
             kind, size = next(iter(changed.items()))
