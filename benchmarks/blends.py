@@ -65,7 +65,7 @@ def both(way: Way, x: Tensor) -> Thing:
 
 
 def ways(x: Tensor) -> dict[str, Way]:
-    """Return a copy, and all blends that can mix a tensor of this shape, by name."""
+    """Return the functions to time by name: a copy, and each blend that can mix this shape."""
     room = torch.empty_like(x)
     found: dict[str, Way] = {_COPY: lambda x: room.copy_(x)}
     for name, blend in ({name: kind() for name, kind in BLENDS.items()} | _OTHERS).items():

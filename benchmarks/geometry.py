@@ -63,7 +63,7 @@ def bench_geometry(setting: Setting) -> Table:
 
 
 def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) -> Row:
-    """Return the row of a kind of run; `runs` is the number of such runs for each worker."""
+    """Return the table row of one kind of run; each worker trains `runs` of them."""
     middle, least, most = ratio(seconds, name, _BASE)
     extra = [own - base for own, base in zip(seconds[name], seconds[_BASE], strict=True)]
     of_one = statistics.median(extra) / whole

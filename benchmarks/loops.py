@@ -22,7 +22,7 @@ from layermix.experiments.training.batches import Normalize
 
 @dataclass(frozen=True)
 class Task:
-    """Arguments of a training: model, data, recipe, device, and number of worker processes."""
+    """Arguments of a training loop: model, data, recipe, device, and number of worker processes."""
 
     model: nn.Module
     data: Dataset

@@ -83,7 +83,7 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return the name of the plain expression for the same pass."""
+    """Return the name of the row of `plain` with the same passes."""
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 

@@ -93,7 +93,7 @@ def _data(n: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
 
 
 def _temperatures() -> Tensor:
-    """Return octaves around the median squared distance of the data, about 2 d."""
+    """Return powers of two times the median squared distance of the data, which is about 2 d."""
     return 2 * _D * torch.tensor([2.0**k for k in range(-7, _TEMPERATURES - 7)]).double()
 
 

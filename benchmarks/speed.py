@@ -36,7 +36,7 @@ _NEEDED = ("convolutions", "matrix products")
 
 
 class Windows:
-    """Profile of any length, recorded in windows: seconds of each operation, and in total."""
+    """Profile in windows of several steps: seconds of each operation, and in total."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)

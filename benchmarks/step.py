@@ -84,7 +84,7 @@ def _rows(name: str, setting: Setting) -> list[Row]:
 
 
 def _medians(seconds: list[float], rounds: int) -> list[float]:
-    """Return the median of the rounds of each repetition."""
+    """Return the median time of the rounds, for each repetition."""
     starts = range(0, len(seconds), rounds)
     return [statistics.median(seconds[start : start + rounds]) for start in starts]
 

@@ -41,7 +41,7 @@ def alternate(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float, float, float]:
-    """Return the median, minimum and maximum of the time ratios in each repetition."""
+    """Return the median, minimum and maximum over repetitions of the ratio of two times."""
     ratios = [a / b for a, b in zip(seconds[name], seconds[to], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 

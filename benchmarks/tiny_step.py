@@ -154,7 +154,7 @@ def _torchvision() -> Loss:
 
 
 def _medians(seconds: list[float], rounds: int) -> list[float]:
-    """Return the median of the steps of each repetition."""
+    """Return the median time of the steps, for each repetition."""
     starts = range(0, len(seconds), rounds)
     return [statistics.median(seconds[start : start + rounds]) for start in starts]
 

@@ -1,4 +1,4 @@
-"""A row of the survey, its table on disk (CSV), and a summary of the table."""
+"""One row of the survey, the table of all rows on disk (CSV), and the table's summary."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence

@@ -90,7 +90,7 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
 
 
 def row_of(library: str, name: str, real: bool) -> Row:
-    """Build and examine one model; if it raises an error, this is the verdict."""
+    """Build and examine one model; if it raises an error, the row has the error."""
     source = LIBRARIES[library]
     family = source.family(name)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

@@ -19,12 +19,12 @@ def rows(what: str) -> list[dict[str, str]]:
 
 
 def ratio(name: str, row: dict[str, str], column: str) -> Ratio:
-    """Return the ratio in a row, with its minimum and maximum."""
+    """Return the time ratio in a table row, with its minimum and maximum."""
     return Ratio(name, float(row[column]), float(row["least"]), float(row["most"]))
 
 
 def groups() -> list[Group]:
-    """Return the groups of ratios in the figure."""
+    """Return the groups of time ratios in the figure."""
     mixes = [row for row in rows("mix") if row["what"] != "copy_"]
     floor = [
         ratio(f"{row['what']} {row['at']}", row, "/ copy")

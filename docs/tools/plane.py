@@ -121,7 +121,7 @@ class Net(nn.Module):
 
 
 def _trained(x: Tensor, y: Tensor, norm: bool) -> tuple[nn.Module, float]:
-    """Train a network on all points; return it with its accuracy. One thread is reproducible."""
+    """Train a network on all points, on one thread to be reproducible; also return its accuracy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -115,7 +115,7 @@ def mix(
 
 
 def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
-    """Return the error message of a plan for activations of a shape; None if there is no error.
+    """Return the error message of a plan for activations of this shape, or None without an error.
 
     The plan runs on the meta device. `example` is without batch; `channels` counts the batch.
     """

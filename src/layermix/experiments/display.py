@@ -99,7 +99,7 @@ def _time_left(progress: Progress, task: TaskID) -> str:
 
 @contextmanager
 def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], None]]:
-    """Show the progress of a run, as a bar on a terminal, else as lines; yield a callback."""
+    """Show the progress of a run, on a terminal as a bar; yield a function that shows a record."""
     with _progress(console) as progress:
         task = progress.add_task("", total=epochs, note="")
 

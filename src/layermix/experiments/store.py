@@ -130,7 +130,7 @@ def unfinished_runs(runs: Path) -> Iterator[tuple[str, Path]]:
 
 
 def remove_unfinished(runs: Path, name: str | None = None) -> None:
-    """Remove the folders of killed runs, or only of runs with this name; keep running ones."""
+    """Remove the folders of killed runs: all of them, or only those of the run `name`."""
     for found, path in unfinished_runs(runs):
         if name in (None, found) and not _is_alive(int(path.suffix[1:])):
             shutil.rmtree(path, ignore_errors=True)

@@ -114,7 +114,7 @@ def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]
 
 
 def _complete(method: mixing.Method, recipe: Recipe) -> mixing.Method:
-    """Return a method whose open settings are filled in from the recipe."""
+    """Return a method in which the recipe provides the settings that the method leaves open."""
     left_open = {} if isinstance(method.blend, mixing.MultiMix) else recipe.mixing()
     if "ratio" in method.options:
         left_open.pop("alpha", None)

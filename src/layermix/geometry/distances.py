@@ -23,7 +23,7 @@ _EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inv
 
 @dataclass(frozen=True)
 class Distances:
-    """Squared distances between N examples, divided by `scale`**2, in panels of `rows` rows.
+    """Squared distances between N examples, divided by `scale`**2, in blocks of `rows` rows.
 
     `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), with -inf where i = j. The
     result may be overwritten. `sample` returns the distances between about 1,000 examples, float64.
@@ -38,7 +38,7 @@ class Distances:
     sample: Callable[[], Tensor]
 
     def panels(self) -> Iterator[slice]:
-        """Yield the rows of each panel."""
+        """Yield slices of consecutive rows, whose distances to all examples fit into memory."""
         for start in range(0, self.size, self.rows):
             yield slice(start, min(start + self.rows, self.size))
 
@@ -105,7 +105,7 @@ def computed_distances(
 def distances_of(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the `computed_distances`; store them in float64 if there are at most `SMALL`."""
+    """Return the `computed_distances`, stored as float64 for at most `SMALL` examples."""
     n = len(order)
     if n * n > SMALL:
         return computed_distances(features, order, dtype, center)

@@ -65,7 +65,7 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 def tensor_dims(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return the batch dimension of each tensor or None; with one pass, the first that fits."""
+    """Return the batch dimension of each tensor or None; after one pass, the first possible one."""
     if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}

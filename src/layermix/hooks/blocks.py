@@ -43,7 +43,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
 
 
 def _callable(path: str, module: nn.Module) -> Group:
-    """Return the module itself, or the composite items of a list, because a list has no forward."""
+    """Return the module itself; for a list, which has no forward, its items with several layers."""
     if type(module).forward is not nn.Module.forward:
         return {path: module}
     found: Group = {}

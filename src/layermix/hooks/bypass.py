@@ -79,7 +79,7 @@ class CutTest:
         self._agree = agreement(passes.model)  # True if a condition holds on any rank
 
     def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
-        """Return the shares in (0, 1] that bypass each point, by output path; {} for a cut."""
+        """Return the share of an example that bypasses each point, by output path; {} for a cut."""
         together = [point for point in points if point in self._together]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
@@ -92,7 +92,7 @@ class CutTest:
         return {p: {k: v for k, v in shares.items() if v > limit} for p, shares in found.items()}
 
     def unsteadiness(self) -> float:
-        """Return the distance of the output for rotated examples from the rotated output."""
+        """Return how far the output for rotated examples is from the rotated output."""
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:

@@ -17,7 +17,7 @@ _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # largest relative roundin
 
 
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
-    """Return the paths of features in an output with logits; only the logits are in the loss."""
+    """Return the paths of features in an output that also has logits; they are not in the loss."""
     named = getattr(output, "logits", None)
     logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
     if output is logits or not isinstance(logits, Tensor):

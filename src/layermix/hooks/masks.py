@@ -47,7 +47,7 @@ def name_at(path: Path, names: tuple[str, ...] = ()) -> str:
 
 @functools.cache
 def parameter_names(kind: type[nn.Module]) -> tuple[str, ...]:
-    """Return the names of the positional parameters of a class's forward."""
+    """Return the names of the positional parameters of a class's `forward` method."""
     try:
         parameters = list(inspect.signature(kind.forward).parameters.values())[1:]  # without self
     except (TypeError, ValueError):

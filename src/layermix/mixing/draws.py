@@ -24,7 +24,7 @@ class StepGenerator:
         self._counter = self._state["state"]["counter"]
 
     def at(self, step: int, part: int = 0) -> np.random.Generator:
-        """Return the generator at the start of a part of a step; the next call moves it."""
+        """Move the generator to the start of a part of a step, and return it."""
         self._counter[1], self._counter[2] = step, part
         self._generator.bit_generator.state = self._state
         return self._generator

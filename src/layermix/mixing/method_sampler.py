@@ -131,6 +131,6 @@ class MethodSampler:
         return {"points": self.points.state_dict(), "epoch_ratios": dict(self.epoch_ratios)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load the state of a sampler with the same points."""
+        """Load a state that a sampler with the same mix points saved."""
         self.points.load_state_dict(state["points"])
         self.epoch_ratios = dict(state["epoch_ratios"])

@@ -1,4 +1,4 @@
-"""The plan of a step. It is drawn before the forward pass, and mixes activations and labels."""
+"""The plan of a training step: where to mix, the ratio, the partners and the blend."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext

@@ -22,7 +22,7 @@ _NOT_CUDA = ("cpu", "mps")  # values of the condition `device` without a name of
 def used_settings(
     config: StudyConfig, run: dict[str, Any], subset: str, device: str
 ) -> dict[str, Any]:
-    """Return every setting by its name on the command line, with the value that it had.
+    """Return the value of every setting of a finished study, by its name on the command line.
 
     `run` is the ``config.json`` of one of the runs, whose recipe is complete; `subset` is how the
     training images were chosen (see `Dataset`).

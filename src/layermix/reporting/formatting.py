@@ -1,4 +1,4 @@
-"""Formatting of numbers, names and intervals: the same in every form of the report."""
+"""Formatting of numbers, names and intervals, shared by all formats of the report."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _VARIANTS = {
 
 
 class Metric(NamedTuple):
-    """Heading, meaning and possible values of a metric."""
+    """Heading, meaning and range of a metric."""
 
     heading: str
     meaning: str
@@ -42,7 +42,7 @@ METRICS = {
 
 
 def variant_meaning(variant: str) -> str:
-    """Return what a variant does."""
+    """Return a description of a variant, such as ``mixing at the input``."""
     if len(methods := method_names(variant)) > 1:
         return f"mixing by {listed(methods, len(methods)).replace(' and ', ' or ')} in each step"
     if is_method(variant):
@@ -56,7 +56,7 @@ def heading(quantity: str) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """Return a number with fixed digits and a true minus sign; ``1.2e+06`` if that is long."""
+    """Format a number with fixed decimals and a minus sign; long ones as ``1.2e+06``."""
     text = f"{value:z,.{digits}f}"
     if len(text) > _MAX_WIDTH:
         text = f"{value:.1e}"
@@ -64,7 +64,7 @@ def number(value: float, digits: int) -> str:
 
 
 def significant(value: float) -> str:
-    """Return a number with three significant digits; ``1.2e−07`` if that is long."""
+    """Format a number with three significant digits; very small or large ones as ``1.2e−07``."""
     size = 0 if value == 0 else math.floor(math.log10(abs(value)))
     if not -4 <= size < 6:
         return f"{value:.1e}".replace("-", "−")
@@ -72,32 +72,32 @@ def significant(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Return a number with its sign and two digits."""
+    """Format a number with its sign and two decimals."""
     return f"{value:+z.2f}".replace("-", "−")
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, without the sign: 0.97321 is ``97.32``."""
+    """Format a share in percent without the percent sign: 0.97321 as ``97.32``."""
     return number(100 * share, 2)
 
 
 def percentage_points(share: float) -> str:
-    """Return a difference of shares in percentage points, clipped at ±100."""
+    """Format a difference of shares in percentage points, clipped to [-100, 100]."""
     return signed(100 * min(max(share, -1.0), 1.0))
 
 
 def correlation(rho: float) -> str:
-    """Return a correlation or the end of its interval, clipped at ±1."""
+    """Format a correlation or a bound of its interval, clipped to [-1, 1]."""
     return signed(min(max(rho, -1.0), 1.0))
 
 
 def seconds(value: float) -> str:
-    """Return seconds with two significant digits, or one decimal."""
+    """Format seconds with two significant digits and one decimal or more; from 100, without."""
     return number(value, 0 if not 0 < value < 100 else max(1, 1 - math.floor(math.log10(value))))
 
 
 def interval(found: Estimate | None, show: Callable[[float], str], bounds: Bounds = _ANY) -> str:
-    """Return the ends of an interval, as ``96.91 to 97.73``, clipped at the possible values.
+    """Format an interval as ``96.91 to 97.73``, clipped to the possible values.
 
     Returns a dash if there is no interval.
     """
@@ -108,7 +108,7 @@ def interval(found: Estimate | None, show: Callable[[float], str], bounds: Bound
 
 
 def difference_text(found: Estimate) -> str:
-    """Return a difference of accuracies in points with its interval."""
+    """Format a difference of accuracies in percentage points, with its interval."""
     if found.low is None:
         return f"{percentage_points(found.mean)} points (one seed, no interval)"
     ends = interval(found, percentage_points)
@@ -116,13 +116,13 @@ def difference_text(found: Estimate) -> str:
 
 
 def mean_rho(found: Estimate, unit: str = "seed") -> str:
-    """Return a mean rho with its interval and the number of seeds or studies."""
+    """Format a mean rank correlation with its interval and the number of seeds or studies."""
     ends = "no interval" if found.low is None else f"95% interval {interval(found, correlation)}"
     return f"mean rho {correlation(found.mean)} over {plural(found.n, unit)} ({ends})"
 
 
 def p_value(p: float | None) -> str:
-    """Return a p-value with three significant digits; a dash for None.
+    """Format a p-value with three significant digits; a dash for None.
 
     Limits are ``< 0.001``, and ``< 0.05`` for a value below that rounds to it.
     """
@@ -133,7 +133,7 @@ def p_value(p: float | None) -> str:
 
 
 def p_relation(p: float | None) -> str:
-    """Return a p-value with its relation, to follow its name: ``= 0.03`` or ``< 0.001``."""
+    """Format a p-value with its relation sign: ``= 0.03`` or ``< 0.001``."""
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
 
@@ -144,13 +144,13 @@ def p_heading(seeds: int) -> str:
 
 
 def orders(layers: int) -> str:
-    """Return what the permutation test takes: all orders of the layers, or random ones."""
+    """Describe the orders of layers in the permutation test: all of them, or random ones."""
     every = "the" if layers <= EXACT_LAYERS else f"{RANDOM_ORDERS:,} random"
     return f"{every} orders of {layers} layers"
 
 
 def plural(count: int, noun: str, verb: str = "") -> str:
-    """Return ``8 seeds``, or with a verb as ``is``, ``8 seeds are``."""
+    """Format a count with its noun, ``8 seeds``, and optionally a verb, ``8 seeds are``."""
     plural = {"": "", "is": " are", "has": " have"}[verb]
     singular = f" {verb}" if verb else ""
     form = noun if count == 1 else {"study": "studies"}.get(noun, f"{noun}s")
@@ -158,7 +158,7 @@ def plural(count: int, noun: str, verb: str = "") -> str:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names as ``a, b and c``; above `most` names, as ``a, b and 3 more``."""
+    """Join names as ``a, b and c``; more than `most` names as ``a, b and 3 more``."""
     shown = list(names[:most])
     if more := len(names) - len(shown):
         shown.append(f"{more} more")

@@ -1,4 +1,4 @@
-"""Checks of a study's numbers whose results the notes of a report mention."""
+"""Checks of the results of a study, used by the notes in a report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Geometry = dict[str, dict[str, BySeed]]
 
 
 def clipped_metrics(summary: Summary) -> dict[str, list[str]]:
-    """Return the variants whose interval exceeds the possible values, by metric heading."""
+    """For each metric, return the variants whose interval extends beyond the metric's range."""
     found = {
         metric.heading: [r.name for r in summary.variants if r.test[key].exceeds(metric.bounds)]
         for key, metric in METRICS.items()
@@ -23,7 +23,7 @@ def clipped_metrics(summary: Summary) -> dict[str, list[str]]:
 
 
 def clipped_quantities(geometry: Geometry) -> dict[str, list[str]]:
-    """Return the layers whose interval exceeds the possible values, by quantity heading."""
+    """For each quantity, return the layers whose interval extends beyond the quantity's range."""
     found = {
         heading(q): [
             layer
@@ -36,7 +36,7 @@ def clipped_quantities(geometry: Geometry) -> dict[str, list[str]]:
 
 
 def missing_seeds(geometry: Geometry) -> dict[str, list[str]]:
-    """Return the layers without a finite value at some seeds, by quantity heading."""
+    """For each quantity, return the layers that have no finite value for some of the seeds."""
     seeds = max(len(by_seed) for layers in geometry.values() for by_seed in layers.values())
     found = {
         heading(q): [
@@ -55,7 +55,7 @@ def undefined_quantities(geometry: Geometry) -> list[str]:
 
 
 def same_results(summary: Summary) -> list[list[str]]:
-    """Return groups of variants that mix and have the same seeds and test metrics."""
+    """Return groups of mixing variants whose test metrics are equal for every seed."""
     groups: list[list[VariantSummary]] = []
     for row in summary.variants:
         if row.name == "none":
@@ -77,7 +77,7 @@ def varied_conditions(summary: Summary) -> list[str]:
 
 
 def worse_than_guessing(summary: Summary) -> list[str]:
-    """Return the runs whose test NLL is NaN or above that of equal probabilities for all."""
+    """Return the runs whose test NLL is NaN or above that of uniform predictions."""
     return [
         f"{row.name}-seed{seed}"
         for row in summary.variants
@@ -93,7 +93,7 @@ def clear_gains(gains: Mapping[str, BySeed]) -> list[str]:
 
 
 def constant_at_input(geometry: Geometry) -> bool:
-    """Return True if all seeds have equal values at the input, except for the gap."""
+    """Return True if no quantity at the input, except the gap, differs between seeds."""
     found = [
         list(layers.get("input", {}).values())
         for quantity, layers in geometry.items()

@@ -17,7 +17,7 @@ from layermix.reporting.write import write_report
 
 
 def open_studies(folders: Sequence[Path]) -> list[Study]:
-    """Open the studies in some folders; refuse a folder that holds none, or is named twice."""
+    """Open the studies in folders; raise an `InputError` if a folder has none or is given twice."""
     paths = [folder.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1 and folder.exists():
@@ -39,7 +39,7 @@ def show_study(study: Study, console: Console) -> None:
 
 
 def show_several(studies: Sequence[Study], console: Console) -> None:
-    """Write the report of each study; print how geometry ranks the layers over all of them.
+    """Write the report of each study; print the rank correlations over all studies.
 
     The result over all studies is also written as ``geometry.md`` into the folder of the first.
     """

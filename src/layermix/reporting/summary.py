@@ -1,4 +1,4 @@
-"""The summary of a study: the numbers from which every form of the report is made."""
+"""The summary of a study: the numbers that all formats of the report show."""
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -81,7 +81,7 @@ class Summary:
 
     @cached_property
     def prediction(self) -> Prediction:
-        """How the geometry of layers is related to the gain from mixing there."""
+        """Rank correlations between the geometry of layers and the gain from mixing there."""
         values = self.unmixed.geometry_end if self.unmixed else {}
         return predict(list(self.variants[0].snnl), values, self.accuracy)
 

@@ -1,4 +1,4 @@
-"""The tables of a report, as cells of text: HTML, Markdown and the terminal show the same ones."""
+"""The tables of a report as text cells, shared by HTML, Markdown and the terminal."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: its heading with the meaning, a mark (``"best"`` or ``"baseline"``), the cells."""
+    """A row: its heading and meaning, a mark (``"best"`` or ``"baseline"``), and its cells."""
 
     heading: str
     meaning: str
@@ -167,7 +167,7 @@ def _quantity(name: str, by_seed: BySeed) -> Cell:
 
 
 def ranks_table(prediction: Prediction) -> Table:
-    """Return how each quantity and depth rank the layers."""
+    """Return the rank correlation with the gain of each quantity, and of depth."""
     columns = [
         Column("quantity"),
         Column("sign", "the sign that the hypothesis expects: mix where classes are apart"),
@@ -189,7 +189,7 @@ def _of_rank(row: Rank) -> list[Cell]:
 
 
 def studies_table(predictions: dict[str, Prediction], ranks: Sequence[Rank]) -> Table:
-    """Return rho of every quantity in each study, and its mean over studies."""
+    """Return the rank correlation of each quantity in each study, and the mean over studies."""
     found = {name: {r.quantity: r.estimate for r in p.rows} for name, p in predictions.items()}
     rows = []
     for row in ranks:

@@ -1,4 +1,4 @@
-"""The text of a report: the ``.txt.j2`` templates, rendered to lists of paragraphs."""
+"""The text of a report: lists of paragraphs, rendered from ``.txt.j2`` templates."""
 
 import itertools
 import math
@@ -35,7 +35,7 @@ def verdict_notes(summary: Summary) -> list[str]:
 
 
 def prediction_text(prediction: Prediction) -> list[str]:
-    """Return whether geometry predicts the gain, and the comparison with depth."""
+    """Return text on how well geometry predicts the gain, compared with depth."""
     return _paragraphs("prediction", prediction=prediction)
 
 
@@ -50,7 +50,7 @@ def geometry_notes(geometry: result_checks.Geometry) -> list[str]:
 
 
 def studies_text(ranks: Sequence[Rank]) -> list[str]:
-    """Return whether geometry predicts the gain over several studies."""
+    """Return text on how well geometry predicts the gain over several studies."""
     return _paragraphs("studies", ranks=ranks)
 
 
@@ -65,22 +65,22 @@ def _lead_text(ranks: Sequence[Rank], found: Any, depth: Rank, unit: str) -> str
 
 
 def _few(n: int) -> str:
-    """Return a remark if so few seeds cannot give a significant p-value, else an empty text."""
+    """Return a remark if n seeds are too few for a significant p-value, else an empty text."""
     return f"{formatting.plural(n, 'seed', 'is')} too few to tell" if least_p(n) >= LEVEL else ""
 
 
 def _layers_needed(quantities: int) -> int:
-    """Return the number of layers that can give a significant p-value for so many quantities."""
+    """Return how many layers can give a significant p-value after correction for all quantities."""
     return next(n for n in itertools.count(1) if quantities * least_orders_p(n) < LEVEL)
 
 
 def _escaped(text: str) -> str:
-    """Return a text for Markdown, in which it holds neither HTML nor the end of a cell."""
+    """Escape the characters of a text that start HTML tags or end table cells in Markdown."""
     return re.sub(r"<(?=\S)|\|", r"\\\g<0>", text)
 
 
 def _rhos(ranks: Sequence[Rank]) -> str:
-    """Return the names of quantities with their mean rho, or an empty text."""
+    """Return the quantities with their mean rank correlations as text."""
     named = (
         f"{formatting.heading(r.quantity)} ({formatting.correlation(r.estimate.mean)})"
         for r in ranks

@@ -1,4 +1,4 @@
-"""The results of the finished runs of one variant: metrics, curves, the geometry of its layers.
+"""The results of one variant over its finished runs: metrics, curves, and geometry of layers.
 
 Records of the variant ``none`` hold the geometry whenever validation accuracy is measured, records
 of other variants at the end. Values that are not finite are left out.

@@ -44,7 +44,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict of a study."""
+    """The best variant of a study, and the result of the claim."""
 
     winner: str  # the best variant on validation data
     rival: str | None  # ``"none"``; if that is the winner, the best variant that mixes
@@ -55,7 +55,7 @@ class Verdict:
 def conclude(
     planned: Sequence[str], variants: Sequence[VariantSummary], failed: Collection[str] = ()
 ) -> Verdict:
-    """Return the verdict of a study, from those of its planned variants that have a run.
+    """Return the verdict of a study from its variants with finished runs.
 
     `failed` names the variants with failed runs. If all have some, all are candidates.
     """
@@ -125,6 +125,6 @@ def _is_linear(name: str, place: str) -> bool:
 
 
 def _preference(pair: Pair) -> tuple[bool, bool]:
-    """Return the order of preference of a pair; smaller is better."""
+    """Return a sort key of pairs: the preferred pair has the smallest key."""
     methods = [dict(find_method(name).options) for name in pair if is_method(name)]
     return len(methods) > 0, len(methods) == 2 and methods[0] != methods[1]

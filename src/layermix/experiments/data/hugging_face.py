@@ -58,7 +58,7 @@ def load_images(
 def load_texts(
     source: str, text_column: str | None = None, label_column: str | None = None
 ) -> tuple[dict[str, tuple[list[str], Tensor]], tuple[str, ...]]:
-    """Return the texts and labels, int64 (N,), of each split, and the class names.
+    """For each split, return its texts and labels, int64 (N,); also return the class names.
 
     By default, columns are found by type and name.
     """
@@ -210,7 +210,7 @@ def eight_bits(image: "Image", where: str) -> "Image":
 
 
 def _stack(images: list[np.ndarray], gray: bool) -> Tensor:
-    """Stack images to one tensor, (N, 1, H, W) if `gray`, else (N, 3, H, W)."""
+    """Stack images into one tensor: (N, 1, H, W) if `gray`, else (N, 3, H, W)."""
     if gray:
         return torch.from_numpy(np.stack(images)).unsqueeze(1)
     color = [np.stack([image] * 3, 2) if image.ndim == 2 else image for image in images]

@@ -136,7 +136,7 @@ def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Sp
 
 
 def divide(split: Split, part: Tensor) -> tuple[Split, Split]:
-    """Return the images of some indices, and the others."""
+    """Divide a split into the images at the indices `part` and all other images."""
     rest = torch.ones(len(split), dtype=torch.bool)
     rest[part] = False
     return split[part], split[rest]

@@ -64,7 +64,7 @@ def cpu_settings(threads: int | None) -> Iterator[None]:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device with a name; ``auto`` is a GPU if there is one, else the CPU."""
+    """Return the device called `name`; ``auto`` is a GPU if there is one, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

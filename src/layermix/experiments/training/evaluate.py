@@ -162,7 +162,7 @@ class FeatureLoss:
         self._before = set(passed[: passed.index(point)])
 
     def __call__(self, labels: Tensor, target: Target, mixed_at: str | None) -> Tensor:
-        """Return the loss, (), of the last forward pass, with its labels, (B,), and mixed target.
+        """Return the loss, shape (), of the last forward pass, given its labels and mixed target.
 
         Mixes of more than two examples have no class. They raise an `InputError`.
         """

@@ -145,7 +145,7 @@ class Lookahead:
 
     @torch.no_grad()
     def after(self, step: int) -> None:
-        """Average after a step (1, 2, ...); after the last one the model has the slow weights."""
+        """Average the weights after a step (1, 2, ...); the last step keeps the slow weights."""
         last = step == self._steps
         if self._steps <= _LOOKAHEAD_EVERY or (step % _LOOKAHEAD_EVERY and not last):
             return

@@ -31,7 +31,7 @@ _PLAIN = (Tensor, torch.nn.Parameter)  # a subclass may store its data elsewhere
 
 @dataclass(frozen=True)
 class Linear(RatioBlend):
-    """The blend of mixup and Manifold Mixup."""
+    """Linear interpolation of two examples, as in mixup and Manifold Mixup."""
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int

@@ -48,7 +48,7 @@ class SameClass(Pairing):
 
 @dataclass(frozen=True)
 class Balanced(Pairing):
-    """Choose each class of the batch equally often, so that rare classes are mixed more often."""
+    """Choose partners from all classes equally often, so that rare classes are mixed more often."""
 
     needs = "labels"
 
@@ -74,6 +74,6 @@ def _classes_of(values: Tensor | None) -> np.ndarray:
 
 
 def _choice_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
-    """Return a random allowed column for each row, uniformly; any column if none is allowed."""
+    """For each row return a random allowed column, or any column if none is allowed."""
     keys = rng.random(allowed.shape)
     return np.where(allowed, keys, keys - 1).argmax(1)

@@ -21,7 +21,7 @@ from layermix.mixing.tensors import along, times, wide
 
 
 class Parts(NamedTuple):
-    """Loss and norm of each label, (B, ...); the norm is None where it is 1 everywhere."""
+    """Losses of labels, (B, ...), and their weights in the mean, `norm`; None if all are 1."""
 
     loss: Tensor
     norm: Tensor | None

@@ -13,7 +13,7 @@ from layermix.mixing.tensors import is_traced
 
 
 def describe(labels: Tensor) -> str:
-    """Return dtype and shape as text."""
+    """Return dtype and shape of labels as text."""
     return f"{labels.dtype} of shape {tuple(labels.shape)}"
 
 
@@ -36,7 +36,7 @@ def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
 
 
 def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> bool:
-    """Return True if any label may be `ignore`; `loss` is the name of the loss for messages.
+    """Check class labels for a loss, named in errors; return True if any label may be `ignore`.
 
     Raises an `InputError` unless labels are integer classes of the logits.
     """
@@ -72,7 +72,7 @@ def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) 
 
 
 def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
-    """Return True if any label may be `ignore`.
+    """Check the range of class labels; return True if any label may be `ignore`.
 
     Raises an `InputError` if another label is outside the classes and can be read.
     """

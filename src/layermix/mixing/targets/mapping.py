@@ -1,4 +1,4 @@
-"""A mapping of several targets, for models with several outputs."""
+"""Several targets by name, for models with several outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -185,7 +185,7 @@ class MixedTarget(Target):
         return Parts(losses, other + like(self.ratio, own).to(own.dtype) * (own - other))
 
     def _counted(self, logits: Tensor, weights: PairWeights) -> tuple[Tensor, Tensor]:
-        """Return both labels, finite where their weight is 0."""
+        """Return both labels, with finite values where their weight is 0."""
         if weights is None and self.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)

@@ -179,7 +179,7 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
 
 
 def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype of mixed labels: by default that of floats, or torch's default.
+    """Return the dtype of mixed labels: by default theirs if they are floats, else torch's default.
 
     Raises an `InputError` for other dtypes, or for classes without `num_classes`.
     """

@@ -128,7 +128,7 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
 def counted(
     own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor]:
-    """Return both labels, (B, ...); a non-finite label of weight 0 becomes the other label, or 0.
+    """Return both labels; one that is not finite and has weight 0 becomes the other label, or 0.
 
     A criterion needs finite labels, because zero times the gradient of an infinite loss is NaN. The
     ratio is as for `like`; `weights` are the sample weights of examples and partners.

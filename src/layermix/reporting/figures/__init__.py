@@ -1,4 +1,4 @@
-"""The figures of a report. `draw_all` draws them in its order."""
+"""The figures of a report, in the order of the report."""
 
 from layermix.experiments.study import Study
 from layermix.reporting.figures.curves import (

@@ -1,4 +1,4 @@
-"""Figures over the epochs of training: a line for each variant or layer, means over seeds.
+"""Line plots over epochs: one line for each variant or layer, the mean over seeds.
 
 They have no bands, which would hide each other, except for SNNL without mixing.
 """
@@ -52,7 +52,7 @@ def training_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def snnl_curves(summary: Summary) -> list[Figure]:
-    """Draw SNNL of each layer without mixing, or of the first variant of the study."""
+    """Draw SNNL at each layer over epochs, without mixing or else of the first variant."""
     row = summary.unmixed or summary.variants[0]
     n = summary.sizes["monitored"]
     caption = (
@@ -66,7 +66,7 @@ def snnl_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def weight_curves(summary: Summary) -> list[Figure]:
-    """Draw how often a variant that chooses its mix point mixes at each layer."""
+    """Draw the weights of the mix points over epochs, for a variant that adapts them."""
     row = next((row for row in summary.variants if row.weights), None)
     if row is None:
         return []
@@ -80,7 +80,7 @@ def weight_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def geometry_curves(summary: Summary) -> list[Figure]:
-    """Draw every quantity but SNNL for each layer without mixing, a panel for each quantity."""
+    """Draw one panel for each quantity except SNNL: its values at each layer without mixing."""
     row = summary.unmixed
     names = [name for name in row.geometry if name != "snnl"] if row else []
     if row is None or not names:
@@ -143,7 +143,7 @@ def _draw(
 
 
 def _plot(axes: Axes, curves: dict[str, Curve], scale: float, order: list[str]) -> None:
-    """Plot curves in the colors of their place in `order`."""
+    """Plot curves; the index of a curve in `order` sets its color."""
     names = dict(zip(order, short_names(order, _NAME), strict=True))
     for name, curve in curves.items():
         index, epochs = order.index(name), [point.epoch for point in curve]

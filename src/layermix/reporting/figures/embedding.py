@@ -1,4 +1,4 @@
-"""The features of a block as points in two dimensions, before and after training.
+"""Scatter plots of a block's features in two dimensions, before and after training.
 
 They are the activations of the monitored batch that one run of a study keeps
 (``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008); the SNNL is that
@@ -68,7 +68,7 @@ def last_block(tensors: dict[str, Tensor]) -> str:
 
 
 def project(features: Tensor) -> np.ndarray:
-    """Return a t-SNE (N, 2) of features (N, d), equal each time on a machine.
+    """Return a reproducible t-SNE map (N, 2) of features (N, d).
 
     Features are centered and scaled below 1 first, because the squares of a diverged network's
     features overflow. The scale is a power of two, which changes no bit of the map. Features that
@@ -108,7 +108,7 @@ def _draw(
 
 
 def _scatter(axes: Axes, places: np.ndarray, labels: np.ndarray, names: list[str]) -> None:
-    """Draw each class; classes without a name are drawn together, behind the others."""
+    """Draw the examples of each class; classes without a name share one color."""
     for index, name in enumerate(names):
         rest = index == _NAMED
         members = places[labels >= _NAMED if rest else labels == index].T

@@ -1,4 +1,4 @@
-"""The gain from mixing at each layer over the layer's geometry, a panel for each quantity."""
+"""Scatter plots of the gain from mixing at each layer over each quantity of the layer."""
 
 import math
 import textwrap
@@ -34,7 +34,7 @@ _CAPTION = (
 
 @style()
 def gains(summary: Summary) -> list[Figure]:
-    """Draw the gain over each quantity; nothing without a rank correlation."""
+    """Draw the gain over each quantity that has a rank correlation with it."""
     found = summary.prediction
     ranks = [row for row in found.ranks if row.estimate]
     if not ranks:

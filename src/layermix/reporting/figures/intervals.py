@@ -1,4 +1,4 @@
-"""Figures of means with their 95% intervals: test accuracy, and SNNL at the end."""
+"""Plots of means with their 95% intervals: test accuracy, and SNNL after training."""
 
 import math
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
 
 
 def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float, float]:
-    """Return the range of seeds and means without outliers, with a margin.
+    """Return the axis range of seeds and means: without outliers, and with a margin.
 
     Outliers are more than three interquartile ranges of the seeds beyond their quartiles: one seed
     that collapsed must not hide the differences of the others.
@@ -111,7 +111,7 @@ def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float
 
 
 def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[float, float]) -> str:
-    """Return a sentence on the values beyond the axis, or an empty text."""
+    """Return a sentence that counts the values outside the axis; empty if there are none."""
     counts = [
         plural(sum(not ends[0] <= value <= ends[1] for value in values), noun)
         for values, noun in ((seeds, "seed"), (means, "mean"))
@@ -121,7 +121,7 @@ def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[flo
 
 
 def _draw_row(axes: Axes, row: int, found: Estimate, tint: str, ends: tuple[float, float]) -> None:
-    """Draw the seeds of an accuracy, its mean and its interval in a row, and the mean beside it."""
+    """Draw one variant: a dot for each seed, the mean with its interval, and the mean as text."""
     values = 100 * np.array(found.values)
     heights = row + (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
     look = {"color": tint, "alpha": 0.85, "ls": "", "clip_on": False}

@@ -1,4 +1,4 @@
-"""The style of all figures, and their SVG.
+"""The style of all figures, and their conversion to SVG.
 
 Text, axes and grids are drawn in one color that nothing else has. It becomes ``currentColor`` in
 the SVG, so that one figure suits light and dark pages. Data colors have a contrast of at least 3 on
@@ -96,7 +96,7 @@ class Figure:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Use the style inside the block, or as a decorator; the user's own settings come back."""
+    """Apply the style, as a context manager or decorator; then restore matplotlib's settings."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font of the reader has what ours lacks
         matplotlib.rcdefaults()
@@ -105,47 +105,47 @@ def style() -> Iterator[None]:
 
 
 def canvas(height: float, rows: int = 1, columns: int = 1) -> tuple[Canvas, list[Axes]]:
-    """Return a drawing of that height and its axes, row by row."""
+    """Return a matplotlib figure of this height in points, and its axes row by row."""
     drawing = Canvas(figsize=(WIDTH / 72, height / 72), layout="constrained")
     return drawing, list(drawing.subplots(rows, columns, squeeze=False).flat)
 
 
 def color(index: int) -> str:
-    """Return the color of the class, variant or layer of that index."""
+    """Return the color of the class, variant or layer with this index."""
     return COLORS[index % len(COLORS)]
 
 
 def marker(index: int) -> str:
-    """Return the marker that goes with the color; both repeat together only after 100."""
+    """Return the marker of an index; the first 100 pairs of color and marker are different."""
     return MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
 
 
 def dash(index: int) -> str | tuple:
-    """Return the dash pattern that goes with the color."""
+    """Return the dash pattern of an index."""
     return DASHES[(index + index // len(COLORS)) % len(DASHES)]
 
 
 def shorten(text: str, most: int) -> str:
-    """Return a text of at most `most` characters, without its middle if it is longer."""
+    """Shorten a text to at most `most` characters by removing its middle."""
     head = (most - 1) // 3
     return text if len(text) <= most else f"{text[:head]}…{text[head + 1 - most :]}"
 
 
 def short_names(names: Sequence[str], most: int) -> list[str]:
-    """Return names of at most `most` characters; those that would be equal remain whole."""
+    """Shorten names to at most `most` characters, except those that would become equal."""
     short = [shorten(name, most) for name in names]
     return [s if short.count(s) == 1 else n for n, s in zip(names, short, strict=True)]
 
 
 def add_legend(target: Canvas | Axes, names: Sequence[str], **settings: Any) -> None:
-    """Add a legend to a drawing or axes, in as many columns as fit."""
+    """Add a legend with as many columns as fit into the width."""
     columns = max(1, int(WIDTH // (max(map(len, names)) * _CHARACTER + _HANDLE)))
     rows = math.ceil(len(names) / columns)
     target.legend(ncols=math.ceil(len(names) / rows), **settings)
 
 
 def add_shared_legend(drawing: Canvas, panels: Sequence[Axes]) -> None:
-    """Add one legend for all panels, above them."""
+    """Add one legend above all panels."""
     found = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -154,7 +154,7 @@ def add_shared_legend(drawing: Canvas, panels: Sequence[Axes]) -> None:
 
 
 def add_beside(axes: Axes, row: float, text: str) -> None:
-    """Write a text to the right of the axes, beside a row."""
+    """Write a text to the right of the axes, at the height of a row."""
     place = {"xycoords": ("axes fraction", "data"), "va": "center", "annotation_clip": False}
     axes.annotate(text, (1.03, row), **place)
 
@@ -162,7 +162,7 @@ def add_beside(axes: Axes, row: float, text: str) -> None:
 def set_scale(
     axes: Axes, which: str, values: Sequence[float], *, ticks: int = 4, span: float = 100
 ) -> bool:
-    """Use a logarithmic axis if the largest value is `span` times the smallest; return True if so.
+    """Set a logarithmic axis, and return True, if the largest value is `span` times the smallest.
 
     The smallest value must be positive.
     """
@@ -180,7 +180,7 @@ def set_scale(
 
 
 def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:
-    """Return a drawing as a figure, with equal bytes each time."""
+    """Convert a matplotlib figure to SVG with reproducible bytes."""
     text = StringIO()
     unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):  # identifiers differ between figures

@@ -50,7 +50,7 @@ class Estimate:
         return self.low < bounds[0] - _ROUNDING or self.high > bounds[1] + _ROUNDING
 
     def sign(self, p: float | None) -> int:
-        """Return 1 or -1 if the mean is shown to be above or below 0, otherwise 0.
+        """Return 1 or -1 if the mean is significantly above or below 0, else 0.
 
         It is shown if `p` is below 0.05 and the interval excludes 0.
         """

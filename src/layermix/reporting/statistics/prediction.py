@@ -1,16 +1,16 @@
 """Does the geometry of a layer predict the gain from mixing there?
 
-For each quantity of a layer, `ranks` correlates its value in the network trained without mixing
-with the gain from mixing there: test accuracy with mixing minus without, at the same seed. The
-hypothesis is *mix where the classes are apart*. SNNL is the one question asked beforehand, so that
-its p-value is not corrected; all quantities together have Holm's correction. Depth measures
-nothing: it is the baseline. Its sign is chosen afterwards, on the side where it does best. Key by
-key (seed or study), a quantity leads depth by
+For each quantity of a layer, `ranks` correlates its value without mixing with the gain from mixing
+at that layer: test accuracy with mixing minus without, at the same seed. The hypothesis is *mix
+where the classes are separate*. SNNL is the only quantity that was chosen beforehand, so that its
+p-value is not corrected; those of all quantities together have Holm's correction. Depth, the
+position of a layer in the network, is the baseline; it gets the sign that suits the data best. For
+each key (seed or study), the lead of a quantity over depth is
 
     expected sign * its rho - sign of depth's mean rho * depth's rho
 
-A lead over seeds is that of the few layers of one network and shows nothing for others. Over
-studies it can, with a sign-flip test corrected for having picked the best quantity afterwards.
+A lead over seeds concerns the few layers of one network only. A lead over studies can be
+significant; its sign-flip test is corrected, because the best quantity was chosen afterwards.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _NO_LAYERS = ("none", "random", "auto")  # variants that do not mix at one layer
 
 @dataclass(frozen=True)
 class Lead:
-    """How far the quantity with the best mean rho is ahead of depth."""
+    """How much better than depth the best quantity predicts the gain, as a difference of rho."""
 
     best: Rank
     tried: int  # number of quantities
@@ -36,7 +36,7 @@ class Lead:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How the geometry of layers is related to the gain from mixing there.
+    """Rank correlations between the geometry of layers and the gain from mixing there.
 
     Gains are shares of test accuracy (0.01 is one point). Only seeds count whose runs without
     mixing and at all layers are finished.
@@ -53,7 +53,7 @@ class Prediction:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that count."""
+        """The seeds with all runs: without mixing, and mixed at each layer."""
         return list(next(iter(self.gains.values()), {}))
 
     @property
@@ -70,7 +70,7 @@ class Prediction:
 def predict(
     points: Sequence[str], values: dict[str, dict[str, BySeed]], accuracy: dict[str, BySeed]
 ) -> Prediction:
-    """Relate the geometry of layers to the gain from mixing there.
+    """Compute how well the geometry of layers predicts the gain from mixing there.
 
     `points` are the measured layers, in the order of the network; `values` the quantities after
     training without mixing, by quantity, layer and seed; `accuracy` that of every finished run.
@@ -98,7 +98,7 @@ def expected(quantity: str) -> int:
 
 
 def lead(ranks: Sequence[Rank], depth: Rank) -> Lead | None:
-    """Return how far the best quantity is ahead of depth.
+    """Return the lead of the best quantity over depth.
 
     Only quantities count that have a rho for more than half of depth's seeds or studies; None if
     there is no such quantity.

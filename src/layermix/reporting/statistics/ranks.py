@@ -1,17 +1,17 @@
-"""Rank correlation of a quantity and the gain over layers, with an exact permutation test.
+"""Rank correlation across layers between a quantity and the gain, with a permutation test.
 
 For each seed s, Spearman's rho (1904) is the correlation of the ranks of the quantity v_s(l) and of
 the gain g_s(l) over the layers l = 1 ... L, with average ranks for ties. The mean over seeds has a
 Student-t interval.
 
-Gains of layers repeat from seed to seed, so that seeds are no repetitions of this question: what
-counts is the number of layers. The test (Fisher, 1935) permutes the layers. With A and B, both
-(S, L), the ranks of quantity and gain standardized seed by seed, the mean rho after a permutation
-pi of the gains' layers, the same for all seeds, is
+The gain of a layer is similar for all seeds, so that seeds are not independent samples here: the
+sample size is the number of layers. The test (Fisher, 1935) permutes the layers. Let A and B, both
+(S, L), be the ranks of quantity and gain, standardized for each seed. If the gains' layers are
+permuted by pi, the same for all seeds, the mean rho is
 
     T(pi) = sum over l of M[l, pi(l)],    M = A^T B / S
 
-If quantity and gain were unrelated, every pi would be equally likely.
+If quantity and gain are unrelated, every pi is equally likely.
 """
 
 import math
@@ -32,7 +32,7 @@ _DIGITS = 9  # decimals to which mean rhos are compared, so that rounding breaks
 
 @dataclass(frozen=True)
 class Rank:
-    """How a quantity ranks the layers, compared with their gains."""
+    """The rank correlation between a quantity of layers and their gains."""
 
     quantity: str  # one of `QUANTITIES`, or "depth"
     expected: int  # sign of rho if mixing gains most where classes are apart; 0 for depth
@@ -64,7 +64,7 @@ def standard_ranks(values: ArrayLike) -> np.ndarray:
 
 
 def rank(quantity: str, expected: int, values: dict[str, BySeed], gains: dict[str, BySeed]) -> Rank:
-    """Return how a quantity ranks the layers, seed by seed.
+    """Return the rank correlation across layers between a quantity and the gain, for each seed.
 
     Its values at some layers and seeds may be missing; all layers have gains of the same seeds.
     """
