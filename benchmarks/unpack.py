@@ -19,7 +19,7 @@ from layermix.experiments.data import Images, Split, write_images
 
 
 def main(folder: Path, out: Path) -> None:
-    """Decode all splits in a folder."""
+    """Decode all splits of a folder, and write them to one file."""
     import pyarrow.parquet as pq
 
     splits: dict[str, Split] = {}

@@ -109,7 +109,6 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
 
 
 def _closest(name: str, names: list[str]) -> list[str]:
-    """Return the names that are most similar to `name`."""
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.6 if len(name) <= _SHORT else 0.4)
     alike = [difflib.SequenceMatcher(None, name, other).ratio() for other in close]
     return [other for other, like in zip(close, alike, strict=True) if like > alike[0] - _FAR]

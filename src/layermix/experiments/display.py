@@ -81,7 +81,6 @@ def sizes_text(data: Dataset) -> str:
 
 
 def _progress(console: Console) -> Progress:
-    """Return a progress display that is shown only on a terminal."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(20),

@@ -53,7 +53,7 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
 
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return the arguments of a variant's `Mixer`, without its mix points if it has one method.
+    """Return the `Mixer` arguments of a variant; only several methods together include `at`.
 
     Arguments that a method leaves open are from the recipe, except for MultiMix, which has none.
     """

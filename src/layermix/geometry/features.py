@@ -68,7 +68,7 @@ class Pooling(NamedTuple):
 
 
 def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: int = 0) -> Pooling:
-    """Return the pooling for the shape of one example's activation and the `norm_widths`."""
+    """Return how to pool activations, by the shape of one example and the `norm_widths`."""
     if pool not in get_args(Pool):
         raise unknown("pool", pool, get_args(Pool))
     size = math.prod(shape)

@@ -60,7 +60,7 @@ class LayerFeatures:
         return len(self.labels)
 
     def once(self, key: Hashable, compute: Callable[[], R]) -> R:
-        """Return the cached result of a key; compute it at the first call."""
+        """Return the cached value of a key, which is computed at the first call."""
         if key not in self._results:
             self._results[key] = compute()
         return self._results[key]

@@ -51,7 +51,7 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return a sample of the distances, the nearest-neighbor distances, (N,), and the unit."""
+        """Return sampled distances and nearest-neighbor distances, (N,), and the unit of both."""
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2
@@ -93,7 +93,7 @@ class PairSums:
         return same, other
 
     def _take_same_class(self, panel: Tensor, rows: slice) -> Tensor:
-        """Move same-class pairs out of a panel, to a tensor (r, size of the largest class)."""
+        """Move the distances of same-class pairs to a tensor (r, size of the largest class)."""
         parts = list(self._same_class(rows, slice(0, self.size)))
         widest = max(across.stop - across.start for _, across in parts)
         taken = panel.new_full((len(panel), widest), -math.inf)
@@ -116,7 +116,7 @@ class PairSums:
 
 
 class _Chain(NamedTuple):
-    """Temperatures, each half of the previous one."""
+    """A sequence of temperatures, each half of the previous one."""
 
     scale: float  # log2(e) / T, for the first T
     lift: float  # log2 of the factor of the weights at the first T; each squaring doubles it

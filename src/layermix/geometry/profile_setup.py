@@ -1,4 +1,4 @@
-"""Set up a profile: its examples, its mix points with their poolings, and notices."""
+"""Prepare a profile: choose its examples and mix points, and the pooling at each mix point."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ _FEW = 10  # classes with fewer examples give imprecise values
 
 
 class ProfileSetup(NamedTuple):
-    """Examples, mix points, the hook site and pooling of each mix point by name, and notices."""
+    """The examples and mix points of a profile, the pooling of each point, and user messages."""
 
     device: torch.device
     examples: Examples

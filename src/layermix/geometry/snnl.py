@@ -203,7 +203,6 @@ def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singlet
 
 
 def _mean(found: list[SNNL]) -> SNNL:
-    """Return the mean over samples, with the standard error over samples."""
     values, temperatures = torch.tensor(found, dtype=torch.float64).unbind(1)
     return _result(
         SNNL(float(values.mean()), float(temperatures.median())),

@@ -33,7 +33,7 @@ class ActivationInfo(NamedTuple):
 
     @property
     def main(self) -> Path:
-        """The path of the main tensor."""
+        """The path of the main tensor, the one whose mix determines the label weights."""
         return next(iter(self.tensors))
 
     def shape(self, path: Path) -> tuple[int, ...]:

@@ -58,7 +58,6 @@ def _is_container(module: nn.Module) -> bool:
 
 
 def _layers(module: nn.Module) -> int:
-    """Return the number of layers that have parameters."""
     return sum(any(True for _ in m.parameters(recurse=False)) for m in module.modules())
 
 

@@ -166,7 +166,6 @@ class CutTest:
                 hook.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
-        """Return the distance of each output from the rotated unmixed output."""
         # A mix of the output itself does not change its integers, so they have other turns.
         unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
         for floating, k in ((True, turns), (False, turns if integers is None else integers)):

@@ -74,7 +74,7 @@ class FeatureCapture:
         self._attach()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings; a copy of capture and model together gets new hooks."""
+        """Return the settings without hooks; a copy together with its model gets new hooks."""
         return {**{k: v for k, v in vars(self).items() if k != "_unhook"}, "_recorder": None}
 
     def _attach(self) -> Recorder:

@@ -33,7 +33,7 @@ _OPAQUE = (type, types.ModuleType, types.FunctionType, types.MethodType, str, by
 
 
 class Snapshot:
-    """The state of a model, including modules that are attributes but not registered."""
+    """A snapshot of a model's state, including modules in attributes that are not registered."""
 
     def __init__(self, model: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []

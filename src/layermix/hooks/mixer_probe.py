@@ -77,7 +77,7 @@ class MixerProbe:
         self.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings; a copy of mixer and model together gets new hooks."""
+        """Return the settings without hooks; a copy together with its model gets new hooks."""
         fresh = {"_hooks": None, "_probed": None, "_warned": set(), "last": None}
         return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
 

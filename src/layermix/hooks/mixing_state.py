@@ -103,7 +103,7 @@ class MixingState:
         self._remove: Callable[[], None] | None = None
 
     def record(self, forward: MixedForward) -> None:
-        """Keep a forward pass for its recomputations."""
+        """Store a forward pass, so that its recomputations use the same plan."""
         forward.recorded = True
         self.forwards.append(forward)
 
@@ -124,7 +124,7 @@ class MixingState:
             remove()
 
     def active(self, points: Sequence[str]) -> Active | None:
-        """Return the plan if it mixes at one of some points, else None."""
+        """Return the current plan if it mixes at one of these points, else None."""
         local = self.local
         forward: MixedForward | None = getattr(local, "forward", None)
         if not torch.compiler.is_compiling():

@@ -43,9 +43,9 @@ def gathered(x: Tensor) -> Tensor:
 
 
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
-    """Return a function that combines a condition over ranks.
+    """Return a function that is True on every rank if its argument is True on any rank.
 
-    With sharded parameters it is True if it is True on any rank: each pass needs all ranks.
+    Ranks with sharded parameters must agree, because each forward pass needs all of them.
     """
     if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
         return bool

@@ -38,11 +38,9 @@ class MethodChoice:
         return np.diff(self._now(clock), prepend=0.0).tolist()
 
     def _now(self, clock: Clock) -> list[float]:
-        """Return the current cumulative probabilities."""
         return self._fixed if self._schedule is None else self._limits(self._schedule, clock)
 
     def _limits(self, prob: Any, clock: Clock) -> list[float]:
-        """Return the cumulative probabilities of a value of `prob`."""
         each = prob.tolist() if isinstance(prob, np.ndarray | Tensor) else prob
         if not isinstance(each, list | tuple):
             each = [number_at(each, clock, "prob") / self._count] * self._count

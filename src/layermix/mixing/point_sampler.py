@@ -111,7 +111,6 @@ class PointSampler:
         self.history = [dict(weights) for weights in state["history"]]
 
     def _at(self, clock: Clock, weights: Weights) -> dict[str, float]:
-        """Return the probability of each point."""
         now = weights.at(clock) if isinstance(weights, Schedule) else weights
         return dict(zip(self.names, _normalized(now, len(self.names)), strict=True))
 

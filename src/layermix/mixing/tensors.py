@@ -62,7 +62,6 @@ def is_traced() -> bool:
 
 
 def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
-    """Return the values, with 0 where the weight is 0."""
     left_out = weight == 0
     if weight.requires_grad or torch._C._are_functorch_transforms_active():
         left_out = left_out & ~values.isfinite()  # the gradient of a weight is its finite value

@@ -150,7 +150,6 @@ def summarize(study: Study) -> Summary:
 
 
 def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:
-    """Return the conditions of all runs, each with its different values."""
     return {
         k: BETWEEN_RUNS.join(dict.fromkeys(each[k] for each in conditions)) for k in conditions[0]
     }

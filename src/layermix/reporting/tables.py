@@ -145,7 +145,7 @@ def overview_table(summary: Summary) -> Table:
 
 
 def geometry_table(summary: Summary) -> Table | None:
-    """Return every quantity of every layer without mixing; None if only SNNL was measured."""
+    """Return all quantities of each layer, measured without mixing; None with SNNL only."""
     row = summary.unmixed
     if row is None or not row.geometry_end.keys() - {"snnl"}:
         return None

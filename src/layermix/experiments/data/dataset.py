@@ -140,7 +140,6 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
 
 
 def _as_array(labels: Labels, split: str) -> np.ndarray:
-    """Return labels as an array of int64 or strings, (N,)."""
     array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.ndim != 1 or not array.size:
         raise InputError(

@@ -130,7 +130,6 @@ def _column(features: Any, given: str | None, found: list[str], content: str) ->
 def _labels(
     tables: Mapping[str, Any], features: Any, column: str | None
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the labels of each split, int64 (N,), and the class names."""
     found = _named(features, _LABEL_NAMES)[:1] or _of_type(features, "ClassLabel")
     column = _column(features, column, found, "label")
     try:

@@ -63,7 +63,7 @@ def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...
 
 
 def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, Subset]:
-    """Return a balanced subset of the training images, or else a stratified one."""
+    """Return a class-balanced subset of the training images; stratified if a class has too few."""
     counts = _counts(train.labels, len(classes))
     if size > len(train):
         raise InputError(f"train_size is {size}, but there are only {len(train)} training images")

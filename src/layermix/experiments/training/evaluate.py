@@ -53,7 +53,6 @@ def predict_logits(
 
 
 def _views(x: Tensor, flip: bool) -> list[Tensor]:
-    """Return the views of images, each (N, C, H, W)."""
     padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
     views = [x, x, padded[..., :-2, :-2], padded[..., 2:, 2:]]
     return [each for view in views for each in ((view, view.flip(3)) if flip else (view,))]

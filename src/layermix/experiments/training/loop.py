@@ -154,7 +154,6 @@ class Trainer:
         return loss.detach(), target.accuracy(output).detach()
 
     def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
-        """Return the output, the target and the mix point of a forward pass."""
         if self.mixer is None:
             return self.model(x), MixedTarget.clean(labels), None
         if not self.step:

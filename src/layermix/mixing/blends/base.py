@@ -49,7 +49,7 @@ class Blended(NamedTuple):
 
     @property
     def label_weights(self) -> LabelWeights:
-        """The label weights without the values."""
+        """The label weights, without the mixed values."""
         return LabelWeights(self.weight, self.mask)
 
 
@@ -78,7 +78,7 @@ class Blend:
     changes_batch_size: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        """Restore the default `mix_batch` and `linear_equivariant` for a new `__call__`."""
+        """Reset `mix_batch` and `linear_equivariant` if a subclass overrides only `__call__`."""
         if "__call__" in vars(cls):
             for name in {"mix_batch", "linear_equivariant"} - set(vars(cls)):
                 setattr(cls, name, vars(Blend)[name])

@@ -89,7 +89,7 @@ def _is_fused(x: Tensor, pairs: Pairs) -> bool:
 
 
 def _in_one_pass(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool) -> Tensor:
-    """Return ``own * x + rest * x[other]`` with weights (R,)."""
+    """Return ``own * x + rest * x[other]``, where `own` and `rest` are weights of rows, (R,)."""
     dense = x if x.ndim < 2 or x.is_contiguous() else x.movedim(1, -1)  # channels last
     if not dense.is_contiguous():
         own, rest = along(own, x.ndim), along(rest, x.ndim)
@@ -158,7 +158,6 @@ def _gradient(g: Tensor, pairs: Pairs) -> Tensor:
 
 @cache
 def _gpu_kernel() -> Any:
-    """Return the kernel, or None if Triton is missing or cannot build it."""
     try:
         from layermix.mixing.blends.linear_triton import mix_rows
 
@@ -176,7 +175,6 @@ def _gpu_kernel() -> Any:
 
 
 def _has_tangent(x: Tensor) -> bool:
-    """Return True if a tensor has a tangent of forward-mode differentiation."""
     if getattr(forward_ad, "_current_level", 0) < 0:
         return False
     return forward_ad.unpack_dual(x).tangent is not None

@@ -29,7 +29,7 @@ class MomentExchange(RatioBlend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations with two channels or more, floating point (B, C, ...) or (B, ..., C)."""
+        """Mix floating-point activations (B, C, ...) or (B, ..., C) with two channels or more."""
         if own.shape[channels] < 2:
             raise InputError(
                 f"an activation of shape {tuple(own.shape)} has one channel, so that an exchange "

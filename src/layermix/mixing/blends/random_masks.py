@@ -118,7 +118,6 @@ class Patches(SeededMask):
         return torch.where(altered, lam, 1.0) if self.soft else ~altered
 
     def _blocks(self, size: tuple[int, ...], seeds: Tensor) -> Tensor:
-        """Return True inside the blocks, (R, *size)."""
         side = min(self.block, *size)
         side -= 1 - side % 2
         # DropBlock (Ghiasi, Lin, Le, 2018): rate of centers whose blocks cover the share.

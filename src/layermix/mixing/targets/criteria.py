@@ -66,7 +66,7 @@ def loss_of(
 
 
 def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return the `CrossEntropy` that equals a torch or timm criterion; None for other criteria."""
+    """Return the `CrossEntropy` equivalent to a criterion of torch or timm, or None."""
     if _of_timm(criterion):
         return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
@@ -79,7 +79,7 @@ def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return the `CrossEntropy` that equals a timm criterion; None for other criteria of timm.
+    """Return the `CrossEntropy` equivalent to a criterion of timm, or None.
 
     Raises an `InputError` for an output with positions, because timm expects the classes in the
     last dimension, and for `JsdCrossEntropy`.

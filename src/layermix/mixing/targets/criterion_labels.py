@@ -132,7 +132,6 @@ def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> 
 
 
 def _error_of(criterion: Criterion, logits: Tensor, labels: Tensor) -> Exception | None:
-    """Return the error that a criterion raises, or None."""
     with torch.no_grad():
         try:
             criterion(logits, labels)

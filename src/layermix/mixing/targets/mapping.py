@@ -101,7 +101,6 @@ class Targets(NotATensor, Mapping[str, Target]):
         return found
 
     def _check(self, output: object) -> None:
-        """Raise an `InputError` if the output lacks a target."""
         for name in self.by_name:
             if not isinstance(output, Mapping) or name not in output:
                 has = sorted(output) if isinstance(output, Mapping) else type(output).__name__

@@ -57,7 +57,6 @@ class MultiMixTarget(Target):
         return torch.where(target.sum(1) > 0, target.argmax(1), ignore_index)
 
     def _compared(self, logits: Tensor, ignore_index: int) -> Tensor:
-        """Return the mixed labels to compare predictions with, (N, C)."""
         self._check_output(logits)
         target = self._mixed(self.weights, logits.shape[1], ignore_index)
         if self.labels.is_floating_point():
@@ -72,7 +71,6 @@ class MultiMixTarget(Target):
     def _loss(
         self, logits: Tensor, how: CrossEntropy | Criterion, sample_weight: Tensor | None
     ) -> Tensor:
-        """Return the mean loss; a criterion gets mixed labels, with classes as soft labels."""
         self._check_output(logits)
         weights = self.weights.to(wide(logits.dtype))
         shares, totals = self._shares(weights, sample_weight)
@@ -112,7 +110,7 @@ class MultiMixTarget(Target):
         return weighted / torch.where(totals == 0, 1, totals)[:, None], totals
 
     def _check_output(self, logits: Tensor) -> None:
-        """Raise an `InputError` unless the output has a row for each mix, and several classes."""
+        """Raise an `InputError` unless the output has a row for each mix and several classes."""
         if len(logits) != len(self.weights):
             raise InputError(
                 f"the output has {len(logits)} rows, but {len(self.weights)} mixes were made of "

@@ -142,7 +142,6 @@ def _draw_row(axes: Axes, row: int, found: Estimate, tint: str, ends: tuple[floa
 
 
 def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:
-    """Set the limits of the axes and the names of the rows."""
     axes.set_xlim(*ends)
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.set_yticks(range(len(names)), short_names(names, _NAME))

@@ -111,7 +111,6 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def _flipped_sums(values: np.ndarray) -> np.ndarray:
-    """Return the sum of the values for every pattern of signs."""
     sums = np.zeros(1)
     for value in values:
         sums = np.concatenate([sums - value, sums + value])
