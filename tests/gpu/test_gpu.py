@@ -1,4 +1,4 @@
-"""On a GPU: the same numbers as on the CPU, by our own kernel, and nothing waits for the device."""
+"""Tests on a GPU: results equal to those on the CPU, and no synchronization with the device."""
 
 import warnings
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ CUDA = torch.device("cuda")
 
 
 @contextmanager
-def nothing_waits() -> Iterator[None]:
-    """Make every wait for the device an error."""
-    with warnings.catch_warnings():  # torch warns that it does not find all of them
+def no_synchronization() -> Iterator[None]:
+    """Make every synchronization with the device an error."""
+    with warnings.catch_warnings():  # torch warns that it does not detect all of them
         warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
         torch.cuda.set_sync_debug_mode("error")
     try:
@@ -38,8 +38,8 @@ def nothing_waits() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def formula(x: Tensor, plan: lm.Plan) -> Tensor:
-    """Mix in float64, as the papers write it."""
+def reference_mix(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix in float64 with the formula of the papers."""
     ratio = plan.ratio.double().reshape(-1, *[1] * (x.ndim - 1))
     return ratio * x.double() + (1 - ratio) * x.double()[plan.partner]
 
@@ -47,7 +47,7 @@ def formula(x: Tensor, plan: lm.Plan) -> Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("shape", [(7, 5), (64, 3, 33, 31), (33, 64, 16, 16), (5, 1)])
-def test_mixes_and_gradients_are_those_of_the_formula(
+def test_mix_and_gradients_equal_the_reference(
     dtype: torch.dtype, per: Any, shape: tuple[int, ...]
 ) -> None:
     plan = PlanSampler(["final"], per=per, seed=0).draw(shape[0], CUDA)
@@ -57,7 +57,7 @@ def test_mixes_and_gradients_are_those_of_the_formula(
         g = torch.randn_like(x)
         mixed = lm.mix(x, plan)
         assert (mixed.dtype, mixed.stride()) == (x.dtype, x.stride())
-        expected = formula(x, plan)
+        expected = reference_mix(x, plan)
         (found,) = torch.autograd.grad(mixed, x, g)
         (gradient,) = torch.autograd.grad(expected, x, g.double())
         slack = 4 * torch.finfo(dtype).eps
@@ -67,7 +67,7 @@ def test_mixes_and_gradients_are_those_of_the_formula(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("ratio", [0.0, 1.0, [0.0, 1.0, 0.25]])
-def test_a_value_with_weight_0_does_not_count(ratio: Any, dtype: torch.dtype) -> None:
+def test_value_with_weight_0_is_ignored(ratio: Any, dtype: torch.dtype) -> None:
     x = torch.tensor([[0.0, -torch.inf], [1.0, 2.0], [torch.inf, 3.0]], dtype=dtype, device=CUDA)
     plan = lm.Plan("final", torch.tensor(ratio), torch.tensor([1, 2, 0]))
     expected, found = lm.mix(x.cpu(), plan), lm.mix(x.requires_grad_(), plan.to(CUDA))
@@ -76,7 +76,7 @@ def test_a_value_with_weight_0_does_not_count(ratio: Any, dtype: torch.dtype) ->
     assert gradient.isfinite().all()
 
 
-def test_a_mix_is_one_kernel_of_our_own() -> None:
+def test_mix_runs_one_custom_kernel() -> None:
     x = torch.randn(32, 64, 8, 8, device=CUDA)
     plan = PlanSampler(["final"], seed=0).draw(32, CUDA)
     lm.mix(x, plan)
@@ -90,9 +90,9 @@ def test_a_mix_is_one_kernel_of_our_own() -> None:
 @pytest.mark.parametrize(
     ("blend", "at"),
     [("linear", at) for at in ("input", "layer2", "final", "logits", "random")]
-    + [("cut", at) for at in ("input", "layer2")],  # what follows has no positions to cut
+    + [("cut", at) for at in ("input", "layer2")],  # later layers have no positions to cut
 )
-def test_a_mixed_step_waits_for_nothing(blend: str, at: str) -> None:
+def test_mixed_step_does_not_synchronize(blend: str, at: str) -> None:
     net = build("resnet18", 10, (3, 32, 32)).to(CUDA)
     mixer = lm.Mixer(net, at, blend=blend)
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
@@ -106,25 +106,25 @@ def test_a_mixed_step_waits_for_nothing(blend: str, at: str) -> None:
         optimizer.step()
 
     step()
-    with nothing_waits():
+    with no_synchronization():
         for _ in range(40):  # so that plans are drawn several times
             step()
 
 
-def test_an_epoch_of_the_loop_waits_only_for_its_order_and_its_losses() -> None:
+def test_training_steps_of_an_epoch_do_not_synchronize() -> None:
     data = load(DataConfig(train_size=200)).to(CUDA)
     recipe = Recipe(epochs=2, batch_size=20, monitor=1, crop=1, flip=True, alternate=True)
     net = fresh_model("resnet-small", data, 0).to(CUDA)
     trainer = Trainer(net, data, recipe, ("block1", "final"), monitor_at=("final",))
     trainer.run_epoch(1)
     batches = list(trainer.batches.epoch(2))
-    with nothing_waits():
+    with no_synchronization():
         for x, labels in batches:
             trainer.run_step(x, labels)
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_every_blend_mixes_there_as_on_the_cpu(name: str) -> None:
+def test_every_blend_equals_the_cpu(name: str) -> None:
     plan = PlanSampler(["layer1"], blend=name, seed=0).draw(6)
     x = torch.randn(6, 8, 12, 12)
     found, expected = lm.mix(x.to(CUDA), plan.to(CUDA)), lm.mix(x, plan)
@@ -132,7 +132,7 @@ def test_every_blend_mixes_there_as_on_the_cpu(name: str) -> None:
     torch.testing.assert_close(found.cpu(), expected, rtol=tolerance, atol=tolerance)
 
 
-def test_a_compiled_model_is_mixed_as_an_eager_one() -> None:
+def test_compiled_mixing_equals_eager_mixing() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).to(CUDA)
     x, y = torch.randn(12, 3, 8, 8, device=CUDA), torch.arange(12, device=CUDA) % 5
@@ -150,14 +150,14 @@ def test_a_compiled_model_is_mixed_as_an_eager_one() -> None:
         torch.testing.assert_close(eager, compiled, rtol=1e-3, atol=1e-4)
 
 
-def test_snnl_is_the_same_on_both_devices() -> None:
+def test_snnl_is_equal_on_both_devices() -> None:
     x, y = torch.randn(300, 20), torch.arange(300) % 3
     found, expected = lm.snnl(x.to(CUDA), y.to(CUDA)), lm.snnl(x, y)
     assert float(found.value) == pytest.approx(float(expected.value), rel=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["none", "final", "random"])
-def test_a_run_trains_on_a_gpu(variant: str, tmp_path: Path) -> None:
+def test_run_trains_on_a_gpu(variant: str, tmp_path: Path) -> None:
     recipe = Recipe(epochs=15, device="cuda")
     result = run(RunConfig(DataConfig(), "resnet-small", recipe, variant, 0), tmp_path / "run")
     assert result.test["accuracy"] > 0.9

@@ -1,4 +1,4 @@
-"""One of two processes that take their partners from both: tokens, padded to several lengths."""
+"""Worker process of the cross-rank tests: mixes padded tokens with partners from both ranks."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import layermix as lm
 
-EXAMPLES = 4  # of each process
+EXAMPLES = 4  # per process
 POINT = "layers.0"
 
 
@@ -28,13 +28,13 @@ class Net(nn.Module):
 
 
 def model() -> nn.Module:
-    """Return the model that both processes start from."""
+    """Return the initial model, equal on both processes."""
     torch.manual_seed(0)
     return Net().double()
 
 
 def data() -> tuple[dict[str, Tensor], Tensor]:
-    """Return the joined batch: that of the first process, then that of the second."""
+    """Return the joined batch: the examples of rank 0, then those of rank 1."""
     torch.manual_seed(1)
     lengths = torch.tensor([3, 7, 5, 1, 7, 2, 6, 4])
     ignored = torch.arange(7) >= lengths[:, None]
@@ -43,7 +43,7 @@ def data() -> tuple[dict[str, Tensor], Tensor]:
 
 
 def step(net: nn.Module, plan: lm.Plan, x: dict[str, Tensor], y: Tensor) -> dict[str, Any]:
-    """Return output, loss and gradients of one mixed step, with the partners of its plan."""
+    """Run one mixed step; return its partners, output and gradients."""
     with lm.Mixer(net, at=POINT).apply(plan) as applied:
         output = net(**x)
     loss = applied.target(y).loss(output)
@@ -53,7 +53,7 @@ def step(net: nn.Module, plan: lm.Plan, x: dict[str, Tensor], y: Tensor) -> dict
 
 
 def train(rank: int, folder: str) -> None:
-    """Mix one step with partners across processes, and save what happened."""
+    """Run one mixed step with cross-rank partners, and save the result."""
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)

@@ -1,4 +1,4 @@
-"""One process of a data parallel training, which writes down what it mixed and learned."""
+"""Worker process of the DDP tests: trains a small model and saves its plans and gradients."""
 
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,19 @@ STEPS = 6
 
 
 def data(rank: int) -> tuple[Tensor, Tensor]:
-    """Return the batch of a rank: ranks see different data."""
+    """Return the batch of a rank. Each rank has different data."""
     torch.manual_seed(100 + rank)
     return torch.randn(7, 4), torch.randint(5, (7,))
 
 
 def model() -> nn.Module:
-    """Return the model that all ranks start from."""
+    """Return the initial model, equal on all ranks."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 5))
 
 
 def train(rank: int, folder: str) -> None:
-    """Train with ratios per batch, then per sample, and save what happened."""
+    """Train with one ratio per batch, then with one per sample, and save the results."""
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
@@ -36,7 +36,7 @@ def train(rank: int, folder: str) -> None:
 
 
 def mixed_steps(rank: int, per: Any) -> list[dict[str, Any]]:
-    """Return the plans and the synchronized gradients of some steps at changing points."""
+    """Run mixed steps at random points; return their plans and synchronized gradients."""
     net, (x, y), steps = DistributedDataParallel(model()), data(rank), []
     mixer = lm.Mixer(net, at=POINTS, per=per)
     mixer.check(x)

@@ -1,4 +1,4 @@
-"""One of two processes that train a mixed model by given plans: data parallel, or sharded."""
+"""Worker process of the execution tests: trains mixed models with DDP and FSDP2."""
 
 from dataclasses import replace
 from functools import partial
@@ -18,12 +18,12 @@ import layermix as lm
 from layermix.mixing import PlanSampler
 from tiny_nets import tiny_vit
 
-EXAMPLES = 6  # of each process
+EXAMPLES = 6  # per process
 RANKS = 2
 
 
 def resnet() -> nn.Module:
-    """Return timm's ResNet, small; group norm, for batch norm would see a part of the batch."""
+    """Return a small timm ResNet with group norm; batch norm would depend on the local batch."""
     return ResNet(
         BasicBlock,  # pyright: ignore[reportArgumentType]
         layers=(1, 1, 1, 1),
@@ -44,26 +44,26 @@ CASES = [(net, blend, point) for (net, blend), points in POINTS.items() for poin
 
 
 def model(net: str) -> nn.Module:
-    """Return the model that all processes start from."""
+    """Return the initial model, equal on all processes."""
     torch.manual_seed(0)
     return NETS[net]().double()
 
 
 def data() -> tuple[Tensor, Tensor]:
-    """Return the joined batch: that of the first process, then that of the second."""
+    """Return the joined batch: the examples of rank 0, then those of rank 1."""
     torch.manual_seed(1)
     return torch.randn(RANKS * EXAMPLES, 3, 16, 16).double(), torch.randint(5, (RANKS * EXAMPLES,))
 
 
 def plan_of(rank: int, blend: str, point: str) -> lm.Plan:
-    """Return the given plan of a process, its ratios in float64."""
+    """Return the plan of a process, with float64 ratios."""
     sampler = PlanSampler([point], seed=5, per="sample", blend=blend, rank=rank)
     plan = sampler.draw(EXAMPLES)
     return replace(plan, ratio=plan.ratio.double())
 
 
 def gradients(net: nn.Module) -> dict[str, Tensor]:
-    """Return all gradients by name, whole where they are sharded."""
+    """Return all gradients by name. Sharded gradients are gathered."""
     found = {}
     for name, parameter in net.named_parameters():
         grad = parameter.grad
@@ -74,7 +74,7 @@ def gradients(net: nn.Module) -> dict[str, Tensor]:
 
 
 def step(mixer: lm.Mixer, called: Any, plan: lm.Plan, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Return the gradients of one step by a plan."""
+    """Run one step with a plan and return the gradients."""
     mixer.model.zero_grad()
     with mixer.apply(plan) as applied:
         output = called(x)
@@ -83,7 +83,7 @@ def step(mixer: lm.Mixer, called: Any, plan: lm.Plan, x: Tensor, y: Tensor) -> d
 
 
 def sharded(net: str) -> nn.Module:
-    """Return a model whose blocks are sharded, and itself."""
+    """Return a model with ``fully_shard`` applied to its blocks and to itself."""
     whole, mesh = model(net), init_device_mesh("cpu", (RANKS,))
     blocks: Any = whole.layer2 if net == "resnet" else whole.blocks
     for block in blocks:
@@ -93,7 +93,7 @@ def sharded(net: str) -> nn.Module:
 
 
 def train(rank: int, folder: str) -> None:
-    """Take a step by each plan with both kinds of parallelism, and save the gradients."""
+    """Run one step per case with DDP and with FSDP2, and save the gradients."""
     torch.set_num_threads(1)
     plain = {net: model(net) for net in NETS}
     early = {key: lm.Mixer(plain[key[0]], at=points) for key, points in POINTS.items()}

@@ -1,4 +1,4 @@
-"""Two real processes that mix with each other's examples are as one with the joined batch."""
+"""Tests that cross-rank mixing in two processes equals mixing the joined batch in one."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from torch.multiprocessing.spawn import spawn
 import layermix as lm
 
 
-def test_partners_across_processes_are_those_of_the_joined_batch(tmp_path: Path) -> None:
+def test_cross_rank_mixing_equals_mixing_the_joined_batch(tmp_path: Path) -> None:
     spawn(across_worker.train, (str(tmp_path),), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     partner = torch.cat([rank["partner"] for rank in ranks])
     assert sorted(partner.tolist()) == list(range(8))
-    assert (partner[:4] >= 4).any()  # somebody is mixed with an example of the other process
+    assert (partner[:4] >= 4).any()  # at least one partner is from the other process
 
     plan = lm.Plan(across_worker.POINT, torch.tensor(0.3), partner)
     whole = across_worker.step(across_worker.model(), plan, *across_worker.data())

@@ -1,4 +1,4 @@
-"""Reading what flows at mix points, without leaving a trace."""
+"""Tests of `activations`: the values at mix points, without side effects."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tiny_nets import NETS, Mlp, ResNet, batch
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_activations_are_those_of_the_written_out_forward(net: str) -> None:
+def test_activations_equal_the_reference_forward(net: str) -> None:
     model, (x, _) = NETS[net][0]().double(), batch(net, 4, torch.float64)
     names = lm.points(model, x).names
     found = lm.activations(model, x, names)
@@ -24,7 +24,7 @@ def test_activations_are_those_of_the_written_out_forward(net: str) -> None:
         torch.testing.assert_close(found[name], expected[name].detach())
 
 
-def test_points_are_named_by_a_string_a_row_or_the_whole_table() -> None:
+def test_points_accept_a_string_a_row_or_a_table() -> None:
     net, (x, _) = Mlp(), batch("mlp", 4)
     table = lm.points(net, x)
     assert list(lm.activations(net, x, "final")) == ["final"]
@@ -34,14 +34,14 @@ def test_points_are_named_by_a_string_a_row_or_the_whole_table() -> None:
     assert lm.Mixer(net, at=[table[0], "final"]).points == ("input", "final")
 
 
-def test_activations_are_detached_and_come_from_eval_mode() -> None:
+def test_activations_are_detached_and_computed_in_eval_mode() -> None:
     net, (x, _) = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 5)), batch("mlp", 4)
     found = lm.activations(net, x, ["0", "logits"])
     assert found["0"].equal(x)
     assert not found["logits"].requires_grad
 
 
-def test_reading_changes_neither_mode_nor_statistics_nor_hooks() -> None:
+def test_activations_preserve_mode_buffers_and_hooks() -> None:
     net, (x, _) = ResNet(), batch("resnet", 4)
     state = {name: value.clone() for name, value in net.state_dict().items()}
     lm.activations(net, x, ["input", "stage1", "final"])
@@ -50,7 +50,7 @@ def test_reading_changes_neither_mode_nor_statistics_nor_hooks() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_a_model_that_fails_is_left_as_it_was_too() -> None:
+def test_activations_restore_the_model_after_an_error() -> None:
     net, (x, _) = ResNet(), batch("mlp", 4)
     with pytest.raises(lm.InputError) as error:
         lm.activations(net, x, ["stage1"])
@@ -59,19 +59,19 @@ def test_a_model_that_fails_is_left_as_it_was_too() -> None:
     assert not any(m._forward_hooks for m in net.modules())
 
 
-def test_a_mixer_in_the_model_does_not_disturb_the_reading() -> None:
+def test_activations_ignore_an_attached_mixer() -> None:
     net, (x, _) = Mlp(), batch("mlp", 4)
     clean = lm.activations(net, x, ["blocks.0", "final"])
     lm.Mixer(net, at=["blocks.0", "final"], ratio=0.5).check(x)
     torch.testing.assert_close(lm.activations(net, x, ["blocks.0", "final"]), clean)
 
 
-def test_an_unknown_mix_point_is_refused() -> None:
+def test_unknown_mix_point_raises() -> None:
     with pytest.raises(lm.InputError, match=r"^unknown mix point 'block.0': did you mean 'blocks"):
         lm.activations(Mlp(), batch("mlp", 2)[0], ["block.0"])
 
 
-def test_a_module_that_is_not_called_is_refused() -> None:
+def test_uncalled_module_raises() -> None:
     net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
     with pytest.raises(lm.InputError) as error:
         lm.activations(net, torch.zeros(2, 3, 8), ["self_attn.out_proj"])

@@ -1,4 +1,4 @@
-"""at="auto": the candidates of a model, equally likely until they are weighed anew."""
+"""Tests of at="auto": the candidates of a model, with equal weights until they are reweighed."""
 
 import json
 from typing import Any
@@ -18,12 +18,12 @@ from tiny_nets import NETS, Mlp, batch
 MLP = ("input", "blocks.0", "blocks.1", "final")
 
 
-def equal(points: Any) -> dict[str, Any]:
+def equal_weights(points: Any) -> dict[str, Any]:
     return {point: pytest.approx(1 / len(points)) for point in points}
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_auto_mixes_at_input_blocks_and_final_layer_equally_often(net: str) -> None:
+def test_auto_draws_input_blocks_and_final_with_equal_weights(net: str) -> None:
     model, (x, y) = NETS[net][0](), batch(net, 4)
     mixer = lm.Mixer(model, at="auto")
     points = [p for p in lm.points(model, x).names if p != "logits"]
@@ -31,20 +31,20 @@ def test_auto_mixes_at_input_blocks_and_final_layer_equally_often(net: str) -> N
     mixer(x, y)
     assert list(mixer.points) == points
     assert mixer.dropped == {}
-    assert mixer.weights == equal(points)
+    assert mixer.weights == equal_weights(points)
     assert mixer.weight_history == [mixer.weights]
     drawn = [mixer.draw(1).point for _ in range(2000)]
     assert stats.chisquare([drawn.count(point) for point in points]).pvalue > 0.01
 
 
-def test_a_model_without_a_head_has_no_final_candidate() -> None:
+def test_auto_omits_final_without_a_head() -> None:
     net = nn.Sequential(
         *(nn.Sequential(nn.BatchNorm1d(4), nn.PReLU(), nn.LayerNorm(4)) for _ in range(2))
     )
     assert lm.Mixer(net, at="auto").points == ("input", "0", "1")
 
 
-def test_a_module_of_the_name_auto_does_not_change_what_auto_means() -> None:
+def test_auto_ignores_a_module_named_auto() -> None:
     class Model(Mlp):
         def __init__(self) -> None:
             super().__init__()
@@ -63,27 +63,27 @@ def test_a_module_of_the_name_auto_does_not_change_what_auto_means() -> None:
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_token_models_drop_their_input_and_say_why(check: bool) -> None:
+def test_auto_drops_the_input_of_token_models_with_a_reason(check: bool) -> None:
     mixer, (x, y) = lm.Mixer(tiny_bert(), at="auto", per="sample"), sentences()
     assert mixer.points == ("input", *BLOCKS, "final")
     mixer.check(x) if check else mixer(x, y)
     assert mixer.dropped == {"input": TOKENS}
     assert mixer.points == (*BLOCKS, "final")
     assert mixer.weight_history == [mixer.weights]
-    assert mixer.weights == equal(mixer.points)
+    assert mixer.weights == equal_weights(mixer.points)
     for _ in range(12):
         output, target = mixer(x, y)
         assert target.loss(output).isfinite()
 
 
-def test_a_point_that_was_named_is_not_dropped_but_refused() -> None:
+def test_explicit_point_raises_instead_of_being_dropped() -> None:
     mixer, (x, _) = lm.Mixer(tiny_bert(), at=["input", "final"]), sentences()
     with pytest.raises(lm.InputError, match=r"^mix point 'input' cannot be mixed: its values are"):
         mixer.check(x)
     assert mixer.dropped == {}
 
 
-def test_a_model_none_of_whose_candidates_can_be_mixed_is_refused() -> None:
+def test_auto_raises_if_no_candidate_can_be_mixed() -> None:
     net = nn.Sequential(nn.Embedding(10, 5), nn.Flatten())
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="auto")(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6).long())
@@ -93,7 +93,7 @@ def test_a_model_none_of_whose_candidates_can_be_mixed_is_refused() -> None:
     )
 
 
-def test_a_plan_at_a_dropped_point_is_refused() -> None:
+def test_plan_at_a_dropped_point_raises() -> None:
     mixer, (x, _) = lm.Mixer(tiny_bert(), at="auto"), sentences()
     mixer.check(x)
     plan = lm.Plan("input", torch.tensor(0.5), torch.arange(6))
@@ -119,33 +119,33 @@ def test_a_plan_at_a_dropped_point_is_refused() -> None:
         ),
     ],
 )
-def test_what_does_not_go_with_auto_is_refused(options: dict[str, Any], text: str) -> None:
+def test_auto_rejects_incompatible_arguments(options: dict[str, Any], text: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Mlp(), **options)
     assert str(error.value) == text
 
 
 @pytest.mark.parametrize("at", ["auto", list(MLP)])
-def test_a_reweighed_mixer_draws_by_its_weights_and_logs_them(at: Any) -> None:
+def test_reweigh_changes_the_draws_and_the_weight_history(at: Any) -> None:
     mixer = lm.Mixer(Mlp(), at=at, seed=2)
     mixer.reweigh({"input": 1, "final": 3})
     assert mixer.weights == {"input": 0.25, "blocks.0": 0.0, "blocks.1": 0.0, "final": 0.75}
-    assert mixer.weight_history == [equal(MLP), mixer.weights]
+    assert mixer.weight_history == [equal_weights(MLP), mixer.weights]
     drawn = [mixer.draw(1).point for _ in range(2000)]
     assert set(drawn) == {"input", "final"}
     assert stats.binomtest(drawn.count("final"), 2000, 0.75).pvalue > 0.01
 
 
-def test_what_is_read_of_a_mixer_does_not_change_it() -> None:
+def test_mixer_attributes_return_copies() -> None:
     mixer = lm.Mixer(Mlp(), at="auto")
     mixer.weights["input"] = mixer.weight_history[0]["final"] = 7.0
     mixer.weight_history.clear()
     mixer.dropped["final"] = "why not"
-    assert mixer.weight_history == [mixer.weights] == [equal(MLP)]
+    assert mixer.weight_history == [mixer.weights] == [equal_weights(MLP)]
     assert mixer.dropped == {}
 
 
-def test_weights_for_points_the_mixer_does_not_have_are_refused() -> None:
+def test_reweigh_rejects_unknown_points() -> None:
     mixer = lm.Mixer(Mlp(), at="auto")
     with pytest.raises(lm.InputError, match=r"^unknown mix point of this mixer 'logits': "):
         mixer.reweigh({"final": 1.0, "logits": 1.0})
@@ -153,7 +153,7 @@ def test_weights_for_points_the_mixer_does_not_have_are_refused() -> None:
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_a_resumed_run_draws_and_drops_as_an_uninterrupted_one(per: Any) -> None:
+def test_resumed_run_equals_an_uninterrupted_run(per: Any) -> None:
     mixers = [lm.Mixer(tiny_bert(), at="auto", per=per, seed=seed) for seed in (1, 8)]
     (first, resumed), (x, y) = mixers, sentences()
     first.set_epoch(0)
@@ -190,7 +190,7 @@ def test_reweighing_does_not_recompile() -> None:
     assert counter.frame_count == frames >= 2
 
 
-def test_weights_made_of_a_profile_fit_an_auto_mixer() -> None:
+def test_reweigh_accepts_weights_from_a_profile() -> None:
     mixer = lm.Mixer(Mlp(), at="auto")
     mixer.reweigh(auto_weights({"input": 0.9, "blocks.0": 0.8, "blocks.1": 0.7, "final": 0.6}))
     assert list(mixer.weights.values()) == pytest.approx([0.1, 0.2, 0.3, 0.4])

@@ -1,4 +1,4 @@
-"""Models whose batch is second: declared, read and mixed there."""
+"""Tests of batch_dim=1: models with the batch in the second dimension."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ B = 4
 
 
 class Recurrent(nn.Module):
-    """An LSTM as torch builds it by default, (L, B, d), and a classifier of its last state."""
+    """A sequence-first LSTM, (L, B, d), and a classifier of its mean output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Recurrent(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A transformer with its batch second, its mask batch first."""
+    """A sequence-first transformer with a batch-first padding mask."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
 
 
 @pytest.mark.parametrize("length", [7, B])
-def test_a_recurrent_layer_is_mixed_along_its_second_dimension(length: int) -> None:
+def test_recurrent_layer_is_mixed_along_dim_1(length: int) -> None:
     net, x, y = Recurrent().double(), torch.randn(length, B, 4).double(), torch.arange(B)
     output, target = lm.Mixer(net, at="lstm", batch_dim=1, seed=1)(x, y)
     plan = lm.Mixer(net, at="lstm", batch_dim=1, seed=1).draw(B)
@@ -48,7 +48,7 @@ def test_a_recurrent_layer_is_mixed_along_its_second_dimension(length: int) -> N
     assert target.dense(B).shape == (B, B)
 
 
-def test_many_mixes_behind_a_head_know_where_the_batch_is() -> None:
+def test_multimix_at_the_final_layer_uses_batch_dim() -> None:
     class Sequences(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -63,7 +63,7 @@ def test_many_mixes_behind_a_head_know_where_the_batch_is() -> None:
     assert target.loss(output).isfinite()
 
 
-def test_the_input_is_mixed_along_its_second_dimension() -> None:
+def test_input_is_mixed_along_dim_1() -> None:
     net, x = Recurrent().double(), torch.randn(7, B, 4).double()
     output, _ = lm.Mixer(net, at="input", batch_dim=1, seed=1)(x, torch.arange(B))
     plan = lm.Mixer(net, at="input", batch_dim=1, seed=1).draw(B)
@@ -71,14 +71,14 @@ def test_the_input_is_mixed_along_its_second_dimension() -> None:
     torch.testing.assert_close(output, net(lam * x + (1 - lam) * x[:, plan.partner]))
 
 
-def test_points_behind_which_the_batch_is_first_are_mixed_there() -> None:
+def test_batch_first_points_are_mixed_along_dim_0() -> None:
     net, x = Recurrent().double(), torch.randn(7, B, 4).double()
     output, _ = lm.Mixer(net, at="final", batch_dim=1, seed=1)(x, torch.arange(B))
     plan = lm.Mixer(net, at="final", batch_dim=1, seed=1).draw(B)
     torch.testing.assert_close(output, lm.mix(net(x), plan))
 
 
-def test_points_of_a_model_with_its_batch_second() -> None:
+def test_points_report_shapes_without_the_batch_dim() -> None:
     rows = lm.points(Recurrent(), torch.randn(7, B, 4), all=True, batch_dim=1)
     assert {row.name: row.shape for row in rows} == {
         "input": (7, 4),
@@ -90,7 +90,7 @@ def test_points_of_a_model_with_its_batch_second() -> None:
     assert all(row.obstacle is None for row in rows)
 
 
-def test_activations_have_the_batch_first() -> None:
+def test_activations_move_the_batch_to_dim_0() -> None:
     net, x = Recurrent(), torch.randn(7, B, 4)
     found = lm.activations(net, x, ["input", "lstm", "final"], batch_dim=1)
     assert found["input"].equal(x.transpose(0, 1))
@@ -101,7 +101,7 @@ def test_activations_have_the_batch_first() -> None:
     }
 
 
-def test_a_capture_is_checked_with_the_batch_second() -> None:
+def test_capture_check_accepts_batch_dim() -> None:
     net, x = Recurrent(), torch.randn(7, B, 4)
     capture = lm.FeatureCapture(net, "lstm", batch_dim=1)
     capture.check(x)
@@ -110,14 +110,14 @@ def test_a_capture_is_checked_with_the_batch_second() -> None:
 
 
 @pytest.mark.parametrize("length", [7, B])
-def test_a_padding_mask_beside_it_is_batch_first(length: int) -> None:
+def test_padding_mask_stays_batch_first(length: int) -> None:
     net, src, y = Encoder(), torch.randn(length, B, 8), torch.arange(B)
     x = {"src": src, "padding_mask": torch.zeros(B, length, dtype=torch.bool)}
     output, _ = lm.Mixer(net, at="encoder.layers.0", batch_dim=1)(x, y)
     assert output.shape == (B, 5)
 
 
-def test_a_plan_without_a_check_tells_equal_sizes_apart() -> None:
+def test_apply_without_check_distinguishes_dims_of_equal_size() -> None:
     net, x = Recurrent().double(), torch.randn(B, B, 4).double()
     mixer = lm.Mixer(net, at="input", batch_dim=1)
     plan = mixer.draw(B)
@@ -128,12 +128,12 @@ def test_a_plan_without_a_check_tells_equal_sizes_apart() -> None:
 
 
 @pytest.mark.parametrize("at", ["input", "lstm", "final"])
-def test_as_many_steps_as_examples_are_not_taken_for_examples(at: str) -> None:
+def test_sequence_length_equal_to_batch_size_raises_without_batch_dim(at: str) -> None:
     with pytest.raises(lm.InputError, match=r"not the batch"):
         lm.Mixer(Recurrent(), at=at)(torch.randn(B, B, 4), torch.arange(B))
 
 
-def test_a_plan_without_a_check_takes_the_declared_dimension_is_taken() -> None:
+def test_apply_without_check_uses_batch_dim() -> None:
     net, x = Recurrent(), torch.randn(7, B, 4)
     mixer = lm.Mixer(net, at=["lstm", "logits"], batch_dim=1)
     for _ in range(4):
@@ -141,7 +141,7 @@ def test_a_plan_without_a_check_takes_the_declared_dimension_is_taken() -> None:
             assert net(x).shape == (B, 5)
 
 
-def test_an_undeclared_second_dimension_is_refused_with_the_remedy() -> None:
+def test_missing_batch_dim_error_suggests_batch_dim() -> None:
     net, x, y = Recurrent(), torch.randn(7, B, 4), torch.arange(B)
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="lstm")(x, y)
@@ -151,8 +151,8 @@ def test_an_undeclared_second_dimension_is_refused_with_the_remedy() -> None:
     )
 
 
-def test_a_module_with_its_batch_second_gets_the_remedy() -> None:
-    class Turned(nn.Module):
+def test_sequence_first_module_error_suggests_batch_dim() -> None:
+    class Transposed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encoder, self.fc = Encoder().encoder, nn.Linear(8, 5)
@@ -161,7 +161,7 @@ def test_a_module_with_its_batch_second_gets_the_remedy() -> None:
             return self.fc(self.encoder(x.transpose(0, 1)).mean(0))
 
     with pytest.raises(lm.InputError) as error:
-        lm.Mixer(Turned(), at="encoder.layers.0").check(torch.randn(B, 7, 8))
+        lm.Mixer(Transposed(), at="encoder.layers.0").check(torch.randn(B, 7, 8))
     assert (
         "its output has shape (7, 3, 8) for a batch of 3, so its first dimension is not the batch; "
         "if the batch is dimension 1 in the whole model, pass batch_dim=1"
@@ -169,7 +169,7 @@ def test_a_module_with_its_batch_second_gets_the_remedy() -> None:
 
 
 @pytest.mark.parametrize("dim", [-1, "1", 1.0, True])
-def test_a_batch_dimension_that_is_none_is_refused(dim: Any) -> None:
+def test_invalid_batch_dim_raises(dim: Any) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Recurrent(), at="final", batch_dim=dim)
     assert str(error.value) == (

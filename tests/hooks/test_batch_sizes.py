@@ -1,4 +1,4 @@
-"""Models that do not run on every number of examples are probed on the whole batch."""
+"""Tests of models that accept only some batch sizes; they are probed on the whole batch."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import layermix as lm
 
 
 class Even(nn.Module):
-    """Take an even number of examples, as models of pairs or of several devices do."""
+    """A model that accepts only an even number of examples, at least `least`."""
 
     def __init__(self, least: int, side: bool = False) -> None:
         super().__init__()
@@ -24,12 +24,12 @@ class Even(nn.Module):
 
 
 X, Y = torch.randn(6, 5), torch.arange(6) % 3
-SIZES = [2, 4, 6]  # the least batch that runs: the probe starts with two examples, then takes three
+SIZES = [2, 4, 6]  # the smallest batch that runs; the probe uses two examples, then three
 
 
 @pytest.mark.parametrize("least", SIZES)
 @pytest.mark.parametrize("at", ["input", "body", "final"])
-def test_a_model_of_pairs_is_mixed(least: int, at: str) -> None:
+def test_model_with_even_batches_is_mixed(least: int, at: str) -> None:
     net = Even(least)
     mixer = lm.Mixer(net, at=at)
     plan = mixer.draw(len(X))
@@ -41,13 +41,13 @@ def test_a_model_of_pairs_is_mixed(least: int, at: str) -> None:
 
 
 @pytest.mark.parametrize("least", SIZES)
-def test_what_goes_round_a_point_is_found_in_a_model_of_pairs(least: int) -> None:
+def test_bypass_is_found_in_a_model_with_even_batches(least: int) -> None:
     net = Even(least, side=True)
     assert {row.name for row in lm.points(net, X)} == {"input", "final", "logits"}
     with pytest.raises(lm.InputError, match="bypasses"):
         lm.Mixer(net, at="body")(X, Y)
 
 
-def test_an_odd_batch_is_refused_in_the_words_of_the_model() -> None:
+def test_odd_batch_raises_the_error_of_the_model() -> None:
     with pytest.raises(lm.InputError, match="examples make no pairs"):
         lm.Mixer(Even(2), at="body")(X[:5], Y[:5])

@@ -1,7 +1,7 @@
-"""Every blend, at every point of three nets, equals a forward written out by hand in float64.
+"""Tests that each blend equals a float64 reference at each mix point of three models.
 
-Output, target and gradients are compared. A blend that is registered is tested here by itself; it
-needs a reference in `blend_references`.
+Output, target and gradients are compared. All registered blends are tested; each needs a reference
+in `blend_references`.
 """
 
 import copy
@@ -17,11 +17,11 @@ from blend_references import POSITIONS, REFERENCES, Mixed
 from layermix.mixing import BLENDS, MultiMix, Patches, Per
 from tiny_nets import NETS, batch
 
-# Inside residual branches nothing is wholly mixed; each blend is the same there.
+# Points inside residual branches are not cuts; the blends are tested there too.
 pytestmark = pytest.mark.filterwarnings("ignore:some mix points are not cuts")
 
 TOKENS = {"blocks.0", "blocks.1", "patch_embed", "blocks.0.attn", "norm", "blocks.1.mlp"}
-TOKENS |= {"blocks.1.norm2"}  # of the ViT: channels last
+TOKENS |= {"blocks.1.norm2"}  # ViT points with channels last
 
 CONFIGURED: dict[str, Any] = {
     "patches, hard": Patches(soft=False),
@@ -37,12 +37,12 @@ def name_of(blend: Any) -> str:
     )
 
 
-def settings_of(blend: Any) -> Any:
+def as_blend(blend: Any) -> Any:
     return BLENDS[blend]() if isinstance(blend, str) else blend
 
 
-def positions_of(blend: Any, dims: int) -> tuple[int, ...]:
-    """Return how many dimensions of positions a blend can mix."""
+def supported_positions(blend: Any, dims: int) -> tuple[int, ...]:
+    """Return the numbers of position dimensions that a blend supports."""
     if isinstance(blend, MultiMix) and blend.dense:
         return 1, 2, 3
     return POSITIONS.get(name_of(blend), (dims,))
@@ -52,15 +52,17 @@ def channels_last(net: str, point: str, a: Tensor) -> bool:
     return a.ndim == 3 and net == "vit" and point in TOKENS
 
 
-def by_hand(net: str, model: nn.Module, x: Tensor, plan: lm.Plan) -> tuple[Tensor, Tensor]:
-    """Run the written-out forward, mixed by the reference; return output and label weights."""
+def reference_forward(
+    net: str, model: nn.Module, x: Tensor, plan: lm.Plan
+) -> tuple[Tensor, Tensor]:
+    """Run the reference forward with mixing; return the output and the label weights."""
     found: list[Tensor] = []
 
     def at(name: str, a: Tensor) -> Tensor:
         if name != plan.point:
             return a
         last = channels_last(net, name, a) or a.ndim == 2 or name_of(plan.blend) == "noisy"
-        blend = settings_of(plan.blend)
+        blend = as_blend(plan.blend)
         mixed: Mixed = REFERENCES[name_of(plan.blend)](a if last else a.movedim(1, -1), plan, blend)
         found.append(mixed.weights)
         return mixed.values if last else mixed.values.movedim(-1, 1)
@@ -69,38 +71,38 @@ def by_hand(net: str, model: nn.Module, x: Tensor, plan: lm.Plan) -> tuple[Tenso
     return output, found[0]
 
 
-def ends(net: str, point: str, blend: Any) -> bool:
-    """Tell whether a blend that returns more rows can: nothing else of the batch comes in after."""
+def is_supported(net: str, point: str, blend: Any) -> bool:
+    """Return False if later layers cannot use the changed batch size of a blend."""
     if name_of(blend) not in ("multimix", "append_clean"):
         return True
     inside = {"stage1.1.bn1", "stage2.0.conv2", "stage2.0.shortcut", "blocks.0.attn"}
     inside |= {"blocks.1.mlp", "blocks.1.norm2"}
     if isinstance(blend, MultiMix) and net == "vit":
-        inside |= {"input", "patch_embed"}  # what follows wants as many positions as there were
+        inside |= {"input", "patch_embed"}  # later layers require the original number of positions
     return point not in inside
 
 
 def per_of(blend: Any, turn: int) -> Per:
-    """Return batch and sample by turns; a blend of the whole batch has no ratio to draw."""
+    """Alternate between "batch" and "sample"; multimix draws no ratio and needs "batch"."""
     return "sample" if turn % 2 and name_of(blend) != "multimix" else "batch"
 
 
-CASES_OF_BLENDS = [
+BLEND_CASES = [
     pytest.param(net, point, blend, per_of(blend, i + j), id=f"{net}-{point}-{name}")
     for i, (net, point) in enumerate(CASES)
     for j, (name, blend) in enumerate(ALL.items())
-    if ends(net, point, blend)
+    if is_supported(net, point, blend)
 ]
 
 
-def loss_by_hand(output: Tensor, y: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy with every label weighted: the mean over rows, of 2B the sum of two means."""
+def reference_loss(output: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted cross-entropy: the mean over rows, for 2B rows the sum of two means."""
     logp = output.log_softmax(1)[:, y]  # (N, B)
     rows = -(weights * logp).sum(1)
     return rows.mean() if len(rows) % len(y) or len(rows) != 2 * len(y) else 2 * rows.mean()
 
 
-@pytest.mark.parametrize(("net", "point", "blend", "per"), CASES_OF_BLENDS)
+@pytest.mark.parametrize(("net", "point", "blend", "per"), BLEND_CASES)
 def test_output_target_and_gradients_equal_the_reference(
     net: str, point: str, blend: Any, per: Per
 ) -> None:
@@ -109,7 +111,7 @@ def test_output_target_and_gradients_equal_the_reference(
     mixer = lm.Mixer(model, at=point, blend=blend, per=per, seed=3, allow_partial=True)
     plan = lm.Mixer(copy.deepcopy(model), at=point, blend=blend, per=per, seed=3).draw(4)
     dims = max(len(lm.activations(model, x, point)[point].shape) - 2, 0)
-    if dims not in positions_of(blend, dims):
+    if dims not in supported_positions(blend, dims):
         with pytest.raises(lm.InputError, match=f"^at mix point '{point}': an activation of shape"):
             mixer(x, y)
         return
@@ -118,8 +120,8 @@ def test_output_target_and_gradients_equal_the_reference(
     loss = target.loss(output)
     loss.backward()
 
-    expected, weights = by_hand(net, twin, x, plan)
-    expected_loss = loss_by_hand(expected, y, weights)
+    expected, weights = reference_forward(net, twin, x, plan)
+    expected_loss = reference_loss(expected, y, weights)
     expected_loss.backward()
     soft = weights @ torch.nn.functional.one_hot(y, 5).double()
     assert_same(output, expected)
@@ -129,11 +131,11 @@ def test_output_target_and_gradients_equal_the_reference(
 
 
 def test_every_blend_has_a_reference() -> None:
-    assert set(REFERENCES) == set(BLENDS), "write the new blend out in blend_references"
+    assert set(REFERENCES) == set(BLENDS), "add a reference of the new blend to blend_references"
 
 
-def test_images_that_a_model_flattens_keep_their_channels_second() -> None:
-    """The first layer takes 3 * 6 * 5 features, which tells nothing of the images."""
+def test_flattened_images_have_channels_in_dim_1() -> None:
+    """The first layer has 3 * 6 * 5 input features, which do not determine the layout."""
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 6 * 5, 4)).train()
     mixer, images = lm.Mixer(model, at="input", blend="cut"), torch.randn(4, 3, 6, 5)
     plan = mixer.draw(4)
@@ -143,7 +145,7 @@ def test_images_that_a_model_flattens_keep_their_channels_second() -> None:
 
 
 @pytest.mark.parametrize("blend", ["multimix", "append_clean"])
-def test_more_rows_inside_a_residual_branch_are_an_error_that_says_so(blend: str) -> None:
+def test_changed_batch_size_inside_a_residual_branch_raises(blend: str) -> None:
     net, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
     with pytest.raises(lm.RunError) as error:
         lm.Mixer(net, at="stage1.0.bn2", blend=blend, allow_partial=True)(x, y)
@@ -155,7 +157,7 @@ def test_more_rows_inside_a_residual_branch_are_an_error_that_says_so(blend: str
     )
 
 
-def test_moments_over_one_channel_are_refused() -> None:
+def test_moment_exchange_with_one_channel_raises() -> None:
     plan = lm.Plan("input", torch.tensor(0.9), torch.tensor([1, 0]), blend="moment_exchange")
     with pytest.raises(lm.InputError) as error:
         lm.mix(torch.randn(2, 1, 8, 8), plan)

@@ -1,4 +1,4 @@
-"""The default hidden candidates: the group of alike siblings that holds the most layers."""
+"""Tests of `repeated_blocks`: the group of similar sibling modules with the most layers."""
 
 from collections import OrderedDict
 
@@ -19,21 +19,21 @@ TIMM = {
     "resnet18": numbered("layer", 4, 1),
     "convnext_atto": numbered("stages.", 4),
     "vit_tiny_patch16_224": numbered("blocks.", 12),
-    # stems of several alike parts
+    # stems with repeated parts
     "botnet26t_256": numbered("stages.", 4),
     "bat_resnext26ts": numbered("stages.", 4),
     "fastvit_t8": numbered("stages.", 4),
     "test_resnet": numbered("layer", 4, 1),
-    # four alike patch embeddings, and blocks in which branches run side by side
+    # four similar patch embeddings, and blocks with parallel branches
     "coat_tiny": numbered("parallel_blocks.", 6),
     "crossvit_9_240": numbered("blocks.", 3),
-    # two alike heads
+    # two similar heads
     "levit_128": numbered("stages.", 3),
-    # a first stage unlike the others: one block only, or none with attention
+    # a different first stage: only one block, or no attention
     "efficientnet_b0": numbered("blocks.", 7),
     "mobilenetv3_small_050": numbered("blocks.", 6),
     "mobilevit_s": numbered("stages.", 5),
-    # blocks below the first level, as attributes with numbers or of one class
+    # nested blocks: numbered attributes, or attributes of one class
     "densenet121": numbered("features.denseblock", 4, 1),
     "selecsls42": numbered("features.", 6),
     "hrnet_w18_small": numbered("stage", 3, 2),
@@ -55,14 +55,14 @@ TORCHVISION = {
 
 
 @pytest.mark.parametrize("name", TIMM)
-def test_stages_or_blocks_of_timm_models(name: str) -> None:
+def test_blocks_of_timm_models(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name, num_classes=10)
     assert repeated_blocks(model) == TIMM[name]
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
-def test_stages_or_blocks_of_torchvision_models(name: str) -> None:
+def test_blocks_of_torchvision_models(name: str) -> None:
     auxiliary = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
     with torch.device("meta"):
         model = torchvision.models.get_model(name, weights=None, **auxiliary)
@@ -75,7 +75,7 @@ class Block(nn.Sequential):
 
 
 class Branches(nn.Module):
-    """Lists of blocks that are themselves never called."""
+    """A model with lists of blocks. The lists are not called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,26 +88,26 @@ class Branches(nn.Module):
         return x
 
 
-def test_lists_that_are_never_called_are_replaced_by_their_blocks() -> None:
+def test_uncalled_lists_are_replaced_by_their_blocks() -> None:
     assert repeated_blocks(Branches()) == ["list1.0", "list1.1", "list2.0", "list2.1"]
 
 
-def test_of_groups_with_equally_many_layers_the_outermost_counts() -> None:
+def test_outermost_group_is_used_for_equal_layer_counts() -> None:
     stages = nn.Sequential(nn.Sequential(Block(), Block()), nn.Sequential(Block(), Block()))
     assert repeated_blocks(stages) == ["0", "1"]
 
 
-def test_the_group_with_the_most_layers_counts_however_deep_it_is() -> None:
+def test_group_with_most_layers_is_used_at_any_depth() -> None:
     body = nn.Sequential(*(Block() for _ in range(3)))
     model = nn.Sequential(OrderedDict(stem=Block(), body=body, tail=Block()))
     assert repeated_blocks(model) == ["body.0", "body.1", "body.2"]
 
 
-def test_alike_heads_are_no_blocks() -> None:
+def test_similar_heads_are_not_blocks() -> None:
     model = nn.Module()
     model.head1, model.head2, model.aux1, model.aux2 = Block(), Block(), Block(), Block()
     assert repeated_blocks(model) == []
 
 
-def test_layers_with_one_set_of_parameters_are_no_blocks() -> None:
+def test_single_layers_are_not_blocks() -> None:
     assert repeated_blocks(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))) == []

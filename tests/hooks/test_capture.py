@@ -1,4 +1,4 @@
-"""Features of any layer, with their gradient, for a loss of their own."""
+"""Tests of `FeatureCapture`: features with gradients, for an additional loss."""
 
 import copy
 from typing import Any
@@ -20,8 +20,8 @@ def gradients(net: nn.Module, loss: Tensor) -> list[Tensor]:
     return [p.grad.clone() for p in net.parameters() if p.grad is not None]
 
 
-def written_out(name: str, net: Any, x: Tensor) -> dict[str, Tensor]:
-    """Return every activation of a forward written out by hand."""
+def reference_activations(name: str, net: Any, x: Tensor) -> dict[str, Tensor]:
+    """Return all activations of the reference forward."""
     found: dict[str, Tensor] = {}
     NETS[name][1](net, x, found.setdefault)
     return found
@@ -35,26 +35,24 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "point"), CASES)
-def test_a_loss_at_a_layer_has_the_gradient_of_the_written_out_forward(
-    name: str, point: str
-) -> None:
+def test_feature_loss_has_the_reference_gradient(name: str, point: str) -> None:
     net, (x, _) = NETS[name][0]().double(), batch(name, 8, torch.float64)
     y = torch.arange(8) % 3
-    by_hand, criterion = copy.deepcopy(net), lm.SoftNearestNeighborLoss()
+    reference, criterion = copy.deepcopy(net), lm.SoftNearestNeighborLoss()
     capture = lm.FeatureCapture(net, at=point)
     found = gradients(net, F.cross_entropy(net(x), y) + 0.3 * criterion(capture[point], y))
-    flow = written_out(name, by_hand, x)
+    flow = reference_activations(name, reference, x)
     loss = F.cross_entropy(flow["logits"], y) + 0.3 * criterion(flow[point], y)
-    expected = gradients(by_hand, loss)
+    expected = gradients(reference, loss)
     assert any(gradient.abs().max() > 1e-4 for gradient in expected)
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
-def test_every_point_of_a_list_is_kept_from_one_forward() -> None:
+def test_all_points_are_captured_in_one_forward() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     capture, twin = lm.FeatureCapture(net, at=POINTS), copy.deepcopy(net)
     net(x)
-    flow = written_out("mlp", twin, x)
+    flow = reference_activations("mlp", twin, x)
     assert capture.names == tuple(POINTS)
     assert list(capture) == list(dict(capture)) == POINTS
     assert len(capture) == 5
@@ -64,7 +62,7 @@ def test_every_point_of_a_list_is_kept_from_one_forward() -> None:
     assert capture["input"] is x
 
 
-def test_points_are_named_as_for_a_mixer() -> None:
+def test_capture_accepts_the_same_points_as_a_mixer() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     table = lm.points(net, x)
     assert lm.FeatureCapture(net, at=table).names == tuple(table.names)
@@ -79,10 +77,10 @@ def test_each_training_forward_replaces_the_features() -> None:
         x, _ = batch("mlp", size)
         twin = copy.deepcopy(net)
         net(x)
-        assert capture["blocks.0"].equal(written_out("mlp", twin, x)["blocks.0"])
+        assert capture["blocks.0"].equal(reference_activations("mlp", twin, x)["blocks.0"])
 
 
-def test_evaluations_and_silent_looks_replace_nothing() -> None:
+def test_evaluation_and_probes_do_not_replace_features() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     capture = lm.FeatureCapture(net, at=POINTS)
     net(x)
@@ -92,13 +90,13 @@ def test_evaluations_and_silent_looks_replace_nothing() -> None:
     lm.activations(net, 2 * x, POINTS)
     lm.Mixer(net, at="final").check(2 * x)
     capture.check(2 * x)
-    net.blocks[0](2 * x)  # one block alone is no forward of the model
+    net.blocks[0](2 * x)  # a call of one block is not a forward pass of the model
     net.eval()
     net(2 * x)
     assert all(capture[point] is kept[point] for point in POINTS)
 
 
-def test_a_frozen_layer_of_a_training_model_is_kept() -> None:
+def test_capture_works_with_a_frozen_layer() -> None:
     net, (x, _) = ResNet(), batch("resnet", 4)
     net.bn.eval()
     capture = lm.FeatureCapture(net, at="stage1")
@@ -106,14 +104,14 @@ def test_a_frozen_layer_of_a_training_model_is_kept() -> None:
     assert capture["stage1"].requires_grad
 
 
-def test_eval_mode_is_captured_on_demand() -> None:
+def test_always_captures_in_eval_mode() -> None:
     net, (x, _) = Mlp().eval(), batch("mlp", 6)
     usual, always = (
         lm.FeatureCapture(net, at="final"),
         lm.FeatureCapture(net, at="final", always=True),
     )
     net(x)
-    assert always["final"].equal(written_out("mlp", net, x)["final"])
+    assert always["final"].equal(reference_activations("mlp", net, x)["final"])
     with pytest.raises(lm.InputError, match=r"^nothing was captured at mix point 'final' yet"):
         usual["final"]
     kept = always["final"]
@@ -123,12 +121,12 @@ def test_eval_mode_is_captured_on_demand() -> None:
 
 
 @pytest.mark.parametrize("point", ["input", "blocks.0", "final", "logits"])
-def test_a_capture_built_before_a_mixer_sees_what_is_not_mixed_yet(point: str) -> None:
+def test_capture_built_before_the_mixer_returns_unmixed_features(point: str) -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     before = lm.FeatureCapture(net, at=POINTS)
     mixer = lm.Mixer(net, at=point)
     after = lm.FeatureCapture(net, at=POINTS)
-    flow, plan = written_out("mlp", copy.deepcopy(net), x), mixer.draw(6)
+    flow, plan = reference_activations("mlp", copy.deepcopy(net), x), mixer.draw(6)
     with mixer.apply(plan):
         net(x)
     assert before[point].equal(flow[point])
@@ -139,9 +137,9 @@ def test_a_capture_built_before_a_mixer_sees_what_is_not_mixed_yet(point: str) -
 
 
 @pytest.mark.parametrize("first", ["capture", "mixer"])
-def test_a_mixed_step_with_a_loss_at_the_mixed_layer_has_the_right_gradient(first: str) -> None:
+def test_feature_loss_at_the_mixed_layer_has_the_reference_gradient(first: str) -> None:
     net, (x, _) = Mlp().double(), batch("mlp", 9, torch.float64)
-    y, by_hand, criterion = torch.arange(9) % 3, copy.deepcopy(net), lm.SoftNearestNeighborLoss()
+    y, reference, criterion = torch.arange(9) % 3, copy.deepcopy(net), lm.SoftNearestNeighborLoss()
     build: Any = {
         "capture": lambda: lm.FeatureCapture(net, at="blocks.0"),
         "mixer": lambda: lm.Mixer(net, at="blocks.0", per="sample", seed=3),
@@ -151,17 +149,17 @@ def test_a_mixed_step_with_a_loss_at_the_mixed_layer_has_the_right_gradient(firs
     found = gradients(net, target.loss(output) + criterion(made["capture"]["blocks.0"], y))
 
     plan = lm.Mixer(Mlp().double(), at="blocks.0", per="sample", seed=3).draw(9)
-    a = by_hand.blocks[0](x)
+    a = reference.blocks[0](x)
     mixed = lm.mix(a, plan)
-    loss = target.loss(by_hand.head(by_hand.blocks[1](mixed)))
+    loss = target.loss(reference.head(reference.blocks[1](mixed)))
     loss = loss + criterion(a if first == "capture" else mixed, y)
-    torch.testing.assert_close(found, gradients(by_hand, loss), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, gradients(reference, loss), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("point", ["blocks.0", "final"])
-def test_a_transformer_of_tuples_and_names_is_captured(point: str) -> None:
+def test_capture_supports_tuples_mappings_and_keyword_arguments(point: str) -> None:
     class Model(nn.Module):
-        """Its body returns a tuple, its head is called by name, it returns a mapping."""
+        """The blocks return tuples, the head has a keyword argument, the output is a dict."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -190,7 +188,7 @@ class Pair(nn.Module):
         return self.linear(x), x
 
 
-def test_capturing_leaves_the_output_as_it_was() -> None:
+def test_capture_does_not_change_the_output() -> None:
     net, (x, _) = tiny_vit(), batch("vit", 3)
     expected = net(x)
     lm.FeatureCapture(net, at=["input", "blocks.0", "final", "logits"])

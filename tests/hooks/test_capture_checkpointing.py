@@ -1,4 +1,4 @@
-"""Captured features keep their graph when activation checkpointing runs a forward twice."""
+"""Tests of `FeatureCapture` with activation checkpointing."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def data() -> tuple[Tensor, Tensor]:
 
 def step(net: Net, capture: lm.FeatureCapture, x: Tensor, y: Tensor) -> list[Tensor]:
     """Return the gradients of a step with a loss at every captured point."""
-    torch.manual_seed(7)  # the same dropout
+    torch.manual_seed(7)  # equal dropout masks
     loss = F.cross_entropy(net(x), y)
     for point in capture:
         loss = loss + 0.5 * lm.SoftNearestNeighborLoss()(capture[point], y)
@@ -29,7 +29,7 @@ def step(net: Net, capture: lm.FeatureCapture, x: Tensor, y: Tensor) -> list[Ten
 @REENTRANT
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("point", OUTSIDE)
-def test_a_loss_between_checkpointed_blocks_has_the_right_gradient(
+def test_loss_between_checkpointed_blocks_has_the_correct_gradient(
     point: str, dropout: float, reentrant: bool
 ) -> None:
     (x, y), nets = data(), pair(reentrant, dropout)
@@ -41,7 +41,7 @@ def test_a_loss_between_checkpointed_blocks_has_the_right_gradient(
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("point", INSIDE)
-def test_a_loss_inside_a_checkpointed_block_has_the_right_gradient(
+def test_loss_inside_a_checkpointed_block_has_the_correct_gradient(
     point: str, dropout: float
 ) -> None:
     (x, y), nets = data(), pair(False, dropout)
@@ -52,7 +52,7 @@ def test_a_loss_inside_a_checkpointed_block_has_the_right_gradient(
 
 
 @REENTRANT
-def test_what_is_computed_again_does_not_replace_the_features(reentrant: bool) -> None:
+def test_recomputation_does_not_replace_features(reentrant: bool) -> None:
     (x, y), (_, net) = data(), pair(reentrant)
     capture = lm.FeatureCapture(net, at=OUTSIDE)
     loss = F.cross_entropy(net(x), y)
@@ -62,7 +62,7 @@ def test_what_is_computed_again_does_not_replace_the_features(reentrant: bool) -
 
 
 @REENTRANT
-def test_a_mixed_and_checkpointed_step_has_the_right_gradient(reentrant: bool) -> None:
+def test_mixed_and_checkpointed_step_has_the_correct_gradient(reentrant: bool) -> None:
     (x, y), nets = data(), pair(reentrant)
     found = []
     for net in nets:
@@ -79,8 +79,8 @@ def test_a_mixed_and_checkpointed_step_has_the_right_gradient(reentrant: bool) -
         assert_same(one, other)
 
 
-class Whole(nn.Module):
-    """Checkpoints a whole model, whose first hooks then run again too."""
+class CheckpointedModel(nn.Module):
+    """A wrapper that checkpoints a whole model, so that all hooks of the model run again."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -92,11 +92,11 @@ class Whole(nn.Module):
         return output
 
 
-def test_a_model_that_is_checkpointed_as_a_whole_keeps_its_features() -> None:
+def test_checkpointed_whole_model_keeps_features() -> None:
     (x, y), (plain, net) = data(), pair(False)
     net.reentrant = None
     expected = step(plain, lm.FeatureCapture(plain, at=INSIDE), x, y)
-    capture, whole = lm.FeatureCapture(net, at=INSIDE), Whole(net)
+    capture, whole = lm.FeatureCapture(net, at=INSIDE), CheckpointedModel(net)
     loss = F.cross_entropy(whole(x), y)
     kept = dict(capture)
     for point in INSIDE:
@@ -106,7 +106,7 @@ def test_a_model_that_is_checkpointed_as_a_whole_keeps_its_features() -> None:
 
 
 @pytest.mark.parametrize("point", ["stages.0.0", "stages.0.0.0", "stages.1.0"])
-def test_features_inside_a_reentrant_block_are_refused(point: str) -> None:
+def test_features_inside_a_reentrant_block_raise(point: str) -> None:
     (x, _), (_, net) = data(), pair(True)
     capture = lm.FeatureCapture(net, at=[point, "stages.1"])
     net(x)

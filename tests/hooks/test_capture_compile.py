@@ -1,4 +1,4 @@
-"""Capturing under torch.compile: the same features and gradients, and one compilation."""
+"""Tests of `FeatureCapture` with torch.compile."""
 
 import copy
 from typing import Any
@@ -16,7 +16,7 @@ from tiny_nets import NETS, Mlp, batch
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
-    # Dynamo hides this warning of its own where warnings are not errors.
+    # Dynamo suppresses this warning unless warnings are errors.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
 ]
 POINTS = ["input", "blocks.0", "blocks.1.0", "final", "logits"]
@@ -35,7 +35,7 @@ def step(model: nn.Module, capture: lm.FeatureCapture, x: Tensor, y: Tensor) -> 
 
 
 @pytest.mark.parametrize(("net", "point"), CASES)
-def test_a_compiled_model_is_captured_like_an_eager_one(net: str, point: str) -> None:
+def test_compiled_capture_equals_eager_capture(net: str, point: str) -> None:
     eager, (x, _) = NETS[net][0]().double(), batch(net, 6, torch.float64)
     y, models = torch.arange(6) % 2, [eager, compiled(copy.deepcopy(eager))]
     captures = [lm.FeatureCapture(model, at=point) for model in models]
@@ -45,7 +45,7 @@ def test_a_compiled_model_is_captured_like_an_eager_one(net: str, point: str) ->
 
 
 @pytest.mark.parametrize("at", [*POINTS, POINTS])
-def test_steps_compile_once(at: Any) -> None:
+def test_captured_steps_compile_once(at: Any) -> None:
     counter, (x, _) = CompileCounterWithBackend("aot_eager"), batch("mlp", 6)
     y, model = torch.arange(6) % 2, compiled(Mlp(), counter)
     capture = lm.FeatureCapture(model, at=at)
@@ -57,7 +57,7 @@ def test_steps_compile_once(at: Any) -> None:
     assert counter.frame_count == frames
 
 
-def test_clearing_and_evaluating_between_steps_does_not_recompile() -> None:
+def test_clear_and_eval_do_not_recompile() -> None:
     counter, (x, _) = CompileCounter(), batch("mlp", 6)
     model = compiled(Mlp(), counter)
     capture, frames = lm.FeatureCapture(model, at=POINTS), []
@@ -74,7 +74,7 @@ def test_clearing_and_evaluating_between_steps_does_not_recompile() -> None:
 
 @pytest.mark.parametrize("first", ["capture", "mixer"])
 @pytest.mark.parametrize("point", ["blocks.0", "final"])
-def test_a_compiled_and_mixed_model_is_captured_like_an_eager_one(point: str, first: str) -> None:
+def test_compiled_capture_of_a_mixed_model_equals_eager_capture(point: str, first: str) -> None:
     eager, (x, _) = Mlp(), batch("mlp", 6)
     y, results = torch.arange(6) % 2, []
     for model in (eager, compiled(copy.deepcopy(eager))):
@@ -103,7 +103,7 @@ class InPlace(nn.Module):
         return self.fc(self.relu(self.body(x)))
 
 
-def test_a_compiled_model_keeps_features_from_before_a_change_in_place() -> None:
+def test_compiled_capture_keeps_features_before_an_inplace_change() -> None:
     net, (x, _) = InPlace(), batch("mlp", 6)
     model = compiled(net)
     capture = lm.FeatureCapture(model, at="body")
@@ -112,7 +112,7 @@ def test_a_compiled_model_keeps_features_from_before_a_change_in_place() -> None
     assert (capture["body"] < 0).any()
 
 
-def test_a_capture_built_too_late_says_so() -> None:
+def test_capture_built_after_compilation_raises() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     model = compiled(net)
     model(x)
@@ -126,7 +126,7 @@ def test_a_capture_built_too_late_says_so() -> None:
     )
 
 
-def test_a_compiled_step_that_calls_the_model_is_captured() -> None:
+def test_capture_works_inside_a_compiled_step() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     capture, twin = lm.FeatureCapture(net, at=POINTS), copy.deepcopy(net)
 
@@ -148,7 +148,7 @@ class Checkpointed(Mlp):
 
 
 @pytest.mark.parametrize("point", ["blocks.0", "blocks.0.0", "final"])
-def test_a_compiled_model_with_checkpointing_is_captured(point: str) -> None:
+def test_capture_works_with_compile_and_checkpointing(point: str) -> None:
     eager, (x, _) = Mlp(), batch("mlp", 6)
     net = Checkpointed()
     net.load_state_dict(eager.state_dict())

@@ -1,4 +1,4 @@
-"""Copies of a model keep nothing, memory is set free, and a removed capture leaves nothing."""
+"""Tests of `FeatureCapture` with copied models, and of the release of features and hooks."""
 
 import copy
 import gc
@@ -16,7 +16,7 @@ POINTS = ["input", "blocks.0", "blocks.1.0", "final", "logits"]
 
 
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_of_the_model_keeps_nothing(how: str) -> None:
+def test_copied_model_captures_nothing(how: str) -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     capture = lm.FeatureCapture(net, at=POINTS)
     net(x)
@@ -30,29 +30,29 @@ def test_a_copy_of_the_model_keeps_nothing(how: str) -> None:
     assert capture["logits"] is not kept["logits"]
 
 
-def test_a_model_whose_features_are_kept_can_be_copied_and_saved() -> None:
+def test_model_with_captured_features_can_be_copied_and_pickled() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     with lm.FeatureCapture(net, at=POINTS):
-        net(x)  # copying a tensor with a graph is an error of torch
+        net(x)  # torch cannot copy a tensor that has a graph
         assert hooks(copy.deepcopy(net)) == hooks(pickle.loads(pickle.dumps(net))) == 0
         assert hooks(net) == 7
 
 
-def test_a_capture_adds_nothing_to_the_state_of_a_model() -> None:
+def test_capture_does_not_change_modules_or_state_dict() -> None:
     net = Mlp()
     names = [name for name, _ in net.named_modules()], list(net.state_dict())
     with lm.FeatureCapture(net, at=POINTS):
         assert ([name for name, _ in net.named_modules()], list(net.state_dict())) == names
 
 
-def test_features_live_until_the_next_forward_begins() -> None:
+def test_features_are_freed_when_the_next_forward_begins() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     alive: list[bool] = []
     capture = lm.FeatureCapture(net, at=["blocks.0", "logits"])
     net(x)
     kept = [weakref.ref(capture[point]) for point in capture]
     net.register_forward_pre_hook(lambda *_: alive.append(any(ref() is not None for ref in kept)))
-    gc.disable()  # nothing hangs in a circle
+    gc.disable()  # there are no reference cycles
     try:
         assert all(ref() is not None for ref in kept)
         net(x)
@@ -62,7 +62,7 @@ def test_features_live_until_the_next_forward_begins() -> None:
 
 
 @pytest.mark.parametrize("end", ["clear", "remove"])
-def test_cleared_features_are_free(end: str) -> None:
+def test_clear_and_remove_free_the_features(end: str) -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     capture = lm.FeatureCapture(net, at=POINTS)
     net(x)
@@ -73,7 +73,7 @@ def test_cleared_features_are_free(end: str) -> None:
         capture["final"]
 
 
-def test_a_removed_capture_takes_its_hooks_and_no_others_out() -> None:
+def test_remove_removes_only_the_hooks_of_the_capture() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="final")
     capture = lm.FeatureCapture(net, at=POINTS)
@@ -83,16 +83,16 @@ def test_a_removed_capture_takes_its_hooks_and_no_others_out() -> None:
     assert mixer(x, y)[0].shape == (6, 5)
 
 
-def test_a_failed_capture_leaves_no_hook() -> None:
+def test_failed_construction_leaves_no_hooks() -> None:
     net = Mlp()
     with pytest.raises(lm.InputError, match=r"^unknown mix point 'blocks.2': did you mean"):
         lm.FeatureCapture(net, at=["final", "blocks.2"])
     assert hooks(net) == 0
 
 
-def test_hooks_go_when_the_capture_does() -> None:
+def test_hooks_are_removed_with_the_capture() -> None:
     net, capture = Mlp(), None
-    for _ in range(3):  # a cell of a notebook that is run again
+    for _ in range(3):  # as in a notebook cell that is run again
         capture = lm.FeatureCapture(net, at=POINTS)
         assert hooks(net) == len(POINTS) + 2
     del capture
@@ -100,7 +100,7 @@ def test_hooks_go_when_the_capture_does() -> None:
     assert hooks(net) == 0
 
 
-def test_hooks_go_at_the_end_of_a_block() -> None:
+def test_hooks_are_removed_at_the_end_of_a_with_block() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     with lm.FeatureCapture(net, at="final") as capture:
         net(x)
@@ -110,7 +110,7 @@ def test_hooks_go_at_the_end_of_a_block() -> None:
         capture["final"]
 
 
-def test_a_capture_does_not_keep_its_model_alive() -> None:
+def test_capture_does_not_keep_the_model_alive() -> None:
     net: Any = Mlp()
     net.capture = lm.FeatureCapture(net, at="final")
     alive = weakref.ref(net)

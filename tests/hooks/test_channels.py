@@ -1,4 +1,4 @@
-"""Where the channels are: dimension 1 of maps and signals, the last of tokens."""
+"""Tests of the channel dimension: 1 for maps and signals, the last one for tokens."""
 
 from typing import Any
 
@@ -16,37 +16,37 @@ def channels(model: nn.Module, x: Any) -> dict[str, int | None]:
     return {row.name: row.channels for row in lm.points(model, x)}
 
 
-def of_timm(name: str, size: int = 224, **options: Any) -> dict[str, int | None]:
+def timm_channels(name: str, size: int = 224, **options: Any) -> dict[str, int | None]:
     with torch.device("meta"):
         return channels(timm.create_model(name, **options), torch.zeros(2, 3, size, size))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto", "efficientnet_b0"])
-def test_maps_have_their_channels_first(name: str) -> None:
-    assert set(of_timm(name).values()) == {1}
+def test_convolutional_maps_have_channels_in_dim_1(name: str) -> None:
+    assert set(timm_channels(name).values()) == {1}
 
 
-def test_tokens_of_a_vision_transformer_have_them_last() -> None:
+def test_vit_tokens_have_channels_last() -> None:
     blocks = {f"blocks.{k}": -1 for k in range(12)}
-    found = of_timm("vit_tiny_patch16_224")
+    found = timm_channels("vit_tiny_patch16_224")
     assert found == {"input": 1, **blocks, "final": 1, "logits": 1}
 
 
 @pytest.mark.parametrize("size", [224, 384])
-def test_maps_of_a_swin_transformer_have_them_last(size: int) -> None:
+def test_swin_maps_have_channels_last(size: int) -> None:
     # At 384 pixels the first map of 96 channels is 96 x 96.
     blocks = {f"layers.{k}": -1 for k in range(4)}
-    found = of_timm("swin_tiny_patch4_window7_224", size, img_size=size)
+    found = timm_channels("swin_tiny_patch4_window7_224", size, img_size=size)
     assert found == {"input": 1, **blocks, "final": 1, "logits": 1}
 
 
-def test_a_map_as_wide_as_it_has_channels_is_known_by_its_convolutions() -> None:
+def test_ambiguous_map_is_resolved_by_its_convolutions() -> None:
     # At 160 pixels the first map of 40 channels is 40 x 40.
-    assert set(of_timm("convnext_atto", 160).values()) == {1}
+    assert set(timm_channels("convnext_atto", 160).values()) == {1}
 
 
 class Signals(nn.Module):
-    """A one-dimensional convolutional net."""
+    """A one-dimensional convolutional network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,13 +59,13 @@ class Signals(nn.Module):
 
 
 @pytest.mark.parametrize("length", [20, 8, 6, 2])
-def test_signals_have_them_first(length: int) -> None:
+def test_signals_have_channels_in_dim_1(length: int) -> None:
     x = torch.zeros(3, 2, max(length, 5))
     assert set(channels(Signals(), x).values()) == {1}
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_a_recurrent_layer_has_them_last(both: bool) -> None:
+def test_recurrent_layer_has_channels_last(both: bool) -> None:
     net, x = nn.LSTM(4, 6, batch_first=True, bidirectional=both), torch.zeros(3, 7, 4)
     rows = lm.points(net, x, all=True)
     assert {row.name: row.channels for row in rows if row.name in ("input", "logits")} == {
@@ -74,7 +74,7 @@ def test_a_recurrent_layer_has_them_last(both: bool) -> None:
     }
 
 
-def test_layers_of_a_language_model_have_them_last() -> None:
+def test_language_model_layers_have_channels_last() -> None:
     config = BertConfig(
         vocab_size=50,
         hidden_size=8,
@@ -82,7 +82,7 @@ def test_layers_of_a_language_model_have_them_last() -> None:
         num_attention_heads=2,
         intermediate_size=16,
     )
-    ids = torch.randint(50, (3, 8))  # as many positions as channels
+    ids = torch.randint(50, (3, 8))  # the number of positions equals the number of channels
     found = channels(BertForSequenceClassification(config), {"input_ids": ids})
     assert found == {
         "bert.encoder.layer.0": -1,
@@ -92,7 +92,7 @@ def test_layers_of_a_language_model_have_them_last() -> None:
     }
 
 
-def test_a_point_that_cannot_be_mixed_has_none() -> None:
+def test_unmixable_point_has_no_channel_dimension() -> None:
     rows = lm.points(nn.Sequential(nn.Embedding(9, 4)), torch.zeros(3, 5).long(), all=True)
     assert [row.channels for row in rows if row.name in ("input", "0")] == [None, -1]
 
@@ -101,7 +101,7 @@ def test_a_point_that_cannot_be_mixed_has_none() -> None:
     ("example", "expected"),
     [((7,), 1), ((7, 9), -1), ((7, 9, 9), 1), ((7, 3, 9, 9), 1)],
 )
-def test_without_layers_the_number_of_dimensions_says_it(
+def test_layout_without_layers_depends_on_the_number_of_dims(
     example: tuple[int, ...], expected: int
 ) -> None:
     assert layout(nn.ReLU(), "after").channels(example) == expected
@@ -118,13 +118,13 @@ def test_without_layers_the_number_of_dimensions_says_it(
     ],
 )
 @pytest.mark.parametrize("example", [(6, 6), (5, 7)])
-def test_where_both_dimensions_fit_or_none_the_kind_of_layer_says_it(
+def test_ambiguous_layout_depends_on_the_layer_type(
     layer: nn.Module, expected: int, example: tuple[int, ...]
 ) -> None:
     assert layout(layer, "after").channels(example) == expected
 
 
-def test_what_a_module_takes_is_told_by_its_first_layer() -> None:
+def test_input_layout_depends_on_the_first_layer() -> None:
     module = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 8))
     assert layout(module, "before").channels((4, 9)) == 1
     assert layout(module, "before").channels((9, 4)) == -1

@@ -1,4 +1,4 @@
-"""A mixer looks before the first step whether its blend can mix at each of its points."""
+"""Tests that a mixer checks its blend at each of its points before the first step."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ POSITIONS = (
 )
 
 
-def test_a_point_that_the_blend_cannot_mix_is_refused_before_the_first_step() -> None:
+def test_incompatible_blend_raises_before_the_first_step() -> None:
     net, (x, y) = ResNet(), batch("resnet", 4)
     mixer = lm.Mixer(net, at=["input", "stage1", "final"], weights=[1, 1, 0.001], blend="cut")
     for first in (lambda: mixer.check(x), lambda: mixer(x, y)):
@@ -25,7 +25,7 @@ def test_a_point_that_the_blend_cannot_mix_is_refused_before_the_first_step() ->
         assert str(error.value) == f"at mix point 'final': {POSITIONS}"
 
 
-def test_auto_drops_what_the_blend_cannot_mix() -> None:
+def test_auto_drops_points_incompatible_with_the_blend() -> None:
     net, (x, y) = ResNet(), batch("resnet", 4)
     mixer = lm.Mixer(net, at="auto", blend="cut")
     mixer(x, y)
@@ -33,8 +33,8 @@ def test_auto_drops_what_the_blend_cannot_mix() -> None:
     assert mixer.dropped == {"final": POSITIONS}
 
 
-class Own(Blend):
-    """A blend of a user's own: whatever it is told to return."""
+class CustomBlend(Blend):
+    """A custom blend that returns the result of a given function."""
 
     def __init__(self, returns: Any) -> None:
         object.__setattr__(self, "returns", returns)
@@ -45,9 +45,9 @@ class Own(Blend):
         return self.returns(own, ratio)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_the_label_follows_the_weight_that_a_blend_returns() -> None:
+def test_target_uses_the_weight_returned_by_the_blend() -> None:
     net, y = nn.Sequential(nn.Linear(4, 3)), torch.tensor([0, 1])
-    blend = Own(lambda own, ratio: Blended(own, torch.ones_like(ratio)))
+    blend = CustomBlend(lambda own, ratio: Blended(own, torch.ones_like(ratio)))
     _, target = lm.Mixer(net, at="input", blend=blend, ratio=0.3)(torch.randn(2, 4), y)
     assert isinstance(target, lm.MixedTarget)
     assert target.ratio == 1
@@ -67,15 +67,15 @@ def test_the_label_follows_the_weight_that_a_blend_returns() -> None:
         ),
     ],
 )
-def test_a_blend_that_returns_something_else_is_told_so(returns: Any, wrong: str) -> None:
-    blend = Own(returns)
+def test_invalid_blend_result_raises(returns: Any, wrong: str) -> None:
+    blend = CustomBlend(returns)
     mixer = lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="input", blend=blend)
     with pytest.raises(lm.InputError) as error:
         mixer(torch.randn(2, 4), torch.tensor([0, 1]))
     assert str(error.value) == f"at mix point 'input': the blend {blend!r} {wrong}"
 
 
-def test_moments_are_exchanged_at_the_papers_ratio_where_none_is_given() -> None:
+def test_moment_exchange_defaults_to_the_ratio_of_the_paper() -> None:
     net = ResNet()
     assert lm.Mixer(net, at="stage1", blend="moment_exchange").draw(4).ratio == torch.tensor(0.9)
     assert lm.Mixer(net, at="stage1", blend="moment_exchange", ratio=0.5).draw(4).ratio == 0.5

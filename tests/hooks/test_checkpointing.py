@@ -1,4 +1,4 @@
-"""Activation checkpointing runs a forward twice, and the gradient is still right."""
+"""Tests of `Mixer` with activation checkpointing."""
 
 import copy
 from typing import Any
@@ -17,7 +17,7 @@ POINTS = ["stem", "stages.0", "stages.0.0.0", "stages.1.1", "final"]
 @REENTRANT
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("point", POINTS)
-def test_gradients_are_those_without_checkpointing(
+def test_gradients_equal_those_without_checkpointing(
     point: str, dropout: float, reentrant: bool
 ) -> None:
     x, y = torch.randn(6, 4, dtype=torch.float64), torch.randint(5, (6,))
@@ -29,7 +29,7 @@ def test_gradients_are_those_without_checkpointing(
 
 
 @REENTRANT
-def test_a_list_of_points_is_replayed_at_the_point_of_the_step(reentrant: bool) -> None:
+def test_recomputation_mixes_at_the_point_of_the_step(reentrant: bool) -> None:
     plain, checkpointed = pair(reentrant)
     at = ["input", "stages.0.0", "stages.1.0", "final"]
     mixers = [lm.Mixer(net, at=at, seed=2) for net in (plain, checkpointed)]
@@ -40,7 +40,7 @@ def test_a_list_of_points_is_replayed_at_the_point_of_the_step(reentrant: bool) 
 
 
 @REENTRANT
-def test_backward_inside_the_block_gives_the_same_gradients(reentrant: bool) -> None:
+def test_backward_inside_the_with_block_gives_equal_gradients(reentrant: bool) -> None:
     plain, checkpointed = pair(reentrant)
     x, y = torch.randn(6, 4, dtype=torch.float64), torch.randint(5, (6,))
     expected = mixed_gradients(plain, lm.Mixer(plain, at="stages.0.0", seed=2), x, y)
@@ -52,7 +52,7 @@ def test_backward_inside_the_block_gives_the_same_gradients(reentrant: bool) -> 
 
 
 @REENTRANT
-def test_a_plain_step_after_a_mixed_one_is_recomputed_plainly(reentrant: bool) -> None:
+def test_unmixed_step_after_a_mixed_step_is_recomputed_unmixed(reentrant: bool) -> None:
     plain, checkpointed = pair(reentrant)
     mixer = lm.Mixer(checkpointed, at=["stages.0.0", "stages.1"], ratio=0.5)
     x, y = torch.randn(6, 4, dtype=torch.float64), torch.randint(5, (6,))
@@ -63,7 +63,7 @@ def test_a_plain_step_after_a_mixed_one_is_recomputed_plainly(reentrant: bool) -
 
 
 @REENTRANT
-def test_an_evaluation_between_forward_and_backward_changes_nothing(reentrant: bool) -> None:
+def test_evaluation_between_forward_and_backward_has_no_effect(reentrant: bool) -> None:
     plain, checkpointed = pair(reentrant)
     x, y = torch.randn(6, 4, dtype=torch.float64), torch.randint(5, (6,))
     expected = mixed_gradients(plain, lm.Mixer(plain, at="stages.0.0", seed=2), x, y)
@@ -75,7 +75,7 @@ def test_an_evaluation_between_forward_and_backward_changes_nothing(reentrant: b
 
 
 @REENTRANT
-def test_looking_at_a_checkpointed_model_gives_no_warning(
+def test_points_of_a_checkpointed_model_emit_no_warning(
     reentrant: bool, recwarn: pytest.WarningsRecorder
 ) -> None:
     _, net = pair(reentrant)
@@ -85,9 +85,9 @@ def test_looking_at_a_checkpointed_model_gives_no_warning(
 
 @pytest.mark.filterwarnings("ignore:some mix points are not cuts")
 @pytest.mark.parametrize("point", ["blocks.0", "blocks.0.attn", "blocks.1.mlp", "final"])
-def test_a_checkpointed_timm_model_has_the_gradients_of_its_written_out_forward(point: str) -> None:
+def test_checkpointed_timm_model_has_the_reference_gradients(point: str) -> None:
     net, (x, y) = tiny_vit().double(), batch("vit", 3, torch.float64)
-    by_hand = copy.deepcopy(net)
+    reference = copy.deepcopy(net)
     net.set_grad_checkpointing(True)
     twin = lm.Mixer(copy.deepcopy(net), at=point)
     mixer = lm.Mixer(net, at=point, allow_partial=True)
@@ -96,11 +96,11 @@ def test_a_checkpointed_timm_model_has_the_gradients_of_its_written_out_forward(
     def at(name: str, a: Tensor) -> Any:
         return lm.mix(a, plan) if name == point else a
 
-    expected = gradients(by_hand, plan.target(y).loss(NETS["vit"][1](by_hand, x, at)))
+    expected = gradients(reference, plan.target(y).loss(NETS["vit"][1](reference, x, at)))
     assert_same(mixed_gradients(net, mixer, x, y), expected)
 
 
-def test_hooks_outlive_their_mixer_until_the_backward_pass_is_over() -> None:
+def test_hooks_are_kept_until_the_backward_pass_ends() -> None:
     plain, checkpointed = pair(False)
     x, y = torch.randn(3, 4, dtype=torch.float64), torch.arange(3)
 
@@ -114,7 +114,7 @@ def test_hooks_outlive_their_mixer_until_the_backward_pass_is_over() -> None:
 
 
 @REENTRANT
-def test_an_evaluation_with_gradients_is_recomputed_without_a_mix(reentrant: bool) -> None:
+def test_evaluation_with_gradients_is_recomputed_unmixed(reentrant: bool) -> None:
     plain, checkpointed = pair(reentrant)
     x, grads = torch.randn(3, 4, dtype=torch.float64), []
     for net in (plain, checkpointed):
@@ -127,7 +127,7 @@ def test_an_evaluation_with_gradients_is_recomputed_without_a_mix(reentrant: boo
 
 @REENTRANT
 @pytest.mark.parametrize("one_graph", [False, True])
-def test_a_mixer_may_be_left_before_the_backward_pass(reentrant: bool, one_graph: bool) -> None:
+def test_mixer_can_exit_before_the_backward_pass(reentrant: bool, one_graph: bool) -> None:
     plain, checkpointed = pair(reentrant)
     x, grads = torch.randn(3, 4, dtype=torch.float64), []
     for net in (plain, checkpointed):

@@ -1,4 +1,4 @@
-"""Inputs and masks beside the main tensor: other examples, or no examples at all."""
+"""Tests of additional inputs and masks, with and without a batch dimension."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import layermix as lm
 
 
 def assert_both_inputs_mixed(net: nn.Module, mixer: lm.Mixer, x: Tensor, z: Tensor) -> None:
-    """Check that a mixer of ratio 0 gives the output of the partners in both inputs."""
+    """Check that a mixer with ratio 0 returns the output for the partners in both inputs."""
     plan = mixer.draw(len(x))
     with mixer.apply(plan):
         output = net(x, z)
@@ -27,7 +27,7 @@ class ToClasses(nn.Module):
 
 
 class ToMemory(ToClasses):
-    """Attends to a memory, (M, 8), whose size the output does not show."""
+    """Attends to a memory, (M, 8). The shape of the output does not depend on M."""
 
     def forward(self, x: Tensor, classes: Tensor) -> Tensor:
         return self.g((self.f(x) @ classes.T).softmax(1) @ classes)
@@ -36,7 +36,7 @@ class ToMemory(ToClasses):
 @pytest.mark.parametrize("model", [ToClasses, ToMemory])
 @pytest.mark.parametrize("size", [3, 6])
 @pytest.mark.parametrize("point", ["input", "f", "final"])
-def test_an_input_of_as_many_rows_as_examples_is_not_mixed(
+def test_non_batch_input_with_batch_size_rows_is_not_mixed(
     model: type[ToClasses], size: int, point: str
 ) -> None:
     net, x, rows = model(), torch.randn(size, 5), torch.randn(size, 8)
@@ -48,7 +48,7 @@ def test_an_input_of_as_many_rows_as_examples_is_not_mixed(
     torch.testing.assert_close(output, net(x[plan.partner], rows))
 
 
-def test_inputs_that_reach_different_outputs_are_all_examples() -> None:
+def test_inputs_of_separate_outputs_are_all_mixed() -> None:
     class Apart(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -63,7 +63,7 @@ def test_inputs_that_reach_different_outputs_are_all_examples() -> None:
     assert_both_inputs_mixed(net, mixer, x, z)
 
 
-def test_an_input_of_which_the_first_batch_makes_no_use_is_mixed_in_the_next() -> None:
+def test_input_unused_in_the_first_batch_is_mixed_later() -> None:
     class Sometimes(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -78,7 +78,7 @@ def test_an_input_of_which_the_first_batch_makes_no_use_is_mixed_in_the_next() -
     assert_both_inputs_mixed(net, mixer, x, z)
 
 
-def test_an_input_that_was_not_there_when_it_was_probed_is_probed_anew() -> None:
+def test_new_optional_input_is_probed() -> None:
     class Optional(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -95,7 +95,7 @@ def test_an_input_that_was_not_there_when_it_was_probed_is_probed_anew() -> None
 
 
 class Causal(nn.Module):
-    """A block that takes an additive mask (T, T)."""
+    """A model whose block gets an additive mask (T, T)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Attend(nn.Module):
 
 
 @pytest.mark.parametrize("size", [2, 3, 6])
-def test_a_mask_of_as_many_rows_as_examples_is_no_mask_of_each(size: int) -> None:
+def test_causal_mask_with_batch_size_rows_is_not_united(size: int) -> None:
     """A causal mask (T, T) with T = B."""
     net, x = Causal(), torch.randn(size, size, 4)
     mixer = lm.Mixer(net, at="embed", ratio=0.3, partner="derangement")
@@ -127,7 +127,7 @@ def test_a_mask_of_as_many_rows_as_examples_is_no_mask_of_each(size: int) -> Non
 
 
 class Masked(nn.Module):
-    """Reads a mask after its features, under a name that says nothing."""
+    """Applies a mask after its features. The name of the argument is not that of a mask."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,14 +142,12 @@ class Masked(nn.Module):
     ("point", "dtype"),
     [("f", torch.float32), *((at, t) for at in ("f", "input") for t in (torch.bool, torch.int64))],
 )
-def test_a_mask_that_hides_nothing_in_the_first_batch_is_found(
-    point: str, dtype: torch.dtype
-) -> None:
+def test_mask_of_ones_is_detected_as_a_bypass(point: str, dtype: torch.dtype) -> None:
     with pytest.raises(lm.InputError, match="not a cut of the network"):
         lm.Mixer(Masked(), at=point).check((torch.randn(6, 5, 4), torch.ones(6, 5).to(dtype)))
 
 
-def test_a_mask_of_factors_is_united_at_the_input() -> None:
+def test_float_mask_is_united_at_the_input() -> None:
     class Named(Masked):
         def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return self.head((self.f(x) * mask[..., None]).sum(1))

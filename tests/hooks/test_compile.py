@@ -1,4 +1,4 @@
-"""torch.compile: the same numbers, one compilation, and an error where nothing would be mixed."""
+"""Tests of `Mixer` with torch.compile."""
 
 import copy
 from typing import Any
@@ -16,7 +16,7 @@ from tiny_nets import NETS, Mlp, batch
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
-    # Dynamo hides this warning of its own where warnings are not errors.
+    # Dynamo suppresses this warning unless warnings are errors.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
 ]
 POINTS = {
@@ -28,14 +28,14 @@ CASES = [(net, point) for net, points in POINTS.items() for point in points]
 
 
 def compiled(model: nn.Module, backend: Any = "aot_eager") -> nn.Module:
-    """Compile a model as a whole; a graph break is an error."""
+    """Compile a model with fullgraph=True, so that a graph break is an error."""
     result = torch.compile(model, backend=backend, fullgraph=True)
     assert isinstance(result, nn.Module)
     return result
 
 
 @pytest.mark.parametrize(("net", "point"), CASES)
-def test_a_compiled_model_is_mixed_like_an_eager_one(net: str, point: str) -> None:
+def test_compiled_mixing_equals_eager_mixing(net: str, point: str) -> None:
     eager, (x, y) = NETS[net][0](), batch(net, 6)
     models = [eager, compiled(copy.deepcopy(eager))]
     mixers = [lm.Mixer(model, at=point, per="sample", seed=1) for model in models]
@@ -44,7 +44,7 @@ def test_a_compiled_model_is_mixed_like_an_eager_one(net: str, point: str) -> No
         torch.testing.assert_close(found, expected)
 
 
-LIKE_CUT = ("fourier", "grid", "resize", "salient", "patches")  # their masks differ, not the mix
+LIKE_CUT = ("fourier", "grid", "resize", "salient", "patches")  # like cut, with other masks
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ LIKE_CUT = ("fourier", "grid", "resize", "salient", "patches")  # their masks di
         if (b, per) != ("multimix", "sample")
     ],
 )
-def test_every_blend_compiles_as_a_whole(blend: str, per: Per) -> None:
+def test_every_blend_compiles_without_graph_breaks(blend: str, per: Per) -> None:
     eager, (x, y) = NETS["resnet"][0]().double(), batch("resnet", 6, torch.float64)
     models = [
         eager,
@@ -69,7 +69,7 @@ def test_every_blend_compiles_as_a_whole(blend: str, per: Per) -> None:
     assert counter.frame_count == 1
 
 
-def test_a_model_compiled_in_place_is_mixed_like_an_eager_one() -> None:
+def test_model_compiled_inplace_equals_the_eager_model() -> None:
     eager, (x, y) = Mlp(), batch("mlp", 6)
     other = copy.deepcopy(eager)
     other.compile(backend="aot_eager", fullgraph=True)
@@ -79,7 +79,7 @@ def test_a_model_compiled_in_place_is_mixed_like_an_eager_one() -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_a_mixer_built_before_compiling_works_through_the_compiled_model() -> None:
+def test_mixer_built_before_compilation_mixes_the_compiled_model() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer, twin = lm.Mixer(net, at="blocks.0"), lm.Mixer(copy.deepcopy(net), at="blocks.0")
     plan = mixer.draw(6)
@@ -101,7 +101,7 @@ def test_steps_at_one_point_compile_once(point: str, per: Per) -> None:
     assert counter.frame_count == frames
 
 
-def test_steps_at_several_points_compile_once_for_each() -> None:
+def test_steps_at_several_points_compile_once_per_point() -> None:
     counter, (x, _) = CompileCounterWithBackend("aot_eager"), batch("mlp", 6)
     at = ["blocks.0", "blocks.1.0", "final"]
     mixer = lm.Mixer(compiled(Mlp(), counter), at=at)
@@ -113,7 +113,7 @@ def test_steps_at_several_points_compile_once_for_each() -> None:
     assert counter.frame_count == len(at)
 
 
-def test_going_back_and_forth_between_training_and_evaluation_does_not_recompile() -> None:
+def test_alternating_train_and_eval_does_not_recompile() -> None:
     counter, (x, y) = CompileCounter(), batch("mlp", 6)
     mixer = lm.Mixer(compiled(Mlp(), counter), at="blocks.0")
     frames = []
@@ -126,7 +126,7 @@ def test_going_back_and_forth_between_training_and_evaluation_does_not_recompile
     assert len(set(frames)) == 1
 
 
-def test_a_compiled_model_in_eval_mode_is_not_mixed() -> None:
+def test_compiled_model_in_eval_mode_is_not_mixed() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(compiled(net), at="blocks.0", ratio=0.5)
     mixer(x, y)
@@ -136,7 +136,7 @@ def test_a_compiled_model_in_eval_mode_is_not_mixed() -> None:
 
 
 @pytest.mark.parametrize("point", ["blocks.0", "final"])
-def test_a_mixer_built_too_late_says_that_nothing_was_mixed(point: str) -> None:
+def test_mixer_built_after_compilation_raises(point: str) -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     model = compiled(net)
     model(x)
@@ -153,7 +153,7 @@ def test_a_mixer_built_too_late_says_that_nothing_was_mixed(point: str) -> None:
 
 
 @pytest.mark.parametrize("point", ["input", "logits"])
-def test_input_and_logits_are_mixed_even_by_a_mixer_built_late(point: str) -> None:
+def test_mixer_built_after_compilation_mixes_input_and_logits(point: str) -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     model = compiled(net)
     model(x)
@@ -162,7 +162,7 @@ def test_input_and_logits_are_mixed_even_by_a_mixer_built_late(point: str) -> No
 
 
 @pytest.mark.parametrize("in_place", [True, False])
-def test_looking_at_a_compiled_model_compiles_nothing(in_place: bool) -> None:
+def test_points_check_and_activations_do_not_compile(in_place: bool) -> None:
     counter, net, (x, _) = CompileCounter(), Mlp(), batch("mlp", 6)
     expected = lm.points(net, x)
     model = net if in_place else compiled(net, counter)
@@ -173,7 +173,7 @@ def test_looking_at_a_compiled_model_compiles_nothing(in_place: bool) -> None:
     assert counter.frame_count == 0
 
 
-def test_a_compiled_function_that_calls_the_model_is_mixed() -> None:
+def test_mixing_works_inside_a_compiled_function() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer, twin = lm.Mixer(net, at="final"), lm.Mixer(copy.deepcopy(net), at="final")
 

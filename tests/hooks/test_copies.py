@@ -1,4 +1,4 @@
-"""Copies of a model are inert, and a removed mixer leaves nothing behind."""
+"""Tests of `Mixer` with copied models, and of the removal of its hooks."""
 
 import pytest
 import torch
@@ -14,20 +14,20 @@ POINTS = ["input", "blocks.0", "final", "logits"]
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_is_not_mixed(how: str, point: str) -> None:
+def test_copied_model_is_not_mixed(how: str, point: str) -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at=POINTS, ratio=0.5)
     clean = net(x)
     plan = lm.Plan(point, torch.tensor(0.5), torch.tensor([1, 2, 3, 4, 5, 0]))
     with mixer.apply(plan):
-        copied = COPIES[how](net)  # in the middle of a mixed forward
+        copied = COPIES[how](net)  # while a plan is active
         output, mixed = copied(x), net(x)
     torch.testing.assert_close(output, clean)
     assert not mixed.allclose(clean)
 
 
 @pytest.mark.parametrize("how", COPIES)
-def test_a_copy_can_be_mixed_by_a_mixer_of_its_own(how: str) -> None:
+def test_copied_model_can_have_another_mixer(how: str) -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="blocks.0", per="sample")
     copied = COPIES[how](net)
@@ -37,7 +37,7 @@ def test_a_copy_can_be_mixed_by_a_mixer_of_its_own(how: str) -> None:
         torch.testing.assert_close(other(x, y)[0], mixer(x, y)[0])
 
 
-def test_an_exponential_average_follows_a_mixed_model() -> None:
+def test_ema_of_a_mixed_model_follows_its_parameters() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="blocks.0")
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.0))
@@ -51,14 +51,14 @@ def test_an_exponential_average_follows_a_mixed_model() -> None:
         torch.testing.assert_close(mine, theirs)
 
 
-def test_a_mixer_adds_nothing_to_the_state_of_a_model() -> None:
+def test_mixer_does_not_change_modules_or_state_dict() -> None:
     net = Mlp()
     names = [name for name, _ in net.named_modules()], list(net.state_dict())
     lm.Mixer(net, at=POINTS)
     assert ([name for name, _ in net.named_modules()], list(net.state_dict())) == names
 
 
-def test_removing_a_mixer_takes_its_hooks_out() -> None:
+def test_remove_removes_all_hooks_of_the_mixer() -> None:
     net = Mlp()
     mixer = lm.Mixer(net, at=POINTS)
     assert hooks(net) == len(POINTS)
@@ -66,7 +66,7 @@ def test_removing_a_mixer_takes_its_hooks_out() -> None:
     assert hooks(net) == 0
 
 
-def test_removing_a_mixer_keeps_other_hooks() -> None:
+def test_remove_keeps_other_hooks() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     first, other = lm.Mixer(net, at="final"), lm.Mixer(net, at="final")
     first.remove()
@@ -74,7 +74,7 @@ def test_removing_a_mixer_keeps_other_hooks() -> None:
     assert other(x, y)[0].shape == (6, 5)
 
 
-def test_a_removed_mixer_says_so() -> None:
+def test_removed_mixer_raises() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="final")
     mixer.remove()
@@ -82,7 +82,7 @@ def test_a_removed_mixer_says_so() -> None:
         mixer(x, y)
 
 
-def test_a_failed_mixer_leaves_no_hook() -> None:
+def test_failed_construction_leaves_no_hooks() -> None:
     net = Mlp()
     with pytest.raises(lm.InputError):
         lm.Mixer(net, at=["final", "nowhere"])

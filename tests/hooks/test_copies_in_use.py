@@ -1,4 +1,4 @@
-"""Copies of a mixed model can be quantized, scripted, traced, exported; copied pairs mix."""
+"""Tests of copies of mixed models: quantization, scripting, tracing, export and mixing."""
 
 import copy
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from model_copies import COPIES
 
 @pytest.mark.parametrize("how", COPIES)
 @pytest.mark.parametrize("mixed", [False, True], ids=["built", "mixed"])
-def test_a_copy_has_no_hooks_and_the_model_keeps_its_own(how: str, mixed: bool) -> None:
+def test_copy_has_no_hooks_and_the_model_keeps_its_hooks(how: str, mixed: bool) -> None:
     net = model()
     mixer = lm.Mixer(net, at=["input", "0", "final", "logits"])
     if mixed:
@@ -29,29 +29,29 @@ def test_a_copy_has_no_hooks_and_the_model_keeps_its_own(how: str, mixed: bool) 
     assert not any(own)
 
 
-def test_hooks_of_others_are_copied_with_the_model() -> None:
+def test_other_hooks_are_copied_with_the_model() -> None:
     net = model()
     net[0].register_forward_hook(lambda *_: None)
-    handle = net[3].register_forward_pre_hook(print_nothing, with_kwargs=True)
+    handle = net[3].register_forward_pre_hook(other_hook, with_kwargs=True)
     lm.Mixer(net, at="final")
     copied = copy.deepcopy(net)
     assert (len(copied[0]._forward_hooks), len(copied[3]._forward_pre_hooks)) == (1, 1)
-    handle.remove()  # it still reaches the model
+    handle.remove()  # the handle removes the hook of the original model
     assert not net[3]._forward_pre_hooks
 
 
-def print_nothing(*_: Any) -> None:
-    """A hook of somebody else."""
+def other_hook(*_: Any) -> None:
+    """A hook that is not of layermix."""
 
 
-def traced(net: nn.Module) -> Any:
+def jit_trace(net: nn.Module) -> Any:
     return torch.jit.trace(net, X)
 
 
 USES: dict[str, Callable[[nn.Module], Any]] = {
     "quantized": lambda net: torch.ao.quantization.quantize_dynamic(net, {nn.Linear})(X),
     "scripted": lambda net: torch.jit.script(net)(X),
-    "traced": lambda net: traced(net)(X),
+    "traced": lambda net: jit_trace(net)(X),
     "exported": lambda net: torch.export.export(net, (X,)).module()(X),
 }
 
@@ -61,7 +61,7 @@ USES: dict[str, Callable[[nn.Module], Any]] = {
 )
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("how", ["deepcopy", "pickle"])
-def test_a_copy_can_be_deployed(use: str, how: str) -> None:
+def test_copy_can_be_quantized_scripted_traced_and_exported(use: str, how: str) -> None:
     net = model()
     mixer = lm.Mixer(net, at="final")
     mixer(X, Y)
@@ -71,7 +71,7 @@ def test_a_copy_can_be_deployed(use: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [lm.Mixer, lm.FeatureCapture])
-def test_hooks_are_removed_from_a_model_whose_mixer_is_out_of_reach(kind: Any) -> None:
+def test_remove_hooks_removes_only_hooks_of_layermix(kind: Any) -> None:
     net = model()
     net[0].register_forward_hook(lambda *_: None)
     kept = kind(net, at=["0", "final"])
@@ -81,7 +81,7 @@ def test_hooks_are_removed_from_a_model_whose_mixer_is_out_of_reach(kind: Any) -
     del kept
 
 
-def test_only_a_model_has_hooks_to_remove() -> None:
+def test_remove_hooks_rejects_other_types() -> None:
     not_a_model: Any = "model"
     with pytest.raises(lm.InputError, match="the model is a str"):
         lm.remove_hooks(not_a_model)
@@ -90,7 +90,7 @@ def test_only_a_model_has_hooks_to_remove() -> None:
 @pytest.mark.parametrize("kind", [Learner, Module])
 @pytest.mark.parametrize("how", ["deepcopy", "pickle", "torch.save"])
 @pytest.mark.parametrize("used", [False, True])
-def test_a_copied_pair_of_model_and_mixer_mixes(kind: Any, how: str, used: bool) -> None:
+def test_copied_pair_of_model_and_mixer_mixes(kind: Any, how: str, used: bool) -> None:
     learner = kind()
     if used:
         learner.step()
@@ -105,14 +105,14 @@ def test_a_copied_pair_of_model_and_mixer_mixes(kind: Any, how: str, used: bool)
         one.step()[1].loss(output).backward()
 
 
-def test_a_copied_mixer_goes_on_with_the_draws_of_the_first() -> None:
+def test_copied_mixer_continues_the_random_state() -> None:
     first = Learner()
     first.mixer.draw(6)
     second = copy.deepcopy(first)
     assert first.mixer.draw(6).partner.equal(second.mixer.draw(6).partner)
 
 
-def test_a_copied_pair_of_model_and_capture_captures() -> None:
+def test_copied_pair_of_model_and_capture_captures() -> None:
     net = model()
     pair = {"net": net, "capture": lm.FeatureCapture(net, at="0")}
     copied: Any = copy.deepcopy(pair)
@@ -124,7 +124,7 @@ def test_a_copied_pair_of_model_and_capture_captures() -> None:
     torch.testing.assert_close(pair["capture"]["0"], net[0](X))  # pyright: ignore
 
 
-def test_norms_of_an_averaged_copy_are_updated_on_clean_examples() -> None:
+def test_update_bn_of_an_averaged_model_uses_clean_examples() -> None:
     net = model()
     mixer = lm.Mixer(net, at="input")
     mixer(X, Y)

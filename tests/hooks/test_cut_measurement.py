@@ -1,4 +1,4 @@
-"""Cuts are measured whatever the parameters, the examples and the dtype are."""
+"""Tests that cuts are measured for all parameters, examples and dtypes."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import layermix as lm
 from cut_models import REFUSED, Heads
 
 
-def test_a_gate_that_starts_at_zero_hides_nothing() -> None:
+def test_bypass_behind_a_zero_gate_is_found() -> None:
     class Gated(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -25,7 +25,7 @@ def test_a_gate_that_starts_at_zero_hides_nothing() -> None:
     assert not net.gate
 
 
-def test_a_classifier_that_starts_at_zero_is_probed_all_the_same() -> None:
+def test_bypass_of_a_zero_initialized_head_is_found() -> None:
     net = Heads("attributes", "mean")
     for head in (net.age_head, net.sex_head):
         nn.init.zeros_(head.weight)
@@ -38,21 +38,21 @@ def test_a_classifier_that_starts_at_zero_is_probed_all_the_same() -> None:
     [torch.zeros(4, 5), torch.ones(1, 5), torch.arange(5.0).repeat(4, 1), torch.arange(5.0)[None]],
     ids=["zero", "one", "equal", "one of several values"],
 )
-def test_examples_that_are_equal_hide_nothing(x: Tensor) -> None:
+def test_bypass_is_found_with_equal_examples(x: Tensor) -> None:
     with pytest.raises(lm.InputError, match=REFUSED):
         lm.Mixer(Heads("list", "mean"), at="heads.0").check(x)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_cuts_are_told_in_every_dtype(dtype: torch.dtype) -> None:
+def test_cuts_are_measured_in_every_dtype(dtype: torch.dtype) -> None:
     net, x = Heads("attributes", "mean").to(dtype), torch.randn(6, 5, dtype=dtype)
     rows = {row.name: row.cut for row in lm.points(net, x, all=True)}
     assert rows["trunk"] == rows["final"] == rows["input"] == 0
     assert (rows["age_head"] or 0) > 0.1
 
 
-def test_an_output_that_depends_on_the_place_in_the_batch_cannot_be_measured() -> None:
-    class Places(nn.Module):
+def test_output_dependent_on_the_batch_position_raises() -> None:
+    class PositionDependent(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.f, self.fc = nn.Linear(5, 8), nn.Linear(8, 3)
@@ -61,4 +61,4 @@ def test_an_output_that_depends_on_the_place_in_the_batch_cannot_be_measured() -
             return self.fc(self.f(x)) * (1 + torch.arange(len(x)) ** 2)[:, None]
 
     with pytest.raises(lm.InputError, match="share that bypasses it cannot be measured"):
-        lm.Mixer(Places(), at="f").check(torch.randn(6, 5))
+        lm.Mixer(PositionDependent(), at="f").check(torch.randn(6, 5))

@@ -1,4 +1,4 @@
-"""A mix point must be a cut of the network: the share that bypasses it is measured and refused."""
+"""Tests that a mix point must be a cut of the network: bypassed points raise an error."""
 
 import warnings
 from typing import Any
@@ -83,7 +83,7 @@ PARTIAL: dict[str, tuple[Any, Any, list[str], list[str]]] = {
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 @pytest.mark.parametrize("name", PARTIAL)
-def test_points_that_something_goes_round_are_no_defaults_and_refused(name: str) -> None:
+def test_bypassed_points_are_no_candidates_and_raise(name: str) -> None:
     build, x, partial, cuts = PARTIAL[name]
     net = build().eval()
     assert not set(partial) & set(lm.points(net, x).names)
@@ -102,8 +102,8 @@ def two_layers() -> nn.Sequential:
 
 
 @pytest.mark.parametrize("length", range(1, 8))
-def test_a_skip_connection_round_any_number_of_blocks_is_found(length: int) -> None:
-    """Points that are tested in common passes are told apart by codes, which repeat."""
+def test_skip_connection_over_any_number_of_blocks_is_found(length: int) -> None:
+    """Points probed in the same pass are distinguished by codes, which repeat."""
 
     class Skipped(nn.Module):
         def __init__(self) -> None:
@@ -123,8 +123,8 @@ def test_a_skip_connection_round_any_number_of_blocks_is_found(length: int) -> N
 
 
 @pytest.mark.parametrize("unused", [(0,), (0, 2), (0, 2, 3)])
-def test_blocks_whose_output_is_not_used_are_no_cuts(unused: tuple[int, ...]) -> None:
-    """Their codes may add up to nothing at the output, but not at the points between them."""
+def test_blocks_with_unused_output_are_not_cuts(unused: tuple[int, ...]) -> None:
+    """Their codes may cancel at the output, but not at the points between them."""
 
     class Idle(nn.Module):
         def __init__(self) -> None:
@@ -141,7 +141,7 @@ def test_blocks_whose_output_is_not_used_are_no_cuts(unused: tuple[int, ...]) ->
     assert lm.points(Idle(), torch.randn(6, 5)).names == ["input", *blocks, "final", "logits"]
 
 
-def test_a_model_that_refuses_the_activation_of_a_partner_has_no_cuts() -> None:
+def test_model_that_rejects_partner_activations_raises() -> None:
     class Strict(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -158,15 +158,15 @@ def test_a_model_that_refuses_the_activation_of_a_partner_has_no_cuts() -> None:
         lm.Mixer(Strict(), at=["f", "g"]).check(torch.randn(6, 5))
 
 
-def test_a_point_that_something_goes_round_is_listed_among_all_alone() -> None:
+def test_bypassed_points_are_listed_only_with_all() -> None:
     net, x = UNet(), torch.randn(4, 3, 16, 16)
     assert [row.name for row in lm.points(net, x)] == ["input", "down1", "final", "logits"]
     assert {"down2", "down3", "up1"} < {row.name for row in lm.points(net, x, all=True)}
 
 
-@pytest.mark.parametrize("word", ["auto", "random", "hidden", "last"])
-def test_words_stand_for_cuts_alone(word: str) -> None:
-    mixer = lm.Mixer(UNet(), at=word)
+@pytest.mark.parametrize("group", ["auto", "random", "hidden", "last"])
+def test_point_groups_contain_only_cuts(group: str) -> None:
+    mixer = lm.Mixer(UNet(), at=group)
     mixer.check(torch.randn(4, 3, 16, 16))
     expected = {
         "auto": ("input", "down1", "final"),
@@ -174,22 +174,22 @@ def test_words_stand_for_cuts_alone(word: str) -> None:
         "hidden": ("down1",),
         "last": ("down1",),
     }
-    assert mixer.points == expected[word]
+    assert mixer.points == expected[group]
     assert "bypasses it" in mixer.dropped["down2"]
 
 
-def test_a_word_in_a_list_of_its_own_is_the_word() -> None:
+def test_list_of_one_group_equals_the_group() -> None:
     mixer = lm.Mixer(UNet(), at=["hidden"])
     mixer.check(torch.randn(4, 3, 16, 16))
     assert mixer.points == ("down1",)
 
 
-def test_a_word_of_which_no_point_is_a_cut_is_refused() -> None:
+def test_group_without_a_cut_raises() -> None:
     with pytest.raises(lm.InputError, match="no mix point with a weight above 0 is left"):
         lm.Mixer(TextCNN(), at="hidden").check(torch.randint(20, (8, 9)))
 
 
-def test_warnings_of_partial_points_name_the_share() -> None:
+def test_partial_point_warning_names_the_point() -> None:
     mixer = lm.Mixer(Towers(), at="a", allow_partial=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""The final layer is a cut with several heads and with adapters; one head alone is none."""
+"""Tests that the final layer is a cut with several heads or adapters, and one head is not."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from cut_models import REFUSED, Heads, gap
 
 @pytest.mark.parametrize("kept", ["dict", "list", "attributes"])
 @pytest.mark.parametrize("returned", ["dict", "list", "sum", "mean"])
-def test_all_heads_are_the_final_layer(kept: str, returned: str) -> None:
+def test_final_layer_contains_all_heads(kept: str, returned: str) -> None:
     net, x = Heads(kept, returned), torch.randn(6, 5)
     assert gap(net, x, "final") < 1e-6
     assert "final" in lm.points(net, x).names
@@ -22,7 +22,7 @@ def test_all_heads_are_the_final_layer(kept: str, returned: str) -> None:
 @pytest.mark.parametrize(
     ("returned", "where"), [("dict", "the outputs 'sex'"), ("mean", "the output")]
 )
-def test_one_head_of_several_is_refused_with_what_it_misses(returned: str, where: str) -> None:
+def test_one_of_several_heads_raises_with_the_bypassed_outputs(returned: str, where: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Heads("attributes", returned), at="age_head").check(torch.randn(6, 5))
     message = str(error.value)
@@ -33,7 +33,7 @@ def test_one_head_of_several_is_refused_with_what_it_misses(returned: str, where
     assert message.count(". ") <= 1  # two sentences
 
 
-def test_a_point_that_is_insisted_on_is_mixed_and_says_so_once() -> None:
+def test_allow_partial_mixes_and_warns_once() -> None:
     net, x, y = Heads("attributes", "mean"), torch.randn(6, 5), torch.arange(6) % 3
     mixer = lm.Mixer(net, at="age_head", allow_partial=True, seed=1)
     with pytest.warns(UserWarning, match=r"not cuts of the network. 'age_head': \d+\.\d+% of an"):
@@ -43,11 +43,11 @@ def test_a_point_that_is_insisted_on_is_mixed_and_says_so_once() -> None:
     expected = (lm.mix(net.age_head(h), plan) + net.sex_head(h)) / 2
     torch.testing.assert_close(output, expected)
     mixer.check(x)
-    mixer(x, y)  # warnings are errors
+    mixer(x, y)  # a second warning would be an error
 
 
 class Adapted(nn.Module):
-    """A linear layer with a low-rank adapter, which starts at zero (LoRA)."""
+    """A linear layer with a zero-initialized low-rank adapter (LoRA)."""
 
     def __init__(self, base_layer: nn.Linear) -> None:
         super().__init__()
@@ -76,14 +76,14 @@ def adapt(net: Any) -> None:
     net.classifier.dropout.p = 0.0
 
 
-def test_the_final_layer_is_the_whole_adapted_layer() -> None:
+def test_final_layer_is_the_whole_adapted_layer() -> None:
     net, x = Classifier(), torch.randn(6, 5)
     net.classifier = Adapted(nn.Linear(8, 3))
     (row,) = (row for row in lm.points(net, x) if row.kind == "final")
     assert (row.module, row.shape, row.cut) == ("Adapted", (8,), 0.0)
 
 
-def test_the_layer_below_its_adapter_is_refused_though_the_adapter_starts_at_zero() -> None:
+def test_base_layer_of_a_zero_adapter_raises() -> None:
     net, x = Classifier(), torch.randn(6, 5)
     net.classifier = Adapted(nn.Linear(8, 3))
     weight = net.classifier.lora_B.weight
@@ -94,15 +94,15 @@ def test_the_layer_below_its_adapter_is_refused_though_the_adapter_starts_at_zer
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["built", "already mixed"])
-def test_a_layer_that_is_adapted_after_the_mixer_was_built_is_mixed_whole(mixed: bool) -> None:
+def test_layer_adapted_after_construction_is_mixed_as_a_whole(mixed: bool) -> None:
     net, x, y = Classifier(), torch.randn(6, 5), torch.arange(6) % 3
     mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement")
     if mixed:
         mixer(x, y)
     adapt(net)
-    for by_hand in (False, True):
+    for use_apply in (False, True):
         plan = mixer.draw(6)
-        if by_hand:
+        if use_apply:
             with mixer.apply(plan):
                 output = net(x)
             torch.testing.assert_close(output, net(x[plan.partner]))
@@ -110,7 +110,7 @@ def test_a_layer_that_is_adapted_after_the_mixer_was_built_is_mixed_whole(mixed:
             mixer(x, y)
 
 
-def test_a_layer_that_was_replaced_is_mixed_anew() -> None:
+def test_replaced_layer_is_mixed() -> None:
     net, x, y = Classifier(), torch.randn(6, 5), torch.arange(6) % 3
     mixer = lm.Mixer(net, at="body.0", ratio=0.0, partner="derangement")
     mixer(x, y)
@@ -123,7 +123,7 @@ def test_a_layer_that_was_replaced_is_mixed_anew() -> None:
 
 
 class WithFeatures(nn.Module):
-    """Returns logits beside the features from which they are computed, or without names."""
+    """Returns logits and their features, as a dict or as a tuple."""
 
     def __init__(self, named: bool) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class WithFeatures(nn.Module):
         return {"logits": self.fc(h), "hidden": h} if self.named else (self.fc(h), h)
 
 
-def test_features_beside_named_logits_are_not_asked_for_at_the_final_layer() -> None:
+def test_features_returned_with_named_logits_are_ignored_at_final() -> None:
     x = torch.randn(6, 5)
     lm.Mixer(WithFeatures(True), at="final").check(x)
     with pytest.raises(lm.InputError, match="bypasses it to the outputs '1'"):
@@ -142,7 +142,7 @@ def test_features_beside_named_logits_are_not_asked_for_at_the_final_layer() -> 
 
 
 @pytest.mark.parametrize("name", ["swiftformer_xs", "repvit_m0_9"])
-def test_classifiers_of_timm_with_averaged_heads_have_a_final_layer(name: str) -> None:
+def test_timm_models_with_averaged_heads_have_a_final_layer(name: str) -> None:
     model, x = timm.create_model(name, num_classes=5), torch.randn(3, 3, 64, 64)
     assert "final" in lm.points(model, x).names
     if name == "swiftformer_xs":

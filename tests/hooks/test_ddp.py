@@ -1,4 +1,4 @@
-"""Two real processes of data parallel training: what they share, and what they do not."""
+"""Tests of `Mixer` with DistributedDataParallel on two processes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Steps = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Steps]]:
-    """Return what two ranks wrote down, for ratios per batch and per sample."""
+    """Return the saved steps of two ranks, for ratios per batch and per sample."""
     folder = tmp_path_factory.mktemp("ddp")
     spawn(ddp_worker.train, (str(folder),), nprocs=2)
     ranks = [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
@@ -33,7 +33,7 @@ def test_ranks_share_the_ratio_of_a_batch(trained: dict[str, list[Steps]]) -> No
         assert one["ratio"].equal(other["ratio"])
 
 
-def test_ranks_have_ratios_of_their_own_for_their_examples(
+def test_ranks_draw_different_ratios_per_sample(
     trained: dict[str, list[Steps]],
 ) -> None:
     for one, other in zip(*trained["sample"], strict=True):
@@ -41,23 +41,26 @@ def test_ranks_have_ratios_of_their_own_for_their_examples(
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_ranks_have_partners_of_their_own(trained: dict[str, list[Steps]], per: str) -> None:
+def test_ranks_draw_different_partners(trained: dict[str, list[Steps]], per: str) -> None:
     for one, other in zip(*trained[per], strict=True):
         assert not one["partner"].equal(other["partner"])
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_gradients_are_the_mean_of_what_each_rank_mixed(
-    trained: dict[str, list[Steps]], per: str
-) -> None:
+def test_gradients_are_the_mean_over_ranks(trained: dict[str, list[Steps]], per: str) -> None:
     for one, other in zip(*trained[per], strict=True):
-        mean = [sum(pair) / 2 for pair in zip(alone(0, one), alone(1, other), strict=True)]
+        mean = [
+            sum(pair) / 2
+            for pair in zip(
+                single_rank_gradients(0, one), single_rank_gradients(1, other), strict=True
+            )
+        ]
         torch.testing.assert_close(one["gradients"], mean)
         torch.testing.assert_close(other["gradients"], mean)
 
 
-def alone(rank: int, step: dict[str, Any]) -> list[torch.Tensor]:
-    """Return the gradients of one rank's step, taken without data parallelism."""
+def single_rank_gradients(rank: int, step: dict[str, Any]) -> list[torch.Tensor]:
+    """Return the gradients of the step of one rank, computed without DDP."""
     net, (x, y) = ddp_worker.model(), ddp_worker.data(rank)
     plan = lm.Plan(step["point"], step["ratio"], step["partner"])
     with lm.Mixer(net, at=ddp_worker.POINTS).apply(plan) as applied:

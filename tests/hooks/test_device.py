@@ -1,4 +1,4 @@
-"""The device of a model is that of the first parameter that torch lists, wherever that is."""
+"""Tests of `device_of`: the device of the first parameter of a model."""
 
 import pytest
 import torch
@@ -17,18 +17,18 @@ from layermix.hooks.sites import as_module, device_of
         nn.ParameterList([torch.zeros(1, device="meta")]),
     ],
 )
-def test_it_is_that_of_the_first_parameter(model: nn.Module) -> None:
+def test_device_is_that_of_the_first_parameter(model: nn.Module) -> None:
     first = next(model.parameters(), torch.zeros(()))
     assert device_of(model) == first.device
 
 
-def test_a_place_that_is_kept_free_is_passed_over() -> None:
+def test_none_parameters_and_modules_are_skipped() -> None:
     model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, device="meta"))
     model[0].register_parameter("weight", None)
     model.register_module("free", None)
     assert device_of(model) == torch.device("meta")
 
 
-def test_a_compiled_model_is_looked_through() -> None:
+def test_device_of_a_compiled_model_is_that_of_its_module() -> None:
     compiled = torch.compile(nn.Sequential(nn.ReLU(), nn.Linear(2, 2, device="meta")))
     assert device_of(as_module(compiled)) == torch.device("meta")

@@ -1,8 +1,8 @@
-"""However a step is executed, its gradients are those of the eager model on the whole batch.
+"""Tests that each execution mode gives the gradients of the eager model on the whole batch.
 
-A ResNet and a ViT, at every kind of mix point: compiled, compiled to one graph for all points,
-checkpointed both ways, and on two processes, data parallel (DDP) and sharded (FSDP2), each of which
-is given plans for its half of the batch.
+A ResNet and a ViT are mixed at each kind of mix point: compiled, compiled with one graph for all
+points, with both kinds of checkpointing, and on two processes with DDP and FSDP2, which use plans
+for their halves of the batch.
 """
 
 import functools
@@ -23,7 +23,7 @@ Gradients = dict[str, Tensor]
 
 
 def whole_plan(blend: str, point: str) -> lm.Plan:
-    """Return the plan for the joined batch that the plans of the processes make."""
+    """Return the plan for the joined batch, joined from the plans of the processes."""
     parts = [worker.plan_of(rank, blend, point) for rank in range(RANKS)]
     partner = torch.cat([part.partner + rank * EXAMPLES for rank, part in enumerate(parts)])
     draws = {name: torch.cat([part.draws[name] for part in parts]) for name in parts[0].draws}
@@ -31,7 +31,7 @@ def whole_plan(blend: str, point: str) -> lm.Plan:
 
 
 @functools.cache
-def eager(net: str, blend: str, point: str) -> Gradients:
+def eager_gradients(net: str, blend: str, point: str) -> Gradients:
     """Return the gradients of an eager step on the joined batch."""
     model = worker.model(net)
     mixer = lm.Mixer(model, at=point)
@@ -39,7 +39,7 @@ def eager(net: str, blend: str, point: str) -> Gradients:
 
 
 def assert_same(found: Gradients, net: str, blend: str, point: str) -> None:
-    expected = eager(net, blend, point)
+    expected = eager_gradients(net, blend, point)
     assert found.keys() == expected.keys()
     for name, gradient in found.items():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
@@ -49,9 +49,7 @@ def assert_same(found: Gradients, net: str, blend: str, point: str) -> None:
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 @pytest.mark.parametrize("one_graph", [False, True])
 @pytest.mark.parametrize(("net", "blend"), POINTS)
-def test_a_compiled_step_has_the_gradients_of_an_eager_one(
-    net: str, blend: str, one_graph: bool
-) -> None:
+def test_compiled_gradients_equal_eager_gradients(net: str, blend: str, one_graph: bool) -> None:
     model, points = worker.model(net), POINTS[net, blend]
     counter = CompileCounterWithBackend("aot_eager")
     mixer = lm.Mixer(model, at=points, blend=blend, one_graph=one_graph)
@@ -70,7 +68,7 @@ def test_a_compiled_step_has_the_gradients_of_an_eager_one(
 
 @pytest.mark.parametrize("reentrant", [True, False])
 @EVERY_CASE
-def test_a_checkpointed_step_has_the_gradients_of_a_plain_one(
+def test_checkpointed_gradients_equal_eager_gradients(
     net: str, blend: str, point: str, reentrant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("timm.models._manipulate.use_reentrant_ckpt", lambda: reentrant)
@@ -82,7 +80,7 @@ def test_a_checkpointed_step_has_the_gradients_of_a_plain_one(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Return what two processes wrote down."""
+    """Return the saved gradients of two processes."""
     folder = tmp_path_factory.mktemp("execution")
     spawn(worker.train, (str(folder),), nprocs=RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
@@ -90,7 +88,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["data parallel", "sharded"])
 @EVERY_CASE
-def test_two_processes_have_the_gradients_of_one_with_the_joined_batch(
+def test_two_processes_equal_one_process_with_the_joined_batch(
     trained: list[dict[str, Any]], net: str, blend: str, point: str, kind: str
 ) -> None:
     for rank in trained:

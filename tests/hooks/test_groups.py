@@ -1,4 +1,4 @@
-"""Words for several mix points: hidden, last and random; a module of that name comes first."""
+"""Tests of the groups of mix points: "hidden", "last" and "random"."""
 
 from typing import Any
 
@@ -18,32 +18,32 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_a_word_stands_for_blocks(net: str) -> None:
+def test_groups_contain_the_blocks(net: str) -> None:
     model, blocks = NETS[net][0](), BLOCKS[net]
     found = {}
-    for word in ("hidden", "random", "last"):
-        with lm.Mixer(model, at=word) as mixer:
+    for group in ("hidden", "random", "last"):
+        with lm.Mixer(model, at=group) as mixer:
             mixer.check(batch(net, 4)[0])
-            found[word] = mixer.points
+            found[group] = mixer.points
     assert found == {"hidden": blocks, "random": ("input", *blocks), "last": blocks[-1:]}
 
 
 @pytest.mark.parametrize("name", ["manifold-mixup", "patchup", "moex", "mixstyle", "alignmixup"])
-def test_a_method_that_mixes_blocks_works_in_a_model_as_it_is(name: str) -> None:
+def test_methods_that_mix_blocks_run_with_default_settings(name: str) -> None:
     model, (x, y) = NETS["resnet"][0](), batch("resnet", 4)
     output, target = lm.Mixer(model, **find_method(name).settings)(x, y)
     target.loss(output).backward()
     assert output.shape == (4, 5)
 
 
-def test_a_module_of_that_name_comes_first() -> None:
+def test_module_with_the_name_of_a_group_takes_precedence() -> None:
     class Named(Mlp):
         def __init__(self) -> None:
             super().__init__()
             self.hidden = nn.Identity()
 
     assert lm.Mixer(Named(), at="hidden").points == ("hidden",)
-    assert lm.Mixer(Named(), at="last").points == ("blocks.0", "blocks.1")  # until a probe
+    assert lm.Mixer(Named(), at="last").points == ("blocks.0", "blocks.1")  # before the probe
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_a_module_of_that_name_comes_first() -> None:
         ),
     ],
 )
-def test_what_a_word_cannot_stand_for_is_refused(model: nn.Module, at: Any, text: str) -> None:
+def test_invalid_group_raises(model: nn.Module, at: Any, text: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(model, at=at)
     assert str(error.value) == text
 
 
-def test_a_model_without_blocks_is_mixed_at_the_input_at_random() -> None:
+def test_random_mixes_at_the_input_without_blocks() -> None:
     with pytest.warns(UserWarning, match="mixes at the input only"):
         mixer = lm.Mixer(nn.Sequential(nn.Linear(4, 3)), at="random")
     assert mixer.points == ("input",)
 
 
-def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:
+def test_mixer_calls_a_wrapper_passed_as_model() -> None:
     class Wrapper(nn.Module):
         def __init__(self, module: nn.Module) -> None:
             super().__init__()
@@ -91,8 +91,8 @@ def test_the_model_to_call_may_be_a_wrapper_that_came_later() -> None:
         torch.testing.assert_close(wrapped, 2 * mixer(x, y)[0])
 
 
-def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
-    class AppendClean(nn.Module):
+def test_wrapper_that_bypasses_the_model_raises() -> None:
+    class SkipWrapper(nn.Module):
         def __init__(self, module: nn.Module) -> None:
             super().__init__()
             self.module, self.skip = module, nn.Linear(4, 5)
@@ -104,4 +104,4 @@ def test_a_wrapper_that_goes_round_the_model_is_refused() -> None:
     mixer = lm.Mixer(net, at="blocks.0")
     mixer(x, y)
     with pytest.raises(lm.InputError, match="not a cut of the network"):
-        mixer(x, y, model=AppendClean(net))
+        mixer(x, y, model=SkipWrapper(net))

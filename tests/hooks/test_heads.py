@@ -1,4 +1,4 @@
-"""The final layer: where the classifier is found, one or several, linear or convolutional."""
+"""Tests of the final layer: one or several heads, linear or convolutional."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ TORCHVISION = {
 
 
 @pytest.mark.parametrize("name", TIMM)
-def test_timm_models_are_asked_for_their_classifier(name: str) -> None:
+def test_heads_of_timm_models(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name, num_classes=10)
     assert list(find_heads(model)) == TIMM[name]
@@ -74,8 +74,8 @@ SEVERAL: dict[str, Any] = {"distilled": (distilled, 16), "crossvit": (crossvit, 
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_the_same_plan_is_carried_out_before_each_head(name: str) -> None:
-    # Only linear layers and a mean follow, so that mixing before them equals mixing the logits.
+def test_same_plan_is_applied_before_each_head(name: str) -> None:
+    # Only linear layers and a mean follow, so mixing before them equals mixing the logits.
     build, size = SEVERAL[name]
     model, x = build().double().train(), torch.randn(4, 3, size, size, dtype=torch.float64)
     mixer = lm.Mixer(model, at="final", seed=1)
@@ -88,7 +88,7 @@ def test_the_same_plan_is_carried_out_before_each_head(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_of_several_heads_the_input_of_the_first_is_measured(name: str) -> None:
+def test_final_activations_are_the_input_of_the_first_head(name: str) -> None:
     build, size = SEVERAL[name]
     model, x = build().train(), torch.randn(4, 3, size, size)
     first = next(iter(find_heads(model).values()))
@@ -101,7 +101,7 @@ def test_of_several_heads_the_input_of_the_first_is_measured(name: str) -> None:
     assert row.shape == capture["final"].shape[1:]
 
 
-def test_a_head_that_is_not_called_is_no_final_layer() -> None:
+def test_uncalled_head_is_ignored() -> None:
     class OneOfTwo(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -118,7 +118,7 @@ def test_a_head_that_is_not_called_is_no_final_layer() -> None:
     torch.testing.assert_close(output, lm.mix(net(x), plan))
 
 
-def test_heads_whose_outputs_are_joined_are_the_final_layer() -> None:
+def test_heads_with_concatenated_outputs_are_the_final_layer() -> None:
     class Joined(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -131,7 +131,7 @@ def test_heads_whose_outputs_are_joined_are_the_final_layer() -> None:
 
 
 class Convolutional(nn.Sequential):
-    """A classifier that is a convolution, averaged afterwards, as in SqueezeNet."""
+    """A model with a convolutional classifier before the pooling, as in SqueezeNet."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Convolutional(nn.Sequential):
         self.classifier = nn.Sequential(nn.Conv2d(6, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def test_a_convolutional_classifier_is_the_final_layer() -> None:
+def test_convolutional_classifier_is_the_final_layer() -> None:
     model, x = Convolutional().double(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
     mixer = lm.Mixer(model, at="final")
     mixer.check(x)
@@ -149,7 +149,7 @@ def test_a_convolutional_classifier_is_the_final_layer() -> None:
     torch.testing.assert_close(mixed, lm.mix(model(x), plan))
 
 
-def test_a_classifier_at_each_position_is_the_final_layer() -> None:
+def test_classifier_at_each_position_is_the_final_layer() -> None:
     class Tagger(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -161,7 +161,7 @@ def test_a_classifier_at_each_position_is_the_final_layer() -> None:
     assert "final" in lm.points(Tagger(), torch.randn(3, 7, 4)).names
 
 
-def test_many_mixes_at_the_final_layer_are_mixes_of_its_output() -> None:
+def test_multimix_at_a_linear_head_mixes_its_output() -> None:
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
     mixer, seen = lm.Mixer(model, at="final", blend=MultiMix(k=6)), []
     model[2].register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
@@ -171,12 +171,12 @@ def test_many_mixes_at_the_final_layer_are_mixes_of_its_output() -> None:
     plan = mixer.draw(5)
     with mixer.apply(plan):
         mixed = model(x)
-    assert seen == [5]  # the classifier never sees 30 rows
+    assert seen == [5]  # the classifier runs on 5 rows, not on 30
     weights = plan.draws["weights"].double()
     torch.testing.assert_close(mixed, model[2](weights @ model[:2](x)), rtol=1e-6, atol=1e-6)
 
 
-def test_many_mixes_before_a_convolution_are_mixed_there() -> None:
+def test_multimix_at_a_convolutional_head_mixes_its_input() -> None:
     model, x = Convolutional().double(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
     mixer, seen = lm.Mixer(model, at="final", blend=MultiMix(k=2)), []
     mixer.check(x)

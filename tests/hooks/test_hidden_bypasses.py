@@ -1,4 +1,4 @@
-"""Rounding, parameters that start tiny, infinite logits and equal examples hide no bypass."""
+"""Tests that bypasses are found despite rounding, tiny parameters and infinite logits."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from measured_cuts import Net, X, cuts
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_rounding_that_a_network_magnifies_goes_nowhere(seed: int) -> None:
-    """Statistics of a batch are rounded otherwise when its examples change places."""
+def test_amplified_rounding_is_not_a_bypass(seed: int) -> None:
+    """The rounding of batch statistics depends on the order of the examples."""
 
     class Steep(Net):
         def outputs(self, h: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def test_rounding_that_a_network_magnifies_goes_nowhere(seed: int) -> None:
 
 
 class LowRank(nn.Linear):
-    """A layer with low-rank factors that are its own parameters (Hu et al., 2022)."""
+    """A linear layer with low-rank factors as parameters (Hu et al., 2022)."""
 
     def __init__(self) -> None:
         super().__init__(8, 3)
@@ -32,7 +32,7 @@ class LowRank(nn.Linear):
 
 
 class Adapter(nn.Module):
-    """A layer beside low-rank factors that are parameters of the module around both."""
+    """A module with a linear layer and low-rank factors as parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Adapter(nn.Module):
 
 
 @pytest.mark.parametrize("layer", [LowRank, Adapter])
-def test_a_layer_with_raw_low_rank_factors_is_final_as_a_whole(layer: type[nn.Module]) -> None:
+def test_layer_with_low_rank_factors_is_final_as_a_whole(layer: type[nn.Module]) -> None:
     net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), layer())
     with torch.no_grad():
         for name, parameter in net.named_parameters():
@@ -60,7 +60,7 @@ def test_a_layer_with_raw_low_rank_factors_is_final_as_a_whole(layer: type[nn.Mo
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-4])
-def test_a_layer_scale_that_starts_tiny_hides_nothing(scale: float) -> None:
+def test_bypass_with_a_tiny_layer_scale_is_found(scale: float) -> None:
     class Scaled(Net):
         def __init__(self) -> None:
             super().__init__()
@@ -73,7 +73,7 @@ def test_a_layer_scale_that_starts_tiny_hides_nothing(scale: float) -> None:
     assert (cuts(Scaled())["trunk"] or 0) > 0.1
 
 
-def test_logits_of_impossible_classes_are_equal_where_they_are_minus_infinity() -> None:
+def test_constant_infinite_logits_are_not_a_bypass() -> None:
     class Masked(Net):
         def outputs(self, h: Tensor) -> Tensor:
             return self.head(h).masked_fill(torch.tensor([False, True, False]), -torch.inf)
@@ -81,7 +81,7 @@ def test_logits_of_impossible_classes_are_equal_where_they_are_minus_infinity() 
     assert [cuts(Masked())[name] for name in ("input", "trunk", "final")] == [0, 0, 0]
 
 
-def test_classes_that_the_input_makes_impossible_go_round_the_layers() -> None:
+def test_input_dependent_infinite_logits_are_a_bypass() -> None:
     class Chosen(Net):
         def forward(self, x: Tensor) -> Tensor:
             return self.head(self.trunk(x)).masked_fill(x[:, :3] > x[:, 1:4], -torch.inf)
@@ -91,8 +91,8 @@ def test_classes_that_the_input_makes_impossible_go_round_the_layers() -> None:
     assert found["trunk"] == found["head"] == 1
 
 
-def test_a_classifier_of_log_probabilities_that_starts_at_zero_hides_nothing() -> None:
-    """Classes of equal weights would have equal probabilities, whatever the example is."""
+def test_bypass_before_a_zero_log_softmax_head_is_found() -> None:
+    """With equal weights all classes would have equal probabilities for every example."""
 
     class Zero(Net):
         def __init__(self) -> None:
@@ -108,7 +108,7 @@ def test_a_classifier_of_log_probabilities_that_starts_at_zero_hides_nothing() -
     assert (found["trunk"] or 0) > 0.1
 
 
-def test_equal_examples_are_told_apart_behind_a_norm() -> None:
+def test_bypass_behind_a_norm_is_found_with_equal_examples() -> None:
     class Normed(Net):
         def __init__(self) -> None:
             super().__init__()

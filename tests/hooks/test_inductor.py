@@ -1,7 +1,7 @@
-"""The default compiler: losses and gradients of a mixed model are those of the eager one.
+"""Tests that inductor, the default backend, gives the losses and gradients of the eager model.
 
-The backend aot_eager, which other tests use for speed, runs the same operations as eager mode; here
-they are fused, in other precision, as users have it.
+Other tests use the faster backend aot_eager, which runs the operations of eager mode. Inductor
+fuses these operations, with different rounding.
 """
 
 import copy
@@ -16,7 +16,7 @@ import layermix as lm
 
 pytestmark = [
     pytest.mark.usefixtures("fresh_compiler"),
-    # Dynamo hides this warning of its own where warnings are not errors.
+    # Dynamo suppresses this warning unless warnings are errors.
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
     pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler"),
 ]
@@ -26,7 +26,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 3e-2}
 class Net(nn.Module):
     """Convolution, norm, GELU, a global mean and a classifier.
 
-    A maximum would be another one where half precision rounds in another way.
+    The position of a maximum would depend on the rounding in half precision.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,9 @@ def steps(net: nn.Module, model: Any, at: str, dtype: torch.dtype, **options: An
     return found
 
 
-def assert_compiled_is_eager(net: nn.Module, at: str, dtype: torch.dtype, **options: Any) -> None:
+def assert_compiled_equals_eager(
+    net: nn.Module, at: str, dtype: torch.dtype, **options: Any
+) -> None:
     net = net.double() if dtype == torch.float64 else net
     other = copy.deepcopy(net)
     model = torch.compile(other, fullgraph=True)
@@ -68,21 +70,21 @@ def assert_compiled_is_eager(net: nn.Module, at: str, dtype: torch.dtype, **opti
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_a_hidden_layer_is_mixed_in_every_precision(dtype: torch.dtype) -> None:
-    assert_compiled_is_eager(Net(), "block", dtype)
+def test_compiled_equals_eager_in_every_precision(dtype: torch.dtype) -> None:
+    assert_compiled_equals_eager(Net(), "block", dtype)
 
 
 @pytest.mark.parametrize("at", ["input", "final", "logits"])
-def test_every_kind_of_point_is_mixed(at: str) -> None:
-    assert_compiled_is_eager(Net(), at, torch.float32)
+def test_compiled_equals_eager_at_every_kind_of_point(at: str) -> None:
+    assert_compiled_equals_eager(Net(), at, torch.float32)
 
 
-def test_a_cut_with_ratios_for_each_example_is_mixed() -> None:
-    assert_compiled_is_eager(Net(), "block", torch.float32, blend="cut", per="sample")
+def test_compiled_cut_with_ratios_per_sample_equals_eager() -> None:
+    assert_compiled_equals_eager(Net(), "block", torch.float32, blend="cut", per="sample")
 
 
-def test_random_fields_are_those_of_the_eager_mix() -> None:
-    assert_compiled_is_eager(Net(), "block", torch.float64, blend="noisy")
+def test_compiled_random_fields_equal_eager() -> None:
+    assert_compiled_equals_eager(Net(), "block", torch.float64, blend="noisy")
 
 
 @pytest.mark.slow
@@ -90,7 +92,9 @@ def test_random_fields_are_those_of_the_eager_mix() -> None:
 @pytest.mark.parametrize("at", ["input", "block", "final"])
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("blend", ["linear", "cut", "noisy", "patches", "grid", "moment_exchange"])
-def test_every_situation_is_mixed(at: str, dtype: torch.dtype, per: Any, blend: str) -> None:
+def test_compiled_equals_eager_for_all_combinations(
+    at: str, dtype: torch.dtype, per: Any, blend: str
+) -> None:
     if at == "final" and blend in ("cut", "patches", "grid"):
         pytest.skip("the final layer has no positions")
-    assert_compiled_is_eager(Net(), at, dtype, blend=blend, per=per)
+    assert_compiled_equals_eager(Net(), at, dtype, blend=blend, per=per)

@@ -1,4 +1,4 @@
-"""Packed, sparse and nested tensors are mixed where the activation is dense."""
+"""Tests of packed, sparse and nested inputs, which are mixed only at dense activations."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ IRREGULAR: dict[str, tuple[Any, Any, str]] = {
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
 @pytest.mark.parametrize("name", IRREGULAR)
-def test_tensors_that_are_not_dense_are_mixed_behind_and_refused_clearly(name: str) -> None:
+def test_non_dense_input_raises_and_dense_layers_are_mixed(name: str) -> None:
     build, make, why = IRREGULAR[name]
     net, x, y = build(), make(), torch.arange(6) % 3
     assert lm.points(net, x).names == ["final", "logits"]
@@ -76,7 +76,7 @@ def test_tensors_that_are_not_dense_are_mixed_behind_and_refused_clearly(name: s
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")
-def test_a_nested_tensor_beside_the_input_is_refused_by_name() -> None:
+def test_additional_nested_tensor_raises_with_its_name() -> None:
     class Both(Nested):
         def forward(self, x: Tensor, pieces: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return self.fc(self.e(x)) + super().forward(pieces)
@@ -85,7 +85,7 @@ def test_a_nested_tensor_beside_the_input_is_refused_by_name() -> None:
         lm.Mixer(Both(), at="input")((torch.randn(6, 4), nested()), torch.arange(6) % 3)
 
 
-def test_a_packed_sequence_keeps_its_examples_when_few_are_chosen() -> None:
+def test_rows_of_a_packed_sequence_keep_lengths_and_values() -> None:
     x = packed()
     whole, lengths = pad_packed_sequence(x, batch_first=True)
     few = rows_of(as_inputs(x), {}, [0, 3, 4]).args[0]

@@ -1,4 +1,4 @@
-"""Outputs of several tensors: all that carry the batch are mixed by one plan, the rest is left."""
+"""Tests of outputs with several tensors: all with a batch dimension are mixed with one plan."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ PLAN: dict[str, Any] = {"ratio": torch.tensor(0.3), "partner": torch.tensor([1, 
 
 
 class Module(nn.Module):
-    """A module that returns what `returns` makes of its input."""
+    """A module that applies the function `returns` to its input."""
 
     def __init__(self, returns: Any) -> None:
         super().__init__()
@@ -32,26 +32,26 @@ def mixed(model: nn.Module, x: Tensor, check: bool = True) -> Any:
         return model(x)
 
 
-def along(x: Tensor, dim: int) -> Tensor:
-    """Return `PLAN` carried out by hand along a dimension."""
+def reference_mix(x: Tensor, dim: int) -> Tensor:
+    """Return a tensor mixed with `PLAN` along a dimension."""
     return 0.3 * x + 0.7 * x.index_select(dim, PLAN["partner"])
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-def test_the_states_of_a_recurrent_layer_are_mixed_along_their_second_dimension(kind: Any) -> None:
+def test_recurrent_states_are_mixed_along_dim_1(kind: Any) -> None:
     model, x = kind(4, 6, num_layers=2, batch_first=True).double(), torch.randn(4, 5, 4).double()
     clean, state = model(x)
     output, mixed_state = mixed(model, x)
-    torch.testing.assert_close(output, along(clean, 0))
+    torch.testing.assert_close(output, reference_mix(clean, 0))
     pairs = zip(mixed_state, state, strict=True) if kind is nn.LSTM else [(mixed_state, state)]
     for own, expected in pairs:
-        torch.testing.assert_close(own, along(expected, 1))
+        torch.testing.assert_close(own, reference_mix(expected, 1))
 
 
-def test_lists_of_maps_are_mixed_each() -> None:
+def test_each_map_of_a_list_is_mixed() -> None:
     model, x = Module(lambda x: [x, x[..., ::2, ::2]]), torch.randn(4, 3, 8, 8)
     for own, clean in zip(mixed(model, x), model(x), strict=True):
-        torch.testing.assert_close(own, along(clean, 0))
+        torch.testing.assert_close(own, reference_mix(clean, 0))
 
 
 class Inner(NamedTuple):
@@ -66,7 +66,7 @@ class Record:
     loss: Tensor
 
 
-def test_trees_of_dataclasses_mappings_and_named_tuples_keep_their_types() -> None:
+def test_nested_outputs_keep_their_types() -> None:
     def returns(x: Tensor) -> Record:
         return Record(x, {"inner": Inner(2 * x, (x + 1, "kept"))}, torch.tensor(7.0))
 
@@ -74,22 +74,22 @@ def test_trees_of_dataclasses_mappings_and_named_tuples_keep_their_types() -> No
     found = mixed(Module(returns), x)
     assert type(found) is Record
     assert type(found.inner["inner"]) is Inner
-    torch.testing.assert_close(found.logits, along(x, 0))
-    torch.testing.assert_close(found.inner["inner"].a, along(2 * x, 0))
-    torch.testing.assert_close(found.inner["inner"].b[0], along(x + 1, 0))
+    torch.testing.assert_close(found.logits, reference_mix(x, 0))
+    torch.testing.assert_close(found.inner["inner"].a, reference_mix(2 * x, 0))
+    torch.testing.assert_close(found.inner["inner"].b[0], reference_mix(x + 1, 0))
     assert found.inner["inner"].b[1] == "kept"
     assert found.loss == 7.0
 
 
 class Cache:
-    """An object that holds a tensor, of no type that is looked into."""
+    """An object with a tensor, of a type that is not traversed."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_does_not_carry_the_batch_is_left(check: bool) -> None:
+def test_values_without_a_batch_dimension_are_unchanged(check: bool) -> None:
     positions, loss, cache = torch.randn(5, 7), torch.tensor(2.0), Cache(torch.randn(4, 3))
     model = Module(lambda x: (x, positions, loss, cache, None, len(x)))
     _, *rest = mixed(model, torch.randn(4, 3), check)
@@ -97,37 +97,37 @@ def test_what_does_not_carry_the_batch_is_left(check: bool) -> None:
     assert rest[3:] == [None, 4]
 
 
-def test_a_table_as_long_as_the_batch_is_told_from_it_by_the_look() -> None:
+def test_probe_distinguishes_a_table_with_batch_size_rows() -> None:
     table = torch.randn(4, 3)
     model = Module(lambda x: (x, table))
     assert mixed(model, torch.randn(4, 3))[1] is table
 
 
-def test_integers_beside_the_main_tensor_are_left() -> None:
+def test_additional_integer_tensors_are_unchanged() -> None:
     model = Module(lambda x: (x, torch.arange(len(x))))
     assert mixed(model, torch.randn(4, 3))[1].tolist() == [0, 1, 2, 3]
 
 
-def test_a_plan_without_a_check_finds_the_batch_by_itself() -> None:
+def test_apply_without_check_infers_the_batch_dimension() -> None:
     model, x = Module(lambda x: (x, 2 * x, x.T)), torch.randn(4, 3)
     first, second, third = mixed(model, x, check=False)
-    torch.testing.assert_close(first, along(x, 0))
-    torch.testing.assert_close(second, along(2 * x, 0))
-    torch.testing.assert_close(third, along(x.T, 1))
+    torch.testing.assert_close(first, reference_mix(x, 0))
+    torch.testing.assert_close(second, reference_mix(2 * x, 0))
+    torch.testing.assert_close(third, reference_mix(x.T, 1))
 
 
-def test_what_only_training_returns_is_mixed_too() -> None:
+def test_outputs_of_training_mode_are_mixed() -> None:
     class Auxiliary(nn.Module):
         def forward(self, x: Tensor) -> Any:
             return (x, 2 * x) if self.training else x
 
     x = torch.randn(4, 3)
     first, second = mixed(Auxiliary(), x)
-    torch.testing.assert_close(first, along(x, 0))
-    torch.testing.assert_close(second, along(2 * x, 0))
+    torch.testing.assert_close(first, reference_mix(x, 0))
+    torch.testing.assert_close(second, reference_mix(2 * x, 0))
 
 
-def test_a_second_tensor_with_the_batch_in_two_dimensions_is_refused() -> None:
+def test_second_tensor_with_two_batch_dimensions_raises() -> None:
     model = Module(lambda x: {"logits": x, "pairs": x @ x.T})
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(model, at="logits").check(torch.randn(4, 3))
@@ -138,18 +138,18 @@ def test_a_second_tensor_with_the_batch_in_two_dimensions_is_refused() -> None:
     )
 
 
-def test_a_second_tensor_with_several_rows_for_each_example_is_mixed() -> None:
+def test_second_tensor_with_several_rows_per_example_is_mixed() -> None:
     model, x = Module(lambda x: (x, x.repeat_interleave(2, 0))), torch.randn(4, 3)
-    torch.testing.assert_close(mixed(model, x)[1], along(x, 0).repeat_interleave(2, 0))
+    torch.testing.assert_close(mixed(model, x)[1], reference_mix(x, 0).repeat_interleave(2, 0))
 
 
-def test_a_second_tensor_that_changes_otherwise_is_refused() -> None:
+def test_second_tensor_of_another_length_is_an_obstacle() -> None:
     model = Module(lambda x: (x, x.new_zeros(len(x) + 1)))
     (row,) = (row for row in lm.points(model, torch.randn(4, 3), all=True) if row.name == "logits")
     assert str(row.obstacle).startswith("its other tensor '1' has the shapes (4,) and (3,)")
 
 
-def test_a_second_tensor_that_was_not_there_when_it_was_probed_is_refused() -> None:
+def test_second_tensor_absent_during_the_probe_raises() -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -176,7 +176,7 @@ def test_a_second_tensor_that_was_not_there_when_it_was_probed_is_refused() -> N
         mixer(x, y)
 
 
-def test_gradients_flow_through_every_leaf() -> None:
+def test_gradients_flow_through_every_tensor() -> None:
     model, x = nn.LSTM(4, 6, batch_first=True).double(), torch.randn(4, 5, 4).double()
     output, (h, c) = mixed(model, x)
     (output.sum() + h.sum() + c.sum()).backward()

@@ -1,4 +1,4 @@
-"""Lengths beside the main tensor are found, and the longer of two counts."""
+"""Tests of length arguments: they are detected, and the longer of two lengths is used."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ PARTNER = torch.tensor([2, 0, 3, 1])
 
 
 class Sum(nn.Module):
-    """Sums the frames that count: linear, so that the right mix is known for any ratio."""
+    """The sum over valid frames. It is linear, so the expected output is known for all ratios."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,14 +28,14 @@ class Sum(nn.Module):
 
 
 class Named(Sum):
-    """The same with the name that lengths usually have."""
+    """`Sum` with a usual argument name for lengths."""
 
     def forward(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(wavs, wav_lens)
 
 
 class Channels(Sum):
-    """The same with its frames last."""
+    """`Sum` with the frames in the last dimension."""
 
     def forward(self, wavs: Tensor, sizes: Tensor) -> Tensor:
         return super().forward(wavs.transpose(1, 2), sizes)
@@ -52,7 +52,7 @@ def frames() -> Tensor:
 @pytest.mark.parametrize("model", [Sum, Named, Channels])
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("column", [False, True])
-def test_the_longer_of_two_lengths_counts(model: type[Sum], relative: bool, column: bool) -> None:
+def test_longer_of_two_lengths_is_used(model: type[Sum], relative: bool, column: bool) -> None:
     if column and model is not Sum:
         pytest.skip("one kind is enough")
     net, x = model(), frames()
@@ -70,7 +70,7 @@ def test_the_longer_of_two_lengths_counts(model: type[Sum], relative: bool, colu
     torch.testing.assert_close(output, net(0.3 * x + 0.7 * x[PARTNER], longest))
 
 
-def test_lengths_that_are_equal_where_they_are_probed_are_found_too() -> None:
+def test_lengths_that_are_equal_in_the_probe_are_detected() -> None:
     net, full = Sum(), torch.full((4,), T)
     mixer = lm.Mixer(net, at="input")
     mixer.check((torch.randn(4, T, 4), full))
@@ -81,7 +81,7 @@ def test_lengths_that_are_equal_where_they_are_probed_are_found_too() -> None:
     torch.testing.assert_close(output, net(0.3 * x + 0.7 * x[PARTNER], longest))
 
 
-def test_lengths_among_few_positions_are_known_by_their_name() -> None:
+def test_lengths_with_few_positions_are_detected_by_name() -> None:
     class Short(Sum):
         def forward(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return (self.f(wavs) * (torch.arange(3) < wav_lens[:, None])[..., None]).sum(1)
@@ -95,7 +95,7 @@ def test_lengths_among_few_positions_are_known_by_their_name() -> None:
     torch.testing.assert_close(output, net(0.3 * x + 0.7 * x[PARTNER], longest))
 
 
-def test_a_number_of_each_example_that_selects_nothing_is_mixed() -> None:
+def test_scalar_per_example_that_is_no_length_is_mixed() -> None:
     class Scaled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -113,7 +113,7 @@ def test_a_number_of_each_example_that_selects_nothing_is_mixed() -> None:
     torch.testing.assert_close(output, expected)
 
 
-def test_lengths_used_behind_a_hidden_point_go_round_it() -> None:
+def test_lengths_used_after_a_hidden_point_bypass_it() -> None:
     class Behind(Sum):
         def forward(self, wavs: Tensor, lengths: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
             return super().forward(wavs, lengths)
@@ -123,7 +123,7 @@ def test_lengths_used_behind_a_hidden_point_go_round_it() -> None:
             lm.Mixer(Behind(), at="f").check((frames(), lengths))
 
 
-def test_lengths_that_a_module_behind_the_point_takes_are_united_there() -> None:
+def test_lengths_of_a_module_after_the_point_are_united() -> None:
     class Pool(nn.Module):
         def forward(self, h: Tensor, lengths: Tensor) -> Tensor:
             return (h * (torch.arange(T) < lengths[:, None])[..., None]).sum(1)
@@ -146,7 +146,7 @@ def test_lengths_that_a_module_behind_the_point_takes_are_united_there() -> None
     torch.testing.assert_close(output, net.pool(0.3 * h + 0.7 * h[PARTNER], longest))
 
 
-def test_lengths_of_floats_that_are_absolute_are_united() -> None:
+def test_absolute_float_lengths_are_united() -> None:
     x, lengths = frames(), LENGTHS.float()
 
     class Absolute(Sum):

@@ -1,4 +1,4 @@
-"""What cannot be mixed, or not wholly: a test for each of the limits in docs/models.md."""
+"""Tests of the limits in docs/models.md: points that cannot be mixed, or only partly."""
 
 import warnings
 from typing import Any
@@ -13,7 +13,7 @@ from padded import BOTH, KEEP, LENGTHS, PARTNER, RATIO, SIZES, blended, mixed
 
 close: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
 
-SOUND: dict[str, Any] = {
+SPEECH_CONFIG: dict[str, Any] = {
     **{name: size for name, size in SIZES.items() if name.endswith(("size", "heads"))},
     **dict.fromkeys(["hidden_dropout", "attention_dropout", "activation_dropout"], 0.0),
     **dict.fromkeys(["feat_proj_dropout", "final_dropout", "layerdrop"], 0.0),
@@ -27,20 +27,20 @@ SOUND: dict[str, Any] = {
     "classifier_proj_size": 8,
     "apply_spec_augment": False,
 }
-EARS: dict[str, tuple[Any, Any]] = {
+SPEECH_MODELS: dict[str, tuple[Any, Any]] = {
     "wav2vec2": (hf.Wav2Vec2Config, hf.Wav2Vec2ForSequenceClassification),
     "hubert": (hf.HubertConfig, hf.HubertForSequenceClassification),
 }
-each_ear = pytest.mark.parametrize("name", EARS)
+each_speech_model = pytest.mark.parametrize("name", SPEECH_MODELS)
 
 
-def ear(name: str, **settings: Any) -> Any:
-    config, model = EARS[name]
-    return model(config(**{**SOUND, **settings})).double().train()
+def speech_model(name: str, **settings: Any) -> Any:
+    config, model = SPEECH_MODELS[name]
+    return model(config(**{**SPEECH_CONFIG, **settings})).double().train()
 
 
-def sounds() -> dict[str, Tensor]:
-    """Return sounds of four samples for each of seven positions, as long as `KEEP` says."""
+def audio() -> dict[str, Tensor]:
+    """Return audio of four samples per position, with the lengths in `KEEP`."""
     keep = KEEP.repeat_interleave(4, 1).long()
     return {"input_values": torch.randn(4, 28, dtype=torch.float64), "attention_mask": keep}
 
@@ -50,8 +50,8 @@ def ids(padding: int = 0) -> dict[str, Tensor]:
     return {"input_ids": tokens, "attention_mask": KEEP.long()}
 
 
-def passed(model: nn.Module, name: str, x: dict[str, Tensor]) -> Any:
-    """Return what a module returns in a forward pass without mixing."""
+def module_output(model: nn.Module, name: str, x: dict[str, Tensor]) -> Any:
+    """Return the output of a submodule in an unmixed forward pass."""
     seen: list[Any] = []
     handle = model.get_submodule(name).register_forward_hook(lambda *call: seen.append(call[-1]))
     model(**x)
@@ -59,15 +59,15 @@ def passed(model: nn.Module, name: str, x: dict[str, Tensor]) -> Any:
     return seen[0]
 
 
-# What a model does with its mask in its own forward, after its blocks.
+# Masks that the model applies in its forward, after its blocks.
 
 
-@each_ear
-def test_behind_a_block_a_mean_is_over_the_positions_of_the_first_example(name: str) -> None:
-    model, x, last = ear(name), sounds(), f"{name}.encoder.layers.1"
+@each_speech_model
+def test_mean_after_a_block_uses_the_mask_of_the_first_example(name: str) -> None:
+    model, x, last = speech_model(name), audio(), f"{name}.encoder.layers.1"
     with pytest.warns(UserWarning, match="mixed with masks that cannot be united"):
         output = mixed(model, last, x).logits
-    features = model.projector(blended(passed(model, last, x)))
+    features = model.projector(blended(module_output(model, last, x)))
 
     def pooled(keep: Tensor) -> Tensor:
         mean = (features * keep[..., None]).sum(1) / keep.sum(1, keepdim=True)
@@ -77,11 +77,11 @@ def test_behind_a_block_a_mean_is_over_the_positions_of_the_first_example(name: 
     assert not torch.allclose(output, pooled(BOTH))
 
 
-@each_ear
-def test_at_the_input_and_at_the_final_layer_a_mean_is_over_the_positions_of_both(
+@each_speech_model
+def test_mean_at_input_and_final_uses_the_masks_of_both_examples(
     name: str,
 ) -> None:
-    model, x = ear(name), sounds()
+    model, x = speech_model(name), audio()
     both = BOTH.repeat_interleave(4, 1).long()
     expected = model(input_values=blended(x["input_values"]), attention_mask=both).logits
     torch.testing.assert_close(mixed(model, "input", x).logits, expected, **close)
@@ -96,9 +96,9 @@ def gpt2() -> Any:
 
 
 @pytest.mark.parametrize("point", ["transformer.h.1", "final"])
-def test_the_last_token_is_that_of_the_first_example(point: str) -> None:
+def test_last_token_is_that_of_the_first_example(point: str) -> None:
     model, x = gpt2(), ids()
-    hidden = passed(model, "transformer.h.1", x)
+    hidden = module_output(model, "transformer.h.1", x)
     norm = model.transformer.ln_f
     hidden = norm(blended(hidden)) if point == "transformer.h.1" else blended(norm(hidden))
     expected = model.score(hidden)[torch.arange(4), LENGTHS - 1]
@@ -113,14 +113,14 @@ def test_the_last_token_is_that_of_the_first_example(point: str) -> None:
     torch.testing.assert_close(output, expected, **close)
 
 
-def test_at_the_logits_each_example_has_the_last_token_of_its_own() -> None:
+def test_logits_are_mixed_at_the_last_token_of_each_example() -> None:
     model, x = gpt2(), ids()
     torch.testing.assert_close(
         mixed(model, "logits", x).logits, blended(model(**x).logits), **close
     )
 
 
-# Masks that are not given to each block by one of the usual names.
+# Masks that do not reach the blocks under a usual argument name.
 
 T5: dict[str, Any] = {
     "vocab_size": 50,
@@ -134,8 +134,8 @@ T5: dict[str, Any] = {
 }
 
 
-def written_out(model: Any, x: dict[str, Tensor], k: int, then: Tensor) -> Tensor:
-    """Return the last hidden states, mixed after block k, with the mask `then` behind it."""
+def reference_hidden_states(model: Any, x: dict[str, Tensor], k: int, then: Tensor) -> Tensor:
+    """Return the last hidden states, mixed after block k, with the mask `then` after it."""
     stack = model.encoder
     a = stack.embed_tokens(x["input_ids"])
     bias = None
@@ -148,17 +148,17 @@ def written_out(model: Any, x: dict[str, Tensor], k: int, then: Tensor) -> Tenso
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_t5_has_its_mask_apart_from_its_position_bias(k: int) -> None:
+def test_t5_unites_masks_separately_from_the_position_bias(k: int) -> None:
     model, x = hf.T5EncoderModel(hf.T5Config(**T5)).double().train(), ids()
     output = mixed(model, f"encoder.block.{k}", x).last_hidden_state
-    torch.testing.assert_close(output, written_out(model, x, k, BOTH), **close)
+    torch.testing.assert_close(output, reference_hidden_states(model, x, k, BOTH), **close)
 
 
-def test_longt5_hands_its_mask_on_in_a_position_bias_which_is_blended() -> None:
+def test_longt5_position_bias_with_a_mask_is_blended() -> None:
     model = hf.LongT5EncoderModel(hf.LongT5Config(**T5, local_radius=3)).double().train()
     x, seen = ids(), []
-    own = passed(model, "encoder.block.0", x)[1]
-    assert len(own) == 4  # of each example, since the mask is in it
+    own = module_output(model, "encoder.block.0", x)[1]
+    assert len(own) == 4  # per example, because it contains the mask
     model.encoder.block[1].register_forward_pre_hook(lambda _, args: seen.append(args[2]))
     mixer = lm.Mixer(model, at="encoder.block.0", allow_partial=True)
     with warnings.catch_warnings():
@@ -169,10 +169,10 @@ def test_longt5_hands_its_mask_on_in_a_position_bias_which_is_blended() -> None:
         model(**x)
     torch.testing.assert_close(seen[0], blended(own), **close)
     ignored = own < -1e300
-    assert (seen[0] < -1e300).equal(ignored | ignored[PARTNER])  # what both have counts
+    assert (seen[0] < -1e300).equal(ignored | ignored[PARTNER])  # used: positions valid in both
 
 
-def test_masks_of_other_names_are_not_united() -> None:
+def test_masks_with_other_names_are_not_united() -> None:
     sizes = {"vocab_size": 50, "d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32}
     config = hf.XLNetConfig(**{**sizes, "dropout": 0.0, "summary_last_dropout": 0.0})
     model = hf.XLNetForSequenceClassification(config).double().train()
@@ -195,13 +195,13 @@ def test_masks_of_other_names_are_not_united() -> None:
         torch.testing.assert_close(output, expected, **close)
 
 
-# Layers left out at random.
+# Layers that are skipped at random.
 
 
-@each_ear
-def test_a_layer_that_is_left_out_of_a_step_is_an_error_that_names_the_remedy(name: str) -> None:
-    model, y = ear(name, layerdrop=0.4), torch.arange(4) % 2
-    x = {"input_values": sounds()["input_values"]}
+@each_speech_model
+def test_skipped_layer_error_suggests_layerdrop_0(name: str) -> None:
+    model, y = speech_model(name, layerdrop=0.4), torch.arange(4) % 2
+    x = {"input_values": audio()["input_values"]}
     mixer = lm.Mixer(model, at=f"{name}.encoder.layers.0")
     mixer.check(x)
     model.config.layerdrop = 1.0

@@ -1,7 +1,4 @@
-"""What cannot be mixed, or not wholly, in models with auxiliary heads or checkpointed stages.
-
-Like `test_limits.py`, these are limits of docs/models.md.
-"""
+"""Tests of the limits in docs/models.md for auxiliary heads and checkpointed stages."""
 
 from typing import Any
 
@@ -16,7 +13,7 @@ from padded import PARTNER, RATIO, blended
 
 close: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
 
-# Auxiliary heads of training.
+# Auxiliary heads, which run only in training mode.
 
 
 def googlenet() -> nn.Module:
@@ -24,7 +21,7 @@ def googlenet() -> nn.Module:
     return torchvision.models.googlenet(num_classes=5, init_weights=False, **off).double().train()
 
 
-def test_auxiliary_heads_are_final_layers_too() -> None:
+def test_final_layer_includes_auxiliary_heads() -> None:
     model, x = googlenet(), torch.randn(4, 3, 32, 32, dtype=torch.float64)
     clean = model(x)
     mixer = lm.Mixer(model, at="final")
@@ -34,13 +31,13 @@ def test_auxiliary_heads_are_final_layers_too() -> None:
         torch.testing.assert_close(mixed_logits, blended(own), **close)
 
 
-def test_a_block_behind_an_auxiliary_head_is_no_cut() -> None:
+def test_block_after_an_auxiliary_head_is_not_a_cut() -> None:
     x = torch.randn(4, 3, 32, 32, dtype=torch.float64)
     with pytest.raises(lm.InputError, match=r"'inception5b' is not a cut .* the outputs 'aux"):
         lm.Mixer(googlenet(), at="inception5b").check(x)
 
 
-def test_auxiliary_heads_are_mixed_at_an_earlier_block() -> None:
+def test_earlier_block_mixes_the_auxiliary_heads() -> None:
     model, x = googlenet(), torch.randn(4, 3, 32, 32, dtype=torch.float64)
     mixer = lm.Mixer(model, at="inception3a")
     with mixer.apply(lm.Plan("inception3a", RATIO, PARTNER)):
@@ -51,10 +48,10 @@ def test_auxiliary_heads_are_mixed_at_an_earlier_block() -> None:
     torch.testing.assert_close(output, model(x), **close)
 
 
-# Stages whose blocks are checkpointed one by one.
+# Stages with separately checkpointed blocks.
 
 
-def test_a_stage_checkpointed_block_by_block_is_mixed_after_its_last_block() -> None:
+def test_stage_with_checkpointed_blocks_is_mixed_after_its_last_block() -> None:
     model: Any = timm.create_model("test_resnet", num_classes=5)
     x, y = torch.randn(4, 3, 32, 32), torch.arange(4)
     model.set_grad_checkpointing()

@@ -1,4 +1,4 @@
-"""Masks of sounds, of torch's own transformers, checkpointed and compiled: united alike."""
+"""Tests of mask union in audio models and torch transformers, checkpointed and compiled."""
 
 from typing import Any
 
@@ -31,14 +31,14 @@ def wav2vec2(attention: str) -> Any:
     return hf.Wav2Vec2ForSequenceClassification(config).double().train()
 
 
-def sounds() -> dict[str, Tensor]:
+def audio() -> dict[str, Tensor]:
     keep = torch.arange(120) < torch.tensor([60, 120, 80, 40])[:, None]
     return {"input_values": torch.randn(4, 120).double(), "attention_mask": keep.long()}
 
 
 @each_attention
-def test_sounds_mixed_at_the_input_are_heard_where_either_is(attention: str) -> None:
-    model, x = wav2vec2(attention), sounds()
+def test_audio_masks_are_united_at_the_input(attention: str) -> None:
+    model, x = wav2vec2(attention), audio()
     output = mixed(model, "input", x).logits
     both = x["attention_mask"] | x["attention_mask"][PARTNER]
     expected = model(input_values=blended(x["input_values"]), attention_mask=both).logits
@@ -46,13 +46,13 @@ def test_sounds_mixed_at_the_input_are_heard_where_either_is(attention: str) -> 
 
 
 @each_attention
-def test_what_an_encoder_blanks_by_its_mask_is_united_too(attention: str) -> None:
-    model, x = wav2vec2(attention), sounds()
+def test_encoder_masks_are_united_after_the_feature_projection(attention: str) -> None:
+    model, x = wav2vec2(attention), audio()
     body = model.wav2vec2
     seen: list[Tensor] = []
     mixer = lm.Mixer(model, at="wav2vec2.feature_projection")
     with pytest.warns(UserWarning, match="mixed with masks that cannot be united"):
-        mixer.check(x)  # the model itself takes a mean by the mask
+        mixer.check(x)  # the pooling of the model uses the mask
     body.encoder.register_forward_hook(lambda *call: seen.append(call[-1][0]))
     with mixer.apply(lm.Plan("wav2vec2.feature_projection", RATIO, PARTNER)):
         model(**x)
@@ -70,30 +70,30 @@ def encoder(batch_first: bool) -> nn.TransformerEncoder:
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float64])
 @pytest.mark.parametrize("batch_first", [True, False])
-def test_torch_masks_that_say_what_to_ignore_are_united(dtype: Any, batch_first: bool) -> None:
+def test_torch_padding_masks_are_united(dtype: Any, batch_first: bool) -> None:
     model, tokens = encoder(batch_first), torch.randn(4, 7, 8).double()
 
     def form(keep: Tensor) -> Tensor:
         ignored = torch.zeros(keep.shape).double().masked_fill(~keep, -torch.inf)
         return ignored if dtype is torch.float64 else ~keep
 
-    def turned(a: Tensor) -> Tensor:
+    def transposed(a: Tensor) -> Tensor:
         return a if batch_first else a.transpose(0, 1)
 
-    x = {"src": turned(tokens), "src_key_padding_mask": form(KEEP)}
+    x = {"src": transposed(tokens), "src_key_padding_mask": form(KEEP)}
     mixer = lm.Mixer(model, at="layers.0", batch_dim=0 if batch_first else 1)
     mixer.check(x)
     with mixer.apply(lm.Plan("layers.0", RATIO, PARTNER)):
         output = model(**x)
     first, *rest = model.layers
-    a = turned(blended(turned(first(x["src"], src_key_padding_mask=form(KEEP)))))
+    a = transposed(blended(transposed(first(x["src"], src_key_padding_mask=form(KEEP)))))
     for layer in rest:
         a = layer(a, src_key_padding_mask=form(BOTH))
     torch.testing.assert_close(output, a, rtol=1e-9, atol=1e-12)
 
 
 class Checkpointed(nn.Module):
-    """Layers that run again in the backward pass."""
+    """Layers that are checkpointed if `again` is True."""
 
     def __init__(self, again: bool) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Checkpointed(nn.Module):
         return src.mean(1)
 
 
-def test_layers_that_run_again_in_the_backward_pass_unite_again() -> None:
+def test_recomputed_layers_use_the_united_mask() -> None:
     plain, again = Checkpointed(False), Checkpointed(True)
     again.load_state_dict(plain.state_dict())
     x = {"src": torch.randn(4, 7, 8).double(), "padding_mask": ~KEEP}
@@ -118,7 +118,7 @@ def test_layers_that_run_again_in_the_backward_pass_unite_again() -> None:
         torch.testing.assert_close(own.grad, other.grad)
 
 
-def test_compiled_models_unite_their_masks(fresh_compiler: None) -> None:
+def test_compiled_model_unites_masks(fresh_compiler: None) -> None:
     config = hf.BertConfig(**SIZES)
     model, point = hf.BertForSequenceClassification(config).double().train(), "bert.encoder.layer.0"
     x = {"input_ids": torch.randint(50, (4, 7)), "attention_mask": KEEP.long()}

@@ -1,7 +1,7 @@
-"""Behind a mix point of a token model a position counts if it does for either example.
+"""Tests of mask union: after the mix point, positions valid in either example are used.
 
-References are written out in float64: the model on mixed embeddings with united masks, and a loop
-over its layers in which the mask is the example's own up to the mix point.
+The float64 references are the model on mixed embeddings with united masks, and a loop over its
+layers with the original mask up to the mix point.
 """
 
 import copy
@@ -34,7 +34,7 @@ def distilbert(attention: str) -> Any:
     return hf.DistilBertForSequenceClassification(config).double().train()
 
 
-# name -> how to build it, its word embeddings, its layers
+# name -> (constructor, name of the word embeddings, name of the layers)
 MODELS: dict[str, tuple[Any, str, str]] = {
     "bert": (bert, "bert.embeddings.word_embeddings", "bert.encoder.layer"),
     "roberta": (roberta, "roberta.embeddings.word_embeddings", "roberta.encoder.layer"),
@@ -50,13 +50,13 @@ each_attention = pytest.mark.parametrize("attention", ["sdpa", "eager"])
 
 def sentences(name: str) -> dict[str, Tensor]:
     x = {"input_ids": torch.randint(2, 50, (4, 7)), "attention_mask": KEEP.long()}
-    # RoBERTa counts positions from its padding, so they are given.
+    # RoBERTa computes position ids from the padding, so they are passed explicitly.
     return x if name != "roberta" else {**x, "position_ids": torch.arange(7).expand(4, 7)}
 
 
 @each_model
 @each_attention
-def test_mixed_embeddings_see_the_positions_of_both_examples(name: str, attention: str) -> None:
+def test_mixed_embeddings_use_the_united_mask(name: str, attention: str) -> None:
     build, words, _ = MODELS[name]
     model, x = build(attention), sentences(name)
     output = mixed(model, words, x).logits
@@ -66,8 +66,10 @@ def test_mixed_embeddings_see_the_positions_of_both_examples(name: str, attentio
     torch.testing.assert_close(output, expected, rtol=1e-9, atol=1e-12)
 
 
-def written_out(model: Any, name: str, x: dict[str, Tensor], k: int, attention: str) -> Tensor:
-    """Return the last hidden states: a loop over the layers, mixed after layer k."""
+def reference_hidden_states(
+    model: Any, name: str, x: dict[str, Tensor], k: int, attention: str
+) -> Tensor:
+    """Return the last hidden states of a loop over the layers, mixed after layer k."""
 
     def form(keep: Tensor) -> Tensor:
         seen = keep[:, None, None, :].expand(-1, 1, 7, -1)
@@ -87,24 +89,26 @@ def written_out(model: Any, name: str, x: dict[str, Tensor], k: int, attention: 
 @each_model
 @each_attention
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_layers_up_to_the_mix_keep_their_own_mask(name: str, attention: str, k: int) -> None:
+def test_layers_before_the_mix_point_use_the_original_mask(
+    name: str, attention: str, k: int
+) -> None:
     build, _, layers = MODELS[name]
     model, x = build(attention), sentences(name)
     point = f"{layers}.{k}"
     last = model.get_submodule(layers)[-1]
     seen: list[Tensor] = []
-    mixer = lm.Mixer(model, at=point)  # its hooks come first
+    mixer = lm.Mixer(model, at=point)  # its hooks run first
     mixer.check(x)
     last.register_forward_hook(lambda *call: seen.append(call[-1]))
     with mixer.apply(lm.Plan(point, RATIO, PARTNER)):
         model(**x)
     torch.testing.assert_close(
-        seen[0], written_out(model, name, x, k, attention), rtol=1e-9, atol=1e-12
+        seen[0], reference_hidden_states(model, name, x, k, attention), rtol=1e-9, atol=1e-12
     )
 
 
 @each_model
-def test_without_a_plan_the_mask_is_the_example_s_own(name: str) -> None:
+def test_mask_is_unchanged_without_a_plan(name: str) -> None:
     build, words, _ = MODELS[name]
     model, x = build("sdpa"), sentences(name)
     clean = model(**x).logits
@@ -113,13 +117,13 @@ def test_without_a_plan_the_mask_is_the_example_s_own(name: str) -> None:
     assert copy.deepcopy(model)(**x).logits.equal(clean)
 
 
-def test_the_given_mask_is_left_as_it_was() -> None:
+def test_input_mask_is_not_modified() -> None:
     model, x = bert("sdpa"), sentences("bert")
     mixed(model, "bert.embeddings", x)
     assert x["attention_mask"].equal(KEEP.long())
 
 
-def test_a_copy_made_while_a_plan_is_on_is_inert() -> None:
+def test_copy_made_while_a_plan_is_active_is_not_mixed() -> None:
     model, x = bert("sdpa"), sentences("bert")
     clean = model(**x).logits
     mixer = lm.Mixer(model, at="bert.embeddings")
@@ -129,14 +133,14 @@ def test_a_copy_made_while_a_plan_is_on_is_inert() -> None:
     assert twin(**x).logits.equal(clean)
 
 
-def test_taking_the_mixer_out_takes_its_masks_out() -> None:
+def test_remove_removes_the_mask_hooks() -> None:
     model = bert("sdpa")
     lm.Mixer(model, at=["bert.embeddings", "bert.encoder.layer.1"]).remove()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
-def test_padding_masks_ignore_what_both_ignore(dtype: torch.dtype) -> None:
+def test_union_ignores_positions_ignored_in_both_examples(dtype: torch.dtype) -> None:
     mask = torch.tensor([[0, 0, 1], [0, 1, 1]], dtype=dtype)
     plan = lm.Plan("input", torch.tensor(0.5), torch.tensor([1, 0]))
     expected = torch.tensor([[0, 0, 1], [0, 0, 1]], dtype=dtype)

@@ -1,4 +1,4 @@
-"""What one mixed step does, and what it leaves alone."""
+"""Tests of a mixed training step with `Mixer`."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ POINTS = ["input", "blocks.0", "blocks.1", "final", "logits"]
 
 
 def one_hot_net(classes: int) -> nn.Sequential:
-    """Return a model whose output is its input: one linear layer, the identity."""
+    """Return a model of one linear layer, the identity."""
     net = nn.Sequential(nn.Linear(classes, classes, bias=False))
     nn.init.eye_(net[0].weight)  # pyright: ignore[reportArgumentType]
     return net
@@ -23,15 +23,15 @@ def one_hot_net(classes: int) -> nn.Sequential:
 @pytest.mark.parametrize("at", ["input", "0", "final", "logits"])
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
 @pytest.mark.parametrize("size", [1, 2, 7, 8])
-def test_labels_and_activations_are_mixed_by_the_same_plan(at: str, per: Per, size: int) -> None:
+def test_labels_and_activations_use_the_same_plan(at: str, per: Per, size: int) -> None:
     y = torch.randint(5, (size,))
     mixer = lm.Mixer(one_hot_net(5), at=at, per=per, alpha=1.0)
     for _ in range(3):
-        output, target = mixer(torch.eye(5)[y], y)  # the features are the labels
+        output, target = mixer(torch.eye(5)[y], y)  # the features are the one-hot labels
         torch.testing.assert_close(output, target.dense(5))
 
 
-def test_each_example_keeps_the_ratio_and_its_partner_gives_the_rest() -> None:
+def test_example_has_weight_ratio_and_its_partner_the_rest() -> None:
     net = one_hot_net(3)
     plan = lm.Plan("input", torch.tensor([0.25, 0.5, 1.0]), torch.tensor([1, 2, 0]))
     with lm.Mixer(net, at="input").apply(plan) as applied:
@@ -44,16 +44,16 @@ def test_each_example_keeps_the_ratio_and_its_partner_gives_the_rest() -> None:
 def test_only_the_requested_point_is_mixed(point: str) -> None:
     net, (x, _) = Mlp().double(), batch("mlp", 6, torch.float64)
     plan = lm.Plan(point, torch.tensor(0.3), torch.tensor([1, 0, 3, 2, 5, 4]))
-    clean = flow(net, x)
+    clean = recorded_activations(net, x)
     with lm.Mixer(net, at=POINTS).apply(plan):
-        mixed = flow(net, x)
+        mixed = recorded_activations(net, x)
     assert mixed[point].equal(lm.mix(clean[point], plan))
     for upstream in POINTS[: POINTS.index(point)]:
         assert mixed[upstream].equal(clean[upstream])
 
 
-def flow(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """Return what flows through an MLP, as hooks that come after the mixer's see it."""
+def recorded_activations(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """Return the activations of an MLP, recorded by hooks that run after those of the mixer."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str, value: Tensor) -> None:
@@ -75,7 +75,7 @@ def flow(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("at", ["input", "final"])
-def test_the_input_is_not_changed(net: str, at: str) -> None:
+def test_input_tensor_is_not_modified(net: str, at: str) -> None:
     x, y = batch(net, 4)
     before = x.clone()
     lm.Mixer(NETS[net][0](), at=at, ratio=0.5)(x, y)
@@ -84,7 +84,7 @@ def test_the_input_is_not_changed(net: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_in_eval_mode_nothing_is_mixed(point: str) -> None:
+def test_eval_mode_is_not_mixed(point: str) -> None:
     net, (x, y) = Mlp().eval(), batch("mlp", 6)
     with torch.no_grad():
         expected = net(x)
@@ -94,7 +94,7 @@ def test_in_eval_mode_nothing_is_mixed(point: str) -> None:
     torch.testing.assert_close(target.loss(output), nn.functional.cross_entropy(expected, y))
 
 
-def test_in_eval_mode_no_plan_is_drawn() -> None:
+def test_eval_mode_draws_no_plan() -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     mixer = lm.Mixer(net, at=POINTS, per="sample")
     before = mixer.state_dict()
@@ -104,15 +104,15 @@ def test_in_eval_mode_no_plan_is_drawn() -> None:
     assert mixer.state_dict() == before
 
 
-def test_in_eval_mode_with_gradients_the_mixer_says_once_how_to_mix() -> None:
+def test_eval_mode_with_gradients_warns_once() -> None:
     net, (x, y) = Mlp().eval(), batch("mlp", 6)
     mixer = lm.Mixer(net, at="final")
     with pytest.warns(UserWarning, match=r"in eval mode, .* always=True to mix"):
         mixer(x, y)
-    mixer(x, y)  # warnings are errors
+    mixer(x, y)  # a second warning would be an error
 
 
-def test_a_mixer_that_always_mixes_does_so_in_eval_mode() -> None:
+def test_always_mixes_in_eval_mode() -> None:
     net, (x, y) = Mlp().double().eval(), batch("mlp", 6, torch.float64)
     output, _ = lm.Mixer(net, at="final", always=True, seed=1)(x, y)
     plan = lm.Mixer(net, at="final", seed=1).draw(6)
@@ -121,14 +121,14 @@ def test_a_mixer_that_always_mixes_does_so_in_eval_mode() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("point", ["input", "stage1", "final", "logits"])
-def test_odd_and_single_example_batches_are_mixed(point: str, size: int) -> None:
+def test_batches_of_any_size_are_mixed(point: str, size: int) -> None:
     x, y = batch("resnet", size)
     output, target = lm.Mixer(ResNet(), at=point, per="sample")(x, y)
     assert output.shape == (size, 5)
     assert target.loss(output).isfinite()
 
 
-def test_a_batch_of_one_is_mixed_with_itself() -> None:
+def test_batch_of_one_is_mixed_with_itself() -> None:
     net, (x, y) = ResNet(), batch("resnet", 1)
     output, target = lm.Mixer(net, at="final", ratio=0.4)(x, y)
     torch.testing.assert_close(output, net(x))
@@ -140,7 +140,7 @@ def test_batches_of_changing_size_are_mixed() -> None:
     assert [len(mixer(*batch("mlp", size))[0]) for size in (8, 3, 8, 2)] == [8, 3, 8, 2]
 
 
-def test_a_forward_outside_the_block_is_not_mixed() -> None:
+def test_forward_outside_the_with_block_is_not_mixed() -> None:
     net, (x, _) = Mlp().eval(), batch("mlp", 6)
     expected = net(x)
     mixer = lm.Mixer(net, at="final", ratio=0.5)
@@ -149,7 +149,7 @@ def test_a_forward_outside_the_block_is_not_mixed() -> None:
     assert net(x).equal(expected)
 
 
-def test_the_block_is_left_clean_when_a_forward_fails() -> None:
+def test_failed_forward_deactivates_the_plan() -> None:
     net, (x, _) = Mlp(), batch("mlp", 6)
     expected = net(x)
     mixer = lm.Mixer(net, at="final", ratio=0.5)
@@ -162,13 +162,13 @@ def test_the_block_is_left_clean_when_a_forward_fails() -> None:
     assert net(x).equal(expected)
 
 
-def test_a_list_of_points_takes_each_of_them() -> None:
+def test_all_points_of_a_list_are_drawn() -> None:
     mixer = lm.Mixer(Mlp(), at=POINTS)
     assert mixer.points == tuple(POINTS)
     assert {mixer.draw(2).point for _ in range(60)} == set(POINTS)
 
 
-def test_two_mixers_of_one_model_do_not_meet() -> None:
+def test_two_mixers_of_one_model_are_independent() -> None:
     net, (x, _) = Mlp().eval(), batch("mlp", 6)
     one, other = (lm.Mixer(net, at="final", ratio=r, seed=4) for r in (0.5, 1.0))
     clean = net(x)
@@ -178,7 +178,7 @@ def test_two_mixers_of_one_model_do_not_meet() -> None:
         assert not net(x).allclose(clean)
 
 
-def test_the_first_step_checks_its_points_without_touching_the_model() -> None:
+def test_check_does_not_change_the_model() -> None:
     net, (x, _) = ResNet(), batch("resnet", 4)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     lm.Mixer(net, at="stage1").check(x)
@@ -188,14 +188,14 @@ def test_the_first_step_checks_its_points_without_touching_the_model() -> None:
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-def test_checking_keeps_the_mode_of_every_module() -> None:
+def test_check_keeps_the_mode_of_every_module() -> None:
     net, (x, _) = ResNet(), batch("resnet", 4)
     net.bn.eval()  # a frozen batch norm
     lm.Mixer(net, at="stage1").check(x)
     assert [name for name, module in net.named_modules() if not module.training] == ["bn"]
 
 
-def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registered_blend_is_selected_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     class Swap(Blend):
         def __call__(self, own: Tensor, other: Tensor, ratio: Tensor, *more: Any) -> Blended:
             return Blended(other, ratio)
@@ -209,7 +209,7 @@ def test_a_registered_blend_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatc
     assert output.equal(torch.eye(5)[plan.partner])
 
 
-def test_a_mixer_says_where_and_how_it_mixes() -> None:
+def test_repr_shows_points_and_blend() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
     assert repr(lm.Mixer(model)) == "Mixer(Sequential, at='final', per='batch', blend=Linear())"
     several = lm.Mixer(model, ["input", "0"], per="sample")

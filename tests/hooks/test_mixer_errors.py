@@ -1,4 +1,4 @@
-"""A step that cannot be carried out is refused, in words that show what was wrong."""
+"""Tests of the errors of `Mixer` for invalid steps and arguments."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Float(nn.Module):
         return x.float()
 
 
-def test_token_ids_are_refused_at_the_input_and_mixed_after_their_embedding() -> None:
+def test_token_ids_raise_at_the_input_and_mix_after_the_embedding() -> None:
     net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 5))
     x = torch.randint(10, (6, 3))
     with pytest.raises(lm.InputError) as error:
@@ -28,7 +28,7 @@ def test_token_ids_are_refused_at_the_input_and_mixed_after_their_embedding() ->
     assert lm.Mixer(net, at="0")(x, torch.zeros(6, dtype=torch.int64))[0].shape == (6, 5)
 
 
-def test_byte_images_are_refused_at_the_input() -> None:
+def test_uint8_images_raise_at_the_input() -> None:
     net = nn.Sequential(Float(), nn.Flatten(), nn.Linear(12, 5))
     x = torch.randint(256, (6, 3, 2, 2), dtype=torch.uint8)
     with pytest.raises(lm.InputError) as error:
@@ -40,7 +40,7 @@ def test_byte_images_are_refused_at_the_input() -> None:
     )
 
 
-def test_token_ids_are_refused_by_a_plan_that_was_drawn_by_hand_too() -> None:
+def test_token_ids_raise_with_an_explicit_plan() -> None:
     net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 5))
     mixer = lm.Mixer(net, at="input")
     with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(6)):
@@ -52,7 +52,7 @@ def test_token_ids_are_refused_by_a_plan_that_was_drawn_by_hand_too() -> None:
     )
 
 
-def test_a_plan_for_another_batch_size_is_refused() -> None:
+def test_plan_for_another_batch_size_raises() -> None:
     mixer, (x, _) = lm.Mixer(Mlp(), at="blocks.0"), batch("mlp", 6)
     with pytest.raises(lm.InputError) as error, mixer.apply(mixer.draw(5)):
         mixer.model(x)
@@ -62,7 +62,7 @@ def test_a_plan_for_another_batch_size_is_refused() -> None:
     )
 
 
-def test_a_plan_for_a_point_the_mixer_was_not_built_for_is_refused() -> None:
+def test_plan_at_an_unknown_point_raises() -> None:
     mixer = lm.Mixer(Mlp(), at=["input", "final"])
     plan = lm.Plan("blocks.0", torch.tensor(0.5), torch.tensor([0, 1]))
     with pytest.raises(lm.InputError) as error, mixer.apply(plan):
@@ -72,7 +72,7 @@ def test_a_plan_for_a_point_the_mixer_was_not_built_for_is_refused() -> None:
     )
 
 
-def test_a_block_without_a_forward_is_an_error() -> None:
+def test_with_block_without_a_forward_raises() -> None:
     mixer = lm.Mixer(Mlp(), at="final")
     with pytest.raises(lm.RunError) as error, mixer.apply(mixer.draw(2)):
         pass
@@ -84,7 +84,7 @@ def test_a_block_without_a_forward_is_an_error() -> None:
     )
 
 
-def test_a_model_that_is_no_module_is_refused() -> None:
+def test_model_that_is_not_a_module_raises() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(torch.relu, at="input")
     assert str(error.value) == (
@@ -92,13 +92,13 @@ def test_a_model_that_is_no_module_is_refused() -> None:
     )
 
 
-def test_labels_that_are_no_tensor_are_refused() -> None:
+def test_labels_that_are_not_a_tensor_raise() -> None:
     mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
     with pytest.raises(lm.InputError, match=r"^the labels are a list, but must be a tensor: torch"):
         mixer(x, y.tolist())  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-def test_a_batch_the_model_cannot_take_is_told_from_the_examples_that_were_probed() -> None:
+def test_failed_probe_error_states_the_number_of_examples() -> None:
     net = nn.Sequential(nn.Linear(4, 5))
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="final")(torch.randn(16, 7), torch.zeros(16, dtype=torch.int64))
@@ -106,7 +106,7 @@ def test_a_batch_the_model_cannot_take_is_told_from_the_examples_that_were_probe
     assert str(error.value).endswith("(mix points are probed on 3 of your 16 examples)")
 
 
-def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
+def test_labels_of_another_batch_size_raise() -> None:
     mixer, (x, y) = lm.Mixer(Mlp(), at="final"), batch("mlp", 6)
     with pytest.raises(lm.InputError, match=r"^the labels have shape \(4,\), but the plan was"):
         mixer(x, y[:4])
@@ -128,9 +128,7 @@ def test_labels_of_another_batch_are_refused_before_the_forward() -> None:
         ({"per": "step"}, "unknown value of per 'step': known are 'batch', 'sample', 'epoch'"),
     ],
 )
-def test_wrong_settings_are_refused_when_the_mixer_is_built(
-    options: dict[str, Any], text: str
-) -> None:
+def test_invalid_arguments_raise_at_construction(options: dict[str, Any], text: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Mlp(), **options)
     assert str(error.value).startswith(text)

@@ -1,4 +1,4 @@
-"""Hooks act in their own thread alone, go with their mixer, and two mixers warn of each other."""
+"""Tests of the lifetime of hooks: threads, copies, removal and several mixers on one model."""
 
 import copy
 import gc
@@ -14,7 +14,7 @@ import layermix as lm
 from held_mixers import Module, X, Y, hooks, model
 
 
-def test_a_forward_pass_in_another_thread_is_not_mixed() -> None:
+def test_forward_in_another_thread_is_not_mixed() -> None:
     net = model().eval()
     clean = net(X)
     mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
@@ -29,7 +29,7 @@ def test_a_forward_pass_in_another_thread_is_not_mixed() -> None:
     assert not mixed.equal(clean)
 
 
-def test_a_forward_pass_of_a_copy_is_not_mixed() -> None:
+def test_forward_of_a_copy_is_not_mixed() -> None:
     net = model().eval()
     clean = net(X)
     mixer = lm.Mixer(net, at="final", always=True)
@@ -38,7 +38,7 @@ def test_a_forward_pass_of_a_copy_is_not_mixed() -> None:
         net(X)
 
 
-def test_a_compiled_forward_pass_in_another_thread_is_not_mixed(fresh_compiler: None) -> None:
+def test_compiled_forward_in_another_thread_is_not_mixed(fresh_compiler: None) -> None:
     net = model().eval()
     clean = net(X)
     mixer = lm.Mixer(net, at="final", ratio=0.0, partner="derangement", always=True)
@@ -54,9 +54,9 @@ def test_a_compiled_forward_pass_in_another_thread_is_not_mixed(fresh_compiler: 
     assert not torch.allclose(mixed, clean)
 
 
-def test_hooks_go_when_the_mixer_does() -> None:
+def test_hooks_are_removed_with_the_mixer() -> None:
     net, mixer = model(), None
-    for _ in range(3):  # a cell of a notebook that is run again
+    for _ in range(3):  # as in a notebook cell that is run again
         mixer = lm.Mixer(net, at=["input", "0", "final"])
         mixer(X, Y)
         assert hooks(net) == 3
@@ -65,7 +65,7 @@ def test_hooks_go_when_the_mixer_does() -> None:
     assert hooks(net) == 0
 
 
-def test_hooks_go_at_the_end_of_a_block() -> None:
+def test_hooks_are_removed_at_the_end_of_a_with_block() -> None:
     net = model()
     with lm.Mixer(net, at="final") as mixer:
         mixer(X, Y)
@@ -73,7 +73,7 @@ def test_hooks_go_at_the_end_of_a_block() -> None:
     assert hooks(net) == 0
 
 
-def test_a_mixer_does_not_keep_its_model_alive() -> None:
+def test_mixer_does_not_keep_the_model_alive() -> None:
     learner = Module()
     learner.step()
     alive = WeakTensorKeyDictionary({learner.fc.weight: True})
@@ -82,7 +82,7 @@ def test_a_mixer_does_not_keep_its_model_alive() -> None:
     assert len(alive) == 0
 
 
-def test_a_second_mixer_on_a_model_says_so_once() -> None:
+def test_second_mixer_on_a_model_warns_once() -> None:
     net = model()
     first, second = (lm.Mixer(net, at="final") for _ in range(2))
     first(X, Y)
@@ -93,18 +93,18 @@ def test_a_second_mixer_on_a_model_says_so_once() -> None:
     first(X, Y)
 
 
-def test_a_second_mixer_says_so_before_the_first_was_used() -> None:
+def test_second_mixer_warns_before_the_first_is_used() -> None:
     net = model()
     first, second = (lm.Mixer(net, at="final") for _ in range(2))
     with pytest.warns(UserWarning, match="another mixer has hooks on this model") as warned:
         second(X, Y)
-    assert warned[0].filename == __file__  # and not a line of layermix or torch
+    assert warned[0].filename == __file__  # not a file of layermix or torch
     first(X, Y)
 
 
-def test_a_mixer_that_was_refused_is_no_company() -> None:
+def test_rejected_mixer_causes_no_warning() -> None:
     net = model()
-    refused = lm.Mixer(net, at="0", blend="cut")  # kept, as by the traceback in a notebook
+    rejected = lm.Mixer(net, at="0", blend="cut")  # still referenced, as by a traceback
     with pytest.raises(lm.InputError, match="at mix point '0'"):
-        refused(X, Y)
-    lm.Mixer(net, at="final")(X, Y)  # warnings are errors
+        rejected(X, Y)
+    lm.Mixer(net, at="final")(X, Y)  # a warning would be an error

@@ -1,4 +1,4 @@
-"""One graph for all mix points: the numbers of hooks that go by names, and one compilation."""
+"""Tests of one_graph=True: results equal to the default, and one compilation for all points."""
 
 import copy
 from dataclasses import replace
@@ -27,8 +27,8 @@ OF_MAPS = ["resize", "salient"]
 WITH_POSITIONS = [name for name in TINY if name not in ("multimix", "append_clean")]
 
 
-def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm.Mixer]:
-    """Return mixers of two equal models: by names, and in one graph."""
+def mixer_pair(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm.Mixer]:
+    """Return mixers of two equal models: the default, and with one_graph=True."""
     one = NETS[net][0]().double()
     other = copy.deepcopy(one)
     options = {"at": POINTS[net], "blend": blend, "seed": 3, **options}
@@ -42,11 +42,13 @@ def twins(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixer, lm
     + [("resnet", blend) for blend in WITH_POSITIONS]
     + [("vit", blend) for blend in WITH_POSITIONS if blend not in OF_MAPS],
 )
-def test_one_graph_mixes_like_the_hooks_of_each_point(net: str, blend: str, per: Per) -> None:
-    by_name, at_once = twins(net, TINY[blend], per=per)
+def test_one_graph_equals_the_default_hooks(net: str, blend: str, per: Per) -> None:
+    default, one_graph = mixer_pair(net, TINY[blend], per=per)
     x, y = batch(net, 5, torch.float64)
     for _ in range(6):
-        torch.testing.assert_close(step(at_once, x, y), step(by_name, x, y), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            step(one_graph, x, y), step(default, x, y), rtol=1e-9, atol=1e-12
+        )
 
 
 @pytest.mark.usefixtures("fresh_compiler")
@@ -60,26 +62,28 @@ def test_one_graph_mixes_like_the_hooks_of_each_point(net: str, blend: str, per:
         ("vit", "cut", "sample"),
     ],
 )
-def test_random_points_compile_once(net: str, blend: str, per: Per) -> None:
-    by_name, at_once = twins(net, blend, per=per)
+def test_one_graph_compiles_once_for_random_points(net: str, blend: str, per: Per) -> None:
+    default, one_graph = mixer_pair(net, blend, per=per)
     counter = CompileCounterWithBackend("aot_eager")
-    compiled = torch.compile(at_once.model, backend=counter, fullgraph=True)
+    compiled = torch.compile(one_graph.model, backend=counter, fullgraph=True)
     x, y = batch(net, 5, torch.float64)
-    at_once.check(x)
+    one_graph.check(x)
     frames = []
     for point in 2 * POINTS[net]:
-        plan = replace(by_name.draw(5), point=point)
-        expected = outcome(by_name, by_name.model, plan, x, y)
-        found = outcome(at_once, compiled, plan, x, y)
+        plan = replace(default.draw(5), point=point)
+        expected = loss_and_gradients(default, default.model, plan, x, y)
+        found = loss_and_gradients(one_graph, compiled, plan, x, y)
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
         frames.append(counter.frame_count)
-    # The hooks of the model as a whole stand outside it, and torch makes a graph of each.
+    # torch compiles a separate graph for each hook of the whole model.
     assert set(frames) == {1 + len({"input", "logits"} & set(POINTS[net]))}
 
 
-def outcome(mixer: lm.Mixer, model: Any, plan: lm.Plan, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return loss and gradients of a step by a given plan."""
-    plan = replace(plan)  # nothing noted yet
+def loss_and_gradients(
+    mixer: lm.Mixer, model: Any, plan: lm.Plan, x: Tensor, y: Tensor
+) -> list[Tensor]:
+    """Run a step with a given plan; return its loss and gradients."""
+    plan = replace(plan)  # a plan without label weights of an earlier step
     mixer.model.zero_grad()
     with mixer.apply(plan) as applied:
         output = model(x)
@@ -89,7 +93,7 @@ def outcome(mixer: lm.Mixer, model: Any, plan: lm.Plan, x: Tensor, y: Tensor) ->
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-def test_checkpointing_repeats_the_mix_at_the_point_of_the_step(reentrant: bool) -> None:
+def test_recomputation_mixes_at_the_point_of_the_step(reentrant: bool) -> None:
     class Checkpointed(nn.Module):
         def __init__(self, net: Mlp) -> None:
             super().__init__()
@@ -103,23 +107,23 @@ def test_checkpointing_repeats_the_mix_at_the_point_of_the_step(reentrant: bool)
     plain = lm.Mixer(copy.deepcopy(net), at=["blocks.0", "blocks.1"], seed=1)
     mixer = lm.Mixer(Checkpointed(net), one_graph=True, **options)
     x, y = batch("mlp", 6, torch.float64)
-    x.requires_grad_()  # a reentrant checkpoint wants it
+    x.requires_grad_()  # required by reentrant checkpointing
     for _ in range(4):
         torch.testing.assert_close(step(mixer, x, y), step(plain, x, y), rtol=1e-9, atol=1e-12)
 
 
-def test_masks_are_united_behind_the_point_of_the_step_alone() -> None:
+def test_masks_are_united_only_after_the_point_of_the_step() -> None:
     net, (x, y), at = across_worker.model(), across_worker.data(), ["layers.0", "layers.1"]
     other = copy.deepcopy(net)
-    by_name, at_once = lm.Mixer(net, at=at), lm.Mixer(other, at=at, one_graph=True)
+    default, one_graph = lm.Mixer(net, at=at), lm.Mixer(other, at=at, one_graph=True)
     for point in at:
         plan = lm.Plan(point, torch.tensor(0.3).double(), torch.arange(len(y)).roll(1))
-        with by_name.apply(plan), at_once.apply(plan):
+        with default.apply(plan), one_graph.apply(plan):
             torch.testing.assert_close(other(**x), net(**x), rtol=1e-9, atol=1e-12)
 
 
-def test_a_dropped_point_is_not_mixed_on_the_way() -> None:
-    class Ids(nn.Module):  # integers come in, so that "input" is dropped
+def test_dropped_point_is_not_mixed() -> None:
+    class Ids(nn.Module):  # integer input, so "input" is dropped
         def __init__(self) -> None:
             super().__init__()
             self.embed = nn.Embedding(7, 4)
@@ -136,7 +140,7 @@ def test_a_dropped_point_is_not_mixed_on_the_way() -> None:
 
 
 @pytest.mark.parametrize("blend", ["multimix", "append_clean"])
-def test_a_blend_that_returns_more_examples_is_refused(blend: str) -> None:
+def test_blend_that_changes_the_batch_size_raises(blend: str) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Mlp(), at=["blocks.0", "final"], blend=blend, one_graph=True)
     assert str(error.value) == (

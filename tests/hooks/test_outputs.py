@@ -1,4 +1,4 @@
-"""Models that return tuples, named tuples and mappings keep their types."""
+"""Tests of models that return tuples, named tuples and mappings."""
 
 import copy
 from collections import OrderedDict
@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 
 
 class Body(nn.Module):
-    """A linear layer that returns what `wrap` makes of its output and its input."""
+    """A linear layer that returns `wrap(output, input)`."""
 
     def __init__(self, wrap: Any, width: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Body(nn.Module):
 
 
 class Model(nn.Module):
-    """A body that returns several things, and a head that takes the first of them."""
+    """A body with several outputs, and a head for the first of them."""
 
     def __init__(self, wrap: Any) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Model(nn.Module):
         return self.fc(parts(self.body(x))[0])
 
 
-# what a model makes of its activation and its input
+# functions of the activation and the input of a model
 WRAPS: dict[str, Any] = {
     "tuple": lambda a, x: (a, x),
     "list": lambda a, x: [a, x],
@@ -64,7 +64,7 @@ def parts(output: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-def test_an_output_keeps_its_type_and_every_floating_tensor_is_mixed(wrap: str) -> None:
+def test_output_keeps_its_type_and_floating_tensors_are_mixed(wrap: str) -> None:
     net, x, plan = Body(WRAPS[wrap], 5), torch.randn(3, 4), lm.Plan("logits", **PLAN)
     clean = net(x)
     with lm.Mixer(net, at="logits").apply(plan):
@@ -75,7 +75,7 @@ def test_an_output_keeps_its_type_and_every_floating_tensor_is_mixed(wrap: str) 
 
 
 @pytest.mark.parametrize("wrap", ["tuple", "list", "nested", "namedtuple", "dict"])
-def test_a_module_that_returns_several_things_can_be_mixed_after(wrap: str) -> None:
+def test_module_with_several_outputs_can_be_mixed(wrap: str) -> None:
     net, x, plan = Model(WRAPS[wrap]), torch.randn(3, 4), lm.Plan("body", **PLAN)
     mixer = lm.Mixer(net, at="body")
     mixer.check(x)
@@ -85,7 +85,7 @@ def test_a_module_that_returns_several_things_can_be_mixed_after(wrap: str) -> N
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-def test_what_the_module_returned_is_itself_left_as_it_was(wrap: str) -> None:
+def test_returned_object_is_not_modified(wrap: str) -> None:
     returned: list[Any] = []
 
     def remember(a: Tensor, x: Tensor) -> Any:
@@ -99,7 +99,7 @@ def test_what_the_module_returned_is_itself_left_as_it_was(wrap: str) -> None:
     assert all(r.equal(c) for r, c in zip(parts(returned[-1]), clean, strict=True))
 
 
-def test_a_named_tuple_with_logits_goes_into_the_loss_as_it_is() -> None:
+def test_loss_accepts_a_named_tuple_with_logits() -> None:
     net, x, y = Body(Pair, 5), torch.randn(3, 4), torch.tensor([0, 1, 2])
     output, target = lm.Mixer(net, at="final")(x, y)
     assert isinstance(output, Pair)
@@ -120,7 +120,7 @@ def tiny_hugging_face_vit() -> ViTForImageClassification:
 
 
 def hugging_face_reference(net: Any, x: Tensor, plan: lm.Plan) -> Tensor:
-    """Forward written out: embeddings, layers, norm, classifier of the first token."""
+    """Reference forward: embeddings, layers, norm, classifier of the first token."""
 
     def at(name: str, a: Tensor) -> Tensor:
         lam = plan.ratio.double()
@@ -133,26 +133,26 @@ def hugging_face_reference(net: Any, x: Tensor, plan: lm.Plan) -> Tensor:
 
 
 @pytest.mark.parametrize("point", ["vit.layers.0", "vit.layers.1", "final", "logits"])
-def test_a_hugging_face_model_equals_its_written_out_forward(point: str) -> None:
+def test_hugging_face_model_equals_the_reference_forward(point: str) -> None:
     net, (x, y) = tiny_hugging_face_vit(), batch("vit", 3, torch.float64)
     net.train()
     assert point in lm.points(net, x).names
-    by_hand = copy.deepcopy(net)
+    reference = copy.deepcopy(net)
     plan = lm.Plan(point, **PLAN)
     with lm.Mixer(net, at=point).apply(plan) as applied:
         output = net(x)
-    expected = hugging_face_reference(by_hand, x, plan)
+    expected = hugging_face_reference(reference, x, plan)
     assert type(output) is ImageClassifierOutput
     assert output.logits is output["logits"]
     torch.testing.assert_close(output.logits, expected, rtol=1e-6, atol=1e-12)
 
     applied.target(y).loss(output).backward()
     applied.target(y).loss(expected).backward()
-    for mine, theirs in zip(net.parameters(), by_hand.parameters(), strict=True):
+    for mine, theirs in zip(net.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-6, atol=1e-12)
 
 
-def test_a_hugging_face_model_called_by_keyword_is_mixed_at_its_input() -> None:
+def test_hugging_face_model_is_mixed_at_a_keyword_input() -> None:
     net, (x, _) = tiny_hugging_face_vit(), batch("vit", 3, torch.float64)
     plan = lm.Plan("input", **PLAN)
     with lm.Mixer(net, at="input").apply(plan):
@@ -160,7 +160,7 @@ def test_a_hugging_face_model_called_by_keyword_is_mixed_at_its_input() -> None:
     torch.testing.assert_close(output.logits, net(lm.mix(x, plan)).logits)
 
 
-def test_the_loss_takes_a_hugging_face_output() -> None:
+def test_loss_accepts_a_hugging_face_output() -> None:
     net, (x, y) = tiny_hugging_face_vit(), batch("vit", 3, torch.float64)
     net.train()
     output, target = lm.Mixer(net, at="final")(x, y)

@@ -1,4 +1,4 @@
-"""The list of mix points: candidates by default, everything with its obstacle on demand."""
+"""Tests of `points`: the default candidates, and all points with their obstacles."""
 
 import pytest
 import timm
@@ -30,26 +30,26 @@ def small_swin() -> nn.Module:
     ],
     ids=["resnet18", "convnext_atto", "swin"],
 )
-def test_the_default_candidates_are_input_stages_final_layer_and_logits(model, blocks) -> None:
+def test_default_candidates_are_input_stages_final_and_logits(model, blocks) -> None:
     found = lm.points(model(), IMAGES)
     assert found.names == ["input", *blocks, "final", "logits"]
     assert found.blocks == blocks
     assert [row.kind for row in found] == ["input", *["block"] * len(blocks), "final", "logits"]
 
 
-def test_a_vision_transformer_is_mixed_between_its_blocks() -> None:
+def test_vit_candidates_include_its_blocks() -> None:
     found = lm.points(tiny_vit(), batch("vit", 2)[0])
     assert found.names == ["input", "blocks.0", "blocks.1", "final", "logits"]
     assert [row.shape for row in found] == [(3, 16, 16), (5, 16), (5, 16), (16,), (5,)]
     assert [row.module for row in found][1:3] == ["Block", "Block"]
 
 
-def test_a_model_without_repetition_has_no_hidden_candidates() -> None:
+def test_model_without_repeated_blocks_has_no_hidden_candidates() -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
     assert lm.points(net, torch.zeros(2, 4)).names == ["input", "final", "logits"]
 
 
-def test_a_model_that_ends_in_a_norm_has_no_final_point() -> None:
+def test_model_that_ends_with_a_norm_has_no_final_point() -> None:
     net, x = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6)), torch.randn(3, 4)
     assert lm.points(net, x).names == ["input", "logits"]
     (final,) = (row for row in lm.points(net, x, all=True) if row.kind == "final")
@@ -59,22 +59,22 @@ def test_a_model_that_ends_in_a_norm_has_no_final_point() -> None:
     )
 
 
-def test_a_convolution_may_be_the_final_layer() -> None:
+def test_convolution_can_be_the_final_layer() -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 1), nn.Flatten())
     (final,) = (row for row in lm.points(net, torch.randn(3, 4)) if row.kind == "final")
     assert (final.module, final.shape, final.cut) == ("Conv1d", (1, 6), 0.0)
 
 
-def test_the_table_says_why_there_is_no_hidden_candidate() -> None:
+def test_table_explains_missing_hidden_candidates() -> None:
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
     words = "This model has no repeated blocks"
     assert words in str(lm.points(net, torch.zeros(2, 4)))
     assert words not in str(lm.points(net, torch.zeros(2, 4), all=True))
 
 
-def test_a_candidate_that_cannot_be_mixed_is_not_listed() -> None:
+def test_unmixable_candidate_is_not_listed() -> None:
     class Shared(Mlp):
-        """Its second block is called twice."""
+        """A model that calls its second block twice."""
 
         def forward(self, x: Tensor) -> Tensor:
             first, second = self.blocks
@@ -92,7 +92,7 @@ def test_every_listed_point_can_be_mixed() -> None:
         assert target.loss(output).isfinite()
 
 
-def test_named_points_are_listed_in_their_order_with_obstacle_and_share() -> None:
+def test_given_names_are_listed_in_the_given_order() -> None:
     net, x = ResNet(), batch("resnet", 3)[0]
     every = {row.name: row for row in lm.points(net, x, all=True)}
     names = ["logits", *list(every)[3:6], "input"]
@@ -100,12 +100,12 @@ def test_named_points_are_listed_in_their_order_with_obstacle_and_share() -> Non
     assert lm.points(net, x, every["final"]).names == ["final"]
 
 
-def test_an_unknown_name_is_refused_with_the_closest() -> None:
+def test_unknown_name_error_suggests_similar_names() -> None:
     with pytest.raises(lm.InputError, match="unknown mix point 'finale': did you mean 'final'"):
         lm.points(ResNet(), batch("resnet", 3)[0], ["input", "finale"])
 
 
-def test_all_lists_every_module_with_what_keeps_it_from_being_mixed() -> None:
+def test_all_lists_every_module_with_its_obstacle() -> None:
     net, (x, _) = ResNet(), batch("resnet", 3)
     found = lm.points(net, x, all=True)
     modules = [name for name, _ in net.named_modules() if name]
@@ -117,7 +117,7 @@ def test_all_lists_every_module_with_what_keeps_it_from_being_mixed() -> None:
     assert partial == {name for name in modules if ".".join(name.split(".")[2:]) in inside}
 
 
-def test_all_tells_windows_and_uncalled_modules() -> None:
+def test_all_lists_obstacles_of_windows_and_uncalled_modules() -> None:
     obstacles = {row.name: row.obstacle for row in lm.points(small_swin(), IMAGES, all=True)}
     assert obstacles["layers.0.blocks.0.attn"] == (
         "its output has shape (12, 16, 8) for a batch of 3, so its first dimension is not the batch"
@@ -140,7 +140,7 @@ def test_points_print_as_an_aligned_table() -> None:
     )
 
 
-def test_the_table_shows_obstacles_and_shapes() -> None:
+def test_table_shows_obstacles_and_shapes() -> None:
     lines = str(lm.points(ResNet(), batch("resnet", 2)[0], all=True)).splitlines()
     start = lines[0].index("shape of one example")
     cells = {line.split()[0]: line[start:] for line in lines[1:]}
@@ -155,7 +155,7 @@ def test_points_are_a_sequence() -> None:
     assert found[0] == lm.MixPoint("input", "input", "Mlp", (4,), channels=1, cut=0.0)
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_points_do_not_change_the_model() -> None:
     net, (x, _) = ResNet(), batch("resnet", 4)
     net.bn.eval()
     state = {name: value.clone() for name, value in net.state_dict().items()}
@@ -165,7 +165,7 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_compiled_and_parallel_wrappers_are_seen_through() -> None:
+def test_points_unwrap_data_parallel() -> None:
     net, (x, _) = Mlp(), batch("mlp", 2)
     wrapped = nn.DataParallel(net)
     assert lm.points(wrapped, x) == lm.points(net, x)

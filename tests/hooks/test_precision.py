@@ -1,4 +1,4 @@
-"""Half precision, autocast and memory formats go through a mixed model unchanged."""
+"""Tests of mixing with half precision, autocast and memory formats."""
 
 import copy
 
@@ -13,24 +13,24 @@ from tiny_nets import NETS, Mlp, ResNet, batch
 POINTS = ["input", "stage1", "final", "logits"]
 
 
-class Watch:
-    """Remembers the last output of a module."""
+class OutputRecorder:
+    """Stores the last output of a module."""
 
     output: Tensor
 
     def __init__(self, module: nn.Module) -> None:
-        module.register_forward_hook(self.see)
+        module.register_forward_hook(self.record)
 
-    def see(self, module: nn.Module, args: tuple, output: Tensor) -> None:
+    def record(self, module: nn.Module, args: tuple, output: Tensor) -> None:
         self.output = output
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_half_precision_model_stays_in_half_precision(point: str, dtype: torch.dtype) -> None:
+def test_half_precision_model_keeps_its_dtype(point: str, dtype: torch.dtype) -> None:
     net, (x, y) = ResNet().to(dtype), batch("resnet", 4, dtype)
     mixer = lm.Mixer(net, at=point, per="sample")
-    stage = Watch(net.stage1)
+    stage = OutputRecorder(net.stage1)
     output, target = mixer(x, y)
     target.loss(output).backward()
     assert stage.output.dtype == output.dtype == dtype
@@ -39,9 +39,9 @@ def test_a_half_precision_model_stays_in_half_precision(point: str, dtype: torch
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("blend", BLENDS)
-def test_every_blend_stays_in_half_precision(blend: str, dtype: torch.dtype) -> None:
+def test_every_blend_keeps_half_precision(blend: str, dtype: torch.dtype) -> None:
     net, (x, y) = ResNet().to(dtype), batch("resnet", 4, dtype)
-    stage = Watch(net.stage2)
+    stage = OutputRecorder(net.stage2)
     per = "batch" if blend == "multimix" else "sample"
     output, target = lm.Mixer(net, at="stage1", blend=blend, per=per)(x, y)
     loss = target.loss(output)
@@ -68,19 +68,19 @@ def test_every_blend_trains_under_autocast_with_a_scaled_loss(
         loss = target.loss(output)
     scaler.scale(loss).backward()
     scaler.unscale_(optimizer)
-    found, expected = whole_gradient(net), whole_gradient(other)
+    found, expected = flat_gradient(net), flat_gradient(other)
     assert found.dtype == torch.float32
     error = (found - expected).norm() / expected.norm()
     assert error < {torch.bfloat16: 0.3, torch.float16: 0.08}[dtype]
 
 
-def whole_gradient(net: nn.Module) -> Tensor:
+def flat_gradient(net: nn.Module) -> Tensor:
     """Return the gradients of all parameters as one vector."""
     return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
 
 
 @pytest.mark.parametrize("point", ["input", "stage1", "final"])
-def test_accumulated_gradients_are_the_sum_over_the_steps(point: str) -> None:
+def test_accumulated_gradients_are_the_sum_over_steps(point: str) -> None:
     net = ResNet().double()
     mixer = lm.Mixer(net, at=point, per="sample", seed=0)
     parts = []
@@ -92,12 +92,12 @@ def test_accumulated_gradients_are_the_sum_over_the_steps(point: str) -> None:
             torch.manual_seed(number + len(parts) * (steps == 1))
             output, target = mixer(*batch("resnet", 5, torch.float64))
             target.loss(output).backward()
-        parts.append(whole_gradient(net))
+        parts.append(flat_gradient(net))
     torch.testing.assert_close(parts[3], parts[0] + parts[1] + parts[2])
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_mixing_under_autocast_stays_close_to_full_precision(point: str) -> None:
+def test_autocast_output_is_close_to_full_precision(point: str) -> None:
     net, (x, y) = ResNet(), batch("resnet", 6)
     other = copy.deepcopy(net)
     expected, _ = lm.Mixer(other, at=point, per="sample")(x, y)
@@ -112,19 +112,19 @@ def test_mixing_under_autocast_stays_close_to_full_precision(point: str) -> None
 
 
 @pytest.mark.parametrize("point", ["input", "stage1"])
-def test_channels_last_stays_channels_last(point: str) -> None:
+def test_channels_last_is_preserved(point: str) -> None:
     net, (x, y) = ResNet().to(memory_format=torch.channels_last), batch("resnet", 4)  # pyright: ignore[reportCallIssue]
     x = x.to(memory_format=torch.channels_last)
     mixer = lm.Mixer(net, at=point, per="sample")
-    watch = Watch(net.stage1)
+    recorder = OutputRecorder(net.stage1)
     mixer(x, y)
-    assert watch.output.is_contiguous(memory_format=torch.channels_last)
-    assert not watch.output.is_contiguous()
+    assert recorder.output.is_contiguous(memory_format=torch.channels_last)
+    assert not recorder.output.is_contiguous()
 
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_ratio_one_trains_as_without_mixing(net: str, per: Per) -> None:
+def test_ratio_one_equals_training_without_mixing(net: str, per: Per) -> None:
     plain, (x, y) = NETS[net][0](), batch(net, 5)
     mixed = copy.deepcopy(plain)
     output, target = lm.Mixer(mixed, at=lm.points(mixed, x).names, ratio=1.0, per=per)(x, y)
@@ -134,7 +134,7 @@ def test_ratio_one_trains_as_without_mixing(net: str, per: Per) -> None:
         torch.testing.assert_close(mine.grad, theirs.grad)
 
 
-def test_an_input_that_needs_a_gradient_gets_it() -> None:
+def test_input_with_requires_grad_gets_a_gradient() -> None:
     net, (x, y) = Mlp().double(), batch("mlp", 4, torch.float64)
     x.requires_grad_()
     output, target = lm.Mixer(net, at="input", ratio=0.5)(x, y)

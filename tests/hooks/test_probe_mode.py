@@ -1,4 +1,4 @@
-"""The probe runs a model as training does: in its mode, without randomness, with all hooks."""
+"""Tests of the probe: it runs in the mode of the model, without randomness."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ X = torch.randn(6, 5)
 
 
 class Padded(nn.Module):
-    """An encoder of torch, which skips its layers on its fast path."""
+    """A model with a TransformerEncoder, whose fast path does not call the layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Padded(nn.Module):
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 @pytest.mark.parametrize("training", [True, False])
-def test_an_encoder_with_a_fast_path_is_listed_mixed_and_profiled(training: bool) -> None:
+def test_encoder_with_a_fast_path_is_listed_and_mixed(training: bool) -> None:
     net, y = Padded().train(training), torch.arange(12) % 3
     mask = torch.zeros(12, 5, dtype=torch.bool)
     mask[::3, 3:] = True
@@ -42,8 +42,8 @@ def test_an_encoder_with_a_fast_path_is_listed_mixed_and_profiled(training: bool
     assert lm.activations(net, x, layers[0])[layers[0]].shape == (12, 5, 16)
 
 
-def test_training_mode_is_probed_as_training_runs_it() -> None:
-    """Frozen norms stay frozen; what only training does is seen."""
+def test_probe_keeps_training_mode_and_frozen_norms() -> None:
+    """Frozen norms stay frozen, and outputs that only training returns are probed."""
 
     class Auxiliary(nn.Module):
         def __init__(self) -> None:
@@ -95,11 +95,11 @@ def test_random_operations_return_constants() -> None:
 
 @torch.library.custom_op("layermix_tests::fused", mutates_args=())
 def fused(x: Tensor, dropout_p: float) -> Tensor:
-    """An operation that drops inside, as fused attention and recurrent layers on a GPU do."""
+    """An operation with internal dropout, like fused attention and recurrent layers on a GPU."""
     return x * dropout_p
 
 
-def test_fused_operations_drop_nothing() -> None:
+def test_fused_operations_apply_no_dropout() -> None:
     x = torch.ones(3)
     with torch.no_grad(), Deterministic():
         assert fused(x, 0.5).tolist() == [0.0] * 3
@@ -107,7 +107,7 @@ def test_fused_operations_drop_nothing() -> None:
     assert fused(x, 0.5).tolist() == [0.5] * 3
 
 
-def test_a_model_that_runs_in_eval_mode_alone_is_probed_there() -> None:
+def test_model_that_runs_only_in_eval_mode_is_probed_there() -> None:
     class Detector(nn.Module):
         def __init__(self) -> None:
             super().__init__()

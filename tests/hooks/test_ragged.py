@@ -1,4 +1,4 @@
-"""Ragged batches: examples one after another in one tensor, or in a list."""
+"""Tests of ragged batches: concatenated in one tensor, or as a list of tensors."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TEXT, OFFSETS = torch.randint(20, (23,)), torch.tensor([0, 4, 5, 9, 15, 20])
 
 
 class Bags(nn.Module):
-    """Texts of any length: their tokens, and where each begins."""
+    """A model for texts of any length: concatenated tokens and offsets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Bags(nn.Module):
 
 
 class Pieces(nn.Module):
-    """A list of sequences of any length."""
+    """A model for a list of sequences of any length."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def features(net: nn.Module, x: tuple[Any, ...]) -> Tensor:
 
 
 @pytest.mark.parametrize(("model", "x"), [(Bags, (TEXT, OFFSETS)), (Pieces, (PIECES,))])
-def test_examples_are_mixed_where_their_activations_are_dense(
+def test_ragged_batch_is_mixed_at_dense_activations(
     model: type[nn.Module], x: tuple[Any, ...]
 ) -> None:
     net = model()
@@ -62,7 +62,7 @@ def test_examples_are_mixed_where_their_activations_are_dense(
     torch.testing.assert_close(mixed, head(0.3 * h + 0.7 * h[plan.partner]))
 
 
-def test_their_points_are_listed_and_the_input_is_refused() -> None:
+def test_ragged_input_is_not_listed_and_raises() -> None:
     assert lm.points(Bags(), (TEXT, OFFSETS), all=True).names == [
         "embed",
         "head",
@@ -96,14 +96,14 @@ class SkippedPieces(Pieces):
     ("model", "x", "point"),
     [(SkippedBags, (TEXT, OFFSETS), "embed"), (SkippedPieces, (PIECES,), "stacked")],
 )
-def test_what_goes_round_a_point_of_a_ragged_batch_is_found(
+def test_bypass_is_found_in_a_ragged_batch(
     model: type[nn.Module], x: tuple[Any, ...], point: str
 ) -> None:
     with pytest.raises(lm.InputError, match=rf"'{point}' is not a cut.*\d% of an example bypasses"):
         lm.Mixer(model(), at=point)(x, Y)
 
 
-def test_a_hidden_state_with_its_layers_first_is_no_batch() -> None:
+def test_layers_first_hidden_state_is_not_the_batch() -> None:
     class Started(nn.Module):
         def __init__(self) -> None:
             super().__init__()

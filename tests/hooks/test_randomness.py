@@ -1,4 +1,4 @@
-"""Mixers draw from their own streams alone, whatever the model does with the global ones."""
+"""Tests of the random state: a mixer uses only its generators, not the global ones."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ def global_states() -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_mixed_steps_and_their_check_leave_global_generators_alone(per: Any) -> None:
+def test_mixing_does_not_change_global_generators(per: Any) -> None:
     net, (x, y) = Mlp(), batch("mlp", 6)
     before = global_states()
     mixer = lm.Mixer(net, at=POINTS, per=per)
@@ -35,7 +35,7 @@ def test_mixed_steps_and_their_check_leave_global_generators_alone(per: Any) -> 
     assert global_states() == before
 
 
-def test_looking_at_a_model_that_draws_in_eval_mode_leaves_global_generators_alone() -> None:
+def test_probing_a_random_model_does_not_change_global_generators() -> None:
     class Noise(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + torch.randn_like(x)
@@ -48,7 +48,7 @@ def test_looking_at_a_model_that_draws_in_eval_mode_leaves_global_generators_alo
     assert global_states() == before
 
 
-def test_mixing_does_not_shift_dropout() -> None:
+def test_mixing_does_not_change_dropout() -> None:
     net, (x, y) = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 5)), batch("mlp", 6)
     torch.manual_seed(1)
     dropped = net[0](x)
@@ -57,7 +57,7 @@ def test_mixing_does_not_shift_dropout() -> None:
     torch.testing.assert_close(output, net[1](dropped))
 
 
-def test_a_resumed_run_mixes_as_an_uninterrupted_one() -> None:
+def test_resumed_run_equals_an_uninterrupted_run() -> None:
     net, (x, y) = Mlp().double(), batch("mlp", 6, torch.float64)
     mixer = lm.Mixer(net, at=POINTS, per="sample")
     resumed = lm.Mixer(copy.deepcopy(net), at=POINTS, per="sample", seed=9)
@@ -68,7 +68,7 @@ def test_a_resumed_run_mixes_as_an_uninterrupted_one() -> None:
         torch.testing.assert_close(mixer(x, y)[0], resumed(x, y)[0])
 
 
-def test_a_mixer_takes_its_rank_and_gives_each_its_own_partners() -> None:
+def test_ranks_share_points_and_draw_different_partners() -> None:
     plans = [[m.draw(8) for _ in range(4)] for m in rank_mixers()]
     for one, other in zip(*plans, strict=True):
         assert (one.point, one.ratio) == (other.point, other.ratio)
@@ -79,12 +79,12 @@ def rank_mixers() -> list[lm.Mixer]:
     return [lm.Mixer(Mlp(), at=POINTS, rank=rank) for rank in (0, 1)]
 
 
-def test_outside_data_parallel_training_the_rank_is_zero() -> None:
+def test_rank_is_zero_without_data_parallel_training() -> None:
     alone, first = lm.Mixer(Mlp(), at="final"), lm.Mixer(Mlp(), at="final", rank=0)
     assert alone.draw(8).partner.equal(first.draw(8).partner)
 
 
-def test_the_ratio_of_an_epoch_holds_for_all_its_steps() -> None:
+def test_ratio_per_epoch_is_constant_within_an_epoch() -> None:
     mixer = lm.Mixer(ResNet(), at="final", per="epoch")
     first = {float(mixer.draw(4).ratio) for _ in range(4)}
     mixer.set_epoch(1)

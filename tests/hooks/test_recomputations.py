@@ -1,4 +1,4 @@
-"""Each recomputation of activation checkpointing finds the plan of its own forward pass."""
+"""Tests that recomputation in activation checkpointing uses the plan of its forward pass."""
 
 import copy
 import threading
@@ -17,10 +17,8 @@ from checkpointed import REENTRANT, Net, assert_same, gradients, pair
 
 @REENTRANT
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["in order", "in any order"])
-def test_each_forward_pass_is_recomputed_by_its_own_plan(
-    reentrant: bool, order: tuple[int, ...]
-) -> None:
-    """Several mixed forward passes, one plain one between them, then their backward passes."""
+def test_each_forward_is_recomputed_with_its_plan(reentrant: bool, order: tuple[int, ...]) -> None:
+    """Two mixed forward passes and an unmixed one between them, then the backward passes."""
     plain, checkpointed = pair(reentrant)
     grads = []
     for net in (plain, checkpointed):
@@ -41,8 +39,8 @@ def test_each_forward_pass_is_recomputed_by_its_own_plan(
 
 
 @REENTRANT
-def test_one_backward_pass_of_two_plans_on_the_same_batch_is_right(reentrant: bool) -> None:
-    """A consistency loss: the same examples under two plans."""
+def test_one_backward_of_two_plans_on_one_batch_is_correct(reentrant: bool) -> None:
+    """A consistency loss of two plans for the same examples."""
     plain, checkpointed = pair(reentrant)
     x = torch.randn(3, 4, dtype=torch.float64)
     grads = []
@@ -53,7 +51,7 @@ def test_one_backward_pass_of_two_plans_on_the_same_batch_is_right(reentrant: bo
     assert_same(*grads)
 
 
-def test_more_waiting_forward_passes_than_plans_are_kept_for_is_an_error(
+def test_too_many_pending_forwards_raise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("layermix.hooks.mixing_state._KEPT", 2)
@@ -66,7 +64,7 @@ def test_more_waiting_forward_passes_than_plans_are_kept_for_is_an_error(
 
 
 class Nested(Net):
-    """Each stage is checkpointed, and each of its blocks inside it."""
+    """A model with checkpointed stages, whose blocks are checkpointed too."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -87,8 +85,8 @@ class Nested(Net):
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @REENTRANT
-def test_nested_recomputations_find_their_own_forward_pass(reentrant: bool) -> None:
-    """Mixed, plain and mixed again, before one backward pass of all."""
+def test_nested_recomputation_uses_the_plan_of_its_forward(reentrant: bool) -> None:
+    """A mixed, an unmixed and a mixed forward pass, then one backward pass."""
     plain = Nested().double()
     nested = copy.deepcopy(plain)
     nested.reentrant = reentrant
@@ -105,7 +103,7 @@ def test_nested_recomputations_find_their_own_forward_pass(reentrant: bool) -> N
     assert_same(*grads)
 
 
-def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
+def test_checkpointed_forwards_of_two_threads_raise() -> None:
     _, net = pair(False)
     mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
     losses: list[Tensor] = []
@@ -114,7 +112,7 @@ def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
         losses.append(mixer(x, torch.arange(3))[0].sum())
 
     run()
-    for _ in range(2):  # the numbers of each thread begin anew
+    for _ in range(2):  # the count of forward passes restarts in each thread
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
@@ -123,7 +121,7 @@ def test_forward_passes_of_two_threads_cannot_be_told_apart() -> None:
 
 
 class Waiting(Net):
-    """Calls a function in each forward pass, before the first checkpointed stage."""
+    """A model that calls `wait` in each forward pass, before the first checkpointed stage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,7 +133,7 @@ class Waiting(Net):
         return super().forward(x)
 
 
-def test_two_threads_that_checkpoint_for_the_first_time_at_once_are_both_known() -> None:
+def test_simultaneous_first_checkpoints_of_two_threads_raise() -> None:
     net = Waiting().double()
     mixer, x = lm.Mixer(net, at="stages.0.0"), torch.randn(3, 4, dtype=torch.float64)
     mixer.check(x)
@@ -143,7 +141,7 @@ def test_two_threads_that_checkpoint_for_the_first_time_at_once_are_both_known()
     losses: dict[str, Tensor] = {}
 
     def wait() -> None:
-        both.wait()  # both forward passes began before either was checkpointed
+        both.wait()  # both forward passes begin before either is checkpointed
         if threading.current_thread().name == "second":
             first_is_over.wait(timeout=60)
 

@@ -1,4 +1,4 @@
-"""Mixing inside a model equals a forward written out by hand that mixes at the same place."""
+"""Tests that mixing inside a model equals a reference forward that mixes at the same point."""
 
 import copy
 from typing import Any, get_args
@@ -12,7 +12,7 @@ import layermix as lm
 from layermix.mixing import Per
 from tiny_nets import NETS, batch
 
-# Inside residual branches nothing is wholly mixed; the formula holds there too.
+# Points inside residual branches are not cuts; the formula is valid there too.
 pytestmark = pytest.mark.filterwarnings("ignore:some mix points are not cuts")
 
 EVERYWHERE = ["input", "final", "logits"]
@@ -26,8 +26,8 @@ POINTS["vit"] += ["blocks.1.mlp", "blocks.1.norm2"]
 CASES = [(net, point) for net, points in POINTS.items() for point in points]
 
 
-def reference(net: str, model: nn.Module, x: Tensor, y: Tensor, plan: lm.Plan) -> Tensor:
-    """Mix, take the loss and its gradients, all of it by hand; return the output."""
+def reference_step(net: str, model: nn.Module, x: Tensor, y: Tensor, plan: lm.Plan) -> Tensor:
+    """Run the reference forward, loss and backward pass; return the output."""
     ratio, partner = plan.ratio.double(), plan.partner
 
     def at(name: str, a: Tensor) -> Tensor:
@@ -44,14 +44,14 @@ def reference(net: str, model: nn.Module, x: Tensor, y: Tensor, plan: lm.Plan) -
 
 
 def assert_same(one: Tensor | None, other: Tensor | None) -> None:
-    """Compare as vectors, to a relative error of 1e-6."""
+    """Compare two tensors as vectors, with a relative tolerance of 1e-6."""
     assert one is not None
     assert other is not None
     assert (one - other).norm() <= 1e-6 * other.norm() + 1e-12
 
 
 def assert_same_models(one: nn.Module, other: nn.Module) -> None:
-    """Compare all gradients, and the batch norms' running statistics."""
+    """Compare all gradients, and the running statistics of the batch norms."""
     for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
         assert_same(mine.grad, theirs.grad)
     for mine, theirs in zip(one.buffers(), other.buffers(), strict=True):
@@ -59,52 +59,52 @@ def assert_same_models(one: nn.Module, other: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_every_default_mix_point_is_compared(net: str) -> None:
+def test_all_default_mix_points_are_tested(net: str) -> None:
     model, (x, _) = NETS[net][0](), batch(net, 2)
     assert set(lm.points(model, x).names) <= set(POINTS[net])
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_the_written_out_forward_without_mixing_is_the_model(net: str) -> None:
+def test_reference_forward_without_mixing_equals_the_model(net: str) -> None:
     model, (x, _) = NETS[net][0]().double(), batch(net, 3, torch.float64)
     assert_same(NETS[net][1](copy.deepcopy(model), x, lambda _, a: a), model(x))
 
 
 @pytest.mark.parametrize("per", get_args(Per))
 @pytest.mark.parametrize(("net", "point"), CASES)
-def test_output_and_gradients_equal_the_written_out_forward(net: str, point: str, per: Per) -> None:
+def test_output_and_gradients_equal_the_reference(net: str, point: str, per: Per) -> None:
     model, (x, y) = NETS[net][0]().double(), batch(net, 5, torch.float64)
-    by_hand = copy.deepcopy(model)
+    reference_model = copy.deepcopy(model)
     plan = lm.Mixer(copy.deepcopy(model), at=point, per=per, seed=3).draw(5)
     mixer = lm.Mixer(model, at=point, per=per, seed=3, allow_partial=True)
 
     output, target = mixer(x, y)
     target.loss(output).backward()
 
-    expected = reference(net, by_hand, x, y, plan)
+    expected = reference_step(net, reference_model, x, y, plan)
     assert_same(output, expected)
-    assert_same_models(model, by_hand)
+    assert_same_models(model, reference_model)
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_draw_and_apply_equal_the_written_out_forward(net: str) -> None:
+def test_draw_and_apply_equal_the_reference(net: str) -> None:
     model, (x, y) = NETS[net][0]().double(), batch(net, 5, torch.float64)
     mixer = lm.Mixer(model, at=POINTS[net], per="sample", seed=1, allow_partial=True)
     for _ in range(20):
-        by_hand = copy.deepcopy(model)
+        reference_model = copy.deepcopy(model)
         plan = mixer.draw(5)
         with mixer.apply(plan) as applied:
             output = model(x)
         applied.target(y).loss(output).backward()
 
-        assert_same(output, reference(net, by_hand, x, y, plan))
-        assert_same_models(model, by_hand)
+        assert_same(output, reference_step(net, reference_model, x, y, plan))
+        assert_same_models(model, reference_model)
         model.zero_grad()
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("net", NETS)
-def test_mixing_at_the_final_layer_equals_mixing_the_logits(net: str, per: Per) -> None:
+def test_mixing_at_final_equals_mixing_the_logits(net: str, per: Per) -> None:
     model, (x, y) = NETS[net][0]().double(), batch(net, 5, torch.float64)
     other = copy.deepcopy(model)
     losses: list[Any] = []

@@ -1,4 +1,4 @@
-"""Models of several inputs, by position and by name: all of floating point are mixed together."""
+"""Tests of models with several inputs: all floating-point inputs are mixed together."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from layermix.hooks.batch import batch_size, first
 
 
 class Pairs(nn.Module):
-    """Takes two vectors and a class each, by position or by name."""
+    """A model of two vectors and a category per example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ Y = torch.tensor([0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("shape", [tuple, list, dict])
-def test_all_floating_inputs_are_mixed_and_integers_are_left(shape: Any) -> None:
+def test_floating_inputs_are_mixed_and_integers_are_unchanged(shape: Any) -> None:
     net, (a, b, kind) = Pairs(), inputs()
     x = {"a": a, "b": b, "kind": kind} if shape is dict else shape((a, b, kind))
     mixer = lm.Mixer(net, at="input", seed=1, allow_partial=True)
@@ -40,7 +40,7 @@ def test_all_floating_inputs_are_mixed_and_integers_are_left(shape: Any) -> None
     torch.testing.assert_close(output, net(lm.mix(a, plan), lm.mix(b, plan), kind))
 
 
-def test_inputs_by_position_and_by_name_are_mixed_in_one_call() -> None:
+def test_positional_and_keyword_inputs_are_mixed_together() -> None:
     net, (a, b, kind) = Pairs(), inputs()
     mixer = lm.Mixer(net, at="input", seed=1, allow_partial=True)
     plan = mixer.draw(4)
@@ -49,7 +49,7 @@ def test_inputs_by_position_and_by_name_are_mixed_in_one_call() -> None:
     torch.testing.assert_close(output, net(lm.mix(a, plan), lm.mix(b, plan), kind, 2.0))
 
 
-def test_integers_beside_the_input_are_an_error_that_names_them() -> None:
+def test_additional_integer_input_raises_with_its_name() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Pairs(), at="input")(inputs(), Y)
     message = str(error.value)
@@ -58,15 +58,15 @@ def test_integers_beside_the_input_are_an_error_that_names_them() -> None:
     assert message.endswith("mix it anyway with allow_partial=True")
 
 
-def test_integers_that_are_equal_in_this_batch_are_an_error_too() -> None:
+def test_constant_integer_input_raises() -> None:
     a, b, _ = inputs()
     for kind in (torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)):
         with pytest.raises(lm.InputError, match="'kind' cannot be mixed"):
             lm.Mixer(Pairs(), at="input")((a, b, kind), Y)
 
 
-def test_integers_that_are_equal_in_the_first_examples_are_an_error_too() -> None:
-    """Examples are chosen that differ; other integers would be no categories of this model."""
+def test_integer_input_constant_in_the_first_examples_raises() -> None:
+    """The probe chooses examples that differ, because the model rejects other integers."""
 
     class Known(Pairs):
         def forward(self, a: Tensor, b: Tensor, kind: Tensor, scale: float = 1.0) -> Tensor:
@@ -80,20 +80,20 @@ def test_integers_that_are_equal_in_the_first_examples_are_an_error_too() -> Non
 
 
 @pytest.mark.parametrize("point", ["final", "logits"])
-def test_other_points_are_mixed_with_several_inputs_too(point: str) -> None:
+def test_final_and_logits_are_mixed_with_several_inputs(point: str) -> None:
     net, x = Pairs(), inputs()
     assert point in lm.points(net, x, all=True).names
     output, target = lm.Mixer(net, at=point)(x, Y)
     assert target.loss(output).isfinite()
 
 
-def test_in_eval_mode_several_inputs_pass_unmixed() -> None:
+def test_eval_mode_does_not_mix_several_inputs() -> None:
     net, x = Pairs().eval(), inputs()
     with torch.no_grad():
         assert lm.Mixer(net, at="input")(x, Y)[0].equal(net(*x))
 
 
-def test_features_of_several_inputs_are_read() -> None:
+def test_activations_and_capture_accept_several_inputs() -> None:
     net, x = Pairs(), inputs()
     assert lm.activations(net, x, "final")["final"].shape == (4, 6)
     capture = lm.FeatureCapture(net, "first")
@@ -102,7 +102,7 @@ def test_features_of_several_inputs_are_read() -> None:
     assert capture["first"].shape == (4, 6)
 
 
-def test_the_first_examples_of_several_inputs_keep_what_has_none() -> None:
+def test_first_examples_keep_values_without_a_batch_dimension() -> None:
     a, b, kind = inputs()
     table = torch.randn(7, 2)
     few: Any = first((a, [b, kind], table, "text"), 2)
@@ -111,13 +111,13 @@ def test_the_first_examples_of_several_inputs_keep_what_has_none() -> None:
     assert few[3] == "text"
 
 
-def test_the_main_input_says_how_many_examples_there_are() -> None:
+def test_batch_size_is_that_of_the_main_input() -> None:
     a, b, _ = inputs()
     assert batch_size((a, b)) == 4
     assert batch_size({"scale": torch.tensor(1.0), "a": a}) == 4
 
 
-def test_a_main_input_of_integers_is_refused() -> None:
+def test_integer_main_input_raises() -> None:
     class Ids(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -131,7 +131,7 @@ def test_a_main_input_of_integers_is_refused() -> None:
         lm.Mixer(Ids(), at="input").check(x)
 
 
-def test_a_batch_without_a_tensor_is_refused() -> None:
+def test_batch_without_a_tensor_raises() -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(Pairs(), at="final")((1, "two"), Y)
     assert str(error.value) == (

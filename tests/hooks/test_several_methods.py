@@ -1,4 +1,4 @@
-"""Several methods in one mixer: one of them in each step, one saved state."""
+"""Tests of a mixer with several methods, one of which is drawn in each step."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def drawn(mixer: lm.Mixer, count: int) -> list[lm.Plan]:
     return [mixer.draw(6) for _ in range(count)]
 
 
-def test_each_step_follows_one_of_them() -> None:
+def test_each_step_uses_one_method() -> None:
     net, (x, y) = ResNet(), batch("resnet", 6)
     mixer, found = lm.Mixer(net, method=METHODS, seed=1), set()
     for _ in range(30):
@@ -29,7 +29,7 @@ def test_each_step_follows_one_of_them() -> None:
     assert found == {("input", Linear()), ("input", Cut()), ("final", Linear())}
 
 
-def test_names_joined_by_a_plus_are_several_methods() -> None:
+def test_names_joined_by_plus_equal_a_list_of_methods() -> None:
     joined = lm.Mixer(ResNet(), method="+".join(METHODS), seed=1)
     several = lm.Mixer(ResNet(), method=METHODS, seed=1)
     assert [(p.point, p.blend, p.ratio) for p in drawn(joined, 20)] == [
@@ -48,7 +48,7 @@ def test_names_joined_by_a_plus_are_several_methods() -> None:
         (torch.tensor([0.5, 0.0, 0.25]), [0.5, 0.0, 0.25, 0.25]),
     ],
 )
-def test_they_are_drawn_by_their_probabilities(prob: Any, shares: list[float]) -> None:
+def test_methods_are_drawn_with_their_probabilities(prob: Any, shares: list[float]) -> None:
     mixer = lm.Mixer(ResNet(), method=METHODS, prob=prob, seed=1)
     kinds = [("input", "Linear"), ("input", "Cut"), ("final", "Linear"), "skip"]
     found = [
@@ -63,14 +63,14 @@ def test_they_are_drawn_by_their_probabilities(prob: Any, shares: list[float]) -
     assert stats.chisquare(observed, expected).pvalue > 0.01
 
 
-def test_a_method_that_is_not_always_used_keeps_its_probability() -> None:
+def test_method_with_a_probability_keeps_it() -> None:
     mixer = lm.Mixer(ResNet(), method=["patchup-hard@stage1", "mixup"], seed=1)
     plans = drawn(mixer, 2000)
     skipped = sum(plan.skip for plan in plans) / 2000
     assert abs(skipped - 0.15) < 4 * (0.15 * 0.85 / 2000) ** 0.5  # half of 1 - 0.7
 
 
-def test_a_resumed_mixer_goes_on_with_all_of_them() -> None:
+def test_resumed_mixer_continues_all_methods() -> None:
     def built() -> lm.Mixer:
         return lm.Mixer(
             ResNet(), method=["mixup", "cutmix@random"], per="epoch", prob=Ramp(0.2, 1, over=9)
@@ -86,13 +86,13 @@ def test_a_resumed_mixer_goes_on_with_all_of_them() -> None:
         assert one.partner.equal(other.partner)
 
 
-def test_the_state_of_other_methods_is_refused() -> None:
+def test_state_of_other_methods_raises() -> None:
     state = lm.Mixer(ResNet(), method=METHODS).state_dict()
     with pytest.raises(lm.InputError, match="the state has 3 methods, but this mixer has 2"):
         lm.Mixer(ResNet(), method=METHODS[:2]).load_state_dict(state)
 
 
-def test_arguments_replace_the_parts_of_each() -> None:
+def test_arguments_override_the_settings_of_each_method() -> None:
     mixer = lm.Mixer(ResNet(), method=["mixup", "cutmix"], at="stage1", ratio=0.25, per="sample")
     for plan in drawn(mixer, 20):
         assert plan.point == "stage1"
@@ -100,7 +100,7 @@ def test_arguments_replace_the_parts_of_each() -> None:
     assert {type(plan.blend) for plan in drawn(mixer, 20)} == {Linear, Cut}
 
 
-def test_one_method_is_that_of_the_table() -> None:
+def test_single_method_is_found_by_name() -> None:
     mixer = lm.Mixer(ResNet(), method="regmixup:eta=0.5", seed=1)
     assert mixer.draw(6).blend == AppendClean(eta=0.5)
     assert mixer.points == ("input",)
@@ -108,7 +108,7 @@ def test_one_method_is_that_of_the_table() -> None:
     assert str(lm.methods()).splitlines()[0].split()[0] == "method"
 
 
-def test_weights_are_those_of_the_points_in_a_mixed_step() -> None:
+def test_weights_are_the_point_probabilities_in_a_mixed_step() -> None:
     mixer = lm.Mixer(ResNet(), method=["mixup", "cutmix@random"], prob=[0.25, 0.25])
     assert mixer.weights["input"] == pytest.approx(0.5 + 0.5 / len(mixer.points))
     assert sum(mixer.weights.values()) == pytest.approx(1)
@@ -126,11 +126,11 @@ def test_weights_are_those_of_the_points_in_a_mixed_step() -> None:
         ({"method": METHODS, "blend": "multimix", "alpha": 1.0}, "alpha=1.0 would be ignored"),
     ],
 )
-def test_wrong_methods_are_refused(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_methods_raise(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         lm.Mixer(ResNet(), **arguments)
 
 
-def test_the_weights_of_several_cannot_be_changed() -> None:
+def test_reweigh_with_several_methods_raises() -> None:
     with pytest.raises(lm.InputError, match="the weights of several methods cannot be changed"):
         lm.Mixer(ResNet(), method=METHODS).reweigh({"input": 1.0})

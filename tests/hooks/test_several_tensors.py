@@ -1,4 +1,4 @@
-"""Several tensors of one activation are mixed alike: what is cut in the first is cut in all."""
+"""Tests that all tensors of one activation are mixed at the same positions."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from layermix.mixing import BLENDS
 
 
 class Returns(nn.Module):
-    """A net whose one layer returns what it is told to, of each of three examples."""
+    """A model whose layer returns given tensors for three examples."""
 
     def __init__(self, *outputs: Tensor) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ def mixed(net: Returns, blend: Any, ratio: Tensor) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.4), torch.tensor([0.4, 0.7, 0.2])])
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "salient"])
-def test_maps_of_two_sizes_are_cut_at_the_same_places(blend: str, ratio: Tensor) -> None:
+def test_maps_of_two_sizes_are_cut_at_the_same_positions(blend: str, ratio: Tensor) -> None:
     net = Returns(numbered(3, 4, 16, 16), numbered(3, 5, 8, 8), numbered(3, 2, 16, 16))
     (large, small, other), applied = mixed(net, blend, ratio)
     torch.testing.assert_close(large[:, :2], other)
-    torch.testing.assert_close(small[:, :4], large[..., 1::2, 1::2])  # nearest, for whole factors
+    torch.testing.assert_close(small[:, :4], large[..., 1::2, 1::2])  # nearest neighbor
     weight, _ = applied.label_weights["layer"]
     own, partner = numbered(3, 1, 1, 1), numbered(3, 1, 1, 1)[[1, 2, 0]]
     kept = ((large - partner) / (own - partner)).mean((1, 2, 3))
@@ -52,16 +52,16 @@ def test_maps_of_two_sizes_are_cut_at_the_same_places(blend: str, ratio: Tensor)
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.4), torch.tensor([0.4, 0.7, 0.2])])
 @pytest.mark.parametrize("blend", ["cut", "grid", "patches", "mixstyle", "linear"])
-def test_rows_of_one_example_are_mixed_like_its_main_tensor(blend: str, ratio: Tensor) -> None:
+def test_several_rows_per_example_are_mixed_like_the_main_tensor(blend: str, ratio: Tensor) -> None:
     torch.manual_seed(3)
     maps = torch.randn(3, 6, 8).double()
-    heads = maps.repeat_interleave(2, 0)  # two rows for each example, with the same numbers
+    heads = maps.repeat_interleave(2, 0)  # two equal rows per example
     (main, grouped), _ = mixed(Returns(maps, heads), blend, ratio)
     torch.testing.assert_close(grouped, main.repeat_interleave(2, 0))
 
 
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "aligned"])
-def test_states_of_a_recurrent_net_cannot_be_cut(blend: str) -> None:
+def test_positional_blends_raise_for_recurrent_states(blend: str) -> None:
     net = nn.Sequential(nn.LSTM(4, 6, 2, batch_first=True), nn.Identity())
     mixer = lm.Mixer(net, at="0", blend=blend)
     with pytest.raises(lm.InputError) as error:
@@ -73,7 +73,7 @@ def test_states_of_a_recurrent_net_cannot_be_cut(blend: str) -> None:
     )
 
 
-def test_a_plan_that_is_carried_out_again_weighs_labels_by_its_last_mix() -> None:
+def test_reused_plan_uses_the_label_weights_of_its_last_step() -> None:
     net = nn.Sequential(nn.Identity(), nn.Flatten())
     mixer = lm.Mixer(net, at="0", blend="cut", ratio=0.5)
     plan = lm.Plan(
@@ -86,5 +86,5 @@ def test_a_plan_that_is_carried_out_again_weighs_labels_by_its_last_mix() -> Non
         target = applied.target(torch.tensor([0, 1]))
         assert isinstance(target, lm.MixedTarget)
         weights.append(float(target.ratio))
-    # Boxes of 2 x floor(side / 2 / sqrt(2)) around the middle, of 5 x 5 and of 32 x 32.
+    # Boxes of 2 x floor(side / 2 / sqrt(2)) around the center, of 5 x 5 and of 32 x 32.
     assert weights == pytest.approx([1 - 2**2 / 5**2, 1 - 22**2 / 32**2])

@@ -1,4 +1,4 @@
-"""Models of token ids: called by name, never mixed at their input, mixed everywhere else."""
+"""Tests of models of token ids, which are mixed at every point except the input."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ def tiny_bert() -> BertForSequenceClassification:
 
 
 def sentences(size: int = 6) -> tuple[dict[str, Tensor], Tensor]:
-    """Return random sentences of 7 tokens, by name, and their labels."""
+    """Return random sentences of 7 tokens as a dict, and their labels."""
     ids = torch.randint(50, (size, 7))
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.randint(5, (size,))
 
 
-def by_hand(net: Any, x: dict[str, Tensor], plan: lm.Plan) -> Tensor:
-    """Forward written out: embeddings, layers, pooler, classifier; mixed where the plan says."""
+def reference_logits(net: Any, x: dict[str, Tensor], plan: lm.Plan) -> Tensor:
+    """Reference forward: embeddings, layers, pooler, classifier; mixed at the point of the plan."""
 
     def at(name: str, a: Tensor) -> Tensor:
         return plan.ratio * a + (1 - plan.ratio) * a[plan.partner] if name == plan.point else a
@@ -49,7 +49,7 @@ def by_hand(net: Any, x: dict[str, Tensor], plan: lm.Plan) -> Tensor:
     return at("logits", net.classifier(at("final", net.bert.pooler(a))))
 
 
-def test_a_token_model_is_mixed_at_its_layers_and_behind_them() -> None:
+def test_candidates_of_a_token_model_are_layers_final_and_logits() -> None:
     found = lm.points(tiny_bert(), sentences()[0])
     assert found.names == [*BLOCKS, "final", "logits"]
     assert found.blocks == BLOCKS
@@ -57,7 +57,7 @@ def test_a_token_model_is_mixed_at_its_layers_and_behind_them() -> None:
 
 
 @pytest.mark.parametrize("mask", [torch.int64, torch.float32, torch.bool])
-def test_the_whole_list_says_why_its_input_cannot_be_mixed(mask: torch.dtype) -> None:
+def test_all_lists_the_obstacle_of_token_ids(mask: torch.dtype) -> None:
     x, _ = sentences()
     rows = lm.points(tiny_bert(), {**x, "attention_mask": x["attention_mask"].to(mask)}, all=True)
     assert rows[0] == lm.MixPoint(
@@ -65,7 +65,7 @@ def test_the_whole_list_says_why_its_input_cannot_be_mixed(mask: torch.dtype) ->
     )
 
 
-def test_a_mixer_refuses_token_ids_before_anything_is_mixed() -> None:
+def test_token_ids_raise_at_check_and_at_the_first_step() -> None:
     mixer, (x, y) = lm.Mixer(tiny_bert(), at="input"), sentences()
     for step in (lambda: mixer.check(x), lambda: mixer(x, y)):
         with pytest.raises(lm.InputError) as error:
@@ -78,16 +78,16 @@ def test_a_mixer_refuses_token_ids_before_anything_is_mixed() -> None:
 
 @pytest.mark.parametrize("encode", [dict, BatchEncoding])
 @pytest.mark.parametrize("point", [*BLOCKS, "final", "logits"])
-def test_a_batch_by_name_is_mixed_like_its_written_out_forward(point: str, encode: Any) -> None:
+def test_dict_batch_equals_the_reference_forward(point: str, encode: Any) -> None:
     net, (x, y) = tiny_bert(), sentences()
     mixer, twin = lm.Mixer(net, at=point, seed=1), lm.Mixer(tiny_bert(), at=point, seed=1)
     output, target = mixer(encode(x), y)
     plan = twin.draw(6)
-    torch.testing.assert_close(output.logits, by_hand(net, x, plan))
+    torch.testing.assert_close(output.logits, reference_logits(net, x, plan))
     torch.testing.assert_close(target.dense(5), plan.target(y).dense(5))
 
 
-def test_a_batch_by_name_is_not_mixed_in_eval_mode() -> None:
+def test_dict_batch_is_not_mixed_in_eval_mode() -> None:
     net, (x, y) = tiny_bert().eval(), sentences()
     with torch.no_grad():
         output, target = lm.Mixer(net, at="final", ratio=0.5)(x, y)
@@ -96,7 +96,7 @@ def test_a_batch_by_name_is_not_mixed_in_eval_mode() -> None:
     assert target.labels is y
 
 
-def test_a_batch_by_name_without_a_tensor_is_refused() -> None:
+def test_dict_batch_without_a_tensor_raises() -> None:
     mixer = lm.Mixer(tiny_bert(), at="final")
     with pytest.raises(lm.InputError) as error:
         mixer({"input_ids": [[1, 2], [3, 4]]}, torch.tensor([0, 1]))
@@ -107,7 +107,7 @@ def test_a_batch_by_name_without_a_tensor_is_refused() -> None:
 
 
 class Cast(nn.Module):
-    """Returns its input in another dtype, and goes on with the input."""
+    """Casts its input to another dtype, but computes its output from the original input."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -135,9 +135,7 @@ class Cast(nn.Module):
         ),
     ],
 )
-def test_values_that_are_no_floating_point_numbers_are_an_obstacle(
-    dtype: torch.dtype, obstacle: str
-) -> None:
+def test_non_floating_dtypes_are_an_obstacle(dtype: torch.dtype, obstacle: str) -> None:
     rows = {row.name: row for row in lm.points(Cast(dtype), torch.ones(3, 4), all=True)}
     assert rows["cast"].obstacle == obstacle
     assert rows["cast"].shape == (4,)
@@ -145,7 +143,7 @@ def test_values_that_are_no_floating_point_numbers_are_an_obstacle(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_floating_point_numbers_of_any_width_are_none(dtype: torch.dtype) -> None:
+def test_floating_dtypes_are_no_obstacle(dtype: torch.dtype) -> None:
     (row,) = (r for r in lm.points(Cast(dtype), torch.ones(3, 4), all=True) if r.name == "cast")
     assert row.channels == 1
-    assert row.cut == 1.0  # the model goes on with the input
+    assert row.cut == 1.0  # the model uses the original input

@@ -1,4 +1,4 @@
-"""The probe leaves no trace: whatever a forward pass can change is as before."""
+"""Tests that the probe does not change the model, its attributes or random states."""
 
 import collections
 import random
@@ -15,7 +15,7 @@ import layermix as lm
 
 
 class Queue(nn.Module):
-    """Writes its features into a buffer in every forward pass, as MoCo does."""
+    """Writes its features into a buffer in every forward pass, like MoCo."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Queue(nn.Module):
 
 
 class Stateful(nn.Module):
-    """Carries its hidden state from batch to batch."""
+    """Keeps its hidden state between batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,15 +47,15 @@ class Stateful(nn.Module):
 
 
 class Memory:
-    """A plain object that a model fills."""
+    """A plain object that a model changes."""
 
     def __init__(self) -> None:
         self.rows: list[Tensor] = []
         self.mean = torch.zeros(8)
 
 
-class Diary(nn.Module):
-    """Changes attributes of every kind."""
+class MutableAttributes(nn.Module):
+    """Changes attributes of many types in every forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Diary(nn.Module):
 
 
 class Teacher(nn.Module):
-    """Moves the parameters of a teacher towards its own in every forward pass."""
+    """Updates the parameters of an EMA teacher in every forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,50 +126,50 @@ class Teacher(nn.Module):
 X, SEQUENCES = torch.randn(6, 5), torch.randn(6, 5, 4)
 
 
-LOOKS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
+PROBES: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "points": lm.points,
     "check": lambda model, x: lm.Mixer(model, at="final").check(x),
     "activations": lambda model, x: lm.activations(model, x, "final"),
 }
 
 
-each_look = pytest.mark.parametrize("look", LOOKS)
+each_probe = pytest.mark.parametrize("probe", PROBES)
 
 
-@each_look
+@each_probe
 @pytest.mark.parametrize("model", [Queue, Teacher])
-def test_parameters_and_buffers_are_as_before(look: str, model: type[nn.Module]) -> None:
+def test_parameters_and_buffers_are_unchanged(probe: str, model: type[nn.Module]) -> None:
     net: Any = model()
     tensors = dict([*net.named_parameters(), *net.named_buffers()])
     before = {name: (tensor.clone(), tensor.data_ptr()) for name, tensor in tensors.items()}
-    LOOKS[look](net, X)
+    PROBES[probe](net, X)
     for name, (value, place) in before.items():
         assert tensors[name].equal(value), name
         assert tensors[name].data_ptr() == place
 
 
-@each_look
-def test_attributes_of_every_kind_are_as_before(look: str) -> None:
-    net = Diary()
+@each_probe
+def test_attributes_of_every_type_are_unchanged(probe: str) -> None:
+    net = MutableAttributes()
     net(X)
     before = net.state()
-    LOOKS[look](net, X)
+    PROBES[probe](net, X)
     assert net.state() == before
 
 
-@each_look
+@each_probe
 @pytest.mark.parametrize("started", [False, True])
-def test_a_hidden_state_between_batches_is_as_before(look: str, started: bool) -> None:
+def test_hidden_state_between_batches_is_unchanged(probe: str, started: bool) -> None:
     net = Stateful()
-    if started:  # the state has the rows of the whole batch, which few examples do not fit
+    if started:  # the state has the rows of the whole batch, which do not fit fewer examples
         net(SEQUENCES)
     h = net.h
-    LOOKS[look](net, SEQUENCES)
+    PROBES[probe](net, SEQUENCES)
     assert net.h is h
     net(SEQUENCES)
 
 
-def test_a_hidden_state_goes_round_the_input_and_not_round_the_final_layer() -> None:
+def test_hidden_state_bypasses_the_input_but_not_final() -> None:
     net, y = Stateful(), torch.arange(6) % 3
     net(SEQUENCES)
     assert lm.points(net, SEQUENCES).names == ["final", "logits"]
@@ -179,8 +179,8 @@ def test_a_hidden_state_goes_round_the_input_and_not_round_the_final_layer() -> 
     assert target.loss(output).isfinite()
 
 
-@each_look
-def test_random_states_are_as_before(look: str) -> None:
+@each_probe
+def test_random_states_are_unchanged(probe: str) -> None:
     class Noisy(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -194,20 +194,20 @@ def test_random_states_are_as_before(look: str) -> None:
         return torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())
 
     net, before = Noisy(), states()
-    LOOKS[look](net, X)
+    PROBES[probe](net, X)
     assert states() == before
 
 
-@each_look
-def test_switches_of_torch_are_as_before(look: str) -> None:
+@each_probe
+def test_global_flags_of_torch_are_unchanged(probe: str) -> None:
     assert torch.backends.mha.get_fastpath_enabled()
-    LOOKS[look](nn.Sequential(nn.Linear(5, 3)), X)
+    PROBES[probe](nn.Sequential(nn.Linear(5, 3)), X)
     assert torch.backends.mha.get_fastpath_enabled()
     assert torch.is_grad_enabled()
 
 
-def test_a_graph_that_was_built_before_the_probe_has_its_gradient() -> None:
-    """The probe restores statistics of norms, whose versions autograd compares."""
+def test_backward_works_for_a_graph_built_before_the_probe() -> None:
+    """The probe restores the statistics of norms, and autograd compares their versions."""
     net = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
     mixer, x = lm.Mixer(net, at="final"), torch.randn(6, 5)
     clean = net(x)
@@ -215,9 +215,9 @@ def test_a_graph_that_was_built_before_the_probe_has_its_gradient() -> None:
     (clean.sum() + target.loss(output)).backward()
 
 
-@each_look
+@each_probe
 @pytest.mark.parametrize("kind", ["buffer", "parameter"])
-def test_a_tensor_whose_data_are_replaced_is_as_before(look: str, kind: str) -> None:
+def test_tensor_with_replaced_data_is_unchanged(probe: str, kind: str) -> None:
     class Replaces(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -233,5 +233,5 @@ def test_a_tensor_whose_data_are_replaced_is_as_before(look: str, kind: str) -> 
             return self.fc(x)
 
     net = Replaces()
-    LOOKS[look](net, X)
+    PROBES[probe](net, X)
     assert not net.mean.any()

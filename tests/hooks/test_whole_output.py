@@ -1,4 +1,4 @@
-"""The whole output is compared: small features, integers, heads that feed one another."""
+"""Tests that cuts are measured on the whole output: small features, integers, several heads."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from measured_cuts import Net, X, cuts
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e5, 1e7])
-def test_a_feature_of_small_scale_is_compared_on_its_own(scale: float) -> None:
+def test_features_of_different_scales_are_compared_separately(scale: float) -> None:
     class Scaled(Net):
         def outputs(self, h: Tensor) -> Tensor:
             return torch.cat([self.head(h), scale * self.side(h)], 1)
@@ -21,7 +21,7 @@ def test_a_feature_of_small_scale_is_compared_on_its_own(scale: float) -> None:
     assert found["head"] == found["side"] == 1
 
 
-def test_a_head_that_feeds_the_logits_is_an_output_of_its_own() -> None:
+def test_head_used_by_the_logits_is_a_separate_output() -> None:
     class Coarse(Net):
         def __init__(self) -> None:
             super().__init__()
@@ -36,7 +36,7 @@ def test_a_head_that_feeds_the_logits_is_an_output_of_its_own() -> None:
     assert found["fine"] == found["final"] == 1
 
 
-def test_the_input_of_the_last_layer_beside_its_logits_is_no_head() -> None:
+def test_features_returned_with_logits_are_not_a_head() -> None:
     class Features(Net):
         def outputs(self, h: Tensor) -> dict[str, Tensor]:
             return {"logits": self.head(nn.functional.dropout(h)), "features": h}
@@ -44,7 +44,7 @@ def test_the_input_of_the_last_layer_beside_its_logits_is_no_head() -> None:
     assert cuts(Features())["final"] == 0
 
 
-def test_hidden_states_beside_named_logits_are_no_heads() -> None:
+def test_hidden_states_returned_with_named_logits_are_not_heads() -> None:
     class Output(NamedTuple):
         logits: Tensor
         hidden_states: tuple[Tensor, ...]
@@ -62,7 +62,7 @@ def test_hidden_states_beside_named_logits_are_no_heads() -> None:
     assert (found["trunk"], found["layer"], found["final"]) == (0, 0, 0)
 
 
-def test_heads_inside_a_module_that_is_not_affine_are_the_final_layer() -> None:
+def test_heads_inside_a_nonlinear_module_are_the_final_layer() -> None:
     class Both(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -80,7 +80,7 @@ def test_heads_inside_a_module_that_is_not_affine_are_the_final_layer() -> None:
     torch.testing.assert_close(mixed, lm.mix(net(X), plan))
 
 
-def test_an_output_whose_shape_follows_the_places_of_its_examples_cannot_be_measured() -> None:
+def test_output_shape_dependent_on_the_example_order_raises() -> None:
     class Widths(Net):
         def outputs(self, h: Tensor) -> Tensor:
             return self.head(h)[:, : 1 + int(h.sum(1).argmax())]
@@ -89,8 +89,8 @@ def test_an_output_whose_shape_follows_the_places_of_its_examples_cannot_be_meas
         lm.Mixer(Widths(), at="trunk").check(X)
 
 
-def test_integers_that_stay_the_examples_own_go_round() -> None:
-    """As the lengths of a model for CTC, which its loss takes."""
+def test_unmixed_integer_outputs_are_a_bypass() -> None:
+    """For example, the lengths that a CTC loss needs."""
 
     class Lengths(Net):
         def forward(self, x: Tensor, lengths: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -101,7 +101,7 @@ def test_integers_that_stay_the_examples_own_go_round() -> None:
     assert found["logits"] == 0
 
 
-def test_integers_that_follow_from_the_logits_and_row_numbers_go_nowhere() -> None:
+def test_predictions_and_row_numbers_are_not_a_bypass() -> None:
     class Classes(Net):
         def outputs(self, h: Tensor) -> Any:
             logits = self.head(h)
@@ -120,7 +120,7 @@ def test_complex_outputs_are_compared() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace`", "ignore:`torch.jit.trace_method`")
-def test_models_that_cannot_be_probed_say_why() -> None:
+def test_lazy_and_scripted_models_raise() -> None:
     net = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 3))
     with pytest.raises(lm.InputError, match="lazy parameters without a shape: call it once"):
         lm.points(net, X)

@@ -1,4 +1,4 @@
-"""Models that are wrapped after the mixer was built: the outermost call is what is probed."""
+"""Tests of models wrapped after construction of the mixer: the outermost call is probed."""
 
 from typing import Any
 
@@ -21,23 +21,23 @@ class Wrapper(nn.Module):
         self.inner, self.extra = inner, nn.Linear(5, 3)
 
 
-class AppendClean(Wrapper):
+class ExtraHead(Wrapper):
     def forward(self, x: Tensor, scale: float = 1.0) -> Any:
         return self.inner(x), scale * self.extra(x)
 
 
-class Around(Wrapper):
+class Scaled(Wrapper):
     def forward(self, x: Tensor, scale: float = 1.0) -> Any:
         return scale * self.inner(x)
 
 
 @pytest.mark.parametrize("checked", [False, True])
-def test_a_head_of_a_wrapper_is_seen_by_a_plan_that_is_applied(checked: bool) -> None:
+def test_apply_detects_an_extra_head_of_a_wrapper(checked: bool) -> None:
     net = body()
     mixer = lm.Mixer(net, at="1")
     if checked:
         mixer.check(X)
-    wrapped = AppendClean(net)
+    wrapped = ExtraHead(net)
     with (
         pytest.raises(lm.InputError, match="bypasses it to the outputs '1'"),
         mixer.apply(mixer.draw(6)),
@@ -46,12 +46,12 @@ def test_a_head_of_a_wrapper_is_seen_by_a_plan_that_is_applied(checked: bool) ->
 
 
 @pytest.mark.parametrize("checked", [False, True])
-def test_a_wrapper_that_hands_on_what_it_gets_is_mixed(checked: bool) -> None:
+def test_wrapper_that_scales_the_output_is_mixed(checked: bool) -> None:
     net = body()
     mixer = lm.Mixer(net, at="1", ratio=0.3, partner="derangement")
     if checked:
         mixer.check(X)
-    wrapped, h = Around(net), net[1](net[0](X))
+    wrapped, h = Scaled(net), net[1](net[0](X))
     for _ in range(2):
         plan = mixer.draw(6)
         with mixer.apply(plan):
@@ -59,8 +59,8 @@ def test_a_wrapper_that_hands_on_what_it_gets_is_mixed(checked: bool) -> None:
         torch.testing.assert_close(mixed, 2 * net[2](0.3 * h + 0.7 * h[plan.partner]))
 
 
-def test_a_step_that_applies_a_plan_inside_its_module_is_not_repeated() -> None:
-    """A LightningModule, for example, which the trainer calls."""
+def test_plan_applied_inside_a_module_does_not_repeat_its_step() -> None:
+    """For example, a LightningModule that is called by a trainer."""
 
     class Step(Wrapper):
         steps = 0
@@ -77,7 +77,7 @@ def test_a_step_that_applies_a_plan_inside_its_module_is_not_repeated() -> None:
 
 
 class Mode(nn.Module):
-    """A skip connection in evaluation alone, or in training alone."""
+    """A model with a skip connection only in training mode, or only in eval mode."""
 
     def __init__(self, training: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Mode(nn.Module):
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_a_model_is_probed_in_the_mode_in_which_it_is_mixed(applied: bool) -> None:
+def test_model_is_probed_in_the_mode_of_the_mixed_step(applied: bool) -> None:
     def mix(net: nn.Module) -> None:
         mixer = lm.Mixer(net.eval(), at="body.1", always=True)
         if applied:
@@ -103,7 +103,7 @@ def test_a_model_is_probed_in_the_mode_in_which_it_is_mixed(applied: bool) -> No
         mix(Mode(training=False))
 
 
-def test_a_change_of_mode_is_probed() -> None:
+def test_probe_runs_again_after_a_change_of_mode() -> None:
     net = Mode(training=True).eval()
     mixer = lm.Mixer(net, at="body.1", always=True)
     mixer(X, Y)
