@@ -1,4 +1,4 @@
-"""The soft nearest neighbor loss as a criterion: the measure's value, and exact gradients."""
+"""SoftNearestNeighborLoss equals the measure and has exact gradients."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def batch(seed: int = 0, n: int = 20) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("temperature", [0.1, 2.0, 50.0, None])
-def test_the_criterion_is_the_measure(temperature: float | None) -> None:
+def test_criterion_equals_the_measure(temperature: float | None) -> None:
     x, y = batch()
     loss = lm.SoftNearestNeighborLoss(temperature)(x, y)
     assert float(loss) == pytest.approx(lm.snnl(x, y, temperature).value, rel=1e-6)
@@ -26,12 +26,12 @@ def test_the_criterion_is_the_measure(temperature: float | None) -> None:
 @pytest.mark.parametrize("temperature", [0.5, 5.0])
 def test_gradients_pass_gradcheck(temperature: float) -> None:
     x, y = batch(n=12)
-    y[0] = 9  # alone in its class
+    y[0] = 9  # the only example of its class
     criterion = lm.SoftNearestNeighborLoss(temperature)
     assert torch.autograd.gradcheck(lambda x: criterion(x, y), x.requires_grad_())
 
 
-def test_the_gradient_at_the_best_temperature_is_that_of_the_minimum() -> None:
+def test_gradient_at_best_temperature_equals_that_of_minimum() -> None:
     x, y = batch()
     x.requires_grad_()
     criterion = lm.SoftNearestNeighborLoss()
@@ -44,20 +44,20 @@ def test_the_gradient_at_the_best_temperature_is_that_of_the_minimum() -> None:
     assert float((x.grad * direction).sum()) == pytest.approx((up - down) / (2 * step), rel=1e-3)
 
 
-def test_a_temperature_may_be_trained() -> None:
+def test_gradient_of_temperature_passes_gradcheck() -> None:
     x, y = batch()
     temperature = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda t: lm.SoftNearestNeighborLoss()(x, y, t), temperature)
 
 
-def test_entangle_is_the_negative() -> None:
+def test_entangle_is_the_negative_of_disentangle() -> None:
     x, y = batch()
     apart, together = (lm.SoftNearestNeighborLoss(1.0, s) for s in ("disentangle", "entangle"))
     assert float(together(x, y)) == -float(apart(x, y))
 
 
 @pytest.mark.parametrize(("sense", "ends"), [("disentangle", "lower"), ("entangle", "higher")])
-def test_training_with_it_moves_the_features_of_a_mix_point(sense: Any, ends: str) -> None:
+def test_training_changes_the_snnl_in_the_chosen_sense(sense: Any, ends: str) -> None:
     torch.manual_seed(0)
     x, y = batch(n=64)
     net = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 4)).double()
@@ -73,7 +73,7 @@ def test_training_with_it_moves_the_features_of_a_mix_point(sense: Any, ends: st
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0]])
-def test_a_batch_without_pairs_or_without_others_has_a_loss_of_zero(labels: list[int]) -> None:
+def test_loss_is_zero_without_pairs_or_other_classes(labels: list[int]) -> None:
     x = torch.randn(3, 2, requires_grad=True)
     loss = lm.SoftNearestNeighborLoss(1.0)(x, torch.tensor(labels))
     loss.backward()
@@ -89,8 +89,8 @@ def test_half_precision_is_computed_in_float32() -> None:
     assert float(loss) == pytest.approx(lm.snnl(x.bfloat16(), y, 2.0).value, rel=1e-4)
 
 
-def tight(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return classes whose members are closer to one another than float32 resolves there."""
+def tight_classes(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return classes whose distances within a class are below the resolution of float32."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(24) % 3
     x = 1e-3 * torch.randn(24, 6, generator=generator) + 10 * torch.eye(3, 6)[y]
@@ -99,10 +99,10 @@ def tight(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("temperature", [1e-6, 1.0, None])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_tight_classes_keep_their_digits_under_autocast(
+def test_tight_classes_are_precise_under_autocast(
     temperature: float | None, dtype: torch.dtype
 ) -> None:
-    x, y = tight()
+    x, y = tight_classes()
     exact, cast = x.double().requires_grad_(), x.clone().requires_grad_()
     lm.SoftNearestNeighborLoss(temperature)(exact, y).backward()
     with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
@@ -124,7 +124,9 @@ def test_tight_classes_keep_their_digits_under_autocast(
         (torch.arange(6), 0.0, "the temperature is 0.0, but must be finite and > 0"),
     ],
 )
-def test_what_does_not_fit_is_refused(labels: Tensor, temperature: Any, text: str) -> None:
+def test_invalid_labels_or_temperature_raise_an_error(
+    labels: Tensor, temperature: Any, text: str
+) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.SoftNearestNeighborLoss()(torch.randn(6, 2), labels, temperature)
     assert str(error.value).startswith(text)
@@ -137,6 +139,6 @@ def test_what_does_not_fit_is_refused(labels: Tensor, temperature: Any, text: st
         ({"sense": "mix"}, "unknown sense 'mix'"),
     ],
 )
-def test_wrong_settings_are_refused(options: dict[str, Any], text: str) -> None:
+def test_invalid_settings_raise_an_error(options: dict[str, Any], text: str) -> None:
     with pytest.raises(lm.InputError, match=text):
         lm.SoftNearestNeighborLoss(**options)

@@ -1,4 +1,4 @@
-"""The interpolation gap: zero where the rest of the network is affine, else the formula's."""
+"""The interpolation gap equals its formula, and is zero if all later layers are affine."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ X, Y = torch.randn(20, 6, dtype=torch.float64), torch.arange(20) % 3
 
 
 @pytest.mark.parametrize("point", ["1", "2", "final", "logits"])
-def test_the_gap_is_zero_where_the_rest_is_affine(point: str) -> None:
+def test_gap_is_zero_if_later_layers_are_affine(point: str) -> None:
     assert interpolation_gap(net(), X, Y, point)[point].kl == pytest.approx(0, abs=1e-9)
 
 
@@ -29,7 +29,7 @@ def test_the_gap_is_zero_where_the_rest_is_affine(point: str) -> None:
     ("point", "before", "after"),
     [("input", lambda m: lambda x: x, lambda m: m), ("0", lambda m: m[0], lambda m: m[1:])],
 )
-def test_gap_and_cross_entropy_are_those_of_the_formula(
+def test_gap_and_cross_entropy_equal_the_formula(
     point: str, before: Callable, after: Callable
 ) -> None:
     model = net()
@@ -51,7 +51,7 @@ def test_gap_and_cross_entropy_are_those_of_the_formula(
 
 
 class Masked(nn.Module):
-    """A net with a class that its mask rules out."""
+    """A network with an additional class, whose logit is minus infinity."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Masked(nn.Module):
         return nn.functional.pad(self.net(x), (0, 1), value=-torch.inf)
 
 
-def test_a_class_whose_logit_is_minus_infinity_changes_nothing() -> None:
+def test_class_with_minus_infinity_logit_is_ignored() -> None:
     masked = Masked()
     found = interpolation_gap(masked, X, Y, "net.0", seed=5)["net.0"]
     expected = interpolation_gap(masked.net, X, Y, "0", seed=5)["0"]
@@ -69,7 +69,7 @@ def test_a_class_whose_logit_is_minus_infinity_changes_nothing() -> None:
     assert found.cross_entropy == pytest.approx(expected.cross_entropy, rel=1e-12)
 
 
-def test_one_logit_is_that_of_the_second_of_two_classes() -> None:
+def test_single_logit_equals_two_class_logits() -> None:
     torch.manual_seed(0)
     trunk, one, two = nn.Sequential(nn.Linear(6, 8), nn.ReLU()), nn.Linear(8, 1), nn.Linear(8, 2)
     with torch.no_grad():
@@ -82,23 +82,23 @@ def test_one_logit_is_that_of_the_second_of_two_classes() -> None:
     assert alone["0"].cross_entropy == pytest.approx(pair["0"].cross_entropy)
 
 
-def test_no_example_is_left_alone_in_a_batch() -> None:
+def test_batches_have_at_least_two_examples() -> None:
     sizes = []
     model = net()
     model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
     interpolation_gap(model, X[:7], Y[:7], "input", ratios=(0.5,), batch_size=2)
     assert sizes[0] == 2
-    assert sizes[-4:] == [2, 2, 3, 3]  # between them are those of the probe
+    assert sizes[-4:] == [2, 2, 3, 3]  # the sizes in between are those of the probe
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_model_is_not_modified() -> None:
     model = net()
     interpolation_gap(model, X, Y, "0")
     assert model.training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_named_inputs_are_handed_over_by_name() -> None:
+def test_named_inputs_are_passed_by_name() -> None:
     class Pair(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""Examples whose label the loss ignores are ignored by every measure of the classes."""
+"""Every measure excludes examples with ignored labels."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ N = 120
 
 
 def examples(ignored: int = -100) -> tuple[Tensor, Tensor, Tensor]:
-    """Return features, labels of which every second one is ignored, and which are not."""
+    """Return features, labels, and a mask of known labels; every second label is ignored."""
     labels = torch.arange(N) % 3
     features = torch.randn(N, 5) + 2 * labels[:, None]
     known = torch.arange(N) % 2 == 0
@@ -31,7 +31,7 @@ def model() -> nn.Module:
 
 @pytest.mark.parametrize("ignored", [-100, 7])
 @pytest.mark.parametrize("options", [{}, {"temperature": 1.0}, {"distance": "cosine"}])
-def test_snnl_leaves_them_out(ignored: int, options: dict[str, Any]) -> None:
+def test_snnl_excludes_ignored_examples(ignored: int, options: dict[str, Any]) -> None:
     x, y, known = examples(ignored)
     found = lm.snnl(x, y, ignore_index=ignored, **options)
     expected = lm.snnl(x[known], y[known], **options)
@@ -39,7 +39,7 @@ def test_snnl_leaves_them_out(ignored: int, options: dict[str, Any]) -> None:
     assert (found.n, found.classes, found.chance) == (N // 2, 3, expected.chance)
 
 
-def test_their_features_may_be_anything() -> None:
+def test_features_of_ignored_examples_may_be_nan() -> None:
     x, y, known = examples()
     x[~known] = math.nan
     assert lm.snnl(x, y) == lm.snnl(x[known], y[known])
@@ -47,7 +47,7 @@ def test_their_features_may_be_anything() -> None:
 
 @pytest.mark.parametrize("temperature", [None, 1.0])
 @pytest.mark.parametrize("ignored", [-100, 7])
-def test_the_criterion_leaves_them_out(ignored: int, temperature: float | None) -> None:
+def test_criterion_excludes_ignored_examples(ignored: int, temperature: float | None) -> None:
     x, y, known = examples(ignored)
     x.requires_grad_()
     loss = lm.SoftNearestNeighborLoss(temperature, ignore_index=ignored)(x, y)
@@ -58,7 +58,7 @@ def test_the_criterion_leaves_them_out(ignored: int, temperature: float | None) 
     assert (gradient[known] != 0).any()
 
 
-def test_a_batch_of_ignored_examples_has_loss_0() -> None:
+def test_loss_is_zero_if_all_examples_are_ignored() -> None:
     x = torch.randn(4, 5, requires_grad=True)
     loss = lm.SoftNearestNeighborLoss()(x, torch.full((4,), -100))
     loss.backward()
@@ -68,13 +68,13 @@ def test_a_batch_of_ignored_examples_has_loss_0() -> None:
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_every_measure_of_a_layer_leaves_them_out(name: str) -> None:
+def test_every_measure_excludes_ignored_examples(name: str) -> None:
     x, y, known = examples()
     found, expected = LayerFeatures(x, y), LayerFeatures(x[known], y[known])
     assert MEASURES[name].compute(found) == MEASURES[name].compute(expected)
 
 
-def test_they_are_no_neighbors_of_a_mix_and_have_no_class_to_intrude_on() -> None:
+def test_intruders_excludes_ignored_examples() -> None:
     features = torch.tensor([[0.0], [4.0], [2.0], [2.1]])
     mixed, partner = torch.tensor([[2.0], [2.0], [2.0], [2.0]]), torch.tensor([1, 0, 0, 0])
     both = intruders(mixed, features, torch.tensor([0, 0, 1, 1]), partner)
@@ -86,7 +86,7 @@ def test_they_are_no_neighbors_of_a_mix_and_have_no_class_to_intrude_on() -> Non
 
 
 @pytest.mark.parametrize("batch_size", [None, 30])
-def test_the_loss_of_a_mix_is_that_of_the_known_labels(batch_size: int | None) -> None:
+def test_gap_cross_entropy_excludes_ignored_labels(batch_size: int | None) -> None:
     x, y, _ = examples()
     y[:30] = -100  # a whole batch
     (found,) = interpolation_gap(
@@ -96,7 +96,7 @@ def test_the_loss_of_a_mix_is_that_of_the_known_labels(batch_size: int | None) -
     assert found.cross_entropy == pytest.approx(float(expected.detach()), rel=1e-6)
 
 
-class Some(torch.utils.data.Dataset):
+class ExampleDataset(torch.utils.data.Dataset):
     """A data set of single examples."""
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
@@ -112,14 +112,14 @@ class Some(torch.utils.data.Dataset):
 FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "pair": lambda x, y: (x, y),
     "mapping": lambda x, y: {"x": x, "labels": y},
-    "data set": Some,
+    "data set": ExampleDataset,
     "loader": lambda x, y: DataLoader(TensorDataset(x, y), 7),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("most", [40, 500])
-def test_known_examples_take_their_place_in_a_profile(form: str, most: int) -> None:
+def test_max_examples_counts_examples_with_known_labels(form: str, most: int) -> None:
     x, y, _ = examples()
     found = choose_examples(FORMS[form](x, y), most, seed=0)
     assert len(found.labels) == min(most, N // 2)
@@ -127,7 +127,7 @@ def test_known_examples_take_their_place_in_a_profile(form: str, most: int) -> N
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_profile_is_that_of_the_data_without_them(form: str) -> None:
+def test_profile_equals_that_without_ignored_examples(form: str) -> None:
     x, y, known = examples()
     found, expected = (
         lm.profile(model(), FORMS[form](*data), ["input", "final"], progress=False)
@@ -138,21 +138,21 @@ def test_a_profile_is_that_of_the_data_without_them(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_profile_reports_how_many_were_left_out(form: str) -> None:
+def test_profile_reports_the_number_of_ignored_examples(form: str) -> None:
     x, y, _ = examples()
     found = lm.profile(model(), FORMS[form](x, y), "final", quantities="snnl", progress=False)
     assert (found.n, found.classes) == (N // 2, 3)
     assert "Ignored because of their label: 60 examples." in found.notices
 
 
-def test_a_profile_ignores_the_label_that_it_is_given() -> None:
+def test_profile_uses_ignore_index() -> None:
     x, y, _ = examples(7)
     found = lm.profile(model(), (x, y), "final", gap_examples=0, progress=False, ignore_index=7)
     assert (found.n, found.classes) == (N // 2, 3)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_examples_without_a_known_label_are_refused(form: str) -> None:
+def test_profile_of_only_ignored_labels_raises_an_error(form: str) -> None:
     data = FORMS[form](torch.randn(10, 5), torch.full((10,), -100))
     with pytest.raises(lm.InputError, match="the labels of all 10 examples are ignored"):
         lm.profile(model(), data, "final", progress=False)

@@ -1,4 +1,4 @@
-"""A mixed point intrudes where its nearest real neighbor is of a class of neither parent."""
+"""A mixed example is an intruder if its nearest neighbor has a class of neither parent."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from layermix.geometry import LayerFeatures, intruders, intrusion
 from layermix.mixing import Derangement
 
 
-def by_definition(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[bool]:
+def reference_intruders(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[bool]:
     found = []
     for i in range(len(x)):
         distance = (x - mixed[i]).square().flatten(1).sum(1)
@@ -22,24 +22,24 @@ def by_definition(mixed: Tensor, x: Tensor, y: Tensor, partner: Tensor) -> list[
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2, 2), (64,)])
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 0.9])
-def test_intruders_are_those_of_the_definition(shape: tuple[int, ...], ratio: float) -> None:
+def test_intruders_equal_the_definition(shape: tuple[int, ...], ratio: float) -> None:
     x, y = torch.randn(40, *shape), torch.randint(4, (40,))
     plan = lm.Plan("input", torch.tensor(ratio), torch.randperm(40))
     mixed = lm.mix(x, plan)
     found = intruders(mixed, x, y, plan.partner)
     assert found.dtype == torch.bool
-    assert found.tolist() == by_definition(mixed, x, y, plan.partner)
+    assert found.tolist() == reference_intruders(mixed, x, y, plan.partner)
 
 
-def test_a_mix_of_two_reds_that_lands_on_blue_intrudes() -> None:
-    x = torch.tensor([[-1.0], [-1.1], [0.0], [1.0], [1.1]])  # red, red, blue, red, red
+def test_mix_of_one_class_near_another_class_is_an_intruder() -> None:
+    x = torch.tensor([[-1.0], [-1.1], [0.0], [1.0], [1.1]])  # the third example has another class
     y = torch.tensor([0, 0, 1, 0, 0])
     partner = torch.tensor([3, 1, 2, 0, 4])
     mixed = lm.mix(x, lm.Plan("input", torch.tensor(0.5), partner))
     assert intruders(mixed, x, y, partner).tolist() == [True, False, True, True, False]
 
 
-def test_a_mix_that_lands_on_either_parents_class_does_not_intrude() -> None:
+def test_mix_near_the_class_of_a_parent_is_no_intruder() -> None:
     x = torch.tensor([[0.0], [0.1], [1.0], [0.9]])
     y, partner = torch.tensor([0, 0, 1, 1]), torch.tensor([2, 3, 0, 1])
     for ratio in (0.1, 0.4, 0.6, 0.9):
@@ -47,13 +47,13 @@ def test_a_mix_that_lands_on_either_parents_class_does_not_intrude() -> None:
         assert not intruders(mixed, x, y, partner).any()
 
 
-def brute_force(x: Tensor, y: Tensor, partner: Tensor, ratio: float) -> list[bool]:
+def mix_and_find_intruders(x: Tensor, y: Tensor, partner: Tensor, ratio: float) -> list[bool]:
     mixed = ratio * x + (1 - ratio) * x[partner]
-    return by_definition(mixed, x, y, partner)
+    return reference_intruders(mixed, x, y, partner)
 
 
 @pytest.mark.parametrize("data", [rings(), gaussians(1.0), gaussians(4.0)])
-def test_shares_by_ratio_agree_with_brute_force(data: tuple[Tensor, Tensor]) -> None:
+def test_shares_by_ratio_equal_brute_force(data: tuple[Tensor, Tensor]) -> None:
     x, y = data
     found = intrusion(LayerFeatures(x, y), seed=3)
     rng = np.random.default_rng(3)
@@ -63,14 +63,14 @@ def test_shares_by_ratio_agree_with_brute_force(data: tuple[Tensor, Tensor]) -> 
         assert not partner.eq(torch.arange(len(x))).any()
         same = (y == y[partner]).tolist()
         for ratio, so_far in hits.items():
-            so_far += zip(same, brute_force(x, y, partner, ratio), strict=True)
+            so_far += zip(same, mix_and_find_intruders(x, y, partner, ratio), strict=True)
     for ratio, so_far in hits.items():
         for pair_is_same, share in zip((False, True), found.by_ratio[ratio], strict=True):
             counted = [bad for same, bad in so_far if same == pair_is_same]
             assert share == pytest.approx(np.mean(counted))
 
 
-def test_chance_is_the_share_of_other_classes_among_the_others() -> None:
+def test_chance_is_the_share_of_other_classes() -> None:
     found = intrusion(LayerFeatures(*gaussians(0.0)))
     n = CLASSES * EACH
     assert found.chance_different == pytest.approx((n - 2 * EACH) / (n - 2))
@@ -79,7 +79,7 @@ def test_chance_is_the_share_of_other_classes_among_the_others() -> None:
 
 def test_pairs_of_classes_are_counted_separately() -> None:
     x = torch.tensor([[-1.0], [1.0], [0.0]]).repeat(20, 1) + 0.01 * torch.randn(60, 1)
-    y = torch.arange(3).repeat(20)  # the third class lies between the others
+    y = torch.arange(3).repeat(20)  # the third class is between the others
     table = intrusion(LayerFeatures(x, y)).by_pair
     assert table[0, 1] > 0.1
     assert table[0, 2] == table[1, 2] == 0

@@ -1,4 +1,4 @@
-"""Products keep their digits at any setting of torch's precision, in both of its interfaces."""
+"""Products are exact at any matmul precision of torch, in both of its interfaces."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ _SETTINGS = [
     "torch.backends.mkldnn.matmul.fp32_precision = 'bf16'",
 ]
 
-# A setting cannot be undone wholly: each is made in a copy of a process that has none.
+# A setting cannot be undone completely, so each one is changed in a forked process.
 _MEASURE = """
 import json, os, sys, torch
 from layermix.geometry.distances import exact_products
@@ -52,13 +52,11 @@ print(json.dumps(failed))
 
 @pytest.fixture(scope="module")
 def failed() -> list[str]:
-    """Return the settings of the caller that cost digits, or were lost."""
-    words = [sys.executable, "-c", _MEASURE, *_SETTINGS]
-    return json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+    """Return the settings that made products imprecise or were not restored."""
+    command = [sys.executable, "-c", _MEASURE, *_SETTINGS]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 @pytest.mark.parametrize("setting", _SETTINGS)
-def test_a_setting_of_the_caller_neither_costs_digits_nor_is_lost(
-    setting: str, failed: list[str]
-) -> None:
+def test_products_are_exact_and_the_setting_is_restored(setting: str, failed: list[str]) -> None:
     assert setting not in failed

@@ -1,4 +1,4 @@
-"""Measures keep their digits: wide layers in float32, zeros, any size, whatever torch allows."""
+"""Precision of measures: wide float32 layers, zero rows, any scale, any matmul precision."""
 
 import math
 
@@ -12,7 +12,7 @@ from layermix.geometry import MEASURES
 
 
 def rectified(offset: float) -> tuple[Tensor, Tensor]:
-    """Return wide features as after a ReLU: far from the origin, classes in a few directions."""
+    """Return wide features after a ReLU, far from the origin, with classes in a few directions."""
     x, y = gaussians(2.0)
     rng = torch.Generator().manual_seed(0)
     turn = torch.randn(D, 3000, generator=rng, dtype=torch.float64) / 50
@@ -22,7 +22,7 @@ def rectified(offset: float) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, 100.0])
 @pytest.mark.parametrize("name", MEASURES)
-def test_wide_float32_features_give_what_float64_gives(
+def test_wide_float32_features_equal_float64(
     name: str, offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y = rectified(offset)
@@ -33,7 +33,7 @@ def test_wide_float32_features_give_what_float64_gives(
 
 
 @pytest.mark.parametrize("name", ["nc1", "fuzziness", "knn", "cka"])
-def test_what_the_caller_allows_products_to_lose_is_not_lost(
+def test_measures_ignore_matmul_precision_and_autocast(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, y = rectified(1.0)
@@ -49,7 +49,7 @@ def test_what_the_caller_allows_products_to_lose_is_not_lost(
         torch.set_float32_matmul_precision(before)
 
 
-def test_examples_of_zeros_are_at_right_angles_to_all() -> None:
+def test_zero_rows_are_orthogonal_to_all_rows() -> None:
     x, y = gaussians(2.0)
     x[::20] = 0.0
     unit = torch.nn.functional.normalize(x).numpy()
@@ -59,7 +59,7 @@ def test_examples_of_zeros_are_at_right_angles_to_all() -> None:
     assert value("separation", (x, y)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_examples_of_zeros_leave_separation_as_it_is_in_float32(
+def test_separation_with_zero_rows_is_precise_in_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x, y = rectified(0.0)
@@ -71,7 +71,7 @@ def test_examples_of_zeros_leave_separation_as_it_is_in_float32(
 
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("name", ["nc1", "fuzziness"])
-def test_classes_with_the_same_mean_have_no_variability_between(
+def test_equal_class_means_give_infinite_variability(
     name: str, exact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exact:
@@ -84,7 +84,7 @@ def test_classes_with_the_same_mean_have_no_variability_between(
 
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
 @pytest.mark.parametrize("name", MEASURES)
-def test_features_of_any_size_have_the_same_geometry(
+def test_measures_are_precise_at_any_scale(
     name: str, size: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("layermix.geometry.layer._EXACT", 0)

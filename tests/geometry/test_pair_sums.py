@@ -1,4 +1,4 @@
-"""Sums over all pairs: the ways to them agree, whatever the tiles, the dtype and the classes."""
+"""PairSums equals its definition for all tile sizes, dtypes and class sizes."""
 
 import math
 
@@ -21,8 +21,8 @@ def data(counts: list[int], d: int = 24, apart: float = 1.0, seed: int = 0) -> t
     return torch.randn(len(y), d, generator=generator) + centers[y], y
 
 
-def by_definition(x: Tensor, y: Tensor, temperatures: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log own and log other of every example in float64, (t, N) each."""
+def reference_log_sums(x: Tensor, y: Tensor, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log sums over the same class and over other classes in float64, (t, N) each."""
     distance = (x.double()[:, None] - x.double()).square().sum(2).fill_diagonal_(math.inf)
     same = y[:, None] == y
     exponents = -distance / temperatures[:, None, None]
@@ -44,7 +44,7 @@ COUNTS = [[40, 40, 40], [90, 2, 28], [2] * 60, [119, 1], [120]]
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
 @pytest.mark.parametrize(("rows", "columns"), [(120, 7), (1, 512), (17, 13), (64, 64), (50, 1)])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-5), (torch.float64, 1e-11)])
-def test_sums_are_those_of_the_definition_whatever_the_tiles(
+def test_sums_equal_the_definition_for_all_tile_sizes(
     counts: list[int],
     rows: int,
     columns: int,
@@ -57,22 +57,24 @@ def test_sums_are_those_of_the_definition_whatever_the_tiles(
     monkeypatch.setattr(tiles, "_COLUMNS", columns)
     x, y = data(counts)
     for found, expected in zip(
-        sums(x, y, TEMPERATURES, dtype), by_definition(x, y, TEMPERATURES), strict=True
+        sums(x, y, TEMPERATURES, dtype), reference_log_sums(x, y, TEMPERATURES), strict=True
     ):
         torch.testing.assert_close(found, expected, rtol=close, atol=close)
 
 
 @pytest.mark.parametrize("apart", [0.0, 40.0])
 @pytest.mark.parametrize("temperature", [1e-4, 1e-2])
-def test_nothing_is_lost_where_all_weights_underflow(
+def test_sums_are_precise_if_all_weights_underflow(
     apart: float, temperature: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0)
     monkeypatch.setattr(module, "_ROWS", 30)
     x, y = data([40, 40, 40], apart=apart)
     t = torch.tensor([64.0, temperature], dtype=torch.float64)
-    rounding = 8 * torch.finfo(torch.float32).eps * float(x.square().sum(1).max())  # of a distance
-    found, expected = sums(x, y, t, torch.float32), by_definition(x, y, t)
+    rounding = (
+        8 * torch.finfo(torch.float32).eps * float(x.square().sum(1).max())
+    )  # rounding error of a distance
+    found, expected = sums(x, y, t, torch.float32), reference_log_sums(x, y, t)
     assert ((found[0] - expected[0]).abs() <= 1e-4 + rounding / t[:, None]).all()
     losses, wanted = (F.softplus(other - own) for own, other in (found, expected))
     assert ((losses - wanted).abs() <= 1e-5 + rounding / t[:, None]).all()
@@ -82,7 +84,7 @@ def test_nothing_is_lost_where_all_weights_underflow(
     ("temperatures", "exponentials"),
     [([3.0 * 2.0**-k for k in range(9)], 2), ([8.0, 6.0, 4.0, 3.0, 1.0], 3), ([1.0, 2.0], 1)],
 )
-def test_halved_temperatures_share_an_exponential_at_most_six_times(
+def test_halved_temperatures_share_exponentials(
     temperatures: list[float], exponentials: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, exp2 = [], Tensor.exp2_
@@ -95,30 +97,28 @@ def test_halved_temperatures_share_an_exponential_at_most_six_times(
     x, y = data([40, 40, 40])
     t = torch.tensor(temperatures, dtype=torch.float64)
     found = sums(x, y, t, torch.float32)
-    assert len(calls) == 2 * exponentials  # of the same class and of others
-    for ours, theirs in zip(found, by_definition(x, y, t), strict=True):
+    assert len(calls) == 2 * exponentials  # for the same class and for others
+    for ours, theirs in zip(found, reference_log_sums(x, y, t), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("small", [0, 1 << 21])
-def test_distances_that_are_there_give_the_same_sums(
-    small: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stored_distances_give_the_same_sums(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SMALL", small)
     monkeypatch.setattr(module, "_ROWS", 17)
     x, y = data([90, 2, 28])
     kept = module.stored_distances(torch.cdist(x.double(), x.double()).square().float())
     found, expected = (
         PairSums(kept, y.bincount()).log_sums(TEMPERATURES),
-        by_definition(x, y, TEMPERATURES),
+        reference_log_sums(x, y, TEMPERATURES),
     )
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
 
 
-def test_the_mean_is_taken_off_where_it_would_cost_digits() -> None:
+def test_features_are_centered_for_precision() -> None:
     x, y = data([40, 40, 40])
     far = (x.double() + 1e4).float()
     t = torch.tensor([16.0], dtype=torch.float64)
     own, _ = sums(far, y, t, torch.float32)
-    torch.testing.assert_close(own, by_definition(far, y, t)[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(own, reference_log_sums(far, y, t)[0], rtol=1e-5, atol=1e-5)

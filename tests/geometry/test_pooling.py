@@ -1,4 +1,4 @@
-"""Pooling: tokens are distinguished from maps, and masks are used."""
+"""Pooling distinguishes tokens from maps and uses attention masks."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ POSITIONS = {
 
 
 @pytest.mark.parametrize("pool", ["auto", *POSITIONS])
-def test_tokens_are_pooled_over_the_positions_that_the_mask_keeps(pool: str) -> None:
+def test_tokens_are_pooled_over_unmasked_positions(pool: str) -> None:
     model, data = bert(), sentences()
     found = lm.profile(model, data, pool=pool, gap_examples=0)  # pyright: ignore[reportArgumentType]
     assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
@@ -50,7 +50,7 @@ def test_positions_are_distinguished_from_features(
     assert found(torch.randn(3, *shape)).shape == (3, features) == (3, found.features)
 
 
-def test_means_run_over_positions_of_maps_in_either_order() -> None:
+def test_mean_pooling_accepts_channels_first_and_last() -> None:
     x = torch.randn(3, 16, 4, 5)
     expected = x.mean((2, 3))
     torch.testing.assert_close(pooling_of((16, 4, 5), "mean", set())(x), expected)

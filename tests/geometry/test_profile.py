@@ -1,4 +1,4 @@
-"""A profile has the values of all measures on the activations of every layer."""
+"""lm.profile returns the values of all measures for every layer."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from layermix.geometry import MEASURES, QUANTITIES, LayerFeatures, auto_weights,
 from subjects import bert, global_states, images, net, sentences
 
 
-def test_every_layer_has_every_quantity_of_its_own_activations() -> None:
+def test_profile_equals_measures_of_each_activation() -> None:
     model, (x, y) = net(), images()
     found = lm.profile(model, (x, y), seed=3)
     assert found.points == ["input", "0", "1", "final", "logits"]
@@ -35,7 +35,7 @@ def test_every_layer_has_every_quantity_of_its_own_activations() -> None:
     assert (found.n, found.mixed, found.classes, found.notices) == (60, 60, 4, ())
 
 
-def test_the_model_and_global_random_states_are_left_as_they_were() -> None:
+def test_model_and_global_generators_are_not_modified() -> None:
     model = net()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     states = global_states()
@@ -46,7 +46,7 @@ def test_the_model_and_global_random_states_are_left_as_they_were() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_a_model_in_float64_is_measured_in_float64() -> None:
+def test_float64_model_is_measured_in_float64() -> None:
     x, y = images()
     x, model = x.double(), net().double()
     features = lm.activations(model, x, "1")["1"]
@@ -75,12 +75,12 @@ def test_a_model_in_float64_is_measured_in_float64() -> None:
         ({"quantities": []}, "quantities is empty"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict, message: str) -> None:
+def test_invalid_settings_raise_an_error(settings: dict, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         lm.profile(net(), images(), **settings)
 
 
-class Twice(nn.Module):
+class ReusedLayer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
@@ -89,17 +89,17 @@ class Twice(nn.Module):
         return self.head(self.layer(self.layer(x)))
 
 
-def test_points_can_be_chosen_and_wrong_ones_are_refused() -> None:
+def test_points_can_be_selected_and_invalid_ones_raise_an_error() -> None:
     model, data = net(), images()
     assert lm.profile(model, data, ["3", "input"], gap_examples=0).points == ["3", "input"]
     assert lm.profile(model, data, "0.0", gap_examples=0)["0.0"].module == "Conv2d"
     with pytest.raises(lm.InputError, match="'layer9'"):
         lm.profile(model, data, "layer9")
     with pytest.raises(lm.InputError, match="'layer' cannot be measured: it is called 2 times"):
-        lm.profile(Twice(), (torch.randn(40, 4), torch.arange(40) % 2), "layer")
+        lm.profile(ReusedLayer(), (torch.randn(40, 4), torch.arange(40) % 2), "layer")
 
 
-def test_the_final_layer_is_found_by_the_flow_of_data_and_not_by_its_name() -> None:
+def test_final_layer_is_found_by_data_flow() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -115,7 +115,7 @@ def test_the_final_layer_is_found_by_the_flow_of_data_and_not_by_its_name() -> N
     assert own.snnl == pytest.approx(lm.snnl(features, y).value, rel=1e-5)
 
 
-def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
+def test_layer_with_nan_features_is_reported_and_skipped() -> None:
     class Broken(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x.masked_fill(x > x.max() - 1e-6, math.nan)
@@ -131,7 +131,7 @@ def test_a_layer_that_is_not_finite_is_named_and_the_others_measured() -> None:
     assert "–" in str(found)
 
 
-def test_a_profile_prints_and_comes_back_from_json_csv_and_frame(tmp_path: Path) -> None:
+def test_profile_exports_text_json_csv_and_frame(tmp_path: Path) -> None:
     found = lm.profile(net(), images())
     text = str(found)
     for line in (
@@ -155,14 +155,14 @@ def test_a_profile_prints_and_comes_back_from_json_csv_and_frame(tmp_path: Path)
         lm.Profile.from_json("[]")
 
 
-def test_numbers_that_json_lacks_are_null() -> None:
+def test_nan_is_null_in_json() -> None:
     found = lm.profile(net(), images(), gap_examples=0)
     layers = json.loads(found.to_json())["layers"]
     assert layers[0]["values"]["gap"] is None
     assert math.isnan(lm.Profile.from_json(found.to_json())["input"].values["gap"])
 
 
-def test_hostile_names_are_escaped_in_a_notebook() -> None:
+def test_layer_names_are_escaped_in_html() -> None:
     model = nn.Sequential()
     model.add_module("<b>$x$", nn.Linear(5, 4))
     model.add_module("head", nn.Linear(4, 2))
@@ -172,7 +172,7 @@ def test_hostile_names_are_escaped_in_a_notebook() -> None:
     found.plot()
 
 
-def test_the_picture_has_a_panel_for_each_quantity(tmp_path: Path) -> None:
+def test_plot_has_one_panel_per_quantity(tmp_path: Path) -> None:
     figure = lm.profile(net(), images()).plot(tmp_path / "p.svg")
     titles = [axes.get_title() for axes in figure.axes]
     assert len(titles) == len(QUANTITIES)
@@ -182,7 +182,7 @@ def test_the_picture_has_a_panel_for_each_quantity(tmp_path: Path) -> None:
     assert len(lm.profile(net(), images(), gap_examples=0).plot().axes) == len(MEASURES)
 
 
-def test_a_few_quantities_alone_are_measured_as_among_all() -> None:
+def test_selected_quantities_equal_those_of_full_profile() -> None:
     model, data = net(), images()
     whole = lm.profile(model, data)
     for names in (["snnl"], ["gap", "knn"], ["gap_loss"], ["probe", "intrusion"]):
@@ -200,7 +200,7 @@ def test_a_few_quantities_alone_are_measured_as_among_all() -> None:
             found.quantity("cka")
 
 
-def test_nothing_is_mixed_where_no_quantity_needs_it() -> None:
+def test_nothing_is_mixed_without_gap_quantities() -> None:
     called = []
     model = net()
     model.register_forward_hook(lambda *_: called.append(1))
@@ -211,7 +211,7 @@ def test_nothing_is_mixed_where_no_quantity_needs_it() -> None:
     assert (found.mixed, found.ratios) == (0, ())
 
 
-def test_a_profile_reports_points_without_values_and_where_auto_would_mix() -> None:
+def test_profile_reports_missing_values_and_auto_weights() -> None:
     tokens = lm.profile(bert(), sentences())
     assert "input is left out: its values are integers" in str(tokens)
     assert "intr≠ is not measured: it needs three classes" in str(tokens)
@@ -225,7 +225,7 @@ def test_a_profile_reports_points_without_values_and_where_auto_would_mix() -> N
     assert "at=" not in str(lm.profile(net(), images(), "final"))
 
 
-def test_a_class_token_is_pointed_at_where_positions_are_averaged() -> None:
+def test_mean_pooling_with_class_token_gives_a_notice() -> None:
     timm = pytest.importorskip("timm")
     model = timm.create_model("test_vit", num_classes=4, img_size=160)
     x, y = torch.randn(16, 3, 160, 160), torch.arange(16) % 4

@@ -1,4 +1,4 @@
-"""Models whose batch is second have the profile of their batch-first twins."""
+"""Profiles of models with batch_dim=1 equal those of the same models with batch first."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ N = 40
 
 
 class Recurrent(nn.Module):
-    """An LSTM and a classifier of its mean state; sequence first, as torch builds it, or not."""
+    """An LSTM and a classifier of its mean state, with sequence first or batch first."""
 
     def __init__(self, batch_first: bool = False) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def sequences(length: int = 7) -> tuple[Tensor, Tensor]:
     return torch.randn(length, N, 4, generator=generator) + y[:, None], y
 
 
-def assert_same(found: lm.Profile, expected: lm.Profile) -> None:
+def assert_profiles_equal(found: lm.Profile, expected: lm.Profile) -> None:
     assert found.points == expected.points
     assert found.notices == expected.notices
     for ours, theirs in zip(found, expected, strict=True):
@@ -49,16 +49,16 @@ def assert_same(found: lm.Profile, expected: lm.Profile) -> None:
 
 @pytest.mark.parametrize("length", [7, N])
 @pytest.mark.parametrize("pool", ["auto", "mean", "first", "last"])
-def test_a_sequence_first_lstm_has_the_profile_of_its_twin(length: int, pool: Any) -> None:
+def test_sequence_first_lstm_equals_batch_first_lstm(length: int, pool: Any) -> None:
     x, y = sequences(length)
     at = ["input", "lstm", "final", "logits"]
     found = lm.profile(Recurrent(), (x, y), at, batch_dim=1, pool=pool)
     expected = lm.profile(Recurrent(batch_first=True), (x.transpose(0, 1), y), at, pool=pool)
-    assert_same(found, expected)
+    assert_profiles_equal(found, expected)
     assert math.isfinite(found["lstm"].values["gap"])
 
 
-class Single(Dataset):
+class SequenceDataset(Dataset):
     """A data set of single sequences (L, d)."""
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
@@ -71,22 +71,22 @@ class Single(Dataset):
         return self.x[:, index], int(self.y[index])
 
 
-def second(batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+def collate_batch_second(batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
     """Return a batch (L, B, d) and its classes."""
     return torch.stack([x for x, _ in batch], 1), torch.tensor([y for _, y in batch])
 
 
 FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "mapping": lambda x, y: {"x": x, "labels": y},
-    "data set": Single,
+    "data set": SequenceDataset,
     "single examples": lambda x, y: [(x[:, k], y[k]) for k in range(N)],
-    "loader": lambda x, y: DataLoader(Single(x, y), 7, collate_fn=second),
+    "loader": lambda x, y: DataLoader(SequenceDataset(x, y), 7, collate_fn=collate_batch_second),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("most", [20, 500])
-def test_any_form_of_the_data_may_have_its_batch_second(form: str, most: int) -> None:
+def test_all_forms_of_data_accept_batch_dim_1(form: str, most: int) -> None:
     x, y = sequences()
     y[::9] = -100
     first: dict[str, Any] = {
@@ -98,13 +98,15 @@ def test_any_form_of_the_data_may_have_its_batch_second(form: str, most: int) ->
     found = lm.profile(
         Recurrent(), FORMS[form](x, y), ["lstm", "final"], batch_dim=1, max_examples=most
     )
-    twin = Recurrent(batch_first=True)
-    assert_same(found, lm.profile(twin, first[form], ["lstm", "final"], max_examples=most))
+    batch_first_model = Recurrent(batch_first=True)
+    assert_profiles_equal(
+        found, lm.profile(batch_first_model, first[form], ["lstm", "final"], max_examples=most)
+    )
     assert found.n <= min(most, N - 5)
 
 
-class Tokens(nn.Module):
-    """Embeds token ids (L, N) and attends to those that a mask (N, L) keeps."""
+class TokenClassifier(nn.Module):
+    """A transformer layer on token ids (L, N) with an attention mask (N, L)."""
 
     def __init__(self, batch_dim: int) -> None:
         super().__init__()
@@ -119,8 +121,8 @@ class Tokens(nn.Module):
         return self.fc((hidden * keep[..., None]).sum(1 if self.batch_first else 0))
 
 
-class Texts(Dataset):
-    """Texts of different lengths with their masks."""
+class TextDataset(Dataset):
+    """A data set of texts of different lengths with attention masks."""
 
     def __len__(self) -> int:
         return N
@@ -131,39 +133,43 @@ class Texts(Dataset):
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "label": index % 2}
 
 
-def test_masks_stay_batch_first_and_sequences_are_padded_along_their_dimension() -> None:
+def test_masks_are_batch_first_and_sequences_are_padded() -> None:
     found, expected = (
-        lm.profile(Tokens(dim), Texts(), ["encoder", "final"], batch_dim=dim, gap_examples=0)
+        lm.profile(
+            TokenClassifier(dim), TextDataset(), ["encoder", "final"], batch_dim=dim, gap_examples=0
+        )
         for dim in (1, 0)
     )
-    assert_same(found, expected)
+    assert_profiles_equal(found, expected)
     assert found["encoder"].pooled == "mean of 6 positions"
     assert "Positions are those that the attention mask keeps." in found.notices
 
 
-def test_the_gap_is_that_of_the_twin() -> None:
+def test_gap_equals_that_of_batch_first_model() -> None:
     x, y = sequences()
     found = interpolation_gap(Recurrent(), x, y, ["input", "lstm"], batch_dim=1, batch_size=16)
-    twin = Recurrent(batch_first=True)
-    expected = interpolation_gap(twin, x.transpose(0, 1), y, ["input", "lstm"], batch_size=16)
+    batch_first_model = Recurrent(batch_first=True)
+    expected = interpolation_gap(
+        batch_first_model, x.transpose(0, 1), y, ["input", "lstm"], batch_size=16
+    )
     for point, gap in found.items():
         assert gap.kl == pytest.approx(expected[point].kl, rel=1e-5)
         assert gap.cross_entropy == pytest.approx(expected[point].cross_entropy, rel=1e-6)
 
 
-def test_repeated_examples_are_found_along_the_batch() -> None:
+def test_repeated_examples_are_found_along_batch_dim() -> None:
     x, y = sequences()
     data = torch.cat([x, x[:, :3]], 1), torch.cat([y, y[:3]])
     found = lm.profile(Recurrent(), data, "final", batch_dim=1, quantities="cka")
     assert found.notices[0].startswith("3 of 43 examples repeat an earlier one")
 
 
-def test_an_undeclared_batch_dimension_is_refused_with_the_remedy() -> None:
+def test_missing_batch_dim_raises_a_helpful_error() -> None:
     with pytest.raises(lm.InputError, match=r"7 examples need .*\(40,\): set batch_dim"):
         lm.profile(Recurrent(), sequences(), "final")
 
 
 @pytest.mark.parametrize("dim", [-1, "1", 1.0, True])
-def test_a_batch_dimension_that_does_not_exist_is_refused(dim: Any) -> None:
+def test_invalid_batch_dim_raises_an_error(dim: Any) -> None:
     with pytest.raises(lm.InputError, match=r"batch_dim is .*, but must be a dimension counted"):
         lm.profile(Recurrent(), sequences(), batch_dim=dim)

@@ -1,4 +1,4 @@
-"""Profiles accept data in any usual form, are reproducible, and refuse other data."""
+"""Profiles accept data in all usual forms, are reproducible, and reject invalid data."""
 
 import math
 import random
@@ -18,7 +18,7 @@ from subjects import bert, global_states, images, net, sentences
 @pytest.mark.parametrize(
     "form", ["tensors", "labels in a list", "data set", "loader", "mapping", "list of batches"]
 )
-def test_any_form_of_the_data_gives_the_same_profile_of_all_examples(form: str) -> None:
+def test_all_forms_of_data_give_the_same_profile(form: str) -> None:
     x, y = images()
     data: object = {
         "tensors": (x, y),
@@ -34,7 +34,7 @@ def test_any_form_of_the_data_gives_the_same_profile_of_all_examples(form: str) 
         assert found.quantity(name) == pytest.approx(expected.quantity(name), rel=1e-4)
 
 
-def test_a_loader_that_holds_more_is_sampled_evenly() -> None:
+def test_large_loader_is_sampled_uniformly() -> None:
     x = torch.arange(4000.0)[:, None]
     loader = DataLoader(TensorDataset(x, torch.arange(4000) % 2), batch_size=64)
     model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 2))
@@ -48,8 +48,8 @@ def test_a_loader_that_holds_more_is_sampled_evenly() -> None:
     assert "Chosen at random: 500 of 4,000 examples." in found.notices
 
 
-class Lazy(Dataset):
-    """A data set whose examples draw from every global generator, as augmentations do."""
+class RandomDataset(Dataset):
+    """A data set whose examples draw from all global generators, like augmentations."""
 
     def __init__(self, form: str) -> None:
         self.x, self.y = images()
@@ -66,8 +66,8 @@ class Lazy(Dataset):
 
 @pytest.mark.parametrize("form", ["pair", "mapping"])
 @pytest.mark.parametrize("loaded", [False, True])
-def test_what_data_draw_follows_the_seed_and_leaves_no_trace(form: str, loaded: bool) -> None:
-    data = DataLoader(Lazy(form), 7, shuffle=True) if loaded else Lazy(form)
+def test_random_data_use_the_seed_and_restore_generators(form: str, loaded: bool) -> None:
+    data = DataLoader(RandomDataset(form), 7, shuffle=True) if loaded else RandomDataset(form)
     values, model = [], net()
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -80,7 +80,7 @@ def test_what_data_draw_follows_the_seed_and_leaves_no_trace(form: str, loaded: 
 
 
 @pytest.mark.parametrize("labels", ["int32", "uint8", "column", "float", "numpy"])
-def test_labels_of_any_usual_form_are_classes(labels: str) -> None:
+def test_labels_of_all_usual_types_are_accepted(labels: str) -> None:
     x, y = images()
     forms: dict[str, Any] = {
         "int32": y.int(),
@@ -93,7 +93,7 @@ def test_labels_of_any_usual_form_are_classes(labels: str) -> None:
     assert found.layers == lm.profile(net(), (x, y)).layers
 
 
-def test_hugging_face_data_sets_are_data_sets() -> None:
+def test_hugging_face_datasets_are_accepted() -> None:
     x, y = images()
     datasets = pytest.importorskip("datasets")
     table = datasets.Dataset.from_dict({"image": x.tolist(), "label": y.tolist()})
@@ -104,14 +104,14 @@ def test_hugging_face_data_sets_are_data_sets() -> None:
     assert lm.profile(net(), list(zip(x, y, strict=True)), gap_examples=0).n == 60
 
 
-def test_labels_that_are_no_classes_of_the_logits_leave_the_loss_out() -> None:
+def test_gap_loss_is_nan_for_labels_beyond_the_logits() -> None:
     x, y = images()
     found = lm.profile(net(), (x, y + 10**9))
     assert math.isnan(found["input"].values["gap_loss"])
     assert math.isfinite(found["input"].values["gap"])
 
 
-def test_labels_beyond_the_logits_and_logits_that_are_nan_are_reported() -> None:
+def test_labels_beyond_logits_and_nan_logits_are_reported() -> None:
     x, y = images()
     notices = lm.profile(net(), (x, y + 50)).notices
     assert "loss is not measured: some labels are not classes of the logits." in notices
@@ -125,7 +125,7 @@ def test_labels_beyond_the_logits_and_logits_that_are_nan_are_reported() -> None
     assert f"gap is not measured at input, final: {reason}" in found.notices
 
 
-def test_examples_that_repeat_and_small_classes_are_reported() -> None:
+def test_repeated_examples_and_small_classes_are_reported() -> None:
     x, y = images()
     found = lm.profile(net(), (torch.cat([x, x[:5]]), torch.cat([y, y[:5]])), gap_examples=0)
     assert any(n.startswith("5 of 65 examples repeat an earlier one") for n in found.notices)
@@ -134,7 +134,7 @@ def test_examples_that_repeat_and_small_classes_are_reported() -> None:
     assert not any("repeat" in notice for notice in few.notices)
 
 
-def test_noise_is_not_taken_for_advice() -> None:
+def test_noise_gives_no_advice() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(200, 20), torch.randint(3, (200,))
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3))
@@ -143,14 +143,14 @@ def test_noise_is_not_taken_for_advice() -> None:
     assert "auto" not in text
 
 
-def test_the_same_seed_gives_the_same_profile() -> None:
+def test_same_seed_gives_same_profile() -> None:
     values = [
         lm.profile(net(), images(), max_examples=40, seed=s).quantity("snnl") for s in (1, 1, 2)
     ]
     assert values[0] == values[1] != values[2]
 
 
-def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
+def test_single_example_classes_are_excluded_and_counted() -> None:
     x, y = images(61)
     y[60] = 99
     found = lm.profile(net(), (x, y), gap_examples=0)
@@ -170,13 +170,13 @@ def test_examples_alone_in_their_class_are_left_out_and_counted() -> None:
         (7, "the data are a int"),
     ],
 )
-def test_data_that_cannot_be_measured_are_refused(data: object, message: str) -> None:
+def test_invalid_data_raise_an_error(data: object, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         lm.profile(net(), data)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("padding", [0, 7])
-def test_sequences_of_different_length_are_padded_as_the_model_has_it(padding: int) -> None:
+def test_sequences_are_padded_with_pad_token_of_model(padding: int) -> None:
     data = sentences()
     data["input_ids"][data["attention_mask"] == 0] = padding
     lengths = data["attention_mask"].sum(1).tolist()
@@ -201,7 +201,7 @@ def test_sequences_of_different_length_are_padded_as_the_model_has_it(padding: i
     )
 
 
-def test_sequences_of_different_length_need_a_mask() -> None:
+def test_sequences_of_different_length_require_a_mask() -> None:
     rows = [
         {"input_ids": torch.ones(1, n).long(), "labels": torch.tensor([n % 2])} for n in (3, 5, 4)
     ]

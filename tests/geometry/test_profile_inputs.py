@@ -1,4 +1,4 @@
-"""Profiles of models with several inputs: accepted forms of data, and errors."""
+"""Profiles of models with several inputs: accepted forms of data and errors."""
 
 import math
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import layermix as lm
 
 
-class Pairs(nn.Module):
-    """Takes two vectors, by position or by name."""
+class TwoInputModel(nn.Module):
+    """A model with two input vectors, passed by position or by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,8 +31,8 @@ def rows() -> tuple[Tensor, Tensor, Tensor]:
     return a, torch.randn(60, 3, generator=noise), y
 
 
-class Examples(Dataset):
-    """One example after another, its inputs together, by name or side by side."""
+class ExampleDataset(Dataset):
+    """A data set of single examples, whose inputs are grouped, named or ungrouped."""
 
     def __init__(self, form: str) -> None:
         self.form = form
@@ -46,7 +46,7 @@ class Examples(Dataset):
         return forms[self.form]
 
 
-def together(kind: type) -> Iterator[Any]:
+def grouped_batches(kind: type) -> Iterator[Any]:
     for a, b, y in DataLoader(TensorDataset(*rows()), 7):
         yield (kind((a, b)), y) if kind is not np.ndarray else ((a.numpy(), b.numpy()), y.numpy())
 
@@ -59,20 +59,20 @@ DATA: dict[str, Any] = {
     "labels in a list": ((a, b), y.tolist()),
     "two batches": [((a[:30], b[:30]), y[:30]), ((a[30:], b[30:]), y[30:])],
     "names": {"a": a, "b": b, "labels": y},
-    "a data set": Examples("together"),
-    "a data set with names": Examples("by name"),
-    "a loader": DataLoader(Examples("together"), 7),
-    "a loader with names": DataLoader(Examples("by name"), 7),
-    "single examples": [Examples("together")[k] for k in range(60)],
-    "tuples": list(together(tuple)),
-    "lists in batches": list(together(list)),
-    "arrays in batches": list(together(np.ndarray)),
+    "a data set": ExampleDataset("together"),
+    "a data set with names": ExampleDataset("by name"),
+    "a loader": DataLoader(ExampleDataset("together"), 7),
+    "a loader with names": DataLoader(ExampleDataset("by name"), 7),
+    "single examples": [ExampleDataset("together")[k] for k in range(60)],
+    "tuples": list(grouped_batches(tuple)),
+    "lists in batches": list(grouped_batches(list)),
+    "arrays in batches": list(grouped_batches(np.ndarray)),
 }
 
 
-def measured(data: Any) -> dict[str, float]:
+def profile_values(data: Any) -> dict[str, float]:
     torch.manual_seed(0)
-    found = lm.profile(Pairs(), data, ["first", "final"], quantities=["snnl", "cka", "gap"])
+    found = lm.profile(TwoInputModel(), data, ["first", "final"], quantities=["snnl", "cka", "gap"])
     assert found.n == 60
     assert found.notices == ("gap is not measured at first: part of each example bypasses it.",)
     assert math.isnan(found["first"].values["gap"])
@@ -81,22 +81,22 @@ def measured(data: Any) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("form", DATA)
-def test_several_inputs_are_measured_together_in_every_form(form: str) -> None:
-    features = lm.activations(Pairs(), (a, b), "final")["final"]
+def test_all_forms_of_data_give_the_same_values(form: str) -> None:
+    features = lm.activations(TwoInputModel(), (a, b), "final")["final"]
     assert features.shape == (60, 6)
-    assert measured(DATA[form]) == pytest.approx(measured(((a, b), y)), rel=1e-4)
+    assert profile_values(DATA[form]) == pytest.approx(profile_values(((a, b), y)), rel=1e-4)
 
 
-def test_the_features_are_those_of_the_model_on_all_its_inputs() -> None:
+def test_features_depend_on_all_inputs() -> None:
     torch.manual_seed(0)
-    model = Pairs()
+    model = TwoInputModel()
     found = lm.profile(model, ((a, b), y), "final", quantities="snnl")
     features = torch.tanh(model.first(a) + model.second(b))
     assert found["final"].snnl == pytest.approx(lm.snnl(features, y).value, rel=1e-5)
 
 
-def test_an_input_that_is_not_of_an_example_is_the_same_for_all() -> None:
-    class Scaled(Pairs):
+def test_scalar_input_is_shared_by_all_examples() -> None:
+    class Scaled(TwoInputModel):
         def forward(self, a: Tensor, b: Tensor) -> Tensor:
             return self.fc(torch.tanh(self.first(a) * b))
 
@@ -105,10 +105,12 @@ def test_an_input_that_is_not_of_an_example_is_the_same_for_all() -> None:
     assert lm.profile(Scaled(), data, "final", quantities="snnl").n == 60
 
 
-def test_examples_repeat_only_where_all_their_inputs_do() -> None:
+def test_repeated_examples_have_all_inputs_equal() -> None:
     same = a[:1].expand(60, -1)
-    assert lm.profile(Pairs(), ((same, b), y), "final", quantities="cka").notices == ()
-    (notice,) = lm.profile(Pairs(), ((same, same[:, :3]), y), "final", quantities="cka").notices
+    assert lm.profile(TwoInputModel(), ((same, b), y), "final", quantities="cka").notices == ()
+    (notice,) = lm.profile(
+        TwoInputModel(), ((same, same[:, :3]), y), "final", quantities="cka"
+    ).notices
     assert notice.startswith("59 of 60 examples repeat an earlier one")
 
 
@@ -118,22 +120,23 @@ def test_examples_repeat_only_where_all_their_inputs_do() -> None:
         ((a, b, y), r"a tuple of 3 with shapes \(60, 4\), \(60, 3\), \(60,\)"),
         (DataLoader(TensorDataset(a, b, y), 7), r"a list of 3 with shapes \(7, 4\), \(7, 3\), "),
         (TensorDataset(a, b, y), r"a tuple of 3 with shapes \(4,\), \(3,\), \(\)"),
-        (DataLoader(Examples("flat"), 7), r"a list of 3 with shapes \(7, 4\), \(7, 3\), \(7,\)"),
+        (
+            DataLoader(ExampleDataset("flat"), 7),
+            r"a list of 3 with shapes \(7, 4\), \(7, 3\), \(7,\)",
+        ),
     ],
 )
-def test_inputs_side_by_side_with_their_labels_are_refused_with_the_way_out(
-    data: Any, found: str
-) -> None:
+def test_ungrouped_inputs_raise_a_helpful_error(data: Any, found: str) -> None:
     remedy = r"group several inputs, as in \[\(\(a, b\), labels\) for a, b, labels in loader\]"
     with pytest.raises(lm.InputError, match=rf"a batch is {found}.*must be a pair .*: {remedy}"):
-        lm.profile(Pairs(), data)
+        lm.profile(TwoInputModel(), data)
 
 
-def test_a_name_that_the_model_does_not_take_is_refused() -> None:
+def test_unknown_input_name_raises_an_error() -> None:
     with pytest.raises(lm.InputError, match=r"failed on a batch of a \(2, 4\), c \(2, 3\): .*'c'"):
-        lm.profile(Pairs(), {"a": a, "c": b, "labels": y})
+        lm.profile(TwoInputModel(), {"a": a, "c": b, "labels": y})
 
 
-def test_inputs_that_are_no_tensors_are_refused() -> None:
+def test_inputs_that_are_not_tensors_raise_an_error() -> None:
     with pytest.raises(lm.InputError, match="the inputs are a list of 2, but must be a tensor"):
-        lm.profile(Pairs(), [(["one", "two"], y[:2])])
+        lm.profile(TwoInputModel(), [(["one", "two"], y[:2])])

@@ -1,4 +1,4 @@
-"""The memory of a profile is bounded by its batch size and by its argument."""
+"""The memory of a profile is limited by batch_size and memory."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from layermix.geometry.features import examples_that_fit, pooling_of
 from subjects import images, net, wide
 
 
-def test_no_forward_pass_is_larger_than_the_batch_size() -> None:
+def test_forward_passes_are_limited_to_batch_size() -> None:
     model, sizes = net(), []
     model.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     lm.profile(model, images(), batch_size=7)
@@ -25,9 +25,9 @@ def test_no_forward_pass_is_larger_than_the_batch_size() -> None:
     assert min(sizes) >= 2
 
 
-def test_features_too_large_for_memory_go_to_disk_with_the_same_result() -> None:
+def test_large_features_are_written_to_temporary_files() -> None:
     inside = lm.profile(*wide(), gap_examples=0)
-    with watched_files() as files:
+    with record_files() as files:
         torch.manual_seed(0)
         outside = lm.profile(*wide(), gap_examples=0, memory=4 * 60 * 4096)
     assert len(files) == 5
@@ -37,21 +37,21 @@ def test_features_too_large_for_memory_go_to_disk_with_the_same_result() -> None
 
 
 @contextmanager
-def watched_files() -> Iterator[list[Path]]:
-    """Note which files features are written to, and that nothing holds them when they go."""
+def record_files() -> Iterator[list[Path]]:
+    """Record the paths of the files that features are written to."""
     found: list[Path] = []
     memmap = np.memmap
 
-    def noted(path: Path, *args: Any, **options: Any) -> np.ndarray:
+    def recording_memmap(path: Path, *args: Any, **options: Any) -> np.ndarray:
         found.append(Path(path))
         return memmap(path, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "memmap", noted)
+        patch.setattr(np, "memmap", recording_memmap)
         yield found
 
 
-def test_spilled_features_give_equal_profiles() -> None:
+def test_features_on_disk_give_equal_profiles() -> None:
     data = wide()[1]
     values = [
         lm.profile(net(16), data, gap_examples=0, memory=memory).to_json()
@@ -60,7 +60,7 @@ def test_spilled_features_give_equal_profiles() -> None:
     assert values[0] == values[1]
 
 
-def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> None:
+def test_wide_layer_reduces_examples_and_gives_a_notice() -> None:
     model, data = wide()
     found = lm.profile(model, data, gap_examples=0, memory=4 * 40 * 4096)
     assert found.n == 40
@@ -73,12 +73,12 @@ def test_one_layer_too_wide_means_fewer_examples_everywhere_and_a_notice() -> No
         examples_that_fit(net(), layers, 500, 4 * 1000 * 10)
 
 
-def test_a_narrow_layer_takes_no_more_memory_than_was_given() -> None:
+def test_peak_memory_of_narrow_layers_is_limited() -> None:
     model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     data = torch.randn(4000, 8), torch.arange(4000) % 2
-    lm.profile(model, data, max_examples=100, gap_examples=0)  # what torch takes once, for good
+    lm.profile(model, data, max_examples=100, gap_examples=0)  # warm-up: torch keeps some memory
     settings: dict[str, Any] = {"max_examples": 4000, "gap_examples": 0, "memory": 30_000_000}
-    # What else the process allocates only adds to it, so that the least of three is measured.
+    # Other allocations of the process only add memory, so the minimum of three runs is used.
     grown = min(peak_memory(lambda: lm.profile(model, data, **settings)) for _ in range(3))
-    # The allocator keeps up to half as much again; all 4,000 examples would take 800 MB.
+    # The allocator may keep 50% more; all 4,000 examples would take 800 MB.
     assert math.isnan(grown) or grown < 60

@@ -1,4 +1,4 @@
-"""The public names of the room are documented with an example that runs (see test_house.py)."""
+"""Public names of layermix.geometry have a docstring example, which test_house.py runs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The digits of the soft nearest neighbor loss: few examples in float64, many in float32."""
+"""Precision of lm.snnl: small data are measured in float64, large data in float32."""
 
 import functools
 import itertools
@@ -6,22 +6,22 @@ import math
 
 import pytest
 import torch
-from test_snnl import by_definition, clusters, median_distance
+from test_snnl import clusters, median_distance, reference_snnl
 from torch import Tensor
 
 import layermix as lm
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_few_features_of_lower_precision_are_measured_in_float64(dtype: torch.dtype) -> None:
+def test_small_data_of_low_precision_are_measured_in_float64(dtype: torch.dtype) -> None:
     x, y = clusters(30, 16, 3, 1.0)
     low = x.to(dtype)
     assert lm.snnl(low, y, 10.0) == lm.snnl(low.double(), y, 10.0)
-    assert lm.snnl(low, y, 10.0).value == pytest.approx(by_definition(low, y, 10.0), rel=1e-6)
+    assert lm.snnl(low, y, 10.0).value == pytest.approx(reference_snnl(low, y, 10.0), rel=1e-6)
 
 
-def by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
-    """Return the losses with all distances in memory, from products in float64."""
+def reference_snnl_by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
+    """Return the losses from all distances in memory, computed by float64 matrix products."""
     x = x.double() - x.double().mean(0)
     norms = x.square().sum(1)
     distance = (norms[:, None] + norms - 2 * x @ x.T).fill_diagonal_(math.inf)
@@ -35,11 +35,11 @@ def by_products(x: Tensor, y: Tensor, temperatures: list[float]) -> list[float]:
 
 
 @functools.lru_cache(1)
-def many(d: int, apart: float) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
-    """Return 1,500 examples in float32, labels, and temperatures with the losses there."""
+def large_data(d: int, apart: float) -> tuple[Tensor, Tensor, list[tuple[float, float]]]:
+    """Return 1,500 examples in float32, labels, and pairs of temperature and reference loss."""
     x, y = clusters(1500, d, 5, apart)
     temperatures = [f * median_distance(x[:300]) for f in (1e-3, 3e-2, 1.0, 1e3)]
-    losses = by_products(x.float(), y, temperatures)
+    losses = reference_snnl_by_products(x.float(), y, temperatures)
     return x.float(), y, list(zip(temperatures, losses, strict=True))
 
 
@@ -51,10 +51,10 @@ def many(d: int, apart: float) -> tuple[Tensor, Tensor, list[tuple[float, float]
         *(pytest.param(16_384, apart, marks=pytest.mark.slow) for apart in (0.3, 3.0)),
     ],
 )
-def test_many_examples_are_measured_in_float32_to_five_digits(
+def test_large_data_are_measured_in_float32_to_five_digits(
     d: int, apart: float, dtype: torch.dtype, close: float
 ) -> None:
-    x, y, losses = many(d, apart)
+    x, y, losses = large_data(d, apart)
     for temperature, expected in losses:
         found = lm.snnl(x.to(dtype), y, temperature).value
         assert found == pytest.approx(expected, rel=close, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Partners on two real processes, mixed in a compiled graph: the numbers of the joined batch."""
+"""A compiled mix across two processes equals the mix of the joined batch."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ RATIO = torch.tensor(0.3)
 
 
 def data() -> tuple[Tensor, Tensor]:
-    """Return the joined batch, and the weights of its mix in a loss."""
+    """Return the joined batch and the weights of the mixed values in the loss."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator)
 
 
-def work(rank: int, folder: str) -> None:
-    """Mix the batch of a process, compiled and eager, and save mix and gradient."""
+def mix_on_rank(rank: int, folder: str) -> None:
+    """Mix the batch of one process, compiled and eager, and save the mix and its gradient."""
     torch.set_num_threads(1)
     store = f"file://{folder}/store"
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
@@ -39,15 +39,15 @@ def work(rank: int, folder: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_mix_across_processes_is_that_of_the_joined_batch(tmp_path: Path) -> None:
-    spawn(work, (str(tmp_path),), nprocs=2)
+def test_compiled_cross_rank_mix_equals_mix_of_joined_batch(tmp_path: Path) -> None:
+    spawn(mix_on_rank, (str(tmp_path),), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
-    mixed, gradient, compiled, of_compiled = map(torch.cat, zip(*ranks, strict=True))
+    mixed, gradient, compiled, compiled_gradient = map(torch.cat, zip(*ranks, strict=True))
     x, weights = data()
     x.requires_grad_()
     expected = RATIO * x.sin() + (1 - RATIO) * x.sin()[PARTNER]
-    (of_formula,) = torch.autograd.grad((expected * weights).sum(), x)
+    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), x)
     for found in (mixed, compiled):
         torch.testing.assert_close(found, expected.detach())
-    for found in (gradient, of_compiled):
-        torch.testing.assert_close(found, of_formula)
+    for found in (gradient, compiled_gradient):
+        torch.testing.assert_close(found, expected_gradient)

@@ -1,4 +1,4 @@
-"""Labels and criteria that do not fit are put right or refused; nothing is broadcast silently."""
+"""Labels are converted for the criterion, or an error is raised; nothing is broadcast silently."""
 
 import functools
 from typing import Any
@@ -59,7 +59,7 @@ def squared(z: Tensor, y: Tensor) -> Tensor:
     return (z - soft(y)).square().mean(1)
 
 
-PER_SAMPLE = [  # criteria, and the loss of each example by their formula
+PER_SAMPLE = [  # criteria, with a reference for the loss of each example
     (SoftTargetCrossEntropy(), cross_entropy),
     (LabelSmoothingCrossEntropy(0.0), cross_entropy),
     (AsymmetricLossMultiLabel(), asymmetric),
@@ -68,7 +68,7 @@ PER_SAMPLE = [  # criteria, and the loss of each example by their formula
     (nn.KLDivLoss(reduction="batchmean"), divergence),
     (sigmoid_focal_loss, focal),
 ]
-OF_BATCH = [  # functions that return one mean
+BATCH_MEAN = [  # functions that return the mean of the batch
     (functools.partial(sigmoid_focal_loss, reduction="mean"), focal),
     (F.binary_cross_entropy_with_logits, binary),
     (F.mse_loss, squared),
@@ -77,20 +77,20 @@ OF_BATCH = [  # functions that return one mean
 
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize(("criterion", "formula"), PER_SAMPLE)
-def test_criteria_of_soft_labels_get_classes_one_hot(
+def test_soft_label_criteria_receive_one_hot_labels(
     criterion: Any, formula: Any, ratio: Tensor
 ) -> None:
-    """As many examples as classes: (B,) against (B, C) would be broadcast."""
+    """With as many examples as classes, labels (B,) could be broadcast against (B, C)."""
     logits, lam = randn(3, 3), ratio.double().expand(3)
     losses = lam * formula(logits, LABELS) + (1 - lam) * formula(logits, LABELS[PARTNER])
     found = target(LABELS, ratio).loss(logits, criterion)
-    tolerance = 1e-6 if formula is asymmetric else 1e-12  # it computes in float32
+    tolerance = 1e-6 if formula is asymmetric else 1e-12  # computed in float32
     torch.testing.assert_close(found.double(), losses.mean(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(("criterion", "formula"), [*PER_SAMPLE, *OF_BATCH])
+@pytest.mark.parametrize(("criterion", "formula"), [*PER_SAMPLE, *BATCH_MEAN])
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_that_does_not_depend_on_the_size_of_the_batch(
+def test_soft_label_criteria_work_for_any_batch_size(
     criterion: Any, formula: Any, size: int
 ) -> None:
     logits, labels = randn(size, 3), LABELS[:size]
@@ -102,7 +102,7 @@ def test_that_does_not_depend_on_the_size_of_the_batch(
     torch.testing.assert_close(found.double(), losses.mean(), rtol=tolerance, atol=tolerance)
 
 
-def test_a_criterion_of_maps_gets_classes_one_hot() -> None:
+def test_soft_label_criterion_receives_one_hot_maps() -> None:
     logits, labels = randn(3, 3, 4, 5), torch.randint(3, (3, 4, 5))
     one_hot = F.one_hot(labels, 3).movedim(-1, 1).double()
     expected = F.binary_cross_entropy_with_logits(logits, one_hot)
@@ -115,7 +115,7 @@ def soft_mean(z: Tensor, y: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_another_criterion_of_soft_labels_is_refused(size: int) -> None:
+def test_custom_soft_label_criterion_raises_an_error(size: int) -> None:
     made = lm.MixedTarget.clean(LABELS[:size])
     with pytest.raises(lm.InputError) as error:
         made.loss(randn(size, 3), soft_mean)
@@ -127,7 +127,7 @@ def test_another_criterion_of_soft_labels_is_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_remedy_for_it_works(size: int) -> None:
+def test_custom_soft_label_criterion_works_with_suggested_fix(size: int) -> None:
     logits, labels = randn(size, 3), LABELS[:size]
     found = lm.MixedTarget.clean(labels).loss(
         logits, lambda z, y: soft_mean(z, F.one_hot(y, 3).to(z))
@@ -136,13 +136,13 @@ def test_the_remedy_for_it_works(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_a_criterion_of_class_labels_gets_them_as_they_are(size: int) -> None:
+def test_class_label_criteria_receive_labels_unchanged(size: int) -> None:
     logits, labels, weight = randn(size, 3), LABELS[:size], torch.rand(size).double()
 
     def margin(z: Tensor, y: Tensor) -> Tensor:
         return F.multi_margin_loss(z, y)
 
-    def weighted(z: Tensor, y: Tensor) -> Tensor:  # which fails with more examples
+    def weighted(z: Tensor, y: Tensor) -> Tensor:  # fails with more examples
         return (F.cross_entropy(z, y, reduction="none") * weight).mean()
 
     for criterion in (margin, weighted, nn.MultiMarginLoss(), BinaryCrossEntropy()):
@@ -151,7 +151,7 @@ def test_a_criterion_of_class_labels_gets_them_as_they_are(size: int) -> None:
 
 
 @pytest.mark.parametrize("labels", [torch.randint(4, (2, 3, 3)), torch.rand(2, 4, 3, 3)])
-def test_criteria_of_timm_have_their_classes_last(labels: Tensor) -> None:
+def test_timm_criteria_require_classes_in_last_dimension(labels: Tensor) -> None:
     made = lm.MixedTarget.clean(labels)
     for criterion, smoothing in (
         (SoftTargetCrossEntropy(), 0.0),
@@ -166,12 +166,12 @@ def test_criteria_of_timm_have_their_classes_last(labels: Tensor) -> None:
         )
 
 
-def test_a_criterion_of_several_copies_of_a_batch_is_refused() -> None:
+def test_jsd_cross_entropy_raises_an_error() -> None:
     with pytest.raises(lm.InputError, match=r"^JsdCrossEntropy compares the outputs of several"):
         target(LABELS).loss(randn(3, 3), JsdCrossEntropy())
 
 
-def test_an_error_of_the_criterion_itself_is_not_changed() -> None:
+def test_error_raised_by_criterion_is_not_changed() -> None:
     def broken(z: Tensor, y: Tensor) -> Tensor:
         raise ValueError("not like this")
 
@@ -179,17 +179,17 @@ def test_an_error_of_the_criterion_itself_is_not_changed() -> None:
         target(LABELS).loss(randn(3, 4), broken)
 
 
-def test_classes_have_no_log_probabilities() -> None:
+def test_kl_div_with_log_target_rejects_class_labels() -> None:
     with pytest.raises(lm.InputError, match=r"^KLDivLoss with log_target=True needs log-prob"):
         target(LABELS).loss(randn(3, 3), nn.KLDivLoss(reduction="batchmean", log_target=True))
 
 
-def test_labels_outside_the_classes_are_not_made_one_hot() -> None:
+def test_labels_outside_the_classes_are_not_one_hot_encoded() -> None:
     with pytest.raises(lm.InputError, match=r"^label -100 is outside the 3 classes"):
         target(torch.tensor([0, -100, 2])).loss(randn(3, 3), nn.BCEWithLogitsLoss())
 
 
-def test_a_criterion_class_is_refused() -> None:
+def test_criterion_class_instead_of_instance_raises_an_error() -> None:
     target = lm.MixedTarget.clean(torch.tensor([0, 1]))
     with pytest.raises(lm.InputError, match="is the class CrossEntropyLoss: pass an instance"):
         target.loss(torch.randn(2, 2), torch.nn.CrossEntropyLoss)  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""A criterion does not compare the label of an example with the outputs of all others."""
+"""A criterion does not broadcast the label of one example against the outputs of others."""
 
 import functools
 from typing import Any
@@ -30,7 +30,7 @@ SHAPES = [((3,), (3, 1)), ((3, 1), (3,)), ((3, 2, 2), (3, 1, 2, 2)), ((3, 1, 2),
 @pytest.mark.parametrize("integers", [True, False])
 @pytest.mark.parametrize(("of_labels", "of_output"), SHAPES)
 @pytest.mark.parametrize("criterion", [nn.L1Loss(), nn.BCEWithLogitsLoss(), F.mse_loss])
-def test_labels_are_not_compared_with_the_outputs_of_all_examples(
+def test_labels_are_not_broadcast_against_all_outputs(
     of_labels: tuple[int, ...], of_output: tuple[int, ...], integers: bool, criterion: Any
 ) -> None:
     labels = torch.randint(2, of_labels)
@@ -45,12 +45,12 @@ def test_labels_are_not_compared_with_the_outputs_of_all_examples(
     )
 
 
-class Squared(nn.Module):
+class SquaredError(nn.Module):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return (z - y).square()
 
 
-class Twice(nn.MSELoss):
+class DoubledMSELoss(nn.MSELoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return 2 * super().forward(input, target)
 
@@ -58,11 +58,14 @@ class Twice(nn.MSELoss):
 @pytest.mark.parametrize("size", [1, 2, 4])
 @pytest.mark.parametrize(
     "criterion",
-    [Squared(), Twice(), lambda z, y: (z - y.float()).square(), lambda z, y: F.mse_loss(z, y)],
+    [
+        SquaredError(),
+        DoubledMSELoss(),
+        lambda z, y: (z - y.float()).square(),
+        lambda z, y: F.mse_loss(z, y),
+    ],
 )
-def test_a_function_that_compares_each_with_every_other_is_refused(
-    criterion: Any, size: int
-) -> None:
+def test_custom_criterion_that_broadcasts_raises_an_error(criterion: Any, size: int) -> None:
     for of_labels, of_output in (
         ((size,), (size, 1)),
         ((size, 1), (size,)),
@@ -70,14 +73,14 @@ def test_a_function_that_compares_each_with_every_other_is_refused(
     ):
         for labels in (torch.rand(of_labels), torch.randint(2, of_labels)):
             if len(of_output) > 1 and of_output[1] > 1 and not labels.is_floating_point():
-                continue  # classes
+                continue  # class labels
             made = lm.MixedTarget.clean(labels)
             with pytest.raises(lm.InputError, match=r"would broadcast them"):
                 made.loss(torch.randn(of_output), criterion)
 
 
 @pytest.mark.usefixtures("fresh_compiler")
-def test_a_compiled_loss_that_compares_each_with_every_other_is_refused() -> None:
+def test_compiled_loss_that_broadcasts_raises_an_error() -> None:
     numbers = target(torch.randn(3))
 
     @torch.compile(backend="eager")
@@ -101,9 +104,7 @@ def test_a_compiled_loss_that_compares_each_with_every_other_is_refused() -> Non
         lambda z, y, how: F.mse_loss(z[:, 0], y, reduction=how),
     ],
 )
-def test_a_function_that_gives_both_one_shape_is_right(
-    function: Any, each: bool, size: int
-) -> None:
+def test_criterion_that_matches_shapes_is_accepted(function: Any, each: bool, size: int) -> None:
     output, numbers, partner = randn(size, 1), randn(size), torch.arange(size).roll(1)
     ratio = torch.rand(size) if each else torch.tensor(0.3)
     lam = ratio.double()
@@ -118,16 +119,14 @@ def test_a_function_that_gives_both_one_shape_is_right(
 
 @pytest.mark.parametrize("shapes", [((4, 1), (4, 3)), ((4, 3), (4, 1)), ((3,), (3, 3))])
 @pytest.mark.parametrize("criterion", [nn.MSELoss(), nn.L1Loss(), F.huber_loss, nn.KLDivLoss()])
-def test_labels_with_fewer_or_more_numbers_than_the_output_are_refused(
-    shapes: Any, criterion: Any
-) -> None:
+def test_labels_and_output_of_different_size_raise_an_error(shapes: Any, criterion: Any) -> None:
     made = lm.MixedTarget.clean(torch.rand(shapes[0]))
     for use in (criterion, lambda z, y: F.l1_loss(z, y)):
         with pytest.raises(lm.InputError, match=r"the model must return one value for each label$"):
             made.loss(torch.randn(shapes[1]), use)
 
 
-def test_a_function_may_compare_several_outputs_with_the_label_of_their_example() -> None:
+def test_criterion_may_broadcast_within_one_example() -> None:
     output, numbers, levels = randn(4, 3), randn(4, 1), torch.tensor([0.1, 0.5, 0.9])
 
     def pinball(z: Tensor, y: Tensor) -> Tensor:
@@ -137,7 +136,7 @@ def test_a_function_may_compare_several_outputs_with_the_label_of_their_example(
     torch.testing.assert_close(made.loss(output, pinball), pinball(output, numbers))
 
 
-def test_whole_numbers_of_the_shape_of_the_output_are_compared_one_by_one() -> None:
+def test_integer_labels_of_output_shape_are_compared_elementwise() -> None:
     output, ages = randn(3, 1), torch.tensor([[18], [40], [77]])
     lam = torch.tensor(0.3).double()
     expected = (lam * (output - ages).abs() + (1 - lam) * (output - ages[PARTNER]).abs()).mean()
@@ -145,7 +144,7 @@ def test_whole_numbers_of_the_shape_of_the_output_are_compared_one_by_one() -> N
 
 
 @pytest.mark.parametrize(("of_labels", "of_output"), [((3,), (9, 1)), ((3, 1), (9,))])
-def test_that_holds_for_mixes_of_the_whole_batch(
+def test_multimix_labels_are_not_broadcast(
     of_labels: tuple[int, ...], of_output: tuple[int, ...]
 ) -> None:
     made = MultiMixTarget(torch.randn(of_labels), torch.rand(9, 3).softmax(1))
@@ -153,7 +152,7 @@ def test_that_holds_for_mixes_of_the_whole_batch(
         made.loss(torch.randn(of_output), nn.MSELoss())
 
 
-def test_classes_of_an_output_without_classes_are_refused() -> None:
+def test_multimix_class_labels_reject_output_without_classes() -> None:
     made = MultiMixTarget(torch.tensor([0, 2, 2]), torch.rand(9, 3).softmax(1))
     with pytest.raises(lm.InputError, match=r"^the labels are integers of shape \(3,\) and the"):
         made.loss(torch.randn(9), nn.MSELoss())

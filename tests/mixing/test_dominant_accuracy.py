@@ -1,4 +1,4 @@
-"""Accuracy against the label of the largest weight, beside that against the mixed labels."""
+"""Dominant accuracy: the accuracy against the label with the largest weight."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from layermix.mixing import AppendClean, MultiMixTarget
 LABELS, PARTNER = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 3, 0])
 
 
-def test_a_guess_of_the_larger_label_is_right_whatever_the_ratio() -> None:
+def test_predicting_the_larger_label_is_correct_at_any_ratio() -> None:
     ratio = torch.tensor([0.9, 0.2, 0.6, 0.4])
     target = lm.Plan("input", ratio, PARTNER).target(LABELS)
     larger = torch.where(ratio >= 0.5, LABELS, LABELS[PARTNER])
@@ -21,7 +21,7 @@ def test_a_guess_of_the_larger_label_is_right_whatever_the_ratio() -> None:
     assert target.dominant_accuracy(-perfect, k=3) == 1
 
 
-def test_a_perfect_guess_scores_0_78_with_ten_classes_at_alpha_1() -> None:
+def test_perfect_prediction_of_ten_classes_has_accuracy_0_78() -> None:
     mixer = lm.Mixer(torch.nn.Linear(2, 10), at="input", alpha=1.0, seed=0, per="sample")
     labels = torch.arange(20_000) % 10
     target = mixer.draw(20_000).target(labels)
@@ -32,14 +32,14 @@ def test_a_perfect_guess_scores_0_78_with_ten_classes_at_alpha_1() -> None:
     assert float(target.accuracy(perfect)) == pytest.approx(0.75 + 0.25 / 10, abs=0.01)
 
 
-def test_ignored_labels_do_not_count() -> None:
+def test_dominant_accuracy_excludes_ignored_labels() -> None:
     labels = torch.tensor([0, -100, 2, 0])
     target = lm.Plan("input", torch.tensor(0.8), PARTNER).target(labels)
     output = torch.nn.functional.one_hot(torch.tensor([0, 1, 1, 0]), 3).float()
     assert target.dominant_accuracy(output) == pytest.approx(2 / 3)
 
 
-def test_soft_labels_and_mixes_of_the_whole_batch_have_a_largest_class() -> None:
+def test_soft_labels_and_multimix_have_dominant_accuracy() -> None:
     soft = torch.tensor([[0.6, 0.4, 0.0], [0.1, 0.2, 0.7]])
     target = lm.Plan("input", torch.tensor(0.9), torch.tensor([1, 0])).target(soft)
     assert target.dominant_accuracy(torch.tensor([[1.0, 0, 0], [1.0, 0, 0]])) == 0.5
@@ -47,20 +47,20 @@ def test_soft_labels_and_mixes_of_the_whole_batch_have_a_largest_class() -> None
     assert many.dominant_accuracy(torch.tensor([[1.0, 0, 0], [0, 0, 1.0]])) == 1
 
 
-def test_clean_and_mixed_halves_both_count() -> None:
+def test_append_clean_counts_clean_and_mixed_examples() -> None:
     plan = lm.Plan("input", torch.tensor(0.3), PARTNER, AppendClean())
     output = torch.nn.functional.one_hot(torch.cat([LABELS, LABELS[PARTNER]]), 3).float()
     assert plan.target(LABELS).dominant_accuracy(output) == 1
 
 
-def test_several_targets_have_one_each() -> None:
+def test_mapping_of_labels_returns_one_value_per_label() -> None:
     plan = lm.Plan("input", torch.tensor(0.8), PARTNER)
     output = torch.nn.functional.one_hot(LABELS, 3).float()
     found = plan.target({"kind": LABELS}).dominant_accuracy({"kind": output})
     assert found == {"kind": 1}
 
 
-def test_an_output_without_classes_is_refused() -> None:
+def test_output_without_classes_raises_an_error() -> None:
     target = lm.Plan("input", torch.tensor(0.8), PARTNER).target(LABELS)
     with pytest.raises(lm.InputError, match="accuracy needs an output with two classes"):
         target.dominant_accuracy(torch.randn(4, 1))

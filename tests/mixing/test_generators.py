@@ -1,4 +1,4 @@
-"""Randomness is explicit: streams of the sampler's own, saved and restored, shared by ranks."""
+"""Generators of the sampler: seeding, saving, resuming and sharing by ranks."""
 
 import io
 import json
@@ -21,11 +21,11 @@ SETTINGS: list[dict[str, Any]] = [
     {"methods": ["input", "layer1", "final"], "per": "sample", "weights": [0.5, 0.5, 0]},
     {"methods": ["input", "layer1", "final"], "per": "epoch", "weights": [3, 2, 1]},
 ]
-EVERY_SETTING = pytest.mark.parametrize("settings", SETTINGS)
+ALL_SETTINGS = pytest.mark.parametrize("settings", SETTINGS)
 
 
 def draws(sampler: PlanSampler, epochs: int = 3) -> list[tuple[str, list[float], list[int]]]:
-    """Return three plans, of changing batch size, for each of some epochs."""
+    """Return three plans of different batch sizes for each epoch."""
     found = []
     begun = 0 if sampler.clock.epoch is None else sampler.clock.epoch + 1
     for epoch in range(begun, begun + epochs):
@@ -36,32 +36,32 @@ def draws(sampler: PlanSampler, epochs: int = 3) -> list[tuple[str, list[float],
     return found
 
 
-def through_json(state: dict[str, Any]) -> dict[str, Any]:
+def json_round_trip(state: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(state))
 
 
-def through_torch(state: dict[str, Any]) -> dict[str, Any]:
+def torch_round_trip(state: dict[str, Any]) -> dict[str, Any]:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     buffer.seek(0)
     return torch.load(buffer, weights_only=True)
 
 
-@EVERY_SETTING
-def test_the_same_seed_gives_the_same_draws(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_same_seed_gives_same_draws(settings: dict[str, Any]) -> None:
     assert draws(PlanSampler(**settings, seed=3)) == draws(PlanSampler(**settings, seed=3))
 
 
-@EVERY_SETTING
-def test_another_seed_gives_other_draws(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_different_seeds_give_different_draws(settings: dict[str, Any]) -> None:
     for one, other in zip(*(draws(PlanSampler(**settings, seed=s)) for s in (3, 4)), strict=True):
         assert one != other
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
-@pytest.mark.parametrize("saved", [through_json, through_torch])
-@EVERY_SETTING
-def test_a_resumed_sampler_draws_what_an_uninterrupted_one_would_have(
+@pytest.mark.parametrize("saved", [json_round_trip, torch_round_trip])
+@ALL_SETTINGS
+def test_resumed_sampler_continues_the_same_draws(
     settings: dict[str, Any], saved: Callable[[dict[str, Any]], dict[str, Any]], after: int
 ) -> None:
     sampler, resumed = PlanSampler(**settings, seed=3), PlanSampler(**settings, seed=99)
@@ -71,16 +71,16 @@ def test_a_resumed_sampler_draws_what_an_uninterrupted_one_would_have(
     assert draws(resumed) == draws(sampler)
 
 
-def test_a_saved_state_does_not_move_on_with_its_sampler() -> None:
+def test_state_dict_is_not_changed_by_later_draws() -> None:
     sampler = PlanSampler(["input", "final"], per="epoch")
     state = sampler.state_dict()
-    before = through_json(state)
+    before = json_round_trip(state)
     draws(sampler)
     assert state == before
 
 
 @pytest.mark.parametrize("state", [{}, {"seed": 0}, {"seed": 0, "clock": {}}])
-def test_what_is_not_a_state_is_refused(state: dict[str, Any]) -> None:
+def test_invalid_state_dict_raises_an_error(state: dict[str, Any]) -> None:
     with pytest.raises(lm.InputError) as error:
         PlanSampler(["final"]).load_state_dict(state)
     assert str(error.value) == (
@@ -89,13 +89,13 @@ def test_what_is_not_a_state_is_refused(state: dict[str, Any]) -> None:
     )
 
 
-def test_the_choice_of_the_points_does_not_shift_partners_or_ratios() -> None:
+def test_points_do_not_change_partners_or_ratios() -> None:
     one, many = PlanSampler(["layer1"], seed=3), PlanSampler(["layer1", "layer2", "layer3"], seed=3)
     assert [draw[1:] for draw in draws(one)] == [draw[1:] for draw in draws(many)]
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_a_new_epoch_draws_nothing_unless_ratios_are_per_epoch(per: Any) -> None:
+def test_set_epoch_changes_no_draws_per_batch_or_sample(per: Any) -> None:
     one, other = (PlanSampler(["input", "final"], per=per) for _ in range(2))
     other.set_epoch(0)
     mine, theirs = one.draw(5), other.draw(5)
@@ -104,7 +104,7 @@ def test_a_new_epoch_draws_nothing_unless_ratios_are_per_epoch(per: Any) -> None
     assert mine.partner.equal(theirs.partner)
 
 
-def test_the_law_of_the_ratios_does_not_shift_partners() -> None:
+def test_ratio_distribution_does_not_change_partners() -> None:
     settings: list[dict[str, Any]] = [{"alpha": 0.2}, {"per": "sample"}, {"ratio": 0.5}]
     partners = [[draw[2] for draw in draws(PlanSampler(["final"], **s))] for s in settings]
     assert partners[0] == partners[1] == partners[2]
@@ -119,8 +119,8 @@ def test_ranks_share_points_and_ratios_but_not_partners(per: Any) -> None:
     assert len({str([draw[2] for draw in rank]) for rank in ranks}) == 3
 
 
-@EVERY_SETTING
-def test_the_state_that_one_rank_saves_resumes_every_rank(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_state_dict_of_one_rank_resumes_every_rank(settings: dict[str, Any]) -> None:
     first, second, resumed = (
         PlanSampler(**settings, seed=s, rank=r) for s, r in ((3, 0), (3, 1), (9, 1))
     )
@@ -131,7 +131,7 @@ def test_the_state_that_one_rank_saves_resumes_every_rank(settings: dict[str, An
     assert draws(resumed) == draws(second)
 
 
-def test_what_a_step_draws_does_not_depend_on_the_batches_before() -> None:
+def test_draws_do_not_depend_on_previous_batch_sizes() -> None:
     one, other = (PlanSampler(["input", "final"], per="sample", blend="cut") for _ in range(2))
     for size in (3, 8, 5):
         one.draw(size)
@@ -143,7 +143,7 @@ def test_what_a_step_draws_does_not_depend_on_the_batches_before() -> None:
     assert mine.draws["center"].equal(theirs.draws["center"])
 
 
-def test_ranks_have_ratios_per_sample_of_their_own() -> None:
+def test_ranks_have_different_ratios_per_sample() -> None:
     points = ["input", "layer1", "final"]
     ranks = [draws(PlanSampler(points, per="sample", rank=rank)) for rank in (0, 1)]
     for one, other in zip(*ranks, strict=True):
@@ -151,15 +151,15 @@ def test_ranks_have_ratios_per_sample_of_their_own() -> None:
         assert one[1] != other[1]
 
 
-@EVERY_SETTING
-def test_no_global_generator_is_advanced(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_global_generators_are_not_advanced(settings: dict[str, Any]) -> None:
     before = global_states()
     draws(PlanSampler(**settings))
     assert global_states() == before
 
 
-@EVERY_SETTING
-def test_a_seed_of_its_own_reads_no_global_generator(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_explicit_seed_ignores_global_generators(settings: dict[str, Any]) -> None:
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -169,8 +169,8 @@ def test_a_seed_of_its_own_reads_no_global_generator(settings: dict[str, Any]) -
     assert found[0] == found[1]
 
 
-@EVERY_SETTING
-def test_without_a_seed_torch_governs_the_draws(settings: dict[str, Any]) -> None:
+@ALL_SETTINGS
+def test_default_seed_is_the_seed_of_torch(settings: dict[str, Any]) -> None:
     found = []
     for seed in (1, 2, 1):
         torch.manual_seed(seed)

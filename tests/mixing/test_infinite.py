@@ -1,4 +1,4 @@
-"""An activation or a loss with weight 0 does not count, even if it is infinite or NaN."""
+"""Activations, labels and losses of weight 0 are ignored, even if they are infinite or NaN."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ EDGES = [
     torch.tensor(0.0),
     torch.tensor(1.0),
     torch.tensor([0.0, 1.0, 0.25, 1.0]),
-    torch.tensor(1 - 1e-9, dtype=torch.float64),  # 1 in float32
-    torch.tensor(1e-60, dtype=torch.float64),  # 0 in float32
+    torch.tensor(1 - 1e-9, dtype=torch.float64),  # rounds to 1 in float32
+    torch.tensor(1e-60, dtype=torch.float64),  # rounds to 0 in float32
 ]
 PARTNERS = [torch.tensor([1, 2, 3, 0]), torch.tensor([1, 1, 0, 2])]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 
 def masked_logits(dtype: torch.dtype) -> Tensor:
-    """Return logits (4, 3, 2) in which each example has another column of infinities."""
+    """Return logits (4, 3, 2) with infinite values in a different column of each example."""
     x = torch.randn(4, 3, 2).to(dtype)
     x[0, 0], x[1, 1], x[2, 2], x[3, 0] = -INF, INF, -INF, -INF
     return x
 
 
-def exact(x: Tensor, plan: lm.Plan) -> Tensor:
-    """Mix number by number; a number with weight 0 does not count."""
+def reference_mix(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Mix example by example; values of weight 0 are ignored."""
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
     ratio, mixed = plan.ratio.to(wide).expand(len(x)), torch.zeros(x.shape, dtype=wide)
     for i, j in enumerate(plan.partner.tolist()):
@@ -45,14 +45,14 @@ def exact(x: Tensor, plan: lm.Plan) -> Tensor:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("partner", PARTNERS)
 @pytest.mark.parametrize("ratio", EDGES)
-def test_a_mix_with_ratio_0_or_1_is_one_of_both_examples(
+def test_mix_ignores_infinite_values_of_zero_weight(
     ratio: Tensor, partner: Tensor, dtype: torch.dtype
 ) -> None:
     x, plan = masked_logits(dtype), lm.Plan("logits", ratio, partner)
-    torch.testing.assert_close(lm.mix(x, plan), exact(x, plan), equal_nan=False)
+    torch.testing.assert_close(lm.mix(x, plan), reference_mix(x, plan), equal_nan=False)
 
 
-def test_a_nan_with_weight_0_does_not_count() -> None:
+def test_interpolate_ignores_nan_of_zero_weight() -> None:
     own, other = torch.tensor([[1.0], [torch.nan]]), torch.tensor([[torch.nan], [2.0]])
     assert interpolate(own, other, torch.tensor([1.0, 0.0])).tolist() == [[1], [2]]
 
@@ -60,7 +60,7 @@ def test_a_nan_with_weight_0_does_not_count() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("partner", PARTNERS)
 @pytest.mark.parametrize("ratio", EDGES)
-def test_an_infinite_gradient_with_weight_0_does_not_count(
+def test_infinite_gradient_of_zero_weight_is_ignored(
     ratio: Tensor, partner: Tensor, dtype: torch.dtype
 ) -> None:
     x, g = torch.randn(4, 3, 2).to(dtype).requires_grad_(), masked_logits(dtype)
@@ -86,21 +86,21 @@ def test_gradients_of_masked_logits_are_finite() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_the_plain_layer_returns_one_of_both_inputs(value: float) -> None:
+def test_mix_layer_ignores_infinite_input_of_zero_weight(value: float) -> None:
     finite, infinite = torch.randn(2, 3), torch.full((2, 3), -INF)
     pair = (finite, infinite) if value else (infinite, finite)
     assert lm.MixLayer()(*pair, value).equal(finite)
     assert lm.MixLayer()(*pair, torch.full((2,), value)).equal(finite)
 
 
-def test_a_mask_of_floats_takes_values_of_weight_1_alone() -> None:
+def test_float_mask_ignores_infinite_values_of_zero_weight() -> None:
     own, other = torch.zeros(1, 2, 3), torch.full((1, 2, 3), INF)
     mask = torch.tensor([[1.0, 0.5, 0.0]])
     assert apply_mask(own, other, mask, 1).tolist() == [[[0, INF, INF]] * 2]
     assert apply_mask(other, own, mask, 1).tolist() == [[[INF, INF, 0]] * 2]
 
 
-def test_soft_patches_leave_other_positions_alone() -> None:
+def test_soft_patches_ignore_infinite_values_outside_the_patches() -> None:
     x = torch.stack([torch.zeros(2, 6, 6), torch.full((2, 6, 6), -INF)])
     plan = PlanSampler(["layer"], blend=Patches(block=3), partner="derangement", seed=0).draw(2)
     mixed = lm.mix(x, plan)
@@ -108,7 +108,7 @@ def test_soft_patches_leave_other_positions_alone() -> None:
     assert (mixed[0] == 0).any()
 
 
-def test_a_learned_ratio_of_0_has_the_gradient_of_the_formula() -> None:
+def test_learned_ratio_of_zero_has_the_exact_gradient() -> None:
     ratio = torch.tensor(0.0, requires_grad=True)
     weighted_sum(torch.tensor([3.0, INF]), torch.tensor([1.0, 1.0]), ratio)[0].backward()
     assert ratio.grad is not None
@@ -116,13 +116,13 @@ def test_a_learned_ratio_of_0_has_the_gradient_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_plans_drawn_ahead_leave_out_weights_that_round_to_0(per: Any) -> None:
+def test_sampled_ratios_that_round_to_zero_are_ignored(per: Any) -> None:
     sampler = PlanSampler(["logits"], alpha=0.02, per=per, partner="derangement", seed=0)
     x, edges = masked_logits(torch.float32)[..., 0], 0
     for _ in range(40):
         plan = sampler.draw(4)
         edges += not plan.pairs.interior
-        torch.testing.assert_close(lm.mix(x, plan), exact(x, plan))
+        torch.testing.assert_close(lm.mix(x, plan), reference_mix(x, plan))
     assert edges > 10
 
 
@@ -136,7 +136,7 @@ def test_plans_drawn_ahead_leave_out_weights_that_round_to_0(per: Any) -> None:
         ([0.5, 1, 0, 0], False),
     ],
 )
-def test_pairs_know_if_every_ratio_lies_between_0_and_1(ratio: Any, partial: bool) -> None:
+def test_interior_is_true_if_all_ratios_are_between_0_and_1(ratio: Any, partial: bool) -> None:
     plan = lm.Plan("final", torch.tensor(ratio), torch.tensor([1, 2, 3, 0]))
     assert plan.pairs.interior is partial
     assert plan.to("meta").pairs.interior is partial
@@ -144,13 +144,13 @@ def test_pairs_know_if_every_ratio_lies_between_0_and_1(ratio: Any, partial: boo
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_a_compiled_mix_leaves_them_out_too(backend: str) -> None:
+def test_compiled_mix_ignores_infinite_values_of_zero_weight(backend: str) -> None:
     mix = torch.compile(lambda x, plan: lm.mix(x, plan), backend=backend, fullgraph=True)
     x = masked_logits(torch.float32).requires_grad_()
     for ratio in EDGES[:3]:
         plan = lm.Plan("logits", ratio, torch.tensor([1, 2, 3, 0]))
         mixed = mix(x, plan)
-        torch.testing.assert_close(mixed, exact(x.detach(), plan))
+        torch.testing.assert_close(mixed, reference_mix(x.detach(), plan))
         (found,) = torch.autograd.grad(mixed, x, torch.ones_like(x))
         assert found.isfinite().all()
 
@@ -160,7 +160,7 @@ NUMBERS = torch.tensor([[1.0, 2.0], [torch.nan, INF], [0.5, -1.0], [3.0, 0.0]]).
 
 @pytest.mark.parametrize("criterion", [nn.MSELoss(), nn.HuberLoss(), nn.L1Loss()])
 @pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.6, 1.0, 0.0])])
-def test_a_label_whose_example_has_weight_0_has_no_gradient(
+def test_infinite_label_of_zero_sample_weight_is_ignored(
     criterion: nn.Module, ratio: Tensor
 ) -> None:
     output, weight = torch.randn(4, 2).double().requires_grad_(), torch.tensor([1.0, 0, 2, 0.5])
@@ -178,7 +178,7 @@ def test_a_label_whose_example_has_weight_0_has_no_gradient(
 
 
 @pytest.mark.parametrize("lost", [torch.nan, INF])
-def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
+def test_infinite_label_of_zero_ratio_is_ignored(lost: float) -> None:
     output = torch.randn(2, 1, dtype=torch.float64, requires_grad=True)
     numbers = torch.tensor([[1.0], [lost]], dtype=torch.float64)
     ratio, partner = torch.tensor([1.0, 0.0]), torch.tensor([1, 0])
@@ -190,7 +190,7 @@ def test_a_label_of_weight_0_has_no_gradient(lost: float) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("made", ["classes", "soft", "multimix", "multimix soft"])
 @pytest.mark.parametrize("options", [{}, {"weight": torch.tensor([1.0, 2, 3, 4])}])
-def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
+def test_class_with_minus_infinity_logit_is_ignored_in_the_loss(
     made: str, options: dict[str, Tensor], dtype: torch.dtype
 ) -> None:
     labels, rows = torch.tensor([0, 1, 2, 2]), torch.rand(4, 4).softmax(1)
@@ -204,9 +204,9 @@ def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
     logits = torch.randn(4, 4).to(dtype)
     logits[:, 3] = -INF
     logits.requires_grad_()
-    exact, soft = logits.detach().double().log_softmax(1)[:, :3], target.dense(4, torch.float64)
+    log_probs, soft = logits.detach().double().log_softmax(1)[:, :3], target.dense(4, torch.float64)
     weight = options.get("weight", torch.ones(4))[:3].double()
-    losses = -(soft[:, :3] * weight * exact).sum(1)
+    losses = -(soft[:, :3] * weight * log_probs).sum(1)
     norm = 4 if "soft" in made else (soft[:, :3] * weight).sum()
     loss = target.loss(logits, **options)
     rtol = 2e-2 if dtype == torch.bfloat16 else 1e-5
@@ -216,7 +216,7 @@ def test_a_class_whose_logit_is_minus_infinity_has_no_part_in_the_loss(
     assert not found[:, 3].any()
 
 
-def test_weights_of_0_leave_out_infinite_labels_and_activations_of_a_whole_batch() -> None:
+def test_multimix_ignores_infinite_values_of_zero_weight() -> None:
     weights = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.25, 0.75], [0.0, 1.0, 0.0]]).double()
     x = torch.tensor([[1.0, -INF], [2.0, 3.0], [torch.nan, INF]]).double()
     expected = torch.tensor([[1.5, -INF], [torch.nan, INF], [2.0, 3.0]]).double()

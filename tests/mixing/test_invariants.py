@@ -1,6 +1,6 @@
-"""What holds for every plan: generated blends, partners, ratios, shapes, dtypes and layouts.
+"""Properties of every plan, with generated blends, partners, ratios, shapes, dtypes and layouts.
 
-The tests together look at more than 2,000 generated cases.
+The tests generate more than 2,000 cases in total.
 """
 
 import json
@@ -29,16 +29,16 @@ from layermix.mixing import (
 
 EXAMPLES = settings(max_examples=420, deadline=None, derandomize=True)
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
-# Shapes of one example with channels first, and the blends that can mix them.
+# Shapes of one example with channels first, and the blends for vectors and for maps only.
 SHAPES: list[tuple[int, ...]] = [(5,), (3, 7), (4, 6, 6), (2, 5, 9), (3, 1, 1), (2, 3, 4, 4)]
 VECTORS = ["linear", "noisy", "moment_exchange", "multimix", "append_clean"]
 MAPS_ONLY = ["resize", "salient"]
-MOST = {4: torch.channels_last, 5: torch.channels_last_3d}
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 SETTINGS: list[str | Blend] = [Patches(soft=False), MultiMix(k=2), *BLENDS]
 
 
 class Case:
-    """A sampler, a batch that it can mix, and the plan it draws for it."""
+    """A sampler, a batch that it can mix, and the plan for this batch."""
 
     def __init__(self, x: Tensor, channels: int, labels: Tensor, **options: Any) -> None:
         self.x, self.channels, self.labels, self.options = x, channels, labels, options
@@ -66,8 +66,8 @@ def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
     x = torch.randn(size, *shape, generator=generator).to(draw(st.sampled_from(DTYPES)))
     channels = draw(st.sampled_from([1, -1]))
     x = x.movedim(1, channels)
-    if x.ndim in MOST and channels == 1 and draw(st.booleans()):
-        x = x.contiguous(memory_format=MOST[x.ndim])
+    if x.ndim in CHANNELS_LAST and channels == 1 and draw(st.booleans()):
+        x = x.contiguous(memory_format=CHANNELS_LAST[x.ndim])
     pairs: dict[str, Any] = {
         "partner": draw(st.sampled_from(list(PARTNERS))),
         "per": draw(st.sampled_from(["batch", "sample", "epoch"])),
@@ -86,7 +86,7 @@ def cases(draw: st.DrawFn, blends: Sequence[str | Blend] = SETTINGS) -> Case:
 
 @EXAMPLES
 @given(cases())
-def test_inputs_and_global_generators_are_left_alone(case: Case) -> None:
+def test_inputs_and_global_generators_are_not_modified(case: Case) -> None:
     before = case.x.clone(), torch.get_rng_state(), np.random.get_state(legacy=False)
     sampler = case.sampler()
     case.mix(case.draw(sampler))
@@ -97,14 +97,17 @@ def test_inputs_and_global_generators_are_left_alone(case: Case) -> None:
 
 @EXAMPLES
 @given(cases())
-def test_dtype_layout_and_size_of_examples_are_kept(case: Case) -> None:
+def test_mix_preserves_dtype_shape_and_memory_format(case: Case) -> None:
     mixed = case.mix()
     assert mixed.dtype == case.x.dtype
     assert mixed.shape[1:] == case.x.shape[1:]
     assert mixed.isfinite().all()
     if not case.plan.blend.changes_batch_size:
         assert mixed.shape == case.x.shape
-        formats = [torch.contiguous_format, *([MOST[case.x.ndim]] if case.x.ndim in MOST else [])]
+        formats = [
+            torch.contiguous_format,
+            *([CHANNELS_LAST[case.x.ndim]] if case.x.ndim in CHANNELS_LAST else []),
+        ]
         for layout in formats:
             if case.x.is_contiguous(memory_format=layout):
                 assert mixed.is_contiguous(memory_format=layout)
@@ -112,7 +115,7 @@ def test_dtype_layout_and_size_of_examples_are_kept(case: Case) -> None:
 
 @EXAMPLES
 @given(cases([name for name in BLENDS if name != "multimix"]))
-def test_ratio_one_is_the_identity(case: Case) -> None:
+def test_ratio_one_returns_inputs_and_labels(case: Case) -> None:
     plan = replace(case.plan, ratio=torch.ones_like(case.plan.ratio))
     mixed, target = lm.mix(case.x, plan, case.labels, channels=case.channels)
     assert mixed[-len(case.x) :].equal(case.x)
@@ -122,7 +125,7 @@ def test_ratio_one_is_the_identity(case: Case) -> None:
 
 @EXAMPLES
 @given(cases())
-def test_the_weights_of_a_target_sum_to_one(case: Case) -> None:
+def test_soft_labels_of_a_target_sum_to_one(case: Case) -> None:
     mixed, target = lm.mix(case.x, case.plan, case.labels, channels=case.channels)
     soft = target.dense(3)
     assert soft.shape == (len(mixed), 3)
@@ -136,7 +139,7 @@ def test_the_weights_of_a_target_sum_to_one(case: Case) -> None:
 
 @EXAMPLES
 @given(cases(["cut", "fourier", "grid", "resize", "salient", Patches(soft=False)]))
-def test_the_area_of_a_mask_is_the_weight_of_the_label(case: Case) -> None:
+def test_mask_area_equals_label_weight(case: Case) -> None:
     ones = replace(case.plan, partner=torch.arange(len(case.x)).roll(1))
     pattern = torch.arange(len(case.x)).view(-1, *[1] * (case.x.ndim - 1)).expand(case.x.shape)
     mixed, target = lm.mix(pattern.double(), ones, case.labels, channels=case.channels)
@@ -148,7 +151,7 @@ def test_the_area_of_a_mask_is_the_weight_of_the_label(case: Case) -> None:
 
 @EXAMPLES
 @given(cases(), st.integers(0, 4))
-def test_the_same_seed_draws_the_same_and_goes_on_where_it_stopped(case: Case, steps: int) -> None:
+def test_resumed_sampler_continues_the_same_draws(case: Case, steps: int) -> None:
     first, resumed = case.sampler(), case.sampler()
     for _ in range(steps):
         case.draw(first)

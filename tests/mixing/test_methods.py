@@ -1,4 +1,4 @@
-"""Named methods are recipes of parts, written as NAME@POINT:KEY=VALUE."""
+"""Named methods, written as NAME@POINT:KEY=VALUE."""
 
 import pytest
 
@@ -18,19 +18,19 @@ from layermix.mixing.methods import method_names
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_settings_of_a_method_are_those_of_a_sampler(name: str) -> None:
+def test_method_settings_are_valid_sampler_settings(name: str) -> None:
     settings = find_method(name).settings
     sampler = PlanSampler([settings.pop("at")], **settings)
     assert sampler.points == (METHODS[name].at,)
     assert METHODS[name].source
 
 
-def test_a_method_mixes_at_its_own_point_or_another() -> None:
+def test_method_point_can_be_overridden() -> None:
     assert find_method("cutmix").at == "input"
     assert find_method("cutmix@blocks.3").at == "blocks.3"
 
 
-def test_settings_go_to_the_part_they_belong_to() -> None:
+def test_settings_are_assigned_to_blend_partner_or_sampler() -> None:
     found = find_method("patchup@layer1:soft=false,alpha=0.5,partner=nearest,k=3,prob=0.5")
     assert found.settings == {
         "at": "layer1",
@@ -43,7 +43,7 @@ def test_settings_go_to_the_part_they_belong_to() -> None:
     assert find_method("regmixup:eta=2").blend == AppendClean(eta=2)
 
 
-def test_names_joined_by_a_plus_are_several_methods() -> None:
+def test_plus_separates_several_methods() -> None:
     assert method_names("mixup + cutmix") == ["mixup", "cutmix"]
     assert method_names("mixup:alpha=1e+1+cutmix@final+fmix") == [
         "mixup:alpha=1e+1",
@@ -57,12 +57,12 @@ def test_names_joined_by_a_plus_are_several_methods() -> None:
     )
 
 
-def test_alpha_takes_the_place_of_a_ratio() -> None:
+def test_alpha_and_ratio_replace_each_other() -> None:
     assert find_method("moex:alpha=1").settings.get("ratio") is None
     assert find_method("cutmix:ratio=0.5").settings.get("alpha") is None
 
 
-def test_the_name_of_a_blend_is_a_method() -> None:
+def test_blend_name_is_a_method() -> None:
     assert find_method("cut@final").settings == {
         "at": "final",
         "blend": Cut(),
@@ -82,6 +82,6 @@ def test_the_name_of_a_blend_is_a_method() -> None:
         ("mixup:partner=nearst", r"^unknown partner 'nearst': did you mean 'nearest'"),
     ],
 )
-def test_what_is_no_method_is_refused(spec: str, message: str) -> None:
+def test_invalid_method_raises_an_error(spec: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         find_method(spec)

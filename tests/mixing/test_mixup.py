@@ -1,4 +1,4 @@
-"""`mixup`: the function without model or plan; and the errors of what is not a plan or a tensor."""
+"""lm.mixup, and errors for arguments that are not plans or tensors."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def batch(size: int = 6) -> tuple[Tensor, Tensor]:
     return torch.randn(size, 3, 4), torch.arange(size) % 3
 
 
-def test_a_batch_is_mixed_with_itself_as_its_labels_are() -> None:
+def test_mixup_mixes_batch_and_labels_with_a_permutation() -> None:
     x, y = batch()
     before = x.clone()
     mixed, target = lm.mixup(x, y, alpha=0.7)
@@ -33,7 +33,7 @@ def test_a_batch_is_mixed_with_itself_as_its_labels_are() -> None:
     assert target.labels.equal(y)
 
 
-def test_the_ratio_is_beta() -> None:
+def test_mixup_ratio_is_beta_distributed() -> None:
     x, y = batch(2)
     generator = torch.Generator().manual_seed(0)
     found = []
@@ -44,13 +44,13 @@ def test_the_ratio_is_beta() -> None:
     assert stats.kstest(found, stats.beta(0.5, 0.5).cdf).pvalue > 0.01
 
 
-def test_a_generator_gives_the_same_again() -> None:
+def test_generators_of_equal_seed_give_equal_mixes() -> None:
     x, y = batch()
     one, other = (lm.mixup(x, y, generator=torch.Generator().manual_seed(3))[0] for _ in range(2))
     assert one.equal(other)
 
 
-def test_without_a_generator_the_seed_of_torch_governs_and_its_generator_is_left_alone() -> None:
+def test_default_mixup_uses_torch_seed_without_advancing_it() -> None:
     x, y = batch()
     found = []
     for seed in (1, 2, 1):
@@ -63,7 +63,7 @@ def test_without_a_generator_the_seed_of_torch_governs_and_its_generator_is_left
     assert not found[0][0].equal(found[0][1])
 
 
-def test_a_plan_mixes_a_tensor_and_its_labels_together() -> None:
+def test_mix_with_plan_returns_tensor_and_target() -> None:
     x, y = batch()
     plan = lm.Mixer(nn.Linear(4, 3), at="input", method="cutmix", seed=1).draw(6)
     x = torch.randn(6, 3, 8, 8)
@@ -76,7 +76,7 @@ def test_a_plan_mixes_a_tensor_and_its_labels_together() -> None:
     torch.testing.assert_close(taken[own], target.ratio.double().expand(6)[own])
 
 
-WRONG: list[tuple[Any, str]] = [
+INVALID: list[tuple[Any, str]] = [
     (
         lambda x, y: lm.mix(x, 0.3),  # pyright: ignore[reportArgumentType, reportCallIssue]
         r"the plan is 0.3, .* lm.mixup\(x, y, alpha\) draws the ratio",
@@ -96,8 +96,8 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), WRONG)
-def test_what_cannot_be_mixed_gets_an_error_that_teaches(call: Any, message: str) -> None:
+@pytest.mark.parametrize(("call", "message"), INVALID)
+def test_invalid_arguments_raise_a_helpful_error(call: Any, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         call(*batch())
 
@@ -106,9 +106,7 @@ def test_what_cannot_be_mixed_gets_an_error_that_teaches(call: Any, message: str
     "criterion", [nn.CrossEntropyLoss(), F.cross_entropy, nn.MSELoss(), nn.KLDivLoss()]
 )
 @pytest.mark.parametrize("several", [False, True])
-def test_a_target_in_the_place_of_a_tensor_gets_an_error_that_teaches(
-    criterion: Any, several: bool
-) -> None:
+def test_target_as_criterion_argument_raises_a_helpful_error(criterion: Any, several: bool) -> None:
     _, y = batch()
     plan = lm.Plan("input", torch.tensor(0.3), torch.arange(6).roll(1))
     target = plan.target({"kind": y} if several else y)  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,4 +1,4 @@
-"""The linear mix of a batch in one pass: the numbers and gradients of the formula, less work."""
+"""The one-pass linear mix has the values and gradients of its definition, with less memory."""
 
 import shutil
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from layermix.mixing import BLENDS, Blend, Blended, Linear, PlanSampler
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 SHAPES = [(), (3,), (2, 5), (3, 4, 4), (2, 3, 2, 2)]
-TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")
+IGNORE_TORCH_JIT_WARNING = pytest.mark.filterwarnings("ignore:.torch.jit.script:FutureWarning")
 FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Tensor, lm.Plan]:
-    """Draw a tensor of any shape and memory format, and a plan, of which half are permutations."""
+    """Draw a tensor of any shape and memory format, and a plan with or without a permutation."""
     size = draw(st.integers(1, 13))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     dtype = draw(st.sampled_from([torch.float64, torch.float32]))
@@ -40,30 +40,30 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, lm.Plan]:
     return x, lm.Plan("input", ratio, partner)
 
 
-def formula(x: Tensor, plan: lm.Plan) -> Tensor:
-    """Mix as the papers write it."""
+def reference_mix(x: Tensor, plan: lm.Plan) -> Tensor:
+    """Return the mix by the definition of the papers."""
     ratio = plan.ratio.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
     return ratio * x + (1 - ratio) * x[plan.partner]
 
 
 @EXAMPLES
 @given(cases())
-def test_gradients_are_those_of_the_formula(case: tuple[Tensor, lm.Plan]) -> None:
+def test_gradients_equal_those_of_the_formula(case: tuple[Tensor, lm.Plan]) -> None:
     x, plan = case
     x.requires_grad_()
     weights = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
     (found,) = torch.autograd.grad((lm.mix(x, plan) * weights).sum(), x)
-    (expected,) = torch.autograd.grad((formula(x, plan) * weights).sum(), x)
+    (expected,) = torch.autograd.grad((reference_mix(x, plan) * weights).sum(), x)
     torch.testing.assert_close(found, expected)
-    (found,) = torch.autograd.grad(lm.mix(x, plan).sum(), x)  # of a gradient without strides
-    (expected,) = torch.autograd.grad(formula(x, plan).sum(), x)
+    (found,) = torch.autograd.grad(lm.mix(x, plan).sum(), x)  # output gradient with zero strides
+    (expected,) = torch.autograd.grad(reference_mix(x, plan).sum(), x)
     torch.testing.assert_close(found, expected)
 
 
-@TORCH_WARNS_OF_ITSELF
+@IGNORE_TORCH_JIT_WARNING
 @pytest.mark.parametrize("partner", [[2, 0, 1, 3], [1, 1, 0, 1]])
 @pytest.mark.parametrize("ratio", [0.3, [0.1, 0.9, 0.5, 1.0]])
-def test_second_derivatives_and_forward_mode_are_right(
+def test_second_derivatives_and_forward_mode_pass_gradcheck(
     partner: list[int], ratio: float | list[float]
 ) -> None:
     plan = lm.Plan("input", torch.tensor(ratio), torch.tensor(partner))
@@ -76,7 +76,7 @@ def test_second_derivatives_and_forward_mode_are_right(
     assert torch.autograd.gradgradcheck(function, x)
 
 
-@TORCH_WARNS_OF_ITSELF
+@IGNORE_TORCH_JIT_WARNING
 @pytest.mark.parametrize("needs", [True, False])
 def test_forward_mode_works_in_single_precision(needs: bool) -> None:
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 0]))
@@ -89,18 +89,18 @@ def test_forward_mode_works_in_single_precision(needs: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
-def test_function_transforms_see_the_formula() -> None:
+def test_torch_func_transforms_equal_the_formula() -> None:
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 0]))
     x = torch.randn(5, 3, 4)
     mapped = torch.func.vmap(lambda each: lm.mix(each, plan))(x)
-    torch.testing.assert_close(mapped, torch.stack([formula(each, plan) for each in x]))
+    torch.testing.assert_close(mapped, torch.stack([reference_mix(each, plan) for each in x]))
     gradient = torch.func.grad(lambda each: lm.mix(each, plan).square().sum())(x[0])
-    expected = torch.func.grad(lambda each: formula(each, plan).square().sum())(x[0])
+    expected = torch.func.grad(lambda each: reference_mix(each, plan).square().sum())(x[0])
     torch.testing.assert_close(gradient, expected)
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
-def test_plans_are_made_under_function_transforms() -> None:
+def test_plans_can_be_created_inside_vmap() -> None:
     x, partners = torch.randn(2, 3, 4), torch.tensor([[1, 2, 0], [0, 2, 1]])
 
     def mixed(x: Tensor, partner: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def test_plans_are_made_under_function_transforms() -> None:
     torch.testing.assert_close(torch.func.vmap(mixed)(x, partners), torch.stack(expected))
 
 
-def test_a_ratio_that_is_learned_has_a_gradient() -> None:
+def test_learned_ratio_has_a_gradient() -> None:
     ratio = torch.tensor(0.25, requires_grad=True)
     plan = lm.Plan("input", ratio, torch.tensor([1, 0]))
     lm.mix(torch.tensor([[1.0], [4.0]]), plan)[0].sum().backward()
@@ -119,16 +119,16 @@ def test_a_ratio_that_is_learned_has_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 2, 3, 3)])
-def test_what_is_mixed_may_be_overwritten_by_the_next_layer(shape: tuple[int, ...]) -> None:
+def test_next_layer_may_modify_the_mix_in_place(shape: tuple[int, ...]) -> None:
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 3, 0]))
     x = torch.randn(shape, requires_grad=True)
     (found,) = torch.autograd.grad(nn.ReLU(inplace=True)(lm.mix(x, plan)).sum(), x)
-    (expected,) = torch.autograd.grad(formula(x, plan).relu().sum(), x)
+    (expected,) = torch.autograd.grad(reference_mix(x, plan).relu().sum(), x)
     torch.testing.assert_close(found, expected)
 
 
-class Counted(TorchDispatchMode):
-    """Counts the bytes that operations return, and notes which they are."""
+class OperationCounter(TorchDispatchMode):
+    """Counts the bytes that operations return, and records the names of the operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,16 +144,16 @@ class Counted(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_a_mix_and_its_gradient_write_each_number_once(memory_format: torch.memory_format) -> None:
+def test_mix_and_gradient_allocate_one_tensor_each(memory_format: torch.memory_format) -> None:
     x = torch.randn(8, 16, 12, 12).contiguous(memory_format=memory_format).requires_grad_()
     plan, gradient = lm.Plan("input", torch.tensor(0.3), torch.randperm(8)), torch.randn_like(x)
-    with Counted() as count:
+    with OperationCounter() as count:
         torch.autograd.grad(lm.mix(x, plan), x, gradient)
-    assert count.bytes < 2.1 * x.nbytes  # one tensor forward, one back
+    assert count.bytes < 2.1 * x.nbytes  # one tensor in forward, one in backward
     assert not {"index", "index_put", "index_put_", "_index_put_impl_"} & count.names
 
 
-def test_a_mix_keeps_nothing_for_its_gradient() -> None:
+def test_mix_saves_no_tensors_for_backward() -> None:
     kept = []
     x, plan = (
         torch.randn(4, 6000, requires_grad=True),
@@ -164,7 +164,7 @@ def test_a_mix_keeps_nothing_for_its_gradient() -> None:
     assert not kept
 
 
-def test_a_blend_made_of_the_linear_one_mixes_in_its_own_way() -> None:
+def test_subclass_of_linear_uses_its_call_method() -> None:
     @dataclass(frozen=True)
     class Doubled(Linear):
         def __call__(self, own, other, ratio, draws, channels):
@@ -177,7 +177,7 @@ def test_a_blend_made_of_the_linear_one_mixes_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("base", BLENDS.values())
-def test_a_blend_made_of_another_takes_none_of_its_short_cuts(base: type[Blend]) -> None:
+def test_subclass_of_blend_does_not_inherit_fast_paths(base: type[Blend]) -> None:
     class Nothing(base):
         def __call__(self, own, other, ratio, draws, channels):
             return Blended(torch.zeros_like(own), torch.tensor(1.0))
@@ -189,7 +189,7 @@ def test_a_blend_made_of_another_takes_none_of_its_short_cuts(base: type[Blend])
 
 
 @pytest.mark.parametrize(("partner", "wrong"), [([0, 3, 1], 3), ([0, -1, 1], -1)])
-def test_partners_outside_the_batch_are_refused(partner: list[int], wrong: int) -> None:
+def test_partners_outside_the_batch_raise_an_error(partner: list[int], wrong: int) -> None:
     with pytest.raises(lm.InputError) as error:
         lm.Plan("input", torch.tensor(0.5), torch.tensor(partner))
     assert str(error.value) == (
@@ -197,7 +197,7 @@ def test_partners_outside_the_batch_are_refused(partner: list[int], wrong: int) 
     )
 
 
-def test_a_changed_plan_has_the_gradient_of_its_own_partners() -> None:
+def test_replaced_plan_has_the_gradient_of_its_partners() -> None:
     from dataclasses import replace
 
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 2, 0]))
@@ -208,19 +208,19 @@ def test_a_changed_plan_has_the_gradient_of_its_own_partners() -> None:
     assert found[:, 0].tolist() == [0.25 + 7.5, 2.5 + 75, 25 + 0.75]
 
 
-def test_partners_are_known_to_be_a_permutation_or_not() -> None:
+def test_pairs_detect_a_permutation() -> None:
     for partner, known in (([2, 0, 1], True), ([1, 1, 0], False)):
         plan = lm.Plan("final", torch.tensor(0.5), torch.tensor(partner))
         assert plan.pairs.permutation == known
 
 
-def test_a_plan_whose_numbers_lie_elsewhere_is_carried_out_there() -> None:
+def test_plan_is_applied_on_the_device_of_the_input() -> None:
     plan = lm.Plan("input", torch.tensor(0.25), torch.tensor([1, 0]))
     assert lm.mix(torch.ones(2, 3, device="meta"), plan).shape == (2, 3)
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
-def test_the_default_compiler_fuses_the_same_mix() -> None:
+def test_inductor_mix_equals_the_formula() -> None:
     plan = lm.Plan("input", torch.rand(4), torch.tensor([1, 2, 3, 0]))
     x = torch.randn(4, 3, 5, 5, requires_grad=True)
 
@@ -228,5 +228,5 @@ def test_the_default_compiler_fuses_the_same_mix() -> None:
         return lm.mix(x.sin(), plan).square().sum()
 
     (found,) = torch.autograd.grad(torch.compile(step, fullgraph=True)(x), x)
-    (expected,) = torch.autograd.grad(formula(x.sin(), plan).square().sum(), x)
+    (expected,) = torch.autograd.grad(reference_mix(x.sin(), plan).square().sum(), x)
     torch.testing.assert_close(found, expected)

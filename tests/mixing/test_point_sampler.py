@@ -1,4 +1,4 @@
-"""Which of several points: drawn by weights that may change, without shifting any other draw."""
+"""Points are drawn by weights, and changes of the weights do not change other draws."""
 
 import json
 import math
@@ -14,10 +14,10 @@ from layermix.mixing import PlanSampler, Ramp
 POINTS = ["input", "layer1", "layer2", "final"]
 
 
-def p_of_shares(sampler: PlanSampler, shares: dict[str, float], count: int = 4000) -> float:
-    """Return the p-value of the points of many draws under some shares, by Pearson's chi-square.
+def chi_square_p_value(sampler: PlanSampler, shares: dict[str, float], count: int = 4000) -> float:
+    """Return the p-value of Pearson's chi-square test for the shares of the drawn points.
 
-    A draw of a point whose share is 0 gives the p-value 0.
+    The p-value is 0 if a point with share 0 was drawn.
     """
     drawn = [sampler.draw(1).point for _ in range(count)]
     possible = [point for point in shares if shares[point]]
@@ -37,29 +37,31 @@ def p_of_shares(sampler: PlanSampler, shares: dict[str, float], count: int = 400
         {"final": np.float32(0.7), "input": np.float64(1e-3)},
     ],
 )
-def test_after_reweighing_points_are_drawn_by_the_new_weights(weights: dict[str, float]) -> None:
+def test_reweigh_changes_the_distribution_of_points(weights: dict[str, float]) -> None:
     sampler = PlanSampler(POINTS, seed=2)
-    assert p_of_shares(sampler, dict.fromkeys(POINTS, 1.0)) > 0.01
+    assert chi_square_p_value(sampler, dict.fromkeys(POINTS, 1.0)) > 0.01
     sampler.reweigh(weights)
-    assert p_of_shares(sampler, {point: weights.get(point, 0.0) for point in POINTS}) > 0.01
-    assert p_of_shares(sampler, dict.fromkeys(POINTS, 1.0)) < 1e-6  # another law is noticed
+    assert chi_square_p_value(sampler, {point: weights.get(point, 0.0) for point in POINTS}) > 0.01
+    assert (
+        chi_square_p_value(sampler, dict.fromkeys(POINTS, 1.0)) < 1e-6
+    )  # the test rejects other weights
 
 
 @pytest.mark.parametrize("only", POINTS)
-def test_a_point_of_weight_zero_is_never_drawn(only: str) -> None:
+def test_points_with_zero_weight_are_never_drawn(only: str) -> None:
     sampler = PlanSampler(POINTS)
     sampler.reweigh({only: 0.2})
     assert {sampler.draw(1).point for _ in range(500)} == {only}
 
 
-def test_weights_are_probabilities_of_all_points() -> None:
+def test_weights_are_normalized_over_all_points() -> None:
     choice = PlanSampler(POINTS, weights=[1, 1, 2, 0]).methods[0].points
     assert choice.weights == {"input": 0.25, "layer1": 0.25, "layer2": 0.5, "final": 0.0}
     choice.reweigh({"final": 3, "input": 1})
     assert choice.weights == {"input": 0.25, "layer1": 0.0, "layer2": 0.0, "final": 0.75}
 
 
-def test_every_reweighing_is_logged() -> None:
+def test_history_records_every_reweigh() -> None:
     choice = PlanSampler(["input", "final"]).methods[0].points
     for weight in (1.0, 0.0, 3.0):
         choice.reweigh({"input": weight, "final": 1.0})
@@ -72,7 +74,7 @@ def test_every_reweighing_is_logged() -> None:
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_reweighing_shifts_neither_partners_nor_ratios_nor_later_points(per: Any) -> None:
+def test_reweigh_does_not_change_other_draws(per: Any) -> None:
     one, other = (PlanSampler(POINTS, per=per, seed=3, alpha=1.0, ratio=None) for _ in range(2))
     for step in range(30):
         if step in (0, 7, 8):
@@ -84,14 +86,14 @@ def test_reweighing_shifts_neither_partners_nor_ratios_nor_later_points(per: Any
             other.set_epoch(step // 10)
         mine, theirs = one.draw(5), other.draw(5)
         assert mine.partner.equal(theirs.partner)
-        if per != "epoch" or mine.point == theirs.point:  # each point has a ratio of its own
+        if per != "epoch" or mine.point == theirs.point:  # each point has a separate ratio
             assert mine.ratio.equal(theirs.ratio)
         if step >= 20:
             assert mine.point == theirs.point
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_a_resumed_sampler_has_the_weights_and_their_history(per: Any) -> None:
+def test_state_dict_restores_weights_and_history(per: Any) -> None:
     sampler, resumed = (PlanSampler(POINTS, per=per, seed=seed) for seed in (3, 99))
     sampler.set_epoch(0)
     sampler.reweigh({"layer1": 1.0, "layer2": 2.0, "final": 4.0})
@@ -109,7 +111,7 @@ def test_a_resumed_sampler_has_the_weights_and_their_history(per: Any) -> None:
         resumed.set_epoch(epoch)
 
 
-def test_a_saved_state_does_not_follow_later_weights() -> None:
+def test_state_dict_is_not_changed_by_later_weights() -> None:
     sampler = PlanSampler(POINTS)
     state = sampler.state_dict()
     before = json.dumps(state)
@@ -119,7 +121,7 @@ def test_a_saved_state_does_not_follow_later_weights() -> None:
 
 
 @pytest.mark.parametrize("points", [["input", "final"], POINTS[::-1]])
-def test_the_state_of_other_points_is_refused(points: list[str]) -> None:
+def test_state_dict_of_other_points_raises_an_error(points: list[str]) -> None:
     with pytest.raises(lm.InputError) as error:
         PlanSampler(POINTS).load_state_dict(PlanSampler(points).state_dict())
     assert str(error.value) == (
@@ -128,18 +130,18 @@ def test_the_state_of_other_points_is_refused(points: list[str]) -> None:
     )
 
 
-def test_what_is_left_of_dropped_points_keeps_its_proportions() -> None:
+def test_drop_keeps_the_proportions_of_remaining_weights() -> None:
     sampler = PlanSampler(POINTS, weights=[4, 1, 3, 0])
     sampler.drop(sampler.methods[0], {"input": "integers"})
     assert sampler.points == ("layer1", "layer2", "final")
     assert sampler.methods[0].points.weights == {"layer1": 0.25, "layer2": 0.75, "final": 0.0}
     assert sampler.methods[0].points.history == [sampler.methods[0].points.weights]
     assert sampler.methods[0].points.dropped == {"input": "integers"}
-    assert p_of_shares(sampler, sampler.methods[0].points.weights) > 0.01
+    assert chi_square_p_value(sampler, sampler.methods[0].points.weights) > 0.01
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_dropping_a_point_draws_what_its_weight_zero_would_have_drawn(per: Any) -> None:
+def test_drop_gives_same_draws_as_zero_weight(per: Any) -> None:
     dropped, without = (PlanSampler(POINTS, per=per, seed=5) for _ in range(2))
     dropped.set_epoch(0)
     without.set_epoch(0)
@@ -154,7 +156,7 @@ def test_dropping_a_point_draws_what_its_weight_zero_would_have_drawn(per: Any) 
         assert mine.partner.equal(theirs.partner)
 
 
-def test_dropping_nothing_changes_nothing() -> None:
+def test_drop_of_no_points_changes_nothing() -> None:
     choice = PlanSampler(POINTS, weights=[1, 2, 3, 4]).methods[0].points
     before = choice.state_dict()
     choice.drop({})
@@ -162,7 +164,7 @@ def test_dropping_nothing_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("weights", [{"input": 1.0}, {"input": 1.0, "layer1": 1.0}])
-def test_dropping_all_that_could_be_drawn_is_refused(weights: dict[str, float]) -> None:
+def test_drop_of_all_weighted_points_raises_an_error(weights: dict[str, float]) -> None:
     choice = PlanSampler(POINTS).methods[0].points
     choice.reweigh(weights)
     before = choice.state_dict()
@@ -176,8 +178,8 @@ def test_dropping_all_that_could_be_drawn_is_refused(weights: dict[str, float]) 
     assert choice.state_dict() == before
 
 
-ADD_UP = "but must sum to a finite number > 0: give at least one point a weight"
-REFUSED: list[tuple[Any, str]] = [
+SUM_RULE = "but must sum to a finite number > 0: give at least one point a weight"
+INVALID: list[tuple[Any, str]] = [
     ({"fnal": 1.0}, "unknown mix point of this mixer 'fnal': did you mean 'final'?"),
     (
         {"layer1": 1.0, "input": 0},
@@ -190,11 +192,11 @@ REFUSED: list[tuple[Any, str]] = [
         )
         for weight in (-0.5, math.nan, math.inf, "1", None)
     ),
-    ({}, f"the weights {{}} sum to 0.0, {ADD_UP}"),
-    ({"final": 0}, f"the weights {{'final': 0}} sum to 0.0, {ADD_UP}"),
+    ({}, f"the weights {{}} sum to 0.0, {SUM_RULE}"),
+    ({"final": 0}, f"the weights {{'final': 0}} sum to 0.0, {SUM_RULE}"),
     (
         {"layer1": 1e308, "final": 1e308},
-        f"the weights {{'layer1': 1e+308, 'final': 1e+308}} sum to inf, {ADD_UP}",
+        f"the weights {{'layer1': 1e+308, 'final': 1e+308}} sum to inf, {SUM_RULE}",
     ),
     (
         [0.5, 0.5],
@@ -204,8 +206,8 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("weights", "text"), REFUSED)
-def test_wrong_weights_are_refused_and_change_nothing(weights: Any, text: str) -> None:
+@pytest.mark.parametrize(("weights", "text"), INVALID)
+def test_invalid_weights_raise_an_error_and_change_nothing(weights: Any, text: str) -> None:
     choice = PlanSampler(POINTS).methods[0].points
     choice.drop({"input": "it is made of integers"})
     before = choice.state_dict()
@@ -215,11 +217,11 @@ def test_wrong_weights_are_refused_and_change_nothing(weights: Any, text: str) -
     assert choice.state_dict() == before
 
 
-def test_scheduled_weights_bring_no_dropped_point_back() -> None:
+def test_scheduled_weights_do_not_restore_dropped_points() -> None:
     weights = Ramp((1.0, 1.0, 2.0, 0.0), (3.0, 1.0, 0.0, 4.0), over=3)
     sampler = PlanSampler(POINTS, weights=weights, seed=0)
     sampler.drop(sampler.methods[0], {"input": "part of an example bypasses it"})
     sampler.set_epoch(0)
-    assert p_of_shares(sampler, {"layer1": 1, "layer2": 2}) > 1e-3
+    assert chi_square_p_value(sampler, {"layer1": 1, "layer2": 2}) > 1e-3
     sampler.set_epoch(3)
-    assert p_of_shares(sampler, {"layer1": 1, "final": 4}) > 1e-3
+    assert chi_square_p_value(sampler, {"layer1": 1, "final": 4}) > 1e-3

@@ -1,4 +1,4 @@
-"""Weights of examples that cannot be used are refused by name."""
+"""Invalid sample weights raise an error."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_a_function_that_averages_is_refused(ratio: Tensor) -> None:
+def test_criterion_that_returns_a_mean_raises_an_error(ratio: Tensor) -> None:
     what = "ratio" if ratio.ndim else "weight"
     with pytest.raises(lm.InputError) as error:
         target(LABELS, ratio).loss(randn(4, 3), F.cross_entropy, sample_weight=WEIGHT)
@@ -25,7 +25,7 @@ def test_a_function_that_averages_is_refused(ratio: Tensor) -> None:
     )
 
 
-def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
+def test_multimix_criterion_that_returns_a_mean_raises_an_error() -> None:
     made = MultiMixTarget(LABELS, torch.rand(9, 4).softmax(1))
     with pytest.raises(lm.InputError, match=r"has its own weight, but .* shape \(\) for 9 mixes"):
         made.loss(randn(9, 3), F.cross_entropy, sample_weight=WEIGHT)
@@ -39,13 +39,13 @@ def test_it_is_refused_for_mixes_of_the_whole_batch() -> None:
         (torch.ones(4, 1), r"sample_weight has shape \(4, 1\), but must have one weight for"),
     ],
 )
-def test_weights_of_something_else_are_refused(weight: Any, message: str) -> None:
+def test_sample_weight_of_invalid_type_or_shape_raises_an_error(weight: Any, message: str) -> None:
     for made in (target(LABELS), MultiMixTarget(LABELS, torch.eye(4))):
         with pytest.raises(lm.InputError, match=f"^{message}"):
             made.loss(randn(4, 3), sample_weight=weight)
 
 
-def test_weights_of_positions_need_losses_of_positions() -> None:
+def test_weight_per_position_requires_loss_per_position() -> None:
     labels = torch.rand(4, 3, 5)
     with pytest.raises(lm.InputError, match=r"^sample_weight has one weight for each position"):
         target(labels).loss(
@@ -53,7 +53,7 @@ def test_weights_of_positions_need_losses_of_positions() -> None:
         )
 
 
-def test_a_target_without_partners_says_so() -> None:
+def test_target_without_partners_rejects_sample_weight() -> None:
     made = lm.MixedTarget(LABELS, LABELS[PARTNER], RATIOS[0])
     with pytest.raises(lm.InputError, match=r"^sample_weight needs the partners of the examples"):
         made.loss(randn(4, 3), sample_weight=WEIGHT)

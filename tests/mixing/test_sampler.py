@@ -1,4 +1,4 @@
-"""The sampler draws from the laws it was given: points, ratios, partners."""
+"""PlanSampler draws points, ratios and partners from the specified distributions."""
 
 import math
 from typing import Any
@@ -13,15 +13,15 @@ from layermix.mixing import PlanSampler
 
 
 def ratios(sampler: PlanSampler, count: int, batch_size: int = 2) -> np.ndarray:
-    """Return the ratios of `count` plans, one after another."""
+    """Return the ratios of `count` successive plans."""
     return torch.stack([sampler.draw(batch_size).ratio for _ in range(count)]).numpy()
 
 
-def p_of_beta(sample: np.ndarray, alpha: float) -> float:
-    """Return the p-value of a sample under Beta(alpha, alpha), by Kolmogorov and Smirnov.
+def beta_p_value(sample: np.ndarray, alpha: float) -> float:
+    """Return the p-value of a Kolmogorov-Smirnov test of a sample for Beta(alpha, alpha).
 
-    By symmetry the lower half tells all, and float32 has digits enough there: near 1, where it has
-    few, 1.6% of the draws of Beta(0.2, 0.2) are rounded to 1.
+    The distribution is symmetric, so only values below 0.5 are tested. In float32, values near 1
+    are imprecise: 1.6% of the draws of Beta(0.2, 0.2) are rounded to 1.
     """
     lower = sample[sample < 0.5].astype(np.float64)
     half = stats.binomtest(len(lower), len(sample)).pvalue
@@ -30,7 +30,7 @@ def p_of_beta(sample: np.ndarray, alpha: float) -> float:
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_the_law_is_beta_to_the_last_digit(alpha: float) -> None:
+def test_float64_ratios_are_beta_distributed(alpha: float) -> None:
     sampler = PlanSampler(["final"], alpha=alpha, per="sample", seed=0)
     sample = sampler.draw(20_000, dtype=torch.float64).ratio.numpy()
     assert sample.dtype == np.float64
@@ -38,40 +38,40 @@ def test_the_law_is_beta_to_the_last_digit(alpha: float) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_ratios_per_sample_follow_the_beta_law(alpha: float) -> None:
+def test_ratios_per_sample_are_beta_distributed(alpha: float) -> None:
     sample = PlanSampler(["final"], alpha=alpha, per="sample", seed=1).draw(20_000).ratio.numpy()
-    assert p_of_beta(sample, alpha) > 0.01
-    assert p_of_beta(sample, 1.2 * alpha) < 1e-6  # the test would notice another alpha
+    assert beta_p_value(sample, alpha) > 0.01
+    assert beta_p_value(sample, 1.2 * alpha) < 1e-6  # the test rejects another alpha
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
-def test_ratios_per_batch_follow_the_beta_law(alpha: float) -> None:
-    assert p_of_beta(ratios(PlanSampler(["final"], alpha=alpha, seed=1), 3000), alpha) > 0.01
+def test_ratios_per_batch_are_beta_distributed(alpha: float) -> None:
+    assert beta_p_value(ratios(PlanSampler(["final"], alpha=alpha, seed=1), 3000), alpha) > 0.01
 
 
-def test_ratios_per_epoch_follow_the_beta_law() -> None:
+def test_ratios_per_epoch_are_beta_distributed() -> None:
     sampler, sample = PlanSampler(["final"], alpha=2.0, per="epoch"), []
     for epoch in range(2000):
         sampler.set_epoch(epoch)
         sample.append(float(sampler.draw(1).ratio))
-    assert p_of_beta(np.array(sample), 2.0) > 0.01
+    assert beta_p_value(np.array(sample), 2.0) > 0.01
 
 
 @pytest.mark.parametrize(
     ("point", "alpha"), [("input", 1.0), ("layer1", 2.0), ("final", 2.0), ("logits", 2.0)]
 )
-def test_alpha_is_one_at_the_input_and_two_elsewhere(point: str, alpha: float) -> None:
+def test_default_alpha_is_one_at_input_and_two_elsewhere(point: str, alpha: float) -> None:
     samplers = (PlanSampler([point], per="sample", seed=seed) for seed in range(10))
     sample = torch.cat([sampler.draw(20_000).ratio for sampler in samplers]).numpy()
-    assert p_of_beta(sample, alpha) > 0.01
+    assert beta_p_value(sample, alpha) > 0.01
 
 
-def test_in_a_list_each_point_has_its_own_default_alpha() -> None:
+def test_each_point_of_a_list_has_its_default_alpha() -> None:
     sampler = PlanSampler(["input", "final"])
     plans = [sampler.draw(1) for _ in range(4000)]
     for point, alpha in (("input", 1.0), ("final", 2.0)):
         sample = np.array([float(plan.ratio) for plan in plans if plan.point == point])
-        assert p_of_beta(sample, alpha) > 0.01
+        assert beta_p_value(sample, alpha) > 0.01
 
 
 def test_uniform_ratios_are_uniform() -> None:
@@ -81,13 +81,13 @@ def test_uniform_ratios_are_uniform() -> None:
 
 @pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_a_fixed_ratio_is_fixed(ratio: float, per: Any) -> None:
+def test_fixed_ratio_is_constant(ratio: float, per: Any) -> None:
     drawn = ratios(PlanSampler(["final"], ratio=ratio, per=per), 5)
     assert (drawn == np.float32(ratio)).all()
 
 
 @pytest.mark.parametrize(("per", "shape"), [("batch", ()), ("epoch", ()), ("sample", (7,))])
-def test_the_shape_of_the_ratio_says_whose_it_is(per: Any, shape: tuple[int, ...]) -> None:
+def test_shape_of_ratio_depends_on_per(per: Any, shape: tuple[int, ...]) -> None:
     plan = PlanSampler(["final"], per=per).draw(7)
     assert plan.ratio.shape == shape
     assert plan.ratio.dtype == torch.float32
@@ -95,11 +95,11 @@ def test_the_shape_of_the_ratio_says_whose_it_is(per: Any, shape: tuple[int, ...
     assert ((plan.ratio >= 0) & (plan.ratio <= 1)).all()
 
 
-def test_ratios_per_batch_change_from_batch_to_batch() -> None:
+def test_ratios_per_batch_are_redrawn_for_each_batch() -> None:
     assert len(set(ratios(PlanSampler(["final"]), 50).tolist())) == 50
 
 
-def test_the_ratio_of_an_epoch_lasts_until_the_next() -> None:
+def test_ratio_per_epoch_is_constant_within_an_epoch() -> None:
     sampler = PlanSampler(["final"], per="epoch")
     epochs = []
     for epoch in range(5):
@@ -109,7 +109,7 @@ def test_the_ratio_of_an_epoch_lasts_until_the_next() -> None:
     assert len(set.union(*epochs)) == 5
 
 
-def test_in_an_epoch_each_point_keeps_a_ratio_of_its_own() -> None:
+def test_each_point_has_a_separate_ratio_per_epoch() -> None:
     sampler = PlanSampler(["input", "final"], per="epoch")
     sampler.set_epoch(0)
     plans = [sampler.draw(3) for _ in range(40)]
@@ -131,7 +131,7 @@ def test_points_are_drawn_by_their_weights(weights: list[float] | None) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 17])
-def test_the_partner_is_a_permutation(size: int) -> None:
+def test_partner_is_a_permutation(size: int) -> None:
     sampler = PlanSampler(["final"])
     for _ in range(20):
         partner = sampler.draw(size).partner
@@ -139,7 +139,7 @@ def test_the_partner_is_a_permutation(size: int) -> None:
         assert partner.sort().values.equal(torch.arange(size))
 
 
-def test_every_permutation_is_equally_likely() -> None:
+def test_permutations_are_equally_likely() -> None:
     sampler = PlanSampler(["final"])
     drawn = [tuple(sampler.draw(3).partner.tolist()) for _ in range(3000)]
     counts = [drawn.count(permutation) for permutation in set(drawn)]
@@ -147,7 +147,7 @@ def test_every_permutation_is_equally_likely() -> None:
     assert stats.chisquare(counts).pvalue > 0.01
 
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"alpha": alpha},
@@ -173,14 +173,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "text"), REFUSED)
-def test_wrong_settings_are_refused(options: dict[str, Any], text: str) -> None:
+@pytest.mark.parametrize(("options", "text"), INVALID)
+def test_invalid_settings_raise_an_error(options: dict[str, Any], text: str) -> None:
     with pytest.raises(lm.InputError) as error:
         PlanSampler(["input", "final"], **options)
     assert str(error.value) == text
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_an_empty_batch_is_refused(size: int) -> None:
+def test_empty_batch_raises_an_error(size: int) -> None:
     with pytest.raises(lm.InputError, match=f"^batch_size is {size}, but must be the number"):
         PlanSampler(["final"]).draw(size)

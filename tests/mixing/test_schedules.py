@@ -1,4 +1,4 @@
-"""When: settings that change by step or epoch, and a mixer that was interrupted goes on alike."""
+"""Schedules change settings by step or epoch, and a resumed sampler continues them."""
 
 import json
 import math
@@ -12,40 +12,40 @@ import layermix as lm
 from layermix.mixing import Clock, PlanSampler, Ramp, Window
 
 
-def test_a_ramp_leads_from_one_value_to_the_other() -> None:
+def test_ramp_interpolates_between_two_values() -> None:
     ramp = Ramp(2.0, 0.5, over=3, start=2, unit="step")
     values = [ramp.at(Clock(step=step)) for step in range(8)]
     assert values == [2.0, 2.0, 2.0, 1.5, 1.0, 0.5, 0.5, 0.5]
 
 
-def test_a_cosine_ramp_is_slow_at_both_ends() -> None:
+def test_cosine_ramp_follows_half_a_cosine() -> None:
     ramp = Ramp(0.0, 1.0, over=4, unit="step", shape="cosine")
     values = [ramp.at(Clock(step=step)) for step in range(6)]
     expected = [(1 - math.cos(math.pi * min(step, 4) / 4)) / 2 for step in range(6)]
     assert values == pytest.approx(expected)
 
 
-def test_a_window_has_a_value_of_its_own() -> None:
+def test_window_has_a_value_inside_and_outside() -> None:
     window = Window(0.5, start=1, stop=3, outside=0.1)
     assert [window.at(Clock(epoch=epoch)) for epoch in range(5)] == [0.1, 0.5, 0.5, 0.1, 0.1]
 
 
-def test_an_epoch_that_was_not_set_counts_as_zero() -> None:
+def test_unset_epoch_equals_zero() -> None:
     assert [Clock(epoch=epoch).time("epoch") for epoch in (None, 0, 7)] == [0, 0, 7]
 
 
 @pytest.mark.parametrize("epoch", [-1, 1.5, "1", None, True])
-def test_what_is_not_an_epoch_is_refused(epoch: Any) -> None:
+def test_invalid_epoch_raises_an_error(epoch: Any) -> None:
     with pytest.raises(lm.InputError, match=r"^the epoch is .*, but must be a whole number >= 0"):
         PlanSampler(["input"]).set_epoch(epoch)
 
 
-def mixed(sampler: PlanSampler, count: int) -> list[bool]:
-    """Tell for each of some plans whether it mixes."""
+def is_mixed(sampler: PlanSampler, count: int) -> list[bool]:
+    """Return True for each of `count` plans that mixes."""
     return [not sampler.draw(50).partner.equal(torch.arange(50)) for _ in range(count)]
 
 
-def test_a_step_that_is_not_mixed_has_ratio_one_and_itself_for_partner() -> None:
+def test_unmixed_step_has_ratio_one_and_identity_partner() -> None:
     plan = PlanSampler(["input"], prob=0.0, blend="cut").draw(4)
     assert plan.ratio == 1
     assert plan.partner.tolist() == [0, 1, 2, 3]
@@ -55,21 +55,21 @@ def test_a_step_that_is_not_mixed_has_ratio_one_and_itself_for_partner() -> None
     assert target.dense(4).equal(torch.eye(4))
 
 
-def test_a_probability_is_that_of_mixing() -> None:
-    share = sum(mixed(PlanSampler(["input"], prob=0.3), 2000)) / 2000
+def test_prob_is_the_probability_of_mixing() -> None:
+    share = sum(is_mixed(PlanSampler(["input"], prob=0.3), 2000)) / 2000
     assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
 
 
-def test_warm_up_and_switching_off_are_schedules_of_the_probability() -> None:
+def test_window_of_prob_limits_mixing_to_its_epochs() -> None:
     sampler = PlanSampler(["input"], prob=Window(start=2, stop=4))
-    seen = []
+    found = []
     for epoch in range(6):
         sampler.set_epoch(epoch)
-        seen.append(all(mixed(sampler, 3)))
-    assert seen == [False, False, True, True, False, False]
+        found.append(all(is_mixed(sampler, 3)))
+    assert found == [False, False, True, True, False, False]
 
 
-def test_steps_that_are_not_mixed_shift_no_other_draw() -> None:
+def test_unmixed_steps_do_not_change_other_draws() -> None:
     always = PlanSampler(["input", "final"], per="sample")
     later = PlanSampler(["input", "final"], per="sample", prob=Window(start=3, unit="step"))
     for step in range(6):
@@ -79,7 +79,7 @@ def test_steps_that_are_not_mixed_shift_no_other_draw() -> None:
         assert one.partner.equal(other.partner) == (step >= 3)
 
 
-def test_an_annealed_alpha_mixes_less_and_less() -> None:
+def test_ramp_of_alpha_changes_the_ratio_variance() -> None:
     sampler = PlanSampler(["input"], alpha=Ramp(8.0, 0.05, over=2, start=1), per="sample")
     spread = []
     for epoch in range(4):
@@ -89,18 +89,18 @@ def test_an_annealed_alpha_mixes_less_and_less() -> None:
     assert spread == pytest.approx(expected, rel=0.1)
 
 
-def test_layers_are_annealed_by_a_schedule_of_their_weights() -> None:
+def test_ramp_of_weights_changes_the_points() -> None:
     sampler = PlanSampler(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
-    seen = []
+    found = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
-        seen.append({sampler.draw(2).point for _ in range(40)})
-    assert seen == [{"input"}, {"input", "final"}, {"final"}]
+        found.append({sampler.draw(2).point for _ in range(40)})
+    assert found == [{"input"}, {"input", "final"}, {"final"}]
 
 
 @pytest.mark.parametrize("per", ["batch", "sample", "epoch"])
-def test_a_resumed_sampler_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
-    def built() -> PlanSampler:
+def test_resumed_sampler_continues_the_same_draws(per: Any) -> None:
+    def make_sampler() -> PlanSampler:
         return PlanSampler(
             ["input", "final"],
             weights=Ramp((1.0, 0.0), (0.0, 1.0), over=3),
@@ -110,7 +110,7 @@ def test_a_resumed_sampler_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
             per=per,
         )
 
-    first, resumed = built(), built()
+    first, resumed = make_sampler(), make_sampler()
     for step in range(12):
         if step % 4 == 0:
             first.set_epoch(step // 4)
@@ -158,13 +158,13 @@ def test_a_resumed_sampler_goes_on_as_if_it_had_not_stopped(per: Any) -> None:
         ),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(build: Any, message: str) -> None:
+def test_invalid_schedule_raises_an_error(build: Any, message: str) -> None:
     with pytest.raises(lm.InputError) as error:
         build()
     assert str(error.value) == message
 
 
-def test_scheduled_weights_are_not_reweighed() -> None:
+def test_reweigh_rejects_scheduled_weights() -> None:
     sampler = PlanSampler(["input", "final"], weights=Ramp((1.0, 0.0), (0.0, 1.0), over=2))
     with pytest.raises(lm.InputError, match=r"^the weights follow Ramp\(.*: build the mixer with"):
         sampler.reweigh({"input": 1.0})
@@ -178,7 +178,7 @@ def test_scheduled_weights_are_not_reweighed() -> None:
         ({"alpha": Ramp(1.0, 0.0, over=4)}, "alpha is 0.0, but Beta(alpha, alpha) needs a finite"),
     ],
 )
-def test_a_schedule_that_ends_where_it_must_not_is_refused_at_once(
+def test_schedule_with_invalid_end_value_raises_an_error(
     settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(lm.InputError, match=f"^{re.escape(message)}"):

@@ -1,4 +1,4 @@
-"""What a step draws is a function of seed and step, and mixes as it says."""
+"""The draws of a step depend only on seed and step, and the mix uses them."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from layermix import InputError
 from layermix.mixing import Cut, Pairing, Plan, PlanSampler, Schedule
 
 
-class First(Pairing):
-    """Everybody's partner is the first, which is no permutation."""
+class FirstExample(Pairing):
+    """The partner of every example is the first one, which is not a permutation."""
 
     def __call__(self, rng: np.random.Generator, size: int, values: Any) -> np.ndarray:
         return np.zeros(size, dtype=np.int64)
@@ -24,12 +24,12 @@ SETTINGS: list[dict[str, Any]] = [
     {"blend": Cut()},
     {"prob": 0.5},
     {"blend": "noisy", "partner": "derangement"},
-    {"partner": First()},
+    {"partner": FirstExample()},
 ]
 
 
-def told(plan: Plan) -> dict[str, Any]:
-    """Return everything a plan says, as plain values."""
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """Return all fields of a plan as plain values."""
     draws = {name: value.tolist() for name, value in plan.draws.items()}
     return {
         "point": plan.point,
@@ -40,8 +40,8 @@ def told(plan: Plan) -> dict[str, Any]:
     }
 
 
-def alone(step: int, size: int, **settings: Any) -> Plan:
-    """Draw the plan of a step with a sampler that draws nothing else."""
+def draw_step(step: int, size: int, **settings: Any) -> Plan:
+    """Draw the plan of one step with a new sampler."""
     sampler = PlanSampler(["input", "final"], seed=3, **settings)
     sampler.clock.step = step
     return sampler.draw(size)
@@ -49,15 +49,15 @@ def alone(step: int, size: int, **settings: Any) -> Plan:
 
 @pytest.mark.filterwarnings("ignore:.* depends on the epoch")
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_each_is_the_plan_of_its_step(settings: dict[str, Any]) -> None:
+def test_plan_depends_only_on_seed_and_step(settings: dict[str, Any]) -> None:
     sampler = PlanSampler(["input", "final"], seed=3, **settings)
     for step, size in enumerate([4] * 9 + [5] + [4] * 6 + [1, 1]):
-        assert told(sampler.draw(size)) == told(alone(step, size, **settings))
+        assert plan_values(sampler.draw(size)) == plan_values(draw_step(step, size, **settings))
 
 
 @pytest.mark.parametrize("point", ["input", "final"])
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_each_mixes_as_its_ratio_and_partners_say(settings: dict[str, Any], point: str) -> None:
+def test_mix_uses_ratio_and_partners_of_the_plan(settings: dict[str, Any], point: str) -> None:
     linear: dict[str, Any] = settings | {"blend": "linear"}
     sampler = PlanSampler([point], seed=3, **linear)
     x, g = torch.randn(6, 2, 3, requires_grad=True), torch.randn(6, 2, 3)
@@ -70,7 +70,7 @@ def test_each_mixes_as_its_ratio_and_partners_say(settings: dict[str, Any], poin
         torch.testing.assert_close(*(torch.autograd.grad(y, x, g) for y in (mixed, expected)))
 
 
-def test_new_weights_hold_from_the_next_draw_on() -> None:
+def test_new_weights_apply_from_the_next_draw() -> None:
     sampler = PlanSampler(["input", "final"], seed=3)
     points = []
     for weights in ({"input": 1.0}, {"final": 1.0}, {"input": 1.0}):
@@ -79,7 +79,7 @@ def test_new_weights_hold_from_the_next_draw_on() -> None:
     assert points == ["input"] * 5 + ["final"] * 5 + ["input"] * 5
 
 
-def test_the_ratio_of_an_epoch_holds_until_the_next_and_no_longer() -> None:
+def test_ratio_per_epoch_is_redrawn_at_each_epoch() -> None:
     sampler, ratios = PlanSampler(["final"], per="epoch", seed=3), []
     for epoch in range(3):
         sampler.set_epoch(epoch)
@@ -88,7 +88,7 @@ def test_the_ratio_of_an_epoch_holds_until_the_next_and_no_longer() -> None:
     assert len({epoch[0] for epoch in ratios}) == 3
 
 
-def test_a_state_knows_what_was_taken_and_not_what_was_drawn() -> None:
+def test_state_dict_resumes_at_the_current_step() -> None:
     sampler, other = PlanSampler(["final"], seed=3), PlanSampler(["final"], seed=8)
     for _ in range(5):
         sampler.draw(4)
@@ -96,10 +96,12 @@ def test_a_state_knows_what_was_taken_and_not_what_was_drawn() -> None:
     state = sampler.state_dict()
     assert state["clock"]["step"] == 5
     other.load_state_dict(state)
-    assert [told(other.draw(4)) for _ in range(5)] == [told(sampler.draw(4)) for _ in range(5)]
+    assert [plan_values(other.draw(4)) for _ in range(5)] == [
+        plan_values(sampler.draw(4)) for _ in range(5)
+    ]
 
 
-def test_draws_of_a_blend_may_differ_in_number_and_shape() -> None:
+def test_blend_draws_may_differ_in_number_and_shape() -> None:
     class Boxes(Cut):
         def draw(
             self, rng: np.random.Generator, rows: tuple[int, ...], batch: int
@@ -108,29 +110,29 @@ def test_draws_of_a_blend_may_differ_in_number_and_shape() -> None:
             return {"boxes": rng.random((rng.integers(1, 5), 4)), **more}
 
     sampler = PlanSampler(["final"], blend=Boxes(), seed=3)
-    found = [told(sampler.draw(4)) for _ in range(20)]
-    assert found == [told(_drawn_alone(step, Boxes())) for step in range(20)]
+    found = [plan_values(sampler.draw(4)) for _ in range(20)]
+    assert found == [plan_values(_draw_step_with_blend(step, Boxes())) for step in range(20)]
     assert len({len(each["draws"]["boxes"]) for each in found}) > 1
 
 
-def _drawn_alone(step: int, blend: Cut) -> Plan:
+def _draw_step_with_blend(step: int, blend: Cut) -> Plan:
     sampler = PlanSampler(["final"], blend=blend, seed=3)
     sampler.clock.step = step
     return sampler.draw(4)
 
 
-def test_a_sampler_that_is_set_back_draws_the_same_anew() -> None:
+def test_reset_of_the_step_repeats_the_draws() -> None:
     sampler = PlanSampler(["final"], seed=3)
     first = [sampler.draw(4) for _ in range(5)]
     sampler.clock.step = 2
     again = sampler.draw(4)
     assert again is not first[2]
-    assert told(again) == told(first[2])
+    assert plan_values(again) == plan_values(first[2])
 
 
 @pytest.mark.parametrize("point", ["input", "final"])
 @pytest.mark.parametrize("wrong", [-1, 4])
-def test_partners_outside_the_batch_are_refused_when_they_are_drawn(wrong: int, point: str) -> None:
+def test_draw_rejects_partners_outside_the_batch(wrong: int, point: str) -> None:
     class Outside(Pairing):
         def __call__(self, rng: np.random.Generator, size: int, values: Any) -> np.ndarray:
             return np.array([0, 1, wrong, 2])
@@ -139,16 +141,16 @@ def test_partners_outside_the_batch_are_refused_when_they_are_drawn(wrong: int, 
         PlanSampler([point], partner=Outside()).draw(4)
 
 
-def test_a_schedule_is_asked_at_each_step() -> None:
-    asked = []
+def test_schedule_is_evaluated_at_each_step() -> None:
+    steps = []
 
-    class Told(Schedule):
+    class RecordingSchedule(Schedule):
         def at(self, clock: Any) -> float:
-            asked.append(clock.step)
+            steps.append(clock.step)
             return 1.0
 
-    sampler = PlanSampler(["final"], alpha=Told(), seed=3)
-    asked.clear()
+    sampler = PlanSampler(["final"], alpha=RecordingSchedule(), seed=3)
+    steps.clear()
     for step in range(4):
         sampler.draw(4)
-        assert set(asked) == set(range(step + 1))
+        assert set(steps) == set(range(step + 1))

@@ -1,4 +1,4 @@
-"""The mixed target: loss, accuracy and soft labels under the plan's ratio."""
+"""MixedTarget: loss, accuracy and soft labels."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Tensor, lm.MixedTarget]:
-    """Draw logits of 2 to 7 classes, batch 1 to 17, and a target that fits them."""
+    """Draw logits of 2 to 7 classes with batch size 1 to 17, and a target for them."""
     size, classes = draw(st.integers(1, 17)), draw(st.integers(2, 7))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     logits = 3 * torch.randn(size, classes, generator=generator, dtype=torch.float64)
@@ -28,7 +28,7 @@ def cases(draw: st.DrawFn) -> tuple[Tensor, lm.MixedTarget]:
 
 @EXAMPLES
 @given(cases())
-def test_soft_labels_are_distributions(case: tuple[Tensor, lm.MixedTarget]) -> None:
+def test_soft_labels_are_probability_distributions(case: tuple[Tensor, lm.MixedTarget]) -> None:
     logits, target = case
     soft = target.dense(logits.shape[1])
     assert soft.shape == logits.shape
@@ -38,7 +38,7 @@ def test_soft_labels_are_distributions(case: tuple[Tensor, lm.MixedTarget]) -> N
 
 @EXAMPLES
 @given(cases())
-def test_cross_entropy_equals_that_of_the_soft_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
+def test_loss_equals_cross_entropy_of_soft_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
     logits, target = case
     soft = F.cross_entropy(logits, target.dense(logits.shape[1], torch.float64))
     torch.testing.assert_close(target.loss(logits), soft)
@@ -46,21 +46,21 @@ def test_cross_entropy_equals_that_of_the_soft_labels(case: tuple[Tensor, lm.Mix
 
 @EXAMPLES
 @given(cases())
-def test_accuracy_weighs_both_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
+def test_accuracy_weights_both_labels(case: tuple[Tensor, lm.MixedTarget]) -> None:
     logits, target = case
-    guess = F.one_hot(logits.argmax(1), logits.shape[1])
-    expected = (guess * target.dense(logits.shape[1], torch.float64)).sum(1).mean()
+    prediction = F.one_hot(logits.argmax(1), logits.shape[1])
+    expected = (prediction * target.dense(logits.shape[1], torch.float64)).sum(1).mean()
     torch.testing.assert_close(target.accuracy(logits), expected)
 
 
 def focal(logits: Tensor, labels: Tensor) -> Tensor:
-    """Focal loss of each example (Lin et al., 2017), gamma = 2."""
+    """Return the focal loss of each example (Lin et al., 2017), gamma = 2."""
     loss = F.cross_entropy(logits, labels, reduction="none")
     return (1 - torch.exp(-loss)) ** 2 * loss
 
 
 def distance(outputs: Tensor, values: Tensor) -> Tensor:
-    """L1 loss of each example against its label taken as a number."""
+    """Return the L1 loss of each example, with its label as a number."""
     return (outputs[:, 0] - values).abs()
 
 
@@ -70,34 +70,34 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("criterion", [focal, distance, margin])
 @pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.0, 1.0])])
-def test_any_criterion_is_taken_in_the_two_loss_form(
+def test_custom_criterion_uses_the_two_loss_form(
     criterion: Callable[[Tensor, Tensor], Tensor], ratio: Tensor
 ) -> None:
     logits = torch.randn(4, 3)
     target = lm.MixedTarget(torch.tensor([0, 1, 2, 0]), torch.tensor([2, 1, 0, 1]), ratio)
     ratios = ratio.expand(4).tolist()
-    by_hand = [
+    expected = [
         lam * criterion(logits[i : i + 1], target.labels[i : i + 1])
         + (1 - lam) * criterion(logits[i : i + 1], target.partner_labels[i : i + 1])
         for i, lam in enumerate(ratios)
     ]
-    torch.testing.assert_close(target.loss(logits, criterion), torch.cat(by_hand).mean())
+    torch.testing.assert_close(target.loss(logits, criterion), torch.cat(expected).mean())
 
 
-def test_a_regression_mixes_losses_and_not_values() -> None:
+def test_regression_mixes_losses_instead_of_labels() -> None:
     target = lm.MixedTarget(torch.tensor([0.0]), torch.tensor([4.0]), torch.tensor(0.5))
     loss = target.loss(torch.tensor([[2.0]]), distance)
-    assert loss == 2.0  # the distance to the mixed value 2.0 would be 0
+    assert loss == 2.0  # the loss of the mixed label 2.0 would be 0
 
 
-def test_a_criterion_that_takes_the_mean_will_do_for_one_ratio() -> None:
+def test_mean_criterion_is_accepted_with_one_ratio() -> None:
     logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     target = lm.MixedTarget(y, y.flip(0), torch.tensor(0.3))
     mean = target.loss(logits, torch.nn.CrossEntropyLoss())
     torch.testing.assert_close(mean, target.loss(logits))
 
 
-def test_a_criterion_that_takes_the_mean_is_refused_for_a_ratio_per_example() -> None:
+def test_mean_criterion_with_ratio_per_example_raises_an_error() -> None:
     y = torch.tensor([0, 1])
     target = lm.MixedTarget(y, y, torch.tensor([0.3, 0.4]))
     with pytest.raises(lm.InputError) as error:
@@ -109,7 +109,7 @@ def test_a_criterion_that_takes_the_mean_is_refused_for_a_ratio_per_example() ->
 
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])])
-def test_dense_predictions_are_weighed_by_example(ratio: Tensor) -> None:
+def test_dense_predictions_are_weighted_by_example(ratio: Tensor) -> None:
     logits, y = torch.randn(4, 3, 4, 4), torch.randint(3, (4, 4, 4))
     target = lm.MixedTarget(y, y.flip(0), ratio)
     loss, hits = torch.zeros(()), torch.zeros(())

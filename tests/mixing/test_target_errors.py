@@ -1,4 +1,4 @@
-"""Labels and outputs that cannot be used are refused by name."""
+"""Invalid labels and outputs raise an error."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def target(labels: Tensor) -> lm.MixedTarget:
 
 
 @pytest.mark.parametrize(("label", "shown"), [(3, "3"), (-1, "-1"), (-7, "-7")])
-def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None:
+def test_labels_outside_the_classes_raise_an_error(label: int, shown: str) -> None:
     wrong = target(torch.tensor([0, label, 2]))
     expected = f"label {shown} is outside the 3 classes 0 to 2 of the output"
     logits = torch.randn(3, 3)
@@ -27,7 +27,7 @@ def test_labels_that_are_not_classes_are_refused(label: int, shown: str) -> None
         assert str(error.value) == expected
 
 
-def test_labels_of_the_partner_that_are_not_classes_are_refused() -> None:
+def test_partner_labels_outside_the_classes_raise_an_error() -> None:
     wrong = lm.MixedTarget(torch.tensor([0, 1]), torch.tensor([1, 3]), torch.tensor(0.5))
     logits = torch.randn(2, 3)
     for use in (
@@ -40,7 +40,7 @@ def test_labels_of_the_partner_that_are_not_classes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pairs", "multimix"])
-def test_soft_labels_are_made_of_integer_classes(kind: str) -> None:
+def test_dense_rejects_int32_labels(kind: str) -> None:
     labels = torch.tensor([0, 1], dtype=torch.int32)
     with pytest.raises(lm.InputError) as error:
         (target(labels) if kind == "pairs" else MultiMixTarget(labels, torch.eye(2))).dense(2)
@@ -52,7 +52,7 @@ def test_soft_labels_are_made_of_integer_classes(kind: str) -> None:
 
 @pytest.mark.parametrize("label", [-100, 0])
 @pytest.mark.parametrize("kind", ["pairs", "multimix"])
-def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
+def test_dense_rejects_ignored_labels(kind: str, label: int) -> None:
     labels = torch.tensor([label, 1])
     made = target(labels) if kind == "pairs" else MultiMixTarget(labels, torch.eye(2))
     if label == 0:
@@ -63,7 +63,7 @@ def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "seen"),
+    ("labels", "description"),
     [
         (torch.tensor([0.0, 1.0]), "torch.float32 of shape (2,): convert them with .long()"),
         (
@@ -79,17 +79,17 @@ def test_soft_labels_know_no_ignored_label(kind: str, label: int) -> None:
         (torch.tensor(1), "torch.int64 of shape (): give one class for each example"),
     ],
 )
-def test_labels_that_are_not_integer_classes_are_refused(labels: Tensor, seen: str) -> None:
+def test_default_loss_rejects_labels_that_are_not_classes(labels: Tensor, description: str) -> None:
     expected = (
         "the default loss needs integer class labels (int64) of shape (B,), but the labels are "
-        f"{seen}, or pass another criterion"
+        f"{description}, or pass another criterion"
     )
     with pytest.raises(lm.InputError) as error:
         target(labels).loss(torch.randn(2, 3))
     assert str(error.value) == expected
 
 
-def test_the_output_of_a_part_of_the_batch_is_refused() -> None:
+def test_output_of_part_of_the_batch_raises_an_error() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1, 1])).loss(torch.randn(2, 3))
     assert str(error.value) == (
@@ -97,13 +97,13 @@ def test_the_output_of_a_part_of_the_batch_is_refused() -> None:
     )
 
 
-def test_soft_labels_of_classes_need_their_number() -> None:
+def test_dense_of_integer_labels_requires_num_classes() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1])).dense()
     assert str(error.value) == "integer labels need num_classes to become soft labels"
 
 
-def test_accuracy_needs_classes() -> None:
+def test_accuracy_rejects_float_labels() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0.0, 1.0, 2.0])).accuracy(torch.randn(3, 3))
     assert str(error.value) == (
@@ -112,7 +112,7 @@ def test_accuracy_needs_classes() -> None:
     )
 
 
-def test_settings_of_the_default_loss_are_not_lost_beside_a_criterion() -> None:
+def test_label_smoothing_with_a_criterion_raises_an_error() -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1])).loss(
             torch.randn(2, 3), torch.nn.CrossEntropyLoss(), label_smoothing=0.1
@@ -124,7 +124,7 @@ def test_settings_of_the_default_loss_are_not_lost_beside_a_criterion() -> None:
 
 
 @pytest.mark.parametrize("output", [(torch.randn(2, 3),), {"scores": torch.randn(2, 3)}])
-def test_an_output_that_is_not_logits_is_refused(output: object) -> None:
+def test_output_without_logits_raises_an_error(output: object) -> None:
     with pytest.raises(lm.InputError) as error:
         target(torch.tensor([0, 1])).loss(output)
     assert str(error.value) == (
@@ -133,14 +133,14 @@ def test_an_output_that_is_not_logits_is_refused(output: object) -> None:
     )
 
 
-def test_labels_of_any_kind_go_to_a_criterion_of_ones_own() -> None:
+def test_custom_criterion_accepts_any_labels() -> None:
     values = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     loss = target(values).loss(torch.zeros(2, 2), torch.nn.MSELoss(reduction="none"))
     assert loss == 0.5
 
 
 @pytest.mark.parametrize("ratio", [torch.tensor(0.3), torch.tensor([0.3, 0.6, 0.9, 0.2])])
-def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> None:
+def test_regression_labels_of_another_shape_raise_an_error(ratio: Tensor) -> None:
     target = lm.Plan("input", ratio, torch.arange(4)).target(torch.randn(4))
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 1), nn.MSELoss())
@@ -150,7 +150,7 @@ def test_numbers_of_another_shape_than_the_output_are_refused(ratio: Tensor) -> 
     )
 
 
-def test_ratios_of_another_batch_are_refused() -> None:
+def test_ratios_of_another_batch_size_raise_an_error() -> None:
     labels = torch.tensor([0, 1, 2, 0])
     wrong = lm.MixedTarget(labels, labels, torch.tensor([0.3, 0.6, 0.9]))
     for use in (lambda: wrong.loss(torch.randn(4, 3)), lambda: wrong.dense(3)):
@@ -158,7 +158,7 @@ def test_ratios_of_another_batch_are_refused() -> None:
             use()
 
 
-def test_numbers_without_a_criterion_are_refused() -> None:
+def test_regression_labels_without_criterion_raise_an_error() -> None:
     target = lm.Plan("input", torch.tensor(0.3), torch.arange(4)).target(torch.randn(4, 1))
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 1))

@@ -1,4 +1,4 @@
-"""Targets of every kind: soft, several at once, numbers, dense, rare classes, mappings."""
+"""Targets of soft, multilabel, regression and dense labels, of Remix, and of mappings."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def plan(ratio: Tensor, **more: object) -> lm.Plan:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_soft_labels_are_mixed_as_the_distributions_they_are(ratio: Tensor) -> None:
+def test_soft_labels_are_mixed_linearly(ratio: Tensor) -> None:
     soft, logits = torch.rand(4, 3).softmax(1), torch.randn(4, 3)
     target = plan(ratio).target(soft)
     lam = ratio.expand(4)[:, None]
@@ -29,7 +29,7 @@ def test_soft_labels_are_mixed_as_the_distributions_they_are(ratio: Tensor) -> N
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_several_labels_at_once_have_a_loss_that_is_linear_in_them(ratio: Tensor) -> None:
+def test_multilabel_loss_equals_loss_of_mixed_labels(ratio: Tensor) -> None:
     y, logits = torch.randint(2, (4, 6)).float(), torch.randn(4, 6)
     target = plan(ratio).target(y)
     expected = F.binary_cross_entropy_with_logits(logits, target.dense())
@@ -37,7 +37,7 @@ def test_several_labels_at_once_have_a_loss_that_is_linear_in_them(ratio: Tensor
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_numbers_have_the_gradient_of_mixed_numbers(ratio: Tensor) -> None:
+def test_regression_gradient_equals_that_of_mixed_labels(ratio: Tensor) -> None:
     y, output = torch.randn(4, 2), torch.randn(4, 2, requires_grad=True)
     target = plan(ratio).target(y)
     (one,) = torch.autograd.grad(target.loss(output, torch.nn.MSELoss()), output)
@@ -56,7 +56,7 @@ def test_label_smoothing_commutes_with_mixing(ratio: Tensor) -> None:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_class_weights_and_ignored_labels_count_as_in_cross_entropy(ratio: Tensor) -> None:
+def test_class_weights_and_ignore_index_equal_cross_entropy(ratio: Tensor) -> None:
     y, logits = torch.tensor([0, 7, 2, 0]), torch.randn(4, 3)
     weight = torch.tensor([0.5, 1.0, 3.0])
     target = plan(ratio).target(y)
@@ -72,7 +72,7 @@ def test_class_weights_and_ignored_labels_count_as_in_cross_entropy(ratio: Tenso
     torch.testing.assert_close(target.loss(logits, same), found)
 
 
-def test_unmixed_class_weights_are_those_of_torch() -> None:
+def test_class_weights_of_clean_target_equal_torch() -> None:
     y, logits, weight = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3), torch.tensor([0.5, 1.0, 3.0])
     clean = lm.MixedTarget.clean(y)
     for smoothing in (0.0, 0.2):
@@ -81,20 +81,20 @@ def test_unmixed_class_weights_are_those_of_torch() -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_ignored_labels_are_no_hits_and_no_misses() -> None:
+def test_accuracy_excludes_ignored_labels() -> None:
     logits = torch.eye(3)[[0, 1, 2, 2]]
     target = lm.MixedTarget.clean(torch.tensor([0, 1, -100, 0]))
     assert target.accuracy(logits) == pytest.approx(2 / 3)
 
 
-def test_the_k_best_guesses_are_weighed_against_both_labels() -> None:
+def test_top_k_accuracy_weights_both_labels() -> None:
     logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
     target = lm.MixedTarget(torch.tensor([1]), torch.tensor([2]), torch.tensor(0.7))
     found = [float(target.accuracy(logits, k)) for k in (1, 2, 3, 9)]
     assert found == pytest.approx([0, 0.7, 1, 1])
 
 
-def test_the_negative_log_likelihood_has_no_gradient() -> None:
+def test_nll_has_no_gradient() -> None:
     logits = torch.randn(4, 3, requires_grad=True)
     target = plan(RATIOS[1]).target(torch.tensor([0, 1, 2, 0]))
     nll = target.nll(logits)
@@ -104,15 +104,15 @@ def test_the_negative_log_likelihood_has_no_gradient() -> None:
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "patches", "salient"])
-def test_labels_of_pixels_follow_the_cut(blend: str, per: str) -> None:
+def test_pixel_labels_are_mixed_by_the_mask(blend: str, per: str) -> None:
     drawn = PlanSampler(["input"], blend=blend, per=per).draw(4)  # pyright: ignore[reportArgumentType]
     y = torch.randint(5, (4, 8, 8))
     soft = F.one_hot(y, 5).movedim(-1, 1).float()
-    mixed, target = lm.mix(soft, drawn, y)  # labels mixed as pictures are
+    mixed, target = lm.mix(soft, drawn, y)  # labels mixed like images
     torch.testing.assert_close(target.dense(5), mixed)
 
 
-def test_labels_of_pixels_take_the_nearest_position_of_a_smaller_map() -> None:
+def test_pixel_labels_use_nearest_position_of_smaller_map() -> None:
     drawn = PlanSampler(["input"], blend="cut", ratio=0.5).draw(4)
     blended = drawn.mix(torch.randn(4, 3, 4, 4))
     target = drawn.target(torch.zeros(4, 8, 8, dtype=torch.int64), blended.label_weights)
@@ -123,7 +123,7 @@ def test_labels_of_pixels_take_the_nearest_position_of_a_smaller_map() -> None:
     assert target.ratio.equal(expected.float())
 
 
-def test_numbers_at_pixels_follow_the_cut() -> None:
+def test_dense_regression_labels_are_mixed_by_the_mask() -> None:
     drawn = PlanSampler(["input"], blend="cut", per="sample").draw(4)
     y = torch.randn(4, 2, 8, 8)
     mixed, target = lm.mix(y, drawn, y)
@@ -132,14 +132,14 @@ def test_numbers_at_pixels_follow_the_cut() -> None:
 
 
 @pytest.mark.parametrize("blend", ["resize", "aligned"])
-def test_labels_of_pixels_cannot_follow_where_positions_move(blend: str) -> None:
+def test_pixel_labels_reject_blends_that_move_positions(blend: str) -> None:
     drawn = PlanSampler(["input"], blend=blend).draw(4)
     labels = torch.zeros(4, 8, 8, dtype=torch.int64)
     with pytest.raises(lm.InputError, match=r"^the labels .* but the blend .* moves"):
         lm.mix(torch.randn(4, 3, 8, 8), drawn, labels)
 
 
-def test_a_cut_must_be_made_before_its_labels_are_known() -> None:
+def test_target_of_a_cut_requires_mixing_first() -> None:
     drawn = PlanSampler(["input"], blend="cut").draw(4)
     with pytest.raises(lm.RunError) as error:
         drawn.target(torch.arange(4))
@@ -149,30 +149,30 @@ def test_a_cut_must_be_made_before_its_labels_are_known() -> None:
     )
 
 
-def test_rare_classes_win_in_remix() -> None:
+def test_remix_assigns_the_rare_label() -> None:
     y = torch.tensor([0, 1, 0, 0])
     ratio = torch.tensor([0.3, 0.6, 0.3, 0.7])
     partner = torch.tensor([1, 0, 3, 1])
     target = lm.Plan("input", ratio, partner, remix=Remix((90, 10))).target(y)
     assert isinstance(target, lm.MixedTarget)
-    # frequent with little weight: 0; rare with much weight: 1; alike: lam; frequent with much: lam
+    # frequent, small ratio: 0; rare, large ratio: 1; equal counts: lam; frequent, large ratio: lam
     assert target.ratio.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.7])
 
 
-def test_ignored_labels_keep_the_ratio_in_remix() -> None:
-    """-100 would otherwise count from the end, of 101 classes or more."""
+def test_remix_keeps_the_ratio_of_ignored_labels() -> None:
+    """With 101 classes or more, -100 could be read as an index from the end of the counts."""
     remix, lam = Remix((1, 900, *[5] * 99)), torch.tensor(0.3)
     y, other = torch.tensor([-100, 1, -100, 1]), torch.tensor([0, -100, -100, 0])
     assert remix(lam, y, other).tolist() == pytest.approx([0.3, 0.3, 0.3, 0.0])
 
 
-def test_remix_needs_a_count_of_each_class() -> None:
+def test_remix_requires_a_count_for_each_class() -> None:
     y = torch.tensor([0, 2])
     with pytest.raises(lm.InputError, match=r"^the largest label is 2, but Remix has counts for 2"):
         Remix((3, 1))(torch.tensor(0.5), y, y.flip(0))
 
 
-def test_several_targets_are_mixed_by_one_plan() -> None:
+def test_mapping_of_labels_is_mixed_by_one_plan() -> None:
     y = {"kind": torch.tensor([0, 1, 2, 0]), "size": torch.randn(4, 1)}
     output = {"kind": torch.randn(4, 3), "size": torch.randn(4, 1)}
     targets = plan(RATIOS[1]).target(y)
@@ -195,7 +195,7 @@ def test_several_targets_are_mixed_by_one_plan() -> None:
         ({"kind": torch.randn(4, 3)}, {"kid": F.mse_loss}, "unknown target 'kid': did you mean"),
     ],
 )
-def test_several_targets_need_outputs_of_their_names(
+def test_mapping_of_labels_requires_matching_outputs(
     output: object, criterion: object, message: str
 ) -> None:
     targets = plan(RATIOS[0]).target({"kind": torch.tensor([0, 1, 2, 0])})
@@ -203,7 +203,7 @@ def test_several_targets_need_outputs_of_their_names(
         targets.loss(output, criterion)  # pyright: ignore[reportArgumentType]
 
 
-def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
+def test_multimix_loss_equals_cross_entropy_of_soft_labels() -> None:
     y, weights = torch.tensor([0, 1, 2, 0]), torch.rand(9, 4).softmax(1)
     logits, target = torch.randn(9, 3), MultiMixTarget(y, weights)
     soft = weights @ F.one_hot(y, 3).float()
@@ -218,7 +218,7 @@ def test_many_mixes_have_the_cross_entropy_of_their_soft_labels() -> None:
         target.loss(logits[:4])
 
 
-def test_clean_and_mixed_examples_have_both_losses() -> None:
+def test_append_clean_loss_is_sum_of_both_losses() -> None:
     drawn = PlanSampler(["input"], blend=AppendClean(Cut(), eta=0.5)).draw(4)
     y, x = torch.tensor([0, 1, 2, 0]), torch.randn(4, 3, 8, 8)
     both, target = lm.mix(x, drawn, y)

@@ -1,4 +1,4 @@
-"""The losses of torch keep their own mean; references are sums over single labels in float64."""
+"""Losses keep the mean of torch; references are sums over single labels in float64."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from layermix.mixing import MultiMixTarget
 
 RATIOS = [torch.tensor(0.3), torch.tensor([0.3, 0.9, 0.5, 1.0])]
 PARTNER = torch.tensor([2, 0, 3, 1])
-CLASSES = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+CLASS_WEIGHT = torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2, 0])
 IGNORED = torch.tensor([0, 7, 2, 0])
 
@@ -21,7 +21,7 @@ Share = tuple[int, float, int]
 """Row of the output, weight, and class."""
 
 
-def by_hand(
+def reference_loss(
     logits: Tensor,
     shares: Iterable[Share],
     *,
@@ -29,7 +29,7 @@ def by_hand(
     smoothing: float = 0.0,
     ignore: int = 7,
 ) -> Tensor:
-    """Sum the smoothed losses of single labels, each by its share, over the sum of their norms."""
+    """Return the weighted sum of the losses of single labels, divided by the sum of the norms."""
     loss, norm, weights = 0.0, 0.0, [1.0] * 3 if weight is None else weight.tolist()
     for row, share, label in shares:
         if label != ignore:
@@ -42,14 +42,14 @@ def by_hand(
     return torch.tensor(loss / norm, dtype=torch.float64)
 
 
-def of_pairs(labels: Tensor, ratio: Tensor) -> list[Share]:
+def pair_shares(labels: Tensor, ratio: Tensor) -> list[Share]:
     shares = []
     for i, lam in enumerate(ratio.double().expand(4).tolist()):
         shares += [(i, lam, int(labels[i])), (i, 1 - lam, int(labels[PARTNER[i]]))]
     return shares
 
 
-def of_many(labels: Tensor, weights: Tensor) -> list[Share]:
+def multimix_shares(labels: Tensor, weights: Tensor) -> list[Share]:
     return [
         (n, float(share), int(label))
         for n, row in enumerate(weights)
@@ -57,7 +57,7 @@ def of_many(labels: Tensor, weights: Tensor) -> list[Share]:
     ]
 
 
-def pairs(labels: Tensor, ratio: Tensor) -> lm.MixedTarget:
+def make_target(labels: Tensor, ratio: Tensor) -> lm.MixedTarget:
     target = lm.Plan("input", ratio.double(), PARTNER).target(labels)
     assert isinstance(target, lm.MixedTarget)
     return target
@@ -77,50 +77,52 @@ class Focal(nn.CrossEntropyLoss):
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_a_loss_derived_from_cross_entropy_is_the_one_that_counts(ratio: Tensor) -> None:
+def test_subclass_of_cross_entropy_uses_its_forward(ratio: Tensor) -> None:
     logits, expected = randn(4, 3), 0.0
-    for row, share, label in of_pairs(LABELS, ratio):
+    for row, share, label in pair_shares(LABELS, ratio):
         likelihood = float(logits[row].softmax(0)[label])
         expected -= share * (1 - likelihood) ** 2 * math.log(likelihood) / 4
-    found = pairs(LABELS, ratio).loss(logits, Focal())
+    found = make_target(LABELS, ratio).loss(logits, Focal())
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 
 class Weighted(nn.CrossEntropyLoss):
-    """Torch's cross-entropy with settings of its own."""
+    """Cross-entropy with other default settings."""
 
     def __init__(self) -> None:
-        super().__init__(CLASSES, ignore_index=7)
+        super().__init__(CLASS_WEIGHT, ignore_index=7)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_cross_entropy_with_other_settings_alone_keeps_its_mean(ratio: Tensor) -> None:
+def test_subclass_with_other_settings_keeps_its_mean(ratio: Tensor) -> None:
     logits = randn(4, 3)
-    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=CLASSES)
-    torch.testing.assert_close(pairs(IGNORED, ratio).loss(logits, Weighted()), expected)
+    expected = reference_loss(logits, pair_shares(IGNORED, ratio), weight=CLASS_WEIGHT)
+    torch.testing.assert_close(make_target(IGNORED, ratio).loss(logits, Weighted()), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_cross_entropy_of_pairs_is_the_sum_over_their_labels(
-    ratio: Tensor, smoothing: float
-) -> None:
+def test_cross_entropy_of_pairs_equals_sum_over_labels(ratio: Tensor, smoothing: float) -> None:
     logits = randn(4, 3)
-    criterion = nn.CrossEntropyLoss(CLASSES, ignore_index=7, label_smoothing=smoothing)
-    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=CLASSES, smoothing=smoothing)
-    torch.testing.assert_close(pairs(IGNORED, ratio).loss(logits, criterion), expected)
+    criterion = nn.CrossEntropyLoss(CLASS_WEIGHT, ignore_index=7, label_smoothing=smoothing)
+    expected = reference_loss(
+        logits, pair_shares(IGNORED, ratio), weight=CLASS_WEIGHT, smoothing=smoothing
+    )
+    torch.testing.assert_close(make_target(IGNORED, ratio).loss(logits, criterion), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("weight", [None, CLASSES])
-def test_many_mixes_leave_out_ignored_labels(smoothing: float, weight: Tensor | None) -> None:
+@pytest.mark.parametrize("weight", [None, CLASS_WEIGHT])
+def test_multimix_loss_excludes_ignored_labels(smoothing: float, weight: Tensor | None) -> None:
     weights, logits = randn(9, 4).softmax(1), randn(9, 3)
     criterion = nn.CrossEntropyLoss(weight, ignore_index=7, label_smoothing=smoothing)
-    expected = by_hand(logits, of_many(IGNORED, weights), weight=weight, smoothing=smoothing)
+    expected = reference_loss(
+        logits, multimix_shares(IGNORED, weights), weight=weight, smoothing=smoothing
+    )
     torch.testing.assert_close(MultiMixTarget(IGNORED, weights).loss(logits, criterion), expected)
 
 
-def test_a_mix_of_ignored_labels_alone_has_no_part_in_the_loss() -> None:
+def test_mix_of_only_ignored_labels_is_excluded() -> None:
     weights = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
     target, logits = MultiMixTarget(torch.tensor([2, 7]), weights), randn(2, 3).requires_grad_()
     loss = target.loss(logits, ignore_index=7, label_smoothing=0.1)
@@ -131,36 +133,34 @@ def test_a_mix_of_ignored_labels_alone_has_no_part_in_the_loss() -> None:
     assert (gradient[0] == 0).all()
 
 
-def test_ignored_labels_have_no_part_in_the_accuracy_of_many_mixes() -> None:
+def test_multimix_accuracy_excludes_ignored_labels() -> None:
     weights = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     target, logits = MultiMixTarget(torch.tensor([1, 7]), weights), torch.eye(2)
     assert target.accuracy(logits, ignore_index=7) == pytest.approx(0.5 / 0.75)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-@pytest.mark.parametrize("weight", [None, CLASSES])
-def test_log_likelihoods_keep_their_mean_for_every_ratio(
-    ratio: Tensor, weight: Tensor | None
-) -> None:
+@pytest.mark.parametrize("weight", [None, CLASS_WEIGHT])
+def test_nll_loss_of_pairs_equals_sum_over_labels(ratio: Tensor, weight: Tensor | None) -> None:
     logits = randn(4, 3)
-    expected = by_hand(logits, of_pairs(IGNORED, ratio), weight=weight)
+    expected = reference_loss(logits, pair_shares(IGNORED, ratio), weight=weight)
     criterion = nn.NLLLoss(weight, ignore_index=7)
-    found = pairs(IGNORED, ratio).loss(logits.log_softmax(1), criterion)
+    found = make_target(IGNORED, ratio).loss(logits.log_softmax(1), criterion)
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("weight", [None, CLASSES])
-def test_log_likelihoods_of_many_mixes_are_the_sum_over_their_labels(
+@pytest.mark.parametrize("weight", [None, CLASS_WEIGHT])
+def test_nll_loss_of_multimix_equals_sum_over_labels(
     weight: Tensor | None,
 ) -> None:
     weights, logits = randn(9, 4).softmax(1), randn(9, 3)
-    expected = by_hand(logits, of_many(IGNORED, weights), weight=weight)
+    expected = reference_loss(logits, multimix_shares(IGNORED, weights), weight=weight)
     target = MultiMixTarget(IGNORED, weights)
     found = target.loss(logits.log_softmax(1), nn.NLLLoss(weight, ignore_index=7))
     torch.testing.assert_close(found, expected)
 
 
-def test_an_impossible_class_costs_only_the_mixes_that_have_it() -> None:
+def test_impossible_class_of_zero_weight_is_ignored() -> None:
     target = MultiMixTarget(torch.tensor([0, 1, 2]), torch.tensor([[0.5, 0.5, 0.0]]))
     output = torch.tensor([[0.5, 0.5, 0.0]]).log().requires_grad_()
     loss = target.loss(output, nn.NLLLoss())
@@ -169,7 +169,7 @@ def test_an_impossible_class_costs_only_the_mixes_that_have_it() -> None:
     assert gradient.tolist() == [[-0.5, -0.5, 0]]
 
 
-def test_log_likelihoods_need_integer_classes() -> None:
+def test_nll_loss_rejects_soft_labels() -> None:
     target = lm.MixedTarget.clean(torch.rand(4, 3))
     with pytest.raises(lm.InputError) as error:
         target.loss(torch.randn(4, 3), nn.NLLLoss())

@@ -1,4 +1,4 @@
-"""Targets in numbers: float64 to its last digits, dtypes of labels, no NaN of infinite losses."""
+"""Precision of targets: float64 results, dtypes of labels, and infinite losses."""
 
 import math
 from typing import Any
@@ -25,7 +25,7 @@ def mean(ratio: Tensor, own: Tensor, partner: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_losses_of_float64_are_exact(ratio: Tensor) -> None:
+def test_float64_losses_are_exact(ratio: Tensor) -> None:
     logits, output, numbers = randn(4, 3), randn(4), randn(4)
     theirs = LABELS[PARTNER]
     own, other = (F.cross_entropy(logits, y, reduction="none") for y in (LABELS, theirs))
@@ -42,7 +42,7 @@ def test_losses_of_float64_are_exact(ratio: Tensor) -> None:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_activations_of_float64_are_exact(ratio: Tensor) -> None:
+def test_float64_activations_are_exact(ratio: Tensor) -> None:
     x, lam = randn(4, 5), ratio.double().expand(4)[:, None]
     expected = lam * x + (1 - lam) * x[PARTNER]
     assert_exact(lm.mix(x, lm.Plan("final", ratio, PARTNER)), expected)
@@ -51,7 +51,7 @@ def test_activations_of_float64_are_exact(ratio: Tensor) -> None:
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_soft_labels_of_float64_are_exact(ratio: Tensor) -> None:
+def test_float64_soft_labels_are_exact(ratio: Tensor) -> None:
     lam, one_hot, numbers = (
         ratio.double().expand(4)[:, None],
         F.one_hot(LABELS).double(),
@@ -63,7 +63,7 @@ def test_soft_labels_of_float64_are_exact(ratio: Tensor) -> None:
     assert_exact(found, lam * numbers + (1 - lam) * numbers[PARTNER])
 
 
-def test_mixes_of_the_whole_batch_are_exact_in_float64() -> None:
+def test_float64_multimix_is_exact() -> None:
     weights, logits = torch.rand(9, 4).softmax(1), randn(9, 3)
     soft = weights.double() @ F.one_hot(LABELS, 3).double()
     made = MultiMixTarget(LABELS, weights)
@@ -75,7 +75,7 @@ def test_mixes_of_the_whole_batch_are_exact_in_float64() -> None:
     torch.testing.assert_close(made.loss(logits), expected, rtol=1e-13, atol=1e-13)
 
 
-def test_the_dtype_of_mixed_labels_can_be_chosen() -> None:
+def test_dense_accepts_floating_point_dtypes_only() -> None:
     floats, classes = target(torch.rand(4, 3)), target(LABELS)
     many = MultiMixTarget(LABELS, torch.eye(4))
     both = AppendCleanTarget(lm.MixedTarget.clean(LABELS), classes, 1.0)
@@ -92,9 +92,7 @@ def test_the_dtype_of_mixed_labels_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_losses_of_half_precision_are_averaged_in_float32(
-    ratio: Tensor, dtype: torch.dtype
-) -> None:
+def test_half_precision_losses_are_averaged_in_float32(ratio: Tensor, dtype: torch.dtype) -> None:
     made, output = target(torch.randn(4).to(dtype), ratio), torch.randn(4).to(dtype)
     assert made.loss(output, nn.MSELoss()).dtype == torch.float32
 
@@ -105,8 +103,8 @@ EDGES = [torch.tensor(1.0), torch.tensor([1.0, 0.0, 0.5, 0.25])]
 
 @pytest.mark.parametrize("ratio", EDGES)
 @pytest.mark.parametrize("each", [False, True])
-def test_an_infinite_loss_with_weight_0_does_not_count(ratio: Tensor, each: bool) -> None:
-    """The partner's class of the first example is impossible there, but has no weight."""
+def test_infinite_loss_of_zero_weight_is_ignored(ratio: Tensor, each: bool) -> None:
+    """The partner's class of the first example has probability 0 and weight 0."""
     criterion = (lambda z, y: F.cross_entropy(z, y, reduction="none")) if each else None
     logits = MASKED.clone().requires_grad_()
     loss = target(LABELS, ratio).loss(logits, criterion)
@@ -120,19 +118,19 @@ def test_an_infinite_loss_with_weight_0_does_not_count(ratio: Tensor, each: bool
     assert gradient.isfinite().all()
 
 
-def test_two_infinite_losses_are_infinite() -> None:
+def test_infinite_losses_of_both_labels_are_infinite() -> None:
     logits = torch.tensor([[0.0, -math.inf, -math.inf], [0.0, -math.inf, -math.inf]])
     for ratio in (torch.tensor(0.3), torch.tensor([0.3, 0.6])):
         made = lm.Plan("final", ratio, torch.tensor([1, 0])).target(torch.tensor([1, 2]))
         assert made.loss(logits) == math.inf
 
 
-def test_ratios_that_lie_between_0_and_1_are_known_to() -> None:
+def test_interior_is_true_if_ratios_are_between_0_and_1() -> None:
     assert target(LABELS).interior
     assert not target(LABELS, RATIOS[1]).interior
 
 
-def test_what_a_cut_leaves_is_not_known_to() -> None:
+def test_interior_is_false_for_label_weights_of_a_cut() -> None:
     plan = PlanSampler(["input"], blend="cut", ratio=0.999).draw(4)
     _, made = lm.mix(torch.randn(4, 1, 2, 2), plan, LABELS)
     assert isinstance(made, lm.MixedTarget)
@@ -142,9 +140,7 @@ def test_what_a_cut_leaves_is_not_known_to() -> None:
 
 @pytest.mark.parametrize("labels", [LABELS, 0 * LABELS])
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
-def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
-    labels: Tensor, shape: tuple[int, ...]
-) -> None:
+def test_class_labels_reject_single_column_output(labels: Tensor, shape: tuple[int, ...]) -> None:
     output = torch.randn(shape)
     for made in (target(labels), MultiMixTarget(labels, torch.eye(4))):
         with pytest.raises(lm.InputError, match=r"torch\.nn\.BCEWithLogitsLoss\(\) for two"):
@@ -154,7 +150,7 @@ def test_classes_of_an_output_of_one_column_have_neither_loss_nor_accuracy(
 
 
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_a_sampler_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
+def test_sampler_uses_the_fixed_ratio_in_float64(per: Any) -> None:
     x, numbers = randn(6, 3, 4, 4), randn(6, 2)
     plan = PlanSampler(["input"], ratio=0.3, per=per, seed=1).draw(6, dtype=torch.float64)
     assert_exact(lm.mix(x, plan), 0.3 * x + 0.7 * x[plan.partner])
@@ -163,7 +159,7 @@ def test_a_sampler_mixes_float64_by_the_ratio_it_was_given(per: Any) -> None:
 
 
 @pytest.mark.parametrize("blend", ["cut", "fourier", "grid", "resize", "salient"])
-def test_a_cut_weighs_labels_by_the_exact_share_of_what_it_leaves(blend: str) -> None:
+def test_label_weights_of_masks_are_exact(blend: str) -> None:
     x = torch.arange(6.0)[:, None, None, None].expand(6, 2, 9, 9)
     plan = PlanSampler(["input"], ratio=0.6, blend=blend, partner="derangement", seed=1).draw(6)
     mixed, made = lm.mix(x, plan, LABELS[[0, 1, 2, 3, 0, 1]])
@@ -172,7 +168,7 @@ def test_a_cut_weighs_labels_by_the_exact_share_of_what_it_leaves(blend: str) ->
     assert_exact(made.ratio.expand(6), count)
 
 
-def test_the_weights_of_a_whole_batch_sum_to_one_in_float64() -> None:
+def test_multimix_weights_sum_to_one_in_float64() -> None:
     plan = PlanSampler(["final"], blend="multimix", seed=1).draw(6)
     made, x = plan.target(torch.arange(6)), randn(6, 5)
     assert isinstance(made, MultiMixTarget)

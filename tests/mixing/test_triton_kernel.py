@@ -1,4 +1,4 @@
-"""The kernel of a GPU, run by Triton's own interpreter on the CPU."""
+"""The Triton kernel, run by the interpreter of Triton on the CPU."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-NUMBERS = """
+VALUES = """
 import torch
 from layermix.mixing.blends.linear_triton import mix_rows
 
@@ -30,7 +30,7 @@ for outside in (-1, 7, 10**9):
 print("right")
 """
 
-WEIGHTS_OF_ZERO = """
+ZERO_WEIGHTS = """
 import torch
 from layermix.mixing.blends.linear_triton import mix_rows
 
@@ -57,9 +57,9 @@ def run_interpreted(code: str) -> None:
     assert done.stdout == "right\n", done.stderr
 
 
-def test_the_kernel_of_a_gpu_has_the_same_numbers() -> None:
-    run_interpreted(NUMBERS)
+def test_triton_kernel_equals_the_definition() -> None:
+    run_interpreted(VALUES)
 
 
-def test_the_kernel_of_a_gpu_does_not_read_rows_of_weight_0() -> None:
-    run_interpreted(WEIGHTS_OF_ZERO)
+def test_triton_kernel_ignores_rows_of_zero_weight() -> None:
+    run_interpreted(ZERO_WEIGHTS)
