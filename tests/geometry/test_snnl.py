@@ -31,18 +31,6 @@ def reference_snnl(x: Tensor, y: Tensor, temperature: float) -> float:
     return float(np.mean(losses))
 
 
-def reference_snnl_in_memory(x: Tensor, y: Tensor, temperature: float) -> float:
-    """Return the loss from all distances in memory, computed without matrix products."""
-    distance = torch.cdist(x.double(), x.double(), compute_mode=WITHOUT_PRODUCTS).square()
-    exponents = -distance.fill_diagonal_(math.inf) / temperature
-    same = exponents.masked_fill(y[:, None] != y, -math.inf)
-    other = exponents.masked_fill(y[:, None] == y, -math.inf)
-    return float(torch.nn.functional.softplus(other.logsumexp(1) - same.logsumexp(1)).mean())
-
-
-WITHOUT_PRODUCTS = "donot_use_mm_for_euclid_dist"
-
-
 def median_distance(x: Tensor) -> float:
     return float(torch.pdist(x.double()).square().median())
 
