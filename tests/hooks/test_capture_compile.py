@@ -44,7 +44,7 @@ def test_compiled_capture_equals_eager_capture(net: str, point: str) -> None:
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("at", [*POINTS, POINTS])
+@pytest.mark.parametrize("at", [*(pytest.param(p, marks=pytest.mark.slow) for p in POINTS), POINTS])
 def test_captured_steps_compile_once(at: Any) -> None:
     counter, (x, _) = CompileCounterWithBackend("aot_eager"), batch("mlp", 6)
     y, model = torch.arange(6) % 2, compiled(Mlp(), counter)

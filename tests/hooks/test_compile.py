@@ -44,13 +44,14 @@ def test_compiled_mixing_equals_eager_mixing(net: str, point: str) -> None:
         torch.testing.assert_close(found, expected)
 
 
-LIKE_CUT = ("fourier", "grid", "resize", "salient", "patches")  # like cut, with other masks
+LIKE_CUT = ("grid", "resize", "salient", "patches")  # compiled like fourier, with other masks
+FAST = [("linear", "batch"), *((name, "sample") for name in TINY if name not in LIKE_CUT)]
 
 
 @pytest.mark.parametrize(
     ("blend", "per"),
     [
-        pytest.param(b, per, marks=[pytest.mark.slow] if per == "batch" and b in LIKE_CUT else [])
+        pytest.param(b, per, marks=[] if (b, per) in FAST or b == "multimix" else pytest.mark.slow)
         for b in TINY
         for per in ("batch", "sample")
         if (b, per) != ("multimix", "sample")

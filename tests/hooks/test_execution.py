@@ -19,6 +19,7 @@ from torch.multiprocessing.spawn import spawn
 import layermix as lm
 
 EVERY_CASE = pytest.mark.parametrize(("net", "blend", "point"), CASES)
+FAST = [("resnet", "linear", False), ("vit", "cut", True)]  # the other compiled cases are slow
 Gradients = dict[str, Tensor]
 
 
@@ -47,8 +48,14 @@ def assert_same(found: Gradients, net: str, blend: str, point: str) -> None:
 
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-@pytest.mark.parametrize("one_graph", [False, True])
-@pytest.mark.parametrize(("net", "blend"), POINTS)
+@pytest.mark.parametrize(
+    ("net", "blend", "one_graph"),
+    [
+        pytest.param(*key, one, marks=[] if (*key, one) in FAST else pytest.mark.slow)
+        for key in POINTS
+        for one in (False, True)
+    ],
+)
 def test_compiled_gradients_equal_eager_gradients(net: str, blend: str, one_graph: bool) -> None:
     model, points = worker.model(net), POINTS[net, blend]
     counter = CompileCounterWithBackend("aot_eager")

@@ -57,8 +57,8 @@ def test_one_graph_equals_the_default_hooks(net: str, blend: str, per: Per) -> N
     ("net", "blend", "per"),
     [
         ("mlp", "linear", "batch"),
-        ("resnet", "linear", "sample"),
-        ("resnet", "cut", "batch"),
+        pytest.param("resnet", "linear", "sample", marks=pytest.mark.slow),
+        pytest.param("resnet", "cut", "batch", marks=pytest.mark.slow),
         ("vit", "cut", "sample"),
     ],
 )
