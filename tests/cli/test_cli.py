@@ -1,4 +1,4 @@
-"""The command line: examples that work, exit codes, and messages without tracebacks."""
+"""Tests of the command line: examples, exit codes, and messages without tracebacks."""
 
 import re
 import shlex
@@ -14,7 +14,9 @@ from command_line import FEW, STAR_STUDY, heed_interrupts, start, write_star
 from layermix.cli import run_cli
 
 
-def ends(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int | str | None, str]:
+def exit_code_and_stderr(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> tuple[int | str | None, str]:
     with pytest.raises(SystemExit) as stop:
         run_cli(shlex.split(words))
     return stop.value.code, capsys.readouterr().err
@@ -33,7 +35,7 @@ def test_help_starts_with_an_example(command: str, capsys: pytest.CaptureFixture
     assert re.match(rf"layermix {command or 'compare'}\b", example)
 
 
-def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_points_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(shlex.split("points --model resnet18"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["mix", "point", "kind", "module", "shape", "of", "one", "example"]
@@ -45,7 +47,9 @@ def test_points_are_listed_as_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
-def test_train_prints_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_metrics_and_saves_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run_cli(shlex.split(f"train {FEW} --variant block1 --out {tmp_path}/one"))
     out = capsys.readouterr().out
     assert "epoch 1/1" in out
@@ -78,7 +82,7 @@ def test_train_prints_its_measures(tmp_path: Path, capsys: pytest.CaptureFixture
         ),
     ],
 )
-def test_invalid_input_ends_with_2_and_the_remedy(
+def test_invalid_input_exits_with_code_2_and_a_message(
     words: str,
     message: str,
     capsys: pytest.CaptureFixture[str],
@@ -86,14 +90,14 @@ def test_invalid_input_ends_with_2_and_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, err = ends(words, capsys)
+    code, err = exit_code_and_stderr(words, capsys)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_factory_in_the_working_folder_is_found(
+def test_model_factory_is_imported_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = "from torch import nn\ndef net(num_classes): return nn.Linear(8, num_classes)\n"
@@ -104,27 +108,27 @@ def test_a_factory_in_the_working_folder_is_found(
     assert "final" in capsys.readouterr().out
 
 
-def test_without_a_command_the_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    code, err = ends("", capsys)
+def test_missing_command_error_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = exit_code_and_stderr("", capsys)
     assert code == 2
     assert "{compare, train, points" in err
 
 
-def test_an_unknown_flag_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends("compare --sedes 3", capsys)[0] == 2
+def test_unknown_flag_exits_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_and_stderr("compare --sedes 3", capsys)[0] == 2
 
 
-def test_a_failure_ends_with_1_and_keeps_its_records(
+def test_failed_training_exits_with_code_1_and_keeps_records(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, err = ends(f"train {FEW} --lr 1e30 --epochs 9 --out {tmp_path}/x", capsys)
+    code, err = exit_code_and_stderr(f"train {FEW} --lr 1e30 --epochs 9 --out {tmp_path}/x", capsys)
     assert code == 1
     assert re.search(r"the loss became \w+ at step \d+ of \d+", err)
     assert f"Its records are in {tmp_path}/x-unfinished" in err
     assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
-def test_a_training_that_is_stopped_names_the_folder_of_its_records(tmp_path: Path) -> None:
+def test_interrupted_training_prints_the_folder_of_its_records(tmp_path: Path) -> None:
     process = start(f"train {FEW} --epochs 10000 --out {tmp_path}/x", preexec_fn=heed_interrupts)
     while not list(tmp_path.glob(".x.*/epochs.jsonl")):
         assert process.poll() is None
@@ -148,7 +152,7 @@ def test_a_training_that_is_stopped_names_the_folder_of_its_records(tmp_path: Pa
         ("points", "list_points.build", "stopped"),
     ],
 )
-def test_a_command_that_is_stopped_prints_one_line(
+def test_interrupted_command_prints_one_line(
     words: str,
     name: str,
     message: str,
@@ -159,23 +163,23 @@ def test_a_command_that_is_stopped_prints_one_line(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"layermix.cli.{name}", stop)
-    assert ends(words, capsys) == (130, f"layermix: {message}\n")
+    assert exit_code_and_stderr(words, capsys) == (130, f"layermix: {message}\n")
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_flag_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(["--version"])
     assert capsys.readouterr().out == f"layermix {layermix.__version__}\n"
 
 
-def test_debug_shows_where_an_error_came_from() -> None:
+def test_debug_flag_raises_the_original_error() -> None:
     with pytest.raises(ValueError, match="unknown model"):
         run_cli(["train", "--model", "resnet19", "--debug"])
 
 
-def test_names_are_shown_as_they_are_written(
+def test_user_names_are_printed_without_markup_or_emoji(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Names of users are neither markup ([b]) nor emoji (:m:) of rich."""
+    """Rich does not interpret user names as markup ([b]) or emoji (:m:)."""
     write_star(tmp_path)
     monkeypatch.chdir(tmp_path)
     run_cli([*STAR_STUDY.split(), "--workers", "1", "--out", ":m:[b]"])

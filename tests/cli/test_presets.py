@@ -1,4 +1,4 @@
-"""Presets on the command line: subcommands of compare and train, whose values flags change."""
+"""Tests of presets: subcommands of compare and train with values that flags override."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,12 +14,12 @@ PLAIN, SPEED = PRESETS["plain"], PRESETS["speed"]
 
 
 @pytest.mark.parametrize("words", ["compare", "compare plain", "compare --data digits --seeds 8"])
-def test_without_a_preset_it_is_the_plain_one(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_preset_is_plain(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = (DataConfig(), PLAIN.model, PLAIN.recipe, (), 8, 1)
     assert planned(words, monkeypatch) == expected
 
 
-def test_flags_change_a_preset_and_may_stand_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_before_or_after_a_preset_override_it(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(SPEED.recipe, epochs=3, lookahead=False)
     expected = (DataConfig(train_size=60), "mlp", recipe, ("none", "final"), 2, 1)
     for words in (
@@ -29,14 +29,16 @@ def test_flags_change_a_preset_and_may_stand_before_it(monkeypatch: pytest.Monke
         assert planned(f"{words} --no-lookahead", monkeypatch) == expected
 
 
-def test_a_preset_after_flags_that_it_sets_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_preset_after_flags_that_it_sets_exits_with_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as stop:
         run_cli(["compare", "--epochs", "3", "speed"])
     assert stop.value.code == 2
     assert "Move 'speed' earlier" in capsys.readouterr().err
 
 
-def test_train_has_the_same_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_accepts_the_presets_of_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[RunConfig] = []
 
     def stop(config: RunConfig, *_: Any, **__: Any) -> None:

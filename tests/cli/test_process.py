@@ -1,4 +1,4 @@
-"""The program as a process: missing modules, lazy imports, Ctrl-C, a reader that goes away."""
+"""Tests of the program as a process: missing modules, lazy imports, Ctrl-C, and closed pipes."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from command_line import FEW, STAR_STUDY, group_lives, heed_interrupts, start, write_star
 
 STUDY = "compare --data digits --model mlp --train-size 60 --epochs 100000 --monitor 1 --workers 2"
-STUDY += " --variants none final --seeds 6"  # more runs than wait in the queue of the workers
+STUDY += " --variants none final --seeds 6"  # more runs than the queue of the workers holds
 BLOCKED = """
 import runpy, sys
 sys.modules.update({name: None for name in sys.argv[1].split(",")})
@@ -23,15 +23,15 @@ runpy.run_module("layermix", run_name="__main__", alter_sys=True)
 HEAVY = "scipy,sklearn,matplotlib,pandas,datasets,torchmetrics,jinja2,joblib,transformers,PIL"
 
 
-def without(modules: str, words: str) -> subprocess.CompletedProcess[str]:
-    """Run the program where some modules cannot be imported."""
+def run_without(modules: str, words: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a process in which these modules cannot be imported."""
     command = [sys.executable, "-c", BLOCKED, modules, *words.split()]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("words", ["--help", "points --model mlp", "methods"])
-def test_short_commands_need_none_of_the_large_libraries(words: str) -> None:
-    done = without(HEAVY, words)
+def test_short_commands_do_not_need_the_large_libraries(words: str) -> None:
+    done = run_without(HEAVY, words)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -47,11 +47,11 @@ def test_short_commands_need_none_of_the_large_libraries(words: str) -> None:
         ("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
     ],
 )
-def test_a_missing_module_is_named_at_once_with_the_command_that_installs_it(
+def test_missing_module_error_contains_the_install_command(
     module: str, words: str, tmp_path: Path
 ) -> None:
     out = f" --out {tmp_path / 'new'}" if "--epochs" in words else ""
-    done = without(module, words + out)
+    done = run_without(module, words + out)
     assert done.returncode == 1
     package = "timm" if module == "timm" else "'layermix[lab]'"
     message = f"layermix: the module {module!r} is not installed: run pip install {package}\n"
@@ -59,17 +59,17 @@ def test_a_missing_module_is_named_at_once_with_the_command_that_installs_it(
     assert not list(tmp_path.iterdir())
 
 
-def test_importing_the_lab_without_its_libraries_names_the_command_that_installs_them() -> None:
+def test_importing_experiments_without_rich_gives_the_install_command() -> None:
     code = "import sys; sys.modules['rich'] = None; import layermix.experiments"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
     assert last.endswith("the module 'rich' is not installed: run pip install 'layermix[lab]'")
 
 
-@pytest.mark.parametrize(  # as a terminal does, and a supervisor
+@pytest.mark.parametrize(  # as from a terminal, and as from a supervisor
     "stop", [os.killpg, pytest.param(os.kill, marks=pytest.mark.slow)]
 )
-def test_a_study_that_is_interrupted_prints_one_line_and_leaves_no_worker(
+def test_interrupted_study_prints_one_line_and_stops_all_workers(
     stop: Callable[[int, int], None], tmp_path: Path
 ) -> None:
     with (tmp_path / "out").open("w") as out:
@@ -94,7 +94,7 @@ def test_a_study_that_is_interrupted_prints_one_line_and_leaves_no_worker(
 
 
 @pytest.mark.slow
-def test_workers_ignore_an_interrupt_which_reaches_them_too(tmp_path: Path) -> None:
+def test_workers_ignore_keyboard_interrupts(tmp_path: Path) -> None:
     write_star(tmp_path)
     process = start(
         f"{STAR_STUDY} --workers 2 --out study",
@@ -113,7 +113,7 @@ def test_workers_ignore_an_interrupt_which_reaches_them_too(tmp_path: Path) -> N
     "words",
     ["methods", *(pytest.param(w, marks=pytest.mark.slow) for w in ("points --all", "--help"))],
 )
-def test_a_reader_that_goes_away_ends_a_command_quietly(words: str) -> None:
+def test_closed_output_pipe_exits_without_traceback(words: str) -> None:
     process = start(words)
     assert process.stdout
     assert process.stderr

@@ -1,4 +1,4 @@
-"""The table of a profile on a terminal, and without one."""
+"""Tests of the profile table with and without a terminal."""
 
 import fcntl
 import os
@@ -26,12 +26,12 @@ def cells(table: str) -> list[list[str]]:
     return [re.split("   *", line.strip(" \\")) for line in table.splitlines()]
 
 
-def test_a_table_that_fits_is_one_block() -> None:
+def test_table_that_fits_is_one_block() -> None:
     assert cells(split_table(TABLE, 60)) == cells(TABLE)
 
 
 @pytest.mark.parametrize("width", [20, 40])
-def test_a_wider_table_is_cut_into_blocks_that_all_have_the_mix_point(width: int) -> None:
+def test_wide_table_is_split_into_blocks_with_the_mix_point(width: int) -> None:
     blocks = split_table(TABLE, width).split("\n\n")
     assert len(blocks) == {20: 4, 40: 2}[width]
     assert max(len(line) for block in blocks for line in block.splitlines()) <= 22 * width // 20
@@ -41,7 +41,7 @@ def test_a_wider_table_is_cut_into_blocks_that_all_have_the_mix_point(width: int
     assert rows == [row[1:] for row in cells(TABLE)]
 
 
-def test_output_that_is_not_utf_8_has_question_marks() -> None:
+def test_ascii_output_replaces_symbols_with_question_marks() -> None:
     done = subprocess.run(
         [*PROFILE, "--mixed", "0"],
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
@@ -53,15 +53,18 @@ def test_output_that_is_not_utf_8_has_question_marks() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_a_profile_fits_into_a_terminal(width: int) -> None:
-    above, below = pty.openpty()
-    fcntl.ioctl(below, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+def test_profile_fits_the_width_of_the_terminal(width: int) -> None:
+    parent_fd, child_fd = pty.openpty()
+    fcntl.ioctl(child_fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     process = subprocess.Popen(
-        [*PROFILE, "--mixed", "8"], stdout=below, stderr=subprocess.DEVNULL, env=terminal()
+        [*PROFILE, "--mixed", "8"],
+        stdout=child_fd,
+        stderr=subprocess.DEVNULL,
+        env=terminal_environment(),
     )
-    os.close(below)
+    os.close(child_fd)
     shown = b""
-    while part := _read(above):
+    while part := _read(parent_fd):
         shown += part
     assert process.wait() == 0
     lines = shown.decode().replace("\r", "").splitlines()
@@ -72,7 +75,7 @@ def test_a_profile_fits_into_a_terminal(width: int) -> None:
     assert len(headings) == (1 if width == 200 else 2)
 
 
-def terminal() -> dict[str, str]:
+def terminal_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"TERM": "xterm"}
 
 

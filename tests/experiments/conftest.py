@@ -1,4 +1,4 @@
-"""Caches of a test's own, so that no data set is found that another test made."""
+"""Fixture with empty data set caches, so that tests do not share cached data sets."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture
-def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a test empty caches of data sets."""
+def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use empty data set caches in a test."""
     monkeypatch.setenv("LAYERMIX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "datasets"))

@@ -1,4 +1,4 @@
-"""Models in a compiled graph of half precision: no gradient is NaN."""
+"""Tests of compiled models in half precision: losses and gradients are finite."""
 
 import shutil
 
@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-def test_the_global_maximum_of_half_precision_has_a_gradient() -> None:
+def test_global_max_has_finite_gradients_in_bfloat16() -> None:
     x = torch.randn(4, 3, 6, 6).bfloat16().requires_grad_()
     pooled = torch.compile(lambda x: global_max(F.gelu(x)), fullgraph=True)(x)
     (gradient,) = torch.autograd.grad(pooled.sum(), x)
@@ -26,7 +26,7 @@ def test_the_global_maximum_of_half_precision_has_a_gradient() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["speed", "resnet-small"])
-def test_models_train_compiled_in_half_precision(name: str) -> None:
+def test_compiled_models_train_in_bfloat16(name: str) -> None:
     net = build(name, 10, (3, 32, 32))
     model, x = torch.compile(net), torch.randn(16, 3, 32, 32)
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.01)

@@ -1,4 +1,4 @@
-"""The digits, normalization and augmentation."""
+"""Tests of the digits, of normalization and augmentation, and of decoded data set files."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ ABC = ("a", "b", "c")
 CPU = [torch.profiler.ProfilerActivity.CPU]
 
 
-def make(count: int, classes: int, size: int = 8) -> Split:
+def make_split(count: int, classes: int, size: int = 8) -> Split:
     images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
     return Split(images, torch.arange(count) % classes)
 
@@ -27,7 +27,7 @@ def digest(split: Split) -> str:
     return hashlib.sha256(split.images.numpy().tobytes()).hexdigest()[:16]
 
 
-def test_digits_are_300_to_train_300_to_validate_and_1197_to_test() -> None:
+def test_digits_have_300_train_300_val_and_1197_test_images() -> None:
     data = load(DataConfig())
     assert (len(data.train), len(data.val), len(data.test)) == (300, 300, 1197)
     assert data.train.labels.bincount().tolist() == [30] * 10
@@ -35,7 +35,7 @@ def test_digits_are_300_to_train_300_to_validate_and_1197_to_test() -> None:
     assert int(data.train.images.max()) == 255
 
 
-def test_digits_are_split_as_in_the_published_results() -> None:
+def test_digits_splits_equal_the_published_splits() -> None:
     data = load(DataConfig())
     assert digest(data.train) == "bc2a4a8764e4f4a8"
     assert digest(data.val) == "1588239cd74b2b9d"
@@ -43,7 +43,7 @@ def test_digits_are_split_as_in_the_published_results() -> None:
     assert digest(load(DataConfig(train_size=60)).train) == "eaa666bfc61bbe25"
 
 
-def test_digits_keep_every_image_once() -> None:
+def test_digits_splits_contain_every_image_once() -> None:
     data = load(DataConfig())
     together = torch.cat([data.train.images, data.val.images, data.test.images]).flatten(1)
     from sklearn.datasets import load_digits
@@ -53,7 +53,7 @@ def test_digits_keep_every_image_once() -> None:
     assert sorted(together.tolist()) == sorted(original.tolist())
 
 
-def test_digits_can_be_enlarged() -> None:
+def test_digits_are_resized_to_image_size() -> None:
     large, small = load(DataConfig(image_size=32)), load(DataConfig())
     assert large.image_shape == (1, 32, 32)
     assert torch.equal(large.test.labels, small.test.labels)
@@ -62,7 +62,7 @@ def test_digits_can_be_enlarged() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -4])
-def test_an_image_size_below_1_is_refused(size: int) -> None:
+def test_image_size_below_1_raises(size: int) -> None:
     with pytest.raises(InputError, match=f"image_size is {size}, but must be 1 or more"):
         load(DataConfig(image_size=size))
 
@@ -74,44 +74,45 @@ def test_an_image_size_below_1_is_refused(size: int) -> None:
         ("label_column", DataConfig(label_column="x")),
     ],
 )
-def test_a_column_of_the_digits_is_refused(flag: str, config: DataConfig) -> None:
+def test_column_setting_for_digits_raises(flag: str, config: DataConfig) -> None:
     with pytest.raises(InputError, match=f"{flag} is 'x', but 'digits' has no columns: remove"):
         load(config)
 
 
-def test_labels_outside_the_classes_are_refused() -> None:
+def test_labels_outside_the_class_range_raise() -> None:
     with pytest.raises(InputError, match="has the label 2, but labels must be from 0 to 1"):
-        Images({"train": make(9, 3)}, ("a", "b"))
+        Images({"train": make_split(9, 3)}, ("a", "b"))
 
 
-def test_float_images_are_refused() -> None:
+def test_float_images_raise() -> None:
     with pytest.raises(InputError, match="images must be uint8"):
         Split(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
 
 
-def test_images_of_different_shapes_in_two_splits_are_refused() -> None:
+def test_different_image_shapes_across_splits_raise() -> None:
     with pytest.raises(InputError, match=r"'test': \(3, 6, 6\)}: set --image-size"):
-        Images({"train": make(9, 3), "test": make(9, 3, size=6)}, ABC)
+        Images({"train": make_split(9, 3), "test": make_split(9, 3, size=6)}, ABC)
 
 
-def test_normalized_training_images_have_mean_0_and_deviation_1() -> None:
-    split = make(64, 4)
+def test_normalized_training_images_have_mean_0_and_std_1() -> None:
+    split = make_split(64, 4)
     x = Normalize.of(split)(split.images)
     assert torch.allclose(x.mean((0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(x.std((0, 2, 3)), torch.ones(3), atol=1e-3)
 
 
-def test_normalization_is_the_mean_and_sample_deviation_to_the_bit() -> None:
-    for images in (make(50, 2).images, load(DataConfig()).train.images):
+def test_normalization_equals_the_exact_mean_and_sample_std() -> None:
+    for images in (make_split(50, 2).images, load(DataConfig()).train.images):
         pixels = images.transpose(0, 1).flatten(1).double()
         found = Normalize.of(Split(images, torch.zeros(len(images), dtype=torch.int64)))
         assert torch.equal(found.mean, pixels.mean(1).float())
         assert torch.equal(found.std, pixels.std(1).float())
 
 
-def test_normalization_makes_no_float_copy_of_the_images() -> None:
+def test_normalization_does_not_copy_images_to_float() -> None:
     split = Split(
-        torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64), make(1000, 2).labels
+        torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(1000, 3, 64, 64),
+        make_split(1000, 2).labels,
     )
     with torch.profiler.profile(activities=CPU, profile_memory=True) as seen:
         Normalize.of(split)
@@ -119,13 +120,13 @@ def test_normalization_makes_no_float_copy_of_the_images() -> None:
     assert largest <= 1000 * 64 * 64  # one channel, one byte for each pixel
 
 
-def test_a_constant_channel_stays_constant() -> None:
+def test_constant_channel_is_normalized_to_zero() -> None:
     split = Split(torch.full((4, 2, 3, 3), 7, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
     assert torch.equal(Normalize.of(split)(split.images), torch.zeros(4, 2, 3, 3))
 
 
-class Layouts(nn.Module):
-    """A net that notes whether its inputs lie with channels last in memory."""
+class MemoryFormatRecorder(nn.Module):
+    """Model that records if its inputs have the channels-last memory format."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,22 +142,22 @@ class Layouts(nn.Module):
 
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_training_inputs_have_the_memory_format_of_the_recipe(channels_last: bool) -> None:
-    net, part = Layouts(), make(16, 4)
+    net, part = MemoryFormatRecorder(), make_split(16, 4)
     recipe = Recipe(epochs=1, batch_size=8, crop=1, flip=True, channels_last=channels_last)
     Trainer(net, Dataset(part, part, part, tuple("abcd")), recipe).run_epoch(1)
     assert net.seen == [channels_last] * 2
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_predicting_keeps_the_memory_format_of_the_data(channels_last: bool) -> None:
-    net, part = Layouts(), make(16, 4)
+def test_predict_logits_preserves_the_memory_format(channels_last: bool) -> None:
+    net, part = MemoryFormatRecorder(), make_split(16, 4)
     if channels_last:
         part = Split(part.images.contiguous(memory_format=torch.channels_last), part.labels)
     predict_logits(net, part, Normalize.of(part))
     assert net.seen == [channels_last]
 
 
-def test_crop_is_a_window_of_the_reflected_image() -> None:
+def test_crop_is_a_window_of_the_reflection_padded_image() -> None:
     images = torch.randint(256, (50, 2, 6, 6), dtype=torch.uint8)
     found = crop_and_flip(images, 2, False, torch.Generator().manual_seed(0))
     padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect").byte()
@@ -173,18 +174,18 @@ def test_flip_mirrors_about_half_of_the_images() -> None:
     assert 160 < int(mirrored.sum()) < 240
 
 
-def test_no_crop_and_no_flip_change_nothing() -> None:
+def test_zero_crop_without_flip_returns_the_images_unchanged() -> None:
     images = torch.randint(256, (5, 3, 8, 8), dtype=torch.uint8)
     assert torch.equal(crop_and_flip(images, 0, False, torch.Generator()), images)
 
 
-def test_an_unknown_data_set_gets_the_closest_name() -> None:
+def test_unknown_data_set_error_suggests_the_closest_name() -> None:
     with pytest.raises(InputError, match="unknown data set 'digit': did you mean 'digits'"):
         load(DataConfig(data="digit"))
 
 
-def test_splits_that_share_memory_are_written(tmp_path: Path) -> None:
-    path, whole = tmp_path / "made.safetensors", make(60, 4)
+def test_write_images_accepts_splits_that_share_memory(tmp_path: Path) -> None:
+    path, whole = tmp_path / "made.safetensors", make_split(60, 4)
     half = Split(whole.images[::2], whole.labels[::2])
     write_images(Images({"train": whole, "test": half}, tuple("abcd")), path)
     data = load(DataConfig(data=str(path)))
@@ -192,9 +193,9 @@ def test_splits_that_share_memory_are_written(tmp_path: Path) -> None:
     assert data.test.labels.equal(half.labels)
 
 
-def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> None:
+def test_written_data_set_file_can_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "deep/made.safetensors"
-    images = Images({"train": make(60, 4), "test": make(20, 4)}, tuple("abcd"))
+    images = Images({"train": make_split(60, 4), "test": make_split(20, 4)}, tuple("abcd"))
     write_images(images, path)
     data = load(DataConfig(data=str(path)))
     assert (len(data.train) + len(data.val), len(data.test)) == (60, 20)
@@ -205,11 +206,11 @@ def test_a_decoded_data_set_is_a_file_that_loads_by_itself(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("images", "name", "message"),
     [
-        ({"train": make(6, 2)}, "made.npz", "it must end in .safetensors"),
-        ({"test": make(6, 2)}, "made.safetensors", "there is no split 'train', only"),
+        ({"train": make_split(6, 2)}, "made.npz", "it must end in .safetensors"),
+        ({"test": make_split(6, 2)}, "made.safetensors", "there is no split 'train', only"),
     ],
 )
-def test_invalid_data_sets_are_not_written(
+def test_write_images_raises_for_invalid_data_and_writes_nothing(
     images: dict[str, Split], name: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -217,7 +218,7 @@ def test_invalid_data_sets_are_not_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
+def test_file_without_a_data_set_raises(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     path = tmp_path / "weights.safetensors"

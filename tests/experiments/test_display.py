@@ -1,4 +1,4 @@
-"""Text on a terminal: names as they are, and the progress of studies."""
+"""Tests of terminal output: literal names, and the progress of studies."""
 
 import io
 import os
@@ -28,7 +28,7 @@ from layermix.experiments.display import (
 )
 
 
-def test_sentences_are_folded_between_words_where_lines_are_not() -> None:
+def test_print_text_wraps_between_words_only_with_fold() -> None:
     text = io.StringIO()
     console = Console(file=text, width=20, highlight=False)
     print_text(console, "[a] sentence of more than one line", fold=True)
@@ -37,14 +37,14 @@ def test_sentences_are_folded_between_words_where_lines_are_not() -> None:
     assert lines == ["[a] sentence of more", "than one line", "runs/a/path/of/more/than/one/line"]
 
 
-def test_a_status_is_a_line_without_a_terminal() -> None:
+def test_status_without_a_terminal_prints_one_line() -> None:
     text = io.StringIO()
     with show_status(Console(file=text, width=20), "Building runs/[a]/report.html"):
         assert text.getvalue() == "Building runs/[a]/report.html ...\n"
 
 
 @pytest.mark.parametrize("name", ["own:m:net", ":star:", "[b]", "[/]", "C:\\[data]"])
-def test_names_are_shown_as_they_are(name: str) -> None:
+def test_names_are_printed_without_markup_or_emoji(name: str) -> None:
     console = open_console()
     with console.capture() as shown:
         print_text(console, name)
@@ -56,7 +56,7 @@ def test_names_are_shown_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(("columns", "expected"), [(None, 110), ("80", 110), ("150", 150)])
-def test_text_without_a_terminal_is_wide_and_wider_if_the_environment_sets_it(
+def test_console_width_without_a_terminal_is_at_least_110(
     columns: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -76,28 +76,28 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(finished: Path, tmp_path: Path) -> Study:
-    """A study of which one run of four is missing."""
+    """Return a study in which one of four runs is missing."""
     shutil.copytree(finished, tmp_path / "study")
     shutil.rmtree(tmp_path / "study/runs/input-seed1")
     return Study.open(tmp_path / "study")
 
 
 @pytest.fixture
-def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Print progress every tenth of a second, at the latest after half a second of silence."""
+def frequent_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll every 0.1 seconds, and print a progress line at least every 0.5 seconds."""
     monkeypatch.setattr("layermix.experiments.display._POLL_SECONDS", 0.1)
     monkeypatch.setattr("layermix.experiments.display._LINE_SECONDS", 0.5)
 
 
-def shown(study: Study) -> list[str]:
+def printed_lines(study: Study) -> list[str]:
     text = io.StringIO()
     with StudyDisplay(Console(file=text, width=200), study, workers=1):
         pass
     return text.getvalue().splitlines()
 
 
-def test_a_study_prints_finished_and_remaining_runs_at_once(study: Study) -> None:
-    assert shown(study) == [
+def test_resumed_study_prints_finished_runs_and_settings(study: Study) -> None:
+    assert printed_lines(study) == [
         "3 of 4 runs are finished, continuing.",
         "100 training (class-balanced), 300 validation and 1,197 test images of 10 classes. "
         "Variants: 2, seeds: 2, runs: 4, epochs: 2, parallel: 1. The time left is estimated after "
@@ -105,11 +105,11 @@ def test_a_study_prints_finished_and_remaining_runs_at_once(study: Study) -> Non
     ]
 
 
-def test_a_finished_study_prints_one_line(finished: Path) -> None:
-    assert shown(Study.open(finished)) == ["All 4 runs are finished."]
+def test_finished_study_prints_one_line(finished: Path) -> None:
+    assert printed_lines(Study.open(finished)) == ["All 4 runs are finished."]
 
 
-def test_a_study_prints_the_validation_accuracy_of_each_run(study: Study) -> None:
+def test_finished_run_prints_its_validation_accuracy(study: Study) -> None:
     text, expected = io.StringIO(), study.results()
     compare(study.config, study.folder, workers=1, console=Console(file=text, width=200))
     (cell,) = study.results().keys() - expected.keys()
@@ -118,7 +118,7 @@ def test_a_study_prints_the_validation_accuracy_of_each_run(study: Study) -> Non
     assert text.getvalue().splitlines()[-1] == line
 
 
-def test_a_terminal_has_a_row_with_mean_and_deviation_for_each_variant(study: Study) -> None:
+def test_terminal_row_shows_mean_and_std_of_a_variant(study: Study) -> None:
     text = io.StringIO()
     with StudyDisplay(Console(file=text, width=100, force_terminal=True), study, workers=1):
         pass
@@ -129,7 +129,7 @@ def test_a_terminal_has_a_row_with_mean_and_deviation_for_each_variant(study: St
     assert "3/4  time left unknown" in text.getvalue()
 
 
-def test_the_time_left_is_estimated_from_epochs_and_not_from_the_start_of_workers(
+def test_time_left_is_estimated_without_worker_startup(
     tmp_path: Path,
 ) -> None:
     config = StudyConfig(DataConfig(), "mlp", Recipe(epochs=100), ("none", "input"), (0, 1))
@@ -144,7 +144,7 @@ def test_the_time_left_is_estimated_from_epochs_and_not_from_the_start_of_worker
         (202.0, 2, "0:13:16 left"),  # 398 epochs of 2 seconds
         (203.0, 4, "0:06:36 left"),  # 396 epochs of 1 second
     ):
-        (run / "epochs.jsonl").write_text("{}\n" * (1 + epochs))  # the first is before training
+        (run / "epochs.jsonl").write_text("{}\n" * (1 + epochs))  # one line before training
         display.update()
         assert display.time_left == left
     clock[0] = 303.0
@@ -154,9 +154,7 @@ def test_the_time_left_is_estimated_from_epochs_and_not_from_the_start_of_worker
     assert display.time_left == "0:05:13 left"  # 300 epochs of 103 / 99 seconds
 
 
-def test_epochs_are_reported_as_they_pass_but_not_each_of_them(
-    study: Study, restless: None
-) -> None:
+def test_epoch_progress_is_printed_at_a_limited_rate(study: Study, frequent_updates: None) -> None:
     run = study.runs / f".input-seed1.{os.getpid()}"
     text = io.StringIO()
     with StudyDisplay(Console(file=text, width=200), study, workers=1):
@@ -170,7 +168,7 @@ def test_epochs_are_reported_as_they_pass_but_not_each_of_them(
     assert all(re.match(r"3/4  running: input-seed1 epoch \d+/2; ", line) for line in lines)
 
 
-def test_a_run_that_failed_is_named(study: Study) -> None:
+def test_failed_run_is_printed_with_its_error(study: Study) -> None:
     text = io.StringIO()
     with StudyDisplay(Console(file=text, width=200), study, workers=1) as display:
         display.add(study.missing()[0], "no memory")

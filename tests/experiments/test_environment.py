@@ -1,4 +1,4 @@
-"""The environment of a run: CPU settings are restored, missing devices are named."""
+"""Tests of the environment of a run: CPU settings are restored, unavailable devices raise."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from layermix import InputError
 from layermix.experiments.training.environment import cpu_settings, pick_device
 
 
-def test_threads_and_tiny_numbers_are_as_before() -> None:
+def test_cpu_settings_restore_threads_and_denormal_numbers() -> None:
     threads, tiny = torch.get_num_threads(), torch.tensor(1e-310, dtype=torch.float64)
     with cpu_settings(threads=1):
         assert torch.get_num_threads() == 1
@@ -16,6 +16,6 @@ def test_threads_and_tiny_numbers_are_as_before() -> None:
     assert float(tiny + 0.0) == 1e-310
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_unavailable_device_raises() -> None:
     with pytest.raises(InputError, match="device 'gpu' is not available"):
         pick_device("gpu")

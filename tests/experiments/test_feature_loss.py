@@ -1,4 +1,4 @@
-"""The feature loss of training: the SNNL of a layer, for the heavier parent of each mix."""
+"""Tests of the feature loss: the SNNL of a layer, with the label of the larger weight."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from short_training import FEW, records
 @pytest.mark.parametrize(
     ("mixed_at", "mixed"), [(None, False), ("block3", False), ("block1", True)]
 )
-def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
+def test_feature_loss_equals_snnl_with_labels_of_the_heavier_parent(
     mixed_at: str | None, mixed: bool
 ) -> None:
     torch.manual_seed(0)
@@ -45,9 +45,7 @@ def test_the_feature_loss_is_the_snnl_of_the_features_for_the_heavier_parent(
 
 
 @pytest.mark.parametrize("variant", ["none", "input", "random"])
-def test_training_with_the_feature_loss_drives_classes_apart_or_together(
-    tmp_path: Path, variant: str
-) -> None:
+def test_positive_snnl_weight_gives_lower_snnl_than_negative(tmp_path: Path, variant: str) -> None:
     value = {}
     for weight in (-0.3, 0.3):
         recipe = Recipe(epochs=8, monitor=1, snnl_weight=weight, snnl_at="block2")
@@ -56,6 +54,6 @@ def test_training_with_the_feature_loss_drives_classes_apart_or_together(
     assert value[0.3] < value[-0.3] - 0.03
 
 
-def test_a_feature_loss_at_an_unknown_point_is_refused(tmp_path: Path) -> None:
+def test_feature_loss_at_an_unknown_point_raises(tmp_path: Path) -> None:
     with pytest.raises(lm.InputError, match="unknown mix point 'blok2': did you mean 'block2'"):
         records(tmp_path / "one", "none", snnl_weight=1.0, snnl_at="blok2")

@@ -1,4 +1,4 @@
-"""Flips in every second epoch, views of test images, and bfloat16 on a CPU."""
+"""Tests of alternating flips, views of test images, and bfloat16 on a CPU."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from layermix.experiments.training.evaluate import predict_logits
 from layermix.experiments.training.loop import Trainer
 
 
-def pictures(n: int = 12, size: int = 8) -> Split:
-    """Return images of which no two are alike, nor a mirror image of itself."""
+def distinct_images(n: int = 12, size: int = 8) -> Split:
+    """Return images that are all different. None is symmetric."""
     images = torch.randint(256, (n, 3, size, size), generator=torch.Generator().manual_seed(0))
     return Split(images.to(torch.uint8), torch.arange(n) % 4)
 
 
-def test_each_image_is_mirrored_in_every_second_epoch() -> None:
-    split = pictures()
+def test_alternate_flip_mirrors_each_image_every_second_epoch() -> None:
+    split = distinct_images()
     recipe = Recipe(batch_size=12, flip=True, alternate=True)
     batches = Batches(split, Normalize.of(split), recipe, RunSeeds.of(0))
     mirrored = []
@@ -39,8 +39,8 @@ def test_each_image_is_mirrored_in_every_second_epoch() -> None:
     assert not mirrored[0] & mirrored[1]
 
 
-class Corner(nn.Module):
-    """Returns one pixel, so that what it is shown can be told."""
+class OnePixel(nn.Module):
+    """Model that returns one pixel, so that the views can be identified."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) to (B, C)."""
@@ -48,31 +48,31 @@ class Corner(nn.Module):
 
 
 @pytest.mark.parametrize("mirror", [True, False])
-def test_views_are_the_image_and_two_shifts_and_their_mirror_images(mirror: bool) -> None:
-    split = pictures()
+def test_views_average_the_image_two_shifts_and_their_mirrors(mirror: bool) -> None:
+    split = distinct_images()
     normalize = Normalize.of(split)
     x = normalize(split.images)
     expected = 0.5 * x[:, :, 2, 3] + 0.25 * x[:, :, 1, 2] + 0.25 * x[:, :, 3, 4]
     if mirror:
-        y = x.flip(3)  # a shifted image is mirrored, so that its shift is too
+        y = x.flip(3)  # the shifted images are mirrored, and so are the shifts
         other = 0.5 * y[:, :, 2, 3] + 0.25 * y[:, :, 1, 4] + 0.25 * y[:, :, 3, 2]
         expected = (expected + other) / 2
-    found = predict_logits(Corner(), split, normalize, views=True, flip=mirror)
+    found = predict_logits(OnePixel(), split, normalize, views=True, flip=mirror)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(predict_logits(Corner(), split, normalize), x[:, :, 2, 3])
+    torch.testing.assert_close(predict_logits(OnePixel(), split, normalize), x[:, :, 2, 3])
 
 
-def test_views_are_judged_beside_the_images_and_not_instead(tmp_path: Path) -> None:
+def test_view_metrics_are_reported_in_addition_to_test_metrics(tmp_path: Path) -> None:
     data, recipe = DataConfig(train_size=60), Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     result = run(RunConfig(data, "mlp", recipe, "none", 0), tmp_path / "run")
     assert set(result.test_views or ()) == set(result.test)
     assert result.test_views != result.test
 
 
-def test_bfloat16_on_a_cpu_is_an_option() -> None:
+def test_bfloat16_setting_sets_the_dtype_on_a_cpu() -> None:
     seen = []
 
-    class Seen(nn.Module):
+    class DtypeRecorder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.fc = nn.Linear(64, 10)
@@ -85,5 +85,5 @@ def test_bfloat16_on_a_cpu_is_an_option() -> None:
     for wanted in (False, True):
         seen.clear()
         recipe = Recipe(epochs=1, batch_size=60, monitor=1, crop=0, flip=False, bfloat16=wanted)
-        Trainer(Seen(), data, recipe).run_epoch(1)
+        Trainer(DtypeRecorder(), data, recipe).run_epoch(1)
         assert seen == [torch.bfloat16 if wanted else torch.float32]

@@ -1,4 +1,4 @@
-"""Labels of every kind become integer classes with names."""
+"""Tests of label encoding: labels of every type become integer classes with names."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ KINDS: list[Any] = [
 
 
 @pytest.mark.parametrize("labels", KINDS)
-def test_names_are_numbered_in_sorted_order(labels: Any) -> None:
+def test_class_names_are_encoded_in_sorted_order(labels: Any) -> None:
     encoded, classes = encode_labels({"train": labels})
     assert encoded["train"].dtype == torch.int64
     assert encoded["train"].tolist() == [1, 0, 1]
@@ -26,13 +26,13 @@ def test_names_are_numbered_in_sorted_order(labels: Any) -> None:
 
 
 @pytest.mark.parametrize("labels", [[2, 0, 1], np.array([2, 0, 1], "u1"), torch.tensor([2, 0, 1])])
-def test_integers_stay_as_they_are(labels: Any) -> None:
+def test_integer_labels_are_unchanged(labels: Any) -> None:
     encoded, classes = encode_labels({"train": labels})
     assert encoded["train"].tolist() == [2, 0, 1]
     assert classes == ("0", "1", "2")
 
 
-def test_names_are_numbered_over_all_splits() -> None:
+def test_class_names_are_collected_over_all_splits() -> None:
     encoded, classes = encode_labels({"train": ["b", "d"], "test": ["a", "d"]})
     assert classes == ("a", "b", "d")
     assert encoded["test"].tolist() == [0, 2]
@@ -48,12 +48,12 @@ def test_names_are_numbered_over_all_splits() -> None:
         ({"train": [0, 1], "test": ["a", "b"]}, "are integers in one split and names in another"),
     ],
 )
-def test_labels_of_another_kind_are_refused(labels: Any, message: str) -> None:
+def test_invalid_labels_raise(labels: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         encode_labels(labels)
 
 
-def test_images_with_class_names_become_a_file_to_study(tmp_path: Any) -> None:
+def test_images_with_class_names_can_be_written_and_loaded(tmp_path: Any) -> None:
     images = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     names = ["no", "yes"] * 15
     path = tmp_path / "made.safetensors"

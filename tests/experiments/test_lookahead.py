@@ -1,4 +1,4 @@
-"""Lookahead: slow weights every five steps, norms and shared weights included."""
+"""Tests of Lookahead: slow weights every five steps, norm statistics and shared weights."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 from layermix.experiments.training.recipe import Lookahead
 
 
-def test_lookahead_goes_back_part_of_the_way_every_five_steps() -> None:
+def test_lookahead_interpolates_weights_every_five_steps() -> None:
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
     ahead, slow, fast = Lookahead(net, steps=12), 0.0, 0.0
@@ -21,7 +21,7 @@ def test_lookahead_goes_back_part_of_the_way_every_five_steps() -> None:
         assert net.weight.item() == pytest.approx(slow if step == 12 else fast)
 
 
-def test_lookahead_takes_the_statistics_of_norms_along() -> None:
+def test_lookahead_interpolates_batch_norm_statistics() -> None:
     net = nn.BatchNorm1d(2)
     ahead = Lookahead(net, steps=6)
     net(torch.randn(8, 2) + 5)
@@ -34,7 +34,7 @@ def test_lookahead_takes_the_statistics_of_norms_along() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_lookahead_does_not_undo_a_training_of_few_steps(steps: int) -> None:
+def test_lookahead_keeps_the_weights_after_few_steps(steps: int) -> None:
     net = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(net.weight)
     ahead = Lookahead(net, steps)
@@ -44,7 +44,7 @@ def test_lookahead_does_not_undo_a_training_of_few_steps(steps: int) -> None:
     assert net.weight.item() == steps
 
 
-def test_lookahead_moves_shared_weights_once() -> None:
+def test_lookahead_updates_shared_weights_once() -> None:
     found = []
     for times in (1, 2):
         layer = nn.Linear(1, 1, bias=False)

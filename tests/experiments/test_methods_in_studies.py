@@ -1,4 +1,4 @@
-"""Variants that are methods of the literature: listed, checked, trained and reported."""
+"""Tests of methods as variants of a study: listed, checked, trained and reported."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,7 +22,7 @@ def small_points() -> lm.Points:
     return lm.points(build("resnet-small", 10, (1, 8, 8)), torch.zeros(3, 1, 8, 8), all=True)
 
 
-def test_a_method_mixes_at_its_mix_point() -> None:
+def test_method_variant_mixes_at_its_mix_points() -> None:
     points = small_points()
     assert mix_points("cutmix", points) == ("input",)
     assert mix_points("cutmix@block1", points) == ("block1",)
@@ -31,7 +31,7 @@ def test_a_method_mixes_at_its_mix_point() -> None:
     assert mix_points("dense-multimix", points) == (points.blocks[-1],)
 
 
-def test_a_method_takes_open_settings_from_the_recipe() -> None:
+def test_unset_method_settings_come_from_the_recipe() -> None:
     recipe = ex.Recipe(alpha=0.7, per="sample")
     points = small_points()
     assert mixer_settings("final", points, recipe) == {"alpha": 0.7, "per": "sample"}
@@ -40,7 +40,7 @@ def test_a_method_takes_open_settings_from_the_recipe() -> None:
     assert "alpha" not in mixer_settings("moex", points, recipe)
 
 
-def test_methods_of_the_whole_batch_ignore_the_ratio_settings_of_the_recipe() -> None:
+def test_multimix_ignores_the_ratio_settings_of_the_recipe() -> None:
     points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
     found = mixer_settings("multimix@final:k=8", points, recipe)
     assert found == {"blend": MultiMix(k=8), "partner": Permutation()}
@@ -48,7 +48,7 @@ def test_methods_of_the_whole_batch_ignore_the_ratio_settings_of_the_recipe() ->
         check_variants(["multimix@final:alpha=1"], points)
 
 
-def test_methods_joined_by_a_plus_are_drawn_in_turn_each_at_its_own_points() -> None:
+def test_joined_methods_are_drawn_each_at_its_mix_points() -> None:
     points, recipe = small_points(), ex.Recipe(alpha=0.7, per="sample")
     variant = "mixup+cutmix:alpha=2+multimix@final:k=2"
     assert mix_points(variant, points) == ("input", "final")
@@ -59,10 +59,10 @@ def test_methods_joined_by_a_plus_are_drawn_in_turn_each_at_its_own_points() -> 
     assert set(drawn) == {("input", Linear), ("input", Cut), ("final", MultiMix)}
     assert min(drawn.values()) > 40  # of 67 expected
     by_blend = {type(plan.blend): plan.ratio.shape for plan in plans}
-    assert by_blend == {Linear: (64,), Cut: (64,), MultiMix: ()}  # the recipe's, if it has one
+    assert by_blend == {Linear: (64,), Cut: (64,), MultiMix: ()}  # MultiMix ignores `per`
 
 
-def test_joined_methods_draw_what_a_mixer_with_a_list_of_them_draws() -> None:
+def test_joined_methods_equal_a_mixer_with_a_method_list() -> None:
     points, at = small_points(), mix_points("mixup+cutmix", small_points())
     own = trainer(at, **mixer_settings("mixup+cutmix", points, ex.Recipe()))
     assert own.mixer
@@ -74,7 +74,7 @@ def test_joined_methods_draw_what_a_mixer_with_a_list_of_them_draws() -> None:
         assert found.partner.equal(expected.partner)
 
 
-def test_the_names_of_joined_methods_are_checked_one_by_one() -> None:
+def test_each_joined_method_is_validated() -> None:
     points = small_points()
     assert check_variants(["mixup", "mixup+cutmix"], points) == ("mixup", "mixup+cutmix")
     for variants, message in (
@@ -88,7 +88,7 @@ def test_the_names_of_joined_methods_are_checked_one_by_one() -> None:
             check_variants(variants, points)
 
 
-def test_a_study_of_joined_methods_runs_to_its_report(tmp_path: Path) -> None:
+def test_study_of_joined_methods_writes_a_report(tmp_path: Path) -> None:
     words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
     run_cli(
@@ -99,13 +99,13 @@ def test_a_study_of_joined_methods_runs_to_its_report(tmp_path: Path) -> None:
     assert ex.Study.open(out).config.variants == ("none", "mixup+cutmix")
 
 
-def test_one_run_may_have_joined_methods(tmp_path: Path) -> None:
+def test_train_accepts_joined_methods(tmp_path: Path) -> None:
     words = "train --data digits --variant mixup+cutmix --epochs 1 --monitor 0 --no-geometry"
     run_cli([*words.split(), "--out", str(tmp_path / "run")])
     assert (tmp_path / "run" / "result.json").exists()
 
 
-def test_a_method_may_draw_its_ratio_per_epoch() -> None:
+def test_method_can_draw_its_ratio_per_epoch() -> None:
     how = mixer_settings("mixup:per=epoch", small_points(), ex.Recipe())
     own = trainer(("input",), **how)
     assert own.mixer
@@ -124,14 +124,12 @@ def test_a_method_may_draw_its_ratio_per_epoch() -> None:
         ("cutmix@final", r"^the variant 'cutmix@final' cannot mix at 'final': an activation of sh"),
     ],
 )
-def test_a_variant_that_cannot_be_is_refused_before_anything_runs(
-    variant: str, message: str
-) -> None:
+def test_invalid_variant_raises(variant: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         check_variants([variant], small_points())
 
 
-def test_two_names_of_one_method_are_refused() -> None:
+def test_two_names_of_the_same_method_raise() -> None:
     with pytest.raises(lm.InputError) as error:
         check_variants(["none", "mixup", "mixup@input:alpha=1.0"], small_points())
     assert str(error.value) == (
@@ -149,7 +147,7 @@ def test_two_names_of_one_method_are_refused() -> None:
         (("last", "block3"), None),
     ],
 )
-def test_a_place_and_a_method_that_mix_alike_are_refused(
+def test_mix_point_and_method_with_equal_mixing_raise(
     variants: tuple[str, str], alpha: float | None
 ) -> None:
     message = f"the variants '{variants[0]}' and '{variants[1]}' are the same: leave one out"
@@ -166,18 +164,18 @@ def test_a_place_and_a_method_that_mix_alike_are_refused(
         (("input", "cutmix", "regmixup"), None),
     ],
 )
-def test_variants_that_mix_otherwise_stand_beside_each_other(
+def test_variants_with_different_mixing_are_accepted(
     variants: tuple[str, ...], alpha: float | None
 ) -> None:
     assert check_variants(variants, small_points(), ex.Recipe(alpha=alpha)) == variants
 
 
-def test_a_model_without_blocks_is_not_mixed_twice_at_its_input() -> None:
+def test_default_variants_omit_random_for_models_without_blocks() -> None:
     points = lm.points(torch.nn.Linear(8, 4), torch.zeros(3, 8), all=True)
     assert "random" not in check_variants((), points)
 
 
-def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_command_lists_every_method(capsys: pytest.CaptureFixture[str]) -> None:
     run_cli(["methods"])
     listed = capsys.readouterr().out
     for name, method in METHODS.items():
@@ -185,7 +183,7 @@ def test_every_method_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         assert method.source.split(",")[0].split()[0] in listed
 
 
-def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
+def test_study_of_ten_methods_writes_a_report(tmp_path: Path) -> None:
     words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"
     run_cli([*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", *TEN])
@@ -195,5 +193,5 @@ def test_a_study_of_ten_methods_runs_to_its_report(tmp_path: Path) -> None:
     used = [
         line for line in report.splitlines() if "partner permutation; ratio Beta(10, same)" in line
     ]
-    assert used  # the settings of RegMixup are its own
+    assert used  # RegMixup has a fixed ratio distribution
     assert (out / "report.html").exists()

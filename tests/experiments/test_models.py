@@ -1,4 +1,4 @@
-"""Models: shapes, mix points, and invalid names."""
+"""Tests of the models: shapes, mix points, and invalid names."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from layermix.experiments.models import MODELS, build
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
-def test_every_net_maps_images_to_logits(name: str, shape: tuple[int, int, int]) -> None:
+def test_model_maps_images_to_logits(name: str, shape: tuple[int, int, int]) -> None:
     assert build(name, 7, shape)(torch.randn(2, *shape)).shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_net_has_blocks_and_a_final_layer(name: str) -> None:
+def test_model_has_blocks_and_a_final_layer(name: str) -> None:
     found = lm.points(build(name, 7, (3, 32, 32)), torch.randn(3, 3, 32, 32))
     stage = "layer" if "resnet18" in name else "block"
     assert found.blocks == [f"{stage}{k}" for k in range(1, 5 if stage == "layer" else 4)]
@@ -29,17 +29,17 @@ def test_resnet18_has_the_published_number_of_parameters() -> None:
 
 
 def test_preactresnet18_has_the_published_number_of_parameters() -> None:
-    # 11,171,146 in the papers' code, whose last norm is left out there: 1,024 numbers more.
+    # The papers' code has 11,171,146 parameters. It lacks the last norm (1,024 parameters).
     net = build("preactresnet18", 10, (3, 32, 32))
     assert sum(p.numel() for p in net.parameters()) == 11_171_146 + 1_024
 
 
-def test_timm_models_are_built_for_the_images() -> None:
+def test_timm_model_is_built_for_the_image_shape() -> None:
     net = build("timm:vit_tiny_patch16_224", 5, (1, 32, 32))
     assert net(torch.randn(2, 1, 32, 32)).shape == (2, 5)
 
 
-def test_a_user_factory_gets_the_arguments_that_it_takes() -> None:
+def test_user_factory_receives_the_arguments_it_accepts() -> None:
     net = build("layermix.experiments.models.networks:MLP", 4, (1, 6, 6))
     assert net(torch.randn(2, 1, 6, 6)).shape == (2, 4)
 
@@ -55,22 +55,22 @@ def test_a_user_factory_gets_the_arguments_that_it_takes() -> None:
         ("math:pi", "math:pi is a float, which cannot be called"),
     ],
 )
-def test_invalid_models_are_refused(name: str, message: str) -> None:
+def test_invalid_model_raises(name: str, message: str) -> None:
     with pytest.raises(lm.InputError, match=message):
         build(name, 10, (3, 32, 32))
 
 
-def test_mlp_refuses_images_that_are_not_square() -> None:
+def test_mlp_with_non_square_images_raises() -> None:
     with pytest.raises(lm.InputError, match="needs square images, but these are 8 × 6 pixels"):
         build("mlp", 10, (1, 8, 6))
 
 
-def test_a_factory_that_passes_keywords_on_gets_the_known_ones() -> None:
+def test_factory_with_kwargs_receives_the_known_arguments() -> None:
     net = build("torchvision.models:resnet18", 7, (3, 32, 32))
     assert net(torch.randn(2, 3, 32, 32)).shape == (2, 7)
 
 
-def test_a_user_module_with_a_syntax_error_is_named(
+def test_user_module_with_a_syntax_error_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken_model.py").write_text("def net(:\n")

@@ -1,4 +1,4 @@
-"""Measurements during training: when, of which weights, and how `auto` uses them."""
+"""Tests of measurements during training: monitored epochs, values, and the weights of `auto`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_monitoring_does_not_change_training() -> None:
     assert watched.run_epoch(1) == plain.run_epoch(1)
 
 
-def test_unmixed_runs_measure_all_layers_all_along_others_at_the_end(tmp_path: Path) -> None:
+def test_unmixed_runs_record_geometry_throughout_others_at_the_end(tmp_path: Path) -> None:
     held = [
         [e["epoch"] for e in records(tmp_path / v, v) if "geometry" in e] for v in ("none", "input")
     ]
@@ -35,7 +35,7 @@ def test_unmixed_runs_measure_all_layers_all_along_others_at_the_end(tmp_path: P
     assert [e["epoch"] for e in off if "snnl" in e] == [0, 2, 4]
 
 
-def test_monitored_geometry_is_that_of_the_weights_on_the_batch(tmp_path: Path) -> None:
+def test_recorded_geometry_equals_the_geometry_of_saved_weights(tmp_path: Path) -> None:
     last = records(tmp_path / "one", "none")[-1]
     data = load(FEW)
     net = fresh_model("mlp", data, 0)
@@ -50,7 +50,7 @@ def test_monitored_geometry_is_that_of_the_weights_on_the_batch(tmp_path: Path) 
     assert last["geometry"]["final"]["gap"] < 1e-6
 
 
-def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Path) -> None:
+def test_auto_weights_are_proportional_to_class_separation(tmp_path: Path) -> None:
     last = records(tmp_path / "auto", "auto")[-1]
     data = load(FEW)
     net = fresh_model("mlp", data, 0)
@@ -67,8 +67,8 @@ def test_auto_mixes_where_the_classes_of_training_images_are_apart(tmp_path: Pat
     assert not any("weights" in e for e in records(tmp_path / "random", "random"))
 
 
-def test_no_training_depends_on_the_images_that_choose_the_winner() -> None:
-    """A run of `auto` on other validation images has the same weights, of net and of mix points."""
+def test_training_does_not_depend_on_validation_images() -> None:
+    """Two `auto` runs with different validation images have equal parameters and point weights."""
     data, recipe = load(FEW), replace(SHORT, epochs=3, monitor=3, snnl_weight=0.1)
     other = replace(data, val=data.test)
     points = ("input", "block3", "final")
@@ -85,7 +85,7 @@ def test_no_training_depends_on_the_images_that_choose_the_winner() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_auto_draws_by_the_weights_it_records() -> None:
+def test_recorded_auto_weights_equal_the_mixer_weights() -> None:
     data = load(FEW)
     points = ("input", "block3", "final")
     net = fresh_model("mlp", data, 0)

@@ -1,4 +1,4 @@
-"""`layermix profile`: models of every family, output, and invalid settings."""
+"""Tests of `layermix profile`: model families, output files, and invalid settings."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from layermix.cli import run_cli
 from layermix.experiments.profiling import take_profile
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
@@ -26,7 +26,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("net", STAGES)
-def test_models_of_every_family_are_profiled(net: str) -> None:
+def test_profile_supports_every_model_family(net: str) -> None:
     found = take_profile(few(net))
     assert found.points[0] == "input"
     assert found.points[-2:] == ["final", "logits"]
@@ -36,7 +36,7 @@ def test_models_of_every_family_are_profiled(net: str) -> None:
     assert found.notices[0].startswith("Weights: random, of seed 0")
 
 
-def test_the_command_prints_the_table_and_writes_by_file_extension(
+def test_profile_prints_a_table_and_writes_by_file_extension(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for ending in ("json", "csv", "svg"):
@@ -62,13 +62,13 @@ def test_the_command_prints_the_table_and_writes_by_file_extension(
         ("--examples 2", "examples is 2, but must be"),
     ],
 )
-def test_invalid_profiles_are_refused(
+def test_invalid_profile_arguments_exit_with_code_2(
     words: str,
     message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no waiting for a hub
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # no network access
     with pytest.raises(SystemExit) as stop:
         run_cli(shlex.split(f"profile {words}"))
     assert stop.value.code == 2

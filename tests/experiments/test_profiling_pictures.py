@@ -1,4 +1,4 @@
-"""`layermix profile` of images: normalization, resizing, and invalid settings."""
+"""Tests of `layermix profile` on images: normalization, resizing, and invalid settings."""
 
 import json
 from pathlib import Path
@@ -17,13 +17,13 @@ from layermix.experiments.profiling import LazyImages, ProfileConfig, take_profi
 from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 
-def pictures(folder: Path) -> str:
-    """Make a folder of color images, 30 of each of two classes."""
+def image_folder(folder: Path) -> str:
+    """Create a folder of color images of two classes, 30 images each."""
     rng = np.random.default_rng(0)
     for name in ("cat", "dog"):
         (folder / name).mkdir(parents=True)
@@ -33,8 +33,8 @@ def pictures(folder: Path) -> str:
     return str(folder)
 
 
-def test_images_can_be_normalized_as_a_model_was_trained(tmp_path: Path) -> None:
-    data = pictures(tmp_path / "pets")
+def test_normalize_model_uses_the_statistics_of_the_model(tmp_path: Path) -> None:
+    data = image_folder(tmp_path / "pets")
     own = take_profile(few("timm:test_vit", data=data, split="train"))
     theirs = take_profile(few("timm:test_vit", data=data, split="train", normalize="model"))
     assert own["final"].snnl != theirs["final"].snnl
@@ -47,7 +47,7 @@ def test_images_can_be_normalized_as_a_model_was_trained(tmp_path: Path) -> None
         take_profile(few("timm:test_vit", normalize="model"))
 
 
-def vit(folder: Path) -> str:
+def write_vit_config(folder: Path) -> str:
     folder.mkdir()
     config = {"model_type": "vit", "hidden_size": 16, "num_hidden_layers": 2, "patch_size": 16}
     config |= {"num_attention_heads": 2, "intermediate_size": 32, "num_channels": 3}
@@ -55,8 +55,8 @@ def vit(folder: Path) -> str:
     return f"transformers:{folder}"
 
 
-def test_a_configuration_is_built_for_the_channels_of_the_images(tmp_path: Path) -> None:
-    found = take_profile(few(vit(tmp_path / "vit")))
+def test_transformers_model_is_built_for_the_image_channels(tmp_path: Path) -> None:
+    found = take_profile(few(write_vit_config(tmp_path / "vit")))
     assert found["input"].shape == (1, 32, 32)
     assert found.model == "ViTForImageClassification"
     with pytest.raises(
@@ -65,8 +65,8 @@ def test_a_configuration_is_built_for_the_channels_of_the_images(tmp_path: Path)
         build(f"transformers:{tmp_path / 'vit'}", 2)
 
 
-def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pets")
+def test_text_flags_with_images_raise(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "pets")
     for config in (
         ProfileConfig("mlp", tokenizer="x"),
         ProfileConfig("mlp", data=folder, tokenizer="x"),
@@ -78,19 +78,19 @@ def test_flags_for_texts_are_refused_with_images(tmp_path: Path) -> None:
             take_profile(config)
 
 
-def test_images_are_resized_and_normalized_one_by_one() -> None:
+def test_lazy_images_resize_and_normalize_each_item() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     split = Split(images, torch.arange(5))
     normalize = Normalize.of(split)
-    pictures = LazyImages(split, normalize, 20)
-    assert len(pictures) == 5
-    x, label = pictures[3]
+    lazy = LazyImages(split, normalize, 20)
+    assert len(lazy) == 5
+    x, label = lazy[3]
     assert x.equal(normalize(resize(images, 20))[3])
     assert label == 3
     assert LazyImages(split, normalize)[3][0].equal(normalize(images)[3])
 
 
-def test_only_the_examples_that_are_measured_are_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_profiled_examples_are_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     resized = []
     monkeypatch.setattr(
         "layermix.experiments.profiling.resize",

@@ -1,4 +1,4 @@
-"""`layermix profile` on texts: bytes and tokenizers, padding, length, splits and columns."""
+"""Tests of `layermix profile` on texts: tokenization, padding, length, splits and columns."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from layermix.experiments.models import build
 from layermix.experiments.profiling import ProfileConfig, take_profile
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 
-def sentences(
+def text_folder(
     folder: Path, count: int = 40, splits: Sequence[str] = ("train", "validation")
 ) -> Path:
     folder.mkdir()
@@ -34,8 +34,8 @@ def sentences(
     return folder
 
 
-def configured(folder: Path, kind: str, **settings: Any) -> str:
-    """Write the configuration of a small net of 12 positions, and return its name."""
+def write_config(folder: Path, kind: str, **settings: Any) -> str:
+    """Write the configuration of a small model with 12 positions, and return its name."""
     folder.mkdir()
     config = {"model_type": kind, "vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 2}
     config |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 12}
@@ -43,9 +43,9 @@ def configured(folder: Path, kind: str, **settings: Any) -> str:
     return f"transformers:{folder}"
 
 
-def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path) -> None:
-    model = configured(tmp_path / "bert", "bert")
-    found = take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films")), mixed=8))
+def test_texts_are_tokenized_as_bytes_and_truncated(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "bert", "bert")
+    found = take_profile(ProfileConfig(model, data=str(text_folder(tmp_path / "films")), mixed=8))
     assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
     assert found["bert.encoder.layer.0"].pooled == "mean of 12 positions"
     assert (found.n, found.classes) == (40, 2)
@@ -53,15 +53,15 @@ def test_texts_are_read_byte_by_byte_and_truncated_for_the_model(tmp_path: Path)
     assert "Positions are those that the attention mask keeps." in found.notices
 
 
-def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
-    model = configured(tmp_path / "bert", "bert", vocab_size=90)
+def test_vocabulary_smaller_than_the_byte_ids_raises(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "bert", "bert", vocab_size=90)
     with pytest.raises(
         lm.InputError, match=f"embedding has 90.*a model with {BYTES} ids for bytes"
     ):
-        take_profile(ProfileConfig(model, data=str(sentences(tmp_path / "films"))))
+        take_profile(ProfileConfig(model, data=str(text_folder(tmp_path / "films"))))
 
 
-def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
+def test_byte_ids_equal_those_of_byt5() -> None:
     found = tokens(["ab", "é", "a long text"], length=4)
     ids, mask = found.x["input_ids"], found.x["attention_mask"]
     assert ids.tolist() == [[100, 101, 1, 0], [198, 172, 1, 0], [100, 35, 111, 114]]
@@ -70,8 +70,8 @@ def test_bytes_are_numbered_as_byt5_numbers_them() -> None:
     assert ids.dtype == torch.int64
 
 
-def test_columns_of_texts_are_found_or_must_be_named(tmp_path: Path) -> None:
-    splits, classes = load_texts(str(sentences(tmp_path / "films")))
+def test_text_column_is_detected_or_must_be_set(tmp_path: Path) -> None:
+    splits, classes = load_texts(str(text_folder(tmp_path / "films")))
     assert sorted(splits) == ["train", "validation"]
     assert splits["train"][0][1] == "good film é"
     assert classes == ("0", "1")
@@ -87,7 +87,7 @@ def test_columns_of_texts_are_found_or_must_be_named(tmp_path: Path) -> None:
     ("padding", "vocabulary", "used"),
     [(270, 300, 270), (270, None, 270), (270, 259, 0), (100, 300, 0), (None, 300, 0), (-1, 300, 0)],
 )
-def test_bytes_are_padded_as_the_net_pads_where_that_is_no_byte(
+def test_byte_padding_uses_the_padding_id_unless_it_is_a_byte(
     padding: int | None, vocabulary: int | None, used: int
 ) -> None:
     found = tokens(["ab", "a"], 4, padding=padding, vocabulary=vocabulary)
@@ -95,8 +95,8 @@ def test_bytes_are_padded_as_the_net_pads_where_that_is_no_byte(
     assert found.padding == used
 
 
-def words(folder: Path, padding: str | None = None) -> str:
-    """Make a tokenizer of words that adds none of its own."""
+def word_tokenizer(folder: Path, padding: str | None = None) -> str:
+    """Write a word-level tokenizer without special tokens, and return its folder."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -109,23 +109,23 @@ def words(folder: Path, padding: str | None = None) -> str:
     return str(folder)
 
 
-def test_a_tokenizer_pads_with_its_token_or_as_the_model(tmp_path: Path) -> None:
-    own, none = words(tmp_path / "own", "[PAD]"), words(tmp_path / "none")
+def test_tokenizer_pads_with_its_token_or_the_model_padding_id(tmp_path: Path) -> None:
+    own, none = word_tokenizer(tmp_path / "own", "[PAD]"), word_tokenizer(tmp_path / "none")
     texts = ["good film", "bad"]
     assert tokens(texts, 4, own).x["input_ids"].tolist() == [[0, 2], [1, 3]]
     assert tokens(texts, 4, none).x["input_ids"].tolist() == [[0, 2], [1, 0]]
     assert tokens(texts, 4, none, padding=7).x["input_ids"].tolist() == [[0, 2], [1, 7]]
 
 
-def test_texts_may_be_empty(tmp_path: Path) -> None:
-    found = tokens(["good", ""], 4, words(tmp_path / "words", "[PAD]"))
+def test_empty_texts_are_masked_and_only_empty_texts_raise(tmp_path: Path) -> None:
+    found = tokens(["good", ""], 4, word_tokenizer(tmp_path / "words", "[PAD]"))
     assert found.x["input_ids"].tolist() == [[0], [3]]
     assert found.x["attention_mask"].tolist() == [[1], [0]]
     assert found.x["input_ids"].dtype == torch.int64
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/train.jsonl").write_text('{"text": "", "label": 0}\n' * 4)
     config = ProfileConfig(
-        configured(tmp_path / "bert", "bert"),
+        write_config(tmp_path / "bert", "bert"),
         data=str(tmp_path / "empty"),
         tokenizer=str(tmp_path / "words"),
     )
@@ -134,11 +134,9 @@ def test_texts_may_be_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padding", [None, 270])
-def test_a_classifier_that_reads_the_last_token_finds_it(
-    tmp_path: Path, padding: int | None
-) -> None:
-    name = configured(tmp_path / "gpt2", "gpt2", pad_token_id=padding)
-    films = sentences(tmp_path / "films")
+def test_last_token_classifier_ignores_padding(tmp_path: Path, padding: int | None) -> None:
+    name = write_config(tmp_path / "gpt2", "gpt2", pad_token_id=padding)
+    films = text_folder(tmp_path / "films")
     found = take_profile(ProfileConfig(name, data=str(films), mixed=0, pool="last"))
     torch.manual_seed(0)
     net = build(name, 2)
@@ -148,13 +146,13 @@ def test_a_classifier_that_reads_the_last_token_finds_it(
     assert found["logits"].snnl == pytest.approx(expected["input"].snnl, rel=1e-4)
 
 
-def test_texts_are_cut_at_the_positions_that_a_net_has_after_its_padding(tmp_path: Path) -> None:
-    films = str(sentences(tmp_path / "films"))
+def test_truncation_excludes_the_positions_reserved_for_padding(tmp_path: Path) -> None:
+    films = str(text_folder(tmp_path / "films"))
     found = take_profile(
-        ProfileConfig(configured(tmp_path / "net", "roberta"), data=films, mixed=8)
+        ProfileConfig(write_config(tmp_path / "net", "roberta"), data=films, mixed=8)
     )
     assert "36 of 40 texts were truncated to 10 tokens" in found.notices[1]
-    few = configured(tmp_path / "few", "roberta", max_position_embeddings=2)
+    few = write_config(tmp_path / "few", "roberta", max_position_embeddings=2)
     with pytest.raises(lm.InputError, match=r"has 0 positions.*increase max_position_embeddings"):
         take_profile(ProfileConfig(few, data=films))
 
@@ -177,10 +175,12 @@ class Net(nn.Module):
 """
 
 
-def test_a_net_may_have_no_limit_of_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_without_max_positions_uses_256_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "no_limit.py").write_text(NO_LIMIT)
     monkeypatch.syspath_prepend(tmp_path)
-    films = str(sentences(tmp_path / "films"))
+    films = str(text_folder(tmp_path / "films"))
     found = take_profile(ProfileConfig("no_limit:Net", data=films, points=("final",), mixed=0))
     assert "0 of 40 texts were truncated to 256 tokens" in found.notices[1]
 
@@ -195,22 +195,22 @@ def test_a_net_may_have_no_limit_of_length(tmp_path: Path, monkeypatch: pytest.M
         (["train", "validation"], "train", "train"),
     ],
 )
-def test_a_notice_names_the_split_that_replaces_a_missing_one(
+def test_missing_split_is_replaced_with_a_notice(
     tmp_path: Path, splits: list[str], wanted: Any, used: str
 ) -> None:
-    films = str(sentences(tmp_path / "films", splits=splits))
-    net = configured(tmp_path / "bert", "bert")
+    films = str(text_folder(tmp_path / "films", splits=splits))
+    net = write_config(tmp_path / "bert", "bert")
     found = take_profile(ProfileConfig(net, data=films, split=wanted, mixed=0))
     assert found.notices[1].startswith(f"Data: {used} texts of")
     notice = f"There is no {wanted} split in the data: {used} texts are used instead."
     assert (notice in found.notices) == (used != wanted)
 
 
-def test_a_split_of_any_name_is_taken(tmp_path: Path) -> None:
-    folder = sentences(tmp_path / "films", splits=["train"])
+def test_split_with_a_custom_name_is_used(tmp_path: Path) -> None:
+    folder = text_folder(tmp_path / "films", splits=["train"])
     header = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: unsupervised\n"
     (folder / "README.md").write_text(f"{header}    path: train.jsonl\n---\n")
-    net = configured(tmp_path / "bert", "bert")
+    net = write_config(tmp_path / "bert", "bert")
     found = take_profile(ProfileConfig(net, data=str(folder), mixed=0))
     assert found.notices[1].startswith("Data: unsupervised texts of")
     assert found.notices[2].startswith(
@@ -218,7 +218,7 @@ def test_a_split_of_any_name_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
+def test_texts_can_be_loaded_from_csv_files(tmp_path: Path) -> None:
     (tmp_path / "films").mkdir()
     lines = [f"{'good' if k % 2 else 'bad'} film,{k % 2}" for k in range(8)]
     (tmp_path / "films/train.csv").write_text("\n".join(["text,label", *lines]))
@@ -228,8 +228,8 @@ def test_texts_may_lie_in_csv_files(tmp_path: Path) -> None:
     ]
 
 
-def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> None:
-    films = str(sentences(tmp_path / "films"))
+def test_image_flags_and_models_with_texts_raise(tmp_path: Path) -> None:
+    films = str(text_folder(tmp_path / "films"))
     with pytest.raises(lm.InputError, match="has texts, which have no normalize"):
         take_profile(ProfileConfig("mlp", data=films, normalize="model"))
     for net in ("resnet18", "timm:test_vit"):
@@ -237,7 +237,7 @@ def test_flags_and_models_for_images_are_refused_with_texts(tmp_path: Path) -> N
             take_profile(ProfileConfig(net, data=films))
 
 
-def test_texts_may_have_class_names(tmp_path: Path) -> None:
+def test_text_labels_can_be_class_names(tmp_path: Path) -> None:
     rows = "".join(f"a film,{name}\n" for name in ("good", "bad") * 4)
     (tmp_path / "films").mkdir()
     (tmp_path / "films/train.csv").write_text(f"text,label\n{rows}")

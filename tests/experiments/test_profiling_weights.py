@@ -1,4 +1,4 @@
-"""`layermix profile`: weights of a file, whatever wrapped the model, and those of a study's run."""
+"""Tests of `layermix profile` with the weights of a file and of a run of a study."""
 
 import shlex
 import sys
@@ -19,12 +19,12 @@ from layermix.experiments.profiling import ProfileConfig, take_profile
 from layermix.experiments.training.batches import Normalize
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 
-def test_weights_are_those_of_the_file_whatever_wrapped_the_model(tmp_path: Path) -> None:
+def test_weights_of_a_wrapped_model_are_loaded(tmp_path: Path) -> None:
     torch.manual_seed(5)
     model = timm.create_model("test_resnet", num_classes=10, in_chans=1)
     wrapped = {f"_orig_mod.{name}": value for name, value in model.state_dict().items()}
@@ -52,13 +52,13 @@ class Net(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def importable_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "prefixed", raising=False)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.", "module._orig_mod."])
-def test_a_prefix_is_taken_off_only_where_all_names_have_it(tmp_path: Path, prefix: str) -> None:
+def test_prefix_is_removed_only_if_all_names_have_it(tmp_path: Path, prefix: str) -> None:
     (tmp_path / "prefixed.py").write_text(PREFIXED)
     model = build("prefixed:Net", 10, (1, 8, 8))
     own = model.state_dict()
@@ -74,7 +74,9 @@ def test_a_prefix_is_taken_off_only_where_all_names_have_it(tmp_path: Path, pref
 
 
 @pytest.mark.parametrize("classes", [10, 12])
-def test_weights_of_another_model_are_refused_with_the_remedy(tmp_path: Path, classes: int) -> None:
+def test_weights_with_another_class_count_raise_unless_classes_is_set(
+    tmp_path: Path, classes: int
+) -> None:
     model = timm.create_model("test_resnet", num_classes=12, in_chans=1)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     config = few("timm:test_resnet", tmp_path / "w.safetensors", classes=classes)
@@ -88,7 +90,7 @@ def test_weights_of_another_model_are_refused_with_the_remedy(tmp_path: Path, cl
             take_profile(config)
 
 
-def test_the_error_for_the_weights_of_another_model_is_short(tmp_path: Path) -> None:
+def test_error_for_weights_of_another_model_is_short(tmp_path: Path) -> None:
     weights = timm.create_model("test_vit", num_classes=10, in_chans=1).state_dict()
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(lm.InputError, match=r"Missing key\(s\).*Unexpected key\(s\)") as error:
@@ -96,7 +98,7 @@ def test_the_error_for_the_weights_of_another_model_is_short(tmp_path: Path) -> 
     assert len(str(error.value)) < 600
 
 
-def test_a_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:
+def test_run_is_profiled_with_its_model_weights_and_data(tmp_path: Path) -> None:
     run_cli(
         shlex.split(
             "train --train-size 60 --model mlp --epochs 2 --variant none --monitor 1 "

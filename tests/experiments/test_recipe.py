@@ -1,4 +1,4 @@
-"""The recipe: schedule, monitored epochs, and invalid settings."""
+"""Tests of the recipe: schedule, monitored epochs, and invalid settings."""
 
 import re
 
@@ -8,7 +8,7 @@ from layermix import InputError
 from layermix.experiments import Recipe
 
 
-def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
+def test_learning_rate_warms_up_and_decays_to_zero() -> None:
     recipe = Recipe(warmup=0.2, decay="linear")
     factors = [recipe.lr_factor(step, 100) for step in range(101)]
     assert factors[:20] == sorted(factors[:20])
@@ -18,14 +18,12 @@ def test_learning_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
     assert factors[100] == 0.0
 
 
-def test_cosine_decay_is_half_way_at_half_time() -> None:
+def test_cosine_decay_is_one_half_at_half_of_the_steps() -> None:
     assert Recipe(warmup=0.0, decay="cosine").lr_factor(50, 100) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("epochs", "monitor"), [(20, 10), (7, 10), (40, 10), (1, 10), (13, 5)])
-def test_monitoring_is_spread_evenly_and_ends_with_the_last_epoch(
-    epochs: int, monitor: int
-) -> None:
+def test_monitored_epochs_match_the_count_and_include_the_last(epochs: int, monitor: int) -> None:
     recipe = Recipe(epochs=epochs, monitor=monitor)
     monitored = [epoch for epoch in range(1, epochs + 1) if recipe.is_monitored(epoch)]
     assert len(monitored) == min(epochs, monitor)
@@ -45,6 +43,6 @@ def test_monitoring_is_spread_evenly_and_ends_with_the_last_epoch(
         ({"crop": -1}, "crop is -1"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(settings: dict, message: str) -> None:
+def test_invalid_settings_raise(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         Recipe(**settings).check()

@@ -1,4 +1,4 @@
-"""The model of the speed preset: a whitened first layer, another learning rate of biases."""
+"""Tests of the model of the speed preset: whitened first layer, learning rate of biases."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from layermix.experiments.run import fresh_model
 from layermix.experiments.training.loop import Trainer
 
 
-def pictures(n: int = 12, size: int = 8) -> Split:
-    """Return images of which no two are alike, nor a mirror image of itself."""
+def distinct_images(n: int = 12, size: int = 8) -> Split:
+    """Return images that are all different. None is symmetric."""
     images = torch.randint(256, (n, 3, size, size), generator=torch.Generator().manual_seed(0))
     return Split(images.to(torch.uint8), torch.arange(n) % 4)
 
 
-def test_the_first_layer_whitens_the_patches_of_the_training_images() -> None:
+def test_first_layer_whitens_the_training_patches() -> None:
     base = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    images = F.avg_pool2d(base, 3, 1, 1) + 0.3 * base  # neighbors agree
+    images = F.avg_pool2d(base, 3, 1, 1) + 0.3 * base  # neighboring pixels are correlated
     net = SpeedNet(10)
     net.initialize_from(images)
     seen = F.conv2d(images, net.whiten.weight)[:, :12].transpose(0, 1).flatten(1)
@@ -32,7 +32,7 @@ def test_the_first_layer_whitens_the_patches_of_the_training_images() -> None:
     torch.testing.assert_close(net.whiten.weight[12:], -net.whiten.weight[:12])
 
 
-def test_the_first_layer_is_taken_from_the_data_and_stays_as_it_is() -> None:
+def test_first_layer_is_set_from_the_data_and_frozen() -> None:
     data = load(DataConfig(train_size=60))
     net: Any = fresh_model("speed", data, 0)
     before, other = net.whiten.weight.clone(), fresh_model("speed", data, 1)
@@ -50,7 +50,7 @@ def test_speednet_has_the_documented_number_of_parameters() -> None:
     assert f"{count:,} parameters" in str(SpeedNet.__doc__)
 
 
-def test_biases_have_another_learning_rate_and_the_same_decay() -> None:
+def test_biases_use_bias_lr_and_the_same_decay() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     groups = Recipe(lr=0.5, bias_lr=8.0, weight_decay=0.1).optimizer(net).param_groups
     assert [len(group["params"]) for group in groups] == [2, 2]

@@ -1,4 +1,4 @@
-"""Studies: resumed after real kills, repeated to the last digit, and kept apart."""
+"""Tests of studies: resuming after a kill, reproducible results, and invalid folders."""
 
 import json
 import os
@@ -55,8 +55,8 @@ def workers_of(process: subprocess.Popen) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study that ran without interruption, with two workers."""
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run a study with two workers and without interruption, and return its folder."""
     folder = tmp_path_factory.mktemp("whole") / "study"
     process = start(folder, "--workers", "2")
     out, err = process.communicate()
@@ -68,24 +68,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_study_leaves_its_report_and_a_folder_for_each_run(whole: Path) -> None:
-    runs = sorted(path.name for path in (whole / "runs").iterdir())
+def test_study_writes_a_report_and_one_folder_per_run(finished_study: Path) -> None:
+    runs = sorted(path.name for path in (finished_study / "runs").iterdir())
     assert runs == sorted(f"{variant}-seed{seed}" for variant in VARIANTS for seed in (0, 1))
     for name in ("report.html", "report.md", "results.json", "study.json"):
-        assert (whole / name).stat().st_size > 0
+        assert (finished_study / name).stat().st_size > 0
 
 
-def test_a_study_repeated_with_other_workers_is_the_same_to_the_last_digit(
-    whole: Path, tmp_path: Path
+def test_results_do_not_depend_on_the_number_of_workers(
+    finished_study: Path, tmp_path: Path
 ) -> None:
     config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
     write_report(compare(config, tmp_path / "again", workers=1))
-    assert results(tmp_path / "again") == results(whole)
+    assert results(tmp_path / "again") == results(finished_study)
 
 
-def test_a_study_killed_half_way_and_resumed_is_the_same_to_the_last_digit(
-    whole: Path, tmp_path: Path
-) -> None:
+def test_killed_and_resumed_study_has_equal_results(finished_study: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "study", "--workers", "1")
     wait_for_runs(tmp_path / "study", 2, process)
     os.kill(process.pid, signal.SIGKILL)
@@ -94,11 +92,11 @@ def test_a_study_killed_half_way_and_resumed_is_the_same_to_the_last_digit(
 
     out, err = start(tmp_path / "study", "--workers", "2").communicate()
     assert "runs are finished, continuing" in out, err
-    assert results(tmp_path / "study") == results(whole)
+    assert results(tmp_path / "study") == results(finished_study)
 
 
 @pytest.mark.slow
-def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
+def test_workers_exit_when_the_main_process_is_killed(tmp_path: Path) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
     while len(list((tmp_path / "study").glob("runs/.*/epochs.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
@@ -111,8 +109,8 @@ def test_workers_go_when_their_leader_is_killed(tmp_path: Path) -> None:
     assert list((tmp_path / "study/runs").glob("[!.]*")) == []
 
 
-def test_a_killed_worker_ends_in_a_message_and_keeps_finished_runs(
-    whole: Path, tmp_path: Path
+def test_killed_worker_gives_a_message_without_traceback(
+    finished_study: Path, tmp_path: Path
 ) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
     while not list((tmp_path / "study").glob("runs/.*/epochs.jsonl")):
@@ -126,25 +124,27 @@ def test_a_killed_worker_ends_in_a_message_and_keeps_finished_runs(
     assert "Traceback" not in err
 
 
-def test_a_report_is_rebuilt_from_the_folder_alone(whole: Path) -> None:
-    before = {name: (whole / name).read_bytes() for name in ("results.json", "report.html")}
-    write_report(Study.open(whole))
-    assert {name: (whole / name).read_bytes() for name in before} == before
+def test_report_rebuilt_from_the_folder_is_identical(finished_study: Path) -> None:
+    before = {
+        name: (finished_study / name).read_bytes() for name in ("results.json", "report.html")
+    }
+    write_report(Study.open(finished_study))
+    assert {name: (finished_study / name).read_bytes() for name in before} == before
 
 
-def test_the_folder_of_another_study_is_refused_with_the_first_difference(whole: Path) -> None:
+def test_folder_of_another_study_raises_with_the_first_difference(finished_study: Path) -> None:
     config = configure(FEW, "mlp", Recipe(epochs=4, batch_size=20, monitor=1), VARIANTS, seeds=2)
     with pytest.raises(InputError, match="belongs to another study, with epochs = 3 instead of 4"):
-        compare(config, whole)
+        compare(config, finished_study)
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+def test_non_empty_folder_without_a_study_raises(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(InputError, match=r"is not empty and has no study\.json"):
         compare(configure(FEW, "mlp", SHORT, seeds=1), tmp_path)
 
 
-def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
+def test_failed_runs_do_not_stop_the_others(tmp_path: Path) -> None:
     explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, monitor=1)
     config = configure(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
@@ -161,14 +161,12 @@ def test_runs_that_fail_do_not_stop_the_others(tmp_path: Path) -> None:
         (("none", "flatten.1"), "unknown variant 'flatten.1': did you mean 'flatten'"),
     ],
 )
-def test_variants_are_checked_before_anything_is_trained(
-    variants: tuple[str, ...], message: str
-) -> None:
+def test_configure_raises_for_invalid_variants(variants: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         configure(FEW, "mlp", SHORT, variants)
 
 
-def test_mix_points_are_found_once_for_all_runs_of_a_study(
+def test_mix_points_are_computed_once_per_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
@@ -191,7 +189,7 @@ def test_mix_points_are_found_once_for_all_runs_of_a_study(
     assert result.test == study.results()[RunConfig(FEW, "mlp", SHORT, "input", 1)].test
 
 
-def test_results_are_the_same_from_a_run_and_from_disk(tmp_path: Path) -> None:
+def test_returned_results_equal_the_results_on_disk(tmp_path: Path) -> None:
     config = configure(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
     study = Study(config, tmp_path / "study")
     passed_on = dict(run_missing(study, workers=1))
@@ -203,25 +201,25 @@ def test_default_variants_are_none_input_each_block_final_random_and_auto() -> N
     assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
 
 
-def test_at_least_eight_seeds_are_the_default() -> None:
+def test_default_number_of_seeds_is_eight() -> None:
     assert configure(FEW, "mlp", SHORT).seeds == tuple(range(8))
 
 
-def test_the_command_in_the_results_repeats_the_study(whole: Path) -> None:
-    command = results(whole)["command"]
+def test_results_contain_the_command_of_the_study(finished_study: Path) -> None:
+    command = results(finished_study)["command"]
     assert command == (
         "layermix compare --train-size 100 --model mlp --variants none input final --seeds 2 "
         "--epochs 3 --batch-size 20 --monitor 1"
     )
 
 
-def test_a_variant_may_be_any_module_that_can_be_mixed(tmp_path: Path) -> None:
+def test_variant_can_be_any_mixable_module(tmp_path: Path) -> None:
     config = configure(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
     summary, _ = write_report(compare(config, tmp_path / "study", workers=1))
     assert [row.name for row in summary.variants] == ["none", "block1.0"]
 
 
-def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
+def test_unmixable_variant_raises_with_the_reason() -> None:
     with pytest.raises(InputError) as error:
         configure(FEW, "resnet-small", SHORT, ("none", "block1.relu"))
     assert str(error.value) == (
@@ -230,7 +228,7 @@ def test_a_variant_that_cannot_be_mixed_is_refused_with_the_reason() -> None:
     )
 
 
-def test_runs_in_the_calling_process_restore_its_settings(tmp_path: Path) -> None:
+def test_runs_in_the_calling_process_restore_settings(tmp_path: Path) -> None:
     torch.set_flush_denormal(False)
     before = torch.get_num_threads(), warnings.filters[:]
     compare(configure(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)

@@ -1,4 +1,4 @@
-"""Data sets whose labels are class names, and tables without images."""
+"""Tests of data sets with class names as labels, and of tables without images."""
 
 import gc
 import warnings
@@ -12,14 +12,14 @@ from layermix.experiments.data import DataConfig, load
 from layermix.experiments.data.hugging_face import load_images
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 NAMES = ["dog", "cat", "eel"] * 20
 
 
-def test_class_names_become_classes_in_sorted_order(tmp_path: Path) -> None:
+def test_class_names_become_sorted_classes(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(60), "label": NAMES})
     parquet(tmp_path / "set", "test", {"img": encoded(2), "label": ["ant", "eel"]})
     found = load_images(str(tmp_path / "set"))
@@ -28,13 +28,13 @@ def test_class_names_become_classes_in_sorted_order(tmp_path: Path) -> None:
     assert found.splits["test"].labels.tolist() == [0, 3]
 
 
-def test_class_names_are_kept_in_the_cache(tmp_path: Path) -> None:
+def test_class_names_are_stored_in_the_cache(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(60), "label": NAMES})
     config = DataConfig(data=str(tmp_path / "set"))
     assert load(config).classes == load(config).classes == ("cat", "dog", "eel")
 
 
-def test_class_names_of_a_table_beside_a_folder_of_images_are_read(tmp_path: Path) -> None:
+def test_class_names_are_read_from_image_folder_metadata(tmp_path: Path) -> None:
     folder = tmp_path / "set/train"
     folder.mkdir(parents=True)
     for row in range(60):
@@ -49,7 +49,7 @@ def test_class_names_of_a_table_beside_a_folder_of_images_are_read(tmp_path: Pat
     assert found.splits["train"].labels.tolist() == [1, 0, 2] * 20
 
 
-def test_a_label_that_is_missing_is_shown(tmp_path: Path) -> None:
+def test_missing_label_raises(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": ["cat", None]})
     with pytest.raises(InputError, match="column 'label': split 'train' has the label None, "):
         load_images(str(tmp_path / "set"))
@@ -58,14 +58,14 @@ def test_a_label_that_is_missing_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "row"), [("text,label", "a film,1"), ("height,width,label", "1.5,2.5,cat")]
 )
-def test_a_table_without_images_is_refused_as_such(head: str, row: str, tmp_path: Path) -> None:
+def test_table_without_images_raises(head: str, row: str, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.csv").write_text("\n".join([head, *[row] * 9]))
     with pytest.raises(InputError, match=r"^none of the columns .* has images, which studies need"):
         load_images(str(tmp_path / "set"))
 
 
-def test_a_folder_with_the_name_of_a_reader_is_a_folder(
+def test_folder_named_like_a_dataset_reader_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet(tmp_path / "text", "train", {"img": encoded(2), "label": ["a", "b"]})

@@ -1,4 +1,4 @@
-"""Data sets of the hub's layout, from real local folders."""
+"""Tests of data sets in the layout of the Hugging Face Hub, from local folders."""
 
 import io
 import re
@@ -15,12 +15,12 @@ from layermix.experiments.data import DataConfig, load
 from layermix.experiments.data.hugging_face import load_images
 
 pytestmark = [
-    pytest.mark.usefixtures("own_caches"),
+    pytest.mark.usefixtures("empty_caches"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
 
-def test_a_folder_of_parquet_files_is_decoded_to_the_pixel(tmp_path: Path) -> None:
+def test_parquet_folder_is_decoded_exactly(tmp_path: Path) -> None:
     labels = [row % 2 for row in range(40)]
     parquet(tmp_path / "set", "train", {"img": encoded(40), "label": labels})
     parquet(tmp_path / "set", "test", {"img": encoded(10), "label": labels[:10]})
@@ -31,7 +31,7 @@ def test_a_folder_of_parquet_files_is_decoded_to_the_pixel(tmp_path: Path) -> No
     assert sorted(found.splits) == ["test", "train"]
 
 
-def test_a_folder_of_images_has_a_class_for_each_sub_folder(tmp_path: Path) -> None:
+def test_image_folder_has_one_class_per_subfolder(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         for row in range(30):
@@ -54,7 +54,7 @@ def test_images_are_decoded_once_and_then_read_from_disk(
     assert first.classes == second.classes
 
 
-def test_a_changed_folder_is_decoded_anew(tmp_path: Path) -> None:
+def test_changed_folder_is_decoded_again(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(60), "label": [0, 1] * 30})
     config = DataConfig(data=str(tmp_path / "set"))
     load(config)
@@ -63,7 +63,7 @@ def test_a_changed_folder_is_decoded_anew(tmp_path: Path) -> None:
     assert len(data.train) + len(data.val) + len(data.test) == 90
 
 
-def test_a_folder_of_images_may_hold_more_of_one_class(tmp_path: Path) -> None:
+def test_image_folder_can_be_imbalanced(tmp_path: Path) -> None:
     for name, count in (("cat", 60), ("dog", 12)):
         (tmp_path / "pets" / name).mkdir(parents=True)
         for row in range(count):
@@ -73,22 +73,22 @@ def test_a_folder_of_images_may_hold_more_of_one_class(tmp_path: Path) -> None:
     assert counts == [[20, 4], [4, 2], [36, 6]]
 
 
-def one_row(image: Image.Image, kind: str = "PNG", **options: object) -> dict:
+def encoded_image(image: Image.Image, kind: str = "PNG", **options: object) -> dict:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return {"bytes": buffer.getvalue(), "path": None}
 
 
-def decoded(folder: Path, *rows: dict) -> torch.Tensor:
+def load_train_images(folder: Path, *rows: dict) -> torch.Tensor:
     parquet(folder, "train", {"img": list(rows), "label": [0] * len(rows)})
     return load_images(str(folder)).splits["train"].images
 
 
-def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> None:
+def test_gray_images_among_color_images_become_rgb(tmp_path: Path) -> None:
     gray = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
-    rows = [one_row(gray), {"bytes": png(1), "path": None}]
+    rows = [encoded_image(gray), {"bytes": png(1), "path": None}]
     parquet(tmp_path / "set", "train", {"img": rows, "label": [0, 1]})
-    parquet(tmp_path / "set", "test", {"img": [one_row(gray)] * 2, "label": [0, 1]})
+    parquet(tmp_path / "set", "test", {"img": [encoded_image(gray)] * 2, "label": [0, 1]})
     found = load_images(str(tmp_path / "set")).splits
     expected = torch.arange(64).view(1, 8, 8).expand(3, 8, 8)
     assert torch.equal(found["train"].images[0].long(), expected)
@@ -96,18 +96,18 @@ def test_grey_images_among_others_become_rgb_in_every_split(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
-def test_grey_images_alone_keep_one_channel(mode: str, tmp_path: Path) -> None:
+def test_gray_images_alone_have_one_channel(mode: str, tmp_path: Path) -> None:
     image = Image.new("L", (8, 8), 255).convert(mode)
-    found = decoded(tmp_path / "set", one_row(image))
+    found = load_train_images(tmp_path / "set", encoded_image(image))
     assert torch.equal(found, torch.full((1, 1, 8, 8), 255, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(
     ("dtype", "kind"), [(np.uint16, "PNG"), (np.uint16, "TIFF"), (np.int32, "TIFF")]
 )
-def test_16_bits_are_scaled_to_8(dtype: type, kind: str, tmp_path: Path) -> None:
+def test_16_bit_images_are_scaled_to_8_bits(dtype: type, kind: str, tmp_path: Path) -> None:
     pixels = np.array([[0, 128, 129], [257, 32768, 65535]], dtype=dtype)
-    found = decoded(tmp_path / "set", one_row(Image.fromarray(pixels), kind))
+    found = load_train_images(tmp_path / "set", encoded_image(Image.fromarray(pixels), kind))
     assert found.tolist() == [[[[0, 0, 1], [1, 128, 255]]]]
 
 
@@ -119,31 +119,31 @@ def test_16_bits_are_scaled_to_8(dtype: type, kind: str, tmp_path: Path) -> None
         (np.full((4, 4), 0.5, np.float32), "floating-point pixels"),
     ],
 )
-def test_pixels_of_unknown_range_are_refused(pixels: np.ndarray, what: str, tmp_path: Path) -> None:
+def test_pixels_of_unknown_range_raise(pixels: np.ndarray, what: str, tmp_path: Path) -> None:
     message = f"row 0 of split 'train' has {what}: .* Convert the images to 8 or 16 bits"
     with pytest.raises(InputError, match=message):
-        decoded(tmp_path / "set", one_row(Image.fromarray(pixels), "TIFF"))
+        load_train_images(tmp_path / "set", encoded_image(Image.fromarray(pixels), "TIFF"))
 
 
 def test_transparency_is_dropped(tmp_path: Path) -> None:
     palette = Image.new("P", (4, 4), 1)
     palette.putpalette([9, 9, 9, 200, 100, 50])
     rows = [
-        one_row(palette, transparency=bytes([0, 128])),
-        one_row(Image.new("RGBA", (4, 4), (200, 100, 50, 0))),
+        encoded_image(palette, transparency=bytes([0, 128])),
+        encoded_image(Image.new("RGBA", (4, 4), (200, 100, 50, 0))),
     ]
-    found = decoded(tmp_path / "set", *rows)
+    found = load_train_images(tmp_path / "set", *rows)
     assert torch.equal(found, torch.tensor([200, 100, 50]).byte().view(3, 1, 1).expand(2, 3, 4, 4))
 
 
-def test_an_unreadable_image_is_named_by_its_row(tmp_path: Path) -> None:
+def test_unreadable_image_raises_with_its_row(tmp_path: Path) -> None:
     images = [*encoded(3), {"bytes": b"not an image", "path": None}]
     parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0, 1]})
     with pytest.raises(RunError, match="cannot read the image at row 3 of split 'train'"):
         load_images(str(tmp_path / "set"))
 
 
-def test_images_of_different_sizes_can_be_resized(tmp_path: Path) -> None:
+def test_images_of_different_sizes_raise_unless_resized(tmp_path: Path) -> None:
     images = [{"bytes": png(row, 8 + row), "path": None} for row in range(3)]
     parquet(tmp_path / "set", "train", {"img": images, "label": [0, 1, 0]})
     with pytest.raises(InputError, match=r"row 1 .* resize all with --image-size"):
@@ -156,14 +156,14 @@ def test_images_of_different_sizes_can_be_resized(tmp_path: Path) -> None:
     )
 
 
-def test_float_images_are_refused_with_their_type(tmp_path: Path) -> None:
+def test_float_images_raise_with_their_dtype(tmp_path: Path) -> None:
     images = [[0.5] * 4 for _ in range(4)]
     parquet(tmp_path / "set", "train", {"image": images, "label": [0, 1, 0, 1]})
     with pytest.raises(InputError, match="has float64 values, but must have encoded images"):
         load_images(str(tmp_path / "set"))
 
 
-def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
+def test_float_labels_raise_with_their_dtype(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [0.0, 1.0]})
     with pytest.raises(
         InputError,
@@ -172,25 +172,25 @@ def test_float_labels_are_refused_with_their_type(tmp_path: Path) -> None:
         load_images(str(tmp_path / "set"), image_column="img")
 
 
-def test_negative_labels_are_refused(tmp_path: Path) -> None:
+def test_negative_labels_raise(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": [-1, 1]})
     with pytest.raises(InputError, match="has the label -1, but labels must be from 0"):
         load_images(str(tmp_path / "set"))
 
 
-def test_an_unknown_column_gets_the_closest_name(tmp_path: Path) -> None:
+def test_unknown_column_error_suggests_the_closest_name(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "fine_label": [0, 1]})
     with pytest.raises(InputError, match="unknown column 'fine_labels': did you mean 'fine_label'"):
         load_images(str(tmp_path / "set"), label_column="fine_labels")
 
 
-def test_ambiguous_columns_are_listed(tmp_path: Path) -> None:
+def test_ambiguous_label_column_error_lists_the_columns(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "age": [0, 1], "size": [1, 0]})
     with pytest.raises(InputError, match=r"\['img', 'age', 'size'\] is the label: .*--label-col"):
         load_images(str(tmp_path / "set"))
 
 
-def test_a_folder_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_data_set_raises(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"cannot load the data set .* doesn't contain") as error:
         load_images(str(tmp_path / "empty"))
@@ -198,13 +198,13 @@ def test_a_folder_that_holds_no_data_set_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/nowhere/at/all", "./nowhere", "../nowhere/at/all"])
-def test_a_missing_folder_is_named(folder: str) -> None:
+def test_missing_folder_raises(folder: str) -> None:
     message = f"cannot load the data set '{folder}': there is no such folder. Use 'digits', the id"
     with pytest.raises(InputError, match=re.escape(message)):
         load(DataConfig(data=folder))
 
 
-def test_an_id_that_cannot_be_had_keeps_one_line_of_the_reason(
+def test_unavailable_hub_id_raises_with_a_one_line_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -213,7 +213,7 @@ def test_an_id_that_cannot_be_had_keeps_one_line_of_the_reason(
         load(DataConfig(data="nobody/nothing"))
 
 
-def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file: pass the folder"):
         load_images(str(tmp_path / "file"))

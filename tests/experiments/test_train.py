@@ -1,4 +1,4 @@
-"""Training: the loop against a plain one, separate generators, and losses that blow up."""
+"""Tests of training: comparison with a plain loop, separate generators, and diverging losses."""
 
 import shutil
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_training_equals_a_plain_pytorch_loop() -> None:
         assert torch.equal(ours, plain)
 
 
-def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
+def test_variants_of_a_seed_share_initialization_and_batches() -> None:
     plain, mixed = trainer(), trainer(("input",))
     for ours, theirs in zip(
         plain.raw_model.parameters(), mixed.raw_model.parameters(), strict=True
@@ -60,42 +60,42 @@ def test_variants_of_a_seed_start_alike_and_see_the_same_batches() -> None:
         assert torch.equal(ours[1], theirs[1])
 
 
-def test_seeds_differ() -> None:
+def test_different_seeds_change_batches_and_initialization() -> None:
     ours, theirs = trainer(seed=0), trainer(seed=1)
     (one, _), (other, _) = (next(each.batches.epoch(1)) for each in (ours, theirs))
     assert not torch.equal(one, other)
     assert not torch.equal(next(ours.raw_model.parameters()), next(theirs.raw_model.parameters()))
 
 
-def test_training_leaves_torchs_global_generator_alone() -> None:
+def test_training_does_not_change_the_global_generator() -> None:
     own = trainer(("final",))
     before = torch.get_rng_state()
     own.run_epoch(1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_training_learns_the_digits() -> None:
+def test_training_reaches_high_accuracy_on_digits() -> None:
     recipe = Recipe(epochs=10, monitor=1, crop=0, flip=False)
     data = load(DataConfig())
     own = Trainer(fresh_model("mlp", data, 0), data, recipe, monitor_at=("block3",))
     assert own.train().test["accuracy"] > 0.85
 
 
-def test_label_smoothing_reaches_the_loss() -> None:
+def test_label_smoothing_is_applied_in_the_loss() -> None:
     smooth = trainer(recipe=Recipe(epochs=1, batch_size=60, label_smoothing=0.1))
     ((x, labels),) = smooth.batches.epoch(1)
     expected = F.cross_entropy(smooth.raw_model(x), labels, label_smoothing=0.1)
     assert torch.allclose(smooth.run_step(x, labels)[0], expected)
 
 
-def test_a_loss_that_blows_up_stops_with_the_step_and_the_remedy() -> None:
+def test_diverging_loss_raises_with_the_step() -> None:
     own = trainer(recipe=Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0))
     with pytest.raises(lm.RunError, match=r"the loss became \w+ at step 2 of 9: try a lower --lr"):
         own.train()
 
 
-class Poisoned(nn.Module):
-    """A net with a layer that gives NaN."""
+class NaNModel(nn.Module):
+    """Model that outputs NaN in training mode."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -105,15 +105,15 @@ class Poisoned(nn.Module):
         return self.fc(x.flatten(1)) * (torch.nan if self.training else 1.0)
 
 
-def test_nan_from_a_layer_is_found_in_the_first_step(tmp_path: Path) -> None:
-    config = RunConfig(FEW, f"{__name__}:Poisoned", SHORT, "none", 0)
+def test_nan_output_raises_at_the_first_step(tmp_path: Path) -> None:
+    config = RunConfig(FEW, f"{__name__}:NaNModel", SHORT, "none", 0)
     with pytest.raises(lm.RunError, match="the loss became nan at step 1 of 6"):
         run(config, tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run-unfinished"]
     assert (tmp_path / "run-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
-def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
+def test_run_writes_records_metrics_and_weights(tmp_path: Path) -> None:
     config = RunConfig(FEW, "mlp", SHORT, "random", 3)
     result = run(config, tmp_path / "run", keep_features=True)
     files = sorted(path.name for path in (tmp_path / "run").iterdir())
@@ -134,12 +134,12 @@ def test_a_run_leaves_records_measures_and_weights(tmp_path: Path) -> None:
     assert metrics(logits, data.test.labels)["accuracy"] == result.test["accuracy"]
 
 
-def test_a_run_refuses_a_folder_that_exists(tmp_path: Path) -> None:
+def test_run_rejects_an_existing_folder(tmp_path: Path) -> None:
     with pytest.raises(lm.InputError, match="exists already: use another --out"):
         run(RunConfig(FEW, "mlp", SHORT, "none", 0), tmp_path)
 
 
-def test_measures_are_the_textbooks() -> None:
+def test_metrics_equal_their_formulas() -> None:
     probabilities = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]], dtype=torch.float64)
     found = metrics(probabilities.log(), torch.tensor([0, 0, 0]))
     assert found["accuracy"] == pytest.approx(2 / 3)
@@ -149,7 +149,7 @@ def test_measures_are_the_textbooks() -> None:
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="inductor needs a C++ compiler")
-def test_compiled_runs_of_one_process_do_not_take_one_anothers_graphs() -> None:
+def test_compiled_runs_in_one_process_do_not_share_graphs() -> None:
     recipe = replace(SHORT, epochs=1, batch_size=30, compile=True)
     losses = {}
     for variant in ((), ("final",), ()):
