@@ -128,6 +128,7 @@ def test_failed_training_exits_with_code_1_and_keeps_records(
     assert (tmp_path / "x-unfinished/epochs.jsonl").read_text().startswith('{"epoch": 0')
 
 
+@pytest.mark.slow
 def test_interrupted_training_prints_the_folder_of_its_records(tmp_path: Path) -> None:
     process = start(f"train {FEW} --epochs 10000 --out {tmp_path}/x", preexec_fn=heed_interrupts)
     while not list(tmp_path.glob(".x.*/epochs.jsonl")):

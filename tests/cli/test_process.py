@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,18 @@ runpy.run_module("layermix", run_name="__main__", alter_sys=True)
 HEAVY = "scipy,sklearn,matplotlib,pandas,datasets,torchmetrics,jinja2,joblib,transformers,PIL"
 
 
+def slow(*values: str) -> Any:
+    """Return the values of a slow case."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def run_without(modules: str, words: str) -> subprocess.CompletedProcess[str]:
     """Run the program in a process in which these modules cannot be imported."""
     command = [sys.executable, "-c", BLOCKED, modules, *words.split()]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", ["--help", "points --model mlp", "methods"])
+@pytest.mark.parametrize("words", ["points --model mlp", *map(slow, ["--help", "methods"])])
 def test_short_commands_do_not_need_the_large_libraries(words: str) -> None:
     done = run_without(HEAVY, words)
     assert (done.returncode, done.stderr) == (0, "")
@@ -39,12 +45,12 @@ def test_short_commands_do_not_need_the_large_libraries(words: str) -> None:
     ("module", "words"),
     [
         ("tyro", "--help"),
-        ("rich", "points"),
-        ("timm", "points --model timm:resnet18"),
+        slow("rich", "points"),
+        slow("timm", "points --model timm:resnet18"),
         ("sklearn", "profile --model mlp"),  # first needed by the command
         ("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
-        ("torchmetrics", f"compare {FEW} --epochs 100000"),
-        ("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
+        slow("torchmetrics", f"compare {FEW} --epochs 100000"),
+        slow("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
     ],
 )
 def test_missing_module_error_contains_the_install_command(
@@ -66,9 +72,10 @@ def test_importing_experiments_without_rich_gives_the_install_command() -> None:
     assert last.endswith("the module 'rich' is not installed: run pip install 'layermix[lab]'")
 
 
-@pytest.mark.parametrize(  # as from a terminal, and as from a supervisor
-    "stop", [os.killpg, pytest.param(os.kill, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "stop", [os.killpg, os.kill]
+)  # as from a terminal, and as from a supervisor
 def test_interrupted_study_prints_one_line_and_stops_all_workers(
     stop: Callable[[int, int], None], tmp_path: Path
 ) -> None:
@@ -111,7 +118,7 @@ def test_workers_ignore_keyboard_interrupts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["methods", *(pytest.param(w, marks=pytest.mark.slow) for w in ("points --all", "--help"))],
+    ["methods", *map(slow, ["points --all", "--help"])],
 )
 def test_closed_output_pipe_exits_without_traceback(words: str) -> None:
     process = start(words)

@@ -41,6 +41,7 @@ def test_wide_table_is_split_into_blocks_with_the_mix_point(width: int) -> None:
     assert rows == [row[1:] for row in cells(TABLE)]
 
 
+@pytest.mark.slow
 def test_ascii_output_replaces_symbols_with_question_marks() -> None:
     done = subprocess.run(
         [*PROFILE, "--mixed", "0"],
@@ -52,7 +53,7 @@ def test_ascii_output_replaces_symbols_with_question_marks() -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", [80, pytest.param(200, marks=pytest.mark.slow)])
 def test_profile_fits_the_width_of_the_terminal(width: int) -> None:
     parent_fd, child_fd = pty.openpty()
     fcntl.ioctl(child_fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))

@@ -183,6 +183,7 @@ def test_methods_command_lists_every_method(capsys: pytest.CaptureFixture[str]) 
         assert method.source.split(",")[0].split()[0] in listed
 
 
+@pytest.mark.slow
 def test_study_of_ten_methods_writes_a_report(tmp_path: Path) -> None:
     words = "compare --data digits --epochs 1 --monitor 0 --no-geometry --batch-size 256 --seeds 1"
     out = tmp_path / "study"

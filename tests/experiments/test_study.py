@@ -18,7 +18,7 @@ import layermix as lm
 from layermix import InputError, RunError
 from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, configure, run
 from layermix.experiments.engines.local import run_missing
-from layermix.reporting import write_report
+from layermix.reporting import summarize, write_report
 
 FEW = DataConfig(train_size=100)
 SHORT = Recipe(epochs=3, batch_size=20, monitor=1)
@@ -75,23 +75,17 @@ def test_study_writes_a_report_and_one_folder_per_run(finished_study: Path) -> N
         assert (finished_study / name).stat().st_size > 0
 
 
-def test_results_do_not_depend_on_the_number_of_workers(
+def test_killed_study_resumed_with_other_workers_has_equal_results(
     finished_study: Path, tmp_path: Path
 ) -> None:
-    config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
-    write_report(compare(config, tmp_path / "again", workers=1))
-    assert results(tmp_path / "again") == results(finished_study)
-
-
-def test_killed_and_resumed_study_has_equal_results(finished_study: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "study", "--workers", "1")
     wait_for_runs(tmp_path / "study", 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "study/results.json").exists()
 
-    out, err = start(tmp_path / "study", "--workers", "2").communicate()
-    assert "runs are finished, continuing" in out, err
+    config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
+    write_report(compare(config, tmp_path / "study", workers=1))
     assert results(tmp_path / "study") == results(finished_study)
 
 
@@ -109,6 +103,7 @@ def test_workers_exit_when_the_main_process_is_killed(tmp_path: Path) -> None:
     assert list((tmp_path / "study/runs").glob("[!.]*")) == []
 
 
+@pytest.mark.slow
 def test_killed_worker_gives_a_message_without_traceback(
     finished_study: Path, tmp_path: Path
 ) -> None:
@@ -215,7 +210,7 @@ def test_results_contain_the_command_of_the_study(finished_study: Path) -> None:
 
 def test_variant_can_be_any_mixable_module(tmp_path: Path) -> None:
     config = configure(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
-    summary, _ = write_report(compare(config, tmp_path / "study", workers=1))
+    summary = summarize(compare(config, tmp_path / "study", workers=1))
     assert [row.name for row in summary.variants] == ["none", "block1.0"]
 
 
