@@ -11,12 +11,12 @@ LOWEST_WARNS := -W 'ignore:`torch.jit.script:DeprecationWarning'
 CORE := .venv-core
 CORE_TESTS := tests/mixing tests/hooks tests/geometry --ignore tests/geometry/test_profile_memory.py
 
-.PHONY: demo test test-core slow lowest coverage lint clean
+.PHONY: demo test lint test-core slow lowest coverage clean
 
 demo: $(VENV)/lab.stamp
 	$(BIN)/layermix compare --data digits --out runs/digits
 
-test: lint
+test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/test.stamp
