@@ -1,7 +1,7 @@
-"""What every test gets: one thread, a seed, and no compiled code left over from other tests.
+"""Options and fixtures of all tests: one thread, a fixed seed, and a reset of the compiler.
 
-With ``--core``, tests that need a library of experiments or examples are skipped where it is not
-installed. Without the option a missing library is an error.
+With ``--core``, tests that need a missing library of experiments or examples are skipped.
+Without the option, a missing library is an error.
 """
 
 import os
@@ -17,7 +17,7 @@ settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
-    """Give each of several test processes one thread, and one to each process that it starts."""
+    """Use one thread in each process of pytest-xdist, and in its child processes."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         torch.set_num_threads(1)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """With ``--core``, skip a file that imports a library that is missing."""
+    """With ``--core``, skip a file that imports a missing library."""
     report = yield
     missing = re.search(r"No module named '(\w+)", str(report.longrepr or ""))
     if report.failed and missing and collector.config.option.core:
@@ -43,7 +43,7 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """With ``--core``, skip a test that imports a library that is missing."""
+    """With ``--core``, skip a test that imports a missing library."""
     try:
         return (yield)
     except ModuleNotFoundError as error:
@@ -53,15 +53,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 @pytest.fixture(autouse=True)
-def same_start() -> None:
-    """Start every test from the same global random state, on one thread."""
+def fixed_seed_and_one_thread() -> None:
+    """Run every test with the same global random state and on one thread."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
 @pytest.fixture
 def fresh_compiler() -> Iterator[None]:
-    """Give a test a compiler that has compiled nothing yet."""
+    """Reset the compiler before and after a test."""
     torch.compiler.reset()
     yield
     torch.compiler.reset()

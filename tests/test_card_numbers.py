@@ -1,4 +1,4 @@
-"""Numbers in the cards of blends: those of the tables, which are those that were measured."""
+"""Tests that the numbers in the cards of blends equal the tables and the measurements."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ def table_rows(page: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_its_costs_are_those_of_the_index(name: str) -> None:
+def test_costs_of_a_card_equal_the_index(name: str) -> None:
     index = {(what, at): rest for what, at, *rest in table_rows(INDEX) if len(rest) == 4}
     found = [row for row in table_rows(CARDS / f"{name}.md") if "(128, " in row[0]]
     assert found
@@ -36,7 +36,7 @@ def test_its_costs_are_those_of_the_index(name: str) -> None:
         assert costs == index[", ".join(filter(None, (name, kind))), at]
 
 
-def test_costs_in_the_index_are_those_that_were_measured() -> None:
+def test_costs_of_the_index_equal_the_measurements() -> None:
     (path,) = (ROOT / "benchmarks").glob("blends-*.csv")
     with path.open(encoding="utf-8") as file:
         measured = {(row["what"], row["at"], row["pass"]): row for row in csv.DictReader(file)}
@@ -51,8 +51,8 @@ def test_costs_in_the_index_are_those_that_were_measured() -> None:
             assert shown == pytest.approx(exact[: len(shown)], rel=0.05)
 
 
-@pytest.mark.parametrize("name", sorted({*BLENDS} - {"multimix"}))  # which has a table of its own
-def test_differences_on_digits_are_those_of_the_tables(name: str) -> None:
+@pytest.mark.parametrize("name", sorted({*BLENDS} - {"multimix"}))  # it has a separate table
+def test_differences_on_digits_equal_the_tables(name: str) -> None:
     pages = (INDEX, ROOT / "docs/results.md")
     tables = "".join(page.read_text(encoding="utf-8") for page in pages)
     text = " ".join((CARDS / f"{name}.md").read_text(encoding="utf-8").split())

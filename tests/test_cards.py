@@ -1,4 +1,4 @@
-"""Every blend has a card in docs/blends: sections, code, a picture, and a row in the index."""
+"""Tests of the cards of blends in docs/blends: sections, code, image, and row in the index."""
 
 import base64
 import io
@@ -25,26 +25,26 @@ IMAGE = r'base64,([^"]*)"'
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_a_card_has_all_sections_in_order(name: str) -> None:
+def test_card_has_all_sections_in_order(name: str) -> None:
     card = CARDS / f"{name}.md"
     assert card.read_text(encoding="utf-8").startswith(f"# {name}: ")
     assert headings(card) == SECTIONS
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_its_python_runs_and_its_links_lead_somewhere(name: str) -> None:
+def test_card_code_runs_and_links_exist(name: str) -> None:
     assert run_python(CARDS / f"{name}.md") > 0
     assert missing_links(CARDS / f"{name}.md") == []
 
 
-def test_no_card_is_of_a_blend_that_there_is_not() -> None:
+def test_every_card_and_image_belongs_to_a_blend() -> None:
     assert {card.stem for card in CARDS.glob("*.md")} == {*BLENDS, "README"}
     assert {picture.stem for picture in (CARDS / "pictures").glob("*")} == set(BLENDS)
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_its_picture_is_what_the_blend_draws(name: str) -> None:
-    """Another processor rounds otherwise, so that images may differ by what no eye can see."""
+def test_image_of_a_card_equals_the_drawn_blend(name: str) -> None:
+    """Pixels may differ slightly, because processors round differently."""
     kept = (CARDS / f"pictures/{name}.svg").read_text(encoding="utf-8")
     drawn = draw_blend(name).standalone()
     assert re.sub(IMAGE, "", drawn) == re.sub(IMAGE, "", kept)
@@ -54,30 +54,30 @@ def test_its_picture_is_what_the_blend_draws(name: str) -> None:
 
 
 def images(svg: str) -> list[np.ndarray]:
-    """Return the images of a picture, floats (H, W, C) from 0 to 255."""
+    """Return the images in an SVG as float arrays (H, W, C) with values from 0 to 255."""
     found = [Image.open(io.BytesIO(base64.b64decode(text))) for text in re.findall(IMAGE, svg)]
     return [np.asarray(image).astype(np.float64) for image in found]
 
 
-def test_they_are_all_drawn(tmp_path: Path) -> None:
+def test_draw_blends_writes_one_image_per_blend(tmp_path: Path) -> None:
     assert len(draw_blends(tmp_path)) == len(BLENDS)
     assert {picture.name for picture in tmp_path.iterdir()} == {f"{name}.svg" for name in BLENDS}
 
 
-def test_only_a_blend_can_be_drawn() -> None:
+def test_drawing_an_unknown_blend_raises() -> None:
     with pytest.raises(lm.InputError, match="unknown blend 'linaer': did you mean 'linear'"):
         draw_blend("linaer")
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_the_index_says_where_it_works(name: str) -> None:
+def test_index_lists_the_supported_shapes(name: str) -> None:
     cells = row_of(INDEX, f"[{name}]({name}.md)")
     works = [mixes(name, shape) for shape in SHAPES.values()]
     assert cells[3:7] == ["yes" if it else "no" for it in works]
 
 
 def mixes(name: str, shape: tuple[int, ...]) -> bool:
-    """Tell whether a blend mixes activations of that shape."""
+    """Return True if a blend mixes activations of this shape."""
     plan = PlanSampler(["final"], blend=name, seed=0).draw(shape[0])
     try:
         mix(torch.randn(shape), plan, channels=-1 if len(shape) == 3 else 1)
@@ -87,11 +87,11 @@ def mixes(name: str, shape: tuple[int, ...]) -> bool:
 
 
 @pytest.mark.parametrize("name", BLENDS)
-def test_the_index_names_the_methods_that_use_it(name: str) -> None:
-    said = re.findall(r"`([^`]+)`", row_of(INDEX, f"[{name}]({name}.md)")[-1])
-    assert said == [one for one, method in METHODS.items() if type(method.blend) is BLENDS[name]]
+def test_index_lists_the_methods_of_a_blend(name: str) -> None:
+    listed = re.findall(r"`([^`]+)`", row_of(INDEX, f"[{name}]({name}.md)")[-1])
+    assert listed == [one for one, method in METHODS.items() if type(method.blend) is BLENDS[name]]
 
 
-def test_the_index_runs_as_written() -> None:
+def test_index_code_runs_and_links_exist() -> None:
     assert run_python(INDEX) == 2
     assert missing_links(INDEX) == []

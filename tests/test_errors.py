@@ -1,4 +1,4 @@
-"""Errors show a wrong argument if it is short, and say what it is otherwise."""
+"""Tests of error messages: they show short arguments and describe long ones."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -35,11 +35,11 @@ PLAN = lm.Plan("input", torch.tensor(0.3), torch.arange(16))
         (list(range(100)), "a list of 100"),
     ],
 )
-def test_a_value_is_shown_or_described(value: object, shown: str) -> None:
+def test_brief_shows_or_describes_a_value(value: object, shown: str) -> None:
     assert brief(value) == shown
 
 
-def test_what_is_no_name_has_no_close_one() -> None:
+def test_unknown_value_that_is_no_string_has_no_suggestion() -> None:
     assert str(unknown("blend", X, ["cut"])) == (
         "unknown blend a float32 Tensor of shape (16, 3, 8, 8): known are 'cut'"
     )
@@ -79,7 +79,7 @@ USES: list[Callable[[Any], Any]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_wrong_argument_makes_a_short_error(use: Callable[[Any], Any]) -> None:
+def test_invalid_argument_raises_a_short_error(use: Callable[[Any], Any]) -> None:
     for value in WRONG:
         with pytest.raises(lm.InputError) as error:
             use(value)
@@ -88,6 +88,6 @@ def test_a_wrong_argument_makes_a_short_error(use: Callable[[Any], Any]) -> None
 
 
 @pytest.mark.parametrize("x", [X.numpy(), NET, 3])
-def test_what_is_no_tensor_cannot_be_mixed(x: Any) -> None:
+def test_mixing_a_non_tensor_raises(x: Any) -> None:
     with pytest.raises(lm.InputError, match=r"^cannot mix .*: pass a tensor, torch"):
         lm.mix(x, PLAN)

@@ -1,6 +1,6 @@
-"""The examples: short, without warnings, and done when they say so.
+"""Tests of the examples: they are short, run without warnings, and print the expected result.
 
-Few epochs and seeds in this process; `-m slow` runs each in full in a process of its own.
+They run with few epochs and seeds. `-m slow` runs each in full in a separate process.
 """
 
 import os
@@ -36,7 +36,7 @@ LAST_LINES = {
     "text": VERDICT,
     "spectrogram": VERDICT,
 }
-# Of a full run, in percent: far below what is measured, far above chance.
+# Least accuracy of a full run in percent, well below the measured value and above chance.
 FLOORS = {
     "plain_loop": 85,
     "accelerate_loop": 80,
@@ -46,7 +46,7 @@ FLOORS = {
     "timm_training": 70,
     "sklearn_estimator": 90,
 }
-# Warnings of the libraries themselves.
+# Warnings raised in the libraries.
 IGNORED = {
     "lightning_callback": [
         "ignore::FutureWarning",
@@ -57,7 +57,7 @@ IGNORED = {
 
 
 def run(name: str) -> subprocess.CompletedProcess[str]:
-    """Run an example as its head says, from the root, with warnings as errors."""
+    """Run an example from the root of the repository, with warnings as errors."""
     filters = [word for one in ["error", *IGNORED.get(name, [])] for word in ("-W", one)]
     return subprocess.run(
         [sys.executable, *filters, f"examples/{name}.py"],
@@ -79,20 +79,20 @@ def example(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", [example(name) for name in LAST_LINES])
-def test_an_example_runs(
+def test_example_runs(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("EPOCHS", "1")
     monkeypatch.setenv("SEEDS", "2")
     monkeypatch.chdir(ROOT)
-    monkeypatch.syspath_prepend(FOLDER)  # as of a script
+    monkeypatch.syspath_prepend(FOLDER)  # as for a script
     runpy.run_path(f"examples/{name}.py", run_name="__main__")
     assert re.fullmatch(LAST_LINES[name], capsys.readouterr().out.splitlines()[-1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LAST_LINES)
-def test_an_example_runs_in_full(name: str) -> None:
+def test_example_runs_in_full(name: str) -> None:
     found = re.fullmatch(LAST_LINES[name], last_line(run(name)))
     assert found
     if name in FLOORS:
@@ -105,7 +105,7 @@ def test_all_examples_are_tested_and_listed() -> None:
 
 
 @pytest.mark.parametrize("name", LAST_LINES)
-def test_an_example_is_short_and_says_how_to_run_it(name: str) -> None:
+def test_example_is_short_and_documents_its_command(name: str) -> None:
     text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     assert len(text.splitlines()) < 60
     assert text.startswith('"""')

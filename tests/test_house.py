@@ -1,4 +1,4 @@
-"""The house: what imports what, sizes and names, and docstring examples that are true."""
+"""Tests of the architecture: imports, sizes, names, and docstring examples."""
 
 import ast
 import collections
@@ -23,15 +23,15 @@ MODULES = {
     ): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-# The floors from the ground up; the public names of the core lie between geometry and experiments.
-FLOORS = ["errors", "mixing", "functional", "hooks", "geometry", "", "experiments", "reporting"]
-FLOORS += ["cli", "__main__"]
+# From bottom to top. The public names of the core are between geometry and experiments.
+LAYERS = ["errors", "mixing", "functional", "hooks", "geometry", "", "experiments", "reporting"]
+LAYERS += ["cli", "__main__"]
 HEAVY = ["scipy", "sklearn", "matplotlib", "pandas", "datasets", "timm", "torchvision"]
 HEAVY += ["transformers", "torchmetrics", "jinja2", "rich"]
 
 
 def imported(path: Path, *, for_types: bool = True) -> list[str]:
-    """Return the full names that a file imports anywhere, also those for type checkers alone."""
+    """Return the full names of all imports of a file, including those for type checkers only."""
     found: list[str] = []
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if not for_types:
@@ -40,13 +40,13 @@ def imported(path: Path, *, for_types: bool = True) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides which floor it is from"
+            assert node.level == 0, f"{path}: a relative import hides its layer"
             found += [f"{node.module}.{alias.name}" for alias in node.names]
     return found
 
 
 def module_of(name: str) -> str:
-    """Return the module that holds a full name, or the name itself if it is a module."""
+    """Return the module of a full name, or the name if it is a module."""
     return name if name in MODULES else name.rpartition(".")[0]
 
 
@@ -55,19 +55,19 @@ def is_package(module: str) -> bool:
     return MODULES[module].name == "__init__.py"
 
 
-def floor(name: str) -> int:
-    """Return the floor that a name of layermix is on."""
+def layer_of(name: str) -> int:
+    """Return the index of the layer of a layermix name."""
     part = name.split(".")[1] if "." in name else ""
-    return FLOORS.index(part if part in FLOORS else "")
+    return LAYERS.index(part if part in LAYERS else "")
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_floor_imports_only_from_itself_and_the_floors_below(module: str) -> None:
+def test_module_imports_only_from_its_layer_and_below(module: str) -> None:
     own = [name for name in imported(MODULES[module]) if name.split(".")[0] == "layermix"]
-    assert [name for name in own if floor(name) > floor(module)] == []
+    assert [name for name in own if layer_of(name) > layer_of(module)] == []
 
 
-def test_no_modules_import_each_other() -> None:
+def test_imports_have_no_cycles() -> None:
     modules = {name: path for name, path in MODULES.items() if not is_package(name)}
     graph = {
         module: {module_of(name) for name in imported(path, for_types=False)} & modules.keys()
@@ -83,7 +83,7 @@ def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
             yield node
 
 
-def test_no_two_files_and_no_two_public_objects_share_a_name() -> None:
+def test_names_of_files_and_public_objects_are_unique() -> None:
     files = collections.Counter(path.stem for name, path in MODULES.items() if not is_package(name))
     folders = collections.Counter(path.parent.name for n, path in MODULES.items() if is_package(n))
     assert [name for name, count in (files + folders).items() if count > 1] == []
@@ -94,7 +94,7 @@ def test_no_two_files_and_no_two_public_objects_share_a_name() -> None:
     assert {name: found for name, found in where.items() if len(found) > 1} == {}
 
 
-def test_files_are_short_and_so_are_functions() -> None:
+def test_files_and_functions_are_short() -> None:
     files = [*ROOT.rglob("*.py"), *REPOSITORY.glob("tests/**/*.py")]
     long = {
         str(path): lines for path in files if (lines := len(path.read_text().split("\n"))) > 251
@@ -109,16 +109,18 @@ def test_files_are_short_and_so_are_functions() -> None:
     assert statistics.quantiles(lengths, n=10)[-1] <= 25
 
 
-@pytest.mark.parametrize("room", ["mixing", "hooks", "geometry", "experiments", "reporting", "cli"])
-def test_a_test_imports_public_names_and_few_modules_of_its_own_room(room: str) -> None:
-    for path in REPOSITORY.glob(f"tests/{room}/*.py"):
+@pytest.mark.parametrize(
+    "package", ["mixing", "hooks", "geometry", "experiments", "reporting", "cli"]
+)
+def test_tests_import_public_names_and_few_modules_of_their_package(package: str) -> None:
+    for path in REPOSITORY.glob(f"tests/{package}/*.py"):
         found = {module_of(name) for name in imported(path) if name.startswith("layermix.")}
         inner = {module for module in found if not is_package(module) and module.count(".") > 1}
-        assert {module for module in inner if module.split(".")[1] != room} == set(), path
+        assert {module for module in inner if module.split(".")[1] != package} == set(), path
         assert len(inner) <= 6, path
 
 
-# What can be done where a library is installed, which is imported when it is asked for.
+# Optional libraries, which are imported at their first use.
 OPTIONAL = {
     "layermix.mixing.blends.linear_triton": {"triton"},
     "layermix.mixing.partners.by_distance": {"scipy"},
@@ -128,9 +130,9 @@ OPTIONAL = {
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in MODULES if floor(name) < FLOORS.index("experiments")]
+    "module", [name for name in MODULES if layer_of(name) < LAYERS.index("experiments")]
 )
-def test_the_core_needs_torch_and_numpy_alone(module: str) -> None:
+def test_core_imports_only_torch_and_numpy(module: str) -> None:
     allowed = {"layermix", "torch", "numpy", *sys.stdlib_module_names, *OPTIONAL.get(module, ())}
     assert {name.split(".")[0] for name in imported(MODULES[module])} <= allowed
 
@@ -142,7 +144,7 @@ def test_importing_layermix_imports_no_library_of_experiments() -> None:
 
 
 @pytest.mark.parametrize("name", layermix.__all__)
-def test_every_public_name_has_an_example_in_its_docstring_that_runs(name: str) -> None:
+def test_every_public_docstring_has_a_running_example(name: str) -> None:
     found = getattr(layermix, name)
     finder = doctest.DocTestFinder(recurse=False)
     (test,) = finder.find(found, name, module=sys.modules[found.__module__])
@@ -157,13 +159,13 @@ def test_there_are_at_most_22_public_names() -> None:
 @pytest.mark.parametrize(
     "module", [name for name, path in MODULES.items() if ">>>" in path.read_text(encoding="utf-8")]
 )
-def test_the_examples_of_docstrings_are_true(module: str) -> None:
+def test_docstring_examples_pass(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module))
     assert result.attempted > 0
     assert result.failed == 0
 
 
-def test_the_files_that_the_architecture_page_names_exist() -> None:
+def test_files_named_in_the_architecture_page_exist() -> None:
     page = (REPOSITORY / "docs/architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", page)) - {"NAME.py"}
     files = [str(path) for path in [*ROOT.rglob("*.py"), *REPOSITORY.glob("[bdt]*/**/*.py")]]

@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics on mixed labels, as docs/migration.md describes them."""
+"""Tests of torchmetrics metrics on mixed labels, as described in docs/migration.md."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import layermix as lm
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_label_of_the_larger_weight_has_the_dominant_accuracy(seed: int) -> None:
+def test_accuracy_on_the_larger_weight_equals_dominant_accuracy(seed: int) -> None:
     torch.manual_seed(seed)
     output, target = torch.randn(64, 5), lm.mixup(torch.zeros(64, 2), torch.randint(5, (64,)))[1]
     metric = MulticlassAccuracy(5, average="micro")

@@ -1,4 +1,4 @@
-"""Every way to choose partners has a section in docs/partners.md, with code that runs."""
+"""Tests of docs/partners.md: a section with running code for every way to choose partners."""
 
 import re
 
@@ -13,12 +13,12 @@ POINTS = ["What it does.", "Formula.", "Source.", "Suggested values."]
 POINTS += ["When it helps.", "When it breaks."]
 
 
-def test_there_is_a_section_of_each_in_order() -> None:
+def test_page_has_all_sections_in_order() -> None:
     assert headings(PAGE) == SECTIONS
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_has_code_and_all_points_in_order(name: str) -> None:
+def test_section_has_code_and_all_points_in_order(name: str) -> None:
     text = PAGE.read_text(encoding="utf-8")
     body = re.split(r"^## .+$", text, flags=re.MULTILINE)[1 + SECTIONS.index(name)]
     assert body.count("```python") == 1
@@ -26,20 +26,20 @@ def test_a_section_has_code_and_all_points_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARTNERS)
-def test_the_table_says_what_it_sees_and_which_methods_use_it(name: str) -> None:
-    _, _, sees, _, methods = row_of(PAGE, f"[{name}](#{name})")[:5]
+def test_table_lists_the_needs_and_methods_of_a_partner(name: str) -> None:
+    _, _, needs, _, methods = row_of(PAGE, f"[{name}](#{name})")[:5]
     kind = PARTNERS[name]
-    assert sees == (kind.needs or "nothing")
+    assert needs == (kind.needs or "nothing")
     if name != "permutation":
         used = [one for one, method in METHODS.items() if type(method.partner) is kind]
         assert re.findall(r"`([^`]+)`", methods) == used
 
 
-def test_it_runs_as_written_and_its_links_lead_somewhere() -> None:
+def test_page_code_runs_and_links_exist() -> None:
     assert run_python(PAGE) == 1 + len(SECTIONS)
     assert missing_links(PAGE) == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/blends/README.md", "docs/migration.md"])
-def test_it_is_found_from_where_one_looks(page: str) -> None:
+def test_page_is_linked_from_other_pages(page: str) -> None:
     assert "partners.md" in (ROOT / page).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the README says runs as written."""
+"""Tests that the code, commands and links of the README work."""
 
 import re
 import shlex
@@ -14,13 +14,13 @@ COMMANDS = re.findall(
 )
 
 
-def test_its_python_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_code_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_python(README) == 5
     assert "final" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_have_the_flags_they_use(
+def test_readme_commands_use_existing_flags(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, subcommand, *words = shlex.split(command)
@@ -32,5 +32,5 @@ def test_its_commands_have_the_flags_they_use(
         assert not word.startswith("--") or f"{word} " in help_text, word
 
 
-def test_its_files_exist() -> None:
+def test_readme_links_exist() -> None:
     assert missing_links(README) == []

@@ -1,4 +1,4 @@
-"""The command that a report shows repeats its study."""
+"""Tests that the command in a report repeats its study."""
 
 from dataclasses import fields, replace
 
@@ -12,7 +12,7 @@ from planned_studies import planned
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("variants", [("none", "final"), ("none", "speed"), ("plain",)])
-def test_the_command_of_a_report_gives_the_same_study(
+def test_command_of_a_report_gives_the_same_study(
     preset: str, variants: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, recipe = PRESETS[preset].model, replace(PRESETS[preset].recipe, crop=1, amp=False)
@@ -28,7 +28,7 @@ _OTHER = {"decay": "cosine", "per": "sample", "device": "cpu", "snnl_at": "block
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("setting", [field.name for field in fields(Recipe)])
-def test_the_command_of_a_report_has_every_setting(
+def test_command_of_a_report_contains_every_setting(
     preset: str, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = getattr(PRESETS[preset].recipe, setting)

@@ -1,4 +1,4 @@
-"""Benchmarks: what is compared does the same, and their tables are written."""
+"""Tests of the benchmarks: compared functions are equivalent, and tables are written."""
 
 import copy
 import importlib
@@ -21,22 +21,20 @@ from layermix.experiments import Recipe, configure
 from layermix.experiments.display import open_console
 from layermix.mixing import BLENDS
 
-# Their functions have their names.
+# Modules with attributes that tests replace.
 geometry = importlib.import_module("benchmarks.geometry")
 blends = importlib.import_module("benchmarks.blends")
 
 
 @pytest.mark.parametrize("what", [*BENCHES, "survey"])
-def test_the_command_line_knows_every_benchmark(
-    what: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_benchmark_has_a_command(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([what, "--help"])
     assert stop.value.code == 0
     assert f"usage: python -m benchmarks {what}" in capsys.readouterr().out
 
 
-def test_a_benchmark_that_is_stopped_says_so(
+def test_interrupted_benchmark_prints_a_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(_: Setting) -> Table:
@@ -50,7 +48,7 @@ def test_a_benchmark_that_is_stopped_says_so(
 
 
 @pytest.mark.parametrize("suffix", ["json", "csv"])
-def test_a_benchmark_writes_its_table(
+def test_benchmark_writes_its_table(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = {"what": "nothing", "seconds": 0.5}
@@ -66,19 +64,19 @@ def test_a_benchmark_writes_its_table(
         assert path.read_text() == "what,seconds\nnothing,0.5\n"
 
 
-def test_what_cannot_be_benchmarked_or_written_is_refused(tmp_path: Path) -> None:
+def test_invalid_benchmark_or_output_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown benchmark 'snml': did you mean 'snnl'"):
         run_bench("snml", Setting())
     with pytest.raises(InputError, match=r"it must end in .json or .csv"):
         run_bench("snnl", Setting(), tmp_path / "table.txt")
 
 
-def test_the_timed_ways_to_snnl_agree() -> None:
+def test_timed_snnl_implementations_are_equal() -> None:
     x, y = _data(1500)
     torch.testing.assert_close(_tiled(x, y).float(), _dense(x, y), rtol=1e-3, atol=1e-4)
 
 
-def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
+def test_geometry_time_is_compared_with_a_run_and_a_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(geometry, "Recipe", partial(Recipe, epochs=1))
@@ -108,7 +106,7 @@ def test_geometry_is_set_against_a_run_without_it_and_the_whole_study(
     assert found.notes[2].endswith("times 2 seeds, divided by 1 parallel worker.")
 
 
-def test_every_blend_is_timed_where_it_can_mix(
+def test_every_blend_is_timed_at_supported_shapes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(blends, "_SHAPES", {"map": (4, 3, 4, 4), "features": (4, 8)})
@@ -127,7 +125,7 @@ def test_every_blend_is_timed_where_it_can_mix(
     assert found.notes[0] in capsys.readouterr().out
 
 
-def test_a_gradient_flows_through_what_is_timed_backward() -> None:
+def test_timed_backward_computes_the_input_gradient() -> None:
     x = torch.randn(4, 3, 4, 4)
     for way in blends.ways(x).values():
         (gradient,) = blends.both(way, x)()
@@ -143,7 +141,7 @@ def test_a_gradient_flows_through_what_is_timed_backward() -> None:
         *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed")),
     ],
 )
-def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
+def test_benchmark_runs_at_small_sizes(what: str) -> None:
     found = run_bench(what, Setting(repeats=1, small=True))
     assert found.conditions["command"] == f"python -m benchmarks {what} --repeats 1 --small"
     for row in found.rows:
@@ -153,7 +151,7 @@ def test_small_sizes_prove_that_a_benchmark_works(what: str) -> None:
     assert len({frozenset(row) for row in found.rows}) == 1
 
 
-def test_both_plain_steps_do_the_same_and_a_mixed_one_does_not() -> None:
+def test_plain_steps_are_equal_and_differ_from_a_mixed_step() -> None:
     x, labels = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     net = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
     nets = {at: copy.deepcopy(net) for at in ("none", "none again", "final")}
@@ -165,7 +163,7 @@ def test_both_plain_steps_do_the_same_and_a_mixed_one_does_not() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_is_timed_beside_its_commands() -> None:
+def test_study_is_timed_against_separate_commands() -> None:
     rows = run_bench("study", Setting(repeats=1, small=True)).rows
     assert rows[0]["times as fast"] == 1
     assert float(rows[1]["times as fast"]) > 1
@@ -175,6 +173,6 @@ def test_a_study_is_timed_beside_its_commands() -> None:
     ("setting", "message"),
     [({"repeats": 0}, "repeats is 0, but must be"), ({"threads": 0}, "threads is 0, but must be")],
 )
-def test_settings_that_cannot_be_are_refused(setting: dict, message: str) -> None:
+def test_invalid_settings_raise(setting: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         run_bench("mix", Setting(**setting))

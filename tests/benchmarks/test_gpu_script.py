@@ -1,4 +1,4 @@
-"""What measures everything on a GPU runs to its end, here at sizes that measure nothing."""
+"""Tests of the GPU benchmark script, on a CPU and with small sizes."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Return a folder of parquet files as CIFAR-10 has them."""
+    """Return a folder of parquet files in the format of CIFAR-10."""
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     from PIL import Image
 
@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProcess:
+def run_gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "SMALL": "1", "DEVICE": "cpu", "PYTHON": sys.executable}
     return subprocess.run(
         ["benchmarks/gpu.sh", str(images), str(out), *steps],
@@ -43,7 +43,7 @@ def gpu_script(images: Path, out: Path, *steps: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def printed(module: str, folder: Path) -> str:
+def run_module(module: str, folder: Path) -> str:
     command = [sys.executable, "-m", module, str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
@@ -55,8 +55,8 @@ needs_bash = pytest.mark.skipif(
 
 @needs_bash
 @pytest.mark.slow
-def test_a_step_that_fails_stops_none_behind_it(images: Path, tmp_path: Path) -> None:
-    done = gpu_script(images, tmp_path / "out", "unpack", "nonsense", "mix")
+def test_failed_step_does_not_stop_later_steps(images: Path, tmp_path: Path) -> None:
+    done = run_gpu_script(images, tmp_path / "out", "unpack", "nonsense", "mix")
     assert done.returncode == 1
     assert done.stderr.endswith("not finished: nonsense (exit 1)\n")
     assert (tmp_path / "out/images.safetensors").exists()
@@ -65,17 +65,17 @@ def test_a_step_that_fails_stops_none_behind_it(images: Path, tmp_path: Path) ->
 
 @needs_bash
 @pytest.mark.slow
-def test_every_step_leaves_its_table(images: Path, tmp_path: Path) -> None:
+def test_every_step_writes_its_table(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("timm")
-    done = gpu_script(images, tmp_path / "out")
+    done = run_gpu_script(images, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     for name in ("mix", "step", "snnl", "train"):
         assert (tmp_path / f"out/{name}.csv").exists()
     for study in ("speed", "reference"):
         folder = tmp_path / f"out/{study}"
         assert (folder / "report.html").exists()
-        assert "| none |" in printed("benchmarks.study_tables", folder)
-        runs = list(csv.DictReader(io.StringIO(printed("benchmarks.study_runs", folder))))
+        assert "| none |" in run_module("benchmarks.study_tables", folder)
+        runs = list(csv.DictReader(io.StringIO(run_module("benchmarks.study_runs", folder))))
         assert {run["variant"] for run in runs} == {"none", "final"}
         assert all(run["seed"] == "0" and float(run["seconds"]) > 0 for run in runs)
         assert all((run["over_views"] != "") == (study == "speed") for run in runs)

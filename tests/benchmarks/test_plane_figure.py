@@ -1,4 +1,4 @@
-"""The plane: mixed points counted as a plain loop counts them, in a net that works."""
+"""Tests of the plane figure: its counts, its captions, and the accuracy of its model."""
 
 import re
 
@@ -8,9 +8,9 @@ from docs.tools.plane import HIDDEN, POINTS, layers, plane, rings
 from figure_parts import texts
 
 
-def test_plane_counts_what_a_plain_loop_counts():
+def test_plane_counts_equal_a_plain_loop():
     x, y = rings()
-    for layer in layers(_StandIn(), x, y):
+    for layer in layers(_UntrainedModel(), x, y):
         count = 0
         for i in range(0, POINTS, 10):
             distance = (layer.real.double() - layer.mixed[i].double()).square().sum(1)
@@ -20,8 +20,8 @@ def test_plane_counts_what_a_plain_loop_counts():
         assert count == int(layer.intruders[::10].sum())
 
 
-class _StandIn(torch.nn.Module):
-    """A hidden layer that turns the plane, so that both layers must give the same count."""
+class _UntrainedModel(torch.nn.Module):
+    """Untrained model with a hidden layer of two features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _StandIn(torch.nn.Module):
         return self.head(self.get_submodule(HIDDEN)(x))
 
 
-def test_plane_shows_the_counts_and_a_net_that_separates_the_classes():
+def test_plane_captions_contain_counts_and_accuracy():
     at_input, hidden = plane()
     count = re.search(r"(\d+) of 1,000 mixed points \((\d+\.\d)%\)", at_input.caption)
     assert count is not None

@@ -1,4 +1,4 @@
-"""The picture of benchmarks: every ratio named, with its number, inside the axis."""
+"""Tests of the figure of benchmark ratios: labels, values and axis."""
 
 import re
 
@@ -11,7 +11,7 @@ def figure(*ratios: Ratio) -> Figure:
     return ratios_figure("speed", [Group("mix over copy", ratios)], "times as long", "How to read.")
 
 
-def test_each_ratio_is_named_with_its_median() -> None:
+def test_each_ratio_is_labeled_with_its_median() -> None:
     found = figure(Ratio("ours", 1.84, 1.7, 2.0), Ratio("a $name$", 13.2, 12, 15))
     assert {"mix over copy", "ours", "1.84", "a $name$", "13.2", "times as long"} <= set(
         texts(found)
@@ -19,7 +19,7 @@ def test_each_ratio_is_named_with_its_median() -> None:
     assert found.alt == "times as long. mix over copy: ours 1.84, a $name$ 13.2."
 
 
-def test_the_axis_has_one_and_reaches_all_spreads() -> None:
+def test_axis_contains_one_and_covers_all_spreads() -> None:
     def numbers(*ratios: Ratio) -> list[float]:
         shown = [text for text in texts(figure(*ratios)) if re.fullmatch(r"[\d.]+", text)]
         return [float(text) for text in shown[: -len(ratios)]]

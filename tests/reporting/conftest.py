@@ -1,4 +1,4 @@
-"""Drawn figures, for the tests of what they show."""
+"""Fixture that draws the figures of a report."""
 
 import pytest
 
@@ -9,9 +9,9 @@ from made_summaries import made_summary
 
 @pytest.fixture(scope="module")
 def draw(tmp_path_factory):
-    """Return a function that draws the figures of a made summary, by name."""
+    """Return a function that draws the figures of a synthetic summary and returns them by name."""
     config = StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,))
-    plain = Study(config, tmp_path_factory.mktemp("plain"))  # whose features are missing
+    plain = Study(config, tmp_path_factory.mktemp("plain"))  # without features
 
     known: dict[str, dict[str, Figure]] = {}
 

@@ -1,4 +1,4 @@
-"""Features of the last block as points: its SNNL, its classes, and scales of every size."""
+"""Tests of the embedding figure: SNNL, legend of classes, and features of any scale."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +13,7 @@ from layermix.reporting.figures.embedding import embedding, last_block, project
 from layermix.reporting.figures.style import WIDTH
 
 
-def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
+def test_embedding_plots_the_last_block_with_its_snnl(tmp_path):
     start, end = embedding(study_with_features(tmp_path), ["cat", "dog", "a$b"])
     assert (start.name, end.name) == ("embedding-start", "embedding-end")
     assert "block2, before training (run 'none', seed 0)" in texts(start)
@@ -26,12 +26,12 @@ def test_embedding_shows_the_last_block_with_its_snnl(tmp_path):
         assert value[0] in "".join(texts(figure))
 
 
-def test_embedding_is_left_out_where_the_features_are_missing(tmp_path):
+def test_embedding_is_omitted_without_features(tmp_path):
     study = Study(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
     assert embedding(study, ["0", "1"]) == []
 
 
-def test_many_classes_share_one_line_of_the_legend(tmp_path):
+def test_legend_groups_classes_beyond_the_first_20(tmp_path):
     _, end = embedding(study_with_features(tmp_path), [f"class{k}" for k in range(100)])
     shown = texts(end)
     assert [name for name in shown if name.startswith("class")] == [f"class{k}" for k in range(20)]
@@ -40,26 +40,26 @@ def test_many_classes_share_one_line_of_the_legend(tmp_path):
     assert float(ElementTree.fromstring(end.svg).attrib["viewBox"].split()[3]) < 1.3 * WIDTH
 
 
-def test_long_class_names_stay_in_the_picture(tmp_path):
+def test_legend_with_a_long_class_name_contains_the_others(tmp_path):
     names = ["automobile", "a rather long name of a class", "cat"]
     _, end = embedding(study_with_features(tmp_path), names)
     assert {"automobile", "cat"} <= set(texts(end))
 
 
 @pytest.mark.parametrize("scale", [1e-30, 2.0**40, 1e37, 0.0])
-def test_the_map_of_features_suits_every_scale(scale):
+def test_projection_is_finite_at_every_scale(scale):
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     found = project(x * scale)
     assert np.isfinite(found).all()
-    if scale == 2.0**40:  # a power of two, which leaves the digits alone
+    if scale == 2.0**40:  # a power of two changes only the exponents
         assert (found == project(x)).all()
 
 
-def test_a_single_feature_has_a_map_too():
+def test_projection_of_a_single_feature_is_finite():
     assert np.isfinite(project(torch.arange(30.0)[:, None])).all()
 
 
-def test_the_last_block_is_found_by_number():
+def test_last_block_has_the_highest_number():
     names = ("block2", "block10", "block9", "final", "input")
     assert last_block({f"end.{name}": torch.zeros(1) for name in names}) == "block10"
     assert last_block({"end.final": torch.zeros(1)}) == "final"

@@ -1,4 +1,4 @@
-"""Axes, legends and labels of figures."""
+"""Tests of the axes, legends and labels of figures."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from layermix.reporting.variant import CurvePoint
 from made_summaries import made_summary
 
 
-def test_accuracy_over_training_has_a_linear_axis(draw) -> None:
+def test_accuracy_curves_have_a_linear_axis(draw) -> None:
     summary = made_summary()
     for row in summary.variants:
         row.val_accuracy[0] = replace(row.val_accuracy[0], mean=0.007)
@@ -17,14 +17,14 @@ def test_accuracy_over_training_has_a_linear_axis(draw) -> None:
     assert {30, 60, 90} <= ticks
 
 
-def test_no_two_variants_share_a_label(draw) -> None:
+def test_variant_labels_are_unique(draw) -> None:
     names = [f"multimix@block{k}:k=8,low=0.05,high=2" for k in (1, 2)]
     found = draw(variants=("none", *names))
     for name in ("accuracy", "curves-loss", "snnl-end"):
         assert set(names) <= set(texts(found[name]))
 
 
-def test_a_layer_that_lacks_a_quantity_is_in_the_legend(draw) -> None:
+def test_layer_without_a_quantity_is_in_the_legend(draw) -> None:
     summary = made_summary()
     assert summary.unmixed is not None
     first = next(name for name in summary.unmixed.geometry if name != "snnl")
@@ -32,12 +32,12 @@ def test_a_layer_that_lacks_a_quantity_is_in_the_legend(draw) -> None:
     assert texts(draw(summary)["geometry-training"]).count("block1") == 1
 
 
-def test_the_central_range_has_a_margin_and_no_outliers() -> None:
+def test_central_range_has_a_margin_and_excludes_outliers() -> None:
     assert central_range([1, 2, 3, 4, 100], [2.5, 0.5]) == (0.5 - 0.28, 4 + 0.28)
     assert central_range([1, 1], []) == (0.95, 1.05)
 
 
-def test_long_names_lose_their_middle() -> None:
+def test_long_names_are_shortened_in_the_middle() -> None:
     short = shorten("encoder.layers.encoder_layer_11", 20)
     assert len(short) == 20
     assert short.startswith("enc")
@@ -45,7 +45,7 @@ def test_long_names_lose_their_middle() -> None:
     assert shorten("final", 20) == "final"
 
 
-def test_values_at_zero_have_a_linear_axis(draw) -> None:
+def test_values_near_zero_have_a_linear_axis(draw) -> None:
     summary = made_summary()
     assert summary.unmixed is not None
     for curves in summary.unmixed.geometry.values():
@@ -54,7 +54,7 @@ def test_values_at_zero_have_a_linear_axis(draw) -> None:
     assert "Logarithmic" not in draw(summary)["geometry-training"].caption
 
 
-def test_curves_of_a_network_that_diverged_have_a_figure(draw) -> None:
+def test_diverged_loss_curves_have_a_figure(draw) -> None:
     summary = made_summary()
     for row in summary.variants:
         row.train_loss[:] = [CurvePoint(p.epoch, 1e30 * p.mean, None, None) for p in row.train_loss]

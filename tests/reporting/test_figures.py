@@ -1,4 +1,4 @@
-"""Figures: equal to the byte each time, readable on light and dark pages, safe on one page."""
+"""Tests of figures: deterministic output, readable colors, and SVG that is safe in a page."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -24,7 +24,7 @@ NAMES = [
 ]
 
 
-def test_all_figures_are_drawn_in_order_and_equal_to_the_byte_each_time(draw, tmp_path) -> None:
+def test_figures_are_drawn_in_order_and_byte_identical(draw, tmp_path) -> None:
     study = study_with_features(tmp_path)
     first = draw(variants=(*USUAL, "auto"), study=study)
     assert list(first) == NAMES
@@ -45,7 +45,7 @@ def test_all_figures_are_drawn_in_order_and_equal_to_the_byte_each_time(draw, tm
         {"geometry": False},
     ],
 )
-def test_every_kind_of_study_has_figures_that_are_safe_on_one_page(draw, settings) -> None:
+def test_figures_of_every_study_type_are_safe_inline_svg(draw, settings) -> None:
     found = draw(**settings)
     allowed = {*COLORS, GRAY, WARNING}
     for figure in found.values():
@@ -71,7 +71,7 @@ def test_every_kind_of_study_has_figures_that_are_safe_on_one_page(draw, setting
 
 
 @pytest.mark.parametrize("settings", [{}, {"variants": ("none", *MANY), "blocks": MANY}])
-def test_no_text_leaves_the_figure(draw, settings) -> None:
+def test_text_stays_inside_the_figure(draw, settings) -> None:
     for figure in draw(**settings).values():
         for text in ElementTree.fromstring(figure.svg).iter(f"{SVG}text"):
             x, width = float(text.attrib.get("x", 9)), 5.2 * len("".join(text.itertext()))
@@ -83,7 +83,7 @@ def test_no_text_leaves_the_figure(draw, settings) -> None:
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])
-def test_colors_are_readable_on_light_and_on_dark_paper(paper) -> None:
+def test_colors_have_enough_contrast_on_light_and_dark_pages(paper) -> None:
     for color in (*COLORS, WARNING):
         light, dark = sorted((_luminance(color), _luminance(paper)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 3, color
@@ -95,14 +95,14 @@ def _luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_a_standalone_file_has_a_size_and_suits_dark_viewers(draw) -> None:
+def test_standalone_file_has_a_size_and_a_dark_color_scheme(draw) -> None:
     file = draw()["accuracy"].standalone()
     assert ElementTree.fromstring(file).attrib["width"] == f"{WIDTH}pt"
     assert "prefers-color-scheme:dark" in file
 
 
-def seed_marks(figure: Figure) -> list[int]:
-    """Return the number of slightly transparent marks in each color."""
+def count_seed_markers(figure: Figure) -> list[int]:
+    """Return the number of slightly transparent markers of each color."""
     groups = re.findall(r'<g style="([^"]*opacity: 0\.8[^"]*)">\n((?:<use [^>]*/>\n)+)', figure.svg)
     counts: dict[str, int] = {}
     for style, marks in groups:
@@ -111,13 +111,13 @@ def seed_marks(figure: Figure) -> list[int]:
     return list(counts.values())
 
 
-def test_every_seed_is_a_mark(draw) -> None:
+def test_every_seed_has_a_marker(draw) -> None:
     found = draw(seeds=8)
-    assert seed_marks(found["accuracy"]) == [8] * len(USUAL)
-    assert seed_marks(found["prediction-scatter"]) == [8 * len(QUANTITIES)] * 5
+    assert count_seed_markers(found["accuracy"]) == [8] * len(USUAL)
+    assert count_seed_markers(found["prediction-scatter"]) == [8 * len(QUANTITIES)] * 5
 
 
-def test_a_collapsed_seed_does_not_hide_the_others(draw) -> None:
+def test_collapsed_seed_does_not_extend_the_axis(draw) -> None:
     collapsed = made_summary(variants=USUAL[:-1], collapsed=True)
     values = [100 * v for row in collapsed.variants for v in row.accuracy.values()]
     low, high = central_range(values, [])
@@ -126,11 +126,11 @@ def test_a_collapsed_seed_does_not_hide_the_others(draw) -> None:
     assert "Beyond the axis, and drawn at its edge: 1 seed and 1 mean." in found["accuracy"].caption
     assert "drawn at its edge: 1 seed and 1 mean." in found["prediction-scatter"].caption
     assert "Beyond the axis" not in usual["accuracy"].caption
-    assert seed_marks(found["accuracy"]) == [8] * 5 + [7]  # one is a triangle at the edge
+    assert count_seed_markers(found["accuracy"]) == [8] * 5 + [7]  # one is a triangle at the edge
 
 
 @pytest.mark.parametrize("level", [0.0, -1e-17])
-def test_layers_that_separate_the_classes_completely_have_figures(draw, level) -> None:
+def test_snnl_of_zero_has_a_figure(draw, level) -> None:
     summary = made_summary(seeds=1)
     for row in summary.variants:
         for curve in row.snnl.values():
@@ -139,21 +139,21 @@ def test_layers_that_separate_the_classes_completely_have_figures(draw, level) -
     assert "2.0" in texts(found["snnl-end"])
 
 
-def test_an_interval_beyond_the_possible_accuracies_is_clipped(draw) -> None:
+def test_accuracy_interval_is_clipped_at_0_and_100_percent(draw) -> None:
     summary = made_summary(variants=("none", "input"), seeds=2)
     assert "clipped" not in draw(summary)["accuracy"].caption
     summary.variants[0].test["accuracy"] = estimate([0.97, 0.999])
     assert "clipped at 0 and 100%" in draw(summary)["accuracy"].caption
 
 
-def test_every_quantity_but_snnl_has_a_panel_over_training(draw) -> None:
+def test_every_quantity_except_snnl_has_a_training_panel(draw) -> None:
     figure = draw()["geometry-training"]
     shown = " ".join(texts(figure))
     assert all(heading(name) in shown for name in QUANTITIES if name != "snnl")
     assert figure.caption.endswith("Logarithmic axis: NC1 and Tr(Sw Sb⁺).")
 
 
-def test_a_quantity_without_a_rho_has_no_panel(draw) -> None:
+def test_quantity_without_a_rho_has_no_panel(draw) -> None:
     summary = made_summary()
     assert summary.unmixed is not None
     for values in summary.unmixed.geometry_end["nc1"].values():
@@ -170,9 +170,9 @@ def test_a_quantity_without_a_rho_has_no_panel(draw) -> None:
         ({}, {"weights"}),
     ],
 )
-def test_figures_without_data_are_left_out(draw, settings, missing) -> None:
+def test_figures_without_data_are_omitted(draw, settings, missing) -> None:
     assert not missing & draw(**settings).keys()
 
 
-def test_names_in_other_scripts_give_no_warning(draw) -> None:
+def test_non_latin_names_give_no_warning(draw) -> None:
     assert "猫" in draw(variants=("none", "猫"))["accuracy"].svg

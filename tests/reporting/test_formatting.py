@@ -1,4 +1,4 @@
-"""Formatting of numbers, names and intervals."""
+"""Tests of the formatting of numbers, names and intervals."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from layermix.reporting.statistics import estimate
         (-3.0e30, 2, "−3.0e+30"),
     ],
 )
-def test_a_number_has_fixed_digits_until_it_would_burst_a_table(value, digits, text) -> None:
+def test_number_has_fixed_digits_or_scientific_notation(value, digits, text) -> None:
     assert formatting.number(value, digits) == text
 
 
@@ -36,7 +36,7 @@ def test_short_times_have_two_significant_digits(seconds: float, text: str) -> N
     assert formatting.seconds(seconds) == text
 
 
-def test_an_interval_is_its_ends_or_a_dash() -> None:
+def test_interval_is_formatted_as_its_ends_or_a_dash() -> None:
     found = estimate([0.5, 0.5])
     assert formatting.interval(found, formatting.percent) == "50.00 to 50.00"
     assert formatting.interval(found, formatting.percentage_points) == "+50.00 to +50.00"
@@ -44,14 +44,14 @@ def test_an_interval_is_its_ends_or_a_dash() -> None:
     assert formatting.interval(None, formatting.percent) == "–"
 
 
-def test_an_interval_and_a_difference_end_where_values_must() -> None:
+def test_intervals_and_differences_are_clipped_at_the_bounds() -> None:
     found = estimate([0.9, 1.0])
     assert formatting.interval(found, formatting.percent, (0.0, 1.0)) == "31.47 to 100.00"
     assert formatting.interval(found, formatting.percent) == "31.47 to 158.53"
     assert formatting.percentage_points(-1.3) == "−100.00"
 
 
-def test_a_mean_rho_has_its_number_of_seeds_or_studies() -> None:
+def test_mean_rho_contains_the_number_of_seeds_or_studies() -> None:
     assert formatting.mean_rho(estimate([0.5])) == "mean rho +0.50 over 1 seed (no interval)"
     ends = "95% interval +0.50 to +0.50"
     assert formatting.mean_rho(estimate([0.5] * 2), "study") == (
@@ -71,7 +71,7 @@ def test_a_mean_rho_has_its_number_of_seeds_or_studies() -> None:
         (3e9, "3.0e+09"),
     ],
 )
-def test_three_digits_are_significant(value: float, text: str) -> None:
+def test_significant_rounds_to_three_digits(value: float, text: str) -> None:
     assert formatting.significant(value) == text
 
 
@@ -85,16 +85,16 @@ def test_three_digits_are_significant(value: float, text: str) -> None:
         (0.05, "0.05"),
     ],
 )
-def test_a_p_value_has_three_digits(p: float | None, text: str) -> None:
+def test_p_value_has_three_significant_digits(p: float | None, text: str) -> None:
     assert formatting.p_value(p) == text
 
 
-def test_a_number_that_rounds_to_zero_has_no_minus() -> None:
+def test_number_that_rounds_to_zero_has_no_minus_sign() -> None:
     assert formatting.signed(-0.004) == "+0.00"
     assert formatting.number(-0.004, 2) == "0.00"
 
 
-def test_long_lists_of_names_are_cut() -> None:
+def test_long_lists_of_names_are_truncated() -> None:
     assert formatting.listed(["a"]) == "a"
     assert formatting.listed(["a", "b"]) == "a and b"
     assert formatting.listed(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
@@ -110,5 +110,5 @@ def test_long_lists_of_names_are_cut() -> None:
         ("mixup+cutmix", "mixing by mixup or cutmix in each step"),
     ],
 )
-def test_a_variant_is_described_by_its_mix_point_or_method(variant: str, text: str) -> None:
+def test_variant_is_described_by_its_mix_point_or_method(variant: str, text: str) -> None:
     assert formatting.variant_meaning(variant) == text

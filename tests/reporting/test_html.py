@@ -1,4 +1,4 @@
-"""The HTML and Markdown reports: complete, self-contained, and safe for any names."""
+"""Tests of the HTML and Markdown reports: complete, self-contained, and safe for any names."""
 
 import re
 from html import escape, unescape
@@ -18,12 +18,12 @@ from made_summaries import HOSTILE, USUAL, made_summary
 LONG = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
 
 
-def html(summary: Summary) -> str:
+def render_html(summary: Summary) -> str:
     return render("report.html", summary, [])
 
 
-def texts(summary: Summary) -> list[str]:
-    """Return all paragraphs of text of a report."""
+def report_texts(summary: Summary) -> list[str]:
+    """Return all text paragraphs of a report."""
     unmixed, has_geometry = summary.unmixed, tables.geometry_table(summary) is not None
     return [
         *text.verdict_text(summary),
@@ -49,22 +49,22 @@ def page(usual: Summary, figures: list[Figure]) -> str:
     return render("report.html", usual, figures)
 
 
-def test_nothing_is_loaded_and_nothing_runs(page: str) -> None:
+def test_page_has_no_external_resources_and_no_scripts(page: str) -> None:
     bare = re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
     assert not re.search(r"https?:|//[a-z]", bare)
     assert not re.search(r"<script|<link|<iframe|<img|@import|\son\w+=|javascript:", bare)
     assert not re.search(r"url\((?!#)", bare)
 
 
-def test_the_same_summary_gives_the_same_page(usual, figures, page) -> None:
+def test_rendering_is_deterministic(usual, figures, page) -> None:
     assert render("report.html", usual, figures) == page
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.md"])
-def test_the_report_has_every_text_number_and_figure(usual, figures, name) -> None:
+def test_report_contains_every_text_number_and_caption(usual, figures, name) -> None:
     content = render(name, usual, figures)
     found = Page(content).text if name == "report.html" else content
-    expected = [*texts(usual), usual.command, usual.verdict.claim.status]
+    expected = [*report_texts(usual), usual.command, usual.verdict.claim.status]
     expected += [*usual.conditions, *usual.conditions.values(), *(f.caption for f in figures)]
     for row in usual.variants:
         expected += [row.name, *(percent(value) for value in row.accuracy.values())]
@@ -74,7 +74,7 @@ def test_the_report_has_every_text_number_and_figure(usual, figures, name) -> No
         assert each in found, each
 
 
-def test_the_verdict_comes_first_and_the_conditions_last(usual, page) -> None:
+def test_report_starts_with_the_verdict_and_ends_with_conditions(usual, page) -> None:
     found = Page(page).text
     headings = re.findall(r"<h[12][^>]*>([^<]+)<", page)
     assert headings[0] == f"Where to mix on {usual.data}?"
@@ -83,7 +83,7 @@ def test_the_verdict_comes_first_and_the_conditions_last(usual, page) -> None:
     assert f"Made by layermix {layermix.__version__}" in found
 
 
-def test_the_page_can_be_read_by_machines_and_on_phones(page, figures) -> None:
+def test_page_is_accessible_and_responsive(page, figures) -> None:
     found = Page(page)
     assert ("html", {"lang": "en"}) in found.tags
     assert any(t == "meta" and a.get("name") == "viewport" for t, a in found.tags)
@@ -99,9 +99,9 @@ def test_the_page_can_be_read_by_machines_and_on_phones(page, figures) -> None:
     assert "@media print" in page
 
 
-def test_hostile_names_are_shown_and_not_run() -> None:
+def test_hostile_names_are_escaped() -> None:
     layers = (HOSTILE, "a", "b")
-    content = html(made_summary(variants=("none", *layers), data=HOSTILE, blocks=layers))
+    content = render_html(made_summary(variants=("none", *layers), data=HOSTILE, blocks=layers))
     assert "<script" not in content
     assert f"Where to mix on {HOSTILE}?" in Page(content).text
     assert escape(HOSTILE, quote=False)[:20] in content
@@ -123,24 +123,24 @@ def test_hostile_names_are_shown_and_not_run() -> None:
         ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 2),
     ],
 )
-def test_every_kind_of_study_has_a_report(settings, status, count) -> None:
+def test_every_study_type_has_a_report(settings, status, count) -> None:
     summary = made_summary(**settings)
-    found, markdown = Page(html(summary)), render("report.md", summary, [])
+    found, markdown = Page(render_html(summary)), render("report.md", summary, [])
     assert summary.verdict.claim.status == status
     assert status in found.text
     assert found.count("table") == markdown.count("\n| --- ") == count
     for row in summary.variants:
         assert row.name in found.text
-    for each in texts(summary):
+    for each in report_texts(summary):
         assert each in found.text
         assert each in markdown
         assert each.endswith(".")
         assert not re.search(r"\s[.,;:)]|\(\s|  |\bNone\b|\.\.", each), each
 
 
-def test_an_unfinished_study_lists_what_is_missing() -> None:
+def test_unfinished_study_lists_missing_runs() -> None:
     summary = made_summary(variants=("none", "input"), waiting=("final",), planned_seeds=12)
-    content = html(summary)
+    content = render_html(summary)
     found = Page(content).text
     assert "16 of 36 runs" in found
     assert "3 variants × 12 seeds" in found
@@ -149,22 +149,22 @@ def test_an_unfinished_study_lists_what_is_missing() -> None:
     assert "| final | 0/12 | – | – | – | – | – | – |" in render("report.md", summary, [])
 
 
-def test_p_values_of_many_seeds_are_not_called_exact() -> None:
+def test_p_values_above_twenty_seeds_use_random_sign_flips() -> None:
     two = ("none", "input", "final")  # too few layers for a p-value over layers
-    few, many = (Page(html(made_summary(two, seeds=n))).text for n in (20, 21))
+    few, many = (Page(render_html(made_summary(two, seeds=n))).text for n in (20, 21))
     assert "exact p" in few
     assert "exact" not in many
     assert "p (100,000 random sign flips) =" in many
 
 
-def test_missing_figures_are_mentioned(usual: Summary) -> None:
-    found = Page(html(usual)).text
+def test_missing_figures_have_a_note(usual: Summary) -> None:
+    found = Page(render_html(usual)).text
     assert "the run that keeps its features is not finished" in found
     assert all(name in found for name in USUAL)
 
 
-def test_minus_signs_are_minus_signs_and_small_p_are_bounded() -> None:
-    found = Page(html(made_summary(seeds=12))).text
+def test_report_uses_minus_signs_and_bounds_small_p_values() -> None:
+    found = Page(render_html(made_summary(seeds=12))).text
     assert "< 0.001" in found
     assert "−" in found
     assert not re.search(r"[\s(]-\d", found[found.index("}\n\n") :])

@@ -1,4 +1,4 @@
-"""Statistics against brute force and published formulas."""
+"""Tests of paired statistics against brute force and published formulas."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from layermix.reporting.statistics import differences, estimate, least_p
 from layermix.reporting.statistics.paired import holm, sign_flip_p
 
 
-def test_interval_is_student_t() -> None:
+def test_interval_equals_the_student_t_interval() -> None:
     values = [0.91, 0.94, 0.92, 0.97]
     found = estimate(values)
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
@@ -29,18 +29,18 @@ def test_one_seed_has_no_interval() -> None:
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=8))
-def test_sign_flip_test_counts_every_pattern(values: list[int]) -> None:
+def test_sign_flip_p_equals_brute_force(values: list[int]) -> None:
     seen = abs(sum(values))
     patterns = list(itertools.product([1, -1], repeat=len(values)))
     far = sum(abs(sum(s * v for s, v in zip(p, values, strict=True))) >= seen for p in patterns)
     assert sign_flip_p(values) == pytest.approx(far / len(patterns))
 
 
-def test_unanimous_seeds_give_the_least_p() -> None:
+def test_seeds_of_equal_sign_give_the_least_p() -> None:
     assert sign_flip_p([0.1, 0.2, 0.1, 0.3, 0.2, 0.1, 0.4, 0.2]) == least_p(8) == 2 / 256
 
 
-def test_sign_flips_are_those_of_scipys_permutation_test() -> None:
+def test_sign_flip_p_equals_scipy_permutation_test() -> None:
     values = np.random.default_rng(0).normal(0.3, 1, 12)
     found = stats.permutation_test(
         (values,), np.mean, permutation_type="samples", n_resamples=2**12
@@ -48,18 +48,18 @@ def test_sign_flips_are_those_of_scipys_permutation_test() -> None:
     assert sign_flip_p(list(values)) == pytest.approx(found.pvalue)
 
 
-def test_above_twenty_seeds_random_patterns_stand_in_for_all() -> None:
-    ahead = [0.1 + 0.01 * k for k in range(21)]
-    assert sign_flip_p(ahead[:20]) == least_p(20) == 2**-19
+def test_random_sign_flips_are_used_above_twenty_seeds() -> None:
+    positive = [0.1 + 0.01 * k for k in range(21)]
+    assert sign_flip_p(positive[:20]) == least_p(20) == 2**-19
     assert least_p(21) == 2 / 100_001
-    assert least_p(21) <= sign_flip_p(ahead) < 1e-4
+    assert least_p(21) <= sign_flip_p(positive) < 1e-4
 
 
-def test_one_seed_proves_nothing() -> None:
+def test_one_seed_has_a_p_of_one() -> None:
     assert sign_flip_p([0.3]) == 1.0
 
 
-def test_holm_is_the_step_down_method() -> None:
+def test_holm_equals_the_step_down_method() -> None:
     # Holm (1979): sorted p times (m, m-1, ...), made monotone, at most 1.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
@@ -73,7 +73,7 @@ def test_differences_are_paired_by_seed() -> None:
     assert math.isclose(gap.p, 0.5)
 
 
-def test_corrected_p_values_count_the_comparisons_with_one_baseline() -> None:
+def test_holm_correction_covers_the_comparisons_with_one_baseline() -> None:
     rng = np.random.default_rng(0)
     values = {name: dict(enumerate(rng.normal(size=6))) for name in ("none", "a", "b", "c")}
     found = differences(values, "none")
@@ -91,13 +91,13 @@ def test_corrected_p_values_count_the_comparisons_with_one_baseline() -> None:
         ([0.8, 0.9], None, 0),
     ],
 )
-def test_a_sign_is_shown_by_interval_and_p_together(values, p, sign) -> None:
+def test_sign_requires_both_interval_and_p(values, p, sign) -> None:
     assert estimate(values).sign(p) == sign
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.5, 50.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_no_measure_of_a_layer_exceeds_its_bounds(apart: float, seed: int) -> None:
+def test_measures_are_within_their_bounds(apart: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(24) % 3
     layer = LayerFeatures(torch.randn(24, 5, generator=generator) + apart * labels[:, None], labels)
@@ -106,7 +106,7 @@ def test_no_measure_of_a_layer_exceeds_its_bounds(apart: float, seed: int) -> No
         assert low - 1e-9 <= measure.compute(layer) <= high + 1e-9, name
 
 
-def test_only_the_ends_of_an_interval_are_clipped() -> None:
+def test_clipping_changes_only_the_interval_ends() -> None:
     found = estimate([0.0, 0.1])
     ends = found.clipped((0.0, 1.0))
     assert (ends.low, ends.high, ends.mean, ends.values) == (0.0, found.high, 0.05, (0.0, 0.1))

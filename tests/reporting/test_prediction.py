@@ -1,4 +1,4 @@
-"""Does geometry predict the gain: ranks, the lead over depth, and when there is no answer."""
+"""Tests of the prediction of gains by geometry: ranks, several studies, and obstacles."""
 
 import math
 
@@ -13,14 +13,14 @@ LAYERS = ("input", "block1", "block2", "block3", "block4", "final")
 FALLING, RISING = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
-def predicted(
+def make_prediction(
     seeds: int = 8,
     layers: tuple[str, ...] = LAYERS,
     gain: float = 0.01,
     orders: dict[str, list[float]] | None = None,
     **more: list[float],
 ) -> Prediction:
-    """Predict if the gain rises from layer to layer; orders are each quantity's values there."""
+    """Return a prediction for gains that increase by layer. `orders` has the quantity values."""
     accuracy = {"none": {s: 0.5 + 0.001 * s for s in range(seeds)}}
     for place, layer in enumerate(layers):
         accuracy[layer] = {s: v + gain * (place + 1) for s, v in accuracy["none"].items()}
@@ -31,8 +31,8 @@ def predicted(
     return predict(layers, values, accuracy)
 
 
-def test_a_low_snnl_where_mixing_gains_most_is_the_hypothesis() -> None:
-    found = predicted(snnl=FALLING)
+def test_low_snnl_with_high_gain_supports_the_hypothesis() -> None:
+    found = make_prediction(snnl=FALLING)
     (row,) = found.ranks
     assert (row.expected, row.side) == (-1, 1)
     assert row.p == pytest.approx(2 / 720)
@@ -43,22 +43,22 @@ def test_a_low_snnl_where_mixing_gains_most_is_the_hypothesis() -> None:
     assert "mean rho −1.00 over 8 seeds (95% interval −1.00 to −1.00), p = 0.00278" in text
 
 
-def test_a_high_snnl_where_mixing_gains_most_is_against_it() -> None:
-    found = predicted(snnl=RISING)
+def test_high_snnl_with_high_gain_contradicts_the_hypothesis() -> None:
+    found = make_prediction(snnl=RISING)
     assert found.ranks[0].side == -1
     assert prediction_text(found)[0].startswith("Against the hypothesis")
 
 
-def test_snnl_is_one_question_and_all_quantities_are_corrected_for_their_number() -> None:
-    found = predicted(layers=LAYERS[:5], orders=dict.fromkeys(QUANTITIES, FALLING[:5]))
+def test_holm_correction_covers_all_quantities_but_not_snnl_alone() -> None:
+    found = make_prediction(layers=LAYERS[:5], orders=dict.fromkeys(QUANTITIES, FALLING[:5]))
     assert [row.p_holm for row in found.ranks] == holm([2 / 120] * len(QUANTITIES))
     assert found.snnl is not None
     assert (found.snnl.side, found.snnl.side_holm) == (1, 0)
     assert any("0.217" in note and "6 layers" in note for note in prediction_notes(found))
 
 
-def test_with_enough_layers_both_sides_are_shown() -> None:
-    found = predicted(snnl=[1, 3, 2, 4, 5, 6], knn=RISING, cka=RISING, nc1=RISING)
+def test_both_sides_are_reported_with_enough_layers() -> None:
+    found = make_prediction(snnl=[1, 3, 2, 4, 5, 6], knn=RISING, cka=RISING, nc1=RISING)
     assert {row.quantity: row.side_holm for row in found.ranks} == {
         "snnl": -1,
         "knn": 1,
@@ -72,31 +72,31 @@ def test_with_enough_layers_both_sides_are_shown() -> None:
 
 @pytest.mark.parametrize("seeds", [2, 20])
 @pytest.mark.parametrize(("layers", "least"), [(3, 1 / 3), (4, 1 / 12)])
-def test_few_layers_show_nothing_at_any_number_of_seeds(layers, least, seeds) -> None:
+def test_few_layers_give_no_result_for_any_number_of_seeds(layers, least, seeds) -> None:
     orders = dict.fromkeys(QUANTITIES, FALLING[:layers])
-    found = predicted(seeds, LAYERS[:layers], orders=orders)
+    found = make_prediction(seeds, LAYERS[:layers], orders=orders)
     assert found.snnl is not None
     assert (found.snnl.p, found.snnl.side) == (pytest.approx(least), 0)
     notes = " ".join(prediction_notes(found))
     assert "5 layers or more, and 6 for 13 quantities" in notes
-    one = prediction_notes(predicted(seeds, LAYERS[:layers], snnl=FALLING[:layers]))
+    one = prediction_notes(make_prediction(seeds, LAYERS[:layers], snnl=FALLING[:layers]))
     assert any(note.endswith("5 layers or more.") for note in one)
 
 
 def test_one_seed_has_a_rho_and_no_interval() -> None:
-    found = predicted(seeds=1, snnl=FALLING, knn=RISING)
+    found = make_prediction(seeds=1, snnl=FALLING, knn=RISING)
     assert found.snnl is not None
     assert found.snnl.side == 0
     assert "mean rho −1.00 over 1 seed (no interval), p = 0.00278" in prediction_text(found)[0]
 
 
-def test_an_interval_without_width_has_a_note() -> None:
-    assert any("width zero" in note for note in prediction_notes(predicted(snnl=FALLING)))
-    one = prediction_notes(predicted(seeds=1, snnl=FALLING))
+def test_interval_of_width_zero_has_a_note() -> None:
+    assert any("width zero" in note for note in prediction_notes(make_prediction(snnl=FALLING)))
+    one = prediction_notes(make_prediction(seeds=1, snnl=FALLING))
     assert not any("width zero" in note for note in one)
 
 
-def test_gains_beyond_their_noise_are_counted() -> None:
+def test_number_of_gains_that_exclude_zero_is_reported() -> None:
     accuracy = {"none": dict.fromkeys(range(8), 0.5)}
     for place, layer in enumerate(LAYERS):
         noise = 0.001 if layer == "final" else 0.1
@@ -106,7 +106,7 @@ def test_gains_beyond_their_noise_are_counted() -> None:
     assert "Of the 6 gains 1 (final) has a 95% interval that excludes zero" in notes
 
 
-def test_random_and_auto_are_not_layers() -> None:
+def test_random_and_auto_are_not_ranked_as_layers() -> None:
     accuracy = {name: {0: 0.5, 1: 0.5} for name in ("none", "random", "auto", "logits", *LAYERS)}
     points = [*LAYERS, "random", "auto", "none"]
     values = {"snnl": {p: {0: 1.0 + k, 1: 1.0} for k, p in enumerate(points)}}
@@ -114,7 +114,7 @@ def test_random_and_auto_are_not_layers() -> None:
     assert found.layers == list(LAYERS)
 
 
-def test_a_layer_by_another_name_is_ranked_once() -> None:
+def test_layer_with_two_names_is_ranked_once() -> None:
     accuracy = {"none": {0: 0.5}, "last": {0: 0.6}}
     accuracy |= {layer: {0: 0.6 if layer == "block4" else 0.51} for layer in LAYERS}
     order = dict(zip((*LAYERS, "last"), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 5.0), strict=True))
@@ -123,7 +123,7 @@ def test_a_layer_by_another_name_is_ranked_once() -> None:
     assert any("an earlier layer: last." in note for note in prediction_notes(found))
 
 
-def test_only_seeds_with_every_layer_finished_count() -> None:
+def test_seeds_with_unfinished_layers_are_ignored() -> None:
     accuracy = {
         name: dict.fromkeys(range(8 if place < 3 else 6), 0.5 + 0.01 * place)
         for place, name in enumerate(("none", *LAYERS))
@@ -134,7 +134,7 @@ def test_only_seeds_with_every_layer_finished_count() -> None:
     assert "Only 6 of 8 seeds" in " ".join(prediction_notes(found))
 
 
-def test_a_missing_value_leaves_its_seed_out_with_a_count() -> None:
+def test_missing_value_excludes_its_seed_with_a_note() -> None:
     accuracy = {n: dict.fromkeys(range(3), 0.5 + 0.01 * k) for k, n in enumerate(("none", *LAYERS))}
     values = {
         q: {n: {0: 1.0 + k, 1: 2.0 + k, 2: 3.0 + k} for k, n in enumerate(LAYERS)}
@@ -146,8 +146,8 @@ def test_a_missing_value_leaves_its_seed_out_with_a_count() -> None:
     assert "NC1 (1)" in " ".join(prediction_notes(found))
 
 
-def test_layers_that_all_gain_alike_have_no_order() -> None:
-    found = predicted(gain=0.0, snnl=FALLING)
+def test_equal_gains_have_no_rank_correlation() -> None:
+    found = make_prediction(gain=0.0, snnl=FALLING)
     assert found.snnl is None
     assert found.ranks[0].undefined == 8
     assert len(prediction_text(found)) == 1
@@ -162,7 +162,7 @@ def test_layers_that_all_gain_alike_have_no_order() -> None:
         (("none", "random"), LAYERS, "layers"),
     ],
 )
-def test_without_an_answer_there_is_a_reason(variants, values, obstacle) -> None:
+def test_missing_prediction_has_an_obstacle(variants, values, obstacle) -> None:
     accuracy = {name: {0: 0.5} for name in variants}
     measured = {"snnl": {layer: {0: 1.0} for layer in values}} if values else {}
     found = predict(LAYERS, measured, accuracy)
@@ -177,10 +177,10 @@ def test_layers_without_a_common_seed_are_not_compared() -> None:
     assert found.obstacle == "seeds"
 
 
-def test_over_studies_each_study_counts_once() -> None:
+def test_each_study_counts_once_over_studies() -> None:
     four = LAYERS[:4]
-    first = predicted(layers=four, snnl=[4, 3, 2, 1], knn=[1, 2, 3, 4])
-    found = over_studies({"a": first, "b": predicted(layers=four, snnl=[4, 2, 3, 1])})
+    first = make_prediction(layers=four, snnl=[4, 3, 2, 1], knn=[1, 2, 3, 4])
+    found = over_studies({"a": first, "b": make_prediction(layers=four, snnl=[4, 2, 3, 1])})
     snnl, knn, depth = found
     assert snnl.estimate is not None
     assert snnl.estimate.values == pytest.approx((-1, -0.8))
@@ -193,17 +193,17 @@ def test_over_studies_each_study_counts_once() -> None:
     assert any("2 studies are too few" in text for text in studies_text(found))
 
 
-def test_many_studies_that_agree_show_it() -> None:
-    found = over_studies({str(k): predicted(snnl=FALLING, nc1=RISING) for k in range(8)})
+def test_many_consistent_studies_give_a_result() -> None:
+    found = over_studies({str(k): make_prediction(snnl=FALLING, nc1=RISING) for k in range(8)})
     assert [(row.quantity, row.side_holm) for row in found[:2]] == [("snnl", 1), ("nc1", -1)]
     text = " ".join(studies_text(found))
     assert "mean rho −1.00 (95% interval −1.00 to −1.00, exact p = 0.00781)" in text
     assert "too few" not in text
 
 
-def test_one_study_or_none_has_no_result_over_studies() -> None:
-    nothing = predicted(layers=("input", "final"), snnl=[1, 2])
+def test_fewer_than_two_studies_give_no_result_over_studies() -> None:
+    nothing = make_prediction(layers=("input", "final"), snnl=[1, 2])
     assert len(studies_text(over_studies({"a": nothing, "b": nothing}))) == 1
-    one = over_studies({"a": nothing, "b": predicted(snnl=FALLING)})
+    one = over_studies({"a": nothing, "b": make_prediction(snnl=FALLING)})
     assert list(one[0].rhos) == ["b"]
     assert len(studies_text(one)) == 1

@@ -1,4 +1,4 @@
-"""The tables of a report: cells by hand, clipped intervals, the same rows in every form."""
+"""Tests of the tables of a report: cells, clipped intervals, and equal rows in every format."""
 
 import io
 import re
@@ -20,7 +20,7 @@ def by_heading(table: tables.Table) -> dict[str, list[tables.Cell]]:
     return {row.heading: row.cells for row in table.rows}
 
 
-def test_every_layer_has_a_mean_and_an_interval_of_every_quantity() -> None:
+def test_geometry_table_has_mean_and_interval_of_every_quantity() -> None:
     summary = made_summary()
     table = tables.geometry_table(summary)
     assert table is not None
@@ -34,7 +34,7 @@ def test_every_layer_has_a_mean_and_an_interval_of_every_quantity() -> None:
     assert re.fullmatch(r"\d\.\d+ to \d\.\d+", cell.interval)
 
 
-def test_intervals_are_clipped_at_the_possible_values_with_a_note() -> None:
+def test_intervals_are_clipped_at_the_bounds_with_a_note() -> None:
     summary = made_summary(seeds=2)
     assert summary.unmixed is not None
     ends = summary.unmixed.geometry_end
@@ -49,7 +49,7 @@ def test_intervals_are_clipped_at_the_possible_values_with_a_note() -> None:
     assert re.search(r"intrusion \([^)]*final\), .*kNN", note)
 
 
-def test_values_that_are_fixed_by_construction_have_a_note() -> None:
+def test_values_fixed_by_construction_have_a_note() -> None:
     summary = made_summary()
     assert summary.unmixed is not None
     ends = summary.unmixed.geometry_end
@@ -63,7 +63,7 @@ def test_values_that_are_fixed_by_construction_have_a_note() -> None:
     assert "zero by construction at final" in at_final
 
 
-def test_values_that_are_not_finite_have_a_note() -> None:
+def test_non_finite_values_have_a_note() -> None:
     summary = made_summary(seeds=3)
     assert summary.unmixed is not None
     ends = summary.unmixed.geometry_end
@@ -73,14 +73,14 @@ def test_values_that_are_not_finite_have_a_note() -> None:
     assert "no layer has a finite value: intrusion." in notes
 
 
-def test_every_planned_variant_has_a_row_of_differences() -> None:
+def test_difference_table_has_a_row_for_every_planned_variant() -> None:
     summary = made_summary(waiting=("logits",))
     first = next(tables.difference_tables(summary))
     assert [row.heading for row in first.rows] == [*USUAL[1:], "logits"]
     assert {cell.text for cell in first.rows[-1].cells} == {"–"}
 
 
-def test_rho_has_interval_p_and_expected_sign() -> None:
+def test_ranks_table_has_rho_interval_p_and_expected_sign() -> None:
     table = tables.ranks_table(made_summary().prediction)
     rows = by_heading(table)
     assert len(rows) == len(QUANTITIES) + 1
@@ -94,14 +94,14 @@ def test_rho_has_interval_p_and_expected_sign() -> None:
     assert dict(table.columns)["p"] == "over the orders of 5 layers"
 
 
-def test_random_orders_are_mentioned() -> None:
+def test_ranks_table_mentions_random_orders() -> None:
     layers = tuple(f"block{k}" for k in range(9))
     summary = made_summary(variants=("none", *layers), blocks=layers)
     columns = dict(tables.ranks_table(summary.prediction).columns)
     assert columns["p"] == "over 20,000 random orders of 9 layers"
 
 
-def test_markdown_has_the_same_tables() -> None:
+def test_markdown_report_has_the_same_tables() -> None:
     summary = made_summary()
     content = render("report.md", summary, [])
     for table in (tables.geometry_table(summary), tables.ranks_table(summary.prediction)):
@@ -118,11 +118,11 @@ def test_markdown_has_the_same_tables() -> None:
 @pytest.mark.parametrize(
     "settings", [{"geometry": False}, {"variants": ("input", "block1", "final")}]
 )
-def test_geometry_that_was_not_measured_has_no_table(settings) -> None:
+def test_unmeasured_geometry_has_no_table(settings) -> None:
     assert tables.geometry_table(made_summary(**settings)) is None
 
 
-def test_the_overview_has_the_gain_over_no_mixing() -> None:
+def test_overview_table_has_the_gain_over_no_mixing() -> None:
     summary = made_summary(waiting=("auto",), planned_seeds=9)
     rows = by_heading(tables.overview_table(summary))
     gap = next(gap for gap in summary.differences["none"] if gap.variant == "final")
@@ -131,7 +131,7 @@ def test_the_overview_has_the_gain_over_no_mixing() -> None:
     assert (rows["none"][0].text, rows["auto"][0].text, rows["auto"][1].text) == ("8/9", "0/9", "–")
 
 
-def test_several_studies_are_a_table_on_a_terminal() -> None:
+def test_several_studies_print_one_table_on_a_terminal() -> None:
     predictions = {"runs/[one]": made_summary().prediction, "runs/two": made_summary().prediction}
     ranks = over_studies(predictions)
     shown = io.StringIO()
@@ -144,7 +144,7 @@ def test_several_studies_are_a_table_on_a_terminal() -> None:
     assert len(re.findall(r"−0\.\d\d", row)) == 3
 
 
-def test_results_for_json_have_the_timings_apart() -> None:
+def test_json_results_have_separate_timings() -> None:
     content = made_summary().to_json()
     assert content["prediction"]["ranks"][0]["quantity"] == "snnl"
     assert content["prediction"]["layers"] == list(USUAL[1:-1])

@@ -1,4 +1,4 @@
-"""`layermix report` of one study and of several: what a terminal shows."""
+"""Tests of the terminal output of `layermix report` for one study and for several."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
+def test_report_of_one_study_prints_its_prediction(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_cli(["report", str(folder)])
@@ -29,15 +29,15 @@ def test_one_study_says_in_a_sentence_what_its_geometry_predicts(
     assert before.startswith("Building the report ...\n")
     assert "test data, mean over seeds" in before
     *lines, report = after.splitlines()[1:]
-    answer = " ".join(line.strip() for line in lines)
-    assert answer.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
-    assert "3 layers are too few" in answer
-    assert "depth" in answer
+    prediction = " ".join(line.strip() for line in lines)
+    assert prediction.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")
+    assert "3 layers are too few" in prediction
+    assert "depth" in prediction
     assert report == f"Report: {folder}/report.html"
     assert max(map(len, [*before.splitlines(), *lines])) <= 110
 
 
-def test_several_studies_are_reported_one_by_one_and_then_together(
+def test_report_of_several_studies_prints_each_and_a_combined_table(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(folder, tmp_path / "two")
@@ -85,7 +85,7 @@ def test_several_studies_are_reported_one_by_one_and_then_together(
         ("nowhere", "there is no study in"),
     ],
 )
-def test_folders_are_checked_before_any_report_is_built(
+def test_invalid_folder_exits_before_any_report_is_built(
     folder: Path, tmp_path: Path, second: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = shutil.copytree(folder, tmp_path / "one")

@@ -1,4 +1,4 @@
-"""The report of a study with the speed preset: its command, and accuracy over views."""
+"""Tests of the report of a study with the speed preset: command and accuracy over views."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from layermix.reporting.configuration import compare_command
 from layermix.reporting.text import verdict_notes
 
 
-def test_the_command_of_a_study_starts_from_the_nearest_preset() -> None:
+def test_command_of_a_study_uses_the_nearest_preset() -> None:
     speed = PRESETS["speed"]
     recipe = replace(speed.recipe, epochs=3, views=False)
     config = configure(DataConfig(), speed.model, recipe, ("none", "final"), seeds=2)
@@ -19,7 +19,7 @@ def test_the_command_of_a_study_starts_from_the_nearest_preset() -> None:
     )
 
 
-def test_a_report_notes_the_accuracy_over_views(tmp_path: Path) -> None:
+def test_report_has_a_note_with_the_accuracy_over_views(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
     study = compare(config, tmp_path / "study", workers=1)

@@ -1,4 +1,4 @@
-"""What a study says of itself: settings as used, names of classes, and what is missing."""
+"""Tests of the summary of a study: settings, class names, conditions, and missing runs."""
 
 import json
 import re
@@ -28,11 +28,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(finished: Path, tmp_path: Path) -> Path:
-    """A copy of a finished study, to take something away from."""
+    """Return a copy of a finished study that a test can modify."""
     return shutil.copytree(finished, tmp_path / "study")
 
 
-def test_settings_are_shown_as_they_were_used(finished: Path) -> None:
+def test_report_shows_the_settings_that_were_used(finished: Path) -> None:
     summary, path = write_report(Study.open(finished))
     used = summary.config["used"]
     assert (used["crop"], used["flip"], used["train_size"]) == (1, False, 100)
@@ -49,7 +49,7 @@ def test_settings_are_shown_as_they_were_used(finished: Path) -> None:
     assert "alpha: 1 at the input, 2 elsewhere" in (finished / "report.md").read_text()
 
 
-def test_the_results_hold_what_was_asked_and_what_was_used(finished: Path) -> None:
+def test_results_contain_requested_and_used_settings(finished: Path) -> None:
     write_report(Study.open(finished))
     config = json.loads((finished / "results.json").read_text())["config"]
     assert config["asked"] == json.loads((finished / "study.json").read_text())["config"]
@@ -58,7 +58,7 @@ def test_the_results_hold_what_was_asked_and_what_was_used(finished: Path) -> No
     assert None not in config["used"].values()
 
 
-def test_the_names_of_the_classes_come_from_the_runs(study: Path) -> None:
+def test_class_names_come_from_the_runs(study: Path) -> None:
     for path in study.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
         assert result["classes"] == [str(digit) for digit in range(10)]
@@ -74,20 +74,20 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_run_of_another_study_is_refused(study: Path) -> None:
+def test_run_of_another_study_raises(study: Path) -> None:
     edit(study / "runs/final-seed1/config.json", model="resnet18")
     with pytest.raises(RunError, match=r"another study, with model = 'resnet18' instead of 'mlp'"):
         summarize(Study.open(study))
 
 
-def test_data_that_changed_between_runs_are_refused(study: Path) -> None:
+def test_data_changed_between_runs_raise(study: Path) -> None:
     path = study / "runs/final-seed1/result.json"
     edit(path, sizes=json.loads(path.read_text())["sizes"] | {"test": 7})
     with pytest.raises(RunError, match=r"changed: final-seed1 has test = 7 instead of 1197\."):
         summarize(Study.open(study))
 
 
-def test_new_runs_on_other_data_are_refused(study: Path) -> None:
+def test_new_run_on_other_data_raises(study: Path) -> None:
     for path in study.glob("runs/*/result.json"):
         edit(path, sizes=json.loads(path.read_text())["sizes"] | {"train": 101})
     shutil.rmtree(study / "runs/final-seed1")
@@ -95,7 +95,7 @@ def test_new_runs_on_other_data_are_refused(study: Path) -> None:
         compare(Study.open(study).config, study)
 
 
-def test_different_conditions_of_runs_are_all_shown(study: Path) -> None:
+def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
     path = study / "runs/final-seed1/result.json"
     usual = json.loads(path.read_text())["conditions"]
     edit(path, conditions=usual | {"device": "NVIDIA H100"})
@@ -104,14 +104,14 @@ def test_different_conditions_of_runs_are_all_shown(study: Path) -> None:
     assert any("different conditions: device." in note for note in verdict_notes(summary))
 
 
-def test_a_run_that_failed_is_reported(study: Path) -> None:
+def test_failed_run_is_reported(study: Path) -> None:
     (study / "runs/input-seed1").rename(study / "runs/input-seed1-unfinished")
     summary, _ = write_report(Study.open(study))
     assert summary.failed == {"input": [1]}
     assert "5 of 6 runs are done, and 1 failed or was stopped." in (study / "report.md").read_text()
 
 
-def test_an_unfinished_study_lists_what_is_missing_in_every_form(study: Path) -> None:
+def test_unfinished_study_lists_missing_runs_in_every_format(study: Path) -> None:
     for name in ("none-seed0", "final-seed0", "final-seed1"):
         shutil.rmtree(study / "runs" / name)
     summary, page = write_report(Study.open(study))

@@ -1,4 +1,4 @@
-"""Verdicts of studies whose variants have different seeds, because runs failed or are missing."""
+"""Tests of verdicts of studies with unequal seeds, because runs failed or are missing."""
 
 from dataclasses import replace
 
@@ -6,18 +6,18 @@ from layermix.reporting.text import verdict_notes, verdict_text
 from made_summaries import summary_of
 
 
-def spread(mean: float) -> list[float]:
+def accuracies(mean: float) -> list[float]:
     return [mean + 0.001 * (k % 3) for k in range(8)]
 
 
-def test_variants_are_ranked_on_the_seeds_that_all_have_finished() -> None:
+def test_variants_are_ranked_on_common_finished_seeds() -> None:
     easy_first = {0: 0.99, 1: 0.5, 2: 0.5}
     better = {seed: value + 0.005 for seed, value in easy_first.items()}
     found = summary_of({"none": easy_first, "final": {0: 0.98}, "input": better})
     assert (found.verdict.winner, found.verdict.rival) == ("input", "none")
 
 
-def test_a_variant_with_failed_runs_is_not_the_best() -> None:
+def test_variant_with_failed_runs_is_not_the_winner() -> None:
     found = summary_of({"none": [0.8] * 3, "final": [0.9] * 3, "input": {0: 0.95}})
     assert found.verdict.winner == "input"
     failed = replace(found, failed={"input": [1, 2]})
@@ -26,13 +26,15 @@ def test_a_variant_with_failed_runs_is_not_the_best() -> None:
     assert any("input at seed 1 and 2." in note for note in verdict_notes(failed))
 
 
-def test_the_least_corrected_p_is_a_bound_for_every_row_of_the_table() -> None:
-    found = summary_of({"none": spread(0.8)[:7], "input": spread(0.9)[:7], "final": {0: 0.9}})
+def test_note_on_the_least_corrected_p_covers_every_row() -> None:
+    found = summary_of(
+        {"none": accuracies(0.8)[:7], "input": accuracies(0.9)[:7], "final": {0: 0.9}}
+    )
     p = [row.p_holm for row in found.differences["none"]]
     assert min(each for each in p if each is not None) == 4 / 128
     assert not any("can be below" in note or "too few" in note for note in verdict_notes(found))
     many = {
-        name: spread(0.9) for name in ("input", "block1", "block2", "block3", "x", "y", "final")
+        name: accuracies(0.9) for name in ("input", "block1", "block2", "block3", "x", "y", "final")
     }
-    notes = verdict_notes(summary_of({"none": spread(0.8), **many}))
+    notes = verdict_notes(summary_of({"none": accuracies(0.8), **many}))
     assert any(note.startswith("With 8 seeds and 7 comparisons") for note in notes)

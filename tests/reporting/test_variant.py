@@ -1,4 +1,4 @@
-"""What the records of a variant's runs become: curves, values at the end, weights."""
+"""Tests of the summary of a variant: curves, final values, and weights from run records."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def summary(*runs: list[dict[str, Any]]) -> VariantSummary:
     return summarize_variant("none", dict(enumerate(results)))
 
 
-def test_older_records_have_snnl_over_chance_alone() -> None:
+def test_records_without_geometry_give_only_snnl_over_chance() -> None:
     found = summary([record(0, 2.0), {"epoch": 1}, record(2, 0.5)])
     assert list(found.geometry) == list(found.geometry_end) == ["snnl"]
     curve = found.geometry["snnl"]["final"]
@@ -37,7 +37,7 @@ def test_older_records_have_snnl_over_chance_alone() -> None:
     assert found.weights == {}
 
 
-def test_geometry_becomes_curves_over_seeds_and_values_by_seed() -> None:
+def test_geometry_gives_mean_curves_and_values_by_seed() -> None:
     runs = [
         [record(0, geometry=measured(nc1=4.0 + s)), record(1, geometry=measured(nc1=2.0 + s))]
         for s in range(2)
@@ -50,13 +50,13 @@ def test_geometry_becomes_curves_over_seeds_and_values_by_seed() -> None:
     assert found.geometry_end["nc1"]["input"] == {0: 2.0, 1: 3.0}
 
 
-def test_geometry_only_in_the_last_record_is_a_curve_of_one_point() -> None:
+def test_geometry_of_one_record_is_a_curve_of_one_point() -> None:
     found = summary([record(0), record(1, geometry=measured(knn=0.9))])
     assert [point.epoch for point in found.geometry["knn"]["final"]] == [1]
 
 
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf")])
-def test_values_that_are_not_finite_are_left_out(bad: float | None) -> None:
+def test_non_finite_values_are_ignored(bad: float | None) -> None:
     runs = [[record(1, geometry=measured(nc1=value, knn=bad))] for value in (bad, 2.0)]
     found = summary(*runs)
     assert found.geometry_end["nc1"]["input"] == {1: 2.0}
@@ -64,13 +64,13 @@ def test_values_that_are_not_finite_are_left_out(bad: float | None) -> None:
     assert "knn" not in found.geometry
 
 
-def test_a_layer_without_a_value_is_left_out_of_its_quantity() -> None:
+def test_layer_without_a_value_is_omitted() -> None:
     geometry = {"input": {"nc1": None}, "final": {"nc1": 1.0}}
     found = summary([record(1, geometry=geometry)])
     assert list(found.geometry["nc1"]) == ["final"]
 
 
-def test_weights_become_curves() -> None:
+def test_weights_give_mean_curves() -> None:
     runs = [
         [
             record(0, weights={"input": 0.5, "final": 0.5}),

@@ -1,4 +1,4 @@
-"""The verdict of a study, for every possible outcome."""
+"""Tests of the verdict of a study for every outcome."""
 
 import pytest
 
@@ -18,12 +18,14 @@ def gap(found: Summary) -> Difference:
     return found.verdict.gap
 
 
-def spread(mean: float) -> list[float]:
+def accuracies(mean: float) -> list[float]:
     return [mean + 0.001 * (k % 3) for k in range(8)]
 
 
-def test_the_claim_holds_if_final_is_clearly_above_input() -> None:
-    found = summary({"none": spread(0.90), "input": spread(0.91), "final": spread(0.95)})
+def test_claim_holds_if_final_is_above_input() -> None:
+    found = summary(
+        {"none": accuracies(0.90), "input": accuracies(0.91), "final": accuracies(0.95)}
+    )
     assert (found.verdict.winner, found.verdict.claim.status) == ("final", "holds")
     assert (found.verdict.rival, gap(found).sign) == ("none", 1)
     assert "won" in text(found)
@@ -32,19 +34,19 @@ def test_the_claim_holds_if_final_is_clearly_above_input() -> None:
     assert "exact p = 0.00781" in text(found)
 
 
-def test_the_claim_fails_if_final_is_clearly_below_input() -> None:
-    found = summary({"input": spread(0.95), "final": spread(0.91)})
+def test_claim_fails_if_final_is_below_input() -> None:
+    found = summary({"input": accuracies(0.95), "final": accuracies(0.91)})
     assert found.verdict.claim.status == "fails"
     assert "fails here" in text(found)
 
 
-def test_the_claim_is_undecided_if_seeds_disagree() -> None:
+def test_claim_is_undecided_if_seeds_disagree() -> None:
     input_, final = [0.9, 0.95] * 4, [0.95, 0.9] * 4
-    found = summary({"none": spread(0.8), "input": input_, "final": final})
+    found = summary({"none": accuracies(0.8), "input": input_, "final": final})
     assert found.verdict.claim.status == "undecided"
 
 
-def test_three_seeds_decide_nothing() -> None:
+def test_claim_is_undecided_with_three_seeds() -> None:
     found = summary({"none": [0.8] * 3, "input": [0.8] * 3, "final": [0.9] * 3})
     assert found.verdict.claim.status == "undecided"
     assert any("3 seeds are too few" in note and "0.25" in note for note in verdict_notes(found))
@@ -56,44 +58,49 @@ def test_one_seed_has_no_interval() -> None:
     assert found.verdict.claim.status == "undecided"
 
 
-def test_the_winner_is_chosen_on_validation_data() -> None:
-    found = summary({"none": spread(0.8), "block1": spread(0.9)}, val={"none": 0.99})
+def test_winner_is_selected_on_validation_data() -> None:
+    found = summary({"none": accuracies(0.8), "block1": accuracies(0.9)}, val={"none": 0.99})
     assert (found.verdict.winner, found.verdict.rival) == ("none", "block1")
     assert gap(found).sign == -1
     assert "not on test data: 80.09% test accuracy" in text(found)
 
 
-def test_the_comparison_of_the_verdict_is_not_corrected() -> None:
-    found = summary({"none": spread(0.8), "input": spread(0.85), "final": spread(0.9)})
+def test_comparisons_of_the_verdict_are_not_corrected() -> None:
+    found = summary({"none": accuracies(0.8), "input": accuracies(0.85), "final": accuracies(0.9)})
     assert found.verdict.claim.gap is not None
     assert (gap(found).p_holm, found.verdict.claim.gap.p_holm) == (None, None)
     assert [row.p_holm for row in found.differences["none"]] == [4 / 256, 4 / 256]
 
 
-def test_no_mixing_is_compared_with_the_best_place_to_mix() -> None:
-    runs = {"none": spread(0.95), "input": spread(0.80), "block1": spread(0.94), "final": []}
+def test_no_mixing_is_compared_with_the_best_mix_point() -> None:
+    runs = {
+        "none": accuracies(0.95),
+        "input": accuracies(0.80),
+        "block1": accuracies(0.94),
+        "final": [],
+    }
     found = summary(runs)
     assert found.verdict.rival == "block1"
     assert gap(found).estimate.mean == pytest.approx(0.01)
 
 
-def test_a_place_that_is_as_good_as_no_mixing_leaves_no_winner() -> None:
-    wobble = [0.95 + 0.02 * (-1) ** k for k in range(8)]
-    found = summary({"none": [0.95] * 8, "input": [0.80] * 8, "final": wobble}, val={"none": 0.99})
+def test_no_winner_is_reported_if_mixing_equals_no_mixing() -> None:
+    noisy = [0.95 + 0.02 * (-1) ** k for k in range(8)]
+    found = summary({"none": [0.95] * 8, "input": [0.80] * 8, "final": noisy}, val={"none": 0.99})
     assert (found.verdict.winner, gap(found).sign) == ("none", 0)
     assert "no winner is shown" in text(found)
     assert "won" not in text(found)
     assert "noise" in text(found)
 
 
-def test_no_mixing_alone_has_no_rival() -> None:
-    found = summary({"none": spread(0.9), "final": []})
+def test_single_variant_has_no_rival() -> None:
+    found = summary({"none": accuracies(0.9), "final": []})
     assert (found.verdict.rival, found.verdict.gap) == (None, None)
     assert "90.09% test accuracy." in text(found)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_below_six_seeds_a_difference_is_not_attributed_to_noise(seeds: int) -> None:
+def test_difference_below_six_seeds_is_not_attributed_to_noise(seeds: int) -> None:
     found = summary({name: [0.9 + 0.01 * k] * seeds for k, name in enumerate(("input", "final"))})
     with_none = summary({"none": [0.8] * seeds, "final": [0.9] * seeds})
     remark = "1 seed is too few" if seeds == 1 else f"{seeds} seeds are too few"
@@ -103,14 +110,14 @@ def test_below_six_seeds_a_difference_is_not_attributed_to_noise(seeds: int) -> 
 
 
 @pytest.mark.parametrize("level", [0.9, 0.0])
-def test_a_tie_on_every_seed_is_not_called_noise(level: float) -> None:
+def test_tie_on_every_seed_is_not_attributed_to_noise(level: float) -> None:
     found = summary({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
     assert text(found).count("on every seed") == 2
     assert "noise" not in text(found)
     assert found.verdict.claim.status == "undecided"
 
 
-def test_above_twenty_seeds_p_is_not_called_exact() -> None:
+def test_p_above_twenty_seeds_uses_random_sign_flips() -> None:
     few, many = (
         summary({"input": [0.9] * seeds, "final": [0.91 + 0.001 * k for k in range(seeds)]})
         for seeds in (20, 21)
@@ -120,7 +127,7 @@ def test_above_twenty_seeds_p_is_not_called_exact() -> None:
     assert "p (100,000 random sign flips) < 0.001" in text(many)
 
 
-def test_an_unfinished_study_lists_what_is_missing() -> None:
+def test_unfinished_study_lists_missing_runs() -> None:
     found = summary({"none": [0.8] * 8, "final": [0.9] * 2})
     first, second, _ = verdict_text(found)
     assert "10 of 16 runs" in first
@@ -129,8 +136,13 @@ def test_an_unfinished_study_lists_what_is_missing() -> None:
     assert "none 8/8, final 2/8" in verdict_notes(found)[0]
 
 
-def test_a_lead_in_an_unfinished_study_is_provisional() -> None:
-    runs = {"none": spread(0.80), "input": spread(0.85), "final": spread(0.95), "random": []}
+def test_verdict_of_an_unfinished_study_is_provisional() -> None:
+    runs = {
+        "none": accuracies(0.80),
+        "input": accuracies(0.85),
+        "final": accuracies(0.95),
+        "random": [],
+    }
     found = text(summary(runs))
     assert "leads" in found
     assert "holds so far" in found
@@ -146,7 +158,7 @@ def test_a_lead_in_an_unfinished_study_is_provisional() -> None:
         ({"none": [0.8]}, ["final", "input"], []),
     ],
 )
-def test_a_claim_that_was_not_tested_has_a_reason(runs, absent, waiting) -> None:
+def test_untested_claim_has_a_reason(runs, absent, waiting) -> None:
     found = summary(runs)
     claim = found.verdict.claim
     assert (claim.status, claim.absent, claim.waiting) == ("not tested", absent, waiting)
@@ -154,27 +166,27 @@ def test_a_claim_that_was_not_tested_has_a_reason(runs, absent, waiting) -> None
     assert all(name in verdict_text(found)[-1] for name in [*absent, *waiting])
 
 
-def test_two_places_without_a_common_seed_are_not_compared() -> None:
+def test_variants_without_a_common_seed_are_not_compared() -> None:
     found = summary({"input": {0: 0.8}, "final": {1: 0.8}})
     assert (found.verdict.claim.status, found.verdict.claim.gap) == ("not tested", None)
     assert "share no finished seed" in text(found)
 
 
-def test_runs_that_are_worse_than_guessing_are_named() -> None:
+def test_runs_with_nll_above_chance_have_a_note() -> None:
     accuracy = {"none": [0.1, 0.1], "input": [0.1, 0.1]}
     (note,) = [n for n in verdict_notes(summary(accuracy, nll=2.4)) if "ln(10) = 2.30" in n]
     assert "none-seed0, none-seed1, input-seed0 and input-seed1" in note
     assert not any("ln(10)" in n for n in verdict_notes(summary(accuracy, nll=2.3)))
 
 
-def test_intervals_beyond_the_possible_values_have_a_note() -> None:
+def test_clipped_intervals_have_a_note() -> None:
     found = summary({"none": [0.97, 1.0], "input": [0.5, 0.51], "final": [0.0, 0.04]})
     (note,) = [n for n in verdict_notes(found) if "clipped" in n]
     assert "accuracy (none and final), NLL (none)" in note
     assert not any("clipped" in n for n in verdict_notes(summary({"none": [0.5, 0.51]})))
 
 
-def test_variants_that_mix_at_the_same_place_have_a_note() -> None:
+def test_variants_with_equal_results_have_a_note() -> None:
     runs = {"none": [0.8, 0.8], "block3": [0.9, 0.8], "final": [0.9, 0.8], "input": [0.9, 0.81]}
     (note,) = [n for n in verdict_notes(summary(runs)) if "equal results" in n]
     assert note.startswith("Block3 and final")
@@ -203,5 +215,5 @@ def test_variants_that_mix_at_the_same_place_have_a_note() -> None:
         (("mixup@block1", "final"), None),
     ],
 )
-def test_the_claim_is_tested_by_linear_mixing_at_both_places(variants, pair) -> None:
+def test_claim_compares_linear_mixing_at_final_and_input(variants, pair) -> None:
     assert claim_pair(variants) == pair

@@ -1,4 +1,4 @@
-"""A network that is checkpointed by stage, and its gradients."""
+"""Network with activation checkpointing by stage, and its gradients."""
 
 import copy
 
@@ -13,7 +13,7 @@ REENTRANT = pytest.mark.parametrize("reentrant", [True, False])
 
 
 class Net(nn.Module):
-    """A stem, two stages of two blocks with batch norm, and a head; checkpointed by stage."""
+    """Stem, two stages of two blocks with layer norm, and a head. Stages can be checkpointed."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def gradients(net: nn.Module, loss: Tensor) -> list[Tensor]:
 
 
 def mixed_gradients(net: nn.Module, mixer: lm.Mixer, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return the gradients of one step, with the backward after the mixed forward is over."""
+    """Return the gradients of one step. The backward pass runs after the mixed forward pass."""
     torch.manual_seed(7)  # the same dropout
     output, target = mixer(x, y)
     return gradients(net, target.loss(output))

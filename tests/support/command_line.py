@@ -1,4 +1,4 @@
-"""Short commands, and the program as a process."""
+"""Short commands, and functions that run the program as a process."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def star(num_classes):
 
 
 def write_star(folder: Path) -> None:
-    """Write the module of `STAR_STUDY`, whose model notes if its process ignores Ctrl-C."""
+    """Write the module of `STAR_STUDY`. Its model records if its process ignores Ctrl-C."""
     (folder / "starry.py").write_text(_STAR)
 
 
@@ -35,7 +35,7 @@ def start(words: str, **options: Any) -> subprocess.Popen[str]:
 
 
 def heed_interrupts() -> None:
-    """Undo what a shell does to commands in the background: they and their children ignore it."""
+    """Enable Ctrl-C again. A shell starts background commands with interrupts ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

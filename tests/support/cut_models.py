@@ -1,4 +1,4 @@
-"""A network of two heads, and the share of an example that bypasses a mix point."""
+"""Network with two heads, and the fraction of an example that bypasses a mix point."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ REFUSED = "is not a cut of the network"
 
 
 def gap(model: nn.Module, x: Any, point: str, **options: Any) -> float:
-    """Return |mixed with ratio 0 - partners'| / |unmixed - partners'| over the whole output."""
+    """Return |mixed - partner| / |unmixed - partner| of the outputs for a ratio of 0."""
     args = x if isinstance(x, tuple) else (x,)
     with lm.Mixer(model, at=point, ratio=0.0, partner="derangement", **options) as mixer:
         mixer.check(x)
@@ -28,7 +28,7 @@ def gap(model: nn.Module, x: Any, point: str, **options: Any) -> float:
 
 
 class Heads(nn.Module):
-    """Two tasks, whose heads are kept and returned in several ways."""
+    """Network of two tasks with several ways to store its heads and to return their outputs."""
 
     def __init__(self, kept: str, returned: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What tests read in a page of Markdown: its Python, its links, its headings and its tables."""
+"""Functions that read a Markdown page: its Python code, links, headings and tables."""
 
 import re
 from pathlib import Path
@@ -7,19 +7,19 @@ ROOT = Path(__file__).parents[2]
 
 
 def python_of(page: Path) -> list[str]:
-    """Return the blocks of Python, in order."""
+    """Return the Python code blocks, in order."""
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def run_python(page: Path) -> int:
-    """Run the blocks of Python from top to bottom; return how many there are."""
+    """Run the Python code blocks from top to bottom, and return their number."""
     blocks = python_of(page)
     exec(compile("\n".join(blocks), str(page), "exec"), {})
     return len(blocks)
 
 
 def missing_links(page: Path) -> list[str]:
-    """Return the links to files that are not there."""
+    """Return the links to files that do not exist."""
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert links, page
     return [link for link in links if not (page.parent / link).exists()]
@@ -31,7 +31,7 @@ def headings(page: Path) -> list[str]:
 
 
 def row_of(page: Path, first: str) -> list[str]:
-    """Return the cells of the first row of a table that begins with a cell."""
+    """Return the cells of the first table row whose first cell is `first`."""
     for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and cells[0] == first:

@@ -7,6 +7,6 @@ from layermix.experiments.profiling import ProfileConfig
 
 
 def few(model: str, weights: Path | None = None, **settings: Any) -> ProfileConfig:
-    """Return the configuration of a small profile, images of digits enlarged for timm."""
+    """Return the configuration of a small profile. The digits are resized for timm models."""
     size = None if model == "mlp" else 32
     return ProfileConfig(model, weights, image_size=size, examples=100, mixed=16, **settings)

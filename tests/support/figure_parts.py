@@ -1,4 +1,4 @@
-"""What tests of pictures share: their texts, and a study that kept its features."""
+"""Helpers of the tests of figures: the texts of a figure, and a study with saved features."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Generated networks, and which of their layers are cuts.
+"""Generated networks with a known answer to which layers are cuts.
 
-A network is a graph of layers. A layer is a cut if no path from an input to an output avoids it,
-which is computed on the graph alone. Chains, skips, branches, several heads, two inputs, shared
-modules, gates that start at zero, recurrent layers and attention with masks and lengths occur.
+A network is a graph of layers. A layer is a cut if every path from an input to an output passes
+it. This is computed from the graph only. The graphs contain chains, skip connections, branches,
+several heads, two inputs, shared modules, gates that are zero at initialization, recurrent layers,
+and attention with masks and lengths.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ WIDTH, STEPS, EXAMPLES = 4, 5, 5
 
 @dataclass
 class Node:
-    """One value of a network: its kind, the values it reads, and the layer that computes it."""
+    """Value of a network: its kind, the values it depends on, and the layer that computes it."""
 
     kind: str
     reads: tuple[int, ...]
@@ -27,7 +28,7 @@ class Node:
 
 @dataclass
 class Graph:
-    """The values of a network in order; inputs first."""
+    """Values of a network in order of computation, starting with the inputs."""
 
     nodes: list[Node] = field(default_factory=list)
     heads: list[int] = field(default_factory=list)
@@ -51,7 +52,7 @@ class Graph:
 
 
 class Net(nn.Module):
-    """Carries out a graph."""
+    """Module that computes a graph."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class Net(nn.Module):
         if node.kind == "attention":
             return nn.MultiheadAttention(WIDTH, 2, batch_first=True, dropout=0.1)
         layer = nn.Linear(WIDTH * len(node.reads) if node.kind == "cat" else WIDTH, WIDTH)
-        if node.kind == "gate":  # zero before the first step of training
+        if node.kind == "gate":  # zero at initialization
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         return layer
@@ -155,7 +156,7 @@ def graphs(draw: Any, sequence: bool) -> Graph:
 
 
 def batch(graph: Graph, lengths: bool, masks: bool) -> dict[str, Tensor]:
-    """Return inputs in float64, in which nothing is rounded to zero."""
+    """Return inputs in float64, so that small differences are not rounded to zero."""
     shape = (EXAMPLES, STEPS, WIDTH) if graph.sequence else (EXAMPLES, WIDTH)
     names = ["x", "z"][: len(graph.inputs())]
     found = {name: torch.randn(shape, dtype=torch.float64) for name in names}

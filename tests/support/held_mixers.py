@@ -1,4 +1,4 @@
-"""A small model, and objects that hold a model together with its mixer."""
+"""Small model, and objects that contain a model together with its mixer."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def hooks(net: nn.Module) -> int:
 
 
 class Learner:
-    """Holds model and mixer together, as trainers and federated clients do."""
+    """Object with a model and its mixer, like a trainer or a federated client."""
 
     def __init__(self) -> None:
         self.net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -30,7 +30,7 @@ class Learner:
 
 
 class Module(nn.Module):
-    """Holds a mixer of itself."""
+    """Module that contains a mixer of itself."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Read an HTML page: its tags, which must be balanced, and its text."""
+"""Parser of an HTML page: its tags, which must be balanced, and its text."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ _VOID = {"meta", "br", "img"}
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
+    """Tags of a page with their attributes, and its text."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -31,5 +31,5 @@ class Page(HTMLParser):
         self.text += data
 
     def count(self, tag: str) -> int:
-        """Return how many such tags the page has."""
+        """Return the number of occurrences of a tag."""
         return sum(name == tag for name, _ in self.tags)

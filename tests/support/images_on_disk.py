@@ -1,4 +1,4 @@
-"""Small images on disk, as data sets of the hub have them."""
+"""Small images on disk in the format of data sets of the Hugging Face Hub."""
 
 import io
 from pathlib import Path

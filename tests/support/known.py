@@ -1,4 +1,4 @@
-"""Data whose geometry is known."""
+"""Data with known geometry."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ CLASSES, EACH, D = 5, 40, 12
 
 
 def gaussians(apart: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return one round Gaussian of unit variance for each class, centers `apart` from the mean."""
+    """Return one isotropic unit Gaussian per class, with centers at distance `apart` from zero."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(CLASSES * EACH) % CLASSES)
     x = rng.normal(size=(len(y), D)) + apart * np.eye(CLASSES, D)[y]
@@ -23,13 +23,13 @@ def shuffled() -> tuple[Tensor, Tensor]:
 
 
 def collapsed() -> tuple[Tensor, Tensor]:
-    """Return one point for each class, at equal distances."""
+    """Return one point per class, at equal distances."""
     _, y = gaussians(0.0)
     return torch.eye(CLASSES, D, dtype=torch.float64)[y], y
 
 
 def rings() -> tuple[Tensor, Tensor]:
-    """Return concentric rings in the plane, thin beside the gaps between them."""
+    """Return concentric rings in the plane, which are thin compared with their distances."""
     rng = np.random.default_rng(0)
     y = np.arange(CLASSES * EACH) % CLASSES
     radius, angle = 1 + y + 0.02 * rng.normal(size=len(y)), rng.uniform(0, 2 * np.pi, len(y))
@@ -42,5 +42,5 @@ def layer(data: tuple[Tensor, Tensor]) -> LayerFeatures:
 
 
 def value(name: str, data: tuple[Tensor, Tensor]) -> float:
-    """Return a measure of some data."""
+    """Return the value of a measure on the data."""
     return MEASURES[name].compute(layer(data))

@@ -1,4 +1,4 @@
-"""Summaries made by hand: random but repeatable numbers, no training."""
+"""Synthetic summaries: random numbers with a fixed seed, without training."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,11 +30,11 @@ def made_summary(
     planned_seeds: int | None = None,
     geometry: bool = True,
 ) -> Summary:
-    """Make the summary of a study.
+    """Return a synthetic summary of a study.
 
-    With `collapsed` one seed of the last variant failed; variants that are `waiting` have no
-    finished run, and of `planned_seeds` only `seeds` are finished. Without `geometry` the runs
-    hold SNNL alone, as older ones do. A variant ``auto`` has weights.
+    If `collapsed`, one seed of the last variant has an accuracy of 0.1. The variants in `waiting`
+    have no finished run. Only `seeds` of the `planned_seeds` are finished. Without `geometry`, the
+    runs have SNNL only, like older runs. The variant ``auto`` has weights.
     """
     rng = np.random.default_rng(0)
     rows = [_variant(rng, name, place, seeds, blocks) for place, name in enumerate(variants)]
@@ -93,7 +93,7 @@ def _variant(
 def _with_geometry(
     row: VariantSummary, seeds: int, blocks: tuple[str, ...], geometry: bool
 ) -> VariantSummary:
-    """Give a variant its geometry; without mixing over all of training, otherwise at the end."""
+    """Add geometry to a variant: over all of training for ``none``, otherwise at the end."""
     rng = np.random.default_rng(1)
     epochs = range(0, 21, 2) if row.name == "none" else range(20, 21)
     names = list(QUANTITIES) if geometry else ["snnl"]
@@ -113,7 +113,7 @@ def _with_geometry(
 
 
 def made_value(quantity: str, apart: float) -> float:
-    """Return a value of a quantity where classes are so far apart, 0 to 1."""
+    """Return a value of a quantity for classes with a separation from 0 to 1."""
     if quantity in ("nc1", "fuzziness"):
         return 10 ** (3 - 4 * apart)
     return 0.1 + 0.8 * (apart if QUANTITIES[quantity].higher_is_better else 1 - apart)
@@ -130,7 +130,7 @@ def summary_of(
     val: dict[str, float] | None = None,
     **test: float,
 ) -> Summary:
-    """Make a study of as many seeds as the variant with the most; `test` sets other metrics."""
+    """Return the summary of a study with these accuracies. `test` sets other test metrics."""
     rows = []
     by_seed = {
         name: dict(enumerate(a)) if isinstance(a, list) else a for name, a in accuracy.items()

@@ -1,4 +1,4 @@
-"""A small network with outputs of any kind, and the shares that bypass its layers."""
+"""Small network with outputs of any type, and the fractions that bypass its layers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ X, Y = torch.randn(6, 5), torch.arange(6) % 3
 
 
 class Net(nn.Module):
-    """A trunk and two layers behind it; subclasses differ in what they return."""
+    """Trunk followed by two layers. Subclasses return different outputs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Four labels and their targets, for tests against formulas in float64."""
+"""Four labels and their mixed targets, for comparisons with float64 formulas."""
 
 import torch
 from torch import Tensor

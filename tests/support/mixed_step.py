@@ -1,4 +1,4 @@
-"""One step of a mixer, as numbers to compare."""
+"""One mixed training step, as a list of tensors to compare."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ import layermix as lm
 
 
 def step(mixer: lm.Mixer, x: Tensor, y: Tensor) -> list[Tensor]:
-    """Return output, loss and gradients of one step."""
+    """Return the output, loss and gradients of one step."""
     mixer.model.zero_grad()
     output, target = mixer(x, y)
     loss = target.loss(output)

@@ -1,4 +1,4 @@
-"""The ways in which a model is copied."""
+"""Ways to copy a model."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""Padded batches of four sequences, and one plan for them, carried out by hand in float64."""
+"""Padded batches of four sequences, and a plan with its reference mix in float64."""
 
 from typing import Any
 

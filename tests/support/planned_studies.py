@@ -1,4 +1,4 @@
-"""What a `layermix compare` command would train."""
+"""Arguments of the study that a `layermix compare` command configures."""
 
 import shlex
 from typing import Any
@@ -9,7 +9,7 @@ from layermix.cli import run_cli
 
 
 class Stop(Exception):
-    """Ends a command where it would begin to work."""
+    """Stops a command before it trains."""
 
 
 def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:

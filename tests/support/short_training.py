@@ -1,4 +1,4 @@
-"""Training on 60 digits for a few epochs, and what it records."""
+"""Training on 60 digits for a few epochs, and its records."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ FEW = DataConfig(train_size=60)
 def trainer(
     variant: tuple[str, ...] = (), recipe: Recipe = SHORT, seed: int = 0, **how: object
 ) -> Trainer:
-    """Return a trainer of an mlp; `how` are settings of its mixer, those of the recipe if none."""
+    """Return a trainer of an MLP. `how` has mixer settings; the default is those of the recipe."""
     data = load(FEW)
     net, settings = fresh_model("mlp", data, seed), how or None
     points = ("input", "block3")

@@ -1,4 +1,4 @@
-"""Small nets and data to take profiles of."""
+"""Small models and data for profiles."""
 
 import random
 from typing import Any
@@ -24,7 +24,7 @@ def images(n: int = 60, classes: int = 4) -> tuple[Tensor, Tensor]:
 
 
 def wide() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
-    """Return a net whose widest layers have 4,096 features, and 60 images."""
+    """Return a model with up to 4,096 features per layer, and 60 images."""
     _, y = images()
     return net(16), (torch.randn(60, 3, 16, 16) + 0.5 * y[:, None, None, None], y)
 

@@ -1,4 +1,4 @@
-"""Every blend with its default settings, and with as few iterations as will do."""
+"""Every blend with its default settings, and with few iterations."""
 
 from layermix.mixing import BLENDS, Aligned, Blend
 

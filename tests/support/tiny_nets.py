@@ -1,7 +1,7 @@
-"""Three tiny models, each with a forward written out by hand that shows every activation.
+"""Three tiny models, each with a reference forward that exposes every activation.
 
-A written-out forward calls ``at(name, activation)`` wherever a mix point of that name lies, and
-goes on with what that returns. It uses no hook and nothing of layermix: it is the reference.
+A reference forward calls ``at(name, activation)`` at the mix point of that name and continues with
+the returned tensor. It does not use hooks or layermix.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ At = Callable[[str, Tensor], Tensor]
 
 
 class ResidualBlock(nn.Module):
-    """conv-bn-relu-conv-bn with a shortcut, as in ResNet; the one `relu` is called twice."""
+    """Residual block: conv-bn-relu-conv-bn with a shortcut. Its `relu` module is called twice."""
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A residual network of two stages for 8 x 8 images and 5 classes."""
+    """Residual network of two stages for 8 x 8 images and 5 classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class ResNet(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two blocks of linear, batch norm and relu, then a classifier of 5 classes."""
+    """Two blocks of linear, batch norm and relu, followed by a linear classifier of 5 classes."""
 
     def __init__(self, width_in: int = 4, width: int = 8) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def written_out_vit(net: Any, x: Tensor, at: At) -> Tensor:
     return at("logits", net.head(at("final", a[:, 0])))
 
 
-# name -> (how to build it, its written-out forward, shape of one example)
+# name -> (constructor, reference forward, shape of one example)
 NETS: dict[str, tuple[Callable[[], nn.Module], Callable[..., Tensor], tuple[int, ...]]] = {
     "mlp": (Mlp, written_out_mlp, (4,)),
     "resnet": (ResNet, written_out_resnet, (3, 8, 8)),
@@ -115,5 +115,5 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Callable[..., Tensor], tuple[int,
 
 
 def batch(net: str, size: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Return random inputs and labels that fit one of the nets."""
+    """Return random inputs and labels for one of the models."""
     return torch.randn(size, *NETS[net][2], dtype=dtype), torch.randint(5, (size,))
