@@ -76,6 +76,7 @@ def test_timed_snnl_implementations_are_equal() -> None:
     torch.testing.assert_close(_tiled(x, y).float(), _dense(x, y), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_geometry_time_is_compared_with_a_run_and_a_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,9 +137,8 @@ def test_timed_backward_computes_the_input_gradient() -> None:
     "what",
     [
         "mix",
-        "step",
         "probe",
-        *(pytest.param(long, marks=pytest.mark.slow) for long in ("train", "speed")),
+        *(pytest.param(long, marks=pytest.mark.slow) for long in ("step", "train", "speed")),
     ],
 )
 def test_benchmark_runs_at_small_sizes(what: str) -> None:

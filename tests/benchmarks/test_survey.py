@@ -47,6 +47,7 @@ def test_block_with_windows_in_its_batch_dim_is_rejected() -> None:
     assert (row.blocks, row.mixed_blocks, row.final) == (12, 0, "yes")
 
 
+@pytest.mark.slow
 def test_block_bypassed_by_an_auxiliary_head_is_rejected() -> None:
     (row,) = survey(["torchvision:inception_v3"])
     assert row.verdict.startswith("Mixed_7a: ")

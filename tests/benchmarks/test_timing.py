@@ -1,6 +1,5 @@
 """Tests of timing, memory and tables of benchmarks. No test depends on the speed."""
 
-import importlib
 import io
 import itertools
 import math
@@ -15,9 +14,6 @@ from benchmarks.bench import show_bench
 from benchmarks.memory import peak_memory, peak_of_tensors
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured, ratio
-
-geometry = importlib.import_module("benchmarks.geometry")
-blends = importlib.import_module("benchmarks.blends")
 
 
 def test_functions_are_timed_alternately_after_a_warm_up() -> None:

@@ -8,17 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from layermix.experiments import DataConfig, Recipe
-from layermix.experiments.data import Split, load
+from layermix.experiments.data import load
 from layermix.experiments.models import build
 from layermix.experiments.models.networks import SpeedNet
 from layermix.experiments.run import fresh_model
 from layermix.experiments.training.loop import Trainer
-
-
-def distinct_images(n: int = 12, size: int = 8) -> Split:
-    """Return images that are all different. None is symmetric."""
-    images = torch.randint(256, (n, 3, size, size), generator=torch.Generator().manual_seed(0))
-    return Split(images.to(torch.uint8), torch.arange(n) % 4)
 
 
 def test_first_layer_whitens_the_training_patches() -> None:

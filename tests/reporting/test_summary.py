@@ -12,6 +12,7 @@ from layermix.errors import RunError
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
 from layermix.reporting import summarize, write_report
 from layermix.reporting.text import verdict_notes
+from layermix.reporting.write import render
 
 VARIANTS = ("none", "input", "final")
 
@@ -33,7 +34,7 @@ def study(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_report_shows_the_settings_that_were_used(finished: Path) -> None:
-    summary, path = write_report(Study.open(finished))
+    summary = summarize(Study.open(finished))
     used = summary.config["used"]
     assert (used["crop"], used["flip"], used["train_size"]) == (1, False, 100)
     assert used["train_images"] == "class-balanced"
@@ -43,15 +44,14 @@ def test_report_shows_the_settings_that_were_used(finished: Path) -> None:
     device = summary.conditions["device"]
     assert used["device"] == f"auto ({device})"
     assert used["amp"] == ("no (CPU)" if device == "cpu" else True)
-    page = path.read_text()
+    page = render("report.html", summary, [])
     assert "<dt>crop</dt><dd>1</dd>" in page
     assert "default</dd>" not in page
-    assert "alpha: 1 at the input, 2 elsewhere" in (finished / "report.md").read_text()
+    assert "alpha: 1 at the input, 2 elsewhere" in render("report.md", summary, [])
 
 
 def test_results_contain_requested_and_used_settings(finished: Path) -> None:
-    write_report(Study.open(finished))
-    config = json.loads((finished / "results.json").read_text())["config"]
+    config = summarize(Study.open(finished)).to_json()["config"]
     assert config["asked"] == json.loads((finished / "study.json").read_text())["config"]
     assert config["asked"]["recipe"]["crop"] == "auto"
     assert config["used"]["crop"] == 1
@@ -106,19 +106,20 @@ def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
 
 def test_failed_run_is_reported(study: Path) -> None:
     (study / "runs/input-seed1").rename(study / "runs/input-seed1-unfinished")
-    summary, _ = write_report(Study.open(study))
+    summary = summarize(Study.open(study))
     assert summary.failed == {"input": [1]}
-    assert "5 of 6 runs are done, and 1 failed or was stopped." in (study / "report.md").read_text()
+    text = render("report.md", summary, [])
+    assert "5 of 6 runs are done, and 1 failed or was stopped." in text
 
 
 def test_unfinished_study_lists_missing_runs_in_every_format(study: Path) -> None:
     for name in ("none-seed0", "final-seed0", "final-seed1"):
         shutil.rmtree(study / "runs" / name)
-    summary, page = write_report(Study.open(study))
+    summary = summarize(Study.open(study))
     assert (summary.done, summary.total) == (3, 6)
     assert summary.verdict.claim.waiting == ["final"]
-    markdown = (study / "report.md").read_text()
-    for content in (markdown, page.read_text()):
+    markdown, page = (render(f"report.{kind}", summary, []) for kind in ("md", "html"))
+    for content in (markdown, page):
         assert "3 of 6 runs" in content
         assert "none 1/2, input 2/2, final 0/2" in content
     assert "| final | 0/2 | – | – | – | – | – | – |" in markdown
