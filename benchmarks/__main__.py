@@ -1,4 +1,4 @@
-"""Command line of the benchmarks: one subcommand for each, and the survey of models."""
+"""Command line of the benchmarks: one subcommand for each benchmark, and the survey of models."""
 
 import sys
 from collections.abc import Callable
@@ -56,7 +56,7 @@ app.command(survey)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a benchmark, with the exit codes of `layermix`."""
+    """Run a benchmark or the survey; the exit codes are those of the `layermix` command."""
     words = sys.argv[1:] if arguments is None else arguments
     with exit_codes("stopped. Repeat the command to check only the models missing from --out"):
         app.cli(

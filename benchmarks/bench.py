@@ -66,7 +66,7 @@ def run_bench(what: str, setting: Setting, out: Path | None = None) -> Table:
 
 
 def _changed(setting: Setting) -> Iterator[str]:
-    """Yield the flags of all settings that are not the default."""
+    """Yield the command-line flags of all settings that differ from their defaults."""
     for field in fields(setting):
         value = getattr(setting, field.name)
         if value != field.default:
@@ -74,7 +74,7 @@ def _changed(setting: Setting) -> Iterator[str]:
 
 
 def show_bench(found: Table, console: Console) -> None:
-    """Show a table with its notes and conditions; without a terminal, at full width."""
+    """Print a table with its notes and conditions; its width is only limited on a terminal."""
     table = found.to_rich()
     if not console.is_terminal:
         anything = console.options.update(max_width=_WIDEST)

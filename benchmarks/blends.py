@@ -1,8 +1,9 @@
 """Time of each blend, relative to a copy of the tensor and to the linear mix.
 
-Each blend applies one plan, drawn before the timing, to a feature map. If it needs no positions, it
-also mixes the features before a classifier. The forward pass is timed, and the forward and backward
-pass. The lower bound is a copy to allocated memory, which reads and writes each number once.
+Each blend applies one plan, drawn before the timing, to a feature map. A blend that needs no
+positions is also applied to the features before a classifier. The forward pass is timed alone, and
+together with the backward pass. The lower bound is a copy to allocated memory, which reads and
+writes each number once.
 
 Shapes: B examples; maps (B, C, H, W), features (B, d).
 """
@@ -27,11 +28,11 @@ _COPY, _LINEAR = "copy", "linear"
 _OTHERS = {"patches, hard": Patches(soft=False), "multimix, k = 1": MultiMix(k=1)}
 
 Way = Callable[[Tensor], Tensor]
-"""A function of a tensor (B, ...) that is timed."""
+"""A function to time, which is called on a tensor (B, ...)."""
 
 
 def bench_blends(setting: Setting) -> Table:
-    """Time every blend on both shapes, on the CPU."""
+    """Time every blend on maps and on features, on the CPU."""
     if setting.device != "cpu":
         raise InputError(f"device is {setting.device!r}, but blends are only timed on the CPU")
     with cpu_settings(setting.threads):
@@ -53,19 +54,19 @@ def bench_blends(setting: Setting) -> Table:
 
 
 def forward(way: Way, x: Tensor) -> Thing:
-    """Return a function that runs the forward pass."""
+    """Return a function that runs the forward pass of `way` on `x`."""
     return lambda: way(x)
 
 
 def both(way: Way, x: Tensor) -> Thing:
-    """Return a function that runs the forward and backward pass."""
+    """Return a function that runs the forward and the backward pass of `way` on `x`."""
     leaf = x.clone().requires_grad_()
     gradient = torch.ones_like(way(x))
     return lambda: torch.autograd.grad(way(leaf), leaf, gradient)
 
 
 def ways(x: Tensor) -> dict[str, Way]:
-    """Return the functions to time by name: a copy, and each blend that can mix this shape."""
+    """Return the functions to time by name: a copy, and each blend that can mix `x`."""
     room = torch.empty_like(x)
     found: dict[str, Way] = {_COPY: lambda x: room.copy_(x)}
     for name, blend in ({name: kind() for name, kind in BLENDS.items()} | _OTHERS).items():

@@ -1,9 +1,9 @@
 """Time of measuring the geometry of every layer during training.
 
-A run of the default digits study is timed in three ways: with the SNNL only, as in a study (an
-unmixed run is measured at the start and six more times), and with a measurement after every epoch.
-The additional time is reported relative to the time of the whole default study, for one run and for
-all its unmixed runs, which share the workers of the study.
+A run of the default digits study is timed in three ways: with the SNNL only; as in a study, where
+all quantities of an unmixed run are measured at the start and six more times; and with a
+measurement after every epoch. The additional time is reported relative to the time of the whole
+default study: for one run, and for all unmixed runs, which share the workers of the study.
 """
 
 import math
@@ -63,7 +63,7 @@ def bench_geometry(setting: Setting) -> Table:
 
 
 def _row(name: str, seconds: dict[str, list[float]], whole: float, runs: float) -> Row:
-    """Return the table row of one kind of run; each worker trains `runs` of them."""
+    """Return the table row of one kind of run; each worker of a study trains `runs` such runs."""
     middle, least, most = ratio(seconds, name, _BASE)
     extra = [own - base for own, base in zip(seconds[name], seconds[_BASE], strict=True)]
     of_one = statistics.median(extra) / whole

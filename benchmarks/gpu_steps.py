@@ -1,4 +1,4 @@
-"""Benchmarks and studies for `gpu.sh`, on machines without the libraries of our command line.
+"""Benchmarks and studies for `gpu.sh`, without the libraries that our command line needs.
 
     python -m benchmarks.gpu_steps bench WHAT OUT [--device cuda] [--data DATA] [--small]
     python -m benchmarks.gpu_steps study NAME OUT --data DATA [--device cuda] [--small] [--seeds 4]
@@ -25,7 +25,7 @@ PLACES = ("none", "input", "layer1", "layer2", "layer3", "layer4", "final", "ran
 
 
 def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
-    """Return the configuration of a study, or of a tiny study if `small` is given."""
+    """Return the configuration of a study, or of a tiny one if `small` is given."""
     speed = PRESETS["speed"]
     model, recipe, variants = {
         "speed": (speed.model, speed.recipe, ("none", "final")),

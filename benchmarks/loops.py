@@ -1,4 +1,4 @@
-"""Common training loops for images, which our loop is compared with.
+"""Common training loops for images, with which our loop is compared.
 
 Both loops read a data set of Pillow images, and crop and flip them with torchvision. Model,
 optimizer, learning rates and number of steps are those of our loop. Each function prepares the
@@ -88,7 +88,7 @@ def plain_loop(task: Task) -> Training:
 
 
 def timm_loop(task: Task) -> Training:
-    """Return a loop with timm's loader, optimizer and meters, like timm's training script."""
+    """Return a loop with timm's loader, optimizer and loss meter, like timm's training script."""
     from timm.data.loader import create_loader
     from timm.data.transforms import ToNumpy
     from timm.optim._optim_factory import create_optimizer_v2

@@ -1,4 +1,4 @@
-"""Time of the linear mix, relative to a copy and to the expression in the papers.
+"""Time of the linear mix, relative to a copy and to the mixing expression of the papers.
 
 The lower bound is `copy_` to allocated memory, which reads and writes each number once; a mix reads
 two numbers for each one that it writes. The plain expression is ``lam * x + (1 - lam) *
@@ -56,13 +56,13 @@ def bench_mix(setting: Setting) -> Table:
 
 
 def plain(x: Tensor, plan: Plan) -> Tensor:
-    """Mix with the expression of the papers."""
+    """Mix with the expression of the papers, ``lam * x + (1 - lam) * x[partner]``."""
     lam = plan.ratio.to(x.dtype)
     return lam * x + (1 - lam) * x[plan.partner]
 
 
 def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
-    """Return the rows of one shape: forward, and forward with backward pass."""
+    """Return the table rows of one shape: forward pass alone, and with backward pass."""
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(setting.device, dtype)
     room, leaf, gradient = torch.empty_like(x), x.clone().requires_grad_(), torch.randn_like(x)
     plan = PlanSampler(["final"], seed=0).draw(len(x), setting.device)
@@ -83,13 +83,13 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return the name of the row of `plain` with the same passes."""
+    """Return ``{"plain": NAME}`` for the plain expression with the same passes; {} for a copy."""
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 
 
 def _peers(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> list[Row]:
-    """Return the rows of other libraries, only for images with three channels."""
+    """Return the table rows of other libraries, which need images with three channels."""
     if shape[1] != 3 or dtype != torch.float32:
         return []
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(setting.device)
@@ -148,7 +148,7 @@ def _row(
     seconds: dict[str, list[float]],
     bases: dict[str, str],
 ) -> Row:
-    """Return a row with ratios to `bases`: a timed name for "copy_", "plain" or "mix"."""
+    """Return a table row with ratios to the functions that `bases` names for each column."""
     what, _, passes = name.partition(", ")
     row: Row = {
         "what": what,

@@ -1,4 +1,4 @@
-"""Time of the probe that runs before the first mixed step.
+"""Time of the probe, which a mixer runs before its first mixed step.
 
 The probe of all default mix points is compared with one forward pass of the same model, both on
 three images in training mode. The number of forward passes of the probe is also counted.
@@ -66,7 +66,7 @@ def _rows(name: str, shape: tuple[int, int, int], setting: Setting) -> list[Row]
 
 
 def _passes(model: nn.Module, call: Callable[[], object]) -> int:
-    """Return the number of forward passes in a call."""
+    """Return the number of forward passes of a model during a call of `call`."""
     count = 0
 
     def add(*_: object) -> None:

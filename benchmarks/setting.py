@@ -10,7 +10,7 @@ from layermix.errors import InputError
 
 @dataclass(frozen=True)
 class Setting:
-    """Common settings of all benchmarks; each uses those that apply to it."""
+    """Settings of all benchmarks; each benchmark uses those that apply to it."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Device for the measurement."""

@@ -27,7 +27,7 @@ _LARGE = 50_000
 
 
 def bench_snnl(setting: Setting) -> Table:
-    """Time the tiled SNNL at 12 temperatures, the matrix product, and the dense reference."""
+    """Time the SNNL in tiles at 12 temperatures, the matrix product, and the dense reference."""
     with cpu_settings(setting.threads):
         return Table(
             title=f"SNNL: {_TEMPERATURES} temperatures, d = {_D}, float32, {setting.device}",
@@ -74,7 +74,7 @@ def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tenso
 
 
 def _growth(setting: Setting) -> list[Row]:
-    """Time the tiled SNNL and the matrix product for increasing N."""
+    """Time the SNNL in tiles and the matrix product for increasing N."""
     rows = []
     for n in (250, 500) if setting.small else (*_GROWTH, _LARGE):
         x, y = _data(n, setting.device)
@@ -112,7 +112,7 @@ def _product(x: Tensor) -> None:
 
 
 def _dense(x: Tensor, y: Tensor) -> Tensor:
-    """Return the losses with the formula, and the whole matrix in memory."""
+    """Return the SNNL at each temperature, (t,), with the formula and an N x N matrix."""
     distance = torch.cdist(x, x).square_().fill_diagonal_(math.inf)
     same = y[:, None] == y
     losses = []

@@ -36,7 +36,7 @@ _NEEDED = ("convolutions", "matrix products")
 
 
 class Windows:
-    """Profile in windows of several steps: seconds of each operation, and in total."""
+    """Profile code in windows of 20 forward passes, and sum the seconds of each operation."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)

@@ -3,7 +3,7 @@
 The same training step of the same model is timed with mixing at one point, and without mixing:
 forward, loss, backward, optimizer. Without mixing, it is plain PyTorch with torch's cross-entropy,
 and does not use this library. The steps alternate, so that the CPU caches are in the same state as
-in a training loop. A repetition is the median of several rounds.
+in a training loop. The time of a repetition is the median over several rounds of steps.
 
 Shapes: B images (B, 3, 32, 32).
 """
@@ -84,7 +84,7 @@ def _rows(name: str, setting: Setting) -> list[Row]:
 
 
 def _medians(seconds: list[float], rounds: int) -> list[float]:
-    """Return the median time of the rounds, for each repetition."""
+    """Return the median time of a step in each repetition, which consists of several rounds."""
     starts = range(0, len(seconds), rounds)
     return [statistics.median(seconds[start : start + rounds]) for start in starts]
 

@@ -1,4 +1,4 @@
-"""Time of a study, relative to its runs as separate commands.
+"""Time of a study, relative to the time of its runs as separate commands.
 
 The default digits study with all its workers is compared with `layermix train` commands, one for
 each variant. A study runs in parallel, and does not start a process for each run. Only the commands
@@ -24,7 +24,7 @@ _ON_A_GPU = (1, 2, 4)  # numbers of parallel runs to test
 
 
 def bench_study(setting: Setting) -> Table:
-    """Time the default digits study, and its runs as separate commands."""
+    """Time the default digits study as one command, and its runs as separate commands."""
     epochs = 1 if setting.small else PLAIN.recipe.epochs
     recipe = replace(PLAIN.recipe, device=setting.device, epochs=epochs)
     data = DataConfig(data=setting.data)
@@ -63,7 +63,7 @@ def _study(study: StudyConfig, workers: int) -> None:
 
 
 def _commands(study: StudyConfig) -> None:
-    """Run the runs of one seed as separate commands."""
+    """Train the runs of one seed with a separate command for each run."""
     for variant in study.variants:
         _run(study, "train", "--variant", variant, "--threads", "1")
 

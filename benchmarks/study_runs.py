@@ -3,8 +3,8 @@
 layermix compare speed --data FOLDER --variants none final --seeds 3 --out runs/speed
 python -m benchmarks.study_runs runs/speed > benchmarks/speed-runs-CONDITIONS.csv
 
-Accuracies are on the test images, and also over views of them if the recipe has `views`. Seconds
-are those of the epochs, without the evaluation between them.
+Accuracies are those on the test images and, if the recipe has `views`, those over views of the
+images. Seconds are those of the epochs, without the evaluation between them.
 """
 
 import sys
@@ -30,7 +30,7 @@ def row(cell: RunConfig, result: RunResult) -> Row:
 
 
 def main(folder: str) -> None:
-    """Print the finished runs of a study."""
+    """Print the finished runs of a study as CSV."""
     study = Study.open(Path(folder))
     rows = [row(cell, result) for cell, result in study.results().items()]
     if not rows:

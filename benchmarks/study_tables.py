@@ -27,7 +27,7 @@ from layermix.reporting.text import verdict_text
 
 
 def with_interval(found: Estimate, show: Callable[[float], str], unit: str = "") -> str:
-    """Return a mean with its interval."""
+    """Return a mean with its interval as text."""
     return f"{show(found.mean)}{unit} ({interval(found, show)})"
 
 

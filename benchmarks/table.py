@@ -14,7 +14,7 @@ Row = dict[str, str | float]
 
 @dataclass(frozen=True)
 class Table:
-    """The result of a benchmark.
+    """A table of times or memory, with notes and conditions; every benchmark returns one.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Table:
         return text.getvalue()
 
     def to_rich(self) -> RichTable:
-        """Return the table for a terminal."""
+        """Return the table of the rows for a terminal."""
         found = RichTable(title=Text(self.title, style="table.title"))
         for name in self.rows[0]:
             justify = "left" if name == "what" else "right"
@@ -57,7 +57,7 @@ class Table:
 
 
 def _cell(value: str | float) -> str:
-    """Format a cell for a terminal: four digits, and an empty text for NaN."""
+    """Format a cell for a terminal: numbers with four digits, NaN as an empty text."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.4g}"
     return str(value)

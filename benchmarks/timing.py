@@ -1,4 +1,4 @@
-"""Time functions alternately in one process, so that other load affects all of them equally."""
+"""Time functions in turn in one process, so that other load on the machine affects all equally."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ Thing = Callable[[], object]
 def alternate(
     things: Mapping[str, Thing], repeats: int, *, least: float = 0.0, device: str = "cpu"
 ) -> dict[str, list[float]]:
-    """Return the seconds of each function in each repetition, after one warm-up call.
+    """Time functions in turn, after a warm-up call; return the seconds of each repetition.
 
     Parameters
     ----------
@@ -41,24 +41,24 @@ def alternate(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float, float, float]:
-    """Return the median, minimum and maximum over repetitions of the ratio of two times."""
+    """Return the ratio of the times of functions `name` and `to`: median, minimum and maximum."""
     ratios = [a / b for a, b in zip(seconds[name], seconds[to], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def measured(seconds: Mapping[str, list[float]], name: str) -> Row:
-    """Return the cells for the time of a function: number of repetitions, and median."""
+    """Return table cells for the time of a function: number of repetitions, median seconds."""
     return {"n": len(seconds[name]), "seconds": statistics.median(seconds[name])}
 
 
 def against(seconds: Mapping[str, list[float]], name: str, to: str, column: str) -> Row:
-    """Return the cells for a time ratio: median in `column`, minimum and maximum."""
+    """Return table cells for the `ratio` of two times: median in `column`, minimum, maximum."""
     middle, least, most = ratio(seconds, name, to)
     return {column: middle, "least": least, "most": most}
 
 
 def _calls(thing: Thing, least: float, device: str) -> int:
-    """Return the number of calls in a measurement.
+    """Return how often to call a function, so that a measurement takes `least` seconds or more.
 
     The number is doubled until the time is long enough. One call is not enough for an estimate: a
     function may prepare several calls at once, for example prefetch plans.

@@ -62,7 +62,7 @@ def tiny_steps(setting: Setting) -> Table:
 
 
 def count_functions(step: Callable[[], object]) -> tuple[int, int, int]:
-    """Return the numbers of layermix's functions, calls and files in a step."""
+    """Count the functions of layermix that a step calls, the calls, and the files of them."""
     calls: list[tuple[str, str]] = []
 
     def count(frame: FrameType, event: str, _: object) -> None:
@@ -154,7 +154,7 @@ def _torchvision() -> Loss:
 
 
 def _medians(seconds: list[float], rounds: int) -> list[float]:
-    """Return the median time of the steps, for each repetition."""
+    """Return the median time of a step in each repetition, which has several steps."""
     starts = range(0, len(seconds), rounds)
     return [statistics.median(seconds[start : start + rounds]) for start in starts]
 

@@ -42,7 +42,7 @@ def main(folder: Path, out: Path) -> None:
 
 
 def decode(value: dict[str, Any]) -> np.ndarray:
-    """Return an encoded image, uint8 (H, W, 3)."""
+    """Decode an image, and return it as uint8 (H, W, 3)."""
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(value["bytes"])).convert("RGB"))

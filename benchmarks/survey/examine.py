@@ -1,9 +1,9 @@
 """Test if a model can be mixed at its final layer and after every default block.
 
-With real numbers, a probe tests if each of these points is a cut of the network (see
-`layermix.hooks.bypass`). On the meta device, tensors have shapes but no data. There the probe
+On the CPU, tensors have data, and a probe tests if each of these points is a cut of the network
+(see `layermix.hooks.bypass`). On the meta device, tensors have shapes but no data. There the probe
 records the activations of each point. Then all points are mixed in one forward pass in training
-mode: each must be used exactly once, and the output must keep its shape.
+mode: each must be used exactly once, and the output must have the same shape as without mixing.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from layermix.mixing import Plan
 
 
 def examine(library: str, name: str, family: str, model: nn.Module, x: Batch) -> Row:
-    """Return the row of a model that is called with `x`, three examples."""
+    """Examine a model that is called with `x`, three examples, and return its table row."""
     blocks = repeated_blocks(model)
     names = [*blocks, "final"]
     numbers = SHAPES if main_tensor(x).is_meta else REAL
@@ -53,7 +53,7 @@ def examine(library: str, name: str, family: str, model: nn.Module, x: Batch) ->
 
 
 def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> None:
-    """Mix at all points; raise a `RunError` if the output or a point is wrong."""
+    """Mix at all points in one pass; raise a `RunError` if the shape of the output changes."""
     with silent(model):
         model.train()
         output = main_tensor(_mixed(model, x, points, probe))
@@ -62,7 +62,7 @@ def _mix(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Non
 
 
 def _mixed(model: nn.Module, x: Batch, points: Sequence[str], probe: Probe) -> Any:
-    """Return the output of one forward pass with mixing at all points."""
+    """Return the output of one pass mixed at all points; each must be used exactly once."""
     passed: list[str] = []
     with ExitStack() as stack:
         for point in points:

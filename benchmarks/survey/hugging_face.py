@@ -1,7 +1,7 @@
 """Small classifiers of transformers with random weights, for images, texts and audio.
 
-The configurations are reduced by the setting names that most of them share. `_OWN` and `_MORE` have
-the settings of models that need others.
+Models are made small by settings that most configurations share. `_OWN` and `_MORE` have the
+settings of models that need other ones.
 """
 
 from typing import Any

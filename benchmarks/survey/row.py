@@ -51,7 +51,7 @@ _NUMBERS = ("parameters", "blocks", "mixed_blocks")
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the last row of each model in a table; empty if the file does not exist."""
+    """Read a table; return the last row of each model, or [] if the file does not exist."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -75,14 +75,14 @@ def append(path: Path, row: Row) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Overwrite a table, with one row for each model."""
+    """Write a table with these rows, and overwrite an existing file."""
     path.unlink(missing_ok=True)
     for row in rows:
         append(path, row)
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Return the number of models of each library that can be mixed, and errors of the others."""
+    """Return a text with the number of models that can be mixed, and the errors of the others."""
     rows, lines = list(rows), list[str]()
     for library in dict.fromkeys(row.library for row in rows):
         own = [row for row in rows if row.library == library]

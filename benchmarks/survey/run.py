@@ -1,4 +1,4 @@
-"""Survey models by name, with one row for each; an incomplete table is continued."""
+"""Survey models by name: one table row for each model. An incomplete table is continued."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from layermix.experiments.display import print_text
 
 
 def survey(what: Sequence[str], out: Path | None = None) -> Iterator[Row]:
-    """Yield a row for each model.
+    """Survey models, and yield the table row of each.
 
     In a library, the smallest model of each family is surveyed again with real numbers. Single
     models are surveyed with real numbers only.
@@ -90,7 +90,7 @@ def check_models(what: Sequence[str], out: Path | None, console: Console) -> Non
 
 
 def row_of(library: str, name: str, real: bool) -> Row:
-    """Build and examine one model; if it raises an error, the row has the error."""
+    """Build and examine one model, and return its table row, with the error if there is one."""
     source = LIBRARIES[library]
     family = source.family(name)
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""Draw the figures of the docs that are not from a study: rings, blends and performance.
+"""Draw the figures of the docs that do not come from a study: rings, blends and performance.
 
 python -m docs.tools
 """

@@ -1,4 +1,4 @@
-"""Draw the figure of docs/performance.md from the tables of the benchmarks mix and train."""
+"""Draw the figure of docs/performance.md from the tables of the benchmarks `mix` and `train`."""
 
 import csv
 from pathlib import Path
@@ -24,7 +24,7 @@ def ratio(name: str, row: dict[str, str], column: str) -> Ratio:
 
 
 def groups() -> list[Group]:
-    """Return the groups of time ratios in the figure."""
+    """Return the groups of time ratios to draw: the mix, other libraries, and training loops."""
     mixes = [row for row in rows("mix") if row["what"] != "copy_"]
     floor = [
         ratio(f"{row['what']} {row['at']}", row, "/ copy")
@@ -52,7 +52,7 @@ def groups() -> list[Group]:
 
 
 def draw_performance() -> Path:
-    """Draw the figure and return its path."""
+    """Draw the figure to a file, and return its path."""
     figure = ratios_figure(
         "performance",
         groups(),

@@ -2,8 +2,8 @@
 
 The data are points on three concentric rings. A small network is trained to classify them. Its
 hidden layer has two features, so that both layers can be drawn. The same pairs are mixed with the
-same ratios at both layers. `intruders` finds the mixed points whose nearest real point has a class
-of neither parent.
+same ratios at both layers. An intruder is a mixed point whose nearest real point has another class
+than both of its parents.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class Layer:
-    """Data to draw for one layer.
+    """The points to draw for one layer, the input or the hidden layer.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def plane() -> list[Figure]:
 
 
 def rings() -> tuple[Tensor, Tensor]:
-    """Return points on concentric rings, float32 (N, 2), and their rings, int64 (N,)."""
+    """Return points on concentric rings, float32 (N, 2), and the ring of each, int64 (N,)."""
     rng = np.random.default_rng(_SEED)
     ring = np.arange(POINTS) % CLASSES
     radius = (0.5 + ring + rng.normal(0, 0.1, POINTS)) / CLASSES
@@ -94,7 +94,7 @@ def rings() -> tuple[Tensor, Tensor]:
 
 
 def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
-    """Mix the same pairs with the same ratios at the input and in the hidden layer."""
+    """Return the input and the hidden layer, in which the same pairs have the same ratios."""
     real = activations(model, x, ["input", HIDDEN])
     found = []
     for point in ("input", HIDDEN):
@@ -106,7 +106,7 @@ def layers(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Layer, Layer]:
 
 
 class Net(nn.Module):
-    """Perceptron 2-64-64-2-3, with two features before the head so that they can be drawn."""
+    """Perceptron with layers of 2, 64, 64, 2 and 3 units; the layer of 2 features is drawn."""
 
     def __init__(self, norm: bool) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Net(nn.Module):
 
 
 def _trained(x: Tensor, y: Tensor, norm: bool) -> tuple[nn.Module, float]:
-    """Train a network on all points, on one thread to be reproducible; also return its accuracy."""
+    """Return a network trained on all points (on one thread, so reproducible) and its accuracy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -166,7 +166,7 @@ def _scatter(axes: Axes, layer: Layer) -> None:
 
 
 def draw_plane(folder: Path) -> list[Path]:
-    """Draw both panels to a folder; return the paths."""
+    """Draw the figures of both layers to files in a folder, and return their paths."""
     paths = []
     for figure in plane():
         paths.append(folder / f"{figure.name}.svg")

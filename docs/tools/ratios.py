@@ -1,4 +1,4 @@
-"""Draw ratios of benchmarks as dots with their range, on a logarithmic axis, in groups."""
+"""Draw time ratios of benchmarks as dots with their range, in groups, on a logarithmic axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _ROW, _NAME = 17, 30
 
 @dataclass(frozen=True)
 class Ratio:
-    """A named ratio: median, minimum and maximum of the repetitions."""
+    """A named time ratio: its median, minimum and maximum over the repetitions."""
 
     name: str
     median: float
@@ -42,7 +42,7 @@ class Group:
 
 @style()
 def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -> Figure:
-    """Draw groups of ratios below each other.
+    """Draw groups of ratios, one group below the other.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from layermix.extras import missing_module
 
 
 def main() -> None:
-    """Run the command line; if a module is missing, print it in one line."""
+    """Run the command line; print a one-line message if a required module is not installed."""
     try:
         from layermix.cli.program import run_cli
     except KeyboardInterrupt:

@@ -45,7 +45,7 @@ class InputError(LayermixError, ValueError):
 
 
 class RunError(LayermixError, RuntimeError):
-    """Error of a run after it started. The message has the place, the reason and how to fix it.
+    """Error after the start of a run. The message has the place, the reason and how to fix it.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def brief(value: object) -> str:
 
 
 def warn(message: str) -> None:
-    """Issue a `UserWarning` with the calling line outside of layermix and torch."""
+    """Issue a `UserWarning` that shows the user's line of code, not one of layermix or torch."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back

@@ -10,7 +10,7 @@ _LAB += ("rich", "safetensors", "scipy", "sklearn", "threadpoolctl", "torchmetri
 
 
 def require(*names: str) -> None:
-    """Raise a `ModuleNotFoundError` if a module is not installed, without importing any."""
+    """Raise a `ModuleNotFoundError` if one of these modules is not installed; import none."""
     for name in names:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -115,9 +115,10 @@ def mix(
 
 
 def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
-    """Return the error message of a plan for activations of this shape, or None without an error.
+    """Return the error message if a plan cannot mix activations of a shape, else None.
 
-    The plan runs on the meta device. `example` is without batch; `channels` counts the batch.
+    The plan runs on the meta device. `example` is the shape without the batch dimension, `channels`
+    the channel dimension with it.
     """
     try:
         plan.to("meta").mix(torch.empty(plan.batch_size, *example, device="meta"), channels or 1)
@@ -127,7 +128,7 @@ def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) ->
 
 
 class MixLayer(nn.Module):
-    """Mixup layer that returns ``ratio * x1 + (1 - ratio) * x2`` for two inputs and a ratio.
+    """Layer that mixes two inputs: it returns ``ratio * x1 + (1 - ratio) * x2``.
 
     Examples
     --------

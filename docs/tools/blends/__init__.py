@@ -1,4 +1,4 @@
-"""Draw the figures of `docs/blends`, with the blends themselves.
+"""Draw the figures of `docs/blends`, each with the blend that it shows.
 
 By default, a blend is drawn as the mix of two photographs at three ratios. For other figures, add a
 function to `others.py` and `_OTHERS`.
@@ -39,7 +39,7 @@ def draw_blend(name: str) -> Figure:
 
 
 def draw_blends(folder: Path) -> list[Path]:
-    """Draw all blends to a folder, as NAME.svg; return the paths."""
+    """Draw the figures of all blends to a folder, as NAME.svg; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name in BLENDS:

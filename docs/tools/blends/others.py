@@ -17,13 +17,13 @@ _BATCH, _TALL = 64, 210
 
 
 def patches() -> Figure:
-    """Draw the soft version at two ratios, and the hard version."""
+    """Draw the soft version of `Patches` at two ratios, and the hard version."""
     soft = [Column(f"soft, {ratio:g}", Patches(), ratio) for ratio in (0.75, 0.25)]
     return pairs("patches", [*soft, Column("hard", Patches(soft=False), 0.5)])
 
 
 def moment_exchange() -> Figure:
-    """Draw both photographs with each other's moments."""
+    """Draw both photographs, and each of them with the moments of the other one."""
     page, found = sheet(), mixed(MomentExchange(), 0.9)
     originals(page)
     for row, head in enumerate(("mixed 1", "mixed 2")):
@@ -34,7 +34,7 @@ def moment_exchange() -> Figure:
 
 
 def append_clean() -> Figure:
-    """Draw the clean rows of the batch and the mixed ones."""
+    """Draw the rows of a batch after `AppendClean`: the clean ones, then the mixed ones."""
     page, found = sheet(), mixed(AppendClean(), 0.7)
     heads = ("clean 1", "clean 2", "mixed 1", "mixed 2")
     for row, head in enumerate(heads):
@@ -45,7 +45,7 @@ def append_clean() -> Figure:
 
 
 def aligned() -> Figure:
-    """Draw an object at two places, and how the positions of the partner are moved."""
+    """Draw an object at two places in two images, and how `Aligned` moves positions."""
     page, x = sheet(), torch.stack([_image(2, 3), _image(8, 7)])
     where = torch.stack(torch.meshgrid(*[torch.arange(float(_GRID))] * 2, indexing="ij"))
     traced = torch.cat([x, _FAINT * where.expand(2, -1, -1, -1)], 1)
@@ -78,14 +78,14 @@ def multimix() -> Figure:
 
 
 def _inside(top: int, left: int) -> Tensor:
-    """Return the mask of the object, bool (H, W)."""
+    """Return a mask that is True inside the object, bool (H, W)."""
     inside = torch.zeros(_GRID, _GRID, dtype=torch.bool)
     inside[top : top + _WIDE, left : left + _WIDE] = True
     return inside
 
 
 def _image(top: int, left: int) -> Tensor:
-    """Return an image of an object whose colors encode the positions on it, (3, H, W)."""
+    """Return an image of an object, (3, H, W); its colors show the positions on the object."""
     x = torch.full((3, _GRID, _GRID), 0.9)
     along = torch.linspace(0, 1, _WIDE)
     rows, columns = torch.meshgrid(along, along, indexing="ij")

@@ -62,7 +62,7 @@ class Column(NamedTuple):
 
 
 def at_ratios(blend: Blend) -> list[Column]:
-    """Return a column for each of three ratios."""
+    """Return the mixes to draw by a blend: one column for each of three ratios."""
     return [Column(f"λ = {ratio:g}", blend, ratio) for ratio in RATIOS]
 
 

@@ -24,7 +24,7 @@ ROW = _HEAD + SIDE + _FOOT
 
 @dataclass(frozen=True)
 class Sheet:
-    """A canvas with a row of cells, and masks below them.
+    """A canvas with a row of small images, and with masks below them.
 
     Attributes
     ----------

@@ -33,7 +33,7 @@ def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = No
 
 
 def split_table(table: str, width: int) -> str:
-    """Split a text table into blocks at most `width` wide, each of which has the first column.
+    """Split a text table into blocks of at most `width` characters, each with the first column.
 
     Cells must be separated by two or more spaces.
     """

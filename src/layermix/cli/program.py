@@ -47,7 +47,7 @@ app.command(name="report")(report)
 
 
 def run_cli(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line with `arguments`, by default those of the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         return print(f"layermix {layermix.__version__}")
@@ -66,7 +66,7 @@ def run_cli(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[None]:
-    """Exit with the code of an error; if `debug` is True, show the traceback instead."""
+    """If the block raises an error, exit with its exit code; `debug` shows the traceback."""
     try:
         yield
     except KeyboardInterrupt as stop:

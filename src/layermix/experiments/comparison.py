@@ -25,7 +25,7 @@ def configure(
     seeds: int = 8,
     threads: int = 1,
 ) -> StudyConfig:
-    """Complete and check the configuration of a study.
+    """Check the settings of a study, and return its complete configuration.
 
     The data are loaded and the model is built once, so that errors are raised before the first run.
     The default variants are none, input, each block, final, random and auto. Seeds start at 0.
@@ -51,7 +51,7 @@ def compare(
     workers: int | None = None,
     console: Console | None = None,
 ) -> Study:
-    """Train all runs of a study that are not finished in its folder.
+    """Train all runs of a study that are not yet finished in its folder.
 
     Parameters
     ----------

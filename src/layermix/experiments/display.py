@@ -29,16 +29,16 @@ _ALL_SAMPLES = 1e9  # seconds: the speed is estimated from all epochs
 
 
 class PipeConsole(Console):
-    """Console that raises `BrokenPipeError`, where rich would exit the program."""
+    """Console that raises a `BrokenPipeError` if its output is closed; rich would exit."""
 
     def on_broken_pipe(self) -> None:
-        """Stop printing and raise, because the reader of the output has closed it."""
+        """Stop printing, and raise a `BrokenPipeError`, because the output was closed."""
         self.quiet = True
         raise BrokenPipeError
 
 
 def open_console() -> Console:
-    """Return the console; without a terminal, it is at least 110 characters wide.
+    """Return a console, which is at least 110 characters wide if the output is not a terminal.
 
     Markup and emoji codes are disabled, so that ``[a]`` and ``:m:`` are printed unchanged.
     """
@@ -49,13 +49,13 @@ def open_console() -> Console:
 
 
 def print_text(console: Console, text: str, *, fold: bool = False) -> None:
-    """Print text without markup. Lines are wrapped on a terminal, and if `fold` is True."""
+    """Print text without markup; wrap lines on a terminal, or if `fold` is True."""
     console.print(Text(text), soft_wrap=not (fold or console.is_terminal))
 
 
 @contextmanager
 def show_status(console: Console, message: str) -> Iterator[None]:
-    """Show a message during a long operation, with a spinner on a terminal, else as a line."""
+    """Show a message during the block: with a spinner on a terminal, otherwise as one line."""
     if console.is_terminal:
         with console.status(Text(message)):
             yield
@@ -65,7 +65,7 @@ def show_status(console: Console, message: str) -> Iterator[None]:
 
 
 def replace_unknown_characters() -> None:
-    """Write a question mark for characters that stdout and stderr cannot encode."""
+    """Make stdout and stderr write a question mark for characters that they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
@@ -98,7 +98,7 @@ def _time_left(progress: Progress, task: TaskID) -> str:
 
 @contextmanager
 def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], None]]:
-    """Show the progress of a run, on a terminal as a bar; yield a function that shows a record."""
+    """Show the progress of a run (on a terminal, a bar); yield a function that shows a record."""
     with _progress(console) as progress:
         task = progress.add_task("", total=epochs, note="")
 
@@ -116,7 +116,7 @@ def run_display(console: Console, epochs: int) -> Iterator[Callable[[Record], No
 
 
 class StudyDisplay:
-    """Show the progress of a study: a row for each variant on a terminal, else lines.
+    """Show the progress of a study: on a terminal a row for each variant, otherwise lines.
 
     It shows validation accuracy, because test data are only used in the report.
     """
@@ -205,7 +205,7 @@ class StudyDisplay:
         )
 
     def _poll(self) -> None:
-        """Update the rows until the end; print a line if none was printed for some seconds."""
+        """Update the rows until the study ends; without a terminal, print a line now and then."""
         printed: dict[str, int] = {}
         while not self.stopped.wait(_POLL_SECONDS):
             running = self.update()

@@ -34,14 +34,14 @@ class ProfileConfig:
     """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, transformers:CONFIG (a folder)
     or package.module:factory."""
     weights: Path | None = None
-    """Safetensors file of the weights; random ones by default."""
+    """Safetensors file of the weights; random weights by default."""
     run: Path | None = None
     """Folder of a run of `layermix train` or of a study: its model, weights and data."""
     data: str = "digits"
     """`digits`, a hub id, or a folder: of images in subfolders, or of parquet, CSV or JSON files
     with images or texts."""
     split: Literal["validation", "test", "train"] = "validation"
-    """Split of the data."""
+    """Split of the data to measure."""
     classes: int | None = None
     """Number of logits of the model, if it differs from the number of classes of the data."""
     image_size: int | None = None
@@ -127,7 +127,7 @@ def _subject(config: ProfileConfig) -> ModelAndData:
 
 
 def _refuse(config: ProfileConfig, names: tuple[str, ...], why: str, remedy: str = "") -> None:
-    """Raise an `InputError` if one of these settings is not the default."""
+    """Raise an `InputError` if one of the settings `names` does not have its default value."""
     for field in fields(config):
         if field.name in names and getattr(config, field.name) != field.default:
             flag = field.name.replace("_", "-")
@@ -192,7 +192,6 @@ def _as_trained(model: nn.Module, channels: int) -> Normalize:
 
 
 def _texts(config: ProfileConfig) -> ModelAndData:
-    """Return a model for texts, and the token ids of one split."""
     _refuse(config, ("normalize",), f"{config.data} has texts, which have no {{name}}")
     splits, classes = load_texts(config.data, config.text_column, config.label_column)
     name, notes = config.split, []
@@ -214,7 +213,7 @@ def _texts(config: ProfileConfig) -> ModelAndData:
 def _build(
     config: ProfileConfig, classes: int, image_shape: tuple[int, int, int] | None
 ) -> tuple[nn.Module, list[str]]:
-    """Return the model for a number of classes, and notices about it."""
+    """Return the model for a number of classes, and notices about it to show with the profile."""
     with torch_seed(config.seed):
         model = build(config.model, config.classes or classes, image_shape)
     notices = []

@@ -37,7 +37,7 @@ def run(
     keep_features: bool = False,
     all_points: Points | None = None,
 ) -> RunResult:
-    """Train a model and write its folder, which only exists when the run is finished.
+    """Train a model and write its output folder, which exists only when the run is finished.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def _trainer(config: RunConfig, all_points: Points | None) -> Trainer:
 
 
 def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
-    """Check a recipe; return it with ``auto`` crop and flip replaced by those of the data."""
+    """Check a recipe; replace ``auto`` for `crop` and `flip` by the defaults of the data."""
     recipe.check()
     size = min(data.image_shape[1:])
     crop, flip = default_augmentation(source, size)
@@ -106,7 +106,7 @@ def complete(recipe: Recipe, source: DataConfig, data: Dataset) -> Recipe:
 
 
 def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:
-    """Build a model for the data, with initial weights drawn with a seed.
+    """Build an untrained model for the data; the seed determines its initial weights.
 
     If the model has a method `initialize_from`, it is called with normalized training images.
     """

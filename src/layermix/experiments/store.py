@@ -63,13 +63,13 @@ class RunResult:
 
 
 def unfinished_path(path: Path) -> Path:
-    """Return the folder of a run that failed or was stopped."""
+    """Return the path to which the folder of a failed or stopped run is renamed."""
     return path.with_name(f"{path.name}-unfinished")
 
 
 @contextmanager
 def new_run(path: Path) -> Iterator[Path]:
-    """Yield a new folder; rename it to `path` at the end, or to ``PATH-unfinished`` on an error."""
+    """Yield a temporary folder; rename it to `path`, or on an error to ``PATH-unfinished``."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     failed = unfinished_path(path)
     remove_unfinished(path.parent, path.name)

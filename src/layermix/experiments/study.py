@@ -1,4 +1,4 @@
-"""The study: variants x seeds, where each cell is one run, all in one folder.
+"""The study: one run for each variant and seed, all in one folder. A cell configures one run.
 
 An interrupted study continues with its missing runs. A folder of another study raises an error.
 """
@@ -31,7 +31,7 @@ class StudyConfig:
 
 
 class Study:
-    """A study and its folder, which must be new, empty, or of the same study."""
+    """A study and its folder, which must be new, be empty, or belong to the same study."""
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
@@ -65,14 +65,14 @@ class Study:
         return cls(StudyConfig(**config), folder)
 
     def cells(self) -> Iterator[RunConfig]:
-        """Yield the configuration of each run: all variants of the first seed, then of the next."""
+        """Yield the configuration of each run: all variants with one seed, then with the next."""
         config = self.config
         for seed in config.seeds:
             for variant in config.variants:
                 yield RunConfig(config.data, config.model, config.recipe, variant, seed)
 
     def path(self, cell: RunConfig) -> Path:
-        """Return the folder of a run; it exists if the run is finished."""
+        """Return the folder of a run, which exists only if the run is finished."""
         return self.runs / cell.name
 
     def finished(self) -> list[RunConfig]:
@@ -80,7 +80,7 @@ class Study:
         return [cell for cell in self.cells() if self.path(cell).exists()]
 
     def missing(self) -> list[RunConfig]:
-        """Return the runs that are not finished; remove the files of killed runs."""
+        """Return the configurations of unfinished runs; remove the files of killed runs."""
         store.remove_unfinished(self.runs)
         return [cell for cell in self.cells() if not self.path(cell).exists()]
 
@@ -104,7 +104,6 @@ class Study:
             self._require_sizes("a new run", sizes, store.read_result(self.path(cell)).sizes)
 
     def _require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
-        """Raise a `RunError` if the data sizes of a run differ from the `usual` ones."""
         if changed := {k: v for k, v in sizes.items() if v != usual[k]}:
             kind, size = next(iter(changed.items()))
             raise RunError(
@@ -113,7 +112,7 @@ class Study:
             )
 
     def failed(self) -> list[RunConfig]:
-        """Return the runs that failed or were stopped, and are still not finished."""
+        """Return the configurations of runs that failed or were stopped, and are not finished."""
         return [
             cell
             for cell in self.cells()
@@ -125,7 +124,7 @@ class Study:
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
 
     def _require_own(self, cell: RunConfig) -> None:
-        """Raise a `RunError` if the configuration in the folder of a run differs from its cell."""
+        """Raise a `RunError` if the folder of a run has the configuration of another run."""
         path = self.path(cell) / "config.json"
         wanted = {name: value for name, value in flat(asdict(cell)).items() if value != "auto"}
         if other := _difference(store.read_json(path), wanted):
@@ -150,6 +149,6 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return nested settings as one flat dict, by their names on the command line."""
+    """Flatten nested settings to one dict, whose keys are their names on the command line."""
     levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
     return {name: value for level in levels for name, value in level.items()}

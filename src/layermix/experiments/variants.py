@@ -31,7 +31,7 @@ def compared_points(points: Points) -> tuple[str, ...]:
 
 
 def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str, ...]:
-    """Return the mix points of a variant; `kind` is its name in error messages."""
+    """Return the mix points of a variant; error messages use `kind` instead of "variant"."""
     if methods := _methods_of(variant, points):
         several = [mix_points(m.at, points, f"mix point in {name!r}") for name, m in methods]
         return tuple(dict.fromkeys(point for names in several for point in names))
@@ -53,9 +53,9 @@ def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str
 
 
 def mixer_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
-    """Return the `Mixer` arguments of a variant; only several methods together include `at`.
+    """Return the `Mixer` arguments of a variant, including `at` only for several methods.
 
-    Arguments that a method leaves open are from the recipe, except for MultiMix, which has none.
+    Arguments that a method does not set are from the recipe, except for MultiMix, which has none.
     """
     methods = [_complete(method, recipe) for _, method in _methods_of(variant, points)]
     if len(methods) > 1:  # each at its own mix points
@@ -114,7 +114,7 @@ def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]
 
 
 def _complete(method: mixing.Method, recipe: Recipe) -> mixing.Method:
-    """Return a method in which the recipe provides the settings that the method leaves open."""
+    """Return a method in which settings that it does not define are those of the recipe."""
     left_open = {} if isinstance(method.blend, mixing.MultiMix) else recipe.mixing()
     if "ratio" in method.options:
         left_open.pop("alpha", None)
@@ -122,7 +122,7 @@ def _complete(method: mixing.Method, recipe: Recipe) -> mixing.Method:
 
 
 def _try(variant: str, points: Points) -> None:
-    """Raise an `InputError` if a variant cannot mix activations of the shapes at its points."""
+    """Raise an `InputError` if a variant cannot mix the shapes of the activations at its points."""
     if len(methods := _methods_of(variant, points)) > 1:
         for name, _ in methods:
             _try(name, points)

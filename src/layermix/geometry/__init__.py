@@ -1,4 +1,4 @@
-"""Geometry of layers: how entangled the classes are at each mix point, and if mixing is safe there.
+"""Geometry of layers: how entangled the classes are at each mix point, and how safe mixing is.
 
 `snnl` measures entanglement, and `SoftNearestNeighborLoss` trains with it. `intrusion` and
 `interpolation_gap` measure the effect of mixing. `profile` measures all `QUANTITIES` at every layer

@@ -103,5 +103,5 @@ class SoftNearestNeighborLoss(nn.Module):
         return _SIGNS[self.sense] * loss.to(torch.promote_types(features.dtype, torch.float32))
 
     def extra_repr(self) -> str:
-        """Return the settings as text."""
+        """Return the settings as text for ``repr``."""
         return f"temperature={self.temperature}, sense={self.sense!r}"

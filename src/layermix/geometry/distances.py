@@ -1,7 +1,7 @@
 """Squared distances between examples, computed in blocks of rows and columns.
 
-Features are first divided by a power of two near their largest absolute value. This prevents
-overflow and underflow of the squares in float32. Distances are in units of that number squared.
+Features are first divided by a power of two near their largest absolute value, the `scale`. This
+prevents overflow and underflow of the squares in float32. Distances are in units of `scale`**2.
 
 Shapes: N examples, d features, r rows and c columns of a block.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SMALL = 1 << 21  # maximum number of distances that are stored, in float64
-_PANEL = 1 << 24  # maximum number of distances in a panel of rows: 64 MB in float32
+_PANEL = 1 << 24  # maximum number of distances in a panel, a block of rows: 64 MB in float32
 _ROWS = 256  # maximum number of rows in a panel
 _SAMPLE = 1000  # number of examples used to estimate the typical distance
 _EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inverse are exact
@@ -38,18 +38,18 @@ class Distances:
     sample: Callable[[], Tensor]
 
     def panels(self) -> Iterator[slice]:
-        """Yield slices of consecutive rows, whose distances to all examples fit into memory."""
+        """Yield slices of rows, few enough that their distances to all rows fit into memory."""
         for start in range(0, self.size, self.rows):
             yield slice(start, min(start + self.rows, self.size))
 
     def nearest(self) -> Tensor:
-        """Return the distance of each example to its nearest neighbor, (N,)."""
+        """Return the squared distance of each example to its nearest neighbor, (N,)."""
         columns = slice(0, self.size)
         return -torch.cat([self.negative(rows, columns).amax(1) for rows in self.panels()])
 
 
 def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
-    """Return the distances stored in a matrix (N, N); its diagonal is ignored."""
+    """Return the `Distances` of a matrix of squared distances (N, N); the diagonal is ignored."""
     n, step = len(squared), -(-len(squared) // _SAMPLE)
     kept = (-squared).fill_diagonal_(-math.inf)
     return Distances(
@@ -66,7 +66,7 @@ def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
 def computed_distances(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the distances between rows `order` of features (N', d), computed on demand.
+    """Return the `Distances` between the rows `order` of features (N', d), computed on demand.
 
     If `center` is True, the mean is subtracted first, which reduces the rounding error.
     """
@@ -105,7 +105,7 @@ def computed_distances(
 def distances_of(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the `computed_distances`, stored as float64 for at most `SMALL` examples."""
+    """Return the `computed_distances`; store them as float64 if there are at most `SMALL`."""
     n = len(order)
     if n * n > SMALL:
         return computed_distances(features, order, dtype, center)

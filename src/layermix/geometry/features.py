@@ -1,7 +1,7 @@
 """Collect the features of all layers in one pass over the examples, in memory or on disk.
 
 Vectors and feature maps are flattened. Tokens are averaged over the positions that the attention
-mask keeps. A layer has tokens if an example's activation is a matrix (L, d) and the model has a
+mask selects. A layer has tokens if an example's activation is a matrix (L, d) and the model has a
 LayerNorm of width d. Other matrices, as in one-dimensional convolutions, have the shape (d, L).
 
 Shapes: B batch, N examples, L positions, d features of a layer.
@@ -46,7 +46,7 @@ class Pooling(NamedTuple):
     batch_dim: int = 0
 
     def __call__(self, activation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return vectors (B, d), float64 or float32; a mask (B, L) marks positions that count."""
+        """Pool to vectors (B, d), float64 or float32, over the positions in a mask (B, L)."""
         x = activation.movedim(self.batch_dim, 0)
         x = x if x.dtype == torch.float64 else x.float()
         if self.how == "flatten":
@@ -68,7 +68,7 @@ class Pooling(NamedTuple):
 
 
 def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: int = 0) -> Pooling:
-    """Return how to pool activations, by the shape of one example and the `norm_widths`."""
+    """Return the `Pooling` of activations, given the shape of one example and `norm_widths`."""
     if pool not in get_args(Pool):
         raise unknown("pool", pool, get_args(Pool))
     size = math.prod(shape)
@@ -84,7 +84,7 @@ def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: in
 
 
 def norm_widths(model: nn.Module) -> set[int]:
-    """Return the widths of norm layers over the last dimension, such as LayerNorm and RMSNorm."""
+    """Return the widths of all norm layers over the last dimension (LayerNorm, RMSNorm)."""
     others = nn.modules.batchnorm._NormBase | nn.GroupNorm
     found = set()
     for module in model.modules():
@@ -163,6 +163,5 @@ def on_device(x: Batch, device: torch.device) -> Any:
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
-    """Return the dtype of features: float64 if the model is float64, else float32."""
     parameter = next(model.parameters(), torch.empty(0))
     return torch.float64 if parameter.dtype == torch.float64 else torch.float32

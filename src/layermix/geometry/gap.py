@@ -34,7 +34,7 @@ _ROUNDING = 1e-12  # nats; a smaller gap is rounding error of float32 logits
 
 
 class Gap(NamedTuple):
-    """Interpolation gap and cross-entropy with mixed labels, in nats: means, and by ratio."""
+    """Interpolation gap and cross-entropy with mixed labels, in nats: mean, and for each ratio."""
 
     kl: float
     cross_entropy: float
@@ -122,7 +122,7 @@ def interpolation_gap(
 
 
 def batch_slices(n: int, most: int, least: int = 1) -> Iterator[slice]:
-    """Yield about equal slices of n examples, of at most `most` unless one were below `least`."""
+    """Yield nearly equal slices of n examples: at least `least`, and if possible at most `most`."""
     count = min(-(-n // most), max(1, n // least))
     yield from (slice(*edges) for edges in pairwise(n * k // count for k in range(count + 1)))
 
@@ -152,7 +152,7 @@ def _kl(mixed: Tensor, clean: Tensor) -> float:
 
 
 def _cross_entropy(mixed: Tensor, target: MixedTarget, ignore_index: int) -> float:
-    """Return the mean cross-entropy: 0 if all labels are ignored, NaN if one is out of range."""
+    """Return the mean cross-entropy; 0 if all labels are ignored, NaN if a label is invalid."""
     known = target.labels[target.labels != ignore_index]
     if not len(known):
         return 0.0

@@ -1,7 +1,8 @@
-"""Intrusion: the nearest real example of a mixed point has a class of neither parent.
+"""Intrusion: the nearest real example of a mixed point has another class than both parents.
 
-Example: a mix of two *red* examples is labeled red. If its nearest real example is *blue*, it is a
-bad augmentation. For a mix of red and green, the nearest example may be red or green, but not blue.
+The parents of a mixed point are the two examples that are mixed. Example: a mix of two *red*
+examples is labeled red. If its nearest real example is *blue*, it is a bad augmentation. For a mix
+of red and green, the nearest example may be red or green, but not blue.
 
 Shapes: N examples, K classes.
 """
@@ -22,7 +23,7 @@ _PARTNERS = 4  # partners of each example
 
 @dataclass(frozen=True, eq=False)
 class Intrusion:
-    """Fraction of mixed points that are intruders.
+    """Fraction of mixed points that are intruders: nearest to a class of neither parent.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Intrusion:
 def intruders(
     mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
 ) -> Tensor:
-    """Return a mask, bool (N,): True if the nearest real example has a class of neither parent.
+    """Return a mask of intruders, bool (N,): their nearest example has a class of neither parent.
 
     Parameters
     ----------
@@ -131,5 +132,5 @@ def _intrudes(distance: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
 
 
 def _split(values: Tensor, same: Tensor) -> tuple[float, float]:
-    """Return the means over pairs of different and of the same class; 0 without such a pair."""
+    """Return the mean over pairs of different classes, and of the same class; 0 without pairs."""
     return tuple(float(values[part].mean()) if part.any() else 0.0 for part in (~same, same))  # pyright: ignore[reportReturnType]

@@ -1,4 +1,4 @@
-"""Features of one layer with their classes, and the Gram matrix that all measures share.
+"""Features of one layer with the classes of the examples, and their shared Gram matrix.
 
 Distances, class means, linear classifiers and variances depend on the features only through the
 Gram matrix: the N x N matrix of inner products. It is computed once for all measures.
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class LayerFeatures:
-    """Features of N examples at one layer, with their classes.
+    """Features of N examples at one layer, and the classes of the examples.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class LayerFeatures:
         return len(self.labels)
 
     def once(self, key: Hashable, compute: Callable[[], R]) -> R:
-        """Return the cached value of a key, which is computed at the first call."""
+        """Return ``compute()``, which is called once for each key and then cached."""
         if key not in self._results:
             self._results[key] = compute()
         return self._results[key]
@@ -72,7 +72,7 @@ class LayerFeatures:
 
     @property
     def exact(self) -> bool:
-        """True if inner products are computed in float64, False if they are in float32."""
+        """True if inner products are computed in float64, False if in float32."""
         n, d = self.features.shape
         return n * n * d <= _EXACT or self.features.dtype == torch.float64
 
@@ -83,13 +83,13 @@ class LayerFeatures:
 
     @cached_property
     def distances(self) -> Tensor:
-        """Squared distances, divided by `scale`**2, float64 (N, N), inf on the diagonal."""
+        """Squared distances between examples / `scale`**2, float64 (N, N), inf on the diagonal."""
         norms = self.gram.diagonal()
         return (norms[:, None] + norms - 2 * self.gram).clamp_min(0).fill_diagonal_(math.inf)
 
     @cached_property
     def cosines(self) -> Tensor:
-        """Cosines between the uncentered features, float64 (N, N); 0 for an example of zeros."""
+        """Cosines between examples, not centered, float64 (N, N); 0 for an example of zeros."""
         gram, along, mean = self._products
         raw = gram + along[:, None] + along + mean.square().sum()
         # The diagonal of `raw` has rounding errors, so it cannot show which norms are 0.
@@ -107,7 +107,7 @@ class LayerFeatures:
 
     @cached_property
     def _products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Gram matrix of centered features, (N, N), their products with the mean, and the mean."""
+        """Gram matrix (N, N) of centered features, their products with the mean, and the mean."""
         dtype, parts = (
             torch.float64 if self.exact else torch.float32,
             self.features.split(_CHUNK, 1),
@@ -127,7 +127,7 @@ class LayerFeatures:
 
 
 def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return features and labels without ignored examples; raise an `InputError` if invalid."""
+    """Check features and labels, and return them without the ignored examples."""
     for name, value in (("features", features), ("labels", labels)):
         if not isinstance(value, Tensor):
             kind = type(value).__name__
@@ -148,7 +148,7 @@ def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tup
 
 
 def not_finite(features: Tensor) -> str | None:
-    """Return a text that counts examples with NaN or infinite features; None if there are none."""
+    """Return a text with the number of examples whose features are NaN or infinite, or None."""
     bad = ~features.isfinite().flatten(1).all(1)
     if not bad.any():
         return None

@@ -22,24 +22,24 @@ _RANK, _VARIANCE = (1e-10, 1e-6), (1e-12, 1e-8)
 
 
 def snnl_over_chance(layer: LayerFeatures) -> float:
-    """Return the soft nearest neighbor loss at its best temperature, divided by chance level."""
+    """Return the SNNL at its best temperature, divided by chance (its value if classes overlap)."""
     return layer_snnl(layer).normalized
 
 
 def intrusion_between(layer: LayerFeatures) -> float:
-    """Return the intrusion of mixes of two classes over chance; NaN without a third class."""
+    """Return the intrusion of mixes of two classes, divided by chance; NaN with two classes."""
     found = intrusion(layer, ratios=())
     return found.different / found.chance_different if found.chance_different else math.nan
 
 
 def intrusion_within(layer: LayerFeatures) -> float:
-    """Return the intrusion of mixes within a class over chance."""
+    """Return the intrusion of mixes of examples of one class, divided by chance."""
     found = intrusion(layer, ratios=())
     return found.same / found.chance_same if found.chance_same else math.nan
 
 
 def knn(layer: LayerFeatures) -> float:
-    """Return the leave-one-out accuracy of 5 nearest neighbors (Cover, Hart, 1967)."""
+    """Return the leave-one-out accuracy of a 5-nearest-neighbor classifier (Cover, Hart, 1967)."""
     k = min(_NEIGHBORS, len(layer) - 1)
     nearest = layer.distances.topk(k, largest=False).indices  # (N, k), the nearest first
     # Break ties in favor of the class with the nearer neighbors.
@@ -49,7 +49,7 @@ def knn(layer: LayerFeatures) -> float:
 
 
 def nearest_centroid(layer: LayerFeatures) -> float:
-    """Return the leave-one-out accuracy of the nearest class mean.
+    """Return the leave-one-out accuracy of classification by the nearest class mean.
 
     If a class has n examples with sum S, its mean without example i is (S - x_i) / (n - 1).
     """
@@ -87,13 +87,13 @@ def probe(layer: LayerFeatures) -> float:
 
 
 def _ridge_regression(gram: Tensor, targets: Tensor) -> Tensor:
-    """Return dual weights, (n, K), for centered inner products (n, n) and targets (n, K)."""
+    """Return the dual weights (n, K) of ridge regression, from a centered Gram matrix (n, n)."""
     values, vectors = torch.linalg.eigh(gram)
     scale = gram.diagonal().mean().clamp_min(torch.finfo(gram.dtype).tiny)
     rotated = vectors.T @ targets
 
     def squared_error(ridge: Tensor) -> float:
-        """Return the leave-one-out error: the error of each row divided by 1 - its leverage."""
+        """Return the sum of squared leave-one-out errors: error of a row / (1 - its leverage)."""
         shares = values.clamp_min(0) / (values.clamp_min(0) + ridge)
         errors = targets - vectors @ (shares[:, None] * rotated)
         leverage = vectors.square() @ shares + 1 / len(targets)  # + 1 / n for the fitted mean
@@ -145,7 +145,7 @@ def fuzziness(layer: LayerFeatures) -> float:
 
 
 def _trace(layer: LayerFeatures, shares: Tensor) -> float:
-    """Return Tr(S_W S_B^+), where S_B is the sum of share * m m^T over class means m."""
+    """Return Tr(S_W S_B^+), where S_B sums m m^T over class means m, weighted by `shares`."""
     averages = layer.one_hot / layer.counts  # (N, K)
     inner = layer.gram @ averages  # inner products of examples and class means, (N, K)
     means = averages.T @ inner  # inner products of class means, (K, K)
@@ -162,7 +162,7 @@ def _trace(layer: LayerFeatures, shares: Tensor) -> float:
 
 
 def spectrum(layer: LayerFeatures) -> float:
-    """Return the fraction of class variance outside the leading direction, averaged over classes.
+    """Return the fraction of a class's variance outside its leading direction, mean over classes.
 
     Manifold Mixup (Verma et al., 2019) flattens classes: it reduces the number of directions.
     """

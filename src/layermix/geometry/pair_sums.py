@@ -5,10 +5,11 @@ The soft nearest neighbor loss needs two sums for each example i at many tempera
     same_i  = sum over j != i of its class     of exp(-|x_i - x_j|^2 / T)
     other_i = sum over k      of other classes of exp(-|x_i - x_k|^2 / T).
 
-The N x N matrix is never in memory. The weights at T / 2 are the squares of the weights at T, so no
-new exponential is needed. The two sums are kept separate, so that a loss near zero is precise.
-`_symmetric` visits each pair once, and returns the temperatures at which weights may underflow.
-`_shifted` first divides each row by its largest weight, which prevents underflow.
+The terms of the sums are called weights. The N x N matrix is never in memory. The weights at T / 2
+are the squares of the weights at T, so no new exponential is needed. The two sums are computed
+separately, so that a loss near zero is precise. `_symmetric` visits each pair once, and returns the
+temperatures at which weights may underflow. `_shifted` first divides each row by its largest
+weight, which prevents underflow.
 
 Shapes: N examples, t temperatures, r rows and c columns of a tile.
 """
@@ -51,13 +52,13 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return sampled distances and nearest-neighbor distances, (N,), and the unit of both."""
+        """Return sampled distances, the distance to each nearest neighbor (N,), and their unit."""
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2
 
     def _symmetric(self, temperatures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `same`, `other`, and a mask of temperatures at which weights may underflow."""
+        """Return the logarithms of the sums, and a mask of temperatures with possible underflow."""
         chains = _chains(temperatures, _LIFT)
         same, other = self._zeros(len(temperatures))
         for rows in self._distances.panels():
@@ -116,7 +117,7 @@ class PairSums:
 
 
 class _Chain(NamedTuple):
-    """A sequence of temperatures, each half of the previous one."""
+    """A sequence of temperatures, each of which is half of the previous one."""
 
     scale: float  # log2(e) / T, for the first T
     lift: float  # log2 of the factor of the weights at the first T; each squaring doubles it
@@ -142,7 +143,7 @@ def _chains(temperatures: Tensor, last_lift: float) -> list[_Chain]:
 def _add(
     sums: Tensor, tile: Tensor, chains: list[_Chain], rows: slice, columns: slice | None
 ) -> None:
-    """Add the weights of a tile to the sums of its rows, and of its columns if they are given."""
+    """Add the weights of a tile to the sums of its rows and, if given, of its columns."""
     by_row, by_column = (tile.new_zeros(len(sums), size) for size in tile.shape)
     down, across = (tile.new_ones(size) for size in tile.shape)
     weights = torch.empty_like(tile, memory_format=torch.contiguous_format)
@@ -164,7 +165,7 @@ def _add(
 def _set_shifted(
     sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain], temperatures: Tensor
 ) -> None:
-    """Set the logarithms of the sums of these rows; divide each row by its largest weight first."""
+    """Set the log sums of some rows, each computed relative to its largest weight."""
     top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
     for start in range(0, panel.shape[1], _COLUMNS):
         _add(sums, panel[:, start : start + _COLUMNS].sub_(top), chains, rows, None)

@@ -64,7 +64,7 @@ def profile(
 
     pool
         Pooling of activations with positions: ``"flatten"``, or the ``"mean"``, ``"first"`` or
-        ``"last"`` of the positions that the attention mask keeps. ``"auto"`` averages tokens and
+        ``"last"`` of the positions that the attention mask selects. ``"auto"`` averages tokens and
         flattens all other activations.
     batch_dim
         Batch dimension of the inputs, for example 1 for models that expect (L, B, d). Single
@@ -164,7 +164,7 @@ def _check(**settings: tuple[int, int]) -> None:
 def _layer(
     row: MixPoint, setup: ProfileSetup, x: Tensor, quantities: tuple[str, ...], gap: Gap | None
 ) -> tuple[LayerProfile, str | None]:
-    """Measure a layer; return its profile, and a reason if its features are not finite."""
+    """Measure a layer; return its profile, and the reason if it has NaN or infinite features."""
     x, pooling = x.to(setup.device), setup.poolings[row.name]
     about = (row.name, row.kind, row.module, row.shape or (), str(pooling), pooling.features)
     if why := not_finite(x):
@@ -177,7 +177,7 @@ def _layer(
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators, which data loaders and some models use, and restore them."""
+    """Seed the global generators inside the block; data loaders and some models use them."""
     python, arrays = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -191,7 +191,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 class _Bar:
-    """Progress bar on stderr, shown if it is a terminal."""
+    """Progress bar on stderr, which is shown only on a terminal."""
 
     def __init__(self, wanted: bool) -> None:
         self.steps, self._done = 1, 0

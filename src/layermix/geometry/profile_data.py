@@ -27,7 +27,7 @@ _LABELS = ("labels", "label", "targets", "target", "y")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs with batch dimension `batch_dim`, and integer classes, (N,).
+    """Inputs of N examples, with batch dimension `batch_dim`, and their integer classes, (N,).
 
     `drawn` of `available` examples were chosen; `ignored` others have the label `ignore_index`.
     """
@@ -48,7 +48,7 @@ class Examples:
         return dataclasses.replace(self, x=x, labels=self.labels[index.to(self.labels.device)])
 
     def without_singletons(self) -> "Examples":
-        """Return the examples of classes with two members or more."""
+        """Return the examples whose class has two members or more."""
         _, inverse, counts = self.labels.unique(return_inverse=True, return_counts=True)
         keep, classes = counts[inverse] > 1, int((counts > 1).sum())
         if classes < 2:
@@ -62,7 +62,7 @@ class Examples:
 def choose_examples(
     data: Any, most: int, seed: int, padding: int = 0, ignore_index: int = -100, batch_dim: int = 0
 ) -> Examples:
-    """Return at most `most` examples, without classes of a single example.
+    """Choose at most `most` examples at random; leave out classes with a single example.
 
     The data are a pair (x, labels), where x may be a tuple of inputs; a mapping of named inputs and
     labels; or a data set or iterable of such examples or batches.
@@ -123,7 +123,7 @@ def _check_any(known: int, ignored: int) -> None:
 
 
 def _is_pair(data: Any) -> bool:
-    """Return True for a pair (x, labels), and False for a list of two batches."""
+    """Return True if data are a pair (x, labels), and not a list of two batches."""
     if not isinstance(data, tuple | list) or len(data) != 2:
         return False
     x, labels = data
@@ -140,7 +140,7 @@ def _is_data_set(data: Any) -> bool:
 
 
 def _unpacked(item: Any, batch_dim: int, single: bool = False) -> tuple[Batch, Tensor]:
-    """Return the inputs and labels, int64 (B,), of a batch, or of one example as a batch."""
+    """Return inputs and labels, int64 (B,), of a batch; a `single` example becomes a batch."""
     if isinstance(item, Mapping):
         key = next((key for key in _LABELS if key in item), None)
         if key is None:
@@ -171,7 +171,7 @@ def _unpacked(item: Any, batch_dim: int, single: bool = False) -> tuple[Batch, T
 
 
 def _classes(labels: Any) -> Tensor:
-    """Return integer labels as int64 of shape () or (B,); (B, 1) is squeezed."""
+    """Convert integer labels to int64 of shape () or (B,); squeeze (B, 1)."""
     try:
         found = torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -203,9 +203,10 @@ def _batch_of_one(x: Any, label: Tensor, batch_dim: int) -> tuple[Batch, Tensor]
 def _stacked(
     examples: list[tuple[Batch, Tensor]], padding: int, batch_dim: int
 ) -> tuple[Batch, Tensor]:
-    """Concatenate batches of one example; inputs without a batch dimension are from the first one.
+    """Concatenate batches of one example each to one batch.
 
-    If there is an attention mask, ``input_ids`` are padded with `padding`, other sequences with 0.
+    Inputs without a batch dimension are those of the first example. If there is an attention mask,
+    ``input_ids`` are padded with `padding`, other sequences with 0.
     """
     first, tensors = examples[0][0], [tensors_of(x) for x, _ in examples]
     ragged = isinstance(first, Mapping) and "attention_mask" in first
@@ -229,7 +230,7 @@ def _stacked(
 
 
 def _several(value: Any) -> bool:
-    """Return True for several inputs: a tuple or list of arrays."""
+    """Return True if a value is several inputs: a tuple or list of arrays."""
     if not isinstance(value, tuple | list):
         return False
     return all(isinstance(each, Tensor | np.ndarray) for each in value) and any(map(np.ndim, value))

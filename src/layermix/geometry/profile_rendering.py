@@ -36,7 +36,7 @@ def as_text(profile: "Profile") -> str:
 
 
 def as_html(profile: "Profile") -> str:
-    """Return the table and the notes as HTML, for a notebook."""
+    """Return the table and the notes of a profile as HTML, for a notebook."""
     heads = "".join(
         f'<th title="{escape(f"{q.heading}: {q.meaning}")}">{escape(f"{q.short} {q.arrow}")}</th>'
         for q in map(QUANTITIES.__getitem__, profile.quantities)
@@ -54,14 +54,14 @@ def as_html(profile: "Profile") -> str:
 
 
 def legend(profile: "Profile") -> str:
-    """Return one line for each column: short heading, name for `quantities`, and meaning."""
+    """Explain each column in one line: its heading, the name of the quantity, and the meaning."""
     rows, width = QUANTITIES.items(), max(map(len, profile.quantities))
     shown = [(name, q) for name, q in rows if name in profile.quantities]
     return "\n".join(f"{q.short:>8}  {n:{width}}  {q.heading}: {q.meaning}" for n, q in shown)
 
 
 def draw_profile(profile: "Profile", path: str | Path | None = None) -> "Figure":
-    """Draw a figure with one panel for each quantity over depth; pyplot is not used."""
+    """Draw one plot for each quantity, with its values from the first to the last layer."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -102,7 +102,7 @@ def _draw_panel(axes: "Axes", profile: "Profile", name: str) -> None:
 
 
 def _notes(profile: "Profile") -> list[str]:
-    """Return notes on the data, the features and the mix points, the notices, and the legend."""
+    """Return notes on the data, features, missing values and mix points, and explain the arrows."""
     pooled = "; ".join(
         f"{' to '.join(dict.fromkeys([points[0], points[-1]]))} {how}"
         for how, group in groupby(profile, lambda layer: layer.pooled)
@@ -122,7 +122,7 @@ def _notes(profile: "Profile") -> list[str]:
 
 
 def _advice(profile: "Profile") -> list[str]:
-    """Return a sentence on where ``at="auto"`` would mix, if there are several points."""
+    """Return a sentence on where ``at="auto"`` would mix, or [] for fewer than two points."""
     layers = [layer for layer in profile if layer.kind != "logits" and math.isfinite(layer.snnl)]
     if len(layers) < 2:
         return []
@@ -142,7 +142,7 @@ def _row(layer: "LayerProfile") -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Format a value in at most seven characters."""
+    """Format a value with at most seven characters."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):

@@ -113,13 +113,13 @@ class Profile:
         return {layer.point: layer.values[name] for layer in self.layers}
 
     def auto_weights(self) -> dict[str, float]:
-        """Return the weights of all mix points but the logits, computed by `auto_weights`."""
+        """Return the probability of each mix point except the logits, for ``at="auto"``."""
         if "snnl" not in self.quantities:
             raise InputError("the profile has no SNNL: include 'snnl' in quantities")
         return auto_weights({e.point: e.values["snnl"] for e in self if e.kind != "logits"})
 
     def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict for each layer, with its attributes, n, and all quantities."""
+        """Return a flat dict for each layer: attributes, number of examples, and quantities."""
         found = []
         for layer in self.layers:
             about = asdict(layer) | {"shape": "x".join(map(str, layer.shape)), "n": self.n}
@@ -146,12 +146,12 @@ class Profile:
         return _written(text.getvalue(), path)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Return the profile as JSON, NaN and inf as null; also write it to `path` if given."""
+        """Return the profile as JSON (NaN and inf are null); also write it to `path` if given."""
         return _written(json.dumps(_without_nan(asdict(self)), indent=2) + "\n", path)
 
     @classmethod
     def from_json(cls, text: str) -> "Profile":
-        """Return the profile from the output of `to_json`; null becomes NaN."""
+        """Create a profile from the text of `to_json`; null becomes NaN."""
         try:
             found = json.loads(text)
             rows = [{**_with_nan(row), "shape": tuple(row["shape"])} for row in found["layers"]]
@@ -161,7 +161,7 @@ class Profile:
             raise InputError(f"the text is not the JSON of a profile: {error}") from error
 
     def plot(self, path: str | Path | None = None) -> "Figure":
-        """Draw a panel for each quantity (needs matplotlib); also save it to `path` if given."""
+        """Draw a plot for each quantity (needs matplotlib); also save it to `path` if given."""
         return draw_profile(self, path)
 
 

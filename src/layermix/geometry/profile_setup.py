@@ -24,7 +24,7 @@ _FEW = 10  # classes with fewer examples give imprecise values
 
 
 class ProfileSetup(NamedTuple):
-    """The examples and mix points of a profile, the pooling of each point, and user messages."""
+    """The examples and mix points of a profile, the pooling at each point, and notices to show."""
 
     device: torch.device
     examples: Examples
@@ -37,7 +37,7 @@ class ProfileSetup(NamedTuple):
 def set_up(
     model: nn.Module, chosen: Examples, at: MixPoints | None, pool: Pool, memory: int, mixes: bool
 ) -> ProfileSetup:
-    """Set up the `profile` of an unwrapped model; if `mixes`, test where mixing is possible."""
+    """Set up a profile of an unwrapped model; if `mixes`, also test which points are cuts."""
     if isinstance(chosen.x, Mapping) and not takes(model, chosen.x):
         tensors = [value for value in chosen.x.values() if isinstance(value, Tensor)]
         if len(tensors) == 1:  # its name is no argument of the model
@@ -67,7 +67,7 @@ def set_up(
 def missing_values(
     setup: ProfileSetup, quantities: Sequence[str], gaps: dict[str, Gap], broken: dict[str, str]
 ) -> list[str]:
-    """Return notices on missing values; `broken` has a reason for each layer that is not finite."""
+    """Return texts on missing values; `broken` has the reason for each layer not measured."""
     found = [f"{name} is not measured: {why}." for name, why in broken.items()]
     if "intrusion" in quantities and len(setup.examples.labels.unique()) == 2:
         name = QUANTITIES["intrusion"].short
@@ -85,7 +85,7 @@ def missing_values(
 
 
 def _rows(table: Points, *, named: bool) -> tuple[list[MixPoint], list[MixPoint]]:
-    """Return the points to measure, and the default points without features."""
+    """Return the points to measure, and the default points that cannot be measured."""
     skipped = [row for row in table if row.obstacle and not row.cut]
     if named and skipped:
         name, obstacle = skipped[0].name, skipped[0].obstacle

@@ -19,7 +19,7 @@ POSITIVE, SHARE = (0.0, math.inf), (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of a layer, and how to interpret it.
+    """A quantity that can be measured at a layer, and how to interpret it.
 
     `heading` is its name in reports, and `short` an abbreviation of at most seven characters.
     `compute` takes a `LayerFeatures` or a `Gap`, and returns a value within `bounds`.
@@ -35,7 +35,7 @@ class Quantity:
 
     @property
     def arrow(self) -> str:
-        """An up arrow if higher is better, else a down arrow."""
+        """An up arrow if higher values are better, else a down arrow."""
         return "↑" if self.higher_is_better else "↓"
 
 
@@ -100,7 +100,7 @@ QUANTITIES = {**MEASURES, **GAP_QUANTITIES}
 
 
 def quantity_names(names: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return the names in the order of `QUANTITIES`; None means all."""
+    """Return the names of quantities in the order of `QUANTITIES`; None means all of them."""
     if names is None:
         return tuple(QUANTITIES)
     several = isinstance(names, Iterable) and not isinstance(names, str)
@@ -116,7 +116,7 @@ def quantity_names(names: str | Iterable[str] | None) -> tuple[str, ...]:
 def measure_layer(
     layer: LayerFeatures, gap: Gap | None = None, quantities: Iterable[str] = tuple(QUANTITIES)
 ) -> dict[str, float]:
-    """Return the quantities of a layer by name; those of the gap are NaN if `gap` is None.
+    """Return the quantities of a layer by name; ``gap`` and ``gap_loss`` are NaN without `gap`.
 
     Examples
     --------

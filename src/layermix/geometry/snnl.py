@@ -29,7 +29,7 @@ Distance = Literal["euclidean", "cosine"]
 
 
 class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
-    """Result of `snnl`: the pair (value, temperature), with further attributes.
+    """Result of `snnl`: the pair (value, temperature), with more attributes.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class SNNL(NamedTuple("SNNL", [("value", float), ("temperature", float)])):
 
     @property
     def normalized(self) -> float:
-        """Value / chance: near 1 if the classes overlap completely, 0 if they are separate."""
+        """The value divided by `chance`: about 1 if classes overlap completely, 0 if separate."""
         return self.value / self.chance if self.chance else 0.0
 
 
@@ -156,7 +156,7 @@ def layer_snnl(layer: LayerFeatures) -> SNNL:
 
 
 def chance_level(counts: Tensor) -> float:
-    """Return the SNNL of classes that overlap completely, from the class sizes, (K,)."""
+    """Return the SNNL (in nats) of classes that overlap completely, from the class sizes, (K,)."""
     n = int(counts.sum())
     return float((counts * torch.log((n - 1) / (counts.double() - 1))).sum() / n)
 

@@ -1,7 +1,7 @@
 """Search for the temperature that minimizes a loss.
 
-The loss can have several local minima in T if the data have several scales. The search evaluates a
-grid of octaves, refines the three lowest minima, and then the lowest of these. It ends with the
+The loss can have several local minima in T if the data have several scales. The search evaluates
+powers of two, refines the three lowest minima, and then the lowest of these. It ends with the
 vertex of the parabola through the best point and its neighbors, as in Brent's (1973) method. Each
 step evaluates many temperatures in one pass over the pairs, at about the cost of one temperature.
 """
@@ -24,7 +24,7 @@ _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the large
 def best_temperature(
     loss: Callable[[Tensor], Tensor], distances: Tensor, nearest: Tensor, unit: float = 1.0
 ) -> float:
-    """Return the temperature that minimizes `loss`, a function that maps float64 (t,) to (t,).
+    """Return the temperature that minimizes `loss`, a function of temperatures, float64 (t,).
 
     The search starts at an eighth of the nearest squared distance, or lower if the loss still
     decreases there, and ends far above the farthest one. `distances` are those of some pairs, and
@@ -67,7 +67,7 @@ def check_temperature(temperature: Tensor | float | None) -> float | None:
 
 
 def _span(distances: Tensor, nearest: Tensor, unit: float) -> tuple[float, float, float]:
-    """Return the nearest, typical and farthest distance between distinct examples."""
+    """Return the smallest, median and largest squared distance between distinct examples."""
     farthest = float(distances.max()) if distances.numel() else 0.0
     apart = distances[distances > _ROUNDING[torch.float64] * farthest]
     if not len(apart):
@@ -83,7 +83,7 @@ def _lowest(known: dict[float, float]) -> float:
 
 
 def _valleys(known: dict[float, float]) -> list[float]:
-    """Return the positions of the local minima, sorted by loss."""
+    """Return the log temperatures at the local minima of the loss, the lowest loss first."""
     steps = sorted(known)
     padded = [math.inf, *(known[step] for step in steps), math.inf]
     found = [s for i, s in enumerate(steps) if padded[i] > padded[i + 1] <= padded[i + 2]]

@@ -1,8 +1,8 @@
-"""Find the batch among the dimensions of an activation.
+"""Find the batch dimension of each tensor in an activation.
 
-A dimension is the batch if its size is the batch size in passes with different batch sizes. The
-main tensor must have the batch first, or at `batch_dim`. Other floating-point tensors may have it
-at any dimension, or have several rows of each example in dimension 0 (attention heads).
+It is the dimension whose size equals the batch size in two passes with different batch sizes. In
+the main tensor (see `nested.py`) it must be dimension 0 or `batch_dim`. In other floating-point
+tensors it may be any dimension; dimension 0 may also have several rows for each example (heads).
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from layermix.hooks.nested import Path, leaves
 
 
 class TensorInfo(NamedTuple):
-    """Shape and dtype of a tensor, and ``"nested"`` or ``"sparse"`` if it is not dense."""
+    """Shape and dtype of a tensor, and its layout if it is not dense."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    irregular: str | None
+    irregular: str | None  # "nested" or "sparse"; None for a dense tensor
 
 
 class ActivationInfo(NamedTuple):
-    """The type of a value at a hook site, and info about its tensors, the main one first."""
+    """The type of a module's input or output, and the `TensorInfo` of each tensor in it."""
 
     kind: str  # name of the type
-    tensors: dict[Path, TensorInfo]
+    tensors: dict[Path, TensorInfo]  # the main tensor first
 
     @property
     def main(self) -> Path:
@@ -37,17 +37,17 @@ class ActivationInfo(NamedTuple):
         return next(iter(self.tensors))
 
     def shape(self, path: Path) -> tuple[int, ...]:
-        """Return the shape of a tensor; () if it is missing."""
+        """Return the shape of the tensor at a path, or () if there is no such tensor."""
         return self.tensors[path].shape if path in self.tensors else ()
 
     def example(self, batch_dim: int) -> tuple[int, ...]:
-        """Return the shape of one example of the main tensor."""
+        """Return the shape of the main tensor without its batch dimension."""
         shape = self.shape(self.main)
         return shape[:batch_dim] + shape[batch_dim + 1 :]
 
 
 def info_of(value: Any) -> ActivationInfo:
-    """Return type, shapes and dtypes of a value."""
+    """Return the type of a value, and the shapes and dtypes of the tensors in it."""
     tensors: dict[Path, TensorInfo] = {}
     with suppress(InputError):  # there is no tensor
         for path, tensor in leaves(value).items():
@@ -58,14 +58,14 @@ def info_of(value: Any) -> ActivationInfo:
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape of a tensor; for a nested tensor only the size of its first dimension."""
+    """Return the shape of a tensor, or only the size of dimension 0 if the tensor is nested."""
     return (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
 
 
 def tensor_dims(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return the batch dimension of each tensor or None; after one pass, the first possible one."""
+    """Return the batch dimension of each tensor by path, or None for a tensor without one."""
     if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}
@@ -83,7 +83,7 @@ def tensor_dims(
 def activation_obstacle(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> str | None:
-    """Return the reason why the activation of a hook site cannot be mixed, or None."""
+    """Return the reason why an activation cannot be mixed, or None if it can be mixed."""
     for batch, info in zip(batches, infos, strict=True):
         if not info.tensors:
             return f"its output is of type {info.kind}, without a tensor to mix"
@@ -106,7 +106,7 @@ def activation_obstacle(
 
 
 def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
-    """Return 0 if the first dimension has several rows for each example, else None."""
+    """Return 0 if dimension 0 has several rows for each example, else None."""
     shapes = [info.shape(path) for info in infos]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
         return None
@@ -115,7 +115,7 @@ def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int])
 
 
 def _following(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> list[int]:
-    """Return the dimensions of a tensor whose size is the batch size in every pass."""
+    """Return the dimensions of a tensor whose size equals the batch size in every pass."""
     sizes = zip(*(info.shape(path) for info in infos), strict=False)
     return [dim for dim, each in enumerate(sizes) if each == tuple(batches)]
 
@@ -129,7 +129,7 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
 
 
 def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
-    """Return an obstacle if the shape of another tensor changes, but no dimension is the batch."""
+    """Return the reason if a tensor other than the main one has no clear batch dimension."""
     for path, tensor in infos[0].tensors.items():
         if path == infos[0].main or is_mask(path) or not tensor.dtype.is_floating_point:
             continue

@@ -1,4 +1,4 @@
-"""A batch of examples along `batch_dim`: one tensor, several inputs, or inputs by name."""
+"""Functions for a batch: one input tensor, a tuple of inputs, or a mapping of inputs by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ Batch = Tensor | Mapping[str, Any] | tuple[Any, ...] | list[Any]
 
 
 class Inputs(NamedTuple):
-    """The arguments of one call of a model."""
+    """The positional and keyword arguments of one call of a model."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
 
 def as_inputs(x: Batch) -> Inputs:
-    """Return the arguments of ``model(x)``, ``model(**x)`` or ``model(*x)``."""
+    """Return the arguments of the call: ``model(x)``, ``model(*x)`` or ``model(**x)``."""
     if isinstance(x, Inputs):
         return x
     if isinstance(x, Mapping):
@@ -33,7 +33,7 @@ def as_inputs(x: Batch) -> Inputs:
 
 
 def call(model: nn.Module, x: Batch) -> Any:
-    """Call a model on a batch."""
+    """Call a model on a batch, and return its output."""
     args, kwargs = as_inputs(x)
     return model(*args, **kwargs)
 
@@ -56,7 +56,7 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return the lengths of lists and of later tensors, one of which is a ragged batch's size."""
+    """Return possible sizes of a ragged batch: lengths of lists and of all but the main tensor."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 
@@ -76,7 +76,7 @@ def _lists(x: Batch) -> list[Sequence[Any]]:
 
 
 def checked(batch_dim: int) -> int:
-    """Return a valid batch dimension, or raise an `InputError`."""
+    """Return `batch_dim`, or raise an `InputError` if it is not an integer >= 0."""
     if isinstance(batch_dim, int) and not isinstance(batch_dim, bool) and batch_dim >= 0:
         return batch_dim
     raise InputError(
@@ -86,12 +86,12 @@ def checked(batch_dim: int) -> int:
 
 
 def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
-    """Return the first examples of a batch."""
+    """Return a batch of the first `size` examples."""
     return edit_batch(x, lambda tensor: tensor[:size], batch_dim)
 
 
 def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
-    """Apply `edit` to each batched tensor, with the batch as its first dimension."""
+    """Apply `edit` to each batched tensor; it gets the tensor with the batch in dimension 0."""
     tensors = tensors_of(x)
     new = {
         path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
@@ -101,7 +101,7 @@ def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -
 
 
 def described(x: Batch) -> str:
-    """Return the shapes of a batch as text."""
+    """Return the shapes of the inputs in a batch as text."""
     if isinstance(x, Tensor):
         return f"shape {shape_of(x)}"
     args, kwargs = as_inputs(x)
@@ -113,7 +113,7 @@ def described(x: Batch) -> str:
 
 
 def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
-    """Return the batch dimension of each tensor that has one, judged by its shape."""
+    """Guess the batch dimension of each tensor from its shape; leave out tensors without one."""
     size = batch_size(x, batch_dim)
     found: dict[Path, int] = {}
     for path, tensor in tensors_of(x).items():
@@ -126,7 +126,7 @@ def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
 
 
 def tensors_of(x: Batch) -> dict[Path, Tensor]:
-    """Return the tensors of a batch by their paths, the main one first."""
+    """Return all tensors in a batch by path, the main tensor first (see `nested.py`)."""
     try:
         return leaves(x)
     except InputError:

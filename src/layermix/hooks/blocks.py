@@ -1,7 +1,8 @@
-"""Find the repeated blocks or stages of a model, the default hidden mix points.
+"""Find the repeated blocks or stages of a model, which are its default hidden mix points.
 
-They are the group of similar sibling modules with the most layers that have parameters, two or more
-in each: the stages of a ResNet, the blocks of a ViT. Their outputs are outside residual branches.
+They are similar sibling modules, such as the stages of a ResNet or the blocks of a ViT, each with
+two or more layers that have parameters. If a model has several groups of such siblings, the group
+with the most layers is used. The outputs of these modules are outside residual branches.
 """
 
 import re
@@ -15,10 +16,11 @@ Group = dict[str, nn.Module]  # module paths and modules
 
 
 def repeated_blocks(model: nn.Module) -> list[str]:
-    """Return the paths of the repeated blocks, or []; on a tie, those of the outermost group."""
+    """Return the module paths of the repeated blocks; empty if the model has none."""
     modules = model.named_modules(remove_duplicate=False)
     levels = sorted(modules, key=lambda item: (item[0].count("."), item[0] != ""))
     groups = [group for path, module in levels for group in _alike(path, module)]
+    # The groups are ordered from outer to inner modules, so an outer group wins a tie.
     return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
 
 
@@ -32,7 +34,7 @@ def _alike(path: str, module: nn.Module) -> list[Group]:
 
 
 def _kind(name: str, child: nn.Module, listed: bool) -> object:
-    """Return a key that is equal for similar siblings; None if a child cannot be a block."""
+    """Return a key that is equal for similar siblings, or None if a child cannot be a block."""
     if listed:  # items of a container
         return type(child)
     if name.lower().startswith((*HEAD_NAMES, "aux")):
@@ -43,7 +45,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
 
 
 def _callable(path: str, module: nn.Module) -> Group:
-    """Return the module itself; for a list, which has no forward, its items with several layers."""
+    """Return a module by path, or, if it has no `forward`, its items with several layers."""
     if type(module).forward is not nn.Module.forward:
         return {path: module}
     found: Group = {}

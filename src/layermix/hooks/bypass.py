@@ -1,14 +1,16 @@
-"""Measure how much of an example bypasses a mix point, by passes that mix with ratio 0.
+"""Measure which share of an example bypasses a mix point, with forward passes of ratio 0.
 
-If each activation at a cut is replaced by the partner's, each output becomes the partner's, too.
-Otherwise part of the example bypasses the point: by a skip connection, a second head or an input.
+Ratio 0 replaces each activation at the point by the partner's activation. At a cut, this turns each
+output into the partner's output. Otherwise part of the example bypasses the point: by a skip
+connection, a second head or another input.
 
-    share = |output - output of the partners| / |unmixed output - output of the partners|
+    share = |output - partner's output| / |unmixed output - partner's output|
 
-Partners are a rotation of the examples. One pass tests several points: point k changes the rotation
-from code[k - 1] to code[k], and data that bypasses a point keeps an earlier code. The codes are the
-base-3 digits of the region numbers, one digit in each pass, so that k points need
-ceil(log3(k + 1)) passes. If a pass finds a difference, the points are measured one by one.
+The partners are a rotation of the examples. One pass can test several points. They divide the
+network into regions; the rotation of the examples in a region is its code, and each point changes
+the rotation from the code before it to the next code. Data that bypasses a point keeps an earlier
+code. The codes are the base-3 digits of the region numbers, one digit in each pass, so that k
+points need ceil(log3(k + 1)) passes. If a code is wrong, the points are measured one by one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -39,7 +41,7 @@ _NOISE, _MOST_NOISE = 30.0, 0.1
 
 
 class _Exchange(RatioBlend):
-    """Replace each activation by that of the partner, without arithmetic."""
+    """Blend that copies the partner's activation, without rounding errors."""
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
@@ -52,7 +54,7 @@ def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
 
 
 class _Rotation(MixingState):
-    """A mixing state in which hooks rotate `count` examples by the `turns` of each point."""
+    """Mixing state whose hooks rotate the `count` examples at each point by ``turns[point]``."""
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
         super().__init__()
@@ -66,7 +68,7 @@ class _Rotation(MixingState):
 
 
 class CutTest:
-    """Measure how much of an example bypasses mix points of a model."""
+    """Measure which share of an example bypasses mix points of a model."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, unmixed: Recording, together: Collection[str]
@@ -79,7 +81,7 @@ class CutTest:
         self._agree = agreement(passes.model)  # True if a condition holds on any rank
 
     def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
-        """Return the share of an example that bypasses each point, by output path; {} for a cut."""
+        """For each point, return the share that bypasses it to each output; {} for a cut."""
         together = [point for point in points if point in self._together]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
@@ -92,7 +94,7 @@ class CutTest:
         return {p: {k: v for k, v in shares.items() if v > limit} for p, shares in found.items()}
 
     def unsteadiness(self) -> float:
-        """Return how far the output for rotated examples is from the rotated output."""
+        """Return how much the outputs depend on the order of the examples, from 0 to 1."""
         return max(self._rotated().values(), default=0.0)
 
     def _rotated(self) -> dict[Path, float]:
@@ -104,7 +106,7 @@ class CutTest:
     def _without_unsteady_numbers(
         self, found: Mapping[str, Mapping[Path, float]]
     ) -> dict[str, dict[Path, float]]:
-        """Leave out integers that depend on the position in the batch, such as row numbers."""
+        """Leave out integer outputs that depend on the position in the batch (row numbers)."""
         whole = {p for p, tensor in self._unmixed.output.items() if not tensor.is_floating_point()}
         if any(whole & shares.keys() for shares in found.values()):
             whole &= self._rotated().keys()
@@ -117,7 +119,7 @@ class CutTest:
         return max(self._distances(output, 0).values(), default=0.0)
 
     def _all_cuts(self, points: Sequence[str]) -> bool:
-        """Test points together; True proves that all of them are cuts."""
+        """Test all points in the same passes; return True if this proves that all are cuts."""
         base = min(_BASE, self._count)
         regions, digit = len(points) + 1, 1
         while digit < regions:
@@ -128,7 +130,7 @@ class CutTest:
         return True
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
-        """Run one pass; return True unless every activation in it is rotated by its code."""
+        """Run one pass; return False if the examples in each region are rotated by its code."""
         unmixed, wrong = self._unmixed, list[str]()
         before = dict(zip(points, codes, strict=False))
         turns = {
@@ -166,7 +168,7 @@ class CutTest:
                 hook.remove()
 
     def _distances(self, output: Any, turns: int, integers: int | None = None) -> dict[Path, float]:
-        # A mix of the output itself does not change its integers, so they have other turns.
+        # A mix at the logits does not change integers in the output: they may have other turns.
         unmixed, now, found = self._unmixed, leaves(output), dict[Path, float]()
         for floating, k in ((True, turns), (False, turns if integers is None else integers)):
             clean = {p: t for p, t in unmixed.output.items() if t.is_floating_point() == floating}

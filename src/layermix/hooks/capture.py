@@ -1,4 +1,4 @@
-"""Capture features at mix points: with their graph while training, or detached in eval mode."""
+"""Capture features at mix points: with their autograd graph in training, or detached in eval."""
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from layermix.hooks.sites import as_module, find, unwrap
 
 
 class FeatureCapture:
-    """Keep the features of mix points, with their graph, from each training forward pass.
+    """Store the features at mix points, with their autograd graph, in each training forward pass.
 
     ``capture[name]`` is the tensor of the last forward pass in training mode with gradients on;
     ``dict(capture)`` has all of them. They are kept until the next such pass or `clear`. The hooks
@@ -74,7 +74,7 @@ class FeatureCapture:
         self._attach()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings without hooks; a copy together with its model gets new hooks."""
+        """Return the state without hooks; a copy adds new hooks to its own copy of the model."""
         return {**{k: v for k, v in vars(self).items() if k != "_unhook"}, "_recorder": None}
 
     def _attach(self) -> Recorder:
@@ -88,11 +88,11 @@ class FeatureCapture:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the mix points whose features are kept."""
+        """The names of the mix points whose features are stored."""
         return self._names
 
     def __getitem__(self, point: str) -> Tensor:
-        """Return the features of a mix point, shape (B, ...), from the last training forward.
+        """Return the features at a mix point from the last training forward pass, (B, ...).
 
         Raises
         ------
@@ -112,11 +112,11 @@ class FeatureCapture:
         return len(self._attach().slots)
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of the mix points."""
+        """Return the names of the mix points, as needed for ``dict(capture)``."""
         return self.names
 
     def check(self, x: Batch) -> None:
-        """Check in two silent forward passes that every point can be captured.
+        """Check that every point can be captured, in two forward passes without side effects.
 
         Raises an `InputError` for a point that cannot. At most three examples of `x` are used.
         """

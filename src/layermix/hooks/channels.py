@@ -1,9 +1,10 @@
 """Find the channel dimension of an activation: 1, as in maps, or -1, as in tokens.
 
-It is the dimension whose size is the width of the last layer in the module. If both have this size,
-it is 1 for convolutions and batch norms, and -1 for linear layers and layer norms. If neither has
-it, it is -1 for tokens, and 1 for signals, maps and volumes. Shapes of one example: (d,), tokens
-(L, d), signals (C, L), maps (C, H, W) or (H, W, C), volumes (C, D, H, W).
+It is the dimension whose size equals the number of channels of the module's last layer (of its
+first layer for an input). If both dimensions have this size, it is 1 for convolutions and batch
+norms, and -1 for linear layers and layer norms. If neither has it, it is -1 for tokens, and 1 for
+signals, maps and volumes. Shapes of one example: vectors (d,), tokens (L, d), signals (C, L), maps
+(C, H, W) or (H, W, C), volumes (C, D, H, W).
 """
 
 from collections.abc import Sequence
@@ -36,14 +37,14 @@ _WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes with the width of inp
 
 @dataclass(frozen=True)
 class Layout:
-    """Channels of the input or the output of a module, inferred from its layers."""
+    """Number of channels of a module's input or output, and the kind of its layers."""
 
-    width: int | None = None  # number of channels; None without a layer
+    width: int | None = None  # number of channels; None if there is no layer with parameters
     maps: bool = False  # True if a convolution is among the layers
     signals: bool = False  # True if the layer that gives the width is a convolution
 
     def channels(self, example: Sequence[int]) -> Channels:
-        """Return the channel dimension of a batch, given the shape of one example."""
+        """Return the channel dimension of a batched activation, from the shape of one example."""
         if len(example) < 2:
             return 1
         first, last = example[0] == self.width, example[-1] == self.width
@@ -56,7 +57,7 @@ class Layout:
 
 
 def layout(module: nn.Module, side: HookSide) -> Layout:
-    """Return the layout of the input (`side` is ``"before"``) or the output of a module."""
+    """Return the layout of a module's input if `side` is ``"before"``, else of its output."""
     layers = [layer for layer in module.modules() if _width(layer, side) is not None]
     if not layers:
         return Layout()
@@ -65,7 +66,7 @@ def layout(module: nn.Module, side: HookSide) -> Layout:
 
 
 def _width(layer: nn.Module, side: HookSide) -> int | None:
-    """Return the number of channels of a layer with parameters; None for other modules."""
+    """Return the number of channels of a layer with parameters, or None for other modules."""
     inner = any(next(child.parameters(), None) is not None for child in layer.children())
     if inner or next(layer.parameters(recurse=False), None) is None:
         return None

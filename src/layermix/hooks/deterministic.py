@@ -1,8 +1,9 @@
 """Run a model in training mode without randomness: random operations return constants.
 
-Two passes must agree for the same example. Dropout keeps everything, stochastic depth keeps every
-layer, and noise is its mean plus one standard deviation. The mode replaces ATen operations, so it
-works for layers of any library. It also saves parameters before an operation writes them in place.
+Two passes of a probe must give the same output for the same example. So dropout keeps everything,
+stochastic depth keeps every layer, and noise is its mean plus one standard deviation. The dispatch
+mode replaces ATen operations, so it works for layers of any library. It also saves a parameter
+before an operation writes to it in place.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +20,12 @@ _RATES = ("dropout_p", "dropout")  # dropout arguments of fused operations
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
-    """Return normal noise, float32 on the CPU, that `Deterministic` does not replace."""
+    """Return normal noise, float32 on the CPU, which `Deterministic` does not make constant."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
 class Deterministic(TorchDispatchMode):
-    """Replace random operations if `random_free` is True, and save parameters that are written."""
+    """Make random operations constant (if `random_free`), and save parameters before changes."""
 
     def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
         super().__init__()
@@ -65,12 +66,12 @@ class Deterministic(TorchDispatchMode):
 
 
 class _Operation(NamedTuple):
-    """The arguments of an ATen operation, by name, and its replacement."""
+    """The default arguments of an ATen operation, by name, and the function that replaces it."""
 
     defaults: dict[str, Any]
-    written: set[str]
-    rates: set[str]  # those of `_RATES`
-    constant: "Constant | None"  # None also for random indices
+    written: set[str]  # arguments that are written in place
+    rates: set[str]  # arguments that are dropout rates
+    constant: "Constant | None"  # the replacement; None for other operations and random indices
 
 
 @cache
@@ -90,31 +91,31 @@ def _is_plain(value: Tensor) -> bool:
 
 
 Constant = Callable[[Any, dict[str, Any]], Any]
-"""A function of an operation and its arguments by name."""
+"""A function that replaces a random operation, given the operation and its arguments by name."""
 
 
 def _keep_all(func: Any, given: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return the input of dropout, and a mask of ones."""
+    """Replace dropout: return its input, and a mask of ones."""
     x = given["input" if "input" in given else "self"]
     kind = torch.bool if func._schema.name == "aten::native_dropout" else torch.uint8
     return x.clone(), torch.ones_like(x, dtype=kind)
 
 
 def _bernoulli(func: Any, given: dict[str, Any]) -> Tensor:
-    """Return the more likely value of each Bernoulli variable, in a new tensor."""
+    """Replace Bernoulli draws: return the more likely value of each, in a new tensor."""
     x = given["self"]  # the probabilities, unless `p` is given
     likely = torch.as_tensor(given.get("p", x), device=x.device) >= _KEEP
     return likely.to(x.dtype).expand_as(x).clone()
 
 
 def _normal(func: Any, given: dict[str, Any]) -> Tensor:
-    """Return mean plus standard deviation, so that the output depends on both."""
+    """Replace normal draws: return mean + standard deviation, so that both have an effect."""
     result = func(**given)
     return result.copy_(torch.zeros_like(result) + given["mean"] + given["std"])
 
 
 def _rrelu(func: Any, given: dict[str, Any]) -> Tensor:
-    """Return leaky ReLU with the mean of the slopes, as in eval mode."""
+    """Replace RReLU: return leaky ReLU with the mean of the slopes, as in eval mode."""
     x = given["self"]
     result = torch.nn.functional.leaky_relu(x, (given["lower"] + given["upper"]) / 2)
     return x.copy_(result) if func._schema.name.endswith("_") else result

@@ -1,7 +1,8 @@
 """Choose a few examples to probe a model.
 
-The examples must differ, or no effect can be measured: noise is added to equal examples, and equal
-categories are changed. Attention masks are equal in one batch and different in another one.
+The examples must differ, or no effect of mixing can be measured. So noise is added to equal
+examples, and equal integers are changed. In one batch all examples have the same attention mask,
+in another batch their masks differ.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ _SEARCHED = 64  # number of examples that are searched for a different one
 
 
 def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
-    """Return a batch of the examples at some indices, which may be repeated."""
+    """Return a batch with the examples at the indices `rows`, which may be repeated."""
     tensors = leaves(x)
     new: dict[Path, Any] = {
         path: _taken(tensors[path], dim, rows) for path, dim in dims.items() if dim is not None
@@ -41,7 +42,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
-    """Return sorted indices of examples: most and least padding, then different integers (B,)."""
+    """Return sorted indices of `count` examples that differ in padding and integer inputs (B,)."""
     size = batch_size(x, batch_dim)
     vectors, padded = list[Tensor](), list[int]()
     for path, dim in dims.items():
@@ -70,16 +71,16 @@ def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
 def few_examples(
     model: nn.Module, x: Inputs, dims: Dims, rows: Sequence[int]
 ) -> tuple[list[Inputs], Inputs | None]:
-    """Return batches of some examples with equal masks, and one with different masks or None."""
+    """Return batches of few examples to try in turn, and one with different masks (or None)."""
     few = _made_different(rows_of(x, dims, rows), dims)
     equal = _with_equal_masks(model, few)
-    # The model may fail on the first versions.
+    # From the most to the least edited batch, because the model may fail on edited ones.
     several = [_with_different_companions(model, equal, dims), equal, few]
     return several, _with_different_masks(model, few)
 
 
 def _made_different(x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch without equal examples: repeated floats get noise, integers are rotated."""
+    """Return a batch without equal examples: add noise to repeated floats, rotate integers."""
     rows = _rows(x, dims)
 
     def is_repeated(k: int) -> bool:
@@ -107,7 +108,7 @@ def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
 
 
 def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
-    """Return a batch in which each mask hides one position more than the one before, or None."""
+    """Return a batch in which each next mask hides one more position; None if it has no mask."""
     names, tensors = parameter_names(type(model)), leaves(x)
     # Hidden token ids become the padding id of the model's configuration, if it has one.
     padding = getattr(getattr(model, "config", None), "pad_token_id", None)
@@ -126,7 +127,7 @@ def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
 
 
 def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which no input is constant, except for attention masks."""
+    """Return a batch in which no input has one value everywhere, except for attention masks."""
     masks = {path for path, _, _ in _masks(model, x)}
 
     def edit(path: Path, values: Tensor) -> Tensor | None:
@@ -140,7 +141,7 @@ def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Input
 
 
 def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
-    """Return the dense tensors that have a batch dimension, which is moved to dimension 0."""
+    """Return the dense tensors that have a batch dimension, with the batch in dimension 0."""
     return {
         path: tensor.movedim(dim, 0)
         for path, tensor in leaves(x).items()
@@ -150,13 +151,13 @@ def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
 
 
 def _edited(x: Inputs, dims: Dims, edit: Callable[[Path, Tensor], Tensor | None]) -> Inputs:
-    """Apply `edit` to the `_rows` of a batch; a tensor for which it returns None is unchanged."""
+    """Apply `edit` to each tensor of `_rows`; if it returns None, the tensor is not changed."""
     new = {path: edit(path, rows) for path, rows in _rows(x, dims).items()}
     return replaced(x, {p: t.movedim(0, dims[p] or 0) for p, t in new.items() if t is not None})
 
 
 def _stepped(rows: Tensor) -> Tensor:
-    """Change the last positions of rows (n, k) with one value, more positions in each next row."""
+    """Given a constant tensor (n, k), change the end of each row, more of it in each next row."""
     count, width = rows.shape
     steps = torch.arange(count, device=rows.device)[:, None]
     cut = torch.arange(width, device=rows.device) >= width - (steps * width / count).ceil()
@@ -191,7 +192,7 @@ def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:
 
 
 def _trailing_run(rows: Tensor) -> Tensor:
-    """Return the number of equal values at the end of each row, (B, n); int (B,)."""
+    """Return the number of equal values at the end of each row of a tensor (B, n), int (B,)."""
     same = rows.flip(1) == rows[:, -1:]
     return same.int().cumprod(1).sum(1)
 

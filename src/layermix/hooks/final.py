@@ -1,4 +1,4 @@
-"""Find the final layers of a model: the layers that return its outputs."""
+"""Find the final layers of a model: the linear layers or convolutions that compute its outputs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _AFFINE = {torch.float64: 1e-9, torch.float32: 1e-4}  # largest relative roundin
 
 
 def features_in(flow: Dataflow, output: Any) -> set[Path]:
-    """Return the paths of features in an output that also has logits; they are not in the loss."""
+    """Return the paths of features in an output that also has logits; no loss uses them."""
     named = getattr(output, "logits", None)
     logits = output.get("logits") if named is None and isinstance(output, Mapping) else named
     if output is logits or not isinstance(logits, Tensor):
@@ -32,7 +32,7 @@ def features_in(flow: Dataflow, output: Any) -> set[Path]:
 
 
 def final_site(flow: Dataflow, output: Any, model: nn.Module) -> Site | str:
-    """Return the hook site of the final layers, or the reason why a model has none."""
+    """Return the hook site of the final layers, or a text with the reason why there is none."""
     calls, compound, other = flow.final_calls(output)
     # A layer and its low-rank adapters (LoRA: Hu et al., 2022) return a sum of several products: if
     # the module around them is an affine map of its input, it is the final layer.
@@ -69,7 +69,7 @@ def _parents(flow: Dataflow, call: int) -> list[int]:
 
 
 def _is_affine(flow: Dataflow, call: int) -> bool:
-    """Return True if f((a + b) / 2) = (f(a) + f(b)) / 2 for a module f and random inputs."""
+    """Return True if the called module f has f((a + b) / 2) = (f(a) + f(b)) / 2 for random a, b."""
     module, _, info = flow.calls[call]
     if list(info.tensors) != [(0, 0)]:
         return False

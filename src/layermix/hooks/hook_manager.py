@@ -19,7 +19,7 @@ from layermix.hooks.sites import Site, find
 
 
 class HookManager:
-    """Manages the hooks that mix at points of an unwrapped model and unite masks after them."""
+    """Manage the hooks of a mixer in an unwrapped model: they mix at points and unite masks."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class HookManager:
         self.links = _links(model, self._sites)  # modules on the paths to hooked modules
 
     def probe(self, x: Batch, root: nn.Module | None = None, train: bool = True) -> Probe:
-        """Probe all points in silent forward passes, without mixing."""
+        """Probe all points, in forward passes without mixing and without side effects."""
         with self.state.paused():
             return Probe(self.model, self._sites, x, self.batch_dim, root=root, train=train)
 
     def learn(self, names: Sequence[str], probe: Probe) -> None:
-        """Set the batch dimensions from a probe, and remove the hooks of other points."""
+        """Configure the hooks of the points `names` from a probe; remove those of other points."""
         for name in set(self._hooks) - set(names):
             for hook in self._hooks.pop(name):
                 hook.remove()
@@ -76,7 +76,7 @@ class HookManager:
         return size
 
     def is_second(self) -> bool:
-        """Return True if an earlier mixer, whose probe did not fail, has hooks in the model."""
+        """Return True if an earlier mixer has hooks in the model, unless its probe failed."""
         found = (h for module in self.model.modules() for h in hooks_of(module))
         hooks = [h for h in found if isinstance(h, Hook) and not h.state.refused]
         numbers = {id(h.state): h.handles[0].id for h in hooks}
@@ -91,7 +91,7 @@ class HookManager:
         )
 
     def remover(self) -> Callable[[], None]:
-        """Return a function that removes all hooks and does not keep the model alive."""
+        """Return a function that removes all hooks; it does not refer to the model."""
         return partial(self.state.release, partial(_remove, self._hooks, [*self._masks.values()]))
 
 

@@ -1,9 +1,9 @@
 """Run a model, and restore everything that the run changes.
 
-A `Snapshot` covers attributes (training modes, hidden states between batches), tensors and plain
-objects in them, NumPy arrays, random generators, and parameters that a forward pass assigns.
-`deterministic.py` saves parameters when an operation writes them in place, so that a snapshot never
-doubles the memory of a model.
+A `Snapshot` stores attributes (training modes, hidden states between batches), tensors and plain
+objects in them, NumPy arrays, random generators, and which tensor each parameter is. It does not
+copy the values of parameters, which would double the memory of the model: `deterministic.py` saves
+a parameter only when an operation writes to it in place.
 """
 
 import collections
@@ -33,7 +33,7 @@ _OPAQUE = (type, types.ModuleType, types.FunctionType, types.MethodType, str, by
 
 
 class Snapshot:
-    """A snapshot of a model's state, including modules in attributes that are not registered."""
+    """A snapshot of a model's state, including modules that are not registered as submodules."""
 
     def __init__(self, model: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []
@@ -44,7 +44,7 @@ class Snapshot:
             self._visit(module, 0)
 
     def restore(self) -> None:
-        """Restore the state; can be called more than once."""
+        """Restore the state of the model; may be called more than once."""
         for undo in self._undo:
             undo()
 
@@ -128,14 +128,14 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
 def observe(
     model: nn.Module, sites: Iterable[Site], x: Batch, call_at: Callable[[str, Any], None]
 ) -> Any:
-    """Run one silent pass, and call ``call_at(point, value)`` at each site's first module."""
+    """Run one `silent` pass; call ``call_at(point, value)`` at the first module of each site."""
     first = [replace(site, modules=site.modules[:1]) for site in sites]
     with monitoring(first, lambda name, _, value: call_at(name, value)), silent(model):
         return forward(model, x)
 
 
 def forward(model: nn.Module, x: Batch) -> Any:
-    """Call a model; raise its errors as an `InputError` with the shapes of the batch."""
+    """Call a model; convert its errors to an `InputError` with the shapes of the batch."""
     try:
         return call(model, x)
     except LayermixError:
@@ -147,7 +147,7 @@ def forward(model: nn.Module, x: Batch) -> Any:
 
 
 def takes(model: nn.Module, names: Iterable[str]) -> bool:
-    """Return True if a model has an input with one of these names."""
+    """Return True if ``model.forward`` accepts an argument with one of these names."""
     parameters = inspect.signature(model.forward).parameters
     by_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return by_name or any(name in parameters for name in names)
@@ -155,7 +155,7 @@ def takes(model: nn.Module, names: Iterable[str]) -> bool:
 
 @contextmanager
 def silent(model: nn.Module) -> Iterator[None]:
-    """Run a model in eval mode, eager and without gradients, and restore everything."""
+    """Run the block in eval mode, without gradients or compiled code; then restore all state."""
     with untouched(model):
         model.eval()
         yield
@@ -163,7 +163,7 @@ def silent(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
-    """Run without gradients or compiled code; restore the model and the global random states."""
+    """Run the block without gradients or compiled code; then restore model and random states."""
     snapshot = Snapshot(model)
     deterministic = Deterministic(model.parameters(), random_free)
     device = device_of(model)
@@ -191,7 +191,11 @@ def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Determini
 
 @contextmanager
 def monitoring(sites: Iterable[Site], call_at: Callable[[str, int, Any], None]) -> Iterator[None]:
-    """Call ``call_at(point, index, value)`` with each module's output, or its (args, kwargs)."""
+    """Inside the block, call ``call_at(point, index, value)`` at each module of the sites.
+
+    `index` is that of the module in its site. The value is the module's output, or its (args,
+    kwargs) if ``site.side`` is ``"before"``.
+    """
     with ExitStack() as stack:
         for site in sites:
             for index, module in enumerate(site.modules):

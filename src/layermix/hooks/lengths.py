@@ -1,6 +1,7 @@
 """Find masks and lengths among the inputs of a model.
 
-A vector (B,) has lengths if it has such a name, or if later positions do not affect the output.
+A vector (B,) has the lengths of the examples if its name says so (such as ``seq_lens``), or if
+positions after these lengths do not affect the output.
 """
 
 from contextlib import suppress
@@ -19,7 +20,7 @@ _LEAST = 4  # positions
 
 
 def input_roles(passes: Passes) -> dict[Path, Role | None]:
-    """Return masks and lengths among the inputs by their paths; None for other inputs."""
+    """Return the role of each batched input by path: a mask, lengths, or None for other inputs."""
     tensors, names = leaves(passes.inputs), parameter_names(type(passes.model))
     main, *others = tensors
     roles: dict[Path, Role | None] = {}
@@ -61,7 +62,7 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
 
 
 def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
-    """Return True if the last quarter of the positions changes the output."""
+    """Return True if noise in the last quarter of the positions changes the output."""
     inputs = replaced(passes.inputs, {path: lengths})
     values = leaves(inputs)[main]
     size = values.shape[dim]

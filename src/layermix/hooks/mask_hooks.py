@@ -1,9 +1,10 @@
 """Hooks that unite attention masks and lengths after a mix point.
 
-If a module after the point, in the module tree, gets a mask or lengths, they are replaced by their
-union with the partner's. Only the outermost of these modules have a hook, because they pass masks
-on. At the input the mixing hook unites masks. Hooks cannot change masks that a model uses in its
-own forward, after its blocks. The probe then finds that the block is not a cut.
+A mixed example needs the union of its mask and the partner's mask. If a module after the mix point
+(in the order of ``model.modules()``) gets a mask or lengths, a hook replaces them by this union.
+Only the outermost of these modules have a hook, because they pass the masks on to inner modules. At
+the input, the mixing hook unites the masks. Hooks cannot change masks that a model uses in its own
+`forward`, after its blocks. The probe then finds that the block is not a cut.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from layermix.hooks.sites import SPECIAL, Site
 
 
 class MaskHook(ModelHook):
-    """Unite the masks and lengths that a module gets, if the plan mixes at a point before it."""
+    """Unite the masks and lengths in a module's arguments, if the plan mixes before the module."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class MaskHook(ModelHook):
         self.shared: set[str] = set()  # shared by all examples (causal); found by a probe
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Forward pre-hook: unite the masks in the arguments of the module."""
+        """Forward pre-hook: unite the masks in the module's arguments with the partners' masks."""
         active = self.state.active(self.points)
         if active is None:
             return None
@@ -56,7 +57,7 @@ class MaskHook(ModelHook):
 def install_masks(
     model: nn.Module, sites: Iterable[Site], state: MixingState, unite: Unite = united
 ) -> dict[nn.Module, MaskHook]:
-    """Register hooks before the modules that take a mask after any of the sites."""
+    """Register a `MaskHook` on the outermost modules that get a mask after any of the sites."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in mask_readers(model, site):
@@ -69,7 +70,7 @@ def install_masks(
 
 
 def mask_readers(model: nn.Module, site: Site) -> list[nn.Module]:
-    """Return the outermost modules after a site, in the module tree, that take a mask."""
+    """Return the outermost modules with a mask parameter that follow a site in the module tree."""
     if site.name in SPECIAL:
         return []
     found: list[nn.Module] = []
@@ -83,7 +84,7 @@ def mask_readers(model: nn.Module, site: Site) -> list[nn.Module]:
 
 
 def shared_masks(module: nn.Module, args: tuple, kwargs: dict[str, Any], size: int) -> set[str]:
-    """Return the names of masks whose first dimension is not the batch of this size."""
+    """Return the names of masks without a batch dimension, which all `size` examples share."""
     found = set()
     for place, name, _ in mask_parameters(type(module)):
         mask = args[place] if place < len(args) else kwargs.get(name)

@@ -1,9 +1,10 @@
 """Attention masks and lengths, which select positions of the main tensor.
 
 A mixed example contains two examples, so it has the union of their masks, and the longer of their
-lengths. Masks, such as (B, L) or (B, 1, L, L), are booleans or 0 and 1, where True means attend, or
-ignore if the name ends with `padding_mask`; or floats that are added to the scores (0: attend,
--inf: ignore). Lengths (B,) or (B, 1) are integers, or floats relative to the longest example.
+lengths. Masks have shapes such as (B, L) or (B, 1, L, L). In masks of booleans or of 0 and 1, one
+means "attend"; if the name ends with `padding_mask`, one means "ignore". Masks of floats are added
+to the attention scores: 0 attends, -inf ignores. Lengths, (B,) or (B, 1), are integers, or floats
+relative to the longest example.
 """
 
 import functools
@@ -20,26 +21,26 @@ from layermix.mixing import Plan
 Role = Literal["mask", "lengths"]
 
 Unite = Callable[[Role, str, Tensor, Plan], Tensor]
-"""A function of role, name and tensor, which returns the tensor of mixed examples."""
+"""A function of role, name, tensor and plan, which returns the mask or lengths after mixing."""
 
 _MASKS = ("attention_mask", "padding_mask")  # suffixes of their names
 _LENGTHS = re.compile(r"(.*_)?(len|lens|length|lengths|seqlen|seqlens)")
 
 
 def role_of(name: str) -> Role | None:
-    """Return the role of a tensor by its name; None if it does not select positions."""
+    """Infer the role of a tensor from its name: ``"mask"``, ``"lengths"``, or None."""
     if name.endswith(_MASKS):
         return "mask"
     return "lengths" if _LENGTHS.fullmatch(name) else None
 
 
 def is_mask(path: Path) -> bool:
-    """Return True if the leaf at a path has the name of an attention mask."""
+    """Return True if the tensor at a path has the name of an attention mask."""
     return bool(path) and role_of(str(path[-1])) == "mask"
 
 
 def name_at(path: Path, names: tuple[str, ...] = ()) -> str:
-    """Return the name of a leaf; for positional arguments, the parameter name in `names`."""
+    """Return the name of the tensor at a path; positional arguments are named by `names`."""
     if names and len(path) == 2 and path[0] == 0 and path[1] < len(names):
         return names[path[1]]
     return str(path[-1]) if path else ""
@@ -58,7 +59,7 @@ def parameter_names(kind: type[nn.Module]) -> tuple[str, ...]:
 
 @functools.cache
 def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
-    """Return index, name and role of the masks among the parameters of a class's forward."""
+    """Return (index, name, role) of each mask or lengths parameter of a class's `forward`."""
     return tuple(
         (place, name, role)
         for place, name in enumerate(parameter_names(kind))
@@ -67,7 +68,7 @@ def mask_parameters(kind: type[nn.Module]) -> tuple[tuple[int, str, Role], ...]:
 
 
 def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
-    """Return the union of the masks or lengths of examples and partners, in a new tensor."""
+    """Return the union of each example's mask and its partner's, or the longer of two lengths."""
     if own.shape[:1] != (plan.batch_size,):
         return own  # without a batch dimension, such as a causal mask (L, L)
     other = plan.of_partners(own)
@@ -75,12 +76,12 @@ def united(role: Role, name: str, own: Tensor, plan: Plan) -> Tensor:
 
 
 def marks_ignored(name: str, mask: Tensor) -> bool:
-    """Return True if the larger value in a mask means that a position is ignored."""
+    """Return True if ones in a mask mean that a position is ignored, as in a `padding_mask`."""
     return name.endswith("padding_mask") and not mask.is_floating_point()
 
 
 def is_companion(value: Any, batch: int) -> bool:
-    """Return True for a vector (B,) or (B, 1) of numbers, which may be lengths."""
+    """Return True for a tensor (B,) or (B, 1) of numbers, which may be lengths."""
     return (
         isinstance(value, Tensor)
         and value.shape in ((batch,), (batch, 1))

@@ -135,12 +135,12 @@ class Mixer(MixerStep):
 
     @property
     def points(self) -> tuple[str, ...]:
-        """The mix points from which plans are drawn."""
+        """The names of the mix points; each mixed step uses one of them."""
         return self._sampler.points
 
     @property
     def weights(self) -> dict[str, float]:
-        """The current probability of each point in a mixed step; they sum to 1."""
+        """The current probability of each mix point if a step is mixed; they sum to 1."""
         shares = self._sampler.shares
         total = sum(shares) or 1.0
         found = dict.fromkeys(self.points, 0.0)
@@ -151,16 +151,16 @@ class Mixer(MixerStep):
 
     @property
     def weight_history(self) -> list[dict[str, float]]:
-        """The initial weights of the first method, then the weights of each `reweigh`."""
+        """The initial weights of the points (of the first method), then those of each `reweigh`."""
         return [dict(weights) for weights in self._sampler.methods[0].points.history]
 
     @property
     def dropped(self) -> dict[str, str]:
-        """The points of a group such as ``at="auto"`` that cannot be mixed, with the reasons."""
+        """Points of a group (such as ``at="auto"``) that are not used, each with the reason."""
         return self._sampler.dropped
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the probabilities of the points for the next draws; other draws do not change.
+        """Set the probabilities with which the mix points are drawn from the next step on.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Mixer(MixerStep):
         self._sampler.reweigh(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; call it first in each epoch for schedules by epoch or ``per="epoch"``."""
+        """Set the epoch; call it before each epoch for schedules by epoch or ``per="epoch"``."""
         self._sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
@@ -184,5 +184,5 @@ class Mixer(MixerStep):
         return self._sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state from `state_dict`, and continue its draws."""
+        """Load a state from `state_dict`; the next plans are those that would have followed it."""
         self._sampler.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""The base class of a mixer that attaches hooks to a model and probes it."""
+"""A base class of `Mixer`, which attaches hooks to a model and probes its mix points."""
 
 import weakref
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from layermix.mixing import MethodSampler, Plan, PlanSampler
 
 
 class MixerProbe:
-    """The hooks of a mixer, and the errors and warnings of a probe."""
+    """The part of a mixer that attaches hooks, probes the mix points, and reports problems."""
 
     model: nn.Module  # as it was given
     _sampler: PlanSampler
@@ -39,7 +39,7 @@ class MixerProbe:
         return f"Mixer({', '.join(shown)})"
 
     def check(self, x: Batch) -> None:
-        """Check in silent forward passes that every point can be mixed, alone and together.
+        """Check that every point can be mixed, in forward passes without side effects.
 
         The first mixed step does the same check. The points of ``"auto"``, ``"random"``,
         ``"hidden"`` and ``"last"`` that cannot be mixed are dropped.
@@ -66,7 +66,7 @@ class MixerProbe:
         self._check(x, self.model, called=False, train=not self._always)
 
     def remove(self) -> None:
-        """Remove the hooks from the model, or at its next call after a checkpointed pass."""
+        """Remove the hooks from the model; with activation checkpointing, at its next call."""
         if self._hooks is not None:
             self._hooks.remover()()
 
@@ -77,7 +77,7 @@ class MixerProbe:
         self.remove()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings without hooks; a copy together with its model gets new hooks."""
+        """Return the state without hooks; a copy adds new hooks to its own copy of the model."""
         fresh = {"_hooks": None, "_probed": None, "_warned": set(), "last": None}
         return {**{k: v for k, v in vars(self).items() if k != "_finalizer"}, **fresh}
 
@@ -161,7 +161,7 @@ class MixerProbe:
 
 @dataclass
 class Probed:
-    """The model, the inputs and the mode of the last probe."""
+    """The conditions of the last probe: the model, the form of its inputs, and its mode."""
 
     model: Callable[[], nn.Module | None]  # a reference to the model that was called, unwrapped
     form: object  # form of its inputs; see `form_of`
@@ -174,7 +174,7 @@ SINGLE_TENSOR: object = ((True,), frozenset())  # the form of a batch that is on
 
 
 def form_of(x: Batch) -> object:
-    """Return the form of a batch: which positional inputs and which names are not None."""
+    """Return the form of a batch: which positional and which named inputs are not None."""
     args, kwargs = as_inputs(x)
     given = tuple(value is not None for value in args)
     return given, frozenset(name for name, value in kwargs.items() if value is not None)

@@ -1,10 +1,10 @@
-"""The samplers of the methods of a mixer, and the groups of mix points by name.
+"""Create the samplers of a mixer's methods, and resolve the names of groups of mix points.
 
 ========== ==============================================================================
 auto       the input, each block and the final layer
 random     the input and each block, as in Manifold Mixup (Verma et al., 2019)
 hidden     each block
-last       the last block that is a cut of the network; until a probe, each block
+last       the last block that is a cut of the network; before a probe, each block
 ========== ==============================================================================
 """
 
@@ -30,7 +30,7 @@ def samplers_of(
     parts: Mapping[str, Any],  # unless None, they replace settings of the methods
     others: Mapping[str, Any],  # settings of all samplers
 ) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
-    """Return samplers, the group of points of each or None, and the probabilities."""
+    """Return a sampler for each method, the name of its group of points or None, and `prob`."""
     several = [method] if isinstance(method, Method) or method is None else method
     several = method_names(several) if isinstance(several, str) else list(several)
     if not several:
@@ -50,7 +50,7 @@ def samplers_of(
 
 
 def _resolved(at: At, model: nn.Module, weights: object) -> tuple[tuple[str, ...], str | None]:
-    """Return the names of mix points, and the name of their group or None."""
+    """Return the names of the mix points in `at`, and the name of their group (or None)."""
     names, modules = names_of(at), dict(model.named_modules())
     if isinstance(at, str) and at == "auto":
         if weights is not None:

@@ -140,7 +140,7 @@ class MixerStep(MixerProbe):
             raise self._unknown_point(point)
 
     def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
-        """Return True if the probe is still valid, for ``model(x)`` if they are given."""
+        """Return True if the last probe is still valid, also for ``model(x)`` if they are given."""
         probed = self._probed
         if probed is None or probed.training != self.model.training:
             return False
@@ -156,7 +156,6 @@ class MixerStep(MixerProbe):
 
 
 def _first_parameter(module: nn.Module) -> nn.Parameter | None:
-    """Return a model's first parameter; None if it has none."""
     # Needed at each step; parameters() takes seven times as long.
     for parameter in module._parameters.values():
         if parameter is not None:
@@ -171,7 +170,7 @@ def _first_parameter(module: nn.Module) -> nn.Parameter | None:
 def _before_first_forward(
     model: nn.Module, function: Callable[[nn.Module, Inputs], None], eager: bool
 ) -> Iterator[None]:
-    """Call a function of model and inputs before the first forward pass in the block."""
+    """Inside the block, call ``function(model, inputs)`` before the first forward pass."""
     first = _FirstForward(model, function)
     try:
         # A compiled model cannot be probed while it is compiled.
@@ -182,7 +181,7 @@ def _before_first_forward(
 
 
 class _FirstForward(ModelHook):
-    """Calls a function before the first forward pass of a model, alone or inside a wrapper."""
+    """Call a function once, before the first forward pass of a model or of a wrapper of it."""
 
     def __init__(self, model: nn.Module, function: Callable[[nn.Module, Inputs], None]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""The permanent hooks of a mixer: pure functions of (plan, activation).
+"""The hooks of a mixer, which stay on the model: pure functions of (plan, activation).
 
 They do nothing if no plan is set. The plan is drawn before the forward pass, so that a pass that
 runs twice (activation checkpointing) mixes the same way. Only the hook of the plan's point mixes,
-and a compiled model has one graph for each point. With `one_graph` every hook mixes, and a tensor
-selects the result. Secondary tensors (states of a recurrent layer, attention heads as rows) are
-mixed like the main tensor, and cut at the same positions.
+so a compiled model has one graph for each point. With `one_graph` every hook computes the mix, and
+a bool tensor selects where it is used. Secondary tensors (states of a recurrent layer, attention
+heads as rows) are mixed like the main tensor, and cut at the same positions.
 """
 
 from typing import Any
@@ -97,7 +97,7 @@ class Hook(ModelHook):
         return replaced(value, new)
 
     def _main(self, tensor: Tensor, plan: Plan, dim: int) -> Blended:
-        """Mix the main tensor, and record the label weights."""
+        """Mix the main tensor, and store the label weights."""
         rows = tensor.movedim(dim, 0) if dim else tensor
         channels = 1 if rows.ndim < 3 else self.layout.channels(rows.shape[1:])
         try:
@@ -114,7 +114,7 @@ class Hook(ModelHook):
         return blended._replace(values=blended.values.movedim(0, dim)) if dim else blended
 
     def _secondary(self, path: Path, tensor: Tensor, plan: Plan, main: Blended) -> Tensor:
-        """Mix another tensor; return it unchanged if it has no batch dimension."""
+        """Mix a secondary tensor; return it unchanged if it has no batch dimension."""
         name = name_at(path, self.names)
         if role := self._role(path, name, tensor):
             return self.unite(role, name, tensor, plan)
@@ -150,7 +150,7 @@ class Hook(ModelHook):
 def install(
     site: Site, state: MixingState, late: bool = False, unite: Unite = united
 ) -> list[Hook]:
-    """Register the hooks of a site, one for each module; `late` adds one after linear heads."""
+    """Register a hook on each module of a site; `late` adds one for the output of linear heads."""
     hooks = []
     for module in site.modules:
         names = parameter_names(type(module)) if site.side == "before" else ()
@@ -168,7 +168,7 @@ def install(
 def _follow(
     name: str, tensor: Tensor, dim: int, plan: Plan, main: Blended, layout: Layout
 ) -> Tensor:
-    """Mix a tensor, whose batch dimension is `dim`, like the main tensor."""
+    """Mix a secondary tensor, whose batch dimension is `dim`, in the same way as the main one."""
     if tensor.is_nested:
         raise InputError(f"{name!r} is a nested tensor, but mixing needs dense tensors")
     if dim == 0 and len(tensor) != plan.batch_size:  # several rows for each example

@@ -1,9 +1,9 @@
-"""The plans of the forward passes of one mixer, for hooks and for recomputations.
+"""Store the plan of each forward pass of a mixer, for its hooks and for recomputations.
 
-A plan is visible only to the thread that applies it. Activation checkpointing runs a forward pass
-again inside the backward pass, for an autograd node. The node's sequence number, which a thread
-increases with each node, identifies the first forward pass, whose plan is used again. A nested
-reentrant recomputation has the plan of the outer recomputation.
+A plan is visible only to the thread that applies it. Activation checkpointing recomputes a forward
+pass inside the backward pass, at an autograd node. The sequence number of the node, which increases
+with each node of a thread, identifies the original forward pass, whose plan is used again. A nested
+reentrant recomputation uses the plan of the outer recomputation.
 """
 
 import functools
@@ -23,7 +23,7 @@ from layermix.errors import RunError
 from layermix.mixing import LabelWeights, Plan, Target, Targets
 
 Active = tuple[Plan, bool | Tensor]
-"""A plan, and True if the mixed tensor is kept, or a bool tensor () in one graph."""
+"""A plan, and True if its mix is used; with `one_graph`, a bool tensor () instead of True."""
 
 # Returns the number that the next autograd node of this thread gets.
 _sequence_number: Callable[[], int] = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]
@@ -31,7 +31,7 @@ _KEPT = 256  # forward passes whose plans are kept for their backward passes
 
 
 class MixedForward:
-    """Context manager of a forward pass with a plan; it raises an error if nothing was mixed."""
+    """Context manager for a forward pass with a plan; raises an error if nothing was mixed."""
 
     def __init__(self, state: "MixingState", plan: Plan) -> None:
         self.plan, self._state = plan, state
@@ -117,7 +117,7 @@ class MixingState:
             self.local.forward = forward
 
     def release(self, remove: Callable[[], None]) -> None:
-        """Remove the hooks now, or at the next call of the model if it was checkpointed."""
+        """Remove the hooks now; with checkpointing, only at the next call of the model."""
         if self.checkpointed:
             self._remove = remove  # the last backward pass may still need the hooks
         else:
@@ -185,5 +185,5 @@ def frames() -> list[FrameType]:
 
 
 def in_backward() -> bool:
-    """Return True in a backward pass, where forward passes are recomputations."""
+    """Return True during a backward pass; a forward pass is then a recomputation."""
     return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

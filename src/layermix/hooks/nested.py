@@ -1,9 +1,10 @@
 """Read and replace the tensors in nested inputs and outputs of modules.
 
-A value is a tree: tensors are leaves; tuples, lists, named tuples, mappings (outputs of Hugging
-Face) and dataclasses are branches, which keep their type. A path, a tuple of keys, leads to a leaf.
-Other objects (caches, numbers) are kept. The main leaf is the activation: the tensor itself, the
-first one in a list, or in a mapping the logits, the last hidden state, or the first float tensor.
+A value is a tree whose leaves are tensors. Its branches are tuples, lists, named tuples, mappings
+(outputs of Hugging Face) and dataclasses, which keep their type. A path is the tuple of keys that
+leads to a tensor. Other objects (caches, numbers) are not changed. The main tensor is the
+activation: the value itself, the first tensor in a list, or in a mapping the logits, the last
+hidden state, or the first float tensor. The other tensors of a value are secondary.
 """
 
 import copy
@@ -20,7 +21,7 @@ _T = TypeVar("_T")
 
 Path = tuple[Any, ...]
 Dims = Mapping[Path, int | None]
-"""The batch dimension of each tensor, None for tensors that do not carry the batch."""
+"""The batch dimension of each tensor by path; None for tensors without one."""
 
 # Token ids cannot be mixed, but without them a mask would be treated as the activation.
 _MAIN_KEYS = (  # entries of mappings, the preferred ones first
@@ -30,7 +31,7 @@ _MAIN_KEYS = (  # entries of mappings, the preferred ones first
 
 
 def leaves(value: Any) -> dict[Path, Tensor]:
-    """Return all tensors by path, the main one first; raise an `InputError` if there is none."""
+    """Return all tensors by path, the main one first; raise an `InputError` if a value has none."""
     if isinstance(value, Tensor):
         return {(): value}
     if _is_one_argument(value):
@@ -45,14 +46,14 @@ def leaves(value: Any) -> dict[Path, Tensor]:
 
 
 def main_tensor(value: Any) -> Tensor:
-    """Return the main leaf of the output of a module, or raise an `InputError`."""
+    """Return the main tensor of a module's output; raise an `InputError` if it has no tensor."""
     if isinstance(value, Tensor):
         return value
     return next(iter(leaves(value).values()))
 
 
 def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
-    """Return a copy of a value with new tensors at some paths of `leaves`."""
+    """Return a copy of a value in which the tensors at the paths of `new` are replaced."""
     if () in new:
         return new[()]
     if (0, 0) in new and _is_one_argument(value):
@@ -66,7 +67,7 @@ def replaced(value: Any, new: Mapping[Path, Tensor]) -> Any:
 
 
 def _is_one_argument(value: Any) -> bool:
-    """Return True if a value is (args, kwargs) with one tensor only, as for most modules."""
+    """Return True for (args, kwargs) with one tensor only, the arguments of most modules."""
     if type(value) is not tuple or [type(part) for part in value] != [tuple, dict]:
         return False
     args, keywords = value
@@ -74,7 +75,7 @@ def _is_one_argument(value: Any) -> bool:
 
 
 def label_of(value: Any, path: Path) -> str:
-    """Return a path as text, with the names of fields of named tuples."""
+    """Return a path as text, such as ``0/logits``; fields of named tuples are shown by name."""
     labels: list[str] = []
     for key in path:
         fields = getattr(value, "_fields", None)

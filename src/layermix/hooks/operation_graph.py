@@ -1,8 +1,8 @@
 """Record the operations of a forward pass to find the final layers of a model.
 
-A backward search from the outputs through their operations stops at the first ones that read
-parameters, except for additions and products (a bias, a temperature). If they are matrix products
-or convolutions, their modules are the final layers.
+The search starts at the outputs and follows the operations backward, until it finds operations that
+read parameters. It does not stop at additions and products (a bias, a temperature). If the
+operations found are matrix products or convolutions, their modules are the final layers.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ _LINEAR = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 class _Node(NamedTuple):
-    """An operation, and the nodes whose results it reads."""
+    """An operation of the forward pass, and the earlier operations whose results it reads."""
 
     kind: _Kind
     call: int | None  # index of the module call around it
@@ -56,7 +56,7 @@ class _Node(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of a module in the pass."""
+    """One call of a module in the recorded forward pass."""
 
     module: nn.Module
     parent: int | None  # index of the call around it
@@ -64,7 +64,7 @@ class Call(NamedTuple):
 
 
 class Dataflow(TorchDispatchMode):
-    """Record the operations of a forward pass of a model, called with some inputs."""
+    """Record the operations of one forward pass, and which results each operation reads."""
 
     def __init__(self, model: nn.Module, inputs: Any) -> None:
         super().__init__()
@@ -145,7 +145,11 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of final layers, those of compound layers, and another layer's class."""
+        """Return the calls of simple and of compound final layers, and the class of another one.
+
+        A compound layer is a module that runs several layer operations itself. Another final layer
+        is one that is not a matrix product or convolution; its class is None if there is none.
+        """
         found, other = set[int](), None
         for tensor in leaves(output).values():
             for node in self._first_layers(tensor) if tensor.is_floating_point() else ():
@@ -157,29 +161,28 @@ class Dataflow(TorchDispatchMode):
         heads = found - self._read_by(found)
         calls = {call for head in heads if (call := self._nodes[head].call) is not None}
         layers = Counter(n.call for n in self._nodes if n.kind in _LAYERS)
-        # Modules that run several layer operations themselves.
         compound = {call for call in calls if layers[call] > 1}
         return sorted(calls - compound), sorted(compound), other
 
     def enters(self, tensor: Tensor, other: Tensor) -> bool:
-        """Return True if a tensor is the input of the layers that return `other`."""
+        """Return True if `tensor` is the input of the last layers that compute `other`."""
         sources = self._sources(tensor) - {_PARAMETER}
         layers = self._first_layers(other)
         chain = self._read_by(layers, lambda node: node.kind == "pass" and len(node.sources) == 1)
         return bool(sources & chain)
 
     def leads_to(self, tensor: Tensor, other: Tensor) -> bool:
-        """Return True if `other` was computed from a tensor."""
+        """Return True if `other` was computed from `tensor`."""
         sources = self._sources(tensor) - {_PARAMETER}
         return bool(sources & self._read_by(self._sources(other)))
 
     def _module(self, node: _Node) -> nn.Module | None:
-        """Return the module that runs an operation; None for the whole model with submodules."""
+        """Return the module that runs an operation, or None if a model with submodules runs it."""
         module = None if node.call is None else self.calls[node.call].module
         return None if module is self._model and any(self._model.children()) else module
 
     def _first_layers(self, tensor: Tensor) -> set[int]:
-        """Return the last nodes before a tensor that read parameters."""
+        """Search backward from a tensor; return the first nodes found that read parameters."""
         start = self._sources(tensor)
         inner = {node for node in start if self._nodes[node].kind not in _LAYERS}
         found = start | self._read_by(inner, lambda node: node.kind not in _LAYERS)
@@ -188,7 +191,7 @@ class Dataflow(TorchDispatchMode):
     def _read_by(
         self, nodes: Iterable[int], through: Callable[[_Node], bool] = lambda node: True
     ) -> set[int]:
-        """Return the nodes whose results `nodes` read, directly or `through` other nodes."""
+        """Return the nodes that `nodes` depend on; do not go past a node if `through` is False."""
         seen, todo = set[int](), list(nodes)
         while todo:
             for source in self._nodes[todo.pop()].sources:

@@ -1,8 +1,8 @@
-"""Forward passes of a probe on a few examples. They restore the model.
+"""Run the forward passes of a probe on a few examples, and restore the model after each one.
 
 The model runs in training mode, except for layers that the user has frozen, and random operations
-return constants. Parameters with all values below 0.001 are replaced by noise, because so small an
-initial gate, layer scale or adapter would hide a branch that opens during training.
+return constants. Parameters with all values below 0.001 are replaced by noise, because a gate,
+layer scale or adapter that starts near zero would hide a branch that has an effect later.
 """
 
 import random
@@ -40,7 +40,7 @@ _TINY = 1e-3
 
 
 class Passes:
-    """Forward passes of a model on a few examples of a batch; see `opened` and `begin`."""
+    """Run a model on a few examples of a batch; create it with `opened`, then call `begin`."""
 
     def __init__(self, model: nn.Module, x: Batch, batch_dim: int, guard: Deterministic) -> None:
         self.model, self.batch_dim, self._guard = model, batch_dim, guard
@@ -53,7 +53,7 @@ class Passes:
         self.ragged = False  # examples are concatenated or in a list, and cannot be rotated
 
     def run(self, inputs: Inputs | None = None) -> Any:
-        """Return the output for some inputs, by default the examples, and restore the state."""
+        """Return the output for `inputs` (default: the examples), and restore the model's state."""
         # Random indices are not replaced, so each pass draws them from the same states.
         torch.default_generator.manual_seed(0)
         device = device_of(self.model)
@@ -68,13 +68,13 @@ class Passes:
             self._snapshot.restore()
 
     def rotated(self) -> Inputs:
-        """Return the examples, rotated by one."""
+        """Return the batch with its examples rotated by one position."""
         if self.ragged:
             raise InputError("the examples of a ragged batch cannot be rotated")
         return rows_of(self.inputs, self.dims, [*range(1, self.sizes[0]), 0])
 
     def nudged(self) -> Inputs:
-        """Return the examples with a rounding error added to floating-point inputs."""
+        """Return the examples with floating-point inputs that are changed by rounding errors."""
         new = {}
         for path, tensor in leaves(self.inputs).items():
             if tensor.is_floating_point() and tensor.layout == torch.strided:
@@ -83,7 +83,7 @@ class Passes:
         return replaced(self.inputs, new)
 
     def begin(self, record: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples, and return the result of `record` for a smaller batch of them."""
+        """Choose the examples; call `record` on all of them but one, and return its result."""
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
             return self._begin_whole(record, None)
@@ -120,7 +120,7 @@ class Passes:
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _leave_out_constants(self, rows: list[int]) -> None:
-        """Find inputs without a batch dimension that have the size of the batch by chance."""
+        """Set the batch dimension of inputs to None if they have the batch size by chance."""
         if self._count == 1:
             return
         # Example: class embeddings (C, d) with C = B. The model runs if only other inputs are cut.
@@ -135,7 +135,7 @@ class Passes:
                 self.dims[path] = None
 
     def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
-        """Return True if an input has no batch dimension; `output` is from a run with it uncut."""
+        """Return True if an input has no batch dimension; `output` is for the whole input."""
         try:
             other = leaves(self.run(rows_of(self._x, self.dims, few)))
         except InputError:
@@ -155,7 +155,7 @@ class Passes:
 
 @contextmanager
 def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[Passes]:
-    """Prepare a model for passes, and restore it at the end; `train` sets training mode."""
+    """Prepare a model for `Passes` in the block, then restore it; `train` sets training mode."""
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise InputError(
             "the model is scripted or traced, so its layers cannot have hooks: mix the "

@@ -22,7 +22,7 @@ Kind = Literal["input", "block", "module", "final", "logits"]
 
 @dataclass(frozen=True)
 class MixPoint:
-    """A point of a model, with the result of its probe.
+    """A mix point of a model, with the results of its probe; a row of the table of `points`.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Points(tuple[MixPoint, ...]):
 
     @property
     def blocks(self) -> list[str]:
-        """The names of the default hidden points: repeated blocks or stages."""
+        """The names of the repeated blocks or stages that can be mixed."""
         return [row.name for row in self if row.kind == "block" and row.obstacle is None]
 
     def __str__(self) -> str:

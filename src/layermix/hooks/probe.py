@@ -17,7 +17,7 @@ _UNSTEADY = 0.5  # nothing can be measured if a rotation of the examples changes
 
 
 class Probe(Recording):
-    """The results of silent forward passes at some points of a model."""
+    """Probe some points of a model in forward passes without side effects; store the results."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Probe(Recording):
             self._measure_masks(passes, model, cuts)
 
     def _measure_masks(self, passes: Passes, model: nn.Module, cuts: Sequence[str]) -> None:
-        """Measure the points at which each example keeps its own mask after the mix."""
+        """Measure the share of the output that depends on an example's own mask after the mix."""
         assert passes.padded is not None
         passes.inputs = passes.padded
         try:
@@ -79,7 +79,7 @@ class Probe(Recording):
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)
 
     def channels(self, name: str) -> Channels | None:
-        """Return the dimension of a point's channels, 1 or -1; None if it cannot be mixed."""
+        """Return the channel dimension at a point, 1 or -1; None if the point cannot be mixed."""
         example = self.shape(name)
         if example is None or self._why_not(name):
             return None
@@ -87,12 +87,12 @@ class Probe(Recording):
         return layout(site.module, site.side).channels(example)
 
     def cut(self, name: str) -> float | None:
-        """Return the share of an example that bypasses a point; None if it was not measured."""
+        """Return the share of an example that bypasses a point (0 at a cut); None if unknown."""
         shares = self._shares.get(name)
         return None if shares is None else max(shares.values(), default=0.0)
 
     def leak(self, name: str) -> str | None:
-        """Return the share of an example that bypasses a point, as text; None for a cut."""
+        """Return a text with the share of an example that bypasses a point, or None for a cut."""
         shares = self._shares.get(name)
         if not shares:
             return None
@@ -108,7 +108,7 @@ class Probe(Recording):
         )
 
     def mask_leak(self, name: str) -> str | None:
-        """Return the share that depends on masks that cannot be united, as text; None for 0."""
+        """Return a text with the share that depends on masks that cannot be united, or None."""
         if not (shares := self._mask_shares.get(name)):
             return None
         return (
@@ -117,7 +117,7 @@ class Probe(Recording):
         )
 
     def obstacle(self, name: str, partial: bool = False) -> str | None:
-        """Return why a point cannot be mixed or, unless `partial`, is not a cut; else None."""
+        """Return the reason not to mix at a point, or None; `partial` allows a bypassing share."""
         return self._why_not(name) or (None if partial else self.leak(name))
 
     def require(self, name: str, done: str = "mixed") -> None:

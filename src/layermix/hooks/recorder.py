@@ -1,6 +1,6 @@
-"""Hooks of a feature capture: a recorder with a slot for each hook site.
+"""Hooks of a `FeatureCapture`: a recorder, and a slot that stores the features of each mix point.
 
-Only training passes of the whole model are recorded; recomputations and copies of it are not.
+Only training passes of the whole model are recorded, but not recomputations in a backward pass.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from layermix.hooks.sites import Site
 
 
 class Recorder(ModelHook):
-    """The state that the hooks of one capture share."""
+    """Start and stop the recording of a forward pass; store its features in slots."""
 
     def __init__(self, points: Iterable[str] = (), always: bool = False) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Recorder(ModelHook):
         self.slots = {point: Slot(point, self) for point in points}
 
     def install(self, model: nn.Module, sites: Mapping[str, Site]) -> list[RemovableHandle]:
-        """Register all hooks, including those of the sites, and return their handles."""
+        """Register the hooks of the recorder and of its slots, and return their handles."""
         # The recorder starts before, and stops after, the hooks of sites at the model itself.
         self.register_before(model, self.begin)
         for point, slot in self.slots.items():
@@ -50,14 +50,14 @@ class Recorder(ModelHook):
         self.running = False
 
     def clear(self) -> None:
-        """Empty all slots."""
+        """Delete the features of all mix points."""
         self.used = False
         for slot in self.slots.values():
             slot.empty()
 
 
 class Slot(ModelHook):
-    """The features of one hook site in the last forward pass, and the hook that keeps them."""
+    """The features at one mix point in the last recorded pass, and the hook that stores them."""
 
     def __init__(self, point: str = "", recorder: Recorder | None = None) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Slot(ModelHook):
         self.version: int | None = None  # of `value` when it was kept; None for a copy
 
     def register(self, site: Site) -> None:
-        """Register the hook of a site."""
+        """Register the hook that stores the features at a site."""
         if site.side == "before":
             self.register_before(site.module, self._before)
         else:

@@ -1,4 +1,4 @@
-"""Record two unmixed passes of different batch sizes, to find the dimension of the batch."""
+"""Record two unmixed passes with different batch sizes, to find the batch dimension of tensors."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _Pass = tuple[Infos, ActivationInfo]  # info of one pass: of the points, and of 
 
 
 class Recording:
-    """Activation info of two unmixed passes at some points of a model, and the tensors of one."""
+    """Record the activations at some points in two unmixed passes, and the tensors of one pass."""
 
     def __init__(
         self, passes: Passes, model: nn.Module, names: Sequence[str], batch_dim: int
@@ -68,7 +68,7 @@ class Recording:
         return infos, info_of(output)
 
     def record(self, passes: Passes) -> _Pass:
-        """Run the model on the examples, keep all tensors, and return the activation info."""
+        """Run the model on the examples, store all tensors, and return their `ActivationInfo`."""
         self.values: dict[tuple[str, int], dict[Path, Tensor]] = {}  # by point and module, in order
         infos, output = self._run(passes, passes.sizes[0], values=self.values)
         self.output = _copied(output)
@@ -94,26 +94,26 @@ class Recording:
             return infos, passes.run(inputs)
 
     def output_dims(self) -> dict[Path, int | None]:
-        """Return the batch dimension of each tensor of the output that may be used in a loss."""
+        """Return the batch dimension of each output tensor that a loss may use (not features)."""
         dims = self._dims_of(self._outputs)
         return {path: dim for path, dim in dims.items() if path not in self._features}
 
     @property
     def output_shape(self) -> tuple[int, ...] | None:
-        """The shape of one example of the model's output; None if it has no tensor."""
+        """The shape of the model's output for one example; None if the output has no tensor."""
         return self._example(self._outputs)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of one example's activation at a point; None if not called once."""
+        """Return the activation shape of one example; None if the point is not called once."""
         return self._example(self._once(name))
 
     def batch_dim(self, name: str) -> int:
-        """Return the batch dimension of the main tensor of a point that was called once."""
+        """Return the batch dimension of the main tensor at a point that was called once."""
         infos = self._once(name)
         return self._dims_of(infos).get(infos[0].main) or 0
 
     def dims(self, name: str) -> list[Dims]:
-        """Return the batch dimension of each tensor, for each module of a point."""
+        """For each module of a point, return the batch dimension of each tensor by path."""
         given = self._input_dims if name == "input" else {}
         constant = {path for path, dim in given.items() if dim is None}
         found = [self._dims_of(self._once(name, k)) for k in range(len(self.sites[name].modules))]
@@ -154,7 +154,7 @@ class Recording:
         )
 
     def _once(self, name: str, index: int = 0) -> list[ActivationInfo]:
-        """Return the info of each pass if a module was called exactly once in each, else []."""
+        """Return a module's info in each pass, or [] if a pass did not call it exactly once."""
         if name in self.missing:
             return []
         calls = [infos[name, index] for infos in self._infos]

@@ -22,19 +22,19 @@ _HOOKS = {  # a module's dictionaries of hooks, and those with flags of the same
 
 
 class ModelHook:
-    """Base class of objects whose methods are hooks; built without arguments, they do nothing."""
+    """Base class of objects with hook methods; an object built without arguments has no effect."""
 
     def __init__(self) -> None:
         self.handles: list[RemovableHandle] = []
 
     def register_before(self, module: nn.Module, hook: Any, *, prepend: bool = False) -> None:
-        """Register a forward pre-hook with keyword arguments, a bound method of this object."""
+        """Register a method of this object as a forward pre-hook that gets keyword arguments."""
         _leave_hooks_out_of_copies()
         handle = module.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
         self.handles.append(handle)
 
     def register_after(self, module: nn.Module, hook: Any, *, always_call: bool = False) -> None:
-        """Register a forward hook, a bound method of this object."""
+        """Register a method of this object as a forward hook."""
         _leave_hooks_out_of_copies()
         self.handles.append(module.register_forward_hook(hook, always_call=always_call))
 

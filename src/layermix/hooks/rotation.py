@@ -1,4 +1,4 @@
-"""Compare outputs with those of rotated examples."""
+"""Rotate the examples of a batch, and compare tensors with the rotated ones."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +16,7 @@ _LARGE = 1e30  # replaces a difference to infinity
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Return the partners of `count` examples that are rotated by `turns`, int64 (count,)."""
+    """Return the partner of each example in a rotation by `turns` positions, int64 (count,)."""
     return (torch.arange(count, device=device) + turns) % count
 
 
@@ -29,7 +29,7 @@ def distances(
     *,
     thorough: bool = False,  # compare each feature on its own scale, and any dtype
 ) -> Iterator[tuple[Path, float]]:
-    """Yield path and relative distance of tensors that differ from the rotated clean tensors."""
+    """Compare tensors with the rotated clean ones; yield path and distance of different ones."""
     for path, own in clean.items():
         dim = dims.get(path)
         if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
@@ -54,7 +54,7 @@ def _comparable(tensor: Tensor) -> Tensor:
 
 
 def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
-    """Return a tensor with rotated examples; several rows of one example stay together."""
+    """Return a tensor with its examples rotated; several rows of one example stay together."""
     rows = tensor.movedim(dim, 0).unflatten(0, (count, -1))
     index = rotation(turns, count, tensor.device)
     return rows.index_select(0, index).flatten(0, 1).movedim(0, dim)
@@ -63,7 +63,7 @@ def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
 def share_of(
     got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
 ) -> float:
-    """Return |got - want| / |own - other|, 0 if all examples are equal."""
+    """Return |got - want| / |own - other|, or 0 if `got` differs from `want` by rounding only."""
     wide = torch.promote_types(own.dtype, torch.float32)
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
     error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
@@ -82,6 +82,6 @@ def share_of(
 
 
 def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
-    """Return the ratio of an error to a scale; 0 if the error is rounding of values of `size`."""
+    """Return ``error / scale``, or 0 if the error is a rounding error of numbers like `size`."""
     rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
     return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))

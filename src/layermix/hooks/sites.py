@@ -1,4 +1,4 @@
-"""Find the module of a mix point by name: its hook site.
+"""Find the hook site of a mix point by its name: its module, and the side of the module to mix.
 
 ========== ================================== ======
 point      module                             side
@@ -9,8 +9,8 @@ logits     the model                          after
 otherwise  the module of that name            after
 ========== ================================== ======
 
-A mixer is built before its model is called, so the classifier is guessed: by timm's method, or as
-the last linear layer of a child with a usual name. The first probe corrects the guess (`final.py`).
+Before the model is called, the classifier is guessed: by timm's ``get_classifier``, or as the last
+linear layer of a child with a usual name. The first probe corrects the guess (`final.py`).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ Heads = dict[str, nn.Module]  # module paths and modules
 
 
 def find_heads(model: nn.Module) -> Heads:
-    """Return path and module of the last layer of each classifier, or raise an `InputError`."""
+    """Return the last layer of each classifier by path; raise an `InputError` if there is none."""
     if callable(getattr(model, "get_classifier", None)):
         return _timm_heads(model)
     for name in HEAD_NAMES:
@@ -95,7 +95,7 @@ SPECIAL = ("input", "final", "logits")
 
 @dataclass(frozen=True)
 class Site:
-    """A mix point in a model: one module, or several heads, and the side to mix."""
+    """The place of a mix point: one module, or several heads, and the side of them to mix."""
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -103,7 +103,7 @@ class Site:
 
     @property
     def module(self) -> nn.Module:
-        """The module; the first one if there are several heads."""
+        """The module, or the first module if there are several heads."""
         return self.modules[0]
 
 
@@ -137,7 +137,7 @@ _WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParalle
 
 
 def find(model: nn.Module, point: str) -> Site:
-    """Return the hook site of a mix point of an unwrapped model, or raise an `InputError`."""
+    """Return the hook site of a point of an unwrapped model; raise an `InputError` if unknown."""
     if point == "input":
         return Site(point, (model,), "before")
     if point == "logits":

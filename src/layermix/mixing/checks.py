@@ -29,7 +29,7 @@ def whole(config: object, name: str) -> None:
 
 
 def positive(config: object, name: str, otherwise: str = "") -> None:
-    """Raise an `InputError` unless a setting is finite and > 0; `otherwise` extends the rule."""
+    """Raise an `InputError` unless a setting is finite and > 0; `otherwise` ends the message."""
     value = getattr(config, name)
     ensure(config, name, is_finite(value) and value > 0, "a finite number > 0" + otherwise)
 
@@ -46,7 +46,7 @@ def share(config: object, name: str) -> None:
 
 
 def ensure(config: object, name: str, good: bool, rule: str) -> None:
-    """Raise an `InputError` that states the rule, unless `good` is True."""
+    """Raise an `InputError` with the setting `name`, its value and the rule unless `good`."""
     if not good:
         value = brief(getattr(config, name))
         raise InputError(f"{name} of {type(config).__name__} is {value}, but must be {rule}")

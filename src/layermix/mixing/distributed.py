@@ -22,7 +22,7 @@ def rank_info() -> tuple[int, int]:
 
 
 def shared_seed(seed: int) -> int:
-    """Return the seed of rank 0; every rank must call it."""
+    """Return the seed of rank 0 on all ranks; every rank must call this function."""
     if rank_info()[1] == 1:
         return seed
     found = [seed]
@@ -43,7 +43,7 @@ def gathered(x: Tensor) -> Tensor:
 
 
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
-    """Return a function that is True on every rank if its argument is True on any rank.
+    """Return a function that returns True on all ranks if its argument is True on any rank.
 
     Ranks with sharded parameters must agree, because each forward pass needs all of them.
     """
@@ -59,7 +59,7 @@ def agreement(model: nn.Module) -> Callable[[bool], bool]:
 
 
 def check_even(size: int) -> None:
-    """Raise an `InputError` on all ranks if their batch sizes differ; every rank must call it.
+    """Raise an `InputError` if batch sizes differ between ranks; every rank must call this.
 
     The sizes are compared on the CPU if the process group supports it, to avoid a device sync.
     """

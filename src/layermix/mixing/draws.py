@@ -13,7 +13,7 @@ from layermix.mixing.plan import Plan
 
 
 class StepGenerator:
-    """A random generator that can start at any step: numpy's Philox (Salmon et al., 2011).
+    """A random generator that can start at any training step: numpy's Philox (Salmon et al., 2011).
 
     Step and part are words of its counter, so each part of a step has 2^64 blocks of numbers.
     """
@@ -24,7 +24,7 @@ class StepGenerator:
         self._counter = self._state["state"]["counter"]
 
     def at(self, step: int, part: int = 0) -> np.random.Generator:
-        """Move the generator to the start of a part of a step, and return it."""
+        """Set the generator to the start of a step (or of a `part` of it), and return it."""
         self._counter[1], self._counter[2] = step, part
         self._generator.bit_generator.state = self._state
         return self._generator
@@ -58,7 +58,7 @@ def plan_of(
     dtype: torch.dtype,
     **settings: Any,
 ) -> Plan:
-    """Return the plan of drawn numbers; only the range of the partners is checked."""
+    """Create a plan from drawn numbers, without checks except for the range of the partners."""
     if not (permutation or settings["cross_rank"]):
         is_permutation(partner)
     number = torch.as_tensor(ratio, dtype=dtype if dtype == torch.float64 else torch.float32)

@@ -1,4 +1,4 @@
-"""Draw the method of a step from several methods; a step without a method is not mixed."""
+"""Draw one of several methods for each step, or none: the step is then not mixed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _SUM_ROUNDING = 1e-9  # tolerance for probabilities that sum to 1
 
 
 class MethodChoice:
-    """Draws the index of one of `count` methods, or None.
+    """Draw the index of one of `count` methods for a step, or None to mix nothing.
 
     `prob` is the total probability of all methods, a number in [0, 1] or a schedule, shared
     equally; or a sequence with the probability of each. Raises an `InputError` for other values.
@@ -29,7 +29,7 @@ class MethodChoice:
         self.always = self._fixed == [1.0]  # the first method is drawn in every step
 
     def draw(self, uniform: float, clock: Clock) -> int | None:
-        """Return the method's index for a uniform number in [0, 1); None if no method is drawn."""
+        """Return the index of the method that a number in [0, 1) selects; None for no method."""
         limits = self._now(clock)
         return next((k for k, limit in enumerate(limits) if uniform < limit), None)
 

@@ -1,4 +1,4 @@
-"""Draw the numbers of a plan for one method: mix point, ratio, partners and blend."""
+"""Draw mix point, ratio, partners and the numbers of the blend for the plans of one method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -17,7 +17,7 @@ Per = Literal["batch", "sample", "epoch"]
 
 
 class MethodSampler:
-    """Draws the mix point, the ratio, the partners and the blend's random numbers of one method.
+    """Draw mix points, ratios, partners and the random numbers of the blend for one method.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class MethodSampler:
             )
 
     def check_cross_rank(self) -> None:
-        """Raise an `InputError` if partners cannot come from other ranks."""
+        """Raise an `InputError` if the method's partners cannot come from other ranks."""
         self._refuse_ignored(cross_rank=True)
         if self.pairing.needs:
             raise InputError(
@@ -96,7 +96,7 @@ class MethodSampler:
         values: Any = None,
         world: tuple[int, int] | None = None,
     ) -> tuple[str, Ratio, np.ndarray, dict[str, np.ndarray]]:
-        """Draw mix point, ratio, partners (B,) and the numbers of the blend.
+        """Draw the mix point, the ratio, the partners (B,) and the blend's numbers of one step.
 
         `uniform`, in [0, 1), selects the mix point. All ranks have the same generator `shared`;
         `own` belongs to this rank. `values` are the labels or inputs (B, ...) that the pairing
@@ -131,6 +131,6 @@ class MethodSampler:
         return {"points": self.points.state_dict(), "epoch_ratios": dict(self.epoch_ratios)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a state that a sampler with the same mix points saved."""
+        """Load the state of a sampler with the same mix points."""
         self.points.load_state_dict(state["points"])
         self.epoch_ratios = dict(state["epoch_ratios"])

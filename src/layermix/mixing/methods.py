@@ -26,7 +26,7 @@ _OF_MIXER = ("alpha", "ratio", "per", "prob", "partner")
 
 @dataclass(frozen=True)
 class Method:
-    """The settings of a method.
+    """The settings of a mixing method.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Method:
 
     @property
     def row(self) -> tuple[str, str, str, str, str]:
-        """Mix point, blend, partners, ratio and source as text."""
+        """The row of the method in the table: mix point, blend, partners, ratio and source."""
         partner = "all" if isinstance(self.blend, blends.MultiMix) else _text(self.partner)
         options = self.options
         drawn = f"Beta({options['alpha']:g}, same)" if "alpha" in options else "Dirichlet"
@@ -100,7 +100,7 @@ METHODS: dict[str, Method] = {
 
 
 class MethodTable(dict[str, Method]):
-    """Methods by name; it prints as a table."""
+    """Dict of methods by name, which prints as a table."""
 
     def __str__(self) -> str:
         rows = [("method", "at", "blend", "partner", "ratio", "source")]
@@ -125,7 +125,7 @@ def methods() -> MethodTable:
 
 
 def find_method(method: str | Method) -> Method:
-    """Return the method of a specification such as ``"cutmix@layer2"``, or a `Method` unchanged.
+    """Return the method that a text such as ``"cutmix@layer2"`` specifies; return a `Method` as is.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _of_blend(blend: Blend) -> Method:
 
 
 def method_names(spec: str) -> list[str]:
-    """Split a specification at each plus into methods with their points and settings.
+    """Split the specification of several methods at each plus sign between them.
 
     Examples
     --------
@@ -174,12 +174,12 @@ def method_names(spec: str) -> list[str]:
 
 
 def is_method(spec: str) -> bool:
-    """Return True if a text specifies one method, by its name alone or with point or settings."""
+    """Return True if a text specifies one method: a name, or a name with point or settings."""
     return spec in METHODS or (len(method_names(spec)) == 1 and ("@" in spec or ":" in spec))
 
 
 def _with(found: Method, key: str, value: Any, spec: str) -> Method:
-    """Return a method with one changed setting of the mixer, the blend or the partners."""
+    """Return a copy of a method in which one setting is changed."""
     if key == "partner":
         return replace(found, partner=find_pairing(value))
     if key in _OF_MIXER:
@@ -194,7 +194,7 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
 
 
 def _parsed(text: str) -> Any:
-    """Return the text as a number or boolean if it is one, else unchanged."""
+    """Convert the text of a number or boolean to its value; return other texts unchanged."""
     try:
         return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Pairs: each example of a batch with its partner and its weight."""
+"""Pairs: the partner and the ratio of each example in a batch."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from layermix.mixing.tensors import is_readable
 
 
 class Pairs(NamedTuple):
-    """Each example of a batch with its partner.
+    """The partner and the ratio of each example in a batch.
 
     Compiled code must not read `ratio`: Dynamo traces a graph with a float64 scalar twice.
     """
@@ -25,12 +25,12 @@ class Pairs(NamedTuple):
 
     @property
     def view(self) -> Tensor:
-        """The ratio, () or (B,), as a view of the rows."""
+        """The ratio, () or (B,), as a view of `rows`, which compiled code may read."""
         return self.rows if self.per_sample else self.rows.squeeze(0)
 
 
 def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
-    """Check a user's ratio and partners, and return the pairs; raises the errors of `Plan`."""
+    """Check the ratio and the partners of a user's plan, and return them as `Pairs`."""
     for name, value in (("ratio", ratio), ("partner", partner)):
         if not isinstance(value, Tensor):
             raise InputError(
@@ -53,7 +53,7 @@ def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
 
 
 def is_permutation(partner: np.ndarray) -> bool:
-    """Return True for a permutation; raise an `InputError` for indices outside the batch."""
+    """Return True if partners are a permutation; raise an `InputError` if one is out of range."""
     size = len(partner)
     if size and (partner.min() < 0 or partner.max() >= size):
         wrong = partner[(partner < 0) | (partner >= size)][0]
@@ -65,7 +65,7 @@ def is_permutation(partner: np.ndarray) -> bool:
 
 
 def is_interior(ratio: np.ndarray) -> bool:
-    """Return True if no ratio is 0 or 1 in float32, the lowest precision of a mix."""
+    """Return True if no ratio is 0 or 1 after rounding to float32, the precision of a mix."""
     single = ratio.astype(np.float32)
     if not single.ndim:
         return 0 < float(single) < 1

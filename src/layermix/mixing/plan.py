@@ -147,7 +147,7 @@ class Plan:
         return blended
 
     def of_partners(self, x: Tensor) -> Tensor:
-        """Return the partners' rows of a tensor with one row for each example, (B, ...)."""
+        """Return the row of each example's partner in a tensor (B, ...)."""
         everyone = gathered(x) if self.cross_rank else x
         if everyone.device != self.partner.device:
             return everyone[self.partner]
@@ -162,7 +162,7 @@ class Plan:
     def target(
         self, labels: Tensor | Mapping[str, Tensor], weights: LabelWeights | None = None
     ) -> Target | Targets:
-        """Return the mixed labels: a `MixedTarget`, unless the blend changes the batch size.
+        """Return the mixed labels: a `MixedTarget`, or another target if the batch size changes.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class Plan:
         return self.changed(ratio, (self.partner[:, None] * size + each).flatten(), draws=draws)
 
     def changed(self, ratio: Tensor, partner: Tensor, **settings: Any) -> "Plan":
-        """Return a copy with another ratio, partner and settings, which are not checked."""
+        """Return a copy with another ratio, other partners and changed settings (not checked)."""
         plan, pairs = object.__new__(Plan), self.pairs
         pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
         vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs, **settings)
@@ -236,7 +236,7 @@ class Plan:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """Return a context without autocast on the device of `x`.
+    """Return a context manager that disables autocast on the device of `x`.
 
     Autocast would round the weights of matrix products, but not the label weights.
     """

@@ -1,4 +1,4 @@
-"""Draw the mix point of a step, by weights that may change during training."""
+"""Draw the mix point of a step, with probabilities that may change during training."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ Weights = Sequence[float] | np.ndarray | Tensor | Schedule | None
 
 
 class PointSampler:
-    """Draws one of several mix points by relative probabilities.
+    """Draw one of several mix points, with given relative probabilities.
 
     Raises an `InputError` if no point is given, a point is repeated, or the weights do not fit.
     """
@@ -30,7 +30,7 @@ class PointSampler:
         self.dropped: dict[str, str] = {}  # the reason for each point
 
     def draw(self, uniform: float, clock: Clock) -> str:
-        """Return the point for a uniform number in [0, 1), by the current weights."""
+        """Return the point that a number in [0, 1) selects with the current weights."""
         if self._schedule:
             self.weights = _without(self._at(clock, self._schedule), self.dropped)
         total = 0.0
@@ -80,7 +80,7 @@ class PointSampler:
             )
 
     def drop(self, reasons: Mapping[str, str]) -> None:
-        """Stop drawing the points in `reasons`; the other weights keep their proportions.
+        """Stop drawing the points in `reasons`; rescale the other weights to a sum of 1.
 
         Dropped points cannot be mixed, so they are also removed from the last entry of the history.
         Raises an `InputError` if no point with a weight above 0 remains.
@@ -116,7 +116,7 @@ class PointSampler:
 
 
 def _without(weights: dict[str, float], reasons: Mapping[str, str]) -> dict[str, float]:
-    """Return the probabilities without the points in `reasons`; they sum to 1."""
+    """Remove the points in `reasons`, and return the other probabilities, scaled to sum 1."""
     if not reasons:
         return weights
     rest = {point: w for point, w in weights.items() if point not in reasons}

@@ -1,4 +1,4 @@
-"""Random fields without a generator: the same seed and shape give the same numbers everywhere.
+"""Random tensors without a generator: the same seed and shape give the same numbers everywhere.
 
 A hook must be a pure function of the plan, in compiled graphs, recomputed passes and on any device.
 So noise and masks are computed from a hash of each element's index: splitmix64 (Steele, Lea, Flood,
@@ -17,7 +17,7 @@ _BITS = 23  # with the added half, the most that a float32 represents exactly
 
 
 def draw_seeds(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw seeds of random fields, int64."""
+    """Draw the seeds of random fields, int64 of this shape."""
     return rng.integers(2**62, size=shape)
 
 
@@ -34,7 +34,7 @@ def uniform_field(seed: Tensor, shape: tuple[int, ...]) -> Tensor:
 def normal_field(
     seed: Tensor, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Return standard normal numbers, (R, *shape), by the inverse CDF of uniform ones."""
+    """Return standard normal numbers, (R, *shape), as the inverse CDF of uniform numbers."""
     return torch.special.ndtri(uniform_field(seed, shape).to(dtype))
 
 
@@ -45,5 +45,5 @@ def _hashed(z: Tensor) -> Tensor:
 
 
 def _shifted(z: Tensor, bits: int) -> Tensor:
-    """Shift right and fill with zeros; a plain shift of int64 fills with the sign bit."""
+    """Shift int64 bits to the right and fill with zeros, not with copies of the sign bit."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)

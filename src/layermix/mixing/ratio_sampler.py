@@ -20,7 +20,7 @@ INPUT_ALPHA, HIDDEN_ALPHA = 1.0, 2.0
 
 
 class RatioSampler:
-    """Draws ratios in [0, 1]; without `alpha` and `ratio`, with the mix point's default alpha.
+    """Draw ratios in [0, 1]; the default alpha is 1 at the input and 2 at other mix points.
 
     Raises an `InputError` unless `alpha` is finite and > 0, or `ratio` is ``"uniform"`` or a number
     in [0, 1]; or if both are given.

@@ -28,7 +28,7 @@ _has_ranks = torch.distributed.is_initialized if torch.distributed.is_available(
 
 
 class PlanSampler:
-    """Draws one `Plan` after another.
+    """Draw a `Plan` for each training step.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class PlanSampler:
 
     @property
     def points(self) -> tuple[str, ...]:
-        """The mix points that plans can have."""
+        """The names of the mix points that are drawn."""
         return tuple(dict.fromkeys(p for m in self.methods for p in m.points.weights))
 
     @property
@@ -83,7 +83,7 @@ class PlanSampler:
 
     @property
     def shares(self) -> list[float]:
-        """The current probability of each method; they sum to the probability of a mixed step."""
+        """The current probability of each method; the sum is the probability to mix at all."""
         return self._choice.shares(self.clock)
 
     def draw(
@@ -128,7 +128,7 @@ class PlanSampler:
         return plan
 
     def _prefetch(self, step: int, drawn_for: tuple[int, Any, torch.dtype]) -> None:
-        """Draw the plans of several next steps at once, twice as many each time.
+        """Draw the plans of the next steps at once, each time for twice as many steps.
 
         Single draws are slower, because a model's step evicts the drawing code from the CPU caches.
         """
@@ -162,7 +162,7 @@ class PlanSampler:
         )  # fmt: skip
 
     def reweigh(self, weights: Mapping[str, float]) -> None:
-        """Set the weights of the points, for one method only; see `PointSampler.reweigh`."""
+        """Set the weights of the points of the only method; see `PointSampler.reweigh`."""
         method, *others = self.methods
         if others:
             raise InputError(
@@ -172,7 +172,7 @@ class PlanSampler:
         self._forget()
 
     def drop(self, method: MethodSampler, reasons: Mapping[str, str]) -> None:
-        """Remove the points in `reasons` from the draws of a method; see `PointSampler.drop`."""
+        """Stop drawing the points in `reasons` for a method; see `PointSampler.drop`."""
         method.points.drop(reasons)
         self._forget()
 
@@ -188,7 +188,7 @@ class PlanSampler:
         self._draw_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return seed, clock and method states, as JSON types; the same on all ranks."""
+        """Return the state as JSON types: seed, clock and methods; it is the same on all ranks."""
         methods = [method.state_dict() for method in self.methods]
         return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 
@@ -228,7 +228,7 @@ class PlanSampler:
             self._by_epoch = []
 
     def _join(self) -> None:
-        """Create the generators of this rank; the process group may be created after a sampler."""
+        """Create the generators of this rank, again if a process group was created later."""
         self._world = rank_info()
         if self._follows_torch:
             self._seed = shared_seed(self._seed)

@@ -29,16 +29,16 @@ class Clock:
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A setting that depends on the clock."""
+    """A setting whose value depends on the current step or epoch."""
 
     def at(self, clock: Clock) -> Value:
-        """Return the current value."""
+        """Return the value of the setting at a step or epoch."""
         ...
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """A change from one value to another, constant before and after.
+    """A schedule that changes from one value to another, and is constant before and after.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Ramp:
             )
 
     def at(self, clock: Clock) -> Value:
-        """Return the current value."""
+        """Return the value at a step or epoch."""
         share = min(max((clock.time(self.unit) - self.start) / self.over, 0.0), 1.0)
         if self.shape == "cosine":
             share = (1 - math.cos(math.pi * share)) / 2
@@ -88,7 +88,7 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Window:
-    """One value from `start` to `stop`, and another before and after.
+    """A schedule with one value from `start` to `stop`, and another value before and after.
 
     Attributes
     ----------
@@ -117,14 +117,14 @@ class Window:
             )
 
     def at(self, clock: Clock) -> float:
-        """Return the current value."""
+        """Return the value at a step or epoch."""
         now = clock.time(self.unit)
         inside = self.start <= now and (self.stop is None or now < self.stop)
         return self.value if inside else self.outside
 
 
 def range_of(setting: Any) -> list[Any]:
-    """Return the extreme values of a ramp or window, else the setting itself, for early checks."""
+    """Return the two values of a ramp or window, else the setting itself, to check them early."""
     if isinstance(setting, Ramp):
         return [end for end in (setting.first, setting.last) if not isinstance(end, tuple)]
     return [setting.value, setting.outside] if isinstance(setting, Window) else [setting]

@@ -1,4 +1,4 @@
-"""Weighted sums of tensors that ignore values of weight 0, and moves between devices.
+"""Weighted sums in which values of weight 0 may be infinite, and functions to move tensors.
 
 A hook must not wait for a GPU, so values are read only if they are already on the CPU.
 """
@@ -47,12 +47,12 @@ def combined(weights: Tensor, values: Tensor) -> Tensor:
 
 
 def has_no_zeros(weight: Tensor) -> bool:
-    """Return True if no weight is 0; False if the weights cannot be read without waiting."""
+    """Return True if no weight is 0, and False also if the weights are not readable."""
     return is_readable(weight) and bool(weight.all())
 
 
 def is_readable(weight: Tensor) -> bool:
-    """Return True if the values of a tensor without gradient can be read without waiting."""
+    """Return True if code may read the values of a tensor: on the CPU, no gradient, not traced."""
     return type(weight) is Tensor and weight.is_cpu and not weight.requires_grad and not is_traced()
 
 
@@ -69,17 +69,17 @@ def _masked_by(weight: Tensor, values: Tensor) -> Tensor:
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """Return the rows of `x` at an index, int64 (N,), which may be on another device."""
+    """Return the rows of `x` at the indices, int64 (N,), which may be on another device."""
     return x[index] if x.device != index.device else x.index_select(0, index)
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """Return float64 for float64, else float32."""
+    """Return the dtype of computations: float64 for float64, float32 for all others."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def along(rows: Tensor, ndim: int) -> Tensor:
-    """Reshape numbers () or (R,) to broadcast over the rows of a tensor of `ndim` dimensions."""
+    """Reshape one number () or one per row (R,) to broadcast over a tensor of `ndim` dimensions."""
     return rows.view(-1, *[1] * (ndim - 1)) if rows.ndim else rows
 
 

@@ -51,7 +51,7 @@ def variant_meaning(variant: str) -> str:
 
 
 def heading(quantity: str) -> str:
-    """Return the heading of a quantity of a layer."""
+    """Return the heading of a quantity in reports; return other names unchanged."""
     return QUANTITIES[quantity].heading if quantity in QUANTITIES else quantity
 
 
@@ -92,7 +92,7 @@ def correlation(rho: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Format seconds with two significant digits and one decimal or more; from 100, without."""
+    """Format seconds as ``0.012``, ``1.5`` or ``12.3``; from 100 on, without decimals."""
     return number(value, 0 if not 0 < value < 100 else max(1, 1 - math.floor(math.log10(value))))
 
 
@@ -139,7 +139,7 @@ def p_relation(p: float | None) -> str:
 
 
 def p_heading(seeds: int) -> str:
-    """Return the heading of the p-value of the sign-flip test."""
+    """Return the column heading for p-values of the sign-flip test."""
     return "exact p" if seeds <= EXACT_SEEDS else f"p ({RANDOM_FLIPS:,} random sign flips)"
 
 

@@ -17,7 +17,7 @@ from layermix.reporting.write import write_report
 
 
 def open_studies(folders: Sequence[Path]) -> list[Study]:
-    """Open the studies in folders; raise an `InputError` if a folder has none or is given twice."""
+    """Open the studies in folders; each folder must have a study, and may be given only once."""
     paths = [folder.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1 and folder.exists():
@@ -66,7 +66,7 @@ def show_several(studies: Sequence[Study], console: Console) -> None:
 
 
 def terminal_table(table: tables.Table, *, stacked: bool = False) -> TerminalTable:
-    """Return a table for the terminal, with intervals beside their means, or `stacked` below."""
+    """Return a table for the terminal; intervals are beside the means, or below if `stacked`."""
     form = "{0.text}\n{0.interval}" if stacked else "{0.text} ({0.interval})"
     shown = TerminalTable(title=Text(table.caption, style="table.title"))
     for index, column in enumerate(table.columns):
@@ -80,6 +80,5 @@ def terminal_table(table: tables.Table, *, stacked: bool = False) -> TerminalTab
 
 
 def _names(studies: Sequence[Study]) -> list[str]:
-    """Return the names of the studies' folders, or whole paths if two names are equal."""
     short = [study.folder.resolve().name for study in studies]
     return short if len(set(short)) == len(short) else [str(study.folder) for study in studies]

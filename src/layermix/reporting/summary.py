@@ -38,15 +38,15 @@ class Summary:
     planned
         Names of all variants, in the order of the study.
     variants
-        Those that have a finished run, at least one.
+        Results of the variants that have a finished run; at least one.
     chance
-        SNNL of the monitored batch if all classes overlapped.
+        SNNL of the monitored batch in nats if all classes overlapped.
     command
         The command line that repeats the study.
     config
-        The configuration: as ``asked``, by level, and each setting as ``used``.
+        The configuration as ``asked``, a nested dict, and the value of each setting as ``used``.
     conditions
-        Versions and hardware; every value, with `BETWEEN_RUNS` between them, if the runs differ.
+        Versions and hardware by name; if the runs differ, all values, joined by `BETWEEN_RUNS`.
     failed
         Seeds of the runs that failed or were stopped, and are not repeated yet, by variant.
     """
@@ -76,7 +76,7 @@ class Summary:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """The best variant, and the claim *final beats input*."""
+        """The best variant, and the result of the claim *final beats input*."""
         return conclude(self.planned, self.variants, self.failed)
 
     @cached_property
@@ -87,7 +87,7 @@ class Summary:
 
     @property
     def unmixed(self) -> VariantSummary | None:
-        """The results without mixing; None without a finished run."""
+        """The results without mixing, or None if no run without mixing is finished."""
         return next((row for row in self.variants if row.name == "none"), None)
 
     @property
@@ -101,11 +101,11 @@ class Summary:
         return len(self.planned) * self.sizes["seeds"]
 
     def variant(self, name: str) -> VariantSummary | None:
-        """Return the results of a variant; None without a finished run."""
+        """Return the results of a variant, or None if no run of it is finished."""
         return next((row for row in self.variants if row.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all numbers for JSON. The timings are separate, under one key."""
+        """Return all numbers as a dict for JSON, with the times separate, as ``timings``."""
         content = asdict(self)
         timings = {row["name"]: row.pop("timings") for row in content["variants"]}
         content["verdict"] = asdict(self.verdict)

@@ -29,7 +29,7 @@ _FORMATS = {"accuracy": percent}  # of metrics; all others have four decimals
 
 
 class Cell(NamedTuple):
-    """A value with its interval, if it has one."""
+    """A value and its interval as text; the interval is a dash if there is none."""
 
     text: str
     interval: str = ABSENT
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table. The first column holds the headings of the rows."""
+    """A table; the first column contains the headings of the rows."""
 
     name: str
     caption: str
@@ -105,7 +105,7 @@ def seeds_table(summary: Summary) -> Table:
 
 
 def difference_tables(summary: Summary) -> Iterator[Table]:
-    """Yield the paired differences of test accuracy from each baseline."""
+    """For each baseline, yield a table of paired differences of test accuracy from it."""
     for baseline, gaps in summary.differences.items():
         p = p_heading(max(gap.estimate.n for gap in gaps))
         columns = [Column("variant"), Column("points"), Column("seeds"), Column(p)]
@@ -145,7 +145,7 @@ def overview_table(summary: Summary) -> Table:
 
 
 def geometry_table(summary: Summary) -> Table | None:
-    """Return all quantities of each layer, measured without mixing; None with SNNL only."""
+    """Return all quantities of each layer without mixing; None if only SNNL was measured."""
     row = summary.unmixed
     if row is None or not row.geometry_end.keys() - {"snnl"}:
         return None

@@ -40,7 +40,7 @@ def prediction_text(prediction: Prediction) -> list[str]:
 
 
 def prediction_notes(prediction: Prediction) -> list[str]:
-    """Return notes on how to read the prediction; none without ranks."""
+    """Return notes on how to read the prediction; empty if there are no rank correlations."""
     return _paragraphs("prediction_notes", prediction=prediction) if prediction.ranks else []
 
 
@@ -80,7 +80,6 @@ def _escaped(text: str) -> str:
 
 
 def _rhos(ranks: Sequence[Rank]) -> str:
-    """Return the quantities with their mean rank correlations as text."""
     named = (
         f"{formatting.heading(r.quantity)} ({formatting.correlation(r.estimate.mean)})"
         for r in ranks

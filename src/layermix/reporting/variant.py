@@ -1,7 +1,7 @@
 """The results of one variant over its finished runs: metrics, curves, and geometry of layers.
 
-Records of the variant ``none`` hold the geometry whenever validation accuracy is measured, records
-of other variants at the end. Values that are not finite are left out.
+The geometry is measured together with validation accuracy for the variant ``none``, and only at the
+end for other variants. Values that are not finite are left out.
 """
 
 import math
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Mean over seeds after an epoch, with its interval."""
+    """Mean over seeds of a value after an epoch, with its 95% interval."""
 
     epoch: int
     mean: float
@@ -80,7 +80,7 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
 
 
 def _curve(runs: Iterable[list[Record]], read: Callable[[Record], float | None]) -> Curve:
-    """Return mean and interval over runs of a value of the records, epoch by epoch."""
+    """For each epoch, return the mean over runs of a value in the records, and its interval."""
     curve = []
     for records in zip(*runs, strict=True):
         values = [value for record in records if (value := read(record)) is not None]
@@ -91,7 +91,7 @@ def _curve(runs: Iterable[list[Record]], read: Callable[[Record], float | None])
 
 
 def _by_layer(points: list[str], read: Callable[[str, str], T]) -> dict[str, dict[str, T]]:
-    """Return the values of each quantity and mix point that are not empty."""
+    """Return ``read(quantity, point)`` for all quantities and points, without empty results."""
     found = {q: {p: values for p in points if (values := read(q, p))} for q in QUANTITIES}
     return {quantity: layers for quantity, layers in found.items() if layers}
 
@@ -106,7 +106,7 @@ def _snnl(record: Record, point: str) -> float | None:
 
 
 def _value(record: Record, quantity: str, point: str) -> float | None:
-    """Return a quantity of a layer; SNNL is also in records without other geometry."""
+    """Return a quantity of a layer in a record, or None if it is missing or not finite."""
     value = record.get("geometry", {}).get(point, {}).get(quantity)
     if value is None and quantity == "snnl" and "snnl" in record:
         value = record["snnl"][point]["value"] / record["snnl"][point]["chance"]

@@ -1,14 +1,14 @@
 """The verdict of a study: the best variant, and whether *final beats input* holds.
 
-The winner is chosen on validation data and compared on test data: mixing with no mixing, and no
-mixing with the best variant that mixes, chosen in the same way. Validation accuracies are means
-over the seeds that all candidates have finished. Variants with failed runs are no candidates,
-because the seeds that survive are often the easy ones.
+The winner is chosen on validation data. On test data, it is compared with a rival: a winner that
+mixes with no mixing, or no mixing with the best variant that mixes (also on validation data).
+Validation accuracies are means over the seeds that all candidates have finished. Variants with
+failed runs are not candidates, because the seeds that do not fail are often the easy ones.
 
-*Final beats input* is one question asked beforehand, so that its p-value is not corrected. It holds
-(or fails) if the 95% interval of the paired test difference is above (or below) zero and the
-sign-flip test gives p < 0.05. A method that mixes linearly at one of the two places counts as that
-place: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
+**Final beats input* is a single claim, chosen beforehand, so that its p-value is not corrected. It
+holds (or fails) if the 95% interval of the paired test difference is above (or below) zero and the
+sign-flip test gives p < 0.05. A method that mixes linearly at one of these points is treated as
+the variant of this point: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,7 +34,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """The claim *final beats input*."""
+    """The result of the claim that mixing at the final layer is better than at the input."""
 
     status: Status
     gap: Difference | None  # final minus input; None if it is not tested
@@ -84,7 +84,8 @@ def difference(accuracy: dict[str, BySeed], variant: str, baseline: str) -> Diff
 def claim_pair(variants: Sequence[str]) -> Pair | None:
     """Return the two variants that test the claim; None if the study has no such two.
 
-    The names ``final`` and ``input`` come first, then methods of equal settings, then the first.
+    The variants ``final`` and ``input`` are preferred, then two methods with equal settings, then
+    the first pair.
     """
     places = (_linear_at(place, variants) for place in Pair._fields)
     return min((Pair(*names) for names in product(*places)), key=_preference, default=None)
@@ -93,7 +94,7 @@ def claim_pair(variants: Sequence[str]) -> Pair | None:
 def _validation(
     variants: Sequence[VariantSummary],
 ) -> Callable[[VariantSummary], tuple[float, float]]:
-    """Return a key that ranks variants by validation accuracy, then by NLL, over common seeds."""
+    """Return a sort key of variants: mean validation accuracy, then NLL, over common seeds."""
     common = set.intersection(*(set(row.seeds) for row in variants))
 
     def mean(row: VariantSummary, metric: str) -> float:
@@ -113,7 +114,7 @@ def _claim(planned: Sequence[str], accuracy: dict[str, BySeed]) -> Claim:
 
 
 def _linear_at(place: str, variants: Sequence[str]) -> list[str]:
-    """Return the variants that mix pairs linearly at a place, in every step."""
+    """Return the variants that mix pairs linearly at ``"final"`` or ``"input"`` in every step."""
     named = [name for name in variants if name == place]
     return named + [name for name in variants if is_method(name) and _is_linear(name, place)]
 

@@ -1,8 +1,8 @@
 """Load image and text data sets from the Hugging Face hub or a folder, with `datasets`.
 
 A source is a hub id, a folder of parquet, CSV or JSON files, or a folder of images with one
-subfolder for each class. Images are decoded to 8 bits, with one channel if all images are gray, and
-else to RGB.
+subfolder for each class. Images are decoded to 8 bits, with one channel if all images are gray,
+otherwise to RGB.
 
 Shapes: N examples, C channels, H height, W width.
 """
@@ -58,7 +58,7 @@ def load_images(
 def load_texts(
     source: str, text_column: str | None = None, label_column: str | None = None
 ) -> tuple[dict[str, tuple[list[str], Tensor]], tuple[str, ...]]:
-    """For each split, return its texts and labels, int64 (N,); also return the class names.
+    """Load a data set of texts: its texts and labels, int64 (N,), by split, and the class names.
 
     By default, columns are found by type and name.
     """
@@ -116,7 +116,7 @@ def _named(features: Any, names: tuple[str, ...]) -> list[str]:
 
 
 def _column(features: Any, given: str | None, found: list[str], content: str) -> str:
-    """Return the given column, or the only one that was found."""
+    """Return the column that the user has `given`, or else the only candidate in `found`."""
     if given is not None and given not in features:
         raise unknown("column", given, features)
     if given is None and len(found) != 1:
@@ -186,7 +186,7 @@ def _decode_one(value: Any, where: str, image_size: int | None) -> np.ndarray:
 
 
 def eight_bits(image: "Image", where: str) -> "Image":
-    """Convert an image to mode L if it is gray, else to RGB, without transparency.
+    """Convert an image to 8 bits: to mode L if it is gray, else to RGB, without transparency.
 
     16-bit pixels are divided by 257 and rounded, so that white remains white. Floating-point
     pixels, or 32-bit pixels outside the 16-bit range, raise an `InputError` that names `where`.

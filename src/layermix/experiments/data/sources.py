@@ -78,7 +78,7 @@ _NOT_FLIPPED = {"digits"}
 
 
 def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
-    """Return the default (crop, flip): an eighth of the width, and True except for digits."""
+    """Return the default crop (an eighth of the image width) and flip (True except for digits)."""
     return width // 8, config.data not in _NOT_FLIPPED
 
 
@@ -120,7 +120,7 @@ def _cached(config: DataConfig, path: Path) -> Images:
 
 
 def write_images(images: Images, path: Path | str) -> None:
-    """Write a data set with a split ``"train"`` to a ``.safetensors`` file for ``--data``."""
+    """Write a data set to a ``.safetensors`` file for ``--data``; it needs a split ``"train"``."""
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -140,7 +140,7 @@ def write_images(images: Images, path: Path | str) -> None:
 
 
 def read_images(path: Path | str) -> Images:
-    """Read a data set from a file of `write_images`."""
+    """Read a data set from a file that `write_images` has written."""
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():

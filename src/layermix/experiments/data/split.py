@@ -22,7 +22,7 @@ _BATCH, _BATCH_PER_CLASS = 256, 4
 
 
 def three_way(images: Images, train_size: int | None) -> Dataset:
-    """Return training, validation and test data.
+    """Divide images into training, validation and test data.
 
     If there is no test split, a third of the training images is used; if there is no validation
     split, a tenth of them (at most 2,000). Both are stratified. Each rare class has at least one
@@ -63,7 +63,7 @@ def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...
 
 
 def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, Subset]:
-    """Return a class-balanced subset of the training images; stratified if a class has too few."""
+    """Return a subset of the training images: balanced, or stratified if a class has too few."""
     counts = _counts(train.labels, len(classes))
     if size > len(train):
         raise InputError(f"train_size is {size}, but there are only {len(train)} training images")
@@ -117,7 +117,7 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
 
 
 def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Split:
-    """Choose a balanced batch of a split for measuring geometry.
+    """Choose a class-balanced batch of a split, on which geometry is measured.
 
     It has 256 images, or 4 of each class if there are more than 64 classes, but no more of each
     class than the rarest class has. A class with fewer than 2 images raises an `InputError`.
@@ -147,7 +147,7 @@ def _counts(labels: Tensor, num_classes: int) -> np.ndarray:
 
 
 def _shares(counts: np.ndarray, size: int, order: np.ndarray) -> np.ndarray:
-    """Divide `size` in proportion to `counts`, (K,), by the largest remainder method.
+    """Divide the number `size` in proportion to `counts`, (K,), by the largest remainder method.
 
     Equal remainders are ranked by `order`. Counts that differ by at most one are treated as equal.
     """

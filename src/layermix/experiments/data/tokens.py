@@ -21,7 +21,7 @@ _MAX_LENGTH = 256  # maximum number of tokens, unless the model has a lower limi
 
 
 class Tokens(NamedTuple):
-    """Token ids as the input of a model."""
+    """Token ids of texts, as the input of a model."""
 
     x: dict[str, Tensor]  # input_ids and attention_mask, int64 (N, L)
     length: int  # largest number of tokens
@@ -66,7 +66,7 @@ def tokens(
 
 
 def _tokenize(texts: Sequence[str], name: str) -> tuple[list[list[int]], int | None]:
-    """Return the token ids, and the padding id of the tokenizer."""
+    """Return the token ids of each text, and the padding id of the tokenizer (or None)."""
     from transformers import AutoTokenizer
 
     try:
@@ -101,7 +101,7 @@ def tokens_for(model: nn.Module, texts: Sequence[str], tokenizer: str | None) ->
 
 
 def _max_length(model: nn.Module) -> int:
-    """Return the maximum number of tokens of a model, at most 256."""
+    """Return the maximum number of tokens that a model accepts, but no more than 256."""
     limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     limits = [limit] if isinstance(limit, int) and limit > 0 else []  # XLNet uses -1 for no limit
     for name, module in model.named_modules():

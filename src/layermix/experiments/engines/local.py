@@ -1,4 +1,4 @@
-"""Run the missing cells of a study in parallel worker processes (joblib's loky).
+"""Train the missing runs of a study in parallel worker processes (joblib's loky).
 
 Each worker trains one run at a time, with its own threads, and loads the data once.
 """

@@ -32,7 +32,7 @@ _WRAPPERS = ("_orig_mod.", "module.")  # name prefixes of torch.compile and para
 def build(
     name: str, num_classes: int, image_shape: tuple[int, int, int] | None = None
 ) -> nn.Module:
-    """Build a model with weights drawn from torch's global generator.
+    """Build a model by name, with random weights from torch's global generator.
 
     `name` is one of `MODELS`, ``timm:NAME``, ``transformers:CONFIG`` (a folder with a
     ``config.json``, or the hub id of a model), or ``package.module:factory``. `image_shape` is
@@ -139,7 +139,7 @@ def _from_config(
 
 
 def _call(factory: Callable[..., Any], arguments: dict[str, int]) -> Any:
-    """Call a factory with ``**kwargs``; drop arguments that an inner function does not accept."""
+    """Call a factory; if one of its inner functions refuses an argument, leave the argument out."""
     try:
         return factory(**arguments)
     except TypeError as error:
@@ -150,7 +150,7 @@ def _call(factory: Callable[..., Any], arguments: dict[str, int]) -> Any:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load weights from a safetensors file; name prefixes of wrapped models are removed."""
+    """Load weights from a safetensors file; remove name prefixes that wrappers have added."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -33,7 +33,7 @@ def global_max(x: Tensor) -> Tensor:
 
 
 class BasicBlock(nn.Module):
-    """Apply convolution, norm, ReLU, convolution, norm; add the shortcut; apply ReLU."""
+    """Residual block: convolution, batch norm, ReLU, convolution, batch norm, shortcut, ReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class BasicBlock(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """Apply norm, ReLU and convolution twice; add the shortcut.
+    """Pre-activation residual block: batch norm, ReLU and convolution, twice; plus a shortcut.
 
     If `pool` is True, the shortcut uses average pooling instead of a stride (He et al., 2019).
     """
@@ -81,7 +81,7 @@ class PreActBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 for small images; mix points `layer1` to `layer4`."""
+    """ResNet-18 for small images; the hidden mix points are `layer1` to `layer4`."""
 
     block: type[BasicBlock | PreActBlock] = BasicBlock
 
@@ -109,7 +109,7 @@ class ResNet18(nn.Module):
 
 
 class PreActResNet18(ResNet18):
-    """PreActResNet-18, the model of the Manifold Mixup paper; mix points `layer1` to `layer4`."""
+    """PreActResNet-18 of the Manifold Mixup paper; hidden mix points are `layer1` to `layer4`."""
 
     block = PreActBlock
 
@@ -120,11 +120,12 @@ class PreActResNet18(ResNet18):
 
 
 class SmallResNet(nn.Module):
-    """Small ResNet: pre-activation blocks `block1` to `block3` of `width`, 2 and 4 times `width`.
+    """Small ResNet: `block1` to `block3` have `width`, 2 * `width` and 4 * `width` channels.
 
-    Norm, ReLU and a global maximum follow `block3`, so that mixing after it is not the same as at
-    the final layer. Images of 16 pixels or more are pooled to half size first; for smaller images,
-    the default width is half. On 32 x 32 images: 308,266 parameters, 12.9 million multiplications.
+    These pre-activation blocks are the hidden mix points. Batch norm, ReLU and a global maximum
+    follow `block3`, so that mixing after it is not the same as at the final layer. Images of 16
+    pixels or more are pooled to half size first; for smaller images, the default width is half. On
+    32 x 32 images: 308,266 parameters, 12.9 million multiplications.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class SmallResNet(nn.Module):
 
 
 class SpeedGroup(nn.Module):
-    """Apply convolution, pooling, norm, GELU, convolution, norm, GELU."""
+    """Apply convolution, max pooling, batch norm, GELU, convolution, batch norm, GELU."""
 
     def __init__(self, in_channels: int, channels: int, *, shrink: bool) -> None:
         super().__init__()
@@ -163,13 +164,13 @@ class SpeedGroup(nn.Module):
             nn.init.dirac_(conv.weight[: conv.in_channels])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, channels, H/2, W/2), or to H, W if not `shrink`."""
+        """Map (B, C, H, W) to (B, channels, H/2, W/2), or keep H and W if `shrink` is False."""
         x = self.gelu(self.norm1(self.pool(self.conv1(x))))
         return self.gelu(self.norm2(self.conv2(x)))
 
 
 class SpeedNet(nn.Module):
-    """Network of the CIFAR-10 speed records; mix points `block1` to `block3`.
+    """Network of the CIFAR-10 speed records; the hidden mix points are `block1` to `block3`.
 
     A fixed 2 x 2 convolution whitens the patches of the training images. Three groups with 64, 256
     and 256 channels, a global maximum, and a linear layer without bias follow. Sources: Page (2019,
@@ -209,14 +210,14 @@ class SpeedNet(nn.Module):
 
 
 def _fast_norm(channels: int) -> nn.BatchNorm2d:
-    """Return a batch norm without trained scale, whose statistics adapt in a few steps."""
+    """Return a batch norm with fixed scale, whose running statistics adapt in a few steps."""
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
 class MLP(nn.Module):
-    """MLP with three hidden layers, each with norm and ReLU; mix points `block1` to `block3`."""
+    """MLP with three blocks of linear layer, batch norm and ReLU: `block1` to `block3`."""
 
     def __init__(
         self, num_classes: int, in_channels: int, image_size: int, width: int = 128

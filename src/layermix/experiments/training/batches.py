@@ -28,7 +28,7 @@ class Normalize:
 
     @classmethod
     def of(cls, train: Split) -> "Normalize":
-        """Compute the exact mean and standard deviation of each channel, float32 (C,)."""
+        """Create a `Normalize` with the exact mean and deviation of each channel, float32 (C,)."""
         stats = [_mean_and_std(train.images[:, c]) for c in range(train.images.shape[1])]
         mean, std = torch.tensor(stats, dtype=torch.float32, device=train.images.device).unbind(1)
         return cls(mean, std)

@@ -33,7 +33,7 @@ class RunSeeds:
 
     @classmethod
     def of(cls, seed: int) -> "RunSeeds":
-        """Derive the seeds of a run."""
+        """Derive all seeds of a run from one seed."""
         return cls(*(int(s) for s in np.random.SeedSequence(seed).generate_state(5, np.uint32)))
 
 
@@ -76,7 +76,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def conditions(device: str) -> dict[str, str]:
-    """Return versions, processor, number of cores and device, by name."""
+    """Return the conditions of a run by name: versions, processor, number of cores, device."""
     picked = pick_device(device)
     return {
         "python": platform.python_version(),

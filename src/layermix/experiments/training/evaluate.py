@@ -100,12 +100,12 @@ class Monitor:
         return {point: features.float() for point, features in found.items()}
 
     def features(self, prefix: str) -> dict[str, Tensor]:
-        """Return the labels of the batch, and the activations with names ``prefix.point``."""
+        """Return the activations at each point by ``prefix.point``, and the labels of the batch."""
         found = {f"{prefix}.{point}": x.flatten(1) for point, x in self.activations().items()}
         return {"labels": self.batch.labels, **found}
 
     def measure(self, *, geometry: bool = False) -> dict[str, Any]:
-        """Return a record with the SNNL at each point; if `geometry`, with all quantities."""
+        """Return a record with the SNNL at each point and, if `geometry`, all quantities."""
         started = time.perf_counter()
         layers = {point: self._layer(point, x) for point, x in self.activations().items()}
         record: dict[str, Any] = {"snnl": {}}
@@ -138,7 +138,7 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 class FeatureLoss:
-    """Weighted SNNL of the features at `recipe.snnl_at`, with weight `recipe.snnl_weight`.
+    """Additional loss: the SNNL of the features at `recipe.snnl_at` times `recipe.snnl_weight`.
 
     A positive weight separates the classes at this mix point; a negative one entangles them. Mixed
     features have the class of the parent with the larger ratio.

@@ -106,7 +106,7 @@ class Trainer:
         )
 
     def _epochs(self) -> Iterator[Record]:
-        """Yield the record of each epoch; the first record is from before training."""
+        """Train, and yield a record before training and after each epoch."""
         yield {"epoch": 0, **self.measure()}
         for epoch in range(1, self.recipe.epochs + 1):
             started = time.perf_counter()
@@ -202,7 +202,7 @@ class Trainer:
 
 
 def _compiled(model: nn.Module) -> Any:
-    """Compile a model; torch's cache on disk keeps the kernels of earlier runs.
+    """Compile a model; torch loads kernels of earlier runs from its cache on disk.
 
     The compiler is reset first. Otherwise torch would reuse the code of another model of the same
     class, without the hooks of this model.

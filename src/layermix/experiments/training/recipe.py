@@ -90,7 +90,7 @@ class Recipe:
 
     @property
     def augmentation(self) -> tuple[int, bool]:
-        """The crop and the flip; 0 and False if they are ``auto``."""
+        """The crop in pixels, and True if images are flipped; 0 and False for ``auto``."""
         return 0 if self.crop == "auto" else self.crop, self.flip is True
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -121,11 +121,11 @@ class Recipe:
         return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
     def mixing(self) -> dict[str, Any]:
-        """Return the arguments of the `Mixer` that the recipe sets."""
+        """Return those `Mixer` arguments that the recipe sets."""
         return {"alpha": self.alpha, "per": self.per}
 
     def is_monitored(self, epoch: int) -> bool:
-        """Return True if geometry is measured after an epoch (1, 2, ...)."""
+        """Return True if validation accuracy and geometry are measured after an epoch (1, ...)."""
         return epoch * self.monitor // self.epochs > (epoch - 1) * self.monitor // self.epochs
 
 
@@ -145,7 +145,7 @@ class Lookahead:
 
     @torch.no_grad()
     def after(self, step: int) -> None:
-        """Average the weights after a step (1, 2, ...); the last step keeps the slow weights."""
+        """Average the weights after a step (1, 2, ...); after the last, use the slow weights."""
         last = step == self._steps
         if self._steps <= _LOOKAHEAD_EVERY or (step % _LOOKAHEAD_EVERY and not last):
             return
@@ -157,7 +157,7 @@ class Lookahead:
 
 @dataclass(frozen=True)
 class Preset:
-    """A model and its recipe."""
+    """A model and the recipe to train it, as a preset of the command line."""
 
     model: str = "resnet-small"
     """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory."""

@@ -19,7 +19,7 @@ from layermix.mixing.tensors import wide
 
 @dataclass(frozen=True)
 class Aligned(RatioBlend):
-    """Mix with the partner, aligned by optimal transport.
+    """Mix each example with its partner, whose positions are aligned by optimal transport.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Aligned(RatioBlend):
         return Blended(interpolate(own, aligned.movedim(-1, channels), ratio), ratio)
 
     def _transport(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Return the weight of each position of x2 for each of x1, (B, L, L); rows sum to 1."""
+        """Return weights (B, L, L): row i has those of all x2 positions for position i of x1."""
         dtype = wide(x1.dtype)
         cost = torch.cdist(x1.to(dtype), x2.to(dtype)).square()
         scale = cost.mean((1, 2), keepdim=True).clamp_min(torch.finfo(dtype).tiny)

@@ -47,11 +47,11 @@ class AppendClean(Blend):
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True if the blend of the mixed half treats positions differently."""
+        """True if the blend of the mixed half treats positions differently; see `Blend`."""
         return self.blend.positional
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the random numbers of the mixed half."""
+        """Draw the random numbers of the mixed half."""
         return self.blend.draw(rng, rows, batch)
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
@@ -61,11 +61,11 @@ class AppendClean(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations: (B, ...) becomes (2B, ...)."""
+        """Append mixed to clean activations: (B, ...) becomes (2B, ...)."""
         return _appended(own, self.blend(own, other, ratio, draws, channels))
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch: (B, ...) becomes (2B, ...); see `Blend`."""
+        """Append the mixed batch to the clean batch: (B, ...) becomes (2B, ...); see `Blend`."""
         return _appended(x, self.blend.mix_batch(x, pairs, draws, channels))
 
 

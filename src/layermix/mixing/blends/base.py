@@ -18,8 +18,8 @@ from layermix.errors import InputError, brief
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import take
 
-Arrays = dict[str, np.ndarray]  # random numbers by name; first dimensions as the ratio
-Draws = Mapping[str, Tensor]  # the same as tensors of a plan
+Arrays = dict[str, np.ndarray]  # random numbers of a blend by name; see `Blend.draw`
+Draws = Mapping[str, Tensor]  # the same numbers as tensors of a plan
 
 
 class LabelWeights(NamedTuple):
@@ -78,26 +78,26 @@ class Blend:
     changes_batch_size: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        """Reset `mix_batch` and `linear_equivariant` if a subclass overrides only `__call__`."""
+        """Reset inherited `mix_batch` and `linear_equivariant` if a subclass changes `__call__`."""
         if "__call__" in vars(cls):
             for name in {"mix_batch", "linear_equivariant"} - set(vars(cls)):
                 setattr(cls, name, vars(Blend)[name])
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the random numbers that the blend needs for a batch, besides ratio and partner.
+        """Draw the random numbers that the blend needs for a batch, besides ratio and partner.
 
         Their first dimensions are `rows`, the shape of the ratio: () or (B,).
         """
         return {}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of the example's label, or None if it depends on the activations."""
+        """Return the weight of each example's label, or None if it depends on the activations."""
         return None
 
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix two activations; the inputs are not modified.
+        """Mix the activations of examples and partners; the inputs are not modified.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class Blend:
         raise NotImplementedError
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch (B, ...); override it to avoid a copy of the partners' rows."""
+        """Mix a batch (B, ...) with its partners; override it to avoid a copy of their rows."""
         return self(x, take(x, pairs.partner), pairs.view, draws, channels)
 
 
@@ -132,7 +132,7 @@ class RatioBlend(Blend):
 
 
 def mix_error(x: object, batch_size: int) -> InputError:
-    """Return the error for a value that a plan of this batch size cannot mix."""
+    """Return the error for a value that cannot be mixed by a plan for a batch of this size."""
     if not isinstance(x, Tensor):
         return InputError(f"cannot mix {brief(x)}: pass a tensor, torch.as_tensor(x)")
     if not x.is_floating_point():

@@ -23,7 +23,7 @@ from torch import Tensor
 from layermix.mixing.blends.base import Arrays, Blend, Blended, Draws
 from layermix.mixing.blends.mask import MaskBlend, apply_mask, kept_share, position_size
 
-_MOST_DIMS = 3  # most dimensions of positions
+_MOST_DIMS = 3  # maximum number of position dimensions
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,22 @@ class Cut(MaskBlend):
     """Replace a box of each example by the same box of the partner."""
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the center of the box, uniform in [0, 1) along each dimension."""
+        """Draw the center of the box, uniform in [0, 1) along each dimension."""
         return {"center": rng.random((*rows, _MOST_DIMS), dtype=np.float32)}
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return False inside the box, True elsewhere, (R, *size)."""
+        """Return a mask (R, *size) that is False inside the box and True elsewhere."""
         return ~_box(draws["center"], 1 - ratio, size)
 
 
 @dataclass(frozen=True)
 class Salient(MaskBlend):
-    """Cut a box around the partner's most salient position; for maps."""
+    """Replace a box by the partner's box around its most salient position; for maps."""
 
     position_dims = (2,)
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return False inside the box, True elsewhere, (B, H, W)."""
+        """Return a mask (B, H, W) that is False inside the box and True elsewhere."""
         peak = _saliency(other).flatten(1).argmax(1)
         place = torch.stack([torch.zeros_like(peak), peak // size[1], peak % size[1]], 1)
         center = (place + 0.5) / torch.tensor([1, *size], device=other.device)
@@ -61,7 +61,7 @@ class Resize(Blend):
     moves_positions = True
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the relative position of the box, uniform in [0, 1) along each dimension."""
+        """Draw the relative position of the box, uniform in [0, 1) along each dimension."""
         return {"place": rng.random((*rows, 2), dtype=np.float32)}
 
     def __call__(
@@ -79,9 +79,10 @@ class Resize(Blend):
 
 
 def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return True inside a box, (R, *size), that has a share (R,) of all positions if not clipped.
+    """Return a mask (R, *size) that is True inside a box around a center.
 
-    The center is in [0, 1), (3,) or (R, 3); only its last ``len(size)`` numbers are used.
+    The box has a share (R,) of all positions, if it is not clipped at the border. The center is in
+    [0, 1), (3,) or (R, 3); only its last ``len(size)`` numbers are used.
     """
     center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
     side = share ** (1 / len(size))
@@ -94,21 +95,21 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
-    """Return True from start to stop (R,) along one dimension; other dimensions have size 1."""
+    """Return a mask that is True from `start` to `stop`, (R,), along `dim`; other sizes are 1."""
     place = torch.arange(length, device=start.device)
     between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
 def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return start and stop of a span around a center, clipped at the border."""
+    """Return start and stop of a span around a relative center; clip it at the border."""
     middle = (center * length).floor().clamp_max(length - 1)
     half = (0.5 * side * length).floor()
     return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 
 
 def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Return start and stop of a span that is not clipped."""
+    """Return start and stop of a span at a relative position, which is inside the border."""
     count = (side * length).round()
     start = (place * (length - count + 1)).floor().minimum(length - count)
     return start, start + count
@@ -126,7 +127,7 @@ def _saliency(maps: Tensor) -> Tensor:
 
 
 def _shrunk(maps: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-    """Scale each map into its box (R, 2), bilinearly; values outside the box are arbitrary."""
+    """Scale each map into its box, bilinearly; values outside the box have no meaning."""
     axes = []
     for k, n in enumerate(maps.shape[2:]):
         place = torch.arange(n, device=maps.device, dtype=torch.float32)

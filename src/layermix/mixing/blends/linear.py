@@ -76,7 +76,7 @@ def _by_operations(x: Tensor, pairs: Pairs) -> Tensor:
 
 
 def _is_fused(x: Tensor, pairs: Pairs) -> bool:
-    """Return True if a mix in one pass is possible and faster."""
+    """Return True if the mix can be computed in one pass over memory, and this is faster."""
     if x.is_cpu and (x.numel() <= _SMALL or x.dtype != torch.float32):
         return False
     # Compiled graphs use torch's operations: torch 2.11 computes wrong gradients of custom autograd
@@ -89,7 +89,7 @@ def _is_fused(x: Tensor, pairs: Pairs) -> bool:
 
 
 def _in_one_pass(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool) -> Tensor:
-    """Return ``own * x + rest * x[other]``, where `own` and `rest` are weights of rows, (R,)."""
+    """Return ``own * x + rest * x[other]`` for row weights `own` and `rest`, (1,) or (B,)."""
     dense = x if x.ndim < 2 or x.is_contiguous() else x.movedim(1, -1)  # channels last
     if not dense.is_contiguous():
         own, rest = along(own, x.ndim), along(rest, x.ndim)
@@ -118,7 +118,7 @@ def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool
 
 
 class _PairMix(torch.autograd.Function):
-    """The mix, with a gradient that gathers rows; `setup_context` is not used, as it is slow."""
+    """The mix in one pass, with its gradient; without `setup_context`, which is slow."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pairs: Pairs) -> Tensor:

@@ -32,7 +32,7 @@ def _mix(x, out, own, rest, other, n, per_row: tl.constexpr, block: tl.constexpr
 
 
 def mix_rows(x: Tensor, own: Tensor, rest: Tensor, other: Tensor) -> Tensor:
-    """Return ``own * x + rest * x[other]`` of rows (B, n) in their dtype; weights are (B,).
+    """Return ``own * x + rest * x[other]`` for rows (B, n), in the dtype of `x`.
 
     Weights are contiguous floats, (B,) or (1,); the index of the other rows is a contiguous int64
     tensor (B,). An invalid index makes its row NaN.

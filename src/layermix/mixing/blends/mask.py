@@ -1,4 +1,4 @@
-"""Blends with a mask: each position comes from the example or from its partner.
+"""Blends with a mask, which selects the example or its partner at each position.
 
 Shapes: B batch, C channels; R rows, 1 if the batch has one ratio, else B; `size` the positions of
 an activation, (H, W) for maps and (L,) for tokens, without batch and channels.
@@ -18,7 +18,7 @@ from layermix.mixing.tensors import float64_on, weighted_sum
 
 @dataclass(frozen=True)
 class MaskBlend(Blend):
-    """A blend that takes each position from the example or from its partner."""
+    """Base class of blends that select the example or its partner at each position."""
 
     positional = True
     position_dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
@@ -40,7 +40,7 @@ class MaskBlend(Blend):
 
 
 def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -> tuple[int, ...]:
-    """Return the size of the positions; raise an `InputError` unless its length is in `dims`."""
+    """Return the shape without batch and channels; its number of dimensions must be in `dims`."""
     size = list(x.shape[1:])
     if len(size) > 1:
         del size[channels - 1 if channels > 0 else channels]
@@ -57,13 +57,13 @@ def position_size(x: Tensor, channels: int, dims: tuple[int, ...] = (1, 2, 3)) -
 
 
 def apply_mask(own: Tensor, other: Tensor, mask: Tensor, channels: int) -> Tensor:
-    """Return `own` where a mask (R, *size) is one, `other` where it is zero."""
+    """Return `own` where a mask (R, *size) is 1, and `other` where it is 0."""
     mask = mask.unsqueeze(channels)
     return own.where(mask, other) if mask.dtype == torch.bool else weighted_sum(own, other, mask)
 
 
 def resized_mask(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
-    """Resize a mask (R, *size) for another tensor of the same examples; None if it cannot fit.
+    """Resize a mask (R, *size) for another tensor of the same examples; None if impossible.
 
     Sequences must have as many positions as the mask; maps may have another size.
     """
@@ -79,7 +79,7 @@ def resized_mask(mask: Tensor, x: Tensor, channels: int) -> Tensor | None:
 
 
 def kept_share(mask: Tensor) -> Tensor:
-    """Return the example's share of each mask, float64: () for one mask, else (B,)."""
+    """Return the mean of each mask, the example's share, float64: () for one mask, else (B,)."""
     flat = mask.flatten(1)
     share = flat.sum(1, dtype=float64_on(mask.device)) / flat.shape[1]
     return share[0] if len(share) == 1 else share

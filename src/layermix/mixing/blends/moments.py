@@ -65,12 +65,12 @@ class MixStyle(Blend):
 
 
 def _moments(x: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation, float32 or float64, as `torch.std_mean` with keepdim."""
+    """Return mean and standard deviation over dimensions, with keepdim, float32 or float64."""
     exact = x.to(wide(x.dtype))
     variance, mean = torch.var_mean(exact, over, correction=0, keepdim=True)
     return mean, (variance + _LEAST_VARIANCE).sqrt()
 
 
 def _unless_one(ratio: Tensor, own: Tensor, mixed: Tensor) -> Tensor:
-    """Return the mixed values, but the example's values where the ratio is 1."""
+    """Return the example's values where the ratio is 1, and the mixed values elsewhere."""
     return torch.where(along(ratio == 1, own.ndim), own, mixed.to(own.dtype))

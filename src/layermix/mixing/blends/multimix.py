@@ -52,16 +52,16 @@ class MultiMix(Blend):
 
     @property
     def positional(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True if `dense` is True."""
+        """True if `dense` is True, because each position then has its own weights."""
         return self.dense
 
     @property
     def linear_equivariant(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """True unless `dense` is True; mixing logits costs only N x B x classes."""
+        """True unless `dense` is True: mixing after a linear layer gives the same result."""
         return not self.dense
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the weights of all examples in each mix, (k * B, B); rows sum to 1.
+        """Draw the weights of all examples in each mix, (k * B, B); rows sum to 1.
 
         If a row underflows to zeros, a random example gets weight 1, the limit for parameter 0.
         """
@@ -72,7 +72,7 @@ class MultiMix(Blend):
         return {"weights": gamma / gamma.sum(1, keepdims=True)}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of each label in each mix, (N, B)."""
+        """Return the weight of each label in each mix, (N, B); None if `dense` is True."""
         return None if self.dense else draws["weights"]
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
@@ -82,7 +82,7 @@ class MultiMix(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations: (B, ...) becomes (N, ...), or dense (N * P, C, 1, 1)."""
+        """Mix activations: (B, ...) becomes (N, ...), or (N * P, C, 1, 1) if `dense`."""
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)

@@ -40,7 +40,7 @@ class Noisy(RatioBlend):
         checks.at_least(self, "multiplicative")
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the strengths of both noises and the seeds of their fields."""
+        """Draw the strength and the seed of the additive and of the multiplicative noise."""
         return {"strength": rng.beta(2, 5, size=(*rows, 2)), "seed": draw_seeds(rng, (*rows, 2))}
 
     def __call__(

@@ -29,10 +29,10 @@ _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 @dataclass(frozen=True)
 class SeededMask(MaskBlend):
-    """A mask from a random field, whose seed is stored in the plan."""
+    """Base class of masks from a random field, whose seed is stored in the plan."""
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the seed of the field."""
+        """Draw the seed of the field."""
         return {"seed": draw_seeds(rng, rows)}
 
 
@@ -52,11 +52,11 @@ class Fourier(SeededMask):
         checks.at_least(self, "decay")
 
     def draw(self, rng: np.random.Generator, rows: tuple[int, ...], batch: int) -> Arrays:
-        """Return the seeds of the noise's real and imaginary parts."""
+        """Draw the seeds of the real and the imaginary part of the noise's spectrum."""
         return super().draw(rng, (*rows, 2), batch)
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return True where the noise is largest, (R, *size)."""
+        """Return a mask (R, *size) that is True where the noise is largest."""
         frequency = _frequencies(size, ratio.device)
         seeds = draws["seed"].reshape(-1, 2).unbind(1)
         real, imaginary = (normal_field(seed, tuple(frequency.shape)) for seed in seeds)
@@ -81,7 +81,7 @@ class Grid(SeededMask):
         checks.whole(self, "cells")
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return True in the grid cells that come from the example, (R, *size)."""
+        """Return a mask (R, *size) that is True in the grid cells that come from the example."""
         cells = tuple(min(self.cells, n) for n in size)
         mask = _largest(uniform_field(draws["seed"].reshape(-1), cells), ratio)
         for k, (count, n) in enumerate(zip(cells, size, strict=True), start=1):
@@ -112,7 +112,7 @@ class Patches(SeededMask):
         checks.whole(self, "block")
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return 1 outside the blocks, inside 0 (hard) or the ratio (soft), (R, *size)."""
+        """Return a mask (R, *size): 1 outside the blocks; inside, the ratio if `soft`, else 0."""
         lam = along(ratio, 1 + len(size))
         altered = self._blocks(size, draws["seed"].reshape(-1)) & (lam < 1)
         return torch.where(altered, lam, 1.0) if self.soft else ~altered
@@ -127,7 +127,7 @@ class Patches(SeededMask):
 
 
 def _largest(values: Tensor, share: Tensor) -> Tensor:
-    """Return True at the largest values of each row; the share of True is (R,)."""
+    """Return a mask that is True at the largest values of each row, a share (R,) of them."""
     flat = values.flatten(1)
     rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
     count = (share * flat.shape[1]).round()
@@ -135,7 +135,7 @@ def _largest(values: Tensor, share: Tensor) -> Tensor:
 
 
 def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return the norm of each frequency of a real FFT; zero gets the smallest nonzero norm."""
+    """Return the norm of each frequency of a real FFT, at least the smallest nonzero norm."""
     axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], device=device))
     grid = torch.meshgrid(*axes, indexing="ij")

@@ -1,4 +1,4 @@
-"""The pairings by name. To add one, write a class and add a line to `PARTNERS`."""
+"""The pairings, which choose partners, by name. To add one, add its class to `PARTNERS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
@@ -34,7 +34,7 @@ PARTNERS: dict[str, type[Pairing]] = {
 
 
 def find_pairing(partner: str | Pairing) -> Pairing:
-    """Return the pairing of a name with its default settings, or a `Pairing` unchanged.
+    """Return the pairing with a name and default settings; return a `Pairing` unchanged.
 
     Raises
     ------

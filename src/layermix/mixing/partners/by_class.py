@@ -21,7 +21,7 @@ from layermix.mixing.partners.pairing import Pairing
 
 @dataclass(frozen=True)
 class OtherClass(Pairing):
-    """Choose an example of another class, or any example if the batch has one class."""
+    """Choose an example of another class, or any example if the batch has only one class."""
 
     needs = "labels"
 
@@ -63,7 +63,7 @@ class Balanced(Pairing):
 
 
 def _classes_of(values: Tensor | None) -> np.ndarray:
-    """Return labels as class indices, (B,); raise an `InputError` unless they are integers."""
+    """Return labels as a numpy array (B,); raise an `InputError` unless they are integers."""
     assert values is not None
     if values.is_floating_point() or values.ndim != 1:
         raise InputError(
@@ -74,6 +74,6 @@ def _classes_of(values: Tensor | None) -> np.ndarray:
 
 
 def _choice_of(rng: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
-    """For each row return a random allowed column, or any column if none is allowed."""
+    """For each row, draw one of the allowed columns, or any column if none is allowed."""
     keys = rng.random(allowed.shape)
     return np.where(allowed, keys, keys - 1).argmax(1)

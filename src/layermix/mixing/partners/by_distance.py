@@ -3,7 +3,8 @@
 Local mixup (Baena, Drumetz, Gripon, 2022) mixes near neighbors. k-mixup (Greenewald et al., 2023)
 matches groups of k examples by optimal transport. C-Mixup (Yao, Wang, Zhang, Zou, Finn, 2022), for
 regression, draws partners with probability proportional to exp(-(y_i - y_j)^2 / (2 h^2)). The paper
-draws from the training set, example included, with a tuned h; here from the rest of the batch.
+draws partners from the training set, including the example itself, with a tuned h; here they are
+other examples of the batch.
 """
 
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Nearest(Pairing):
 
 @dataclass(frozen=True)
 class Farthest(Nearest):
-    """Choose one of the k farthest other examples, uniformly; k as for `Nearest`."""
+    """Choose one of the k farthest other examples, uniformly; for `k` see `Nearest`."""
 
     _sign = -1
 
@@ -114,14 +115,14 @@ class LabelKernel(Pairing):
 
 
 def _others(distances: np.ndarray) -> np.ndarray:
-    """Set the distance of each example to itself to infinity, unless the batch has one example."""
+    """Set the distance of each example to itself to infinity, except in a batch of one example."""
     if len(distances) > 1:
         np.fill_diagonal(distances, np.inf)
     return distances
 
 
 def _squared_distances(values: Tensor | None) -> np.ndarray:
-    """Return squared Euclidean distances, float64 (B, B); integers raise an `InputError`."""
+    """Return squared Euclidean distances, float64 (B, B); raise an `InputError` for integers."""
     assert values is not None
     if not values.is_floating_point():
         raise InputError(
@@ -135,7 +136,7 @@ def _squared_distances(values: Tensor | None) -> np.ndarray:
 
 
 def _centered(values: Tensor) -> Tensor:
-    """Return values minus their mean, float64 (B, d); float32 is too coarse far from zero."""
+    """Return values minus their mean, float64 (B, d), because float32 is coarse far from zero."""
     flat = values.detach().reshape(len(values), -1)
     flat = (flat.cpu() if flat.device.type == "mps" else flat).double()  # mps has no float64
     return flat - flat.mean(0)

@@ -1,4 +1,4 @@
-"""The base class of pairings, which choose partners, and the pairings that are permutations."""
+"""The base class of pairings (rules to choose partners), and two pairings that are permutations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Pairing:
         raise NotImplementedError
 
     def select(self, size: int, labels: object, inputs: object) -> Tensor:
-        """Return the labels or inputs, as needed; raise an `InputError` if they are missing."""
+        """Return the labels or the inputs that the pairing needs, or raise an `InputError`."""
         values, found = (labels if self.needs == "labels" else inputs), "none were given"
         if isinstance(values, Tensor):
             if len(values) == size:

@@ -1,4 +1,4 @@
-"""The target of a batch of clean examples followed by mixed examples.
+"""The target of a batch that has clean examples in its first half and mixed ones in its second.
 
 RegMixup (Pinto, Yang, Lim, Torr, Dokania, 2022): the loss of the clean half plus eta times that of
 the mixed half.
@@ -38,14 +38,13 @@ class AppendCleanTarget(Target):
         return torch.cat([half.dense(num_classes, dtype) for half in (self.first, self.second)])
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the mean negative log-likelihood of both halves in nats, without `eta`; ()."""
+        """Return the mean negative log-likelihood of all outputs in nats, (), without `eta`."""
         entropy = CrossEntropy(ignore_index=ignore_index)
         with torch.no_grad():
             halves = self._halves(logits_of(output))
             return joined([half.parts(entropy, logits) for half, logits in halves]).mean()
 
     def _halves(self, logits: Tensor) -> list[tuple[MixedTarget, Tensor]]:
-        """Return the target and the logits of the clean half and of the mixed half."""
         if len(logits) % 2:
             raise InputError(
                 f"the output has {len(logits)} rows, but must have one row for each clean example, "

@@ -1,4 +1,4 @@
-"""Classification of user criteria: cross-entropy or not, their reduction, and the labels they need.
+"""Find out if a user's criterion is a cross-entropy, how it reduces, and which labels it needs.
 
 A subclass of a torch criterion that overrides `forward` is treated as a custom criterion.
 """
@@ -45,7 +45,7 @@ def loss_of(
     label_smoothing: float,
     ignore_index: int,
 ) -> CrossEntropy | Criterion:
-    """Return the loss to compute; raise an `InputError` if a criterion would ignore a setting."""
+    """Check a criterion; return the equal `CrossEntropy` if there is one, else the criterion."""
     if criterion is None:
         return CrossEntropy(weight, label_smoothing, ignore_index)
     given = {
@@ -66,7 +66,7 @@ def loss_of(
 
 
 def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return the `CrossEntropy` equivalent to a criterion of torch or timm, or None."""
+    """Return the `CrossEntropy` that is equal to a criterion of torch or timm, or None."""
     if _of_timm(criterion):
         return _timm_in_parts(criterion, logits)
     if getattr(criterion, "reduction", None) != "mean":
@@ -79,7 +79,7 @@ def _in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
-    """Return the `CrossEntropy` equivalent to a criterion of timm, or None.
+    """Return the `CrossEntropy` that is equal to a criterion of timm, or None.
 
     Raises an `InputError` for an output with positions, because timm expects the classes in the
     last dimension, and for `JsdCrossEntropy`.
@@ -103,9 +103,9 @@ def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Tensor], Tensor]]:
-    """Return the criterion and the mean of its losses; without reduction if `each` is True.
+    """Return the criterion, without reduction if `each` is True, and a function for the mean.
 
-    The reduction of a function cannot be changed, only that of a module.
+    Only the reduction of a module can be changed, not that of a function.
     """
     reduction = getattr(criterion, "reduction", None)
     if not each or reduction not in ("mean", "batchmean"):
@@ -118,7 +118,7 @@ def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Te
 
 
 def needs_soft(criterion: object) -> bool:
-    """Return True for criteria of torch, torchvision and timm that need soft labels.
+    """Return True if a criterion of torch, torchvision or timm needs soft labels.
 
     Raises an `InputError` for ``log_target=True``, because classes have no log-probabilities.
     """
@@ -133,12 +133,12 @@ def needs_soft(criterion: object) -> bool:
 
 
 def is_elementwise(criterion: object) -> bool:
-    """Return True for criteria of torch that compare each output with one number."""
+    """Return True if a criterion of torch compares each number of the output with one label."""
     return _among(criterion, _ELEMENTWISE_MODULES, _ELEMENTWISE_FUNCTIONS)
 
 
 def name_of(criterion: Any) -> str:
-    """Return the name of a criterion."""
+    """Return the name of a criterion for messages: of a function or of a class."""
     return getattr(_inner(criterion), "__name__", type(criterion).__name__)
 
 

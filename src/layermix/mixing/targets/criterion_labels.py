@@ -1,9 +1,9 @@
-"""Losses of a criterion, with checks that it gets the kind of labels that it needs.
+"""Compute the losses of a criterion, and check that it gets the kind of labels that it needs.
 
 A criterion needs class labels, (B, ...) for an output (B, C, ...), or soft labels of the output's
-shape. Most criteria raise an error for labels of the wrong kind. If B is C or 1, they may broadcast
-them instead. They may also broadcast labels (B,) and outputs (B, 1) to losses (B, B). A dry run
-with more examples detects such criteria.
+shape. Most criteria raise an error for labels of the wrong kind. But if B = C or B = 1, they may
+broadcast such labels. They may also broadcast labels (B,) and outputs (B, 1) to losses (B, B). A
+dry run with more examples detects such criteria.
 
 Shapes: B examples, C classes, `...` positions.
 """
@@ -29,10 +29,11 @@ _ERRORS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def losses_of(criterion: Criterion, logits: Tensor, *several: Tensor) -> list[Tensor]:
-    """Return the losses of a criterion for each of several labels of one shape and dtype.
+    """Return the losses of a criterion, once for each label tensor in `several`.
 
-    Classes become one-hot labels for criteria of torch, torchvision and timm that need them. Raises
-    an `InputError` if another criterion needs soft labels, or would broadcast labels and output.
+    All label tensors have the same shape and dtype. Classes become one-hot labels for criteria of
+    torch, torchvision and timm that need them. Raises an `InputError` if another criterion needs
+    soft labels, or would broadcast labels and output.
     """
     check_compared(criterion, several[0], logits)
     classes = _are_classes(several[0], logits)
@@ -99,7 +100,7 @@ def check_compared(criterion: Criterion, labels: Tensor, output: Tensor) -> None
 
 
 def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
-    """Return True if a criterion accepts more outputs than labels, or torch warns about shapes."""
+    """Return True if a criterion accepts more outputs than labels, or if torch warns of shapes."""
     labels, output, size = labels.detach(), output.detach(), len(labels)
     more = torch.arange(max(size, 2) + 1, device=output.device) % size
     with warnings.catch_warnings():
@@ -113,7 +114,7 @@ def _broadcasts(criterion: Criterion, labels: Tensor, output: Tensor) -> bool:
 
 
 def _check_classes_fit(criterion: Criterion, logits: Tensor, labels: Tensor) -> None:
-    """Raise an `InputError` if a criterion needs soft labels and would broadcast classes.
+    """Raise an `InputError` if a criterion needs soft labels, and would broadcast class labels.
 
     Such a criterion fails with additional examples, and returns other losses for one-hot labels.
     """
@@ -150,7 +151,7 @@ def _needs_soft_labels(criterion: Criterion, logits: Tensor, labels: Tensor) -> 
 
 
 def _are_classes(labels: Tensor, output: Tensor) -> bool:
-    """Return True for integers (B, ...) that may be classes of an output (B, C, ...)."""
+    """Return True if labels are integers (B, ...) and may be classes of an output (B, C, ...)."""
     if labels.is_floating_point() or output.ndim < 2 or output.shape[1] == 1:
         return False
     return labels.shape == (*output.shape[:1], *output.shape[2:])
@@ -163,6 +164,6 @@ def _one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def _as_soft(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return one-hot labels for a dry run; labels outside the classes are clamped."""
+    """Return classes as one-hot labels for a dry run; clamp labels that are not valid classes."""
     classes = logits.shape[1]
     return _one_hot(labels.long().clamp(0, classes - 1), classes, logits.dtype)

@@ -1,8 +1,8 @@
-"""Cross-entropy in parts, which can be weighted before the mean is computed.
+"""Cross-entropy of each label, which can be weighted before the mean is computed.
 
-``mean = sum(w * loss) / sum(w * norm)``. As in torch, the norm of a class label is its class
-weight, or 0 if the label is ignored; the norm of probabilities is 1. Label smoothing is linear in
-the target, so it commutes with mixing.
+``mean = sum(w * loss) / sum(w * norm)``, where `norm` is the label's weight in the mean. As in
+torch, the norm of a class label is its class weight, or 0 if the label is ignored; the norm of
+probabilities is 1. Label smoothing is linear in the target, so it may be done before mixing.
 
 Shapes: B batch, N mixes, C classes, `...` positions.
 """
@@ -21,13 +21,13 @@ from layermix.mixing.tensors import along, times, wide
 
 
 class Parts(NamedTuple):
-    """Losses of labels, (B, ...), and their weights in the mean, `norm`; None if all are 1."""
+    """The loss of each label, (B, ...), and its weight in the mean (`norm`; None if all are 1)."""
 
     loss: Tensor
     norm: Tensor | None
 
     def norms(self) -> Tensor:
-        """Return the norm of each label, (B, ...)."""
+        """Return the weight of each label in the mean, (B, ...)."""
         return torch.ones_like(self.loss) if self.norm is None else self.norm
 
     def mean(self) -> Tensor:
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 def joined(several: Sequence[Parts]) -> Parts:
-    """Concatenate the parts of several batches, flattened."""
+    """Flatten and concatenate the parts of several batches."""
     losses = torch.cat([part.loss.flatten() for part in several])
     if all(part.norm is None for part in several):
         return Parts(losses, None)
@@ -57,11 +57,11 @@ class CrossEntropy:
 
     @property
     def name(self) -> str:
-        """The name in error messages."""
+        """The name of the loss in error messages."""
         return "NLLLoss" if self.of_logs else "the default loss"
 
     def of_labels(self, logits: Tensor, labels: Tensor) -> Parts:
-        """Return the parts for logits (B, C, ...) and classes (B, ...) or floats (B, C, ...)."""
+        """Return loss and norm for logits (B, C, ...), and classes (B, ...) or float labels."""
         if labels.is_floating_point() and labels.shape == logits.shape:
             return self.of_probabilities(logits, labels)
         if logits.ndim < 2 or logits.shape[1] == 1:
@@ -77,7 +77,7 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return the parts for logits and float labels, both (B, C, ...).
+        """Return loss and norm for logits and float labels, both (B, C, ...).
 
         The norm is 1 even with class weights, as in torch. Raises an `InputError` for NLLLoss,
         which needs classes, and for an output with one column.
@@ -97,10 +97,10 @@ class CrossEntropy:
         return Parts(self._of_probabilities(logits, target.to(logits.dtype)), None)
 
     def of_mixtures(self, logits: Tensor, mass: Tensor, unweighted: Tensor) -> Parts:
-        """Return the parts for logits and the mass of each class in each mix, all (N, C).
+        """Return loss and norm for logits and the label weight of each class in each mix, (N, C).
 
-        Rows may sum to less than 1, because ignored labels are left out. The norm is computed from
-        `unweighted`, the mass without sample weights.
+        Rows of `mass`, the label weights, may sum to less than 1, because ignored labels are left
+        out. The norm is computed from `unweighted`, the label weights without sample weights.
         """
         mass, norm = mass.to(logits.dtype), unweighted.to(logits.dtype)
         total = mass.sum(1)
@@ -118,7 +118,7 @@ class CrossEntropy:
         return F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, **settings)
 
     def _of_probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the losses (B, ...) of float labels; labels of 0 are ignored, even at -inf."""
+        """Return the losses (B, ...) of float labels; 0 times a log-probability of -inf is 0."""
         if self.label_smoothing:
             target = target * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
         if self.weight is not None:

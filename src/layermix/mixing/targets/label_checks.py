@@ -13,7 +13,7 @@ from layermix.mixing.tensors import is_traced
 
 
 def describe(labels: Tensor) -> str:
-    """Return dtype and shape of labels as text."""
+    """Return the dtype and the shape of labels as text."""
     return f"{labels.dtype} of shape {tuple(labels.shape)}"
 
 
@@ -36,7 +36,7 @@ def check_labels(labels: Tensor | Mapping[str, Tensor], batch: int) -> None:
 
 
 def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> bool:
-    """Check class labels for a loss, named in errors; return True if any label may be `ignore`.
+    """Check class labels for the loss called `loss`; return True if a label may be ignored.
 
     Raises an `InputError` unless labels are integer classes of the logits.
     """
@@ -62,7 +62,7 @@ def check_classes(labels: Tensor, logits: Tensor, loss: str, ignore: int) -> boo
 
 
 def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) -> None:
-    """Raise an `InputError` unless labels are integer classes that can become soft labels."""
+    """Raise an `InputError` unless labels are int64 classes from 0 to `num_classes` - 1."""
     if labels.dtype != torch.int64:
         raise InputError(
             "soft labels are made of integer classes (int64), but the labels are "
@@ -72,7 +72,7 @@ def check_integers(labels: Tensor, num_classes: int, ignore: int | None = None) 
 
 
 def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> bool:
-    """Check the range of class labels; return True if any label may be `ignore`.
+    """Check that labels are valid classes; return True if a label may be ignored.
 
     Raises an `InputError` if another label is outside the classes and can be read.
     """
@@ -93,7 +93,7 @@ def check_range(labels: Tensor, num_classes: int, ignore: int | None = None) -> 
 
 
 def check_soft(labels: Tensor) -> None:
-    """Raise an `InputError` for a negative float label, which cannot be a class weight."""
+    """Raise an `InputError` if a soft label is negative."""
     if labels.device.type == "cpu" and not is_traced() and labels.numel() and labels.min() < 0:
         raise InputError(
             f"accuracy needs soft labels >= 0, but the smallest label is "
@@ -102,7 +102,7 @@ def check_soft(labels: Tensor) -> None:
 
 
 def check_weights(weight: Tensor, labels: Tensor) -> None:
-    """Raise an `InputError` unless there is a weight for each example or position of the labels."""
+    """Raise an `InputError` unless each example or each position of the labels has a weight."""
     if not isinstance(weight, Tensor):
         raise InputError(
             f"sample_weight is a {type(weight).__name__}, but must be a tensor: "

@@ -1,4 +1,4 @@
-"""Several targets by name, for models with several outputs."""
+"""A mapping of mixed targets, for models with several outputs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from layermix.mixing.targets.target import NotATensor, Target
 
 @dataclass(frozen=True, eq=False)
 class Targets(NotATensor, Mapping[str, Target]):
-    """Mixed targets by name."""
+    """Mixed targets by name, one for each output of a model."""
 
     by_name: Mapping[str, Target]
 
@@ -79,13 +79,13 @@ class Targets(NotATensor, Mapping[str, Target]):
     def dominant_accuracy(
         self, output: Mapping[str, Tensor], k: int = 1, *, ignore_index: int = -100
     ) -> dict[str, Tensor]:
-        """Return `Target.dominant_accuracy` of each target by name; errors as for `accuracy`."""
+        """Return the `Target.dominant_accuracy` of each target by name."""
         return self._each(
             output, lambda one, of: one.dominant_accuracy(of, k, ignore_index=ignore_index)
         )
 
     def nll(self, output: Mapping[str, Tensor], *, ignore_index: int = -100) -> dict[str, Tensor]:
-        """Return the negative log-likelihood of each target by name; errors as for `accuracy`."""
+        """Return the negative log-likelihood of each target by name, in nats."""
         return self._each(output, lambda one, of: one.nll(of, ignore_index=ignore_index))
 
     def _each(
@@ -111,7 +111,7 @@ class Targets(NotATensor, Mapping[str, Target]):
 
 
 def clean(labels: Tensor | Mapping[str, Tensor]) -> Target | Targets:
-    """Return the target of a batch that was not mixed."""
+    """Return a target with the labels of a batch that was not mixed."""
     if isinstance(labels, Mapping):
         return Targets({name: MixedTarget.clean(one) for name, one in labels.items()})
     return MixedTarget.clean(labels)

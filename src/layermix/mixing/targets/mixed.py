@@ -65,14 +65,15 @@ class MixedTarget(Target):
 
     @classmethod
     def clean(cls, labels: Tensor) -> "MixedTarget":
-        """Return the target of a batch that was not mixed."""
+        """Return a target with the labels of a batch that was not mixed."""
         ratio = torch.ones((), device=labels.device)
         return cls(labels, labels, ratio, permutation=True)
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return the mix of two mean losses of torch, for one ratio and permuted integer classes.
+        """Return the mix of two mean losses of torch, or None if this would not be exact.
 
-        With a permutation both means have the same number of ignored labels; else return None.
+        It is exact for integer classes, one ratio, and partners that are a permutation, because
+        both means then have the same number of ignored labels.
         """
         if not (
             self.permutation
@@ -147,7 +148,7 @@ class MixedTarget(Target):
         return torch.where(like(self.ratio, self.labels) >= 0.5, *self._both)
 
     def _compared(self, logits: Tensor, ignore_index: int) -> Tensor | None:
-        """Return the mixed labels to compare predictions with; None for integer classes."""
+        """Check labels for accuracy; return the mix of soft labels, or None for integer classes."""
         floats, shape = self.labels.is_floating_point(), (logits.shape[0], *logits.shape[2:])
         if floats and self.labels.shape == logits.shape:
             check_soft(self.labels)
@@ -175,7 +176,7 @@ class MixedTarget(Target):
         return mean(self._weigh(*weighted(losses, weights)))
 
     def parts(self, how: CrossEntropy, logits: Tensor, weights: PairWeights = None) -> Parts:
-        """Return loss and norm of each label of the batch, before the mean."""
+        """Return the mixed loss of each example or position, and its weight in the mean."""
         first, second = (how.of_labels(logits, y) for y in self._counted(logits, weights))
         losses = self._weigh(*weighted([first.loss, second.loss], weights))
         if first.norm is None and second.norm is None:
@@ -185,7 +186,7 @@ class MixedTarget(Target):
         return Parts(losses, other + like(self.ratio, own).to(own.dtype) * (own - other))
 
     def _counted(self, logits: Tensor, weights: PairWeights) -> tuple[Tensor, Tensor]:
-        """Return both labels, with finite values where their weight is 0."""
+        """Return the labels of examples and partners, finite where their weight is 0."""
         if weights is None and self.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
@@ -204,7 +205,7 @@ class MixedTarget(Target):
         return sample_weight, self.of_partners(sample_weight)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
-        """Return values of both labels, (B, ...) or (), mixed by the ratio; float32 or float64."""
+        """Mix a value of the examples with that of the partners by the ratio, (B, ...) or ()."""
         dtype = wide(own.dtype)
         if own is partner:
             return own.to(dtype)

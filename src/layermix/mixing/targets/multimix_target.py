@@ -1,4 +1,4 @@
-"""The target of N mixes of B examples: each label has a weight in each mix; C classes."""
+"""The target of N mixes of B examples with C classes: each label has a weight in each mix."""
 
 from dataclasses import dataclass
 
@@ -101,7 +101,7 @@ class MultiMixTarget(Target):
     def _shares(
         self, weights: Tensor, sample_weight: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the label shares in each mix, (N, B), with row sums 1, and the totals, (N,)."""
+        """Return sample-weighted label weights, (N, B), scaled to row sum 1, and the sums, (N,)."""
         if sample_weight is None:
             return weights, None
         check_weights(sample_weight, self.labels[:, 0] if self.labels.ndim > 1 else self.labels)
@@ -110,7 +110,6 @@ class MultiMixTarget(Target):
         return weighted / torch.where(totals == 0, 1, totals)[:, None], totals
 
     def _check_output(self, logits: Tensor) -> None:
-        """Raise an `InputError` unless the output has a row for each mix and several classes."""
         if len(logits) != len(self.weights):
             raise InputError(
                 f"the output has {len(logits)} rows, but {len(self.weights)} mixes were made of "

@@ -1,4 +1,4 @@
-"""Remix: give mixes of a frequent class and a rare class the label of the rare class.
+"""Remix: mixes of a frequent class and a rare class get the label of the rare class.
 
 Chou, Chang, Pan, Wei, Juan (2020), for imbalanced classes. If one class is at least kappa times as
 frequent as the other, and the weight of the frequent label is below tau, the mix gets the rare
@@ -51,7 +51,7 @@ class Remix:
         checks.share(self, "tau")
 
     def __call__(self, ratio: Tensor, labels: Tensor, partner_labels: Tensor) -> Tensor:
-        """Return the weight of `labels`, float (B,), from the ratio, () or (B,).
+        """Return the weight of `labels`, float (B,), given the mixing ratio, () or (B,).
 
         The ratio is kept if one of the labels is negative, because the loss ignores that label.
         Raises an `InputError` unless the labels are integer classes (B,) that have a count.

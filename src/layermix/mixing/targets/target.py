@@ -18,7 +18,7 @@ from layermix.mixing.tensors import wide
 
 
 class NotATensor:
-    """Base class that raises an `InputError` if an object is passed to a function of tensors."""
+    """Base class of objects that raise an `InputError` if they are passed to a torch function."""
 
     @classmethod
     def __torch_function__(
@@ -43,7 +43,7 @@ class Target(NotATensor, ABC):
         label_smoothing: float = 0.0,
         ignore_index: int = -100,
     ) -> Tensor:
-        """Return the mean loss over the batch, shape (), each label weighted as it was mixed.
+        """Return the mean loss over the batch, shape (); each label has its weight in the mix.
 
         For pairs it is ``ratio * criterion(output, labels) + (1-ratio) * criterion(output,
         partner_labels)``. If more than two examples are mixed, a criterion gets mixed labels, with
@@ -114,7 +114,7 @@ class Target(NotATensor, ABC):
         return (found / total).to(wide(logits.dtype))
 
     def dominant_accuracy(self, output: Any, k: int = 1, *, ignore_index: int = -100) -> Tensor:
-        """Return the share of outputs whose top k predictions have the label of the largest weight.
+        """Return the share of outputs whose top k predictions include the label of largest weight.
 
         Parameters and errors are those of `accuracy`. Shape (); NaN if all labels are ignored.
         """
@@ -166,12 +166,12 @@ def logits_of(output: Any) -> Tensor:
 
 
 def best(logits: Tensor, k: int) -> Tensor:
-    """Return the top k predictions, or all classes if k is larger, int64 (M, k, ...)."""
+    """Return the k classes with the largest logits (or all C if k > C), int64 (M, k, ...)."""
     return logits.topk(min(k, logits.shape[1]), dim=1).indices
 
 
 def among(guesses: Tensor, soft: Tensor) -> Tensor:
-    """Return soft labels (M, C, ...) with 0 for all classes except the guesses (M, k, ...).
+    """Return soft labels (M, C, ...), set to 0 except for the classes in `guesses` (M, k, ...).
 
     The shape is kept, so that sums have the same rounding and no share exceeds 1.
     """
@@ -179,7 +179,7 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
 
 
 def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype of mixed labels: by default theirs if they are floats, else torch's default.
+    """Return the dtype of mixed labels; default: that of float labels, torch's default for classes.
 
     Raises an `InputError` for other dtypes, or for classes without `num_classes`.
     """

@@ -1,7 +1,7 @@
 """Weights of labels and of losses, for each example or for each position.
 
-Labels of positions have the weights of their positions. Labels of weight 0 do not contribute to a
-loss or its gradient.
+If each position has a label (dense labels), the label has the weight of its position. Labels of
+weight 0 do not contribute to a loss or its gradient.
 
 Shapes: B examples, K values at each position, R rows of a mask (1 or B), `size` positions.
 """
@@ -17,7 +17,7 @@ PairWeights = tuple[Tensor, Tensor] | None  # of the examples and of their partn
 
 
 def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
-    """Return the weight of each label: that of its example, () or (B,), or of its position.
+    """Return the weight of each label: of its example, () or (B,), or of its position.
 
     The mask is the share of the example at each position, (R, *size). For labels (B, ...) of
     another size, the nearest position is used. Errors are those of `has_positions`.
@@ -33,7 +33,7 @@ def ratio_of(weight: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
 
 
 def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
-    """Return True if each position has a label, given the size of the mask.
+    """Return True if labels are given for each position of a mask of this size.
 
     Labels of the whole example are (B,), floats (B, K), or have one position, such as (B, 1).
     Labels of the positions of maps and videos have any resolution and are (B, *size), or
@@ -65,7 +65,7 @@ def has_positions(labels: Tensor, size: tuple[int, ...]) -> bool:
 
 
 def check_no_positions(labels: Tensor, blend: object) -> None:
-    """Raise an `InputError` for labels of positions, because the blend moves positions."""
+    """Raise an `InputError` for labels of each position, because the blend moves positions."""
     if labels.ndim > 1 + labels.is_floating_point():
         raise InputError(
             f"the labels have shape {tuple(labels.shape)}, one for each position, but the blend "
@@ -101,14 +101,14 @@ def like(ratio: Tensor, values: Tensor) -> Tensor:
 
 
 def _fits(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Return True if two shapes have equal length and can be broadcast."""
+    """Return True if two shapes have the same number of dimensions and can be broadcast."""
     return len(size) == len(other) and all(
         n == m or 1 in (n, m) for n, m in zip(size, other, strict=True)
     )
 
 
 def weighted(values: list[Tensor], weights: PairWeights) -> list[Tensor]:
-    """Return the losses of both labels, each times the weight of its example."""
+    """Multiply the losses of the examples' and of the partners' labels by the sample weights."""
     if weights is None:
         return values
     both = zip(values, weights, strict=True)
@@ -128,7 +128,7 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
 def counted(
     own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor]:
-    """Return both labels; one that is not finite and has weight 0 becomes the other label, or 0.
+    """Return both labels; replace one that is not finite and has weight 0 by the other, or by 0.
 
     A criterion needs finite labels, because zero times the gradient of an infinite loss is NaN. The
     ratio is as for `like`; `weights` are the sample weights of examples and partners.

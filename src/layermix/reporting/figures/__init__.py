@@ -17,7 +17,7 @@ __all__ = ["Figure", "draw_all"]
 
 
 def draw_all(study: Study, summary: Summary) -> list[Figure]:
-    """Draw all figures of a study; those whose data are missing are left out."""
+    """Draw all figures of a study, except for those whose data are missing."""
     return [
         *accuracy(summary),
         *training_curves(summary),

@@ -1,6 +1,6 @@
 """Line plots over epochs: one line for each variant or layer, the mean over seeds.
 
-They have no bands, which would hide each other, except for SNNL without mixing.
+Only the plot of SNNL has intervals, as bands; in the other plots, bands would hide each other.
 """
 
 import math
@@ -52,7 +52,7 @@ def training_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def snnl_curves(summary: Summary) -> list[Figure]:
-    """Draw SNNL at each layer over epochs, without mixing or else of the first variant."""
+    """Draw SNNL at each layer over epochs: without mixing, or of the first variant if all mix."""
     row = summary.unmixed or summary.variants[0]
     n = summary.sizes["monitored"]
     caption = (
@@ -80,7 +80,7 @@ def weight_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def geometry_curves(summary: Summary) -> list[Figure]:
-    """Draw one panel for each quantity except SNNL: its values at each layer without mixing."""
+    """Draw a plot for each quantity but SNNL: its values over epochs, a line for each layer."""
     row = summary.unmixed
     names = [name for name in row.geometry if name != "snnl"] if row else []
     if row is None or not names:
@@ -118,7 +118,7 @@ def _draw(
     caption: str,
     chance: float | None = None,
 ) -> Figure:
-    """Draw curves by name; with a chance level, also their intervals and a line there."""
+    """Draw named curves; if `chance` is given, also intervals and a line at this level."""
     drawing, (axes,) = canvas(260 + 16 * math.ceil(len(curves) / 3))
     if chance is not None:
         axes.axhline(chance, color=GRAY, linewidth=1.2, linestyle=":", label="chance")

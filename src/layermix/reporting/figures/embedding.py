@@ -1,8 +1,8 @@
 """Scatter plots of a block's features in two dimensions, before and after training.
 
-They are the activations of the monitored batch that one run of a study keeps
-(``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008); the SNNL is that
-of the full features.
+They are the activations of the monitored batch that one run of a study saves
+(``features.safetensors``). The map is a t-SNE (van der Maaten and Hinton, 2008); the SNNL is
+computed from the full features.
 """
 
 import math
@@ -40,7 +40,7 @@ _NAME = 16  # characters of a name in the legend
 def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
     """Draw the features of the last block before and after training.
 
-    They are those of the first variant's first seed; without them nothing is returned.
+    They are from the first variant with the first seed. If they are missing, the list is empty.
     """
     cell = next(cell for cell in study.cells() if study.keeps_features(cell))
     path = study.path(cell) / "features.safetensors"
@@ -58,7 +58,7 @@ def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
 
 
 def last_block(tensors: dict[str, Tensor]) -> str:
-    """Return the last block whose features are kept, or the final layer if there is no block.
+    """Return the last block whose features are saved, or the final layer if there is no block.
 
     Tensors are sorted by name; the numbers in the names give the order of the network.
     """

@@ -1,4 +1,4 @@
-"""Scatter plots of the gain from mixing at each layer over each quantity of the layer."""
+"""Scatter plots of the gain from mixing at each layer against each quantity of the layer."""
 
 import math
 import textwrap
@@ -34,7 +34,7 @@ _CAPTION = (
 
 @style()
 def gains(summary: Summary) -> list[Figure]:
-    """Draw the gain over each quantity that has a rank correlation with it."""
+    """Draw the gain from mixing against each quantity whose rank correlation is defined."""
     found = summary.prediction
     ranks = [row for row in found.ranks if row.estimate]
     if not ranks:

@@ -97,7 +97,7 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
 
 
 def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float, float]:
-    """Return the axis range of seeds and means: without outliers, and with a margin.
+    """Return the axis range that shows the values of all seeds and means except outliers.
 
     Outliers are more than three interquartile ranges of the seeds beyond their quartiles: one seed
     that collapsed must not hide the differences of the others.
@@ -111,7 +111,7 @@ def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float
 
 
 def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[float, float]) -> str:
-    """Return a sentence that counts the values outside the axis; empty if there are none."""
+    """Return a sentence with the number of values outside the axis, or "" if all are inside."""
     counts = [
         plural(sum(not ends[0] <= value <= ends[1] for value in values), noun)
         for values, noun in ((seeds, "seed"), (means, "mean"))

@@ -2,8 +2,8 @@
 
 Text, axes and grids are drawn in one color that nothing else has. It becomes ``currentColor`` in
 the SVG, so that one figure suits light and dark pages. Data colors have a contrast of at least 3 on
-both, and always come with markers, dashes or labels. A figure is as wide as a phone, so that its
-text stays readable there. Lengths are in points.
+both, and are always combined with markers, dashes or labels. A figure is as wide as the screen of a
+phone, so that its text is readable there. Lengths are in points.
 """
 
 import math
@@ -80,7 +80,7 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, or one panel of it."""
+    """A figure, or one panel of a figure, as SVG, with its alternative text and caption."""
 
     name: str  # FIGURE or FIGURE-PANEL, the name of its file
     svg: str  # an ``<svg>`` element for a page, whose text has the color of the page
@@ -96,7 +96,7 @@ class Figure:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the style, as a context manager or decorator; then restore matplotlib's settings."""
+    """Apply the style to the block or decorated function; then restore matplotlib's settings."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font of the reader has what ours lacks
         matplotlib.rcdefaults()
@@ -116,12 +116,12 @@ def color(index: int) -> str:
 
 
 def marker(index: int) -> str:
-    """Return the marker of an index; the first 100 pairs of color and marker are different."""
+    """Return the marker for an index; for 0 to 99, all pairs of color and marker differ."""
     return MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
 
 
 def dash(index: int) -> str | tuple:
-    """Return the dash pattern of an index."""
+    """Return the dash pattern of the line with this index."""
     return DASHES[(index + index // len(COLORS)) % len(DASHES)]
 
 
@@ -180,7 +180,7 @@ def set_scale(
 
 
 def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:
-    """Convert a matplotlib figure to SVG with reproducible bytes."""
+    """Convert a matplotlib figure to SVG; the same figure gives the same bytes."""
     text = StringIO()
     unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):  # identifiers differ between figures
@@ -193,7 +193,7 @@ def _grouped(found: re.Match[str]) -> str:
 
 
 def _element(svg: str, alt: str) -> str:
-    """Return the ``<svg>`` element of a document, with an alternative text and without sizes."""
+    """Return the ``<svg>`` element of an SVG document, with alternative text, without its size."""
     svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     head, body = svg[svg.index("<svg") :].split(">", 1)
     viewbox = re.findall(r'viewBox="[^"]*"', head)[0]

@@ -14,8 +14,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 LEVEL = 0.05  # a smaller p-value is significant
 BASELINES = ("none", "input")  # the variants that all others are compared with
-EXACT_SEEDS = 20  # the sign-flip test takes all sign patterns up to this number of seeds
-RANDOM_FLIPS = 100_000  # and this many random ones above
+EXACT_SEEDS = 20  # the sign-flip test uses all sign patterns up to this number of seeds
+RANDOM_FLIPS = 100_000  # number of random sign patterns for more seeds
 _ROUNDING = 1e-9
 
 BySeed = dict[int, float]
@@ -24,7 +24,7 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95% Student-t interval, which a single value does not have."""
+    """A mean and its 95% Student-t interval; a single value has no interval."""
 
     mean: float
     low: float | None
@@ -44,7 +44,7 @@ class Estimate:
         return replace(self, low=max(self.low, bounds[0]), high=min(self.high, bounds[1]))
 
     def exceeds(self, bounds: Bounds) -> bool:
-        """Return True if the interval contains impossible values."""
+        """Return True if the interval extends beyond the bounds of possible values."""
         if self.low is None or self.high is None:
             return False
         return self.low < bounds[0] - _ROUNDING or self.high > bounds[1] + _ROUNDING
@@ -52,7 +52,7 @@ class Estimate:
     def sign(self, p: float | None) -> int:
         """Return 1 or -1 if the mean is significantly above or below 0, else 0.
 
-        It is shown if `p` is below 0.05 and the interval excludes 0.
+        It is significant if `p` is below 0.05 and the interval excludes 0.
         """
         if self.low is None or self.high is None or p is None or p >= LEVEL:
             return 0
@@ -71,7 +71,7 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 if `variant` is shown to be better or worse, otherwise 0."""
+        """1 or -1 if `variant` is significantly better or worse than `baseline`, otherwise 0."""
         return self.estimate.sign(self.p)
 
 

@@ -38,8 +38,8 @@ class Lead:
 class Prediction:
     """Rank correlations between the geometry of layers and the gain from mixing there.
 
-    Gains are shares of test accuracy (0.01 is one point). Only seeds count whose runs without
-    mixing and at all layers are finished.
+    Gains are shares of test accuracy (0.01 is one point). A seed is used only if its runs without
+    mixing and with mixing at each layer are finished.
     """
 
     layers: list[str]  # in the order of the network
@@ -53,17 +53,17 @@ class Prediction:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds with all runs: without mixing, and mixed at each layer."""
+        """The seeds whose runs are all finished: without mixing, and with mixing at each layer."""
         return list(next(iter(self.gains.values()), {}))
 
     @property
     def rows(self) -> list[Rank]:
-        """The ranks of all quantities, then that of depth."""
+        """The rank correlations of all quantities, followed by that of depth."""
         return [*self.ranks, *([self.depth] if self.depth else [])]
 
     @property
     def snnl(self) -> Rank | None:
-        """The rank of SNNL, if it has a rho."""
+        """The rank correlation of SNNL, or None if it is not defined."""
         return next((r for r in self.ranks if r.quantity == "snnl" and r.estimate), None)
 
 
@@ -93,14 +93,14 @@ def predict(
 
 
 def expected(quantity: str) -> int:
-    """Return the sign of rho if mixing gains most where classes are apart."""
+    """Return the sign of rho that is expected if mixing gains most where classes are apart."""
     return 1 if QUANTITIES[quantity].higher_is_better else -1
 
 
 def lead(ranks: Sequence[Rank], depth: Rank) -> Lead | None:
-    """Return the lead of the best quantity over depth.
+    """Return how much better the best quantity predicts the gain than depth does.
 
-    Only quantities count that have a rho for more than half of depth's seeds or studies; None if
+    Only quantities with a rho for more than half of depth's seeds or studies are compared; None if
     there is no such quantity.
     """
     most = len(depth.rhos) / 2  # a quantity that few keys have is not comparable with depth

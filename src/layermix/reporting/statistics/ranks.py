@@ -25,14 +25,14 @@ from scipy import stats
 
 from layermix.reporting.statistics.paired import BySeed, Estimate, estimate, holm
 
-EXACT_LAYERS = 8  # the test takes all orders up to this number of layers
-RANDOM_ORDERS = 20_000  # and this many random ones above
+EXACT_LAYERS = 8  # the test uses all orders up to this number of layers
+RANDOM_ORDERS = 20_000  # number of random orders for more layers
 _DIGITS = 9  # decimals to which mean rhos are compared, so that rounding breaks no tie
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The rank correlation between a quantity of layers and their gains."""
+    """The rank correlation, across layers, between a quantity and the gain from mixing."""
 
     quantity: str  # one of `QUANTITIES`, or "depth"
     expected: int  # sign of rho if mixing gains most where classes are apart; 0 for depth
@@ -44,12 +44,12 @@ class Rank:
 
     @property
     def side(self) -> int:
-        """1 or -1 if rho is shown to have the expected or the other sign, otherwise 0."""
+        """1 or -1 if rho significantly has the expected or the opposite sign, otherwise 0."""
         return self.expected * self.estimate.sign(self.p) if self.estimate else 0
 
     @property
     def side_holm(self) -> int:
-        """The same with the corrected p-value."""
+        """Like `side`, but with the p-value after Holm's correction."""
         return self.expected * self.estimate.sign(self.p_holm) if self.estimate else 0
 
 
@@ -109,11 +109,11 @@ def orders_p(quantity: np.ndarray, gains: np.ndarray) -> float:
 
 
 def least_orders_p(layers: int) -> float:
-    """Return the smallest p-value that the test can give with so many layers."""
+    """Return the smallest p-value that the permutation test can give with so many layers."""
     return 2 / math.factorial(layers) if layers <= EXACT_LAYERS else 2 / (RANDOM_ORDERS + 1)
 
 
 def corrected(ranks: Sequence[Rank]) -> list[Rank]:
-    """Return the ranks with Holm's correction for all that have a p-value."""
+    """Return copies of the ranks with Holm's correction over all their p-values."""
     adjusted = iter(holm([row.p for row in ranks if row.p is not None]))
     return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in ranks]
