@@ -47,7 +47,7 @@ def test_short_commands_do_not_need_the_large_libraries(words: str) -> None:
         ("tyro", "--help"),
         slow("rich", "points"),
         slow("timm", "points --model timm:resnet18"),
-        ("sklearn", "profile --model mlp"),  # first needed by the command
+        slow("sklearn", "profile --model mlp"),  # first needed by the command
         ("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
         slow("torchmetrics", f"compare {FEW} --epochs 100000"),
         slow("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
@@ -65,6 +65,7 @@ def test_missing_module_error_contains_the_install_command(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_importing_experiments_without_rich_gives_the_install_command() -> None:
     code = "import sys; sys.modules['rich'] = None; import layermix.experiments"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -116,10 +117,8 @@ def test_workers_ignore_keyboard_interrupts(tmp_path: Path) -> None:
     assert set(ignored.values()) == {"True"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["methods", *map(slow, ["points --all", "--help"])],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["methods", "points --all", "--help"])
 def test_closed_output_pipe_exits_without_traceback(words: str) -> None:
     process = start(words)
     assert process.stdout

@@ -53,7 +53,8 @@ def test_ascii_output_replaces_symbols_with_question_marks() -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("width", [80, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [80, 200])
 def test_profile_fits_the_width_of_the_terminal(width: int) -> None:
     parent_fd, child_fd = pty.openpty()
     fcntl.ioctl(child_fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))

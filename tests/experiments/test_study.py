@@ -56,9 +56,9 @@ def workers_of(process: subprocess.Popen) -> list[int]:
 
 @pytest.fixture(scope="module")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run a study with two workers and without interruption, and return its folder."""
+    """Run a study with one worker and without interruption, and return its folder."""
     folder = tmp_path_factory.mktemp("whole") / "study"
-    process = start(folder, "--workers", "2")
+    process = start(folder, "--workers", "1")
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert "The claim that mixing at the final layer beats mixing at the input" in " ".join(
@@ -78,7 +78,7 @@ def test_study_writes_a_report_and_one_folder_per_run(finished_study: Path) -> N
 def test_killed_study_resumed_with_other_workers_has_equal_results(
     finished_study: Path, tmp_path: Path
 ) -> None:
-    process = start(tmp_path / "study", "--workers", "1")
+    process = start(tmp_path / "study", "--workers", "2")
     wait_for_runs(tmp_path / "study", 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()

@@ -72,8 +72,15 @@ def test_clear_and_eval_do_not_recompile() -> None:
     assert len(set(frames)) == 1
 
 
-@pytest.mark.parametrize("first", ["capture", "mixer"])
-@pytest.mark.parametrize("point", ["blocks.0", "final"])
+@pytest.mark.parametrize(
+    ("point", "first"),
+    [
+        ("blocks.0", "mixer"),
+        ("final", "capture"),
+        pytest.param("blocks.0", "capture", marks=pytest.mark.slow),
+        pytest.param("final", "mixer", marks=pytest.mark.slow),
+    ],
+)
 def test_compiled_capture_of_a_mixed_model_equals_eager_capture(point: str, first: str) -> None:
     eager, (x, _) = Mlp(), batch("mlp", 6)
     y, results = torch.arange(6) % 2, []

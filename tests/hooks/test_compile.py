@@ -89,7 +89,7 @@ def test_mixer_built_before_compilation_mixes_the_compiled_model() -> None:
     torch.testing.assert_close(output, twin(x, y)[0])
 
 
-@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("per", ["batch", pytest.param("sample", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("point", ["input", "blocks.0", "logits"])
 def test_steps_at_one_point_compile_once(point: str, per: Per) -> None:
     counter, (x, y) = CompileCounter(), batch("mlp", 6)

@@ -56,7 +56,7 @@ def test_one_graph_equals_the_default_hooks(net: str, blend: str, per: Per) -> N
 @pytest.mark.parametrize(
     ("net", "blend", "per"),
     [
-        ("mlp", "linear", "batch"),
+        pytest.param("mlp", "linear", "batch", marks=pytest.mark.slow),
         pytest.param("resnet", "linear", "sample", marks=pytest.mark.slow),
         pytest.param("resnet", "cut", "batch", marks=pytest.mark.slow),
         ("vit", "cut", "sample"),
