@@ -74,7 +74,7 @@ def _changed(setting: Setting) -> Iterator[str]:
 
 
 def show_bench(found: Table, console: Console) -> None:
-    """Print a table with its notes and conditions; its width is only limited on a terminal."""
+    """Print a table with its notes and conditions; only a terminal limits its width."""
     table = found.to_rich()
     if not console.is_terminal:
         anything = console.options.update(max_width=_WIDEST)

@@ -94,11 +94,11 @@ def test_failing_model_is_listed_with_its_error() -> None:
 
 def test_partial_table_is_continued(tmp_path: Path) -> None:
     table = tmp_path / "models.csv"
-    models = ["torchvision:alexnet", "torchvision:vgg11"]
+    models = ["torchvision:squeezenet1_0", "torchvision:squeezenet1_1"]
     first = list(survey(models[:1], table))
     table.write_text(table.read_text().replace("3, 224", "3, 225"))  # not measured again
     both = list(survey(models, table))
-    assert [found.model for found in both] == ["alexnet", "vgg11"]
+    assert [found.model for found in both] == ["squeezenet1_0", "squeezenet1_1"]
     assert both[0].input == first[0].input.replace("224", "225", 1)
     assert read_rows(table) == both
 

@@ -48,7 +48,7 @@ def test_short_commands_do_not_need_the_large_libraries(words: str) -> None:
         slow("rich", "points"),
         slow("timm", "points --model timm:resnet18"),
         slow("sklearn", "profile --model mlp"),  # first needed by the command
-        ("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
+        slow("torchmetrics", f"train {FEW} --epochs 100000"),  # first needed after the training
         slow("torchmetrics", f"compare {FEW} --epochs 100000"),
         slow("matplotlib", f"compare {FEW} --epochs 100000"),  # first needed by the report
     ],

@@ -1,5 +1,7 @@
 """Tests of studies: resuming after a kill, reproducible results, and invalid folders."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import torch
 
 import layermix as lm
 from layermix import InputError, RunError
+from layermix.cli import run_cli
 from layermix.experiments import DataConfig, Recipe, RunConfig, Study, compare, configure, run
 from layermix.experiments.engines.local import run_missing
 from layermix.reporting import summarize, write_report
@@ -58,13 +61,11 @@ def workers_of(process: subprocess.Popen) -> list[int]:
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a study with one worker and without interruption, and return its folder."""
     folder = tmp_path_factory.mktemp("whole") / "study"
-    process = start(folder, "--workers", "1")
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    assert "The claim that mixing at the final layer beats mixing at the input" in " ".join(
-        out.split()
-    )
-    assert f"Report: {folder}/report.html" in out
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        run_cli([*ARGUMENTS.split(), "--variants", *VARIANTS, "--out", str(folder), "--workers=1"])
+    text = " ".join(out.getvalue().split())
+    assert "The claim that mixing at the final layer beats mixing at the input" in text
+    assert f"Report: {folder}/report.html" in text
     return folder
 
 
@@ -78,14 +79,14 @@ def test_study_writes_a_report_and_one_folder_per_run(finished_study: Path) -> N
 def test_killed_study_resumed_with_other_workers_has_equal_results(
     finished_study: Path, tmp_path: Path
 ) -> None:
-    process = start(tmp_path / "study", "--workers", "2")
+    process = start(tmp_path / "study", "--workers", "1")
     wait_for_runs(tmp_path / "study", 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "study/results.json").exists()
 
     config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
-    write_report(compare(config, tmp_path / "study", workers=1))
+    write_report(compare(config, tmp_path / "study", workers=2))
     assert results(tmp_path / "study") == results(finished_study)
 
 

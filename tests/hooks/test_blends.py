@@ -5,6 +5,7 @@ in `blend_references`.
 """
 
 import copy
+import functools
 from typing import Any
 
 import pytest
@@ -82,6 +83,13 @@ def is_supported(net: str, point: str, blend: Any) -> bool:
     return point not in inside
 
 
+@functools.cache
+def position_dims(net: str, point: str) -> int:
+    """Return the number of position dimensions of an activation."""
+    model, (x, _) = NETS[net][0](), batch(net, 4)
+    return max(lm.activations(model, x, point)[point].ndim - 2, 0)
+
+
 def per_of(blend: Any, turn: int) -> Per:
     """Alternate between "batch" and "sample"; multimix draws no ratio and needs "batch"."""
     return "sample" if turn % 2 and name_of(blend) != "multimix" else "batch"
@@ -110,7 +118,7 @@ def test_output_target_and_gradients_equal_the_reference(
     twin = copy.deepcopy(model)
     mixer = lm.Mixer(model, at=point, blend=blend, per=per, seed=3, allow_partial=True)
     plan = lm.Mixer(copy.deepcopy(model), at=point, blend=blend, per=per, seed=3).draw(4)
-    dims = max(len(lm.activations(model, x, point)[point].shape) - 2, 0)
+    dims = position_dims(net, point)
     if dims not in supported_positions(blend, dims):
         with pytest.raises(lm.InputError, match=f"^at mix point '{point}': an activation of shape"):
             mixer(x, y)

@@ -61,5 +61,6 @@ def test_triton_kernel_equals_the_definition() -> None:
     run_interpreted(VALUES)
 
 
+@pytest.mark.slow
 def test_triton_kernel_ignores_rows_of_zero_weight() -> None:
     run_interpreted(ZERO_WEIGHTS)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from layermix.experiments import DataConfig, Recipe, compare, configure
 from layermix.experiments.training import PRESETS
 from layermix.reporting import write_report
@@ -19,6 +21,7 @@ def test_command_of_a_study_uses_the_nearest_preset() -> None:
     )
 
 
+@pytest.mark.slow
 def test_report_has_a_note_with_the_accuracy_over_views(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)

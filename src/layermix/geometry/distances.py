@@ -105,7 +105,7 @@ def computed_distances(
 def distances_of(
     features: Tensor, order: Tensor, dtype: torch.dtype, center: bool = True
 ) -> Distances:
-    """Return the `computed_distances`; store them as float64 if there are at most `SMALL`."""
+    """Return the `computed_distances`, stored as a float64 matrix if there are few examples."""
     n = len(order)
     if n * n > SMALL:
         return computed_distances(features, order, dtype, center)

@@ -1,4 +1,4 @@
-"""Intrusion: the nearest real example of a mixed point has another class than both parents.
+"""Intrusion: the nearest example of a mixed point belongs to the class of neither parent.
 
 The parents of a mixed point are the two examples that are mixed. Example: a mix of two *red*
 examples is labeled red. If its nearest real example is *blue*, it is a bad augmentation. For a mix
@@ -48,7 +48,7 @@ class Intrusion:
 def intruders(
     mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
 ) -> Tensor:
-    """Return a mask of intruders, bool (N,): their nearest example has a class of neither parent.
+    """Return True for each mixed point whose nearest example has a class of neither parent, (N,).
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ def _wrong_batch(shape: tuple[int, ...], batch: int, batch_dim: int) -> str:
 
 
 def _unclear(infos: Sequence[ActivationInfo], batches: Sequence[int]) -> str | None:
-    """Return the reason if a tensor other than the main one has no clear batch dimension."""
+    """Return a message if a tensor other than the main one has no clear batch dimension."""
     for path, tensor in infos[0].tensors.items():
         if path == infos[0].main or is_mask(path) or not tensor.dtype.is_floating_point:
             continue

@@ -56,7 +56,7 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return possible sizes of a ragged batch: lengths of lists and of all but the main tensor."""
+    """Return the possible batch sizes of a ragged batch: lengths of lists and other tensors."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 

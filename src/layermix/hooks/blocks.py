@@ -45,7 +45,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
 
 
 def _callable(path: str, module: nn.Module) -> Group:
-    """Return a module by path, or, if it has no `forward`, its items with several layers."""
+    """Return a module by its path; for a list of modules, which has no `forward`, its items."""
     if type(module).forward is not nn.Module.forward:
         return {path: module}
     found: Group = {}

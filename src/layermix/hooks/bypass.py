@@ -130,7 +130,7 @@ class CutTest:
         return True
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
-        """Run one pass; return False if the examples in each region are rotated by its code."""
+        """Run one pass; return False if all activations arrive rotated as their codes say."""
         unmixed, wrong = self._unmixed, list[str]()
         before = dict(zip(points, codes, strict=False))
         turns = {

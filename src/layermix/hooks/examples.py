@@ -157,7 +157,7 @@ def _edited(x: Inputs, dims: Dims, edit: Callable[[Path, Tensor], Tensor | None]
 
 
 def _stepped(rows: Tensor) -> Tensor:
-    """Given a constant tensor (n, k), change the end of each row, more of it in each next row."""
+    """Make the rows of a constant tensor (n, k) different: change more values in each next row."""
     count, width = rows.shape
     steps = torch.arange(count, device=rows.device)[:, None]
     cut = torch.arange(width, device=rows.device) >= width - (steps * width / count).ceil()

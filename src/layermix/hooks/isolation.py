@@ -163,7 +163,7 @@ def silent(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched(model: nn.Module, random_free: bool = False) -> Iterator[Deterministic]:
-    """Run the block without gradients or compiled code; then restore model and random states."""
+    """Disable gradients and compilation in the block; then restore model and random states."""
     snapshot = Snapshot(model)
     deterministic = Deterministic(model.parameters(), random_free)
     device = device_of(model)

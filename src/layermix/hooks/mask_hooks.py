@@ -57,7 +57,7 @@ class MaskHook(ModelHook):
 def install_masks(
     model: nn.Module, sites: Iterable[Site], state: MixingState, unite: Unite = united
 ) -> dict[nn.Module, MaskHook]:
-    """Register a `MaskHook` on the outermost modules that get a mask after any of the sites."""
+    """Register a `MaskHook` on the modules after a mix point that have a mask parameter."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in mask_readers(model, site):

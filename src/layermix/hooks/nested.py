@@ -31,7 +31,7 @@ _MAIN_KEYS = (  # entries of mappings, the preferred ones first
 
 
 def leaves(value: Any) -> dict[Path, Tensor]:
-    """Return all tensors by path, the main one first; raise an `InputError` if a value has none."""
+    """Return all tensors of a value by path, the main one first, or raise an `InputError`."""
     if isinstance(value, Tensor):
         return {(): value}
     if _is_one_argument(value):

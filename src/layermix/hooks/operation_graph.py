@@ -145,7 +145,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of simple and of compound final layers, and the class of another one.
+        """Return the calls of simple and of compound final layers, and the class of any other one.
 
         A compound layer is a module that runs several layer operations itself. Another final layer
         is one that is not a matrix product or convolution; its class is None if there is none.
@@ -191,7 +191,7 @@ class Dataflow(TorchDispatchMode):
     def _read_by(
         self, nodes: Iterable[int], through: Callable[[_Node], bool] = lambda node: True
     ) -> set[int]:
-        """Return the nodes that `nodes` depend on; do not go past a node if `through` is False."""
+        """Return the nodes that `nodes` depend on, searching only `through` some nodes."""
         seen, todo = set[int](), list(nodes)
         while todo:
             for source in self._nodes[todo.pop()].sources:

@@ -135,7 +135,7 @@ class Passes:
                 self.dims[path] = None
 
     def _is_constant(self, output: Mapping[Path, Tensor], few: Sequence[int]) -> bool:
-        """Return True if an input has no batch dimension; `output` is for the whole input."""
+        """Return True if an input has the batch size by chance, and no row for each example."""
         try:
             other = leaves(self.run(rows_of(self._x, self.dims, few)))
         except InputError:

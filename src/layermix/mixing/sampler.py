@@ -188,7 +188,7 @@ class PlanSampler:
         self._draw_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as JSON types: seed, clock and methods; it is the same on all ranks."""
+        """Return seed, step, epoch and states of the methods, as JSON types, equal on all ranks."""
         methods = [method.state_dict() for method in self.methods]
         return {"seed": self._seed, "clock": asdict(self.clock), "methods": methods}
 

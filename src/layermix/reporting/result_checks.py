@@ -93,7 +93,7 @@ def clear_gains(gains: Mapping[str, BySeed]) -> list[str]:
 
 
 def constant_at_input(geometry: Geometry) -> bool:
-    """Return True if no quantity at the input, except the gap, differs between seeds."""
+    """Return True if all seeds have equal quantities at the input, except the interpolation gap."""
     found = [
         list(layers.get("input", {}).values())
         for quantity, layers in geometry.items()

@@ -135,7 +135,7 @@ def _largest(values: Tensor, share: Tensor) -> Tensor:
 
 
 def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return the norm of each frequency of a real FFT, at least the smallest nonzero norm."""
+    """Return the norms of the frequencies of a real FFT; zero becomes the smallest other norm."""
     axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], device=device))
     grid = torch.meshgrid(*axes, indexing="ij")

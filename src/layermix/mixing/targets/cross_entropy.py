@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 def joined(several: Sequence[Parts]) -> Parts:
-    """Flatten and concatenate the parts of several batches."""
+    """Flatten and concatenate the `Parts` of several batches."""
     losses = torch.cat([part.loss.flatten() for part in several])
     if all(part.norm is None for part in several):
         return Parts(losses, None)

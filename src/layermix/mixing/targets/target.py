@@ -179,7 +179,7 @@ def among(guesses: Tensor, soft: Tensor) -> Tensor:
 
 
 def dense_dtype(labels: Tensor, num_classes: int | None, dtype: torch.dtype | None) -> torch.dtype:
-    """Return the dtype of mixed labels; default: that of float labels, torch's default for classes.
+    """Return the dtype of mixed labels: `dtype` if given, else a default for floats or classes.
 
     Raises an `InputError` for other dtypes, or for classes without `num_classes`.
     """
