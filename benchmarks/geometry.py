@@ -29,7 +29,7 @@ _OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
 
 
 def bench_geometry(setting: Setting) -> Table:
-    """Time a run with and without geometry, and the default digits study."""
+    """Time a run with and without measurement of geometry, and the default digits study."""
     usual = Recipe(device=setting.device)
     usual = replace(usual, epochs=1 if setting.small else usual.epochs)
     recipes = {

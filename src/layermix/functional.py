@@ -115,7 +115,7 @@ def mix(
 
 
 def obstacle(plan: Plan, example: Sequence[int], channels: int | None = None) -> str | None:
-    """Return the error message if a plan cannot mix activations of a shape, else None.
+    """Return an error message if the plan cannot mix activations of the given shape, else None.
 
     The plan runs on the meta device. `example` is the shape without the batch dimension, `channels`
     the channel dimension with it.

@@ -37,7 +37,7 @@ def run(
     keep_features: bool = False,
     all_points: Points | None = None,
 ) -> RunResult:
-    """Train a model and write its output folder, which exists only when the run is finished.
+    """Train a model and write its output folder, which is created when the run is finished.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def fresh_model(name: str, data: Dataset, seed: int) -> nn.Module:
 
 
 def find_points(model: nn.Module, data: Dataset) -> Points:
-    """Return all mix points of a model for images of the data."""
+    """Return all mix points of a model, which is probed on images of the data set."""
     few = data.train[torch.arange(min(3, len(data.train)))]
     try:
         return points(model, Normalize.of(few)(few.images), all=True)

@@ -31,7 +31,7 @@ class StudyConfig:
 
 
 class Study:
-    """A study and its folder, which must be new, be empty, or belong to the same study."""
+    """A study and its folder. The folder must be new, be empty, or belong to the same study."""
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self.config, self.folder, self.runs = config, folder, folder / "runs"

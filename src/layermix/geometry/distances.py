@@ -49,7 +49,7 @@ class Distances:
 
 
 def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
-    """Return the `Distances` of a matrix of squared distances (N, N); the diagonal is ignored."""
+    """Create `Distances` from a matrix of squared distances (N, N); the diagonal is ignored."""
     n, step = len(squared), -(-len(squared) // _SAMPLE)
     kept = (-squared).fill_diagonal_(-math.inf)
     return Distances(

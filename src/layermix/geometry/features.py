@@ -46,7 +46,7 @@ class Pooling(NamedTuple):
     batch_dim: int = 0
 
     def __call__(self, activation: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Pool to vectors (B, d), float64 or float32, over the positions in a mask (B, L)."""
+        """Pool activations to vectors (B, d), over the positions where the mask (B, L) is True."""
         x = activation.movedim(self.batch_dim, 0)
         x = x if x.dtype == torch.float64 else x.float()
         if self.how == "flatten":

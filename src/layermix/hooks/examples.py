@@ -80,7 +80,7 @@ def few_examples(
 
 
 def _made_different(x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch without equal examples: add noise to repeated floats, rotate integers."""
+    """Make equal examples different: add noise to floats, and shift the values of integers."""
     rows = _rows(x, dims)
 
     def is_repeated(k: int) -> bool:

@@ -151,7 +151,7 @@ class Mixer(MixerStep):
 
     @property
     def weight_history(self) -> list[dict[str, float]]:
-        """The initial weights of the points (of the first method), then those of each `reweigh`."""
+        """Weights of the mix points of the first method: at the start, and after each `reweigh`."""
         return [dict(weights) for weights in self._sampler.methods[0].points.history]
 
     @property

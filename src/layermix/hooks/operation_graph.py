@@ -191,7 +191,7 @@ class Dataflow(TorchDispatchMode):
     def _read_by(
         self, nodes: Iterable[int], through: Callable[[_Node], bool] = lambda node: True
     ) -> set[int]:
-        """Return the nodes that `nodes` depend on, searching only `through` some nodes."""
+        """Return the nodes that `nodes` depend on; follow a node if ``through(node)`` is True."""
         seen, todo = set[int](), list(nodes)
         while todo:
             for source in self._nodes[todo.pop()].sources:

@@ -167,7 +167,7 @@ def _quantity(name: str, by_seed: BySeed) -> Cell:
 
 
 def ranks_table(prediction: Prediction) -> Table:
-    """Return the rank correlation with the gain of each quantity, and of depth."""
+    """Return a table of the rank correlation between each quantity (and depth) and the gain."""
     columns = [
         Column("quantity"),
         Column("sign", "the sign that the hypothesis expects: mix where classes are apart"),

@@ -120,7 +120,7 @@ def _cached(config: DataConfig, path: Path) -> Images:
 
 
 def write_images(images: Images, path: Path | str) -> None:
-    """Write a data set to a ``.safetensors`` file for ``--data``; it needs a split ``"train"``."""
+    """Write a data set, which must have a split ``"train"``, to a ``.safetensors`` file."""
     from safetensors.torch import save_file
 
     path = Path(path)

@@ -1,4 +1,4 @@
-"""The pairings, which choose partners, by name. To add one, add its class to `PARTNERS`."""
+"""Registry of the pairings, which choose partners. To add one, add its class to `PARTNERS`."""
 
 from layermix.errors import InputError, brief, unknown
 from layermix.mixing.partners.by_class import Balanced, OtherClass, SameClass
