@@ -52,7 +52,9 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return sampled distances, the distance to each nearest neighbor (N,), and their unit."""
+        """Return some of the distances, all nearest-neighbor distances (N,), and their unit,
+        scale**2.
+        """
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2

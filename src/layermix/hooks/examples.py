@@ -192,7 +192,7 @@ def _taken(tensor: Tensor, dim: int, rows: Sequence[int]) -> Tensor:
 
 
 def _trailing_run(rows: Tensor) -> Tensor:
-    """Return the number of equal values at the end of each row of a tensor (B, n), int (B,)."""
+    """Count the equal values at the end of each row of a tensor (B, n); return int (B,)."""
     same = rows.flip(1) == rows[:, -1:]
     return same.int().cumprod(1).sum(1)
 

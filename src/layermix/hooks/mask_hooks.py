@@ -57,7 +57,7 @@ class MaskHook(ModelHook):
 def install_masks(
     model: nn.Module, sites: Iterable[Site], state: MixingState, unite: Unite = united
 ) -> dict[nn.Module, MaskHook]:
-    """Register a `MaskHook` on the modules after a mix point that have a mask parameter."""
+    """Register a `MaskHook` on modules after a mix point whose `forward` has a mask argument."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in mask_readers(model, site):

@@ -81,7 +81,8 @@ def marks_ignored(name: str, mask: Tensor) -> bool:
 
 
 def is_companion(value: Any, batch: int) -> bool:
-    """Return True for a tensor (B,) or (B, 1) of numbers, which may be lengths."""
+    """Return True for numbers of shape (B,) or (B, 1), which could be the length of each example.
+    """
     return (
         isinstance(value, Tensor)
         and value.shape in ((batch,), (batch, 1))

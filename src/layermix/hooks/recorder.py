@@ -65,7 +65,7 @@ class Slot(ModelHook):
         self.empty()
 
     def empty(self) -> None:
-        """Delete the features."""
+        """Delete the recorded features."""
         self.value: Tensor | None = None
         self.calls = 0
         self.without_gradient = False

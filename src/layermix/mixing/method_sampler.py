@@ -127,7 +127,7 @@ class MethodSampler:
             self.epoch_ratios = {p: float(draw(p, clock, rng)) for p in self.points.names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the points and the ratios of the epoch, as JSON types."""
+        """Return the state of the point sampler and the ratios of this epoch, as JSON types."""
         return {"points": self.points.state_dict(), "epoch_ratios": dict(self.epoch_ratios)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

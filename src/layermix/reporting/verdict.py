@@ -126,6 +126,6 @@ def _is_linear(name: str, place: str) -> bool:
 
 
 def _preference(pair: Pair) -> tuple[bool, bool]:
-    """Return a sort key of pairs: the preferred pair has the smallest key."""
+    """Return a sort key: pairs of mix points first, then of methods with equal settings."""
     methods = [dict(find_method(name).options) for name in pair if is_method(name)]
     return len(methods) > 0, len(methods) == 2 and methods[0] != methods[1]

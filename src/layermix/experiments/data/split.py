@@ -95,7 +95,7 @@ def stratified(
 
 
 def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] = ()) -> Tensor:
-    """Return sorted indices of `size` examples; the numbers of each class differ by at most one.
+    """Return sorted indices of `size` examples, whose class counts differ by at most one.
 
     `labels` are int64 (N,). If a class has too few examples, an `InputError` is raised.
     """

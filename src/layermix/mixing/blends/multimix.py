@@ -82,7 +82,9 @@ class MultiMix(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Mix activations: (B, ...) becomes (N, ...), or (N * P, C, 1, 1) if `dense`."""
+        """Return N mixes of B activations, (N, ...), or one per position if `dense`: (N * P, C, 1,
+        1).
+        """
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)

@@ -88,7 +88,7 @@ class Figure:
     caption: str  # how to read it
 
     def standalone(self) -> str:
-        """Return the content of an SVG file that suits light and dark viewers."""
+        """Return the content of an SVG file that is readable on light and dark backgrounds."""
         head, rest = self.svg.split(">", 1)
         width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)[0]
         return f'{head} width="{width}pt" height="{height}pt">\n<style>{_STYLE}</style>{rest}\n'
