@@ -52,9 +52,7 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return some of the distances, all nearest-neighbor distances (N,), and their unit,
-        scale**2.
-        """
+        """Return some distances, all nearest-neighbor distances (N,), and the unit of both."""
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2

@@ -81,8 +81,7 @@ def marks_ignored(name: str, mask: Tensor) -> bool:
 
 
 def is_companion(value: Any, batch: int) -> bool:
-    """Return True for numbers of shape (B,) or (B, 1), which could be the length of each example.
-    """
+    """Return True for numbers (B,) or (B, 1), which could be the lengths of the examples."""
     return (
         isinstance(value, Tensor)
         and value.shape in ((batch,), (batch, 1))

@@ -39,8 +39,7 @@ class Normalize:
 
 
 def _mean_and_std(channel: Tensor) -> tuple[float, float]:
-    """Return mean and sample standard deviation of one channel of images, which is uint8 (N, H, W).
-    """
+    """Return the mean and sample standard deviation of one image channel, uint8 (N, H, W)."""
     counts = channel.flatten().cpu().bincount(minlength=256).tolist()
     n = sum(counts)
     total = sum(count * level for level, count in enumerate(counts))

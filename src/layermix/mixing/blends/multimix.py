@@ -82,9 +82,7 @@ class MultiMix(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Return N mixes of B activations, (N, ...), or one per position if `dense`: (N * P, C, 1,
-        1).
-        """
+        """Return N mixes of B activations, (N, ...); dense (N * P, C, 1, 1), one per position."""
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)
