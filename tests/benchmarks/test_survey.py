@@ -37,6 +37,7 @@ def test_models_of_every_library_are_mixed_at_every_point(model: str) -> None:
     assert row.mixed_blocks == row.blocks > 0
 
 
+@pytest.mark.slow
 def test_block_with_windows_in_its_batch_dim_is_rejected() -> None:
     (row,) = survey(["timm:tnt_s_patch16_224"])
     assert row.verdict == (

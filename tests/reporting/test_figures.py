@@ -70,7 +70,10 @@ def test_figures_of_every_study_type_are_safe_inline_svg(draw, settings) -> None
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"variants": ("none", *MANY), "blocks": MANY}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, pytest.param({"variants": ("none", *MANY), "blocks": MANY}, marks=pytest.mark.slow)],
+)
 def test_text_stays_inside_the_figure(draw, settings) -> None:
     for figure in draw(**settings).values():
         for text in ElementTree.fromstring(figure.svg).iter(f"{SVG}text"):
