@@ -1,6 +1,6 @@
-"""Benchmarks: running times relative to a lower bound and to other libraries, in one process.
+"""Benchmarks of running time, compared with a lower bound and with other libraries.
 
 `python -m benchmarks mix` runs one benchmark. `python -m benchmarks survey timm` tests all models
 of a library. To add a benchmark, write a function that returns a `Table` and add it to
-`benchmarks.bench.BENCHES`. The names of the tables in this folder contain their conditions.
+`benchmarks.bench.BENCHES`. The file name of a table has its conditions: CPU, threads, torch.
 """

@@ -1,4 +1,4 @@
-"""Benchmarks and studies for `gpu.sh`, without the libraries that our command line needs.
+"""Benchmarks and studies for `gpu.sh`, without the libraries that the layermix command needs.
 
     python -m benchmarks.gpu_steps bench WHAT OUT [--device cuda] [--data DATA] [--small]
     python -m benchmarks.gpu_steps study NAME OUT --data DATA [--device cuda] [--small] [--seeds 4]

@@ -1,8 +1,8 @@
-"""Common training loops for images, with which our loop is compared.
+"""Common training loops for images, with which layermix's loop is compared.
 
 Both loops read a data set of Pillow images, and crop and flip them with torchvision. Model,
-optimizer, learning rates and number of steps are those of our loop. Each function prepares the
-loop, starts its worker processes, and returns a function that trains.
+optimizer, learning rates and number of steps are those of layermix's loop. Each function prepares
+the loop, starts its worker processes, and returns a function that trains.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 The lower bound is `copy_` to allocated memory, which reads and writes each number once; a mix reads
 two numbers for each one that it writes. The plain expression is ``lam * x + (1 - lam) *
 x[partner]`` with autograd. At the input, the mix is also compared with the mixup of other libraries
-on images and labels. There, drawing the plan and mixing the labels are included for all of them.
+on images and labels. These times include drawing the plan and mixing the labels.
 
 Shapes: B examples; (B, C, H, W) or (B, d).
 """
@@ -83,7 +83,7 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return ``{"plain": NAME}`` for the plain expression with the same passes; {} for a copy."""
+    """Return ``{"plain": NAME}``, the plain expression with the passes of `name`; {} for a copy."""
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 
@@ -148,7 +148,7 @@ def _row(
     seconds: dict[str, list[float]],
     bases: dict[str, str],
 ) -> Row:
-    """Return a table row with ratios to the functions that `bases` names for each column."""
+    """Return a table row: the time of a function, divided by those of the functions in `bases`."""
     what, _, passes = name.partition(", ")
     row: Row = {
         "what": what,

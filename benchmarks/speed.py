@@ -118,7 +118,7 @@ def bench_speed(setting: Setting) -> Table:
 
 
 def _kinds(windows: Windows) -> dict[str, float]:
-    """Return the seconds of each kind of operation."""
+    """Return the seconds of each kind of operation, such as convolutions."""
     found = dict.fromkeys((*_KINDS, _OTHER), 0.0)
     for name, seconds in windows.seconds.items():
         kinds = (kind for kind, parts in _KINDS.items() if any(part in name for part in parts))

@@ -2,8 +2,9 @@
 
 The same training step of the same model is timed with mixing at one point, and without mixing:
 forward, loss, backward, optimizer. Without mixing, it is plain PyTorch with torch's cross-entropy,
-and does not use this library. The steps alternate, so that the CPU caches are in the same state as
-in a training loop. The time of a repetition is the median over several rounds of steps.
+and does not use this library. Mixed and unmixed steps alternate, so that the CPU caches are in the
+same state as in a training loop. The time of a repetition is the median over several rounds of
+steps.
 
 Shapes: B images (B, 3, 32, 32).
 """

@@ -3,8 +3,8 @@
 layermix compare speed --data FOLDER --variants none final --seeds 3 --out runs/speed
 python -m benchmarks.study_runs runs/speed > benchmarks/speed-runs-CONDITIONS.csv
 
-Accuracies are those on the test images and, if the recipe has `views`, those over views of the
-images. Seconds are those of the epochs, without the evaluation between them.
+The accuracies are on the test images; if the recipe has `views`, also for predictions averaged over
+several views of each image. The seconds of a run exclude the evaluation between epochs.
 """
 
 import sys

@@ -3,8 +3,8 @@
     benchmarks/studies.sh CIFAR_FOLDER runs
     python -m benchmarks.study_tables runs/digits runs/cifar
 
-For each study: accuracy, differences from no mixing and from mixing at the input, and calibration
-error. For all studies: the rank correlation of each layer quantity with the gains.
+The table of a study has accuracies, differences from no mixing and from mixing at the input, and
+calibration errors. Another table has the rank correlation of each layer quantity with the gains.
 """
 
 import sys

@@ -41,7 +41,7 @@ def alternate(
 
 
 def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> tuple[float, float, float]:
-    """Return the ratio of the times of functions `name` and `to`: median, minimum and maximum."""
+    """Return the time of `name` divided by the time of `to`: median, minimum and maximum."""
     ratios = [a / b for a, b in zip(seconds[name], seconds[to], strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
@@ -52,7 +52,7 @@ def measured(seconds: Mapping[str, list[float]], name: str) -> Row:
 
 
 def against(seconds: Mapping[str, list[float]], name: str, to: str, column: str) -> Row:
-    """Return table cells for the `ratio` of two times: median in `column`, minimum, maximum."""
+    """Return table cells for one time divided by another: median in `column`, least and most."""
     middle, least, most = ratio(seconds, name, to)
     return {column: middle, "least": least, "most": most}
 

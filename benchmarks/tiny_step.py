@@ -62,7 +62,7 @@ def tiny_steps(setting: Setting) -> Table:
 
 
 def count_functions(step: Callable[[], object]) -> tuple[int, int, int]:
-    """Count the functions of layermix that a step calls, the calls, and the files of them."""
+    """Return how many functions of layermix a step calls, how often, and from how many files."""
     calls: list[tuple[str, str]] = []
 
     def count(frame: FrameType, event: str, _: object) -> None:

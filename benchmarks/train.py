@@ -1,10 +1,10 @@
-"""Training speed of our loop, relative to common training loops.
+"""Training speed of layermix's loop, relative to common training loops.
 
-Our loop is compared with a plain PyTorch loop with torchvision's transforms and a DataLoader, and
-with a loop that uses timm's loader. Model, initial weights, number of steps, augmentation,
-optimizer and learning rates are the same. After one warm-up epoch, each repetition has its own seed
-and trains with all loops in turn. The test accuracy shows if all loops learn equally well. Only the
-training steps are timed; data, optimizers and worker processes are prepared before.
+It is compared with a plain PyTorch loop with torchvision's transforms and a DataLoader, and with a
+loop that uses timm's loader. Model, initial weights, number of steps, augmentation, optimizer and
+learning rates are the same. After one warm-up epoch, each repetition has its own seed and trains
+with all loops in turn. The test accuracy shows if all loops learn equally well. Only the training
+steps are timed; data, optimizers and worker processes are prepared before.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""Decode a data set of parquet files to one file that layermix reads without `datasets`.
+"""Decode parquet files of images to one file that layermix reads without `datasets`.
 
     python -m benchmarks.unpack FOLDER OUT.safetensors
 

@@ -1,7 +1,7 @@
 """Test if a model can be mixed at its final layer and after every default block.
 
 On the CPU, tensors have data, and a probe tests if each of these points is a cut of the network
-(see `layermix.hooks.bypass`). On the meta device, tensors have shapes but no data. There the probe
+(see `layermix.hooks.bypass`). On the meta device, tensors have shapes but no data. Here the probe
 records the activations of each point. Then all points are mixed in one forward pass in training
 mode: each must be used exactly once, and the output must have the same shape as without mixing.
 """

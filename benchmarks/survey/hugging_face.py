@@ -1,7 +1,7 @@
 """Small classifiers of transformers with random weights, for images, texts and audio.
 
 Models are made small by settings that most configurations share. `_OWN` and `_MORE` have the
-settings of models that need other ones.
+settings of models that need different ones.
 """
 
 from typing import Any

@@ -82,7 +82,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Return a text with the number of models that can be mixed, and the errors of the others."""
+    """Return a text with the number of models that can be mixed, and the errors of other models."""
     rows, lines = list(rows), list[str]()
     for library in dict.fromkeys(row.library for row in rows):
         own = [row for row in rows if row.library == library]

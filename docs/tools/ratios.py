@@ -42,7 +42,7 @@ class Group:
 
 @style()
 def ratios_figure(name: str, groups: Sequence[Group], axis: str, caption: str) -> Figure:
-    """Draw groups of ratios, one group below the other.
+    """Draw groups of time ratios, one group below the other.
 
     Parameters
     ----------

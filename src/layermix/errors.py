@@ -32,7 +32,7 @@ class LayermixError(Exception):
 
 
 class InputError(LayermixError, ValueError):
-    """Error for an invalid argument. The message has its value and how to fix it.
+    """Error for an invalid argument. The message has the argument's value and how to fix it.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class InputError(LayermixError, ValueError):
 
 
 class RunError(LayermixError, RuntimeError):
-    """Error after the start of a run. The message has the place, the reason and how to fix it.
+    """Error in a run that has started. The message has its cause, where it occurred and a fix.
 
     Examples
     --------

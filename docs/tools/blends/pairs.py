@@ -46,7 +46,7 @@ def mixed(blend: Blend, ratio: float, x: Tensor | None = None) -> Mix:
 
 
 class Column(NamedTuple):
-    """A mix to draw.
+    """A mix to draw in a column of a figure.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Column(NamedTuple):
 
 
 def at_ratios(blend: Blend) -> list[Column]:
-    """Return the mixes to draw by a blend: one column for each of three ratios."""
+    """Return the columns of a figure: the mixes by a blend at three ratios."""
     return [Column(f"λ = {ratio:g}", blend, ratio) for ratio in RATIOS]
 
 

@@ -38,7 +38,7 @@ class Distances:
     sample: Callable[[], Tensor]
 
     def panels(self) -> Iterator[slice]:
-        """Yield slices of rows, few enough that their distances to all rows fit into memory."""
+        """Yield slices of rows so small that their distances to all rows fit into memory."""
         for start in range(0, self.size, self.rows):
             yield slice(start, min(start + self.rows, self.size))
 

@@ -68,7 +68,7 @@ class Pooling(NamedTuple):
 
 
 def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: int = 0) -> Pooling:
-    """Return the `Pooling` of activations, given the shape of one example and `norm_widths`."""
+    """Return the `Pooling` of activations, from the shape of one example and the norm widths."""
     if pool not in get_args(Pool):
         raise unknown("pool", pool, get_args(Pool))
     size = math.prod(shape)
@@ -84,7 +84,7 @@ def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: in
 
 
 def norm_widths(model: nn.Module) -> set[int]:
-    """Return the widths of all norm layers over the last dimension (LayerNorm, RMSNorm)."""
+    """Return the widths of all layers that normalize the last dimension (LayerNorm, RMSNorm)."""
     others = nn.modules.batchnorm._NormBase | nn.GroupNorm
     found = set()
     for module in model.modules():

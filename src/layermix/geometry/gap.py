@@ -34,7 +34,7 @@ _ROUNDING = 1e-12  # nats; a smaller gap is rounding error of float32 logits
 
 
 class Gap(NamedTuple):
-    """Interpolation gap and cross-entropy with mixed labels, in nats: mean, and for each ratio."""
+    """Interpolation gap and cross-entropy with mixed labels, in nats: means and values by ratio."""
 
     kl: float
     cross_entropy: float

@@ -48,7 +48,7 @@ class Intrusion:
 def intruders(
     mixed: Tensor, features: Tensor, labels: Tensor, partner: Tensor, *, ignore_index: int = -100
 ) -> Tensor:
-    """Return True for each mixed point whose nearest example has a class of neither parent, (N,).
+    """Return a bool (N,), True if the nearest example of a mixed point has neither parent's class.
 
     Parameters
     ----------
@@ -132,5 +132,5 @@ def _intrudes(distance: Tensor, labels: Tensor, partner: Tensor) -> Tensor:
 
 
 def _split(values: Tensor, same: Tensor) -> tuple[float, float]:
-    """Return the mean over pairs of different classes, and of the same class; 0 without pairs."""
+    """Return two means: where `same` is False, and where it is True; 0 if there are no values."""
     return tuple(float(values[part].mean()) if part.any() else 0.0 for part in (~same, same))  # pyright: ignore[reportReturnType]

@@ -128,24 +128,25 @@ def cka(layer: LayerFeatures) -> float:
 
 
 def nc1(layer: LayerFeatures) -> float:
-    """Return Tr(S_W S_B^+) / K, which is 0 if each class is a point (Papyan, Han, Donoho, 2020).
+    """Return NC1: scatter within classes relative to that of class means; 0 if classes are points.
 
-    S_W is the covariance of examples around their class means; S_B is that of the class means.
+    It is Tr(S_W S_B^+) / K, with the covariances S_W of examples around their class means and S_B
+    of the class means. Papyan, Han, Donoho (2020).
     """
     classes = len(layer.counts)
     return _trace(layer, torch.full_like(layer.one_hot[0], 1 / classes)) / classes
 
 
 def fuzziness(layer: LayerFeatures) -> float:
-    """Return the separation fuzziness Tr(SS_W SS_B^+), which weights each class by its size.
+    """Return the separation fuzziness, like `nc1`, but with classes weighted by their size.
 
-    He, Su (2023), "A Law of Data Separation in Deep Learning".
+    Tr(SS_W SS_B^+), not divided by K. He, Su (2023), "A Law of Data Separation in Deep Learning".
     """
     return _trace(layer, layer.counts / len(layer))
 
 
 def _trace(layer: LayerFeatures, shares: Tensor) -> float:
-    """Return Tr(S_W S_B^+), where S_B sums m m^T over class means m, weighted by `shares`."""
+    """Return Tr(S_W S_B^+), scatter in classes relative to class means weighted by `shares`."""
     averages = layer.one_hot / layer.counts  # (N, K)
     inner = layer.gram @ averages  # inner products of examples and class means, (N, K)
     means = averages.T @ inner  # inner products of class means, (K, K)

@@ -52,7 +52,7 @@ class PairSums:
         return same, other
 
     def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return some distances, all nearest-neighbor distances (N,), and the unit of both."""
+        """Return some pairwise distances, nearest-neighbor distances (N,) and a factor for both."""
         sample = self._distances.sample()
         sample = sample[*torch.triu_indices(*sample.shape, 1)]
         return sample, self._distances.nearest(), self._distances.scale**2
@@ -94,7 +94,7 @@ class PairSums:
         return same, other
 
     def _take_same_class(self, panel: Tensor, rows: slice) -> Tensor:
-        """Move the distances of same-class pairs to a tensor (r, size of the largest class)."""
+        """Move same-class distances from `panel` to a tensor (r, size of the largest class)."""
         parts = list(self._same_class(rows, slice(0, self.size)))
         widest = max(across.stop - across.start for _, across in parts)
         taken = panel.new_full((len(panel), widest), -math.inf)

@@ -24,11 +24,11 @@ _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the large
 def best_temperature(
     loss: Callable[[Tensor], Tensor], distances: Tensor, nearest: Tensor, unit: float = 1.0
 ) -> float:
-    """Return the temperature that minimizes `loss`, a function of temperatures, float64 (t,).
+    """Return the temperature that minimizes `loss`, a function of float64 temperatures (t,).
 
     The search starts at an eighth of the nearest squared distance, or lower if the loss still
     decreases there, and ends far above the farthest one. `distances` are those of some pairs, and
-    `nearest` those of each example to its nearest neighbor, (N,); both are multiples of `unit`.
+    `nearest` those of each example to its nearest neighbor, (N,); both are in units of `unit`.
     """
     known: dict[float, float] = {}  # log2(T / typical) -> loss
     least, typical, most = _span(distances, nearest, unit)

@@ -1,7 +1,7 @@
 """Hooks that mix and capture activations of a model.
 
 `Mixer` mixes in a model's own forward pass. `points` lists the points where a model can be mixed.
-`activations` returns the activations there; `FeatureCapture` also keeps their autograd graph.
+`activations` returns the activations at them; `FeatureCapture` also keeps their autograd graph.
 `remove_hooks` removes all hooks of layermix from a model.
 """
 

@@ -33,7 +33,7 @@ class ActivationInfo(NamedTuple):
 
     @property
     def main(self) -> Path:
-        """The path of the main tensor, the one whose mix determines the label weights."""
+        """The path of the main tensor, whose mixing determines the label weights."""
         return next(iter(self.tensors))
 
     def shape(self, path: Path) -> tuple[int, ...]:
@@ -65,7 +65,7 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 def tensor_dims(
     infos: Sequence[ActivationInfo], batches: Sequence[int], batch_dim: int
 ) -> dict[Path, int | None]:
-    """Return the batch dimension of each tensor by path, or None for a tensor without one."""
+    """Return the batch dimension of each tensor path; None if the tensor has no batch dimension."""
     if not infos or not all(info.tensors for info in infos):
         return {}
     found: dict[Path, int | None] = {}
@@ -106,7 +106,7 @@ def activation_obstacle(
 
 
 def _folded(path: Path, infos: Sequence[ActivationInfo], batches: Sequence[int]) -> int | None:
-    """Return 0 if dimension 0 has several rows for each example, else None."""
+    """Return 0 if dimension 0 has the same number of rows for each example, else None."""
     shapes = [info.shape(path) for info in infos]
     if not all(shapes) or len({shape[1:] for shape in shapes}) > 1:
         return None

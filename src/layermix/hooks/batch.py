@@ -56,7 +56,7 @@ def batch_size(x: Batch, batch_dim: int = 0) -> int:
 
 
 def lengths_of(x: Batch) -> set[int]:
-    """Return the possible batch sizes of a ragged batch: lengths of lists and other tensors."""
+    """Return the possible batch sizes of a ragged batch: the lengths of its lists and tensors."""
     _, *others = map(shape_of, tensors_of(x).values())
     return {len(one) for one in _lists(x)} | {shape[0] for shape in others if shape}
 
@@ -91,7 +91,7 @@ def first(x: Batch, size: int, batch_dim: int = 0) -> Batch:
 
 
 def edit_batch(x: Batch, edit: Callable[[Tensor], Tensor], batch_dim: int = 0) -> Batch:
-    """Apply `edit` to each batched tensor; it gets the tensor with the batch in dimension 0."""
+    """Apply `edit` to each tensor that has a batch dimension, which is moved to dimension 0."""
     tensors = tensors_of(x)
     new = {
         path: edit(tensors[path].movedim(dim, 0)).movedim(0, dim)
@@ -113,7 +113,7 @@ def described(x: Batch) -> str:
 
 
 def likely_dims(x: Batch, batch_dim: int = 0) -> dict[Path, int]:
-    """Guess the batch dimension of each tensor from its shape; leave out tensors without one."""
+    """Guess each tensor's batch dimension from its shape; leave out tensors that have none."""
     size = batch_size(x, batch_dim)
     found: dict[Path, int] = {}
     for path, tensor in tensors_of(x).items():

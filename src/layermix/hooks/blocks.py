@@ -45,7 +45,7 @@ def _kind(name: str, child: nn.Module, listed: bool) -> object:
 
 
 def _callable(path: str, module: nn.Module) -> Group:
-    """Return a module by its path; for a list of modules, which has no `forward`, its items."""
+    """Return {path: module}; if the module has no `forward` (a list), its items by path."""
     if type(module).forward is not nn.Module.forward:
         return {path: module}
     found: Group = {}

@@ -1,4 +1,4 @@
-"""Measure which share of an example bypasses a mix point, with forward passes of ratio 0.
+"""Measure which share of an example bypasses a mix point, in passes that mix with ratio 0.
 
 Ratio 0 replaces each activation at the point by the partner's activation. At a cut, this turns each
 output into the partner's output. Otherwise part of the example bypasses the point: by a skip
@@ -6,11 +6,11 @@ connection, a second head or another input.
 
     share = |output - partner's output| / |unmixed output - partner's output|
 
-The partners are a rotation of the examples. One pass can test several points. They divide the
-network into regions; the rotation of the examples in a region is its code, and each point changes
-the rotation from the code before it to the next code. Data that bypasses a point keeps an earlier
-code. The codes are the base-3 digits of the region numbers, one digit in each pass, so that k
-points need ceil(log3(k + 1)) passes. If a code is wrong, the points are measured one by one.
+The partners are the examples rotated by some positions. One pass can test several points, which
+divide the network into regions. In each pass, a region has a code: the number of positions by which
+examples are rotated there. Each point adds the difference of two codes, so that data that bypasses
+it arrives with a wrong rotation. The codes are the base-3 digits of the region numbers, one digit
+per pass: k points need ceil(log3(k + 1)) passes. After a wrong one, each point has its own pass.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -54,7 +54,7 @@ def _exchanged(role: Role, name: str, mask: Tensor, plan: Plan) -> Tensor:
 
 
 class _Rotation(MixingState):
-    """Mixing state whose hooks rotate the `count` examples at each point by ``turns[point]``."""
+    """Mixing state whose hooks rotate the examples at each point by ``turns[point]`` positions."""
 
     def __init__(self, turns: Mapping[str, int], count: int, device: torch.device) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class CutTest:
         self._agree = agreement(passes.model)  # True if a condition holds on any rank
 
     def shares(self, points: Sequence[str]) -> dict[str, dict[Path, float]]:
-        """For each point, return the share that bypasses it to each output; {} for a cut."""
+        """Return the share that bypasses each point, by point and output path; {} for a cut."""
         together = [point for point in points if point in self._together]
         cuts = self._all_cuts(together)
         found = {p: {} if cuts and p in together else self._share(p) for p in points}
@@ -106,7 +106,7 @@ class CutTest:
     def _without_unsteady_numbers(
         self, found: Mapping[str, Mapping[Path, float]]
     ) -> dict[str, dict[Path, float]]:
-        """Leave out integer outputs that depend on the position in the batch (row numbers)."""
+        """Remove integer outputs that depend on positions in the batch, such as row numbers."""
         whole = {p for p, tensor in self._unmixed.output.items() if not tensor.is_floating_point()}
         if any(whole & shares.keys() for shares in found.values()):
             whole &= self._rotated().keys()
@@ -130,7 +130,7 @@ class CutTest:
         return True
 
     def _differs(self, points: Sequence[str], codes: Sequence[int]) -> bool:
-        """Run one pass; return False if all activations arrive rotated as their codes say."""
+        """Run one pass; return True if any tensor is not rotated by the code of its region."""
         unmixed, wrong = self._unmixed, list[str]()
         before = dict(zip(points, codes, strict=False))
         turns = {

@@ -37,7 +37,7 @@ _WIDTHS: dict[HookSide, tuple[str, ...]] = {  # attributes with the width of inp
 
 @dataclass(frozen=True)
 class Layout:
-    """Number of channels of a module's input or output, and the kind of its layers."""
+    """Number of channels of a module's input or output, and if its layers are convolutions."""
 
     width: int | None = None  # number of channels; None if there is no layer with parameters
     maps: bool = False  # True if a convolution is among the layers

@@ -20,12 +20,12 @@ _RATES = ("dropout_p", "dropout")  # dropout arguments of fused operations
 
 
 def noise(shape: Sequence[int], seed: int = 0) -> Tensor:
-    """Return normal noise, float32 on the CPU, which `Deterministic` does not make constant."""
+    """Return float32 normal noise on the CPU; `Deterministic` does not make it constant."""
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
 class Deterministic(TorchDispatchMode):
-    """Make random operations constant (if `random_free`), and save parameters before changes."""
+    """Dispatch mode that saves changed parameters and, if `random_free`, makes draws constant."""
 
     def __init__(self, parameters: Iterable[nn.Parameter] = (), random_free: bool = True) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ def rows_of(x: Inputs, dims: Dims, rows: Sequence[int]) -> Inputs:
 
 
 def chosen_rows(x: Inputs, dims: Dims, batch_dim: int, count: int) -> list[int]:
-    """Return sorted indices of `count` examples that differ in padding and integer inputs (B,)."""
+    """Return sorted indices of `count` examples with different padding and integer inputs."""
     size = batch_size(x, batch_dim)
     vectors, padded = list[Tensor](), list[int]()
     for path, dim in dims.items():
@@ -71,7 +71,7 @@ def _new(vectors: Sequence[Tensor], chosen: Sequence[int], k: int) -> int:
 def few_examples(
     model: nn.Module, x: Inputs, dims: Dims, rows: Sequence[int]
 ) -> tuple[list[Inputs], Inputs | None]:
-    """Return batches of few examples to try in turn, and one with different masks (or None)."""
+    """Return batches of a few examples to try in turn, and a batch with different masks or None."""
     few = _made_different(rows_of(x, dims, rows), dims)
     equal = _with_equal_masks(model, few)
     # From the most to the least edited batch, because the model may fail on edited ones.
@@ -98,7 +98,7 @@ def _made_different(x: Inputs, dims: Dims) -> Inputs:
 
 
 def _with_equal_masks(model: nn.Module, x: Inputs) -> Inputs:
-    """Return a batch in which all examples have the union of their masks."""
+    """Return a batch in which all examples have the same mask, the union of all masks."""
     new = {
         path: (mask.amin(0) if marks_ignored(name, mask) else mask.amax(0)).expand_as(mask).clone()
         for path, name, mask in _masks(model, x)
@@ -127,7 +127,7 @@ def _with_different_masks(model: nn.Module, x: Inputs) -> Inputs | None:
 
 
 def _with_different_companions(model: nn.Module, x: Inputs, dims: Dims) -> Inputs:
-    """Return a batch in which no input has one value everywhere, except for attention masks."""
+    """Replace inputs that are constant over the batch, except masks, by values that differ."""
     masks = {path for path, _, _ in _masks(model, x)}
 
     def edit(path: Path, values: Tensor) -> Tensor | None:
@@ -151,7 +151,7 @@ def _rows(x: Inputs, dims: Dims) -> dict[Path, Tensor]:
 
 
 def _edited(x: Inputs, dims: Dims, edit: Callable[[Path, Tensor], Tensor | None]) -> Inputs:
-    """Apply `edit` to each tensor of `_rows`; if it returns None, the tensor is not changed."""
+    """Apply `edit` to each tensor of `_rows`; tensors are unchanged if `edit` returns None."""
     new = {path: edit(path, rows) for path, rows in _rows(x, dims).items()}
     return replaced(x, {p: t.movedim(0, dims[p] or 0) for p, t in new.items() if t is not None})
 

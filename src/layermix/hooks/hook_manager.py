@@ -19,7 +19,7 @@ from layermix.hooks.sites import Site, find
 
 
 class HookManager:
-    """Manage the hooks of a mixer in an unwrapped model: they mix at points and unite masks."""
+    """Manager of a mixer's hooks in an unwrapped model, which mix activations and masks."""
 
     def __init__(
         self,

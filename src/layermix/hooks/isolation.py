@@ -128,7 +128,7 @@ def _undo_known(value: Any) -> Callable[[], None] | None:
 def observe(
     model: nn.Module, sites: Iterable[Site], x: Batch, call_at: Callable[[str, Any], None]
 ) -> Any:
-    """Run one `silent` pass; call ``call_at(point, value)`` at the first module of each site."""
+    """Run a pass in eval mode; call ``call_at(point, value)`` at the first module of each site."""
     first = [replace(site, modules=site.modules[:1]) for site in sites]
     with monitoring(first, lambda name, _, value: call_at(name, value)), silent(model):
         return forward(model, x)

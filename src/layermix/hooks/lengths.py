@@ -62,7 +62,7 @@ def _selects(passes: Passes, main: Path, path: Path) -> bool:
 
 
 def _reaches(passes: Passes, main: Path, dim: int, path: Path, lengths: Tensor) -> bool:
-    """Return True if noise in the last quarter of the positions changes the output."""
+    """Return True if noise in the last quarter of positions changes the output, given `lengths`."""
     inputs = replaced(passes.inputs, {path: lengths})
     values = leaves(inputs)[main]
     size = values.shape[dim]

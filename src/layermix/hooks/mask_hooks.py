@@ -1,10 +1,10 @@
-"""Hooks that unite attention masks and lengths after a mix point.
+"""Hooks that replace attention masks after a mix point by those of the mixed examples.
 
-A mixed example needs the union of its mask and the partner's mask. If a module after the mix point
-(in the order of ``model.modules()``) gets a mask or lengths, a hook replaces them by this union.
-Only the outermost of these modules have a hook, because they pass the masks on to inner modules. At
-the input, the mixing hook unites the masks. Hooks cannot change masks that a model uses in its own
-`forward`, after its blocks. The probe then finds that the block is not a cut.
+A position counts in a mixed example if it counts for the example or its partner: its mask is the
+union of both. If a module after the mix point (in the order of ``model.modules()``) gets a mask or
+lengths, a hook replaces them by this union. Only the outermost such modules have a hook, because
+they pass the masks on to inner modules. At the input, the mixing hook does this. Masks that a model
+uses in its own `forward`, after its blocks, cannot be changed: the probe measures their effect.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from layermix.hooks.sites import SPECIAL, Site
 
 
 class MaskHook(ModelHook):
-    """Unite the masks and lengths in a module's arguments, if the plan mixes before the module."""
+    """Hook that replaces masks in a module's arguments, if the plan mixes before the module."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class MaskHook(ModelHook):
         self.shared: set[str] = set()  # shared by all examples (causal); found by a probe
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Forward pre-hook: unite the masks in the module's arguments with the partners' masks."""
+        """Forward pre-hook: replace each mask by the union of an example's and its partner's."""
         active = self.state.active(self.points)
         if active is None:
             return None
@@ -57,7 +57,7 @@ class MaskHook(ModelHook):
 def install_masks(
     model: nn.Module, sites: Iterable[Site], state: MixingState, unite: Unite = united
 ) -> dict[nn.Module, MaskHook]:
-    """Register a `MaskHook` on modules after a mix point whose `forward` has a mask argument."""
+    """Register a `MaskHook` on the outermost modules that follow a mix point and take a mask."""
     points: dict[nn.Module, set[str]] = {}
     for site in sites:
         for module in mask_readers(model, site):
@@ -70,7 +70,7 @@ def install_masks(
 
 
 def mask_readers(model: nn.Module, site: Site) -> list[nn.Module]:
-    """Return the outermost modules with a mask parameter that follow a site in the module tree."""
+    """Return the outermost modules, after a site in the module tree, that have a mask parameter."""
     if site.name in SPECIAL:
         return []
     found: list[nn.Module] = []

@@ -1,10 +1,10 @@
 """Attention masks and lengths, which select positions of the main tensor.
 
-A mixed example contains two examples, so it has the union of their masks, and the longer of their
-lengths. Masks have shapes such as (B, L) or (B, 1, L, L). In masks of booleans or of 0 and 1, one
-means "attend"; if the name ends with `padding_mask`, one means "ignore". Masks of floats are added
-to the attention scores: 0 attends, -inf ignores. Lengths, (B,) or (B, 1), are integers, or floats
-relative to the longest example.
+A mixed example has the union of both masks (a position counts if it counts for either example), and
+the longer of both lengths. Masks have shapes such as (B, L) or (B, 1, L, L). In masks of booleans
+or of 0 and 1, one means "attend"; if the name ends with `padding_mask`, one means "ignore". Masks
+of floats are added to the attention scores: 0 attends, -inf ignores. Lengths, (B,) or (B, 1), are
+integers, or floats that are fractions of the longest length.
 """
 
 import functools
@@ -81,7 +81,7 @@ def marks_ignored(name: str, mask: Tensor) -> bool:
 
 
 def is_companion(value: Any, batch: int) -> bool:
-    """Return True for numbers (B,) or (B, 1), which could be the lengths of the examples."""
+    """Return True for a numeric tensor (B,) or (B, 1), which may be the lengths of the examples."""
     return (
         isinstance(value, Tensor)
         and value.shape in ((batch,), (batch, 1))

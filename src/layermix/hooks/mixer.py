@@ -140,7 +140,7 @@ class Mixer(MixerStep):
 
     @property
     def weights(self) -> dict[str, float]:
-        """The current probability of each mix point if a step is mixed; they sum to 1."""
+        """The current probabilities of the mix points in a mixed step; they sum to 1."""
         shares = self._sampler.shares
         total = sum(shares) or 1.0
         found = dict.fromkeys(self.points, 0.0)

@@ -30,7 +30,7 @@ def samplers_of(
     parts: Mapping[str, Any],  # unless None, they replace settings of the methods
     others: Mapping[str, Any],  # settings of all samplers
 ) -> tuple[list[MethodSampler], list[str | None], float | list[float]]:
-    """Return a sampler for each method, the name of its group of points or None, and `prob`."""
+    """Return a sampler and the name of a group of points (or None) per method, and `prob`."""
     several = [method] if isinstance(method, Method) or method is None else method
     several = method_names(several) if isinstance(several, str) else list(several)
     if not several:

@@ -140,7 +140,7 @@ class MixerStep(MixerProbe):
             raise self._unknown_point(point)
 
     def _is_current(self, model: nn.Module | None = None, x: Batch | None = None) -> bool:
-        """Return True if the last probe is still valid, also for ``model(x)`` if they are given."""
+        """Return True if the last probe is still valid; if given, for `model` and `x` too."""
         probed = self._probed
         if probed is None or probed.training != self.model.training:
             return False

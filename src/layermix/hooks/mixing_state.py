@@ -117,7 +117,7 @@ class MixingState:
             self.local.forward = forward
 
     def release(self, remove: Callable[[], None]) -> None:
-        """Remove the hooks now; with checkpointing, only at the next call of the model."""
+        """Call `remove` now or, with activation checkpointing, at the next call of the model."""
         if self.checkpointed:
             self._remove = remove  # the last backward pass may still need the hooks
         else:

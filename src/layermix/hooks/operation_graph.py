@@ -145,7 +145,7 @@ class Dataflow(TorchDispatchMode):
         return {_PARAMETER, *written} if storage in self._parameters else set(written)
 
     def final_calls(self, output: Any) -> tuple[list[int], list[int], str | None]:
-        """Return the calls of simple and of compound final layers, and the class of any other one.
+        """Return the calls of simple and compound final layers, and the class of another one.
 
         A compound layer is a module that runs several layer operations itself. Another final layer
         is one that is not a matrix product or convolution; its class is None if there is none.

@@ -40,7 +40,7 @@ _TINY = 1e-3
 
 
 class Passes:
-    """Run a model on a few examples of a batch; create it with `opened`, then call `begin`."""
+    """Runner of a model on a few examples of a batch; create with `opened`, then call `begin`."""
 
     def __init__(self, model: nn.Module, x: Batch, batch_dim: int, guard: Deterministic) -> None:
         self.model, self.batch_dim, self._guard = model, batch_dim, guard
@@ -74,7 +74,7 @@ class Passes:
         return rows_of(self.inputs, self.dims, [*range(1, self.sizes[0]), 0])
 
     def nudged(self) -> Inputs:
-        """Return the examples with floating-point inputs that are changed by rounding errors."""
+        """Return the examples with each floating-point input changed by one rounding error."""
         new = {}
         for path, tensor in leaves(self.inputs).items():
             if tensor.is_floating_point() and tensor.layout == torch.strided:
@@ -83,7 +83,7 @@ class Passes:
         return replaced(self.inputs, new)
 
     def begin(self, record: Callable[[Inputs], Found]) -> Found:
-        """Choose the examples; call `record` on all of them but one, and return its result."""
+        """Choose examples, call `record` on all but one of them, and return the call's result."""
         self.dims = dict(likely_dims(self._x, self.batch_dim))
         if has_ragged_list(self._x):
             return self._begin_whole(record, None)
@@ -120,7 +120,7 @@ class Passes:
             raise InputError(f"{error}{few if self._count > COUNT else ''}") from error
 
     def _leave_out_constants(self, rows: list[int]) -> None:
-        """Set the batch dimension of inputs to None if they have the batch size by chance."""
+        """Set the batch dimension to None for inputs whose size equals the batch size by chance."""
         if self._count == 1:
             return
         # Example: class embeddings (C, d) with C = B. The model runs if only other inputs are cut.

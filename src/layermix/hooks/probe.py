@@ -79,7 +79,7 @@ class Probe(Recording):
         self._mask_shares = CutTest(passes, model, self, self._together).shares(cuts)
 
     def channels(self, name: str) -> Channels | None:
-        """Return the channel dimension at a point, 1 or -1; None if the point cannot be mixed."""
+        """Return the channel dimension, 1 or -1, at a point; None if the point cannot be mixed."""
         example = self.shape(name)
         if example is None or self._why_not(name):
             return None
@@ -108,7 +108,7 @@ class Probe(Recording):
         )
 
     def mask_leak(self, name: str) -> str | None:
-        """Return a text with the share that depends on masks that cannot be united, or None."""
+        """Return a text with the share of the output that depends on an unmixed mask, or None."""
         if not (shares := self._mask_shares.get(name)):
             return None
         return (
@@ -117,7 +117,7 @@ class Probe(Recording):
         )
 
     def obstacle(self, name: str, partial: bool = False) -> str | None:
-        """Return the reason not to mix at a point, or None; `partial` allows a bypassing share."""
+        """Return why a point cannot be mixed, or None; if `partial`, it need not be a cut."""
         return self._why_not(name) or (None if partial else self.leak(name))
 
     def require(self, name: str, done: str = "mixed") -> None:

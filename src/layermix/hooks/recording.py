@@ -104,7 +104,7 @@ class Recording:
         return self._example(self._outputs)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the activation shape of one example; None if the point is not called once."""
+        """Return the activation shape of one example; None unless the point is called just once."""
         return self._example(self._once(name))
 
     def batch_dim(self, name: str) -> int:

@@ -16,7 +16,7 @@ _LARGE = 1e30  # replaces a difference to infinity
 
 
 def rotation(turns: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Return the partner of each example in a rotation by `turns` positions, int64 (count,)."""
+    """Return each example's partner index, int64 (count,), in a rotation by `turns` positions."""
     return (torch.arange(count, device=device) + turns) % count
 
 
@@ -29,7 +29,7 @@ def distances(
     *,
     thorough: bool = False,  # compare each feature on its own scale, and any dtype
 ) -> Iterator[tuple[Path, float]]:
-    """Compare tensors with the rotated clean ones; yield path and distance of different ones."""
+    """Yield path and distance of each tensor in `now` that differs from the rotated `clean` one."""
     for path, own in clean.items():
         dim = dims.get(path)
         if dim is None or own.is_nested or not (thorough or own.is_floating_point()):
@@ -63,7 +63,10 @@ def rotated(tensor: Tensor, dim: int, turns: int, count: int) -> Tensor:
 def share_of(
     got: Tensor, own: Tensor, want: Tensor, other: Tensor, features: bool = False
 ) -> float:
-    """Return |got - want| / |own - other|, or 0 if `got` differs from `want` by rounding only."""
+    """Return the error of `got` against `want`, relative to the difference of two examples.
+
+    It is |got - want| / |own - other|, or 0 if `got` differs from `want` by rounding only.
+    """
     wide = torch.promote_types(own.dtype, torch.float32)
     got, own, want, other = (t.detach().to(wide) for t in (got, own, want, other))
     error, scale, size = (got - want).abs(), (own - other).abs(), want.abs()
@@ -82,6 +85,6 @@ def share_of(
 
 
 def _ratio(error: Tensor, scale: Tensor, size: Tensor) -> Tensor:
-    """Return ``error / scale``, or 0 if the error is a rounding error of numbers like `size`."""
+    """Return ``error / scale``, or 0 if `error` is a rounding error of numbers of size `size`."""
     rounding = error <= _EPSILONS * torch.finfo(error.dtype).eps * size
     return torch.where(rounding, 0.0, torch.where(scale > 0, error / scale, 1.0))

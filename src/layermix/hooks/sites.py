@@ -95,7 +95,7 @@ SPECIAL = ("input", "final", "logits")
 
 @dataclass(frozen=True)
 class Site:
-    """The place of a mix point: one module, or several heads, and the side of them to mix."""
+    """Hook site of a mix point: one module or several heads, and which side of them is mixed."""
 
     name: str
     modules: tuple[nn.Module, ...]

@@ -25,7 +25,7 @@ class Pairs(NamedTuple):
 
     @property
     def view(self) -> Tensor:
-        """The ratio, () or (B,), as a view of `rows`, which compiled code may read."""
+        """The ratio, () or (B,), as a view of `rows`; unlike `ratio`, compiled code may read it."""
         return self.rows if self.per_sample else self.rows.squeeze(0)
 
 

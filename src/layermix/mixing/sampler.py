@@ -2,7 +2,7 @@
 
 Each step has two random generators. All ranks of data parallel training share one for the method,
 the mix point and the ratio of a batch. Each rank has another for everything else. Both depend on
-seed, rank and step alone, so the state of a sampler is its seed and its clock.
+seed, rank and step alone, so their state is the seed and the step.
 """
 
 from collections.abc import Mapping, Sequence

@@ -51,7 +51,7 @@ BLENDS: dict[str, type[Blend]] = {
 
 
 def find_blend(blend: str | Blend) -> Blend:
-    """Return the blend with a name and default settings; return a `Blend` unchanged.
+    """Return the blend of this name, with default settings; return a `Blend` unchanged.
 
     Raises
     ------

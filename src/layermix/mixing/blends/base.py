@@ -118,7 +118,7 @@ class Blend:
         raise NotImplementedError
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
-        """Mix a batch (B, ...) with its partners; override it to avoid a copy of their rows."""
+        """Mix a batch (B, ...) with its partners; override it to avoid a copy of partners."""
         return self(x, take(x, pairs.partner), pairs.view, draws, channels)
 
 

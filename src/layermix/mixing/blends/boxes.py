@@ -4,11 +4,11 @@ CutMix (Yun et al., 2019): the box has sides sqrt(1 - lam) of the map (cube root
 uniform center, and is clipped at the border. Labels are weighted by area. In one dimension the box
 is a span of round((1 - lam) L) positions, which is not clipped.
 
-SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the same box around the most salient position
+SaliencyMix (Uddin, Monira, Shin, Chung, Bae, 2021): the box is around the most salient position
 of the partner. Saliency is the difference of the mean over channels from its surroundings, summed
 over several window sizes (Montabone, Soto, 2010).
 
-ResizeMix (Qin et al., 2020): the partner scaled to sides sqrt(1 - lam), at a uniform position.
+ResizeMix (Qin et al., 2020): the partner is scaled to sides sqrt(1 - lam), at a uniform place.
 
 Shapes: B batch, C channels; R rows, 1 if the batch has one ratio, else B; `size` the positions.
 """
@@ -95,21 +95,21 @@ def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
-    """Return a mask that is True from `start` to `stop`, (R,), along `dim`; other sizes are 1."""
+    """Return a mask, True along `dim` from `start` to `stop`, both (R,); its other sizes are 1."""
     place = torch.arange(length, device=start.device)
     between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
 def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return start and stop of a span around a relative center; clip it at the border."""
+    """Return start and stop of a span of relative length `side`, clipped at the border."""
     middle = (center * length).floor().clamp_max(length - 1)
     half = (0.5 * side * length).floor()
     return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 
 
 def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
-    """Return start and stop of a span at a relative position, which is inside the border."""
+    """Return start and stop of a span that is inside the border, at relative position `place`."""
     count = (side * length).round()
     start = (place * (length - count + 1)).floor().minimum(length - count)
     return start, start + count

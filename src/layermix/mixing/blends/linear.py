@@ -118,7 +118,7 @@ def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool
 
 
 class _PairMix(torch.autograd.Function):
-    """The mix in one pass, with its gradient; without `setup_context`, which is slow."""
+    """Autograd function of the mix in one pass; it has no `setup_context`, which is slow."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, pairs: Pairs) -> Tensor:
@@ -132,7 +132,7 @@ class _PairMix(torch.autograd.Function):
 
 
 class _PairGradient(torch.autograd.Function):
-    """The gradient of the mix; its own gradient is the mix again."""
+    """Autograd function of the mix's gradient, whose own gradient is the mix again."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, pairs: Pairs) -> Tensor:

@@ -1,6 +1,6 @@
 """The linear mix of pairs on a GPU as one Triton kernel: each row is read twice and written once.
 
-Half precision is computed in float32. A program mixes one block of one row.
+Half precision is computed in float32. A Triton program mixes one block of one row.
 """
 
 import torch

@@ -46,7 +46,7 @@ class MixStyle(Blend):
     """MixStyle: mix the moments over positions; labels are not mixed."""
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor:
-        """Return 1, because the label stays that of the example."""
+        """Return 1, because the example keeps its label."""
         return torch.ones_like(ratio)
 
     def __call__(

@@ -4,7 +4,7 @@ MultiMix (Venkataramanan, Kijak, Amsaleg, Avrithis, 2023): each of N mixes is a 
 of all B examples. Its weights are from a symmetric Dirichlet distribution with a parameter from
 U(0.5, 2). Use it where no later layer depends on the batch size, such as at the final layer.
 
-Dense: each position of the last maps before pooling is mixed and classified as a map of size 1.
+If `dense`, each position of the last maps before pooling is mixed and classified on its own.
 Weights are scaled by attention: the product of a position with the mean over positions.
 
 Shapes: B examples, N = k * B mixes, P positions, C channels.
@@ -72,7 +72,7 @@ class MultiMix(Blend):
         return {"weights": gamma / gamma.sum(1, keepdims=True)}
 
     def weight(self, ratio: Tensor, draws: Draws) -> Tensor | None:
-        """Return the weight of each label in each mix, (N, B); None if `dense` is True."""
+        """Return label weights (N, B), with a row for each mix; None if `dense` is True."""
         return None if self.dense else draws["weights"]
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
@@ -82,7 +82,7 @@ class MultiMix(Blend):
     def __call__(
         self, own: Tensor, other: Tensor, ratio: Tensor, draws: Draws, channels: int
     ) -> Blended:
-        """Return N mixes of B activations, (N, ...); dense (N * P, C, 1, 1), one per position."""
+        """Return N mixes (N, ...) of B activations; if `dense`, one of size 1 for each position."""
         weights = draws["weights"]
         if self.dense:
             return _dense(own, weights, channels)

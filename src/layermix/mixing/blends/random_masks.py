@@ -127,7 +127,7 @@ class Patches(SeededMask):
 
 
 def _largest(values: Tensor, share: Tensor) -> Tensor:
-    """Return a mask that is True at the largest values of each row, a share (R,) of them."""
+    """Return a mask that is True at a share of each row, its largest values; `share` is (R,)."""
     flat = values.flatten(1)
     rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
     count = (share * flat.shape[1]).round()
@@ -135,7 +135,7 @@ def _largest(values: Tensor, share: Tensor) -> Tensor:
 
 
 def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return the norms of the frequencies of a real FFT; zero becomes the smallest other norm."""
+    """Return the magnitudes of the frequencies of a real FFT; 0 becomes the smallest other one."""
     axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], device=device))
     grid = torch.meshgrid(*axes, indexing="ij")

@@ -34,7 +34,7 @@ PARTNERS: dict[str, type[Pairing]] = {
 
 
 def find_pairing(partner: str | Pairing) -> Pairing:
-    """Return the pairing with a name and default settings; return a `Pairing` unchanged.
+    """Return the pairing of this name, with default settings; return a `Pairing` unchanged.
 
     Raises
     ------

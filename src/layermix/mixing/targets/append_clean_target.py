@@ -38,7 +38,7 @@ class AppendCleanTarget(Target):
         return torch.cat([half.dense(num_classes, dtype) for half in (self.first, self.second)])
 
     def nll(self, output: Any, *, ignore_index: int = -100) -> Tensor:
-        """Return the mean negative log-likelihood of all outputs in nats, (), without `eta`."""
+        """Return the mean negative log-likelihood of all outputs, (), in nats and without `eta`."""
         entropy = CrossEntropy(ignore_index=ignore_index)
         with torch.no_grad():
             halves = self._halves(logits_of(output))

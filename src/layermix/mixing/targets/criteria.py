@@ -103,7 +103,7 @@ def _timm_in_parts(criterion: object, logits: Tensor) -> CrossEntropy | None:
 
 
 def unreduced(criterion: Criterion, each: bool) -> tuple[Criterion, Callable[[Tensor], Tensor]]:
-    """Return the criterion, without reduction if `each` is True, and a function for the mean.
+    """Return the criterion, unreduced if `each` is True, and a function that averages its losses.
 
     Only the reduction of a module can be changed, not that of a function.
     """

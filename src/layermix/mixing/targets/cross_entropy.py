@@ -1,8 +1,8 @@
 """Cross-entropy of each label, which can be weighted before the mean is computed.
 
-``mean = sum(w * loss) / sum(w * norm)``, where `norm` is the label's weight in the mean. As in
-torch, the norm of a class label is its class weight, or 0 if the label is ignored; the norm of
-probabilities is 1. Label smoothing is linear in the target, so it may be done before mixing.
+``mean = sum(w * loss) / sum(w * norm)``, where `w` is the weight of a label in the mix, and `norm`
+its weight in torch's mean: the class weight for a class label, 0 for an ignored label, and 1 for
+probabilities. Label smoothing is linear in the target, so it may be done before mixing.
 
 Shapes: B batch, N mixes, C classes, `...` positions.
 """
@@ -21,7 +21,7 @@ from layermix.mixing.tensors import along, times, wide
 
 
 class Parts(NamedTuple):
-    """The loss of each label, (B, ...), and its weight in the mean (`norm`; None if all are 1)."""
+    """Losses (B, ...), and the weight `norm` of each loss in the mean (None if all are 1)."""
 
     loss: Tensor
     norm: Tensor | None
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
         return torch.ones_like(self.loss) if self.norm is None else self.norm
 
     def mean(self) -> Tensor:
-        """Return the sum of losses divided by the sum of norms, (), in float32 or float64."""
+        """Return the sum of losses divided by that of their weights, (), float32 or float64."""
         dtype = wide(self.loss.dtype)
         if self.norm is None:
             return self.loss.mean(dtype=dtype)
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 def joined(several: Sequence[Parts]) -> Parts:
-    """Flatten and concatenate the `Parts` of several batches."""
+    """Flatten and concatenate the losses, and their weights in the mean, of several batches."""
     losses = torch.cat([part.loss.flatten() for part in several])
     if all(part.norm is None for part in several):
         return Parts(losses, None)
@@ -61,7 +61,7 @@ class CrossEntropy:
         return "NLLLoss" if self.of_logs else "the default loss"
 
     def of_labels(self, logits: Tensor, labels: Tensor) -> Parts:
-        """Return loss and norm for logits (B, C, ...), and classes (B, ...) or float labels."""
+        """Return losses and their weights for logits (B, C, ...) and labels: classes or floats."""
         if labels.is_floating_point() and labels.shape == logits.shape:
             return self.of_probabilities(logits, labels)
         if logits.ndim < 2 or logits.shape[1] == 1:
@@ -77,9 +77,9 @@ class CrossEntropy:
         return Parts(loss, norm * counted)
 
     def of_probabilities(self, logits: Tensor, target: Tensor) -> Parts:
-        """Return loss and norm for logits and float labels, both (B, C, ...).
+        """Return losses and their weights for logits and float labels, both (B, C, ...).
 
-        The norm is 1 even with class weights, as in torch. Raises an `InputError` for NLLLoss,
+        The weights are 1 even with class weights, as in torch. Raises an `InputError` for NLLLoss,
         which needs classes, and for an output with one column.
         """
         if self.of_logs:
@@ -97,10 +97,10 @@ class CrossEntropy:
         return Parts(self._of_probabilities(logits, target.to(logits.dtype)), None)
 
     def of_mixtures(self, logits: Tensor, mass: Tensor, unweighted: Tensor) -> Parts:
-        """Return loss and norm for logits and the label weight of each class in each mix, (N, C).
+        """Return losses and their weights for logits and label weights of each class, both (N, C).
 
         Rows of `mass`, the label weights, may sum to less than 1, because ignored labels are left
-        out. The norm is computed from `unweighted`, the label weights without sample weights.
+        out. The weights use `unweighted`, the label weights without sample weights.
         """
         mass, norm = mass.to(logits.dtype), unweighted.to(logits.dtype)
         total = mass.sum(1)

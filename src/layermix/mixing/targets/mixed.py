@@ -33,7 +33,7 @@ from layermix.mixing.tensors import is_readable, weighted_sum, wide
 
 @dataclass(frozen=True, eq=False)
 class MixedTarget(Target):
-    """Labels mixed in pairs.
+    """The labels of examples and of their partners, and the ratio that weights them.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class MixedTarget(Target):
         return torch.where(like(self.ratio, self.labels) >= 0.5, *self._both)
 
     def _compared(self, logits: Tensor, ignore_index: int) -> Tensor | None:
-        """Check labels for accuracy; return the mix of soft labels, or None for integer classes."""
+        """Check labels for a metric; return mixed soft labels, or None for integer classes."""
         floats, shape = self.labels.is_floating_point(), (logits.shape[0], *logits.shape[2:])
         if floats and self.labels.shape == logits.shape:
             check_soft(self.labels)
@@ -205,7 +205,7 @@ class MixedTarget(Target):
         return sample_weight, self.of_partners(sample_weight)
 
     def _weigh(self, own: Tensor, partner: Tensor) -> Tensor:
-        """Mix a value of the examples with that of the partners by the ratio, (B, ...) or ()."""
+        """Mix values of the examples and of the partners, both (B, ...) or (), by the ratio."""
         dtype = wide(own.dtype)
         if own is partner:
             return own.to(dtype)

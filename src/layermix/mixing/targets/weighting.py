@@ -128,7 +128,7 @@ def _weights_like(weight: Tensor, values: Tensor) -> Tensor:
 def counted(
     own: Tensor, other: Tensor, ratio: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor]:
-    """Return both labels; replace one that is not finite and has weight 0 by the other, or by 0.
+    """Return both labels; those that are not finite and have weight 0 are replaced by finite ones.
 
     A criterion needs finite labels, because zero times the gradient of an infinite loss is NaN. The
     ratio is as for `like`; `weights` are the sample weights of examples and partners.
