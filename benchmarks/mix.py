@@ -83,7 +83,8 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return ``{"plain": NAME}``, the plain expression with the passes of `name`; {} for a copy."""
+    """Return the name of the baseline row with the same forward or backward pass, or {} for a copy.
+    """
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 

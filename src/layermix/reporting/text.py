@@ -25,7 +25,7 @@ from layermix.reporting.summary import Summary
 
 
 def verdict_text(summary: Summary) -> list[str]:
-    """Return the verdict of a study: the best variant, then the claim."""
+    """Return the verdict of a study: the best variant, then whether *final beats input* holds."""
     return _paragraphs("verdict", summary=summary)
 
 

@@ -1,8 +1,8 @@
 """Choose images by class: the splits of a run, and the batches for measuring geometry.
 
-The choice depends only on the labels, so that all runs of a study use the same images.
-scikit-learn's stratified splitters are not used: they reject classes with one member and parts with
-fewer images than classes, and a part may not have all classes.
+The choice depends only on the labels, so that all runs of a study use the same images. scikit-
+learn's stratified splitters are not used: they reject classes with one member and parts with fewer
+images than classes, and may leave a class out of a part.
 """
 
 from collections.abc import Sequence

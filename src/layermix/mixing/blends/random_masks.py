@@ -135,7 +135,7 @@ def _largest(values: Tensor, share: Tensor) -> Tensor:
 
 
 def _frequencies(size: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return the magnitudes of the frequencies of a real FFT; 0 becomes the smallest other one."""
+    """Return the norms of the frequencies of a real FFT, with a small positive number for zero."""
     axes = [torch.fft.fftfreq(n, device=device) for n in size[:-1]]
     axes.append(torch.fft.rfftfreq(size[-1], device=device))
     grid = torch.meshgrid(*axes, indexing="ij")
