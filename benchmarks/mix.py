@@ -83,8 +83,7 @@ def _passes(shape: tuple[int, ...], dtype: torch.dtype, setting: Setting) -> lis
 
 
 def _plain_of(name: str) -> dict[str, str]:
-    """Return the name of the baseline row with the same forward or backward pass, or {} for a copy.
-    """
+    """Return the name of the baseline row with the same forward or backward pass, {} for a copy."""
     passes = name.partition(", ")[2]
     return {"plain": f"plain, {passes}"} if passes else {}
 
