@@ -35,12 +35,21 @@ def test_digits_have_300_train_300_val_and_1197_test_images() -> None:
     assert int(data.train.images.max()) == 255
 
 
-def test_digits_splits_equal_the_published_splits() -> None:
-    data = load(DataConfig())
+def test_fixed_split_of_digits_is_the_published_one() -> None:
+    data = load(DataConfig(fixed_split=True), seed=5)
     assert digest(data.train) == "bc2a4a8764e4f4a8"
     assert digest(data.val) == "1588239cd74b2b9d"
     assert digest(data.test) == "301f832c93b2f24b"
-    assert digest(load(DataConfig(train_size=60)).train) == "eaa666bfc61bbe25"
+    assert digest(load(DataConfig(train_size=60, fixed_split=True)).train) == "eaa666bfc61bbe25"
+
+
+def test_each_seed_has_a_split_of_digits() -> None:
+    splits = [load(DataConfig(), seed) for seed in (0, 1, 0)]
+    for name in ("train", "val", "test"):
+        first, other, again = (digest(getattr(data, name)) for data in splits)
+        assert first == again
+        assert first != other
+    assert splits[0].sizes == splits[1].sizes
 
 
 def test_digits_splits_contain_every_image_once() -> None:

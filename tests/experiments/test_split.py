@@ -67,7 +67,7 @@ def test_error_contains_the_name_of_the_rarest_class() -> None:
     )
     labels = images.splits["train"].labels
     with pytest.raises(InputError, match=r"needs 30 .* of class 'c', but there are 10: use 30"):
-        balanced(labels, 90, 3, images.classes)
+        balanced(labels, 90, 3, names=images.classes)
 
 
 UNBALANCED = Images(
@@ -148,6 +148,30 @@ def test_splits_are_disjoint_and_deterministic() -> None:
     ]
     assert len(torch.cat(parts[0]).unique(dim=0)) == 120
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*parts, strict=True))
+
+
+def test_seeds_draw_different_splits_of_equal_sizes() -> None:
+    images = Images({"train": split_of_counts(70, 41, 9)}, ABC)
+    first, again, other = (three_way(images, 40, seed) for seed in (0, 0, 1))
+    assert first.sizes == other.sizes
+    for name in ("train", "val", "test"):
+        ours, same, theirs = (getattr(data, name) for data in (first, again, other))
+        assert torch.equal(ours.images, same.images)
+        assert not torch.equal(ours.images, theirs.images)
+        assert ours.labels.bincount().tolist() == theirs.labels.bincount().tolist()
+
+
+def test_seed_redraws_validation_but_not_test_images_of_the_source() -> None:
+    names = ("train", "validation", "test")
+    images = Images({name: split_of_counts(30, 20, 10) for name in names}, ABC)
+    images.splits["validation"].images.add_(100)
+    fixed, drawn = three_way(images, None), three_way(images, None, seed=0)
+    assert torch.equal(drawn.test.images, images.splits["test"].images)
+    assert torch.equal(fixed.val.images, images.splits["validation"].images)
+    assert drawn.sizes == fixed.sizes
+    together = [torch.cat([data.train.images, data.val.images]) for data in (fixed, drawn)]
+    assert len({tuple(sorted(x.flatten(1)[:, 0].tolist())) for x in together}) == 1
+    assert not torch.equal(drawn.val.images, fixed.val.images)
 
 
 def test_class_too_small_to_split_raises() -> None:

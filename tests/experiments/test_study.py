@@ -197,8 +197,8 @@ def test_default_variants_are_none_input_each_block_final_random_and_auto() -> N
     assert found == ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
 
 
-def test_default_number_of_seeds_is_eight() -> None:
-    assert configure(FEW, "mlp", SHORT).seeds == tuple(range(8))
+def test_default_number_of_seeds_is_ten() -> None:
+    assert configure(FEW, "mlp", SHORT).seeds == tuple(range(10))
 
 
 def test_results_contain_the_command_of_the_study(finished_study: Path) -> None:

@@ -53,7 +53,10 @@ def made_summary(
         variants=rows,
         chance=_CHANCE,
         command=f"layermix compare --data {data} --seeds {seeds}",
-        config={"asked": {"data": {"data": data}}, "used": {"data": data, "flip": True}},
+        config={
+            "asked": {"data": {"data": data, "fixed_split": False}},
+            "used": {"data": data, "flip": True},
+        },
         conditions={"torch": "2.11", "processor": "one <of> a kind"},
     )
 

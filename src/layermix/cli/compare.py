@@ -20,7 +20,7 @@ def compare_variants(
     data: DataConfig = DataConfig(),
     preset: PresetChoice = PLAIN,
     variants: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
-    seeds: int = 8,
+    seeds: int = 10,
     out: Path | None = None,
     workers: int | None = None,
     threads: int = 1,

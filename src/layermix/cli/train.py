@@ -41,7 +41,7 @@ def train(
     console = display.open_console()
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
     with display.show_status(console, f"Loading {data.data}"):
-        loaded = load_once(data)
+        loaded = load_once(data, seed)
     display.print_text(
         console, f"{display.sizes_text(loaded)}; epochs: {preset.recipe.epochs:,}.", fold=True
     )

@@ -22,7 +22,7 @@ def configure(
     recipe: Recipe,
     variants: tuple[str, ...] = (),
     *,
-    seeds: int = 8,
+    seeds: int = 10,
     threads: int = 1,
 ) -> StudyConfig:
     """Check the settings of a study, and return its complete configuration.

@@ -117,7 +117,7 @@ def _subject(config: ProfileConfig) -> ModelAndData:
     why = f"{config.data} has images, which have no {{name}}"
     _refuse(config, ("text_column", "tokenizer"), why)
     source = DataConfig(
-        config.data, None, config.image_size, config.image_column, config.label_column
+        config.data, None, config.image_size, config.image_column, config.label_column, True
     )
     data, size = None, config.image_size
     if size is not None and size > 0:
@@ -146,7 +146,7 @@ def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
     _refuse(config, ("text_column", "tokenizer"), why, " or --run")
     run = read_json(folder / "config.json")
     config = replace(config, model=run["model"], weights=weights, data=run["data"]["data"])
-    return _images(config, load(DataConfig(**run["data"])), None)
+    return _images(config, load(DataConfig(**run["data"]), run["seed"]), None)
 
 
 def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndData:

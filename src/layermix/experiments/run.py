@@ -25,7 +25,7 @@ from layermix.hooks import Points, points
 
 _INIT_IMAGES = 5000  # maximum number of images for `initialize_from`
 
-load_once = functools.lru_cache(maxsize=1)(load)  # once in each process
+load_once = functools.lru_cache(maxsize=1)(load)  # once for each seed in a process
 
 
 def run(
@@ -78,7 +78,7 @@ def run(
 
 def _trainer(config: RunConfig, all_points: Points | None) -> Trainer:
     device = env.pick_device(config.recipe.device)
-    data = load_once(config.data)
+    data = load_once(config.data, config.seed)
     model = fresh_model(config.model, data, config.seed)
     known = find_points(model, data) if all_points is None else all_points
     recipe = complete(config.recipe, config.data, data)

@@ -30,6 +30,9 @@ class StudyConfig:
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
+_SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
+
+
 class Study:
     """A study and its folder. The folder must be new, be empty, or belong to the same study."""
 
@@ -104,7 +107,7 @@ class Study:
             self._require_sizes("a new run", sizes, store.read_result(self.path(cell)).sizes)
 
     def _require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
-        if changed := {k: v for k, v in sizes.items() if v != usual[k]}:
+        if changed := {k: v for k, v in sizes.items() if k in _SIZES and v != usual[k]}:
             kind, size = next(iter(changed.items()))
             raise RunError(
                 f"the data of the study in {self.folder} changed: {name} has {kind} = {size} "

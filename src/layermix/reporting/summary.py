@@ -86,6 +86,16 @@ class Summary:
         return predict(list(self.variants[0].snnl), values, self.accuracy)
 
     @property
+    def fixed_split(self) -> bool:
+        """True if all seeds have the same split of the data."""
+        return self.config["asked"]["data"]["fixed_split"]
+
+    @property
+    def unit(self) -> str:
+        """The repetitions of which intervals show the variation, as text."""
+        return "seeds on one split" if self.fixed_split else "splits and seeds"
+
+    @property
     def unmixed(self) -> VariantSummary | None:
         """The results without mixing, or None if no run without mixing is finished."""
         return next((row for row in self.variants if row.name == "none"), None)

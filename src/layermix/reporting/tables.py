@@ -116,7 +116,7 @@ def difference_tables(summary: Summary) -> Iterator[Table]:
             Row(name, variant_meaning(name), "", cells.get(name, [Cell(ABSENT)] * 4))
             for name in others
         ]
-        caption = f"Against {variant_meaning(baseline)} ({baseline})"
+        caption = f"Against {variant_meaning(baseline)} ({baseline}), over {summary.unit}"
         yield Table(f"differences-{baseline}", caption, columns, rows)
 
 
@@ -140,7 +140,9 @@ def overview_table(summary: Summary) -> Table:
             compared = [mean, Cell(p_value(gap.p)), Cell(p_value(gap.p_holm))]
         others = [Cell(cell.text) for cell in (nll, ece, time)]
         rows.append(whole._replace(cells=[seeds, accuracy, *compared, *others]))
-    caption = f"{summary.data}, {summary.model}: test data, mean over seeds with 95% interval"
+    caption = (
+        f"{summary.data}, {summary.model}: test data, mean over {summary.unit} with 95% interval"
+    )
     return Table("overview", caption, [Column("variant"), *map(Column, names)], rows)
 
 

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ import torch
 from layermix.errors import InputError, unknown
 from layermix.experiments.data.dataset import Dataset, Images, Split
 from layermix.experiments.data.hugging_face import load_images
-from layermix.experiments.data.split import balanced, divide, three_way
+from layermix.experiments.data.split import balanced, divide, split_entropy, three_way
 
 _CACHE_FORMAT = 2  # increase it if the format or the decoding of cached files changes
 
@@ -39,6 +38,9 @@ class DataConfig:
     """Column of the images; found by type and name by default."""
     label_column: str | None = None
     """Column of the labels; found by type and name by default."""
+    fixed_split: bool = False
+    """Use one split for all seeds. By default, each seed draws its own training and validation
+    images, and test images if the source has no test split."""
 
     @property
     def short(self) -> str:
@@ -46,18 +48,19 @@ class DataConfig:
         return Path(self.data).name.removesuffix(".safetensors") or "study"
 
 
-def load(config: DataConfig) -> Dataset:
-    """Load a data set and split it into training, validation and test images.
+def load(config: DataConfig, seed: int = 0) -> Dataset:
+    """Load a data set and split it into training, validation and test images, by the seed.
 
     An invalid source, column or size raises an `InputError`. An image that cannot be read raises a
     `RunError`.
     """
     if config.image_size is not None and config.image_size < 1:
         raise InputError(f"image_size is {config.image_size}, but must be 1 or more")
-    return three_way(_images(config), config.train_size)
+    split_seed = None if config.fixed_split else seed
+    return three_way(_images(config, split_seed), config.train_size, split_seed)
 
 
-def digits() -> Images:
+def digits(seed: int | None = None) -> Images:
     """Load the digits of scikit-learn: 1,797 images (1, 8, 8) of handwritten digits.
 
     They are a copy of the test set of the UCI ML hand-written digits (Alpaydin, Kaynak, 1998), with
@@ -69,11 +72,11 @@ def digits() -> Images:
     images = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
     rest, splits = Split(images, torch.from_numpy(labels).long()), {}
     for name in ("train", "validation"):
-        splits[name], rest = divide(rest, balanced(rest.labels, 300, 10))
+        splits[name], rest = divide(rest, balanced(rest.labels, 300, 10, split_entropy(seed)))
     return Images({**splits, "test": rest}, tuple(map(str, range(10))))
 
 
-SOURCES: dict[str, Callable[[], Images]] = {"digits": digits}
+SOURCES: dict[str, Callable[[int | None], Images]] = {"digits": digits}
 _NOT_FLIPPED = {"digits"}
 
 
@@ -82,10 +85,10 @@ def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
     return width // 8, config.data not in _NOT_FLIPPED
 
 
-def _images(config: DataConfig) -> Images:
+def _images(config: DataConfig, seed: int | None) -> Images:
     path, read = Path(config.data), SOURCES.get(config.data)
     if path.suffix == ".safetensors":
-        read = partial(read_images, path)
+        read = lambda _: read_images(path)  # noqa: E731
     if read is None and not path.exists() and "/" not in config.data:
         raise InputError(
             f"{unknown('data set', config.data, SOURCES)} Or use a folder, a hub id such as "
@@ -99,12 +102,12 @@ def _images(config: DataConfig) -> Images:
                 f"{name} is {value!r}, but {config.data!r} has no columns: remove "
                 f"--{name.replace('_', '-')}, or use another --data"
             )
-    images = read()
+    images = read(seed)
     return images if config.image_size is None else images.resized(config.image_size)
 
 
 def _cached(config: DataConfig, path: Path) -> Images:
-    key: dict = {k: v for k, v in asdict(config).items() if k != "train_size"}
+    key: dict = {k: v for k, v in asdict(config).items() if k not in ("train_size", "fixed_split")}
     if path.is_dir():  # file sizes and times show if files changed
         stats = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
         files = [(str(p.relative_to(path)), s.st_size, s.st_mtime_ns) for p, s in stats]

@@ -20,33 +20,46 @@ _VAL_SHARE, _VAL_MAX = 0.1, 2000
 _TEST_SHARE = 1 / 3
 _BATCH, _BATCH_PER_CLASS = 256, 4
 
+Entropy = int | tuple[int, int]
+"""The seed of a NumPy generator."""
 
-def three_way(images: Images, train_size: int | None) -> Dataset:
-    """Divide images into training, validation and test data.
+
+def split_entropy(seed: int | None) -> Entropy:
+    """Return the entropy of the split of a seed, or of the fixed split if the seed is None."""
+    return _SEED if seed is None else (_SEED, seed)
+
+
+def three_way(images: Images, train_size: int | None, seed: int | None = None) -> Dataset:
+    """Divide images into training, validation and test data, by a seed or by the fixed split.
 
     If there is no test split, a third of the training images is used; if there is no validation
     split, a tenth of them (at most 2,000). Both are stratified. Each rare class has at least one
-    test image and two validation images, as long as one remains for training. Then `train_size`
-    images are chosen: equal numbers of each class, or proportional ones if a class has too few. If
-    there are too few images, in total or of a class, an `InputError` is raised.
+    test image and two validation images, as long as one remains for training. With a seed, a
+    validation split of the source is drawn again from all its images that are not for testing. Then
+    `train_size` images are chosen: equal numbers of each class, or proportional ones if a class has
+    too few. If there are too few images, in total or of a class, an `InputError` is raised.
     """
-    splits, classes = dict(images.splits), images.classes
+    splits, classes, entropy = dict(images.splits), images.classes, split_entropy(seed)
     if "train" not in splits:
         raise InputError(f"there is no split 'train', only {sorted(splits)}")
     train = splits["train"]
+    size = min(_VAL_MAX, round(len(train) * _VAL_SHARE))
+    if seed is not None and "validation" in splits:
+        size = len(splits["validation"])
+        train = join(train, splits.pop("validation"))
     missing = [name for name in ("test", "validation") if name not in splits]
     _require_members(train.labels, missing, classes)
     if "test" in missing:
-        size, keep = round(len(train) * _TEST_SHARE), 3 if "validation" in missing else 1
-        part = stratified(train.labels, size, len(classes), keep=keep)
+        test_size, keep = round(len(train) * _TEST_SHARE), 3 if "validation" in missing else 1
+        part = stratified(train.labels, test_size, len(classes), entropy, keep=keep)
         splits["test"], train = divide(train, part)
-    if "validation" in missing:
         size = min(_VAL_MAX, round(len(train) * _VAL_SHARE))
-        part = stratified(train.labels, size, len(classes), least=2)
+    if "validation" in missing:
+        part = stratified(train.labels, size, len(classes), entropy, least=2)
         splits["validation"], train = divide(train, part)
     subset: Subset = "all"
     if train_size is not None:
-        train, subset = _subset(train, train_size, classes)
+        train, subset = _subset(train, train_size, classes, entropy)
     return Dataset(train, splits["validation"], splits["test"], classes, subset)
 
 
@@ -62,15 +75,18 @@ def _require_members(labels: Tensor, missing: list[str], classes: tuple[str, ...
         )
 
 
-def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, Subset]:
+def _subset(
+    train: Split, size: int, classes: tuple[str, ...], entropy: Entropy
+) -> tuple[Split, Subset]:
     """Return a subset of the training images: balanced, or stratified if a class has too few."""
     counts = _counts(train.labels, len(classes))
     if size > len(train):
         raise InputError(f"train_size is {size}, but there are only {len(train)} training images")
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(entropy)
     order = rng.permutation(len(classes))
     if (counts >= _shares(np.ones_like(counts), size, order)).all() or not counts.min():
-        return train[balanced(train.labels, size, len(classes), classes)], "balanced"
+        part = balanced(train.labels, size, len(classes), entropy, names=classes)
+        return train[part], "balanced"
     wanted = _shares(counts, size, order).clip(1, counts)
     while excess := wanted.sum() - size:  # rare classes were clipped
         if excess > 0:
@@ -81,20 +97,33 @@ def _subset(train: Split, size: int, classes: tuple[str, ...]) -> tuple[Split, S
 
 
 def stratified(
-    labels: Tensor, size: int, num_classes: int, *, least: int = 1, keep: int = 1
+    labels: Tensor,
+    size: int,
+    num_classes: int,
+    entropy: Entropy = _SEED,
+    *,
+    least: int = 1,
+    keep: int = 1,
 ) -> Tensor:
     """Return sorted indices of about `size` examples, each class in proportion to its frequency.
 
     `labels` are int64 (N,), with each class at least twice. At least `least` examples of each class
     are chosen (but one must remain), and at least `keep` remain if possible, whatever the `size`.
     """
-    rng, counts = np.random.default_rng(_SEED), _counts(labels, num_classes)
+    rng, counts = np.random.default_rng(entropy), _counts(labels, num_classes)
     wanted = _shares(counts, size, rng.permutation(num_classes))
     low = np.minimum(least, counts - 1)
     return _draw(labels, wanted.clip(low, np.maximum(low, counts - keep)), rng)
 
 
-def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] = ()) -> Tensor:
+def balanced(
+    labels: Tensor,
+    size: int,
+    num_classes: int,
+    entropy: Entropy = _SEED,
+    *,
+    names: Sequence[str] = (),
+) -> Tensor:
     """Return sorted indices of `size` examples, whose class counts differ by at most one.
 
     `labels` are int64 (N,). If a class has too few examples, an `InputError` is raised.
@@ -103,7 +132,7 @@ def balanced(labels: Tensor, size: int, num_classes: int, names: Sequence[str] =
         raise InputError(
             f"{size} examples cannot cover {num_classes} classes: use {num_classes} or more"
         )
-    rng, counts = np.random.default_rng(_SEED), _counts(labels, num_classes)
+    rng, counts = np.random.default_rng(entropy), _counts(labels, num_classes)
     wanted = _shares(np.ones_like(counts), size, rng.permutation(num_classes))
     if (counts < wanted).any():
         rarest = int(np.where(counts < wanted, counts, len(labels)).argmin())
@@ -133,6 +162,12 @@ def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Sp
     most = max(_BATCH, _BATCH_PER_CLASS * len(classes))
     size = min(int(counts[rarest]) * len(classes), most)
     return split[balanced(split.labels, size, len(classes))]
+
+
+def join(first: Split, second: Split) -> Split:
+    """Return the images of two splits in one."""
+    images = torch.cat([first.images, second.images])
+    return Split(images, torch.cat([first.labels, second.labels]))
 
 
 def divide(split: Split, part: Tensor) -> tuple[Split, Split]:

@@ -39,7 +39,7 @@ def run_missing(study: Study, workers: int) -> Iterator[Outcome]:
         return
     all_points = config.all_points
     if all_points is None:
-        data = load_once(config.data)
+        data = load_once(config.data, config.seeds[0])
         all_points = find_points(fresh_model(config.model, data, config.seeds[0]), data)
     jobs = (
         joblib.delayed(_work)(

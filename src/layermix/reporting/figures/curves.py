@@ -56,8 +56,8 @@ def snnl_curves(summary: Summary) -> list[Figure]:
     row = summary.unmixed or summary.variants[0]
     n = summary.sizes["monitored"]
     caption = (
-        f"SNNL of {n} held-out examples at each layer, the same examples in every run; variant "
-        f"{row.name}, mean and 95% interval over {plural(len(row.seeds), 'seed')}. At chance "
+        f"SNNL of {n} held-out examples at each layer; variant {row.name}, mean and 95% interval "
+        f"over {plural(len(row.seeds), 'seed')}. At chance "
         f"level ({summary.chance:.2f}) the classes overlap completely."
     )
     title = f"SNNL over training, N = {n}\nvariant {shorten(row.name, 40)}"

@@ -29,7 +29,7 @@ _ROW, _NAME = 28, 26  # height of a row, characters of its name
 _GOLDEN = 0.6180339887
 _DOTS = (
     "Each dot is one seed, moved vertically only so that dots do not hide each other; each diamond "
-    "is the mean, with its 95% Student-t interval over seeds"
+    "is the mean, with its 95% Student-t interval over"
 )
 
 
@@ -50,7 +50,7 @@ def accuracy(summary: Summary) -> list[Figure]:
     _rows(axes, list(found), ends)
     set_scale(axes, "x", ends, ticks=5)
     axes.set_xlabel("test accuracy, %")
-    caption = f"{_DOTS}; the number is the mean."
+    caption = f"{_DOTS} {summary.unit}; the number is the mean."
     caption += " The dashed line is the mean without mixing." if has_line else ""
     caption += clipped_note(seeds, means, ends)
     if any(each.exceeds(SHARE) for each in found.values()):
@@ -85,7 +85,7 @@ def snnl_at_end(summary: Summary) -> list[Figure]:
     axes.set_xlabel(f"SNNL after training (chance {summary.chance:.2f})")
     add_legend(drawing, names, loc="outside upper left")
     caption = (
-        f"SNNL after training for each variant: mean and 95% interval over seeds, "
+        f"SNNL after training for each variant: mean and 95% interval over {summary.unit}, "
         f"clipped at 0 and at the end of the axis. "
         f"N = {summary.sizes['monitored']}, chance level {summary.chance:.2f}."
     )
