@@ -4,6 +4,7 @@ With ``--core``, tests that need a missing library of experiments or examples ar
 Without the option, a missing library is an error.
 """
 
+import gc
 import os
 import re
 from collections.abc import Generator, Iterator
@@ -50,6 +51,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if item.config.option.core:
             pytest.skip(f"{error.name} is not installed")
         raise
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the imported libraries from garbage collection, which would visit them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

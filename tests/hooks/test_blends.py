@@ -95,8 +95,13 @@ def per_of(blend: Any, turn: int) -> Per:
     return "sample" if turn % 2 and name_of(blend) != "multimix" else "batch"
 
 
-BLEND_CASES = [
-    pytest.param(net, point, blend, per_of(blend, i + j), id=f"{net}-{point}-{name}")
+SOME = [case for net in NETS for case in [c for c in CASES if c[0] == net][::2]]
+BLEND_CASES = [  # every second mix point by default, all of them as slow tests
+    pytest.param(
+        *(net, point, blend, per_of(blend, i + j)),
+        id=f"{net}-{point}-{name}",
+        marks=[] if (net, point) in SOME else pytest.mark.slow,
+    )
     for i, (net, point) in enumerate(CASES)
     for j, (name, blend) in enumerate(ALL.items())
     if is_supported(net, point, blend)

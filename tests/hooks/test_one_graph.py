@@ -35,7 +35,7 @@ def mixer_pair(net: str, blend: Any = "linear", **options: Any) -> tuple[lm.Mixe
     return lm.Mixer(one, **options), lm.Mixer(other, one_graph=True, **options)
 
 
-@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("per", ["batch", pytest.param("sample", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("net", "blend"),
     [("mlp", blend) for blend in ANY_SHAPE]
