@@ -13,9 +13,9 @@ from planned_studies import Stop, planned
 PLAIN, SPEED = PRESETS["plain"], PRESETS["speed"]
 
 
-@pytest.mark.parametrize("words", ["compare", "compare plain", "compare --data digits --seeds 8"])
+@pytest.mark.parametrize("words", ["compare", "compare plain", "compare --data digits --seeds 10"])
 def test_default_preset_is_plain(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = (DataConfig(), PLAIN.model, PLAIN.recipe, (), 8, 1)
+    expected = (DataConfig(), PLAIN.model, PLAIN.recipe, (), 10, 1)
     assert planned(words, monkeypatch) == expected
 
 

@@ -127,7 +127,7 @@ def test_run_writes_records_metrics_and_weights(tmp_path: Path) -> None:
     assert [record["epoch"] for record in result.records] == [0, 1, 2]
     assert read_result(tmp_path / "run") == result
 
-    data = load(FEW)
+    data = load(FEW, seed=3)
     net = fresh_model("mlp", data, seed=7)
     net.load_state_dict(load_file(tmp_path / "run/weights.safetensors"))
     logits = net.eval()(Normalize.of(data.train)(data.test.images)).detach()

@@ -27,7 +27,7 @@ def test_report_of_one_study_prints_its_prediction(
     run_cli(["report", str(folder)])
     before, _, after = capsys.readouterr().out.partition("└")
     assert before.startswith("Building the report ...\n")
-    assert "test data, mean over seeds" in before
+    assert "test data, mean over splits and seeds" in before
     *lines, report = after.splitlines()[1:]
     prediction = " ".join(line.strip() for line in lines)
     assert prediction.startswith("SNNL is not shown to predict where mixing gains most: mean rho ")

@@ -151,4 +151,5 @@ def summary_of(
         if results:
             rows.append(summarize_variant(name, results))
     sizes = _SIZES | {"seeds": max(map(len, by_seed.values()))}
-    return Summary("digits", "mlp", sizes, [], list(accuracy), rows, 2.0, "", {}, {})
+    config = {"asked": {"data": {"fixed_split": False}}}
+    return Summary("digits", "mlp", sizes, [], list(accuracy), rows, 2.0, "", config, {})
