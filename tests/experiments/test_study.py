@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+import command_line
 import layermix as lm
 from layermix import InputError, RunError
 from layermix.cli import run_cli
@@ -25,18 +26,13 @@ from layermix.reporting import summarize, write_report
 
 FEW = DataConfig(train_size=100)
 SHORT = Recipe(epochs=3, batch_size=20, monitor=1)
-ARGUMENTS = "compare --train-size 100 --model mlp --epochs 3 --batch-size 20 --monitor 1 --seeds 2"
 VARIANTS = ("none", "input", "final")
+STUDY = "compare --train-size 100 --model mlp --epochs 3 --batch-size 20 --monitor 1 --seeds 2"
+STUDY += f" --variants {' '.join(VARIANTS)}"
 
 
 def start(out: Path, *more: str) -> subprocess.Popen:
-    words = [*ARGUMENTS.split(), "--variants", *VARIANTS, "--out", str(out), *more]
-    return subprocess.Popen(
-        [sys.executable, "-m", "layermix", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return command_line.start(" ".join([STUDY, "--out", str(out), *more]))
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -62,7 +58,7 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a study with one worker and without interruption, and return its folder."""
     folder = tmp_path_factory.mktemp("whole") / "study"
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        run_cli([*ARGUMENTS.split(), "--variants", *VARIANTS, "--out", str(folder), "--workers=1"])
+        run_cli([*STUDY.split(), "--out", str(folder), "--workers=1"])
     text = " ".join(out.getvalue().split())
     assert "The claim that mixing at the final layer beats mixing at the input" in text
     assert f"Report: {folder}/report.html" in text

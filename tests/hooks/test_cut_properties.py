@@ -94,7 +94,7 @@ def check_property(count: int, *strategies: Any, of: Callable[..., None]) -> Non
     seed(1)(chosen(given(*strategies)(of)))()
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, pytest.param(250, marks=pytest.mark.slow)])
 def test_cuts_of_generated_networks(count: int) -> None:
     def of(graph: Graph) -> None:
         check_cuts(graph, batch(graph, lengths=False, masks=False), lengths=False)
@@ -102,7 +102,7 @@ def test_cuts_of_generated_networks(count: int) -> None:
     check_property(count, graphs(sequence=False), of=of)
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_cuts_of_generated_sequence_networks(count: int) -> None:
     def of(graph: Graph, lengths: bool, masks: bool) -> None:
         check_cuts(graph, batch(graph, lengths, masks), lengths)

@@ -74,6 +74,8 @@ def test_report_of_several_studies_prints_each_and_a_combined_table(
     assert "| quantity | sign | one | two | few | mean over studies |" in text
     assert re.search(r"\n\| \*\*depth, the baseline\*\* \| ± \| [+−]\d\.\d\d ", text)
     assert "\nfew: This study cannot show" in text
+    run_cli(["report", str(folder), str(other), str(few)])
+    assert page.read_text() == text
 
 
 @pytest.mark.parametrize(
