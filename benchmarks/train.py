@@ -24,7 +24,8 @@ from layermix.experiments.run import complete, fresh_model
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.evaluate import metrics, predict_logits
+from layermix.experiments.training.metrics import metrics
+from layermix.experiments.training.predictions import predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.hooks.sites import device_of
 

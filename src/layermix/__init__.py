@@ -15,6 +15,7 @@ from layermix.hooks import (
     activations,
     points,
     remove_hooks,
+    update_norm_stats,
 )
 from layermix.mixing import MixedTarget, Plan
 from layermix.mixing.methods import methods
@@ -42,4 +43,5 @@ __all__ = [
     "profile",
     "remove_hooks",
     "snnl",
+    "update_norm_stats",
 ]

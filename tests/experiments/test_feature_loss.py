@@ -11,7 +11,7 @@ from layermix.experiments.data import load
 from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
 from layermix.experiments.training.batches import Normalize
-from layermix.experiments.training.evaluate import FeatureLoss
+from layermix.experiments.training.monitor import FeatureLoss
 from short_training import FEW, records
 
 

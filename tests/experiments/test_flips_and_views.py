@@ -11,8 +11,8 @@ from layermix.experiments.data import Split, load
 from layermix.experiments.run import run
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds
-from layermix.experiments.training.evaluate import predict_logits
 from layermix.experiments.training.loop import Trainer
+from layermix.experiments.training.predictions import predict_logits
 
 
 def distinct_images(n: int = 12, size: int = 8) -> Split:

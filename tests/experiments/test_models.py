@@ -40,7 +40,7 @@ def test_timm_model_is_built_for_the_image_shape() -> None:
 
 
 def test_user_factory_receives_the_arguments_it_accepts() -> None:
-    net = build("layermix.experiments.models.networks:MLP", 4, (1, 6, 6))
+    net = build("layermix.experiments.models.mlp:MLP", 4, (1, 6, 6))
     assert net(torch.randn(2, 1, 6, 6)).shape == (2, 4)
 
 

@@ -18,8 +18,8 @@ from layermix.experiments.run import fresh_model
 from layermix.experiments.store import read_result
 from layermix.experiments.training.batches import Normalize, crop_and_flip
 from layermix.experiments.training.environment import RunSeeds
-from layermix.experiments.training.evaluate import metrics
 from layermix.experiments.training.loop import Trainer
+from layermix.experiments.training.metrics import metrics
 from short_training import FEW, SHORT, trainer
 
 

@@ -21,8 +21,7 @@ def list_points(
     List the mix points of a model. --variant and --variants accept their names.
 
     Args:
-        model: resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, or
-            package.module:factory.
+        model: A model of `compare`, such as resnet-small or timm:NAME, or package.module:factory.
         image_size: Height and width of the images in pixels.
         channels: Number of channels of the images.
         classes: Number of classes.

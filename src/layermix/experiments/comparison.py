@@ -15,6 +15,8 @@ from layermix.experiments.training.environment import pick_device
 from layermix.experiments.variants import check_variants
 from layermix.extras import require
 
+MIN_SEEDS = 6  # with fewer, no p-value of the sign-flip test is below 0.05
+
 
 def configure(
     data: DataConfig,
@@ -24,12 +26,20 @@ def configure(
     *,
     seeds: int = 10,
     threads: int = 1,
+    margin: float = 0.5,
+    looks: tuple[int, ...] = (),
 ) -> StudyConfig:
     """Check the settings of a study, and return its complete configuration.
 
     The data are loaded and the model is built once, so that errors are raised before the first run.
     The default variants are none, input, each block, final, random and auto. Seeds start at 0.
+    Differences of accuracy within ± `margin` points are practically equal. `looks` are the numbers
+    of seeds at which results are planned to be read; the study starts with the seeds of the first.
     """
+    _check_looks(looks)
+    if not 0 < margin < 100:
+        raise InputError(f"margin is {margin}, but must be a number of points above 0, such as 0.5")
+    seeds = looks[0] if looks else seeds
     for name, value in (("seeds", seeds), ("threads", threads)):
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
@@ -41,7 +51,37 @@ def configure(
     chosen = check_variants(variants, all_points, recipe)
     if "auto" in chosen and recipe.adapt:
         geometry_batch(loaded, "training")
-    return StudyConfig(data, model, recipe, chosen, tuple(range(seeds)), threads, all_points)
+    return StudyConfig(
+        data,
+        model,
+        recipe,
+        chosen,
+        tuple(range(seeds)),
+        threads,
+        margin,
+        looks,
+        all_points=all_points,
+    )
+
+
+def _check_looks(looks: tuple[int, ...]) -> None:
+    if looks and (len(looks) < 2 or list(looks) != sorted(set(looks)) or looks[0] < 1):
+        raise InputError(
+            f"looks are {list(looks)}, but must be two or more increasing numbers of seeds, such "
+            "as 10 20 30"
+        )
+
+
+def plan_warnings(config: StudyConfig) -> list[str]:
+    """Return the warnings about a study that are known before it is trained."""
+    found, seeds = [], max((len(config.seeds), *config.looks))
+    if seeds < MIN_SEEDS:
+        found.append(
+            f"{seeds} seeds are too few to tell: no comparison has a verdict below {MIN_SEEDS}"
+        )
+    if "none" not in config.variants:
+        found.append("without the variant none, the study does not show if mixing helps at all")
+    return found
 
 
 def compare(

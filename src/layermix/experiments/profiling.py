@@ -31,8 +31,8 @@ class ProfileConfig:
     """Settings of a profile: the model, the data and the quantities."""
 
     model: str = "resnet-small"
-    """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, transformers:CONFIG (a folder)
-    or package.module:factory."""
+    """A model of `compare`, such as resnet-small or timm:NAME; transformers:CONFIG (a folder); or
+    package.module:factory."""
     weights: Path | None = None
     """Safetensors file of the weights; random weights by default."""
     run: Path | None = None

@@ -67,8 +67,10 @@ def run(
             features = trainer.monitor.features("start") if keep_features else {}
             result = trainer.train(lambda record: print(json.dumps(record), file=lines), on_epoch)
             result = replace(result, conditions=env.conditions(config.recipe.device))
-            content = {k: v for k, v in asdict(result).items() if k != "records"}
+            content = asdict(replace(result, records=[], logits={}))
+            del content["records"], content["logits"]
             store.write_json(files / "result.json", content)
+            store.write_tensors(files / "logits.safetensors", result.logits)
             store.write_tensors(files / "weights.safetensors", trainer.raw_model.state_dict())
             if keep_features:
                 features |= trainer.monitor.features("end")

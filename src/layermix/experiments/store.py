@@ -5,6 +5,7 @@
         config.json                    the run's configuration
         epochs.jsonl                   one record for each epoch
         result.json                    final measures, versions and hardware
+        logits.safetensors             float16 logits of validation and test data, and their labels
         weights.safetensors            final weights
         features.safetensors           activations before and after training (one run of a study)
 
@@ -49,17 +50,23 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Results of a run; `test` and `val` are the output of `evaluate.metrics`."""
+    """Results of a run; `val` and `test` are the output of `metrics.evaluate`."""
 
     test: dict[str, float]
     val: dict[str, float]
+    # Metrics of "val" and "test" with norm statistics of unmixed images; None without batch norms.
+    clean: dict[str, dict[str, float]] | None = None
     test_views: dict[str, float] | None = None  # `test` over views of the images, if enabled
     sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
     classes: list[str] = field(default_factory=list)  # names
     subset: str = "all"  # how the training images were chosen (see `Dataset`)
+    digests: dict[str, str] = field(default_factory=dict)  # hashes of train, val and test data
     conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
     timings: dict[str, float] = field(default_factory=dict)  # seconds, images_per_second, ...
     records: list[Record] = field(default_factory=list)  # one per epoch, first before training
+    # Of validation and test data, as "val.logits", "val.labels" and, with norm statistics of
+    # unmixed images, "val.clean". They are empty in a result that was read; see `read_logits`.
+    logits: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
 
 def unfinished_path(path: Path) -> Path:
@@ -103,6 +110,14 @@ def read_result(run: Path) -> RunResult:
     """Read the result of a finished run from its folder."""
     records = read_json(run / "epochs.jsonl", lines=True)
     return RunResult(**read_json(run / "result.json"), records=records)
+
+
+def read_logits(run: Path) -> dict[str, Tensor]:
+    """Read the stored logits of a run; empty if there are none."""
+    from safetensors.torch import load_file
+
+    path = run / "logits.safetensors"
+    return load_file(path) if path.exists() else {}
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,6 +1,7 @@
 """The study: one run for each variant and seed, all in one folder. A cell configures one run.
 
-An interrupted study continues with its missing runs. A folder of another study raises an error.
+An interrupted study continues with its missing runs. Seeds and variants can be added to a study, in
+the same folder. A folder of another study raises an error.
 """
 
 from collections.abc import Iterator
@@ -26,10 +27,15 @@ class StudyConfig:
     variants: tuple[str, ...]  # see `layermix.experiments.variants`
     seeds: tuple[int, ...]  # the same for every variant
     threads: int = 1  # CPU threads of each run
+    margin: float = 0.5  # differences within ± margin, in points, are practically equal
+    looks: tuple[int, ...] = ()  # seeds at each planned look at the results; empty for one look
+    # Settings of the recipe that were tuned, by variant.
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
     # All mix points of the model, or None. They are cached here, and are not a setting.
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
+_EXTENDED = ("variants", "seeds")  # settings to which values can be added
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
 
 
@@ -38,13 +44,10 @@ class Study:
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self.config, self.folder, self.runs = config, folder, folder / "runs"
+        self.grown: list[dict[str, Any]] = []  # stages with finished runs, before it was extended
         path, settings = folder / "study.json", as_json(config)
         if path.exists():
-            if other := _difference(store.read_json(path)["config"], settings):
-                raise InputError(
-                    f"the output folder {folder} belongs to another study, with {other}: use "
-                    "another --out, or the same settings"
-                )
+            self._continue(store.read_json(path), settings)
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
                 f"the output folder {folder} is not empty and has no study.json: use another --out"
@@ -53,6 +56,27 @@ class Study:
             folder.mkdir(parents=True, exist_ok=True)
             store.write_json(path, {"config": settings})
         self.runs.mkdir(exist_ok=True)
+
+    def _continue(self, found: dict[str, Any], settings: dict[str, Any]) -> None:
+        """Continue the study in the folder, with its seeds and variants and those of `settings`."""
+        former, self.grown = found["config"], found.get("grown", [])
+        wanted = {name: value for name, value in settings.items() if name not in _EXTENDED}
+        if other := _difference({**as_json(self.config), **former}, wanted):
+            raise InputError(
+                f"the output folder {self.folder} belongs to another study, with {other}: use "
+                "another --out, or the same settings"
+            )
+        merged = {n: list(dict.fromkeys([*former[n], *settings[n]])) for n in _EXTENDED}
+        extended = {name: tuple(values) for name, values in merged.items()}
+        before = replace(self.config, **{name: tuple(former[name]) for name in _EXTENDED})
+        self.config = before
+        done = self.finished()
+        self.config = replace(self.config, **extended)
+        if any(merged[name] != former[name] for name in _EXTENDED):
+            stage = {name: former[name] for name in _EXTENDED} | {"runs": len(done)}
+            self.grown = [*self.grown, stage] if done else self.grown
+            content = {"config": former | merged, "grown": self.grown}
+            store.write_json(self.folder / "study.json", content)
 
     @classmethod
     def open(cls, folder: Path) -> "Study":
@@ -64,7 +88,8 @@ class Study:
             raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
         config = store.read_json(path)["config"]
         config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
-        config |= {name: tuple(config[name]) for name in ("variants", "seeds")}
+        lists = {name: tuple(config.get(name, ())) for name in ("variants", "seeds", "looks")}
+        config |= lists
         return cls(StudyConfig(**config), folder)
 
     def cells(self) -> Iterator[RunConfig]:
@@ -72,7 +97,8 @@ class Study:
         config = self.config
         for seed in config.seeds:
             for variant in config.variants:
-                yield RunConfig(config.data, config.model, config.recipe, variant, seed)
+                recipe = replace(config.recipe, **config.tuned.get(variant, {}))
+                yield RunConfig(config.data, config.model, recipe, variant, seed)
 
     def path(self, cell: RunConfig) -> Path:
         """Return the folder of a run, which exists only if the run is finished."""

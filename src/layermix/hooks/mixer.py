@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from torch import nn
 
-from layermix.errors import InputError
+from layermix.errors import InputError, unknown
 from layermix.hooks.mixer_samplers import At, samplers_of
 from layermix.hooks.mixer_step import MixerStep
+from layermix.hooks.norm_stats import CleanNormStats
 from layermix.hooks.sites import as_module, unwrap
 from layermix.mixing import Blend, Method, Pairing, Per, PlanSampler, Prob, Remix, Schedule
 from layermix.mixing.point_sampler import Weights
@@ -67,6 +68,11 @@ class Mixer(MixerStep):
     one_graph
         Mix at every point in every step and keep one result, so that a compiled model has one graph
         for all points. It costs a mix for each point.
+    norm_stats, norm_stats_every
+        If ``"clean"``, a mixed step of a call ``mixer(x, y)`` does not change the running
+        statistics of batch norms. Every `norm_stats_every` steps they are updated in another
+        forward pass, of the unmixed batch and without gradients. Default: ``"mixed"``, no such
+        pass; `update_norm_stats` then computes the statistics after training.
     cross_rank, rank
         Choose partners from all processes of data parallel training, which must have equal batch
         sizes; and the rank of this process, by default that of `torch.distributed`.
@@ -101,10 +107,12 @@ class Mixer(MixerStep):
         blend: str | Blend | None = None,
         partner: str | Pairing | None = None,
         remix: Remix | None = None,
-        batch_dim: int = 0,  # up to one_graph: the model
+        batch_dim: int = 0,  # up to norm_stats_every: the model
         always: bool = False,
         allow_partial: bool = False,
         one_graph: bool = False,
+        norm_stats: Literal["mixed", "clean"] = "mixed",
+        norm_stats_every: int = 1,
         cross_rank: bool = False,  # data parallel training
         rank: int | None = None,
     ) -> None:
@@ -129,6 +137,10 @@ class Mixer(MixerStep):
         self._hook_settings = {"batch_dim": batch_dim, "one_graph": one_graph, "late": late}
         self._needs_inputs = any(sampler.pairing.needs == "inputs" for sampler in samplers)
         self._allow_partial, self._always = allow_partial, always
+        if norm_stats not in ("mixed", "clean"):
+            raise unknown("norm_stats", norm_stats, ["mixed", "clean"])
+        clean = norm_stats == "clean"
+        self._clean_norms = CleanNormStats(inner, norm_stats_every) if clean else None
         self._hooks = self._probed = self.last = None
         self._warned: set[str] = set()
         self._attach()

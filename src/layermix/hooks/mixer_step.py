@@ -1,7 +1,7 @@
 """One step of a mixer: draw a plan, run the model with it, and mix the labels."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from itertools import takewhile
 from typing import Any, overload
@@ -9,22 +9,26 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import RunError
+from layermix.errors import InputError, RunError
 from layermix.hooks.batch import Batch, Inputs, call
 from layermix.hooks.mixer_probe import SINGLE_TENSOR, MixerProbe, form_of
 from layermix.hooks.mixing_state import MixedForward, frames
 from layermix.hooks.nested import main_tensor
+from layermix.hooks.norm_stats import CleanNormStats
 from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import unwrap
 from layermix.mixing import Plan, Target, Targets
 from layermix.mixing.targets.label_checks import check_labels
 from layermix.mixing.targets.mapping import clean
 
+_NOTHING = nullcontext()
+
 
 class MixerStep(MixerProbe):
     """The part of a mixer that runs in every step."""
 
     _needs_inputs: bool  # True if partners depend on the inputs
+    _clean_norms: CleanNormStats | None
 
     @overload
     def __call__(
@@ -68,9 +72,21 @@ class MixerStep(MixerProbe):
         if size and not self._is_current(model, x):  # `draw` raises an error for an empty batch
             self._check(x, model, called=True)
         self.last = plan = self.draw(size, labels=y, inputs=x)
-        with MixedForward(hooks.state, plan) as mixed:
+        with self._frozen_norms(model, x, plan), MixedForward(hooks.state, plan) as mixed:
             output = model(x) if single else call(model, x)
         return output, mixed.target(y)
+
+    def _frozen_norms(self, model: nn.Module, x: Batch, plan: Plan) -> AbstractContextManager[None]:
+        """Update clean statistics of batch norms; return a context that does not change them."""
+        if self._clean_norms is None or plan.skip:
+            return _NOTHING
+        if self._hooks and self._hooks.state.checkpointed:
+            raise RunError(
+                "norm_stats='clean' does not work with activation checkpointing, which updates the "
+                "statistics again in the backward pass: use layermix.update_norm_stats instead"
+            )
+        self._clean_norms.update(model, x, self._sampler.clock.step - 1)
+        return self._clean_norms.frozen()
 
     def draw(
         self,
@@ -114,13 +130,19 @@ class MixerStep(MixerProbe):
         Raises
         ------
         InputError
-            If the mixer was not built for `plan.point`, or `check` fails.
+            If the mixer was not built for `plan.point`, has ``norm_stats="clean"``, or `check`
+            fails.
         RunError
             If the forward pass did not reach the mix point, so that nothing was mixed, or the
             mixer's hooks were removed.
         """
         if plan.point not in self._sampler.points:
             raise self._unknown_point(plan.point)
+        if self._clean_norms is not None:
+            raise InputError(
+                "with norm_stats='clean' the mixer needs the unmixed batch: call mixer(x, y) "
+                "instead of mixer.apply(plan)"
+            )
         hooks, current, first = self._attach(), self._is_current(), nullcontext()
         if hooks.is_removed(plan.point):
             raise RunError("the hooks of this mixer were removed from the model: build a new one")

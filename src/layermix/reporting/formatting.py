@@ -8,7 +8,6 @@ from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
 from layermix.mixing.methods import is_method, method_names
 from layermix.reporting.statistics import LEVEL, Bounds, Estimate
 from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS
-from layermix.reporting.statistics.ranks import EXACT_LAYERS, RANDOM_ORDERS
 
 ABSENT = "–"
 _ANY: Bounds = (-math.inf, math.inf)
@@ -26,19 +25,27 @@ _VARIANTS = {
 
 
 class Metric(NamedTuple):
-    """Heading, meaning and range of a metric."""
+    """Heading, meaning and range of a metric; accuracy alone is better if it is higher."""
 
     heading: str
     meaning: str
-    bounds: Bounds
+    bounds: Bounds = SHARE
 
 
 METRICS = {
-    "accuracy": Metric("accuracy", "share of images that are classified correctly", SHARE),
-    "nll": Metric("NLL", "negative log-likelihood", POSITIVE),
+    "accuracy": Metric("accuracy", "share of images that are classified correctly"),
+    "nll": Metric("NLL", "negative log-likelihood, in nats", POSITIVE),
     "brier": Metric("Brier", "squared distance of probabilities and one-hot label", (0.0, 2.0)),
-    "ece": Metric("ECE", "expected calibration error", SHARE),
+    "ece": Metric("ECE", "expected calibration error, 15 bins of equal width"),
+    "classwise_ece": Metric("classwise ECE", "mean calibration error of the class probabilities"),
+    "adaptive_ece": Metric("adaptive ECE", "calibration error, 15 bins of equal size"),
+    "aurc": Metric("AURC", "area under the risk-coverage curve: errors of the most confident"),
+    "temperature": Metric("temperature", "divides the logits; fitted to validation NLL", POSITIVE),
+    "nll_scaled": Metric("NLL, scaled", "NLL after temperature scaling, in nats", POSITIVE),
+    "brier_scaled": Metric("Brier, scaled", "Brier score after temperature scaling", (0.0, 2.0)),
+    "ece_scaled": Metric("ECE, scaled", "expected calibration error after temperature scaling"),
 }
+MAIN_METRICS = ("accuracy", "nll", "brier", "ece")
 
 
 def variant_meaning(variant: str) -> str:
@@ -115,10 +122,16 @@ def difference_text(found: Estimate) -> str:
     return f"{percentage_points(found.mean)} points (95% interval {ends}, n = {found.n})"
 
 
-def mean_rho(found: Estimate, unit: str = "seed") -> str:
-    """Format a mean rank correlation with its interval and the number of seeds or studies."""
-    ends = "no interval" if found.low is None else f"95% interval {interval(found, correlation)}"
-    return f"mean rho {correlation(found.mean)} over {plural(found.n, unit)} ({ends})"
+def metric_text(value: float, metric: str) -> str:
+    """Format a metric: accuracy in percent, all others with four decimals."""
+    return percent(value) if metric == "accuracy" else number(value, 4)
+
+
+def metric_difference(value: float, metric: str) -> str:
+    """Format a difference of metrics with its sign: accuracies in percentage points."""
+    if metric == "accuracy":
+        return percentage_points(value)
+    return f"{value:+z.4f}".replace("-", "−")
 
 
 def p_value(p: float | None) -> str:
@@ -141,12 +154,6 @@ def p_relation(p: float | None) -> str:
 def p_heading(seeds: int) -> str:
     """Return the column heading for p-values of the sign-flip test."""
     return "exact p" if seeds <= EXACT_SEEDS else f"p ({RANDOM_FLIPS:,} random sign flips)"
-
-
-def orders(layers: int) -> str:
-    """Describe the orders of layers in the permutation test: all of them, or random ones."""
-    every = "the" if layers <= EXACT_LAYERS else f"{RANDOM_ORDERS:,} random"
-    return f"{every} orders of {layers} layers"
 
 
 def plural(count: int, noun: str, verb: str = "") -> str:

@@ -1,10 +1,10 @@
 """Checks of the results of a study, used by the notes in a report."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
-from layermix.reporting.formatting import METRICS, heading
+from layermix.reporting.formatting import MAIN_METRICS, METRICS, heading
 from layermix.reporting.statistics import BySeed, estimate
 from layermix.reporting.summary import BETWEEN_RUNS, Summary
 from layermix.reporting.variant import VariantSummary
@@ -16,8 +16,10 @@ Geometry = dict[str, dict[str, BySeed]]
 def clipped_metrics(summary: Summary) -> dict[str, list[str]]:
     """For each metric, return the variants whose interval extends beyond the metric's range."""
     found = {
-        metric.heading: [r.name for r in summary.variants if r.test[key].exceeds(metric.bounds)]
-        for key, metric in METRICS.items()
+        METRICS[key].heading: [
+            row.name for row in summary.variants if row.test[key].exceeds(METRICS[key].bounds)
+        ]
+        for key in MAIN_METRICS
     }
     return {name: variants for name, variants in found.items() if variants}
 
@@ -68,7 +70,7 @@ def same_results(summary: Summary) -> list[list[str]]:
 
 
 def _metrics(row: VariantSummary) -> list[Sequence[float]]:
-    return [row.seeds, *(row.test[name].values for name in METRICS)]
+    return [row.seeds, *(row.test[name].values for name in MAIN_METRICS)]
 
 
 def varied_conditions(summary: Summary) -> list[str]:
@@ -86,10 +88,20 @@ def worse_than_guessing(summary: Summary) -> list[str]:
     ]
 
 
-def clear_gains(gains: Mapping[str, BySeed]) -> list[str]:
-    """Return the layers whose gain has an interval that excludes zero."""
-    found = {layer: estimate(list(by_seed.values())) for layer, by_seed in gains.items()}
-    return [layer for layer, gain in found.items() if gain.sign(0.0)]
+def near_chance(summary: Summary) -> list[str]:
+    """Return the variants whose mean test accuracy is not above that of the most frequent class."""
+    found = summary.predictions
+    share = found.majority if found else 1 / summary.sizes["classes"]
+    return [row.name for row in summary.variants if row.test["accuracy"].mean <= share]
+
+
+def unplanned_stages(summary: Summary) -> list[int]:
+    """Return the numbers of seeds of earlier stages at which the results could be read.
+
+    Planned looks are not included, and neither are stages to which only variants were added.
+    """
+    stages = [len(stage["seeds"]) for stage in summary.grown]
+    return sorted({n for n in stages if n < summary.sizes["seeds"]} - set(summary.look.planned))
 
 
 def constant_at_input(geometry: Geometry) -> bool:

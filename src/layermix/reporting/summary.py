@@ -1,6 +1,6 @@
 """The summary of a study: the numbers that all formats of the report show."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -8,16 +8,19 @@ from layermix.errors import InputError
 from layermix.experiments.store import RunResult, read_json
 from layermix.experiments.study import Study, as_json
 from layermix.reporting.configuration import compare_command, used_settings
+from layermix.reporting.predictions import PredictionSummary, summarize_predictions
 from layermix.reporting.statistics import (
-    BASELINES,
     BySeed,
     Difference,
-    Prediction,
-    differences,
-    predict,
+    Estimate,
+    Look,
+    Scale,
+    estimate,
+    look_at,
+    scales,
 )
 from layermix.reporting.variant import VariantSummary, summarize_variant
-from layermix.reporting.verdict import Verdict, conclude
+from layermix.reporting.verdict import BASELINES, Verdict, conclude, paired
 
 BETWEEN_RUNS = " / "  # between the values of a condition that differs from run to run
 
@@ -49,6 +52,10 @@ class Summary:
         Versions and hardware by name; if the runs differ, all values, joined by `BETWEEN_RUNS`.
     failed
         Seeds of the runs that failed or were stopped, and are not repeated yet, by variant.
+    grown
+        Earlier stages of the study, before seeds or variants were added.
+    predictions
+        Results from the stored logits, or None if a run has none.
     """
 
     data: str
@@ -62,28 +69,78 @@ class Summary:
     config: dict[str, Any]
     conditions: dict[str, str]
     failed: dict[str, list[int]] = field(default_factory=dict)
+    grown: list[dict[str, Any]] = field(default_factory=list)
+    predictions: PredictionSummary | None = None
 
     @cached_property
     def accuracy(self) -> dict[str, BySeed]:
         """Test accuracy of every finished run, by variant and seed."""
         return {row.name: row.accuracy for row in self.variants}
 
+    @property
+    def margin(self) -> float:
+        """The margin of practical equality, as a share (0.005 is half a point)."""
+        return self.config["asked"].get("margin", 0.5) / 100
+
     @cached_property
-    def differences(self) -> dict[str, list[Difference]]:
-        """Paired differences of test accuracy as shares (0.01 is one point), by baseline."""
-        found = {b: differences(self.accuracy, b) for b in BASELINES if b in self.accuracy}
-        return {baseline: gaps for baseline, gaps in found.items() if gaps}
+    def scales(self) -> dict[str, Scale]:
+        """The metrics with verdicts: their margins, and if higher values are better."""
+        return scales(self.margin, self.sizes["classes"])
+
+    @cached_property
+    def look(self) -> Look:
+        """The look at the study that its finished seeds have reached."""
+        finished = min(len(self.variant(n).seeds) if self.variant(n) else 0 for n in self.planned)  # pyright: ignore[reportOptionalMemberAccess]
+        return look_at(finished, self.config["asked"].get("looks", ()))
 
     @cached_property
     def verdict(self) -> Verdict:
         """The best variant, and the result of the claim *final beats input*."""
-        return conclude(self.planned, self.variants, self.failed)
+        return conclude(self.planned, self.variants, self.scales, self.look, self.failed)
 
-    @cached_property
-    def prediction(self) -> Prediction:
-        """Rank correlations between the geometry of layers and the gain from mixing there."""
-        values = self.unmixed.geometry_end if self.unmixed else {}
-        return predict(list(self.variants[0].snnl), values, self.accuracy)
+    @property
+    def is_decided(self) -> bool:
+        """True if *final beats input* or, if it is not tested, the winner has a verdict."""
+        gap = self.verdict.claim.gap or self.verdict.gap
+        return gap is not None and gap.outcome not in ("undecided", "too few seeds")
+
+    @property
+    def family(self) -> list[Difference]:
+        """All comparisons with the baseline, which are corrected together."""
+        return self.verdict.family
+
+    @property
+    def baseline(self) -> str | None:
+        """The variant with which all others are compared."""
+        return next((name for name in BASELINES if self.variant(name)), None)
+
+    def difference(self, variant: str, metric: str) -> Difference | None:
+        """Return the difference of a variant from the baseline, if they share a seed."""
+        found = (d for d in self.family if (d.variant, d.metric) == (variant, metric))
+        return next(found, None)
+
+    def gap(self, variant: str, metric: str, *, clean: bool = False) -> Estimate | None:
+        """Return the paired difference from the baseline in any metric, without a verdict."""
+        one, other = self.variant(variant), self.variant(self.baseline or "")
+        values = paired(one, other, metric, clean=clean) if one and other else []
+        return estimate(values) if values else None
+
+    def change(self, variant: str, metric: str) -> Estimate | None:
+        """Return the paired change of a metric by clean norm statistics: clean minus as trained."""
+        row = self.variant(variant)
+        before, after = (row.values(metric, clean=c) if row else {} for c in (False, True))
+        values = [after[seed] - before[seed] for seed in before if seed in after]
+        return estimate(values) if values else None
+
+    @property
+    def gains(self) -> dict[str, BySeed]:
+        """Test accuracy with mixing at a measured layer minus without mixing, by layer and seed."""
+        layers = [p for p in self.variants[0].snnl if p in self.accuracy]
+        without = self.accuracy.get("none", {})
+        return {
+            layer: {s: v - without[s] for s, v in self.accuracy[layer].items() if s in without}
+            for layer in layers
+        }
 
     @property
     def fixed_split(self) -> bool:
@@ -119,8 +176,7 @@ class Summary:
         content = asdict(self)
         timings = {row["name"]: row.pop("timings") for row in content["variants"]}
         content["verdict"] = asdict(self.verdict)
-        content["differences"] = {b: list(map(asdict, d)) for b, d in self.differences.items()}
-        return content | {"prediction": asdict(self.prediction), "timings": timings}
+        return content | {"look": asdict(self.look), "timings": timings}
 
 
 def summarize(study: Study) -> Summary:
@@ -144,7 +200,7 @@ def summarize(study: Study) -> Summary:
         failed.setdefault(stopped.variant, []).append(stopped.seed)
     conditions = _joined([result.conditions for result in results.values()])
     used = used_settings(study.config, run_config, first.subset, conditions["device"])
-    return Summary(
+    summary = Summary(
         data=study.config.data.data.rstrip("/").rpartition("/")[2],
         model=study.config.model,
         sizes={**first.sizes, "seeds": len(study.config.seeds)},
@@ -156,7 +212,10 @@ def summarize(study: Study) -> Summary:
         config={"asked": as_json(study.config), "used": used},
         conditions=conditions,
         failed=failed,
+        grown=study.grown,
     )
+    found = summarize_predictions(study, results, summary.verdict)
+    return replace(summary, predictions=found)
 
 
 def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:

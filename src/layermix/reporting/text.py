@@ -1,26 +1,17 @@
 """The text of a report: lists of paragraphs, rendered from ``.txt.j2`` templates."""
 
-import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from layermix.experiments.training.evaluate import MIXED, RATIO
+from layermix.experiments.training.monitor import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES
 from layermix.reporting import formatting, result_checks
-from layermix.reporting.statistics import (
-    LEVEL,
-    MIN_LAYERS,
-    Prediction,
-    Rank,
-    lead,
-    least_orders_p,
-    least_p,
-)
+from layermix.reporting.statistics import MIN_SEEDS, Estimate, least_p
 from layermix.reporting.summary import Summary
 
 
@@ -29,29 +20,19 @@ def verdict_text(summary: Summary) -> list[str]:
     return _paragraphs("verdict", summary=summary)
 
 
+def warning_texts(summary: Summary) -> list[str]:
+    """Return the warnings that a reader must see before the results."""
+    return _paragraphs("warnings", summary=summary)
+
+
 def verdict_notes(summary: Summary) -> list[str]:
     """Return notes on how to read the results."""
     return _paragraphs("notes", summary=summary)
 
 
-def prediction_text(prediction: Prediction) -> list[str]:
-    """Return text on how well geometry predicts the gain, compared with depth."""
-    return _paragraphs("prediction", prediction=prediction)
-
-
-def prediction_notes(prediction: Prediction) -> list[str]:
-    """Return notes on how to read the prediction; empty if there are no rank correlations."""
-    return _paragraphs("prediction_notes", prediction=prediction) if prediction.ranks else []
-
-
 def geometry_notes(geometry: result_checks.Geometry) -> list[str]:
     """Return notes on how to read the geometry of layers."""
     return _paragraphs("geometry_notes", geometry=geometry)
-
-
-def studies_text(ranks: Sequence[Rank]) -> list[str]:
-    """Return text on how well geometry predicts the gain over several studies."""
-    return _paragraphs("studies", ranks=ranks)
 
 
 def _paragraphs(template: str, **values: Any) -> list[str]:
@@ -60,32 +41,20 @@ def _paragraphs(template: str, **values: Any) -> list[str]:
     return [f"{each[0].upper()}{each[1:]}" for each in paragraphs if each]
 
 
-def _lead_text(ranks: Sequence[Rank], found: Any, depth: Rank, unit: str) -> str:
-    return _paragraphs("lead", ranks=ranks, lead=found, depth=depth, unit=unit)[0]
-
-
-def _few(n: int) -> str:
-    """Return a remark if n seeds are too few for a significant p-value, else an empty text."""
-    return f"{formatting.plural(n, 'seed', 'is')} too few to tell" if least_p(n) >= LEVEL else ""
-
-
-def _layers_needed(quantities: int) -> int:
-    """Return how many layers can give a significant p-value after correction for all quantities."""
-    return next(n for n in itertools.count(1) if quantities * least_orders_p(n) < LEVEL)
+def _drawbacks_text(drawbacks: Mapping[str, Estimate]) -> str:
+    """Return the metrics in which a winner is worse than its rival, as ``but with ...``."""
+    parts = []
+    for metric, gap in drawbacks.items():
+        ends = formatting.interval(gap, lambda v, m=metric: formatting.metric_difference(v, m))
+        ends = f" (95% interval {ends})" if gap.low is not None else ""
+        text = formatting.metric_difference(gap.mean, metric)
+        parts.append(f"a worse {formatting.METRICS[metric].heading} by {text}{ends}")
+    return f"but with {formatting.listed(parts)}" if parts else ""
 
 
 def _escaped(text: str) -> str:
     """Escape the characters of a text that start HTML tags or end table cells in Markdown."""
     return re.sub(r"<(?=\S)|\|", r"\\\g<0>", text)
-
-
-def _rhos(ranks: Sequence[Rank]) -> str:
-    named = (
-        f"{formatting.heading(r.quantity)} ({formatting.correlation(r.estimate.mean)})"
-        for r in ranks
-        if r.estimate
-    )
-    return formatting.listed(list(named)) if ranks else ""
 
 
 def _environment() -> Environment:
@@ -101,21 +70,15 @@ def _environment() -> Environment:
     found.globals |= formats | {
         "result_checks": result_checks,
         "gap_quantities": list(GAP_QUANTITIES),
-        "lead": _lead_text,
-        "min_layers": MIN_LAYERS,
+        "min_seeds": MIN_SEEDS,
         "mixed": MIXED,
         "ratio": RATIO,
-        "study_lead": lead,
     }
     found.filters |= formats | {
+        "drawbacks_text": _drawbacks_text,
         "escaped": _escaped,
-        "factorial": math.factorial,
-        "few": _few,
-        "layers_needed": _layers_needed,
-        "least_orders_p": least_orders_p,
         "least_p": least_p,
         "log": math.log,
-        "rhos": _rhos,
     }
     return found
 

@@ -1,17 +1,20 @@
 """The results of one variant over its finished runs: metrics, curves, and geometry of layers.
 
 The geometry is measured together with validation accuracy for the variant ``none``, and only at the
-end for other variants. Values that are not finite are left out.
+end for other variants. After training without mixing it is the mean over several held-out batches.
+Values that are not finite are left out.
 """
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TypeVar
 
 from layermix.experiments.store import Record, RunResult
 from layermix.geometry import QUANTITIES
 from layermix.reporting.formatting import METRICS
+from layermix.reporting.reliability import Reliability, reliabilities
 from layermix.reporting.statistics import BySeed, Estimate, estimate
 
 T = TypeVar("T")
@@ -36,21 +39,29 @@ class VariantSummary:
 
     name: str
     seeds: list[int]  # the finished ones
-    test: dict[str, Estimate]  # each of `METRICS`
+    test: dict[str, Estimate]  # those of `METRICS` that all its runs have
     val: dict[str, Estimate]
+    clean: dict[str, Estimate]  # `test` with clean norm statistics; empty without batch norms
     views: Estimate | None  # test accuracy over shifted views of each image, if measured
     train_loss: Curve
     val_accuracy: Curve
+    seed_curves: dict[int, list[float]]  # validation accuracy at the epochs of `val_accuracy`
     snnl: dict[str, Curve]  # of the monitored batch, by mix point
     geometry: dict[str, dict[str, Curve]]  # by quantity and mix point; SNNL is over chance
-    geometry_end: dict[str, dict[str, BySeed]]  # after the last epoch
+    geometry_end: dict[str, dict[str, BySeed]]  # after the last epoch, mean over held-out batches
+    reliability: dict[str, list[Reliability]]  # of each quantity, at each batch size
     weights: dict[str, Curve]  # how often each mix point was chosen; empty if that is constant
     timings: dict[str, Estimate]  # seconds, images_per_second: they differ from run to run
 
     @property
     def accuracy(self) -> BySeed:
         """Test accuracy by seed."""
-        return dict(zip(self.seeds, self.test["accuracy"].values, strict=True))
+        return self.values("accuracy")
+
+    def values(self, metric: str, *, clean: bool = False) -> BySeed:
+        """Return a test metric by seed; empty if the runs do not have it."""
+        found = (self.clean if clean else self.test).get(metric)
+        return dict(zip(self.seeds, found.values, strict=True)) if found else {}
 
 
 def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
@@ -60,23 +71,35 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
     points = list(epochs[0][0]["snnl"])
     views = [result.test_views["accuracy"] for result in results if result.test_views]
     weighted = next((list(record["weights"]) for record in epochs[0] if "weights" in record), [])
+    clean = [result.clean["test"] for result in results if result.clean]
     return VariantSummary(
         name=name,
         seeds=list(runs),
-        test={m: estimate([result.test[m] for result in results]) for m in METRICS},
-        val={m: estimate([result.val[m] for result in results]) for m in METRICS},
+        test=_estimates([result.test for result in results]),
+        val=_estimates([result.val for result in results]),
+        clean=_estimates(clean) if len(clean) == len(results) else {},
         views=estimate(views) if views else None,
         train_loss=_curve(epochs, lambda record: record.get("train_loss")),
         val_accuracy=_curve(epochs, lambda record: record.get("val_accuracy")),
+        seed_curves={
+            seed: [record["val_accuracy"] for record in records if "val_accuracy" in record]
+            for seed, records in zip(runs, epochs, strict=True)
+        },
         snnl={p: _curve(epochs, lambda r, p=p: _snnl(r, p)) for p in points},
         geometry=_by_layer(points, lambda q, p: _curve(epochs, lambda r: _value(r, q, p))),
         geometry_end=_by_layer(points, lambda q, p: _at_end(runs, q, p)),
+        reliability=reliabilities([records[-1] for records in epochs]),
         weights={p: _curve(epochs, lambda r, p=p: r.get("weights", {}).get(p)) for p in weighted},
         timings={
             t: estimate([result.timings[t] for result in results])
             for t in ("seconds", "images_per_second")
         },
     )
+
+
+def _estimates(runs: list[dict[str, float]]) -> dict[str, Estimate]:
+    """Return the mean of each metric that all runs have."""
+    return {m: estimate([run[m] for run in runs]) for m in METRICS if all(m in run for run in runs)}
 
 
 def _curve(runs: Iterable[list[Record]], read: Callable[[Record], float | None]) -> Curve:
@@ -97,7 +120,15 @@ def _by_layer(points: list[str], read: Callable[[str, str], T]) -> dict[str, dic
 
 
 def _at_end(runs: dict[int, RunResult], quantity: str, point: str) -> BySeed:
-    found = {seed: _value(result.records[-1], quantity, point) for seed, result in runs.items()}
+    """Return a quantity of a layer after training, by seed: the mean over the largest batches."""
+    found: dict[int, float | None] = {}
+    for seed, result in runs.items():
+        last = result.records[-1]
+        batches = last["batches"][max(last["batches"], key=int)] if last.get("batches") else []
+        values = [batch[point].get(quantity) for batch in batches if point in batch]
+        found[seed] = fmean(values) if values and None not in values else None
+        if not values:
+            found[seed] = _value(last, quantity, point)
     return {seed: value for seed, value in found.items() if value is not None}
 
 

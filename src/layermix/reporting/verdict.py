@@ -1,31 +1,47 @@
 """The verdict of a study: the best variant, and whether *final beats input* holds.
 
-The winner is chosen on validation data. On test data, it is compared with a rival: a winner that
+The winner is chosen on validation data. On test data it is compared with a rival: a winner that
 mixes with no mixing, or no mixing with the best variant that mixes (also on validation data).
 Validation accuracies are means over the seeds that all candidates have finished. Variants with
 failed runs are not candidates, because the seeds that do not fail are often the easy ones.
 
-**Final beats input* is a single claim, chosen beforehand, so that its p-value is not corrected. It
-holds (or fails) if the 95% interval of the paired test difference is above (or below) zero and the
-sign-flip test gives p < 0.05. A method that mixes linearly at one of these points is treated as
-the variant of this point: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
+Comparisons with the baseline (``none``, otherwise ``input``) are one family: all variants, in
+accuracy, NLL and Brier score. That of the winner and its rival is one of them, so that the
+correction includes the choice of the winner.
+
+*Final beats input* is a single claim about accuracy, chosen beforehand, so that its p-value is not
+corrected. A method that mixes linearly at one of these points is treated as the variant of this
+point: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import product
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from layermix.mixing import Linear, Permutation
 from layermix.mixing.methods import find_method, is_method
-from layermix.reporting.statistics import BySeed, Difference, differences
+from layermix.reporting.statistics import (
+    Difference,
+    Estimate,
+    Look,
+    Pair,
+    Scale,
+    compare,
+    estimate,
+    turned,
+)
 from layermix.reporting.variant import VariantSummary
 
-Status = Literal["holds", "fails", "undecided", "not tested"]
+BASELINES = ("none", "input")  # the first one with a finished run is the baseline
+CALIBRATION = ("nll", "brier", "ece")  # a winner that is worse in one of them is not just "better"
+Status = Literal["holds", "fails", "practically equal", "undecided", "too few seeds", "not tested"]
 
 
-class Pair(NamedTuple):
+class ClaimPair(NamedTuple):
     """The variants that mix linearly at the final layer and at the input."""
 
     final: str
@@ -34,12 +50,23 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """The result of the claim that mixing at the final layer is better than at the input."""
+    """The result of the claim that mixing at the final layer is better than at the input.
+
+    Differences are final minus input, by metric. `explained` are differences as trained minus those
+    with clean norm statistics: what the statistics of the norms explain.
+    """
 
     status: Status
-    gap: Difference | None  # final minus input; None if it is not tested
+    gaps: dict[str, Difference]  # empty if it is not tested
+    clean: dict[str, Difference]  # empty without batch norms
+    explained: dict[str, Estimate]
     absent: list[str]  # those of ``final`` and ``input`` that are no variants of the study
     waiting: list[str]  # variants of the claim that have no finished run
+
+    @property
+    def gap(self) -> Difference | None:
+        """The difference in accuracy, or None if it is not tested."""
+        return self.gaps.get("accuracy")
 
 
 @dataclass(frozen=True)
@@ -48,12 +75,18 @@ class Verdict:
 
     winner: str  # the best variant on validation data
     rival: str | None  # ``"none"``; if that is the winner, the best variant that mixes
-    gap: Difference | None  # winner minus rival on test data, if they share a seed
+    gap: Difference | None  # winner minus rival in test accuracy, if they share a seed
+    drawbacks: dict[str, Estimate]  # winner minus rival in metrics whose mean is worse
     claim: Claim
+    family: list[Difference] = field(default_factory=list)  # all comparisons with the baseline
 
 
 def conclude(
-    planned: Sequence[str], variants: Sequence[VariantSummary], failed: Collection[str] = ()
+    planned: Sequence[str],
+    variants: Sequence[VariantSummary],
+    scales: dict[str, Scale],
+    look: Look,
+    failed: Collection[str] = (),
 ) -> Verdict:
     """Return the verdict of a study from its variants with finished runs.
 
@@ -61,34 +94,73 @@ def conclude(
     """
     candidates = [row for row in variants if row.name not in failed] or variants
     ranked = sorted(candidates, key=_validation(candidates), reverse=True)
-    winner = ranked[0].name
+    winner, by_name = ranked[0].name, {row.name: row for row in variants}
     mixing = [row.name for row in ranked if row.name != "none"]
     rival = "none" if winner != "none" else next(iter(mixing), None)
-    accuracy = {row.name: row.accuracy for row in variants}
-    gap = difference(accuracy, winner, rival) if rival else None
-    return Verdict(winner, rival, gap, _claim(planned, accuracy))
+    family = compare_all(by_name, scales, look)
+    gap = _between(family, winner, rival)
+    return Verdict(
+        winner,
+        rival,
+        gap,
+        _drawbacks(by_name[winner], by_name[rival]) if gap and rival else {},
+        _claim(planned, by_name, scales, look),
+        family,
+    )
 
 
-def difference(accuracy: dict[str, BySeed], variant: str, baseline: str) -> Difference | None:
-    """Return the paired difference of two variants; None if they share no finished seed.
+def compare_all(
+    variants: dict[str, VariantSummary], scales: dict[str, Scale], look: Look
+) -> list[Difference]:
+    """Compare all variants with the baseline, as one family; empty without a baseline."""
+    baseline = next((name for name in BASELINES if name in variants), None)
+    if baseline is None:
+        return []
+    return compare(
+        (
+            Pair(name, baseline, metric, row.values(metric), variants[baseline].values(metric))
+            for metric in scales
+            for name, row in variants.items()
+            if name != baseline
+        ),
+        scales,
+        look,
+    )
 
-    It is one comparison, without correction.
-    """
-    if variant not in accuracy or baseline not in accuracy:
-        return None
-    pair = {name: accuracy[name] for name in (variant, baseline)}
-    found = next(iter(differences(pair, baseline)), None)
-    return found and replace(found, p_holm=None)
 
-
-def claim_pair(variants: Sequence[str]) -> Pair | None:
+def claim_pair(variants: Sequence[str]) -> ClaimPair | None:
     """Return the two variants that test the claim; None if the study has no such two.
 
     The variants ``final`` and ``input`` are preferred, then two methods with equal settings, then
     the first pair.
     """
-    places = (_linear_at(place, variants) for place in Pair._fields)
-    return min((Pair(*names) for names in product(*places)), key=_preference, default=None)
+    places = (_linear_at(place, variants) for place in ClaimPair._fields)
+    return min((ClaimPair(*names) for names in product(*places)), key=_preference, default=None)
+
+
+def paired(
+    one: VariantSummary, other: VariantSummary, metric: str, *, clean: bool = False
+) -> list[float]:
+    """Return the differences of a test metric at the seeds of both variants."""
+    values, others = (row.values(metric, clean=clean) for row in (one, other))
+    return [values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())]
+
+
+def _between(family: Sequence[Difference], winner: str, rival: str | None) -> Difference | None:
+    """Return the difference in accuracy of two variants from their family."""
+    for found in family:
+        if found.metric == "accuracy":
+            if (found.variant, found.baseline) == (winner, rival):
+                return found
+            if (found.baseline, found.variant) == (winner, rival):
+                return turned(found)
+    return None
+
+
+def _drawbacks(winner: VariantSummary, rival: VariantSummary) -> dict[str, Estimate]:
+    found = {metric: paired(winner, rival, metric) for metric in CALIBRATION}
+    gaps = {metric: estimate(values) for metric, values in found.items() if values}
+    return {metric: gap for metric, gap in gaps.items() if gap.mean > 0}
 
 
 def _validation(
@@ -104,13 +176,35 @@ def _validation(
     return lambda row: (mean(row, "accuracy"), -mean(row, "nll"))
 
 
-def _claim(planned: Sequence[str], accuracy: dict[str, BySeed]) -> Claim:
+def _claim(
+    planned: Sequence[str],
+    variants: dict[str, VariantSummary],
+    scales: dict[str, Scale],
+    look: Look,
+) -> Claim:
     pair = claim_pair(planned)
-    gap = difference(accuracy, *pair) if pair else None
-    absent = [place for place in Pair._fields if not _linear_at(place, planned)]
-    waiting = [name for name in pair or () if name not in accuracy]
-    by_sign: dict[int, Status] = {1: "holds", -1: "fails", 0: "undecided"}
-    return Claim(by_sign[gap.sign] if gap else "not tested", gap, absent, waiting)
+    absent = [place for place in ClaimPair._fields if not _linear_at(place, planned)]
+    waiting = [name for name in pair or () if name not in variants]
+    if pair is None or waiting:
+        return Claim("not tested", {}, {}, {}, absent, waiting)
+    final, other = (variants[name] for name in pair)
+
+    def gaps(clean: bool) -> dict[str, Difference]:
+        pairs = (
+            Pair(*pair, m, final.values(m, clean=clean), other.values(m, clean=clean))
+            for m in scales
+        )
+        return {gap.metric: gap for gap in compare(pairs, scales, look, single=True)}
+
+    trained, clean = gaps(clean=False), gaps(clean=True)
+    explained = {
+        metric: estimate((np.array(gap.estimate.values) - others.estimate.values).tolist())
+        for metric, gap in trained.items()
+        if (others := clean.get(metric)) and others.estimate.n == gap.estimate.n
+    }
+    words: dict[str, Status] = {"better": "holds", "worse": "fails"}
+    result = trained["accuracy"].outcome if trained else "not tested"
+    return Claim(words.get(result, result), trained, clean, explained, absent, waiting)  # pyright: ignore[reportArgumentType]
 
 
 def _linear_at(place: str, variants: Sequence[str]) -> list[str]:
@@ -125,7 +219,7 @@ def _is_linear(name: str, place: str) -> bool:
     return parts == (place, Linear(), Permutation()) and found.options.get("prob", 1.0) == 1.0
 
 
-def _preference(pair: Pair) -> tuple[bool, bool]:
+def _preference(pair: ClaimPair) -> tuple[bool, bool]:
     """Return a sort key: pairs of mix points first, then of methods with equal settings."""
     methods = [dict(find_method(name).options) for name in pair if is_method(name)]
     return len(methods) > 0, len(methods) == 2 and methods[0] != methods[1]

@@ -8,10 +8,11 @@ from markupsafe import Markup
 import layermix
 from layermix.experiments.store import write_json
 from layermix.experiments.study import Study
-from layermix.reporting import tables, text
+from layermix.reporting import text
 from layermix.reporting.configuration import setting_text
 from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.tables import all_tables
 
 
 def write_report(study: Study) -> tuple[Summary, Path]:
@@ -29,7 +30,8 @@ def write_report(study: Study) -> tuple[Summary, Path]:
     """
     summary = summarize(study)
     figures = draw_all(study, summary)
-    content = summary.to_json() | {"text": text.verdict_text(summary)}
+    texts = {"text": text.verdict_text(summary), "warnings": text.warning_texts(summary)}
+    content = summary.to_json() | texts
     write_json(study.folder / "results.json", content)
     folder = study.folder / "figures"
     folder.mkdir(exist_ok=True)
@@ -54,14 +56,9 @@ def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
         figures=figures,
         verdict=text.verdict_text(summary),
         notes=text.verdict_notes(summary),
-        metrics=tables.metrics_table(summary),
-        seeds=tables.seeds_table(summary),
-        differences=list(tables.difference_tables(summary)),
-        geometry=tables.geometry_table(summary),
+        warnings=text.warning_texts(summary),
+        tables=all_tables(summary),
         geometry_notes=text.geometry_notes(unmixed.geometry_end) if unmixed else [],
-        prediction=text.prediction_text(summary.prediction),
-        prediction_notes=text.prediction_notes(summary.prediction),
-        ranks=tables.ranks_table(summary.prediction),
         settings={
             name.replace("_", " "): setting_text(value)
             for name, value in summary.config["used"].items()

@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H height, W width.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -38,6 +39,14 @@ class Split:
 
     def __getitem__(self, index: Tensor) -> "Split":
         return Split(self.images[index], self.labels[index])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the images and labels, the first 16 hexadecimal digits."""
+        found = hashlib.sha256()
+        for tensor in (self.images, self.labels):
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
 
     def to(self, device: torch.device) -> "Split":
         """Move the split to a device."""
@@ -95,6 +104,11 @@ class Dataset:
     def sizes(self) -> dict[str, int]:
         """Number of training, validation and test images, and of classes."""
         return {name: len(getattr(self, name)) for name in ("train", "val", "test", "classes")}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the images and labels of each split, the first 16 hexadecimal digits."""
+        return {name: getattr(self, name).digest for name in ("train", "val", "test")}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -19,6 +19,7 @@ _SEED = 20190601
 _VAL_SHARE, _VAL_MAX = 0.1, 2000
 _TEST_SHARE = 1 / 3
 _BATCH, _BATCH_PER_CLASS = 256, 4
+_BATCHES = 4
 
 Entropy = int | tuple[int, int]
 """The seed of a NumPy generator."""
@@ -164,6 +165,25 @@ def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Sp
     return split[balanced(split.labels, size, len(classes))]
 
 
+def geometry_batches(data: Dataset) -> list[Split]:
+    """Choose four disjoint class-balanced batches of held-out images, and a half of each of them.
+
+    They are validation and test images. Each batch has 256 images, or 4 of each class if there are
+    more than 64 classes, but no more of each class than a quarter of the rarest class. Without 4
+    images of each class for each batch, the list is empty.
+    """
+    rest, classes = join(data.val, data.test), len(data.classes)
+    share = int(_counts(rest.labels, classes).min()) // _BATCHES
+    size = min(share * classes, max(_BATCH, _BATCH_PER_CLASS * classes))
+    if size < _BATCH_PER_CLASS * classes:
+        return []
+    batches = []
+    for _ in range(_BATCHES):
+        batch, rest = divide(rest, balanced(rest.labels, size, classes))
+        batches.append(batch)
+    return batches + [b[balanced(b.labels, size // 2, classes)] for b in batches]
+
+
 def join(first: Split, second: Split) -> Split:
     """Return the images of two splits in one."""
     images = torch.cat([first.images, second.images])
@@ -172,7 +192,7 @@ def join(first: Split, second: Split) -> Split:
 
 def divide(split: Split, part: Tensor) -> tuple[Split, Split]:
     """Divide a split into the images at the indices `part` and all other images."""
-    rest = torch.ones(len(split), dtype=torch.bool)
+    rest = torch.ones(len(split), dtype=torch.bool, device=split.labels.device)
     rest[part] = False
     return split[part], split[rest]
 

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,7 +95,8 @@ def _work(leader: int, config: RunConfig, folder: Path, **options: Any) -> Outco
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the main process showed them already
-            return config, run(config, folder, stop_without_leader, **options)
+            result = run(config, folder, stop_without_leader, **options)
+            return config, replace(result, logits={})  # they are on disk, and need not be sent
     except LayermixError as error:
         return config, str(error)
     except Exception as error:  # any error of the model, device or disk: other runs continue

@@ -15,15 +15,18 @@ from typing import Any
 from torch import nn
 
 from layermix.errors import InputError, unknown
-from layermix.experiments.models import networks
+from layermix.experiments.models import mlp, networks, vit
 from layermix.extras import require
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": networks.ResNet18,
     "preactresnet18": networks.PreActResNet18,
     "resnet-small": networks.SmallResNet,
+    "resnet-small-gn": functools.partial(networks.SmallResNet, norm=networks.group_norm),
     "speed": networks.SpeedNet,
-    "mlp": networks.MLP,
+    "vit-small": vit.SmallViT,
+    "mlp": mlp.MLP,
+    "mlp-no-norm": functools.partial(mlp.MLP, batch_norm=False),
 }
 _SHOWN, _LONG = 3, 160  # maximum number of torch's errors in a message, and characters of each
 _WRAPPERS = ("_orig_mod.", "module.")  # name prefixes of torch.compile and parallel training

@@ -3,12 +3,14 @@
 `ResNet18` and `PreActResNet18` (He et al., 2016, "Deep Residual Learning for Image Recognition"
 and "Identity Mappings in Deep Residual Networks") are the variants of the mixup papers: a 3 x 3
 convolution without stride or pooling, four stages of two blocks, average pooling, a linear layer.
-`SmallResNet`, `SpeedNet` and `MLP` train in seconds to minutes on a CPU.
+`SmallResNet` and `SpeedNet` train in seconds to minutes on a CPU.
 
 Shapes: B batch, C channels, H height, W width.
 """
 
 import itertools
+import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,13 @@ from torch import Tensor, nn
 
 _PATCH, _MIN_VARIANCE = 2, 5e-4
 _LOGIT_SCALE = 1 / 9
+
+Norm = Callable[[int], nn.Module]
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Return a group norm with 8 groups (Wu, He, 2018)."""
+    return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -58,13 +67,22 @@ class PreActBlock(nn.Module):
     """Pre-activation residual block: batch norm, ReLU and convolution, twice; plus a shortcut.
 
     If `pool` is True, the shortcut uses average pooling instead of a stride (He et al., 2019).
+    `norm` builds a norm for a number of channels.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, *, pool: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        *,
+        pool: bool = False,
+        norm: Norm = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.bn1 = norm(in_channels)
         self.conv1 = conv3x3(in_channels, channels, stride)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = norm(channels)
         self.conv2 = conv3x3(channels, channels)
         self.relu = nn.ReLU()
         self.shortcut = None
@@ -125,21 +143,28 @@ class SmallResNet(nn.Module):
     These pre-activation blocks are the hidden mix points. Batch norm, ReLU and a global maximum
     follow `block3`, so that mixing after it is not the same as at the final layer. Images of 16
     pixels or more are pooled to half size first; for smaller images, the default width is half. On
-    32 x 32 images: 308,266 parameters, 12.9 million multiplications.
+    32 x 32 images: 308,266 parameters, 12.9 million multiplications. `norm` builds a norm for a
+    number of channels; `group_norm` has no running statistics.
     """
 
     def __init__(
-        self, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        image_size: int = 32,
+        width: int | None = None,
+        *,
+        norm: Norm = nn.BatchNorm2d,
     ) -> None:
         super().__init__()
         large = image_size >= 16
         width = width or (32 if large else 16)
         self.stem = conv3x3(in_channels, width)
         self.stem_pool = nn.MaxPool2d(2) if large else nn.Identity()
-        self.block1 = PreActBlock(width, width, 1, pool=True)
-        self.block2 = PreActBlock(width, 2 * width, 2, pool=True)
-        self.block3 = PreActBlock(2 * width, 4 * width, 2, pool=True)
-        self.norm = nn.Sequential(nn.BatchNorm2d(4 * width), nn.ReLU())
+        self.block1 = PreActBlock(width, width, 1, pool=True, norm=norm)
+        self.block2 = PreActBlock(width, 2 * width, 2, pool=True, norm=norm)
+        self.block3 = PreActBlock(2 * width, 4 * width, 2, pool=True, norm=norm)
+        self.norm = nn.Sequential(norm(4 * width), nn.ReLU())
         self.fc = nn.Linear(4 * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -214,23 +239,3 @@ def _fast_norm(channels: int) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
-
-
-class MLP(nn.Module):
-    """MLP with three blocks of linear layer, batch norm and ReLU: `block1` to `block3`."""
-
-    def __init__(
-        self, num_classes: int, in_channels: int, image_size: int, width: int = 128
-    ) -> None:
-        super().__init__()
-        self.flatten = nn.Flatten()
-        widths = (in_channels * image_size**2, width, width, width)
-        self.block1, self.block2, self.block3 = (
-            nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU())
-            for a, b in itertools.pairwise(widths)
-        )
-        self.fc = nn.Linear(width, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (B, ...) to logits (B, num_classes)."""
-        return self.fc(self.block3(self.block2(self.block1(self.flatten(x)))))

@@ -76,7 +76,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def conditions(device: str) -> dict[str, str]:
-    """Return the conditions of a run by name: versions, processor, number of cores, device."""
+    """Return the conditions of a run by name: versions, hardware, device."""
     picked = pick_device(device)
     return {
         "python": platform.python_version(),
@@ -84,6 +84,7 @@ def conditions(device: str) -> dict[str, str]:
         "layermix": layermix.__version__,
         **{package: _version(package) for package in _PACKAGES},
         "processor": _processor(),
+        "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
         "device": torch.cuda.get_device_name(picked) if picked.type == "cuda" else picked.type,
     }

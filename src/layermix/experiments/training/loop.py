@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from layermix.errors import RunError
 from layermix.experiments.data import Dataset
-from layermix.experiments.data.split import geometry_batch
+from layermix.experiments.data.split import geometry_batch, geometry_batches
 from layermix.experiments.store import Record, RunResult
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds, torch_seed
-from layermix.experiments.training.evaluate import FeatureLoss, Monitor, metrics, predict_logits
+from layermix.experiments.training.metrics import evaluate, metrics
+from layermix.experiments.training.monitor import FeatureLoss, Monitor
+from layermix.experiments.training.predictions import as_stored, predict_logits
 from layermix.experiments.training.recipe import Lookahead, Recipe
 from layermix.geometry import auto_weights
-from layermix.hooks import Mixer
+from layermix.hooks import Mixer, update_norm_stats
+from layermix.hooks.norm_stats import batch_norms, restored_norm_stats
 from layermix.mixing import MixedTarget, Target
 
 
@@ -67,7 +71,7 @@ class Trainer:
         self.mixer = None
         if mix_at:
             settings = recipe.mixing() if mix_settings is None else mix_settings
-            settings = {"at": mix_at, **settings}
+            settings = {"at": mix_at, "norm_stats": recipe.norm_stats, **settings}
             self.mixer = Mixer(self.model, seed=self.seeds.mix, rank=0, **settings)
         batch = geometry_batch(data, "validation")
         self.monitor = Monitor(model, batch, self.normalize, monitor_at)
@@ -90,19 +94,29 @@ class Trainer:
                 callback(record)
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
+        labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
+        trained, clean = self._logits(), self._clean_logits()
+        found = evaluate(trained, labels)
         return RunResult(
-            test=self._evaluate("test"),
-            val=self._evaluate("val"),
+            test=found["test"],
+            val=found["val"],
+            clean=evaluate(clean, labels) if clean else None,
             test_views=self._evaluate("test", views=True) if self.recipe.views else None,
             sizes=data.sizes | {"monitored": len(self.monitor.batch)},
             classes=list(data.classes),
             subset=data.subset,
+            digests=data.digests,
             timings={
                 "seconds": seconds,
                 "geometry_seconds": sum(monitor.seconds for monitor in monitors),
                 "images_per_second": self.steps * self.batches.size / seconds,
             },
             records=records,
+            logits={
+                **{f"{name}.labels": values.int() for name, values in labels.items()},
+                **{f"{name}.logits": values for name, values in trained.items()},
+                **{f"{name}.clean": values for name, values in clean.items()},
+            },
         )
 
     def _epochs(self) -> Iterator[Record]:
@@ -156,21 +170,20 @@ class Trainer:
     def _forward(self, x: Tensor, labels: Tensor) -> tuple[Any, Target, str | None]:
         if self.mixer is None:
             return self.model(x), MixedTarget.clean(labels), None
-        if not self.step:
-            self.mixer.check(x)
-        plan = self.mixer.draw(len(x), labels=labels, inputs=x)
-        with self.mixer.apply(plan) as mixed:
-            output = self.model(x)
-        return output, mixed.target(labels), plan.point
+        output, target = self.mixer(x, labels)
+        return output, target, self.mixer.last and self.mixer.last.point
 
     def measure(self, last: bool = False) -> Record:
         """Evaluate the validation data, and measure the geometry of the monitored batch.
 
-        The SNNL is always measured; other quantities only in the last epoch or without mixing.
+        The SNNL is always measured; other quantities only in the last epoch or without mixing. In
+        the last epoch without mixing, several held-out batches are measured too.
         """
         val = self._evaluate("val")
         geometry = self.recipe.geometry and (last or self.mixer is None)
         found = self.monitor.measure(geometry=geometry)
+        if geometry and last and self.mixer is None:
+            found["batches"] = self.monitor.measure_batches(geometry_batches(self.data))
         if self.mixer and self.adapt:
             snnl = self.adapt.measure()["snnl"]
             found["weights"] = auto_weights(
@@ -178,6 +191,28 @@ class Trainer:
             )
             self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
+
+    def _logits(self) -> dict[str, Tensor]:
+        """Return the logits of validation and test data as they are stored."""
+        splits = {"val": self.data.val, "test": self.data.test}
+        return {
+            name: as_stored(predict_logits(self.model, split, self.normalize))
+            for name, split in splits.items()
+        }
+
+    def _clean_logits(self) -> dict[str, Tensor]:
+        """Return the logits with norm statistics of unmixed training images that are not augmented.
+
+        The dict is empty for a model without batch norms.
+        """
+        if not batch_norms(self.raw_model):
+            return {}
+        images = self.data.train.images
+        order = torch.from_numpy(np.random.default_rng(self.seeds.order).permutation(len(images)))
+        batches = order.to(images.device).tensor_split(-(-len(images) // self.batches.size))
+        with restored_norm_stats(self.raw_model):
+            update_norm_stats(self.raw_model, (self.normalize(images[i]) for i in batches))
+            return self._logits()
 
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
         split, (_, flip) = getattr(self.data, name), self.recipe.augmentation

@@ -57,6 +57,8 @@ class Recipe:
     """Ratios are drawn from Beta(alpha, alpha); by default 1 at the input and 2 elsewhere."""
     per: Literal["batch", "sample", "epoch"] = "batch"
     """Draw a ratio per batch, per sample or per epoch."""
+    norm_stats: Literal["mixed", "clean"] = "mixed"
+    """``clean`` updates the running statistics of batch norms on unmixed batches only."""
     adapt: bool = True
     """The variant auto mixes more often where classes are separated; else equally often."""
     snnl_weight: float = 0.0
@@ -160,7 +162,8 @@ class Preset:
     """A model and the recipe to train it, as a preset of the command line."""
 
     model: str = "resnet-small"
-    """resnet-small, resnet18, preactresnet18, speed, mlp, timm:NAME, package.module:factory."""
+    """resnet-small, resnet-small-gn (group norm), resnet18, preactresnet18, speed, vit-small, mlp,
+    mlp-no-norm, timm:NAME or package.module:factory."""
     recipe: Recipe = Recipe()
 
 

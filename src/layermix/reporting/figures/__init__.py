@@ -3,13 +3,16 @@
 from layermix.experiments.study import Study
 from layermix.reporting.figures.curves import (
     geometry_curves,
+    seed_curves,
     snnl_curves,
     training_curves,
     weight_curves,
 )
 from layermix.reporting.figures.embedding import embedding
+from layermix.reporting.figures.examples import examples
 from layermix.reporting.figures.gains import gains
-from layermix.reporting.figures.intervals import accuracy, snnl_at_end
+from layermix.reporting.figures.intervals import accuracy, differences, snnl_at_end
+from layermix.reporting.figures.reliability import reliability
 from layermix.reporting.figures.style import Figure
 from layermix.reporting.summary import Summary
 
@@ -20,7 +23,11 @@ def draw_all(study: Study, summary: Summary) -> list[Figure]:
     """Draw all figures of a study, except for those whose data are missing."""
     return [
         *accuracy(summary),
+        *differences(summary),
+        *reliability(summary),
         *training_curves(summary),
+        *seed_curves(summary),
+        *examples(study),
         *embedding(study, summary.classes),
         *snnl_curves(summary),
         *snnl_at_end(summary),

@@ -51,6 +51,33 @@ def training_curves(summary: Summary) -> list[Figure]:
 
 
 @style()
+def seed_curves(summary: Summary) -> list[Figure]:
+    """Draw the validation accuracy of every seed, a panel for each variant."""
+    rows = [row for row in summary.variants if len(row.val_accuracy) > 1]
+    if not rows:
+        return []
+    lines = math.ceil(len(rows) / 3)
+    drawing, panels = canvas(105 * lines + 40, lines, 3)
+    names = short_names([row.name for row in rows], 14)
+    for index, (axes, row) in enumerate(zip(panels, rows, strict=False)):
+        epochs, tint = [point.epoch for point in row.val_accuracy], color(index)
+        for values in row.seed_curves.values():
+            axes.plot(epochs, [100 * v for v in values], color=tint, alpha=0.35, linewidth=0.8)
+        axes.plot(epochs, [100 * point.mean for point in row.val_accuracy], color=tint)
+        axes.set_title(names[index], fontsize="medium")
+        axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+        axes.sharey(panels[0]) if index else None
+    for axes in panels[len(rows) :]:
+        axes.set_axis_off()
+    drawing.supxlabel("epoch")
+    drawing.supylabel("validation accuracy, %")
+    caption = "Validation accuracy of every seed (thin) and its mean, for each variant."
+    ends = ", ".join(f"{row.name} {row.val_accuracy[-1].mean:.2%}" for row in rows)
+    alt = f"Validation accuracy of every seed over epochs. Means at the end: {ends}."
+    return [finish(drawing, "curves-seeds", alt, caption)]
+
+
+@style()
 def snnl_curves(summary: Summary) -> list[Figure]:
     """Draw SNNL at each layer over epochs: without mixing, or of the first variant if all mix."""
     row = summary.unmixed or summary.variants[0]

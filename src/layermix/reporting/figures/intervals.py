@@ -1,7 +1,7 @@
-"""Plots of means with their 95% intervals: test accuracy, and SNNL after training."""
+"""Plots of means with their 95% intervals: test accuracy, differences, SNNL after training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ from layermix.reporting.figures.style import (
     short_names,
     style,
 )
-from layermix.reporting.formatting import listed, plural
+from layermix.reporting.formatting import listed, percent, percentage_points, plural
 from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
 
@@ -46,7 +46,7 @@ def accuracy(summary: Summary) -> list[Figure]:
     if has_line:
         axes.axvline(unmixed, color=GRAY, linewidth=1.2, linestyle="--", zorder=1)
     for row, each in enumerate(found.values()):
-        _draw_row(axes, row, each, color(row), ends)
+        _draw_row(axes, row, each, color(row), ends, percent)
     _rows(axes, list(found), ends)
     set_scale(axes, "x", ends, ticks=5)
     axes.set_xlabel("test accuracy, %")
@@ -57,6 +57,34 @@ def accuracy(summary: Summary) -> list[Figure]:
         caption += " Intervals are clipped at 0 and 100%."
     shown = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
     return [finish(drawing, "accuracy", f"Mean test accuracy: {shown}.", caption)]
+
+
+@style()
+def differences(summary: Summary) -> list[Figure]:
+    """Draw the paired differences of accuracy from the baseline: every seed, mean and interval."""
+    found = {d.variant: d for d in summary.family if d.metric == "accuracy"}
+    if not found:
+        return []
+    seeds = [100 * value for each in found.values() for value in each.estimate.values]
+    margin, means = 100 * summary.margin, [100 * each.estimate.mean for each in found.values()]
+    low, high = central_range(seeds, means)
+    ends = min(low, -1.5 * margin), max(high, 1.5 * margin)
+    drawing, (axes,) = canvas(_ROW * len(found) + 70)
+    axes.axvspan(-margin, margin, color=GRAY, alpha=0.16, linewidth=0)
+    axes.axvline(0, color=INK, alpha=0.55, linewidth=0.8)
+    order = [row.name for row in summary.variants]
+    for row, (name, each) in enumerate(found.items()):
+        _draw_row(axes, row, each.estimate, color(order.index(name)), ends, percentage_points)
+    _rows(axes, list(found), ends)
+    set_scale(axes, "x", ends, ticks=5)
+    axes.set_xlabel(f"test accuracy minus {summary.baseline}, points")
+    caption = (
+        f"{_DOTS} {summary.unit}. Differences in the gray band, ±{margin:g} points, count as "
+        f"practically equal.{clipped_note(seeds, means, ends)}"
+    )
+    shown = ", ".join(f"{n} {100 * d.estimate.mean:+.2f} ({d.outcome})" for n, d in found.items())
+    alt = f"Test accuracy minus {summary.baseline} in points: {shown}."
+    return [finish(drawing, "differences", alt, caption)]
 
 
 @style()
@@ -120,7 +148,14 @@ def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[flo
     return f" Beyond the axis, and drawn at its edge: {listed(shown)}." if shown else ""
 
 
-def _draw_row(axes: Axes, row: int, found: Estimate, tint: str, ends: tuple[float, float]) -> None:
+def _draw_row(
+    axes: Axes,
+    row: int,
+    found: Estimate,
+    tint: str,
+    ends: tuple[float, float],
+    show: Callable[[float], str],
+) -> None:
     """Draw one variant: a dot for each seed, the mean with its interval, and the mean as text."""
     values = 100 * np.array(found.values)
     heights = row + (np.arange(found.n) * _GOLDEN % 1 - 0.5) * 0.36 + 0.2
@@ -134,11 +169,11 @@ def _draw_row(axes: Axes, row: int, found: Estimate, tint: str, ends: tuple[floa
         axes.plot(np.full(outside.sum(), edge), heights[outside], arrow, markersize=5, **look)
     mean = np.clip(100 * found.mean, *ends)
     axes.plot(mean, row - 0.16, "D", color=tint, markersize=5.5, clip_on=False)
-    shown = found.clipped(SHARE)
+    shown = found.clipped(SHARE) if show is percent else found
     if shown.low is not None and shown.high is not None:
         span = np.clip([100 * shown.low, 100 * shown.high], *ends)
         axes.plot(span, [row - 0.16] * 2, "|-", color=tint, markersize=6, markeredgewidth=1.6)
-    add_beside(axes, row, f"{100 * found.mean:.2f}")
+    add_beside(axes, row, show(found.mean))
 
 
 def _rows(axes: Axes, names: Sequence[str], ends: tuple[float, float]) -> None:

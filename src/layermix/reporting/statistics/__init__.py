@@ -1,29 +1,33 @@
-"""Statistics of paired runs and of layers: intervals, tests, corrections, rank correlations.
+"""Statistics of paired runs: intervals, tests, corrections, verdicts, power, planned looks.
 
 The functions take numbers and return numbers; the text and the look of reports are elsewhere.
 """
 
-from layermix.reporting.statistics.paired import (
-    BASELINES,
-    LEVEL,
-    Bounds,
-    BySeed,
+from layermix.reporting.statistics.comparisons import (
+    MIN_SEEDS,
     Difference,
-    Estimate,
-    differences,
-    estimate,
-    least_p,
+    Outcome,
+    Pair,
+    Scale,
+    compare,
+    scales,
+    turned,
 )
-from layermix.reporting.statistics.prediction import (
-    MIN_LAYERS,
-    Lead,
-    Prediction,
-    lead,
-    over_studies,
-    predict,
-)
-from layermix.reporting.statistics.ranks import Rank, least_orders_p
+from layermix.reporting.statistics.crossed import crossed_estimate
+from layermix.reporting.statistics.looks import Look, look_at
+from layermix.reporting.statistics.paired import LEVEL, Bounds, BySeed, Estimate, estimate, least_p
+from layermix.reporting.statistics.power import POWER, detectable, power, seeds_needed
+from layermix.reporting.statistics.reliability import RELIABLE, reliability
 
-__all__ = ["BASELINES", "LEVEL", "MIN_LAYERS", "Bounds", "BySeed", "Difference", "Estimate"]
-__all__ += ["Lead", "Prediction", "Rank", "differences", "estimate", "lead", "least_orders_p"]
-__all__ += ["least_p", "over_studies", "predict"]
+__all__ = ["LEVEL", "MIN_SEEDS", "POWER", "RELIABLE", "Bounds", "BySeed", "Difference", "Estimate"]
+__all__ += [
+    "Look",
+    "Outcome",
+    "Pair",
+    "Scale",
+    "compare",
+    "crossed_estimate",
+    "detectable",
+    "estimate",
+]
+__all__ += ["least_p", "look_at", "power", "reliability", "scales", "seeds_needed", "turned"]

@@ -13,7 +13,6 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 LEVEL = 0.05  # a smaller p-value is significant
-BASELINES = ("none", "input")  # the variants that all others are compared with
 EXACT_SEEDS = 20  # the sign-flip test uses all sign patterns up to this number of seeds
 RANDOM_FLIPS = 100_000  # number of random sign patterns for more seeds
 _ROUNDING = 1e-9
@@ -24,7 +23,7 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95% Student-t interval; a single value has no interval."""
+    """A mean and its Student-t interval, 95% if not stated; a single value has no interval."""
 
     mean: float
     low: float | None
@@ -49,39 +48,21 @@ class Estimate:
             return False
         return self.low < bounds[0] - _ROUNDING or self.high > bounds[1] + _ROUNDING
 
-    def sign(self, p: float | None) -> int:
-        """Return 1 or -1 if the mean is significantly above or below 0, else 0.
-
-        It is significant if `p` is below 0.05 and the interval excludes 0.
-        """
-        if self.low is None or self.high is None or p is None or p >= LEVEL:
+    @property
+    def side(self) -> int:
+        """1 or -1 if the whole interval is above or below 0, otherwise 0."""
+        if self.low is None or self.high is None:
             return 0
         return int(self.low > 0) - int(self.high < 0)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference of two variants: `variant` minus `baseline`."""
-
-    variant: str
-    baseline: str
-    estimate: Estimate
-    p: float  # two-sided, of the sign-flip test
-    p_holm: float | None  # after Holm's correction for all comparisons with this baseline
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 if `variant` is significantly better or worse than `baseline`, otherwise 0."""
-        return self.estimate.sign(self.p)
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of one or more values with its Student-t interval."""
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Return the mean of one or more values with its Student-t interval, by default of 95%."""
     array = np.asarray(values, dtype=float)
     mean, n = float(array.mean()), len(array)
     if n == 1:
         return Estimate(mean, None, None, n, tuple(values))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
     return Estimate(mean, mean - half, mean + half, n, tuple(values))
 
 
@@ -129,18 +110,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = running
     return adjusted
-
-
-def differences(values: dict[str, BySeed], baseline: str) -> list[Difference]:
-    """Compare the values of every variant with those of a baseline, over the seeds of both."""
-    rows = []
-    for variant, by_seed in values.items():
-        seeds = sorted(by_seed.keys() & values[baseline].keys())
-        if variant != baseline and seeds:
-            paired = [by_seed[seed] - values[baseline][seed] for seed in seeds]
-            rows.append((variant, paired, sign_flip_p(paired)))
-    corrected = holm([p for _, _, p in rows])
-    return [
-        Difference(variant, baseline, estimate(paired), p, p_holm)
-        for (variant, paired, p), p_holm in zip(rows, corrected, strict=True)
-    ]

@@ -1,0 +1,49 @@
+"""Predictions of a model on a split, as they are stored.
+
+Shapes: N images, C channels, H height, W width, K classes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layermix.experiments.data import Split
+from layermix.experiments.training.batches import Normalize
+
+_BATCH = 512
+_LARGEST = torch.finfo(torch.float16).max
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module, split: Split, normalize: Normalize, *, views: bool = False, flip: bool = False
+) -> Tensor:
+    """Return the logits of a split in eval mode, float32 (N, K).
+
+    If `views` is True, logits are weighted means over views of each image (Jordan, 2024): 1/2 for
+    the image, and 1/4 for each of two diagonal shifts by one pixel. If `flip` is also True, the
+    logits of each view are averaged with those of its mirror image.
+    """
+    training = model.training
+    model.eval()
+    logits = []
+    for images in split.images.split(_BATCH):
+        x = normalize(images)
+        inputs = _views(x, flip) if views else [x]
+        logits.append(torch.stack([model(each).float() for each in inputs]).mean(0))
+    model.train(training)
+    return torch.cat(logits)
+
+
+def as_stored(logits: Tensor) -> Tensor:
+    """Round logits to float16, in which they are stored; larger values become its largest value.
+
+    Metrics are computed from these, so that stored logits reproduce them.
+    """
+    return logits.clamp(-_LARGEST, _LARGEST).half().cpu()
+
+
+def _views(x: Tensor, flip: bool) -> list[Tensor]:
+    padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    views = [x, x, padded[..., :-2, :-2], padded[..., 2:, 2:]]
+    return [each for view in views for each in ((view, view.flip(3)) if flip else (view,))]

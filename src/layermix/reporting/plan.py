@@ -1,0 +1,64 @@
+"""Plan a study: how many seeds it needs, from the finished runs of a pilot."""
+
+from rich.console import Console
+
+from layermix.errors import InputError
+from layermix.experiments.display import print_text
+from layermix.experiments.study import Study
+from layermix.reporting.formatting import ABSENT, number, plural
+from layermix.reporting.show import terminal_table
+from layermix.reporting.statistics import LEVEL, Difference, seeds_needed
+from layermix.reporting.statistics.comparisons import deviation
+from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.tables.table import Cell, Column, Table, variant_row
+
+_GOALS = (0.8, 0.9)
+_MIN_PILOT = 3
+
+
+def show_plan(study: Study, points: float, console: Console) -> None:
+    """Print how many seeds each comparison needs to show a difference of accuracy, in points."""
+    if points <= 0:
+        raise InputError(f"plan is {points}, but must be a difference of points above 0")
+    console.print(terminal_table(plan_table(summarize(study), points)))
+    print_text(
+        console,
+        "The spread is the standard deviation of the paired differences in the pilot. The numbers "
+        "are those of a paired t-test; the pilot's spread is uncertain, and so are they.",
+        fold=True,
+    )
+
+
+def plan_table(summary: Summary, points: float) -> Table:
+    """Return the seeds that each comparison of a pilot needs, for a power of 0.8 and 0.9."""
+    family = [gap for gap in summary.family if gap.metric == "accuracy"]
+    level = LEVEL / max(1, len(summary.family))
+    rows = [_row(f"{d.variant} − {d.baseline}", d, points, level) for d in family]
+    if claim := summary.verdict.claim.gap:
+        rows.append(_row(f"{claim.variant} − {claim.baseline}, the claim", claim, points, LEVEL))
+    if (
+        not rows
+        or max(gap.estimate.n for gap in [*family, *([claim] if claim else [])]) < _MIN_PILOT
+    ):
+        raise InputError(
+            f"the pilot has too few finished runs: a spread needs {_MIN_PILOT} seeds of two "
+            "variants, such as none and final"
+        )
+    columns = ["comparison", "pilot", "spread, points"]
+    columns += [f"seeds, power {goal:.0%}" for goal in _GOALS]
+    caption = (
+        f"{summary.data}, {summary.model}: seeds to show a difference of {points:g} points, with "
+        f"the correction for {plural(len(summary.family), 'comparison')}"
+    )
+    return Table("plan", caption, list(map(Column, columns)), rows)
+
+
+def _row(name: str, gap: Difference, points: float, level: float):
+    spread = 100 * deviation(gap.estimate.values)
+    counts = [seeds_needed(points, spread, level, goal=goal) for goal in _GOALS]
+    cells = [
+        Cell(plural(gap.estimate.n, "seed")),
+        Cell(number(spread, 2) if gap.estimate.n > 1 else ABSENT),
+        *(Cell("over 100,000" if count is None else f"{max(count, 6):,}") for count in counts),
+    ]
+    return variant_row(name, cells)

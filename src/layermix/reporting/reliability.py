@@ -1,0 +1,69 @@
+"""Reliability of the geometry of layers: over batches of examples, and over their sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from layermix.experiments.store import Record
+from layermix.geometry import QUANTITIES
+from layermix.reporting.statistics import RELIABLE, reliability
+from layermix.reporting.statistics.reliability import rank_correlation
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Reliability of a quantity on batches of one size: means over seeds.
+
+    `value` is that of the mean over the batches (see `statistics.reliability`). `agreement` is the
+    rank correlation, across layers, with the means over the largest batches; 1 for these.
+    """
+
+    size: int
+    batches: int
+    value: float
+    agreement: float
+
+    @property
+    def is_reliable(self) -> bool:
+        """True if other examples give the layers nearly the same order."""
+        return self.value >= RELIABLE
+
+
+def reliabilities(last_records: Sequence[Record]) -> dict[str, list[Reliability]]:
+    """Return the reliability of each quantity at each batch size, the largest size first.
+
+    Quantities without a finite value of some layer at some seed are left out.
+    """
+    runs = [record["batches"] for record in last_records if record.get("batches")]
+    if not runs or len(runs) < len(last_records):
+        return {}
+    sizes = sorted(map(int, runs[0]), reverse=True)
+    found: dict[str, list[Reliability]] = {}
+    for quantity in QUANTITIES:
+        tables = {size: [_table(run[str(size)], quantity) for run in runs] for size in sizes}
+        rows = [_of_size(size, tables[size], tables[sizes[0]]) for size in sizes]
+        if None not in rows:
+            found[quantity] = [row for row in rows if row]
+    return found
+
+
+def _of_size(
+    size: int, tables: Sequence[np.ndarray], largest: Sequence[np.ndarray]
+) -> Reliability | None:
+    values = [reliability(table) for table in tables]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    agreement = [
+        rank_correlation(one.mean(0), other.mean(0))
+        for one, other in zip(tables, largest, strict=True)
+    ]
+    return Reliability(size, len(tables[0]), fmean(known), fmean(agreement))
+
+
+def _table(batches: Sequence[dict[str, dict[str, Any]]], quantity: str) -> np.ndarray:
+    """Return the values of a quantity, float64 (batches, layers); NaN for missing ones."""
+    return np.array([[v.get(quantity) for v in batch.values()] for batch in batches], dtype=float)

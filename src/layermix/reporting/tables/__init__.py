@@ -1,0 +1,44 @@
+"""The tables of a report as text cells, shared by HTML, Markdown and the terminal."""
+
+from typing import NamedTuple
+
+from layermix.reporting.summary import Summary
+from layermix.reporting.tables.calibration import calibration_differences, calibration_table
+from layermix.reporting.tables.classes import classes_table, disagreement_table
+from layermix.reporting.tables.comparisons import claim_table, differences_table, norms_table
+from layermix.reporting.tables.geometry import geometry_table
+from layermix.reporting.tables.results import metrics_table, overview_table, seeds_table
+from layermix.reporting.tables.table import Table
+
+__all__ = ["Table", "Tables", "all_tables", "overview_table"]
+
+
+class Tables(NamedTuple):
+    """The tables of a report; None if a study has no values for it."""
+
+    metrics: Table
+    seeds: Table
+    differences: Table | None
+    norms: Table | None
+    claim: Table | None
+    calibration: Table | None
+    calibration_differences: Table | None
+    classes: Table | None
+    disagreement: Table | None
+    geometry: Table | None
+
+
+def all_tables(summary: Summary) -> Tables:
+    """Return all tables of a report."""
+    return Tables(
+        metrics_table(summary),
+        seeds_table(summary),
+        differences_table(summary),
+        norms_table(summary),
+        claim_table(summary),
+        calibration_table(summary),
+        calibration_differences(summary),
+        classes_table(summary),
+        disagreement_table(summary),
+        geometry_table(summary),
+    )
