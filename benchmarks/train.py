@@ -25,7 +25,7 @@ from layermix.experiments.training import Recipe
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import cpu_settings
 from layermix.experiments.training.metrics import metrics
-from layermix.experiments.training.predictions import predict_logits
+from layermix.experiments.training.logits import predict_logits
 from layermix.experiments.training.loop import Trainer
 from layermix.hooks.sites import device_of
 

@@ -23,7 +23,13 @@ def test_command_of_a_report_gives_the_same_study(
     assert planned(words, monkeypatch) == (data, model, recipe, variants, 3, 2)
 
 
-_OTHER = {"decay": "cosine", "per": "sample", "device": "cpu", "snnl_at": "block1"}
+_OTHER = {
+    "decay": "cosine",
+    "norm_stats": "clean",
+    "per": "sample",
+    "device": "cpu",
+    "snnl_at": "block1",
+}
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -33,7 +33,7 @@ def test_preset_after_flags_that_it_sets_exits_with_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        run_cli(["compare", "--epochs", "3", "speed"])
+        run_cli(["compare", "--lr", "0.3", "speed"])
     assert stop.value.code == 2
     assert "Move 'speed' earlier" in capsys.readouterr().err
 

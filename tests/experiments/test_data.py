@@ -11,8 +11,8 @@ from layermix import InputError
 from layermix.experiments import Recipe
 from layermix.experiments.data import DataConfig, Dataset, Images, Split, load, write_images
 from layermix.experiments.training.batches import Normalize, crop_and_flip
+from layermix.experiments.training.logits import predict_logits
 from layermix.experiments.training.loop import Trainer
-from layermix.experiments.training.predictions import predict_logits
 
 ABC = ("a", "b", "c")
 CPU = [torch.profiler.ProfilerActivity.CPU]

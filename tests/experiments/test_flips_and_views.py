@@ -11,8 +11,8 @@ from layermix.experiments.data import Split, load
 from layermix.experiments.run import run
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds
+from layermix.experiments.training.logits import predict_logits
 from layermix.experiments.training.loop import Trainer
-from layermix.experiments.training.predictions import predict_logits
 
 
 def distinct_images(n: int = 12, size: int = 8) -> Split:
@@ -65,7 +65,7 @@ def test_views_average_the_image_two_shifts_and_their_mirrors(mirror: bool) -> N
 def test_view_metrics_are_reported_in_addition_to_test_metrics(tmp_path: Path) -> None:
     data, recipe = DataConfig(train_size=60), Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     result = run(RunConfig(data, "mlp", recipe, "none", 0), tmp_path / "run")
-    assert set(result.test_views or ()) == set(result.test)
+    assert set(result.test_views or ()) == set(result.val)
     assert result.test_views != result.test
 
 

@@ -121,6 +121,7 @@ def test_run_writes_records_metrics_and_weights(tmp_path: Path) -> None:
         "config.json",
         "epochs.jsonl",
         "features.safetensors",
+        "logits.safetensors",
         "result.json",
         "weights.safetensors",
     ]

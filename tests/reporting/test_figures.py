@@ -19,9 +19,9 @@ from made_summaries import HOSTILE, USUAL, made_summary
 
 MANY = tuple(f"encoder.layers.encoder_layer_{index}" for index in range(12))
 NAMES = [
-    *("accuracy", "curves-loss", "curves-accuracy", "embedding-start", "embedding-end"),
-    *("snnl-training", "snnl-end", "geometry-training", "prediction-scatter"),
-    "weights",
+    *("accuracy", "differences", "curves-loss", "curves-accuracy", "curves-seeds", "examples"),
+    *("embedding-start", "embedding-end", "snnl-training", "snnl-end", "geometry-training"),
+    *("gains", "weights"),
 ]
 
 
@@ -117,7 +117,7 @@ def count_seed_markers(figure: Figure) -> list[int]:
 def test_every_seed_has_a_marker(draw) -> None:
     found = draw(seeds=8)
     assert count_seed_markers(found["accuracy"]) == [8] * len(USUAL)
-    assert count_seed_markers(found["prediction-scatter"]) == [8 * len(QUANTITIES)] * 5
+    assert count_seed_markers(found["gains"]) == [8 * len(QUANTITIES)] * 5
 
 
 def test_collapsed_seed_does_not_extend_the_axis(draw) -> None:
@@ -155,20 +155,12 @@ def test_every_quantity_except_snnl_has_a_training_panel(draw) -> None:
     assert figure.caption.endswith("Logarithmic axis: NC1 and Tr(Sw Sb⁺).")
 
 
-def test_quantity_without_a_rho_has_no_panel() -> None:
-    summary = made_summary()
-    assert summary.unmixed is not None
-    for values in summary.unmixed.geometry_end["nc1"].values():
-        values.update(dict.fromkeys(values, 1.0))
-    assert "NC1" not in texts(gains(summary)[0])
-
-
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        ({"variants": ("input", "block1", "final")}, {"geometry-training", "prediction-scatter"}),
+        ({"variants": ("input", "block1", "final")}, {"geometry-training", "gains"}),
         ({"geometry": False}, {"geometry-training"}),
-        ({"variants": ("none", "input", "final")}, {"prediction-scatter"}),
+        ({"variants": ("none", "input", "final")}, {"gains"}),
         ({}, {"weights"}),
     ],
 )

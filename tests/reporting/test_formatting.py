@@ -51,14 +51,6 @@ def test_intervals_and_differences_are_clipped_at_the_bounds() -> None:
     assert formatting.percentage_points(-1.3) == "−100.00"
 
 
-def test_mean_rho_contains_the_number_of_seeds_or_studies() -> None:
-    assert formatting.mean_rho(estimate([0.5])) == "mean rho +0.50 over 1 seed (no interval)"
-    ends = "95% interval +0.50 to +0.50"
-    assert formatting.mean_rho(estimate([0.5] * 2), "study") == (
-        f"mean rho +0.50 over 2 studies ({ends})"
-    )
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -9,9 +9,10 @@ import layermix
 from figure_parts import study_with_features
 from html_page import Page
 from layermix.geometry import QUANTITIES
-from layermix.reporting import Summary, tables, text
+from layermix.reporting import Summary, text
 from layermix.reporting.figures import Figure, draw_all
 from layermix.reporting.formatting import percent
+from layermix.reporting.tables.geometry_table import geometry_table
 from layermix.reporting.write import render
 from made_summaries import HOSTILE, USUAL, made_summary
 
@@ -24,12 +25,11 @@ def render_html(summary: Summary) -> str:
 
 def report_texts(summary: Summary) -> list[str]:
     """Return all text paragraphs of a report."""
-    unmixed, has_geometry = summary.unmixed, tables.geometry_table(summary) is not None
+    unmixed, has_geometry = summary.unmixed, geometry_table(summary) is not None
     return [
         *text.verdict_text(summary),
         *text.verdict_notes(summary),
-        *text.prediction_text(summary.prediction),
-        *text.prediction_notes(summary.prediction),
+        *text.warning_texts(summary),
         *(text.geometry_notes(unmixed.geometry_end) if unmixed and has_geometry else []),
     ]
 
@@ -94,7 +94,7 @@ def test_page_is_accessible_and_responsive(page, figures) -> None:
     assert len(ids) == len(set(ids))
     labels = {a["aria-labelledby"] for _, a in found.tags if "aria-labelledby" in a}
     assert labels <= set(ids)
-    assert page.count('<div class="table" role="region"') == found.count("table") == 6
+    assert page.count('<div class="table" role="region"') == found.count("table") == 8
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
 
@@ -111,16 +111,16 @@ def test_hostile_names_are_escaped() -> None:
 @pytest.mark.parametrize(
     ("settings", "status", "count"),
     [
-        ({"seeds": 1}, "undecided", 6),
-        ({"seeds": 2}, "undecided", 6),
-        ({"variants": ("input", "final")}, "holds", 3),
-        ({"variants": ("none", "input", "block1")}, "not tested", 5),
-        ({"variants": ("block1",)}, "not tested", 2),
-        ({"variants": ("none", "input", *LONG), "blocks": LONG}, "not tested", 6),
-        ({"collapsed": True}, "holds", 6),
-        ({"geometry": False}, "holds", 5),
-        ({"variants": ("none", "input"), "waiting": ("final",)}, "not tested", 5),
-        ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 2),
+        ({"seeds": 1}, "too few seeds", 8),
+        ({"seeds": 2}, "too few seeds", 8),
+        ({"variants": ("input", "final")}, "practically equal", 7),
+        ({"variants": ("none", "input", "block1")}, "not tested", 7),
+        ({"variants": ("block1",)}, "not tested", 4),
+        ({"variants": ("none", "input", *LONG), "blocks": LONG}, "not tested", 7),
+        ({"collapsed": True}, "holds", 8),
+        ({"geometry": False}, "holds", 7),
+        ({"variants": ("none", "input"), "waiting": ("final",)}, "not tested", 7),
+        ({"variants": ("block1",), "waiting": ("none", "final")}, "not tested", 4),
     ],
 )
 def test_every_study_type_has_a_report(settings, status, count) -> None:

@@ -11,7 +11,7 @@ import pytest
 from layermix.errors import RunError
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
 from layermix.reporting import summarize, write_report
-from layermix.reporting.text import verdict_notes
+from layermix.reporting.text import warning_texts
 from layermix.reporting.write import render
 
 VARIANTS = ("none", "input", "final")
@@ -101,7 +101,7 @@ def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
     edit(path, conditions=usual | {"device": "NVIDIA H100"})
     summary = summarize(Study.open(study))
     assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
-    assert any("different conditions: device." in note for note in verdict_notes(summary))
+    assert any("different conditions: device." in warning for warning in warning_texts(summary))
 
 
 def test_failed_run_is_reported(study: Path) -> None:

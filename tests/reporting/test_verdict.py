@@ -3,8 +3,8 @@
 import pytest
 
 from layermix.reporting import Summary
-from layermix.reporting.statistics import Difference
-from layermix.reporting.text import verdict_notes, verdict_text
+from layermix.reporting.statistics import Difference, estimate
+from layermix.reporting.text import verdict_notes, verdict_text, warning_texts
 from layermix.reporting.verdict import claim_pair
 from made_summaries import summary_of as summary
 
@@ -18,6 +18,15 @@ def gap(found: Summary) -> Difference:
     return found.verdict.gap
 
 
+def with_metrics(metrics: dict[str, tuple[float, ...]]) -> Summary:
+    """Return a summary of 8 seeds with these means of accuracy, NLL, Brier score and ECE."""
+    found = summary({name: accuracies(values[0]) for name, values in metrics.items()})
+    for row in found.variants:
+        for name, value in zip(("nll", "brier", "ece"), metrics[row.name][1:], strict=True):
+            row.test[name] = estimate([value + 0.001 * (k % 2) for k in range(8)])
+    return found
+
+
 def accuracies(mean: float) -> list[float]:
     return [mean + 0.001 * (k % 3) for k in range(8)]
 
@@ -29,7 +38,9 @@ def test_claim_holds_if_final_is_above_input() -> None:
     assert (found.verdict.winner, found.verdict.claim.status) == ("final", "holds")
     assert (found.verdict.rival, gap(found).sign) == ("none", 1)
     assert "won" in text(found)
-    assert "+5.00 points (95% interval +5.00 to +5.00, n = 8) against no mixing" in text(found)
+    assert "better on test data than no mixing, with 95.09% test accuracy, +5.00 points" in text(
+        found
+    )
     assert "final minus input is +4.00 points" in text(found)
     assert "exact p = 0.00781" in text(found)
 
@@ -46,30 +57,35 @@ def test_claim_is_undecided_if_seeds_disagree() -> None:
     assert found.verdict.claim.status == "undecided"
 
 
-def test_claim_is_undecided_with_three_seeds() -> None:
-    found = summary({"none": [0.8] * 3, "input": [0.8] * 3, "final": [0.9] * 3})
-    assert found.verdict.claim.status == "undecided"
-    assert any("3 seeds are too few" in note and "0.25" in note for note in verdict_notes(found))
+@pytest.mark.parametrize("seeds", [1, 3, 5])
+def test_claim_has_no_verdict_below_six_seeds(seeds: int) -> None:
+    found = summary({"none": [0.8] * seeds, "input": [0.8] * seeds, "final": [0.9] * seeds})
+    assert found.verdict.claim.status == "too few seeds"
+    assert {gap.outcome for gap in found.family} == {"too few seeds"}
+    assert any("too few to tell" in warning for warning in warning_texts(found))
+    assert not warning_texts(summary({"none": [0.8] * 6, "final": [0.9] * 6}))
 
 
 def test_one_seed_has_no_interval() -> None:
     found = summary({"none": [0.8], "input": [0.8], "final": [0.9]})
     assert "(one seed, no interval)" in text(found)
-    assert found.verdict.claim.status == "undecided"
+    assert found.verdict.claim.status == "too few seeds"
 
 
 def test_winner_is_selected_on_validation_data() -> None:
     found = summary({"none": accuracies(0.8), "block1": accuracies(0.9)}, val={"none": 0.99})
     assert (found.verdict.winner, found.verdict.rival) == ("none", "block1")
     assert gap(found).sign == -1
-    assert "not on test data: 80.09% test accuracy" in text(found)
+    assert "but worse on test data than mixing after block1" in text(found)
 
 
-def test_comparisons_of_the_verdict_are_not_corrected() -> None:
+def test_all_comparisons_with_no_mixing_are_one_family_and_the_claim_is_none_of_them() -> None:
     found = summary({"none": accuracies(0.8), "input": accuracies(0.85), "final": accuracies(0.9)})
     assert found.verdict.claim.gap is not None
-    assert (gap(found).p_holm, found.verdict.claim.gap.p_holm) == (None, None)
-    assert [row.p_holm for row in found.differences["none"]] == [4 / 256, 4 / 256]
+    assert (found.verdict.claim.gap.p, found.verdict.claim.gap.p_holm) == (2 / 256, None)
+    assert len(found.family) == 6
+    assert found.difference("final", "accuracy") == gap(found)
+    assert gap(found).p_holm == 6 * 2 / 256  # Brier scores are equal, so that p is 1
 
 
 def test_no_mixing_is_compared_with_the_best_mix_point() -> None:
@@ -90,7 +106,7 @@ def test_no_winner_is_reported_if_mixing_equals_no_mixing() -> None:
     assert (found.verdict.winner, gap(found).sign) == ("none", 0)
     assert "no winner is shown" in text(found)
     assert "won" not in text(found)
-    assert "noise" in text(found)
+    assert "undecided: a difference below" in text(found)
 
 
 def test_single_variant_has_no_rival() -> None:
@@ -100,21 +116,20 @@ def test_single_variant_has_no_rival() -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
-def test_difference_below_six_seeds_is_not_attributed_to_noise(seeds: int) -> None:
+def test_difference_below_six_seeds_is_too_few_to_tell(seeds: int) -> None:
     found = summary({name: [0.9 + 0.01 * k] * seeds for k, name in enumerate(("input", "final"))})
     with_none = summary({"none": [0.8] * seeds, "final": [0.9] * seeds})
     remark = "1 seed is too few" if seeds == 1 else f"{seeds} seeds are too few"
     assert remark in verdict_text(found)[-1]
     assert remark in text(with_none)
-    assert "noise" not in text(found) + text(with_none)
+    assert "undecided" not in text(found) + text(with_none)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.0])
-def test_tie_on_every_seed_is_not_attributed_to_noise(level: float) -> None:
+def test_tie_on_every_seed_is_practically_equal(level: float) -> None:
     found = summary({name: [level] * 8 for name in ("none", "input", "final")}, val={"final": 0.99})
     assert text(found).count("on every seed") == 2
-    assert "noise" not in text(found)
-    assert found.verdict.claim.status == "undecided"
+    assert found.verdict.claim.status == "practically equal"
 
 
 def test_p_above_twenty_seeds_uses_random_sign_flips() -> None:
@@ -172,11 +187,15 @@ def test_variants_without_a_common_seed_are_not_compared() -> None:
     assert "share no finished seed" in text(found)
 
 
-def test_runs_with_nll_above_chance_have_a_note() -> None:
+def test_runs_with_nll_above_chance_have_a_warning() -> None:
     accuracy = {"none": [0.1, 0.1], "input": [0.1, 0.1]}
-    (note,) = [n for n in verdict_notes(summary(accuracy, nll=2.4)) if "ln(10) = 2.30" in n]
+    (note,) = [n for n in warning_texts(summary(accuracy, nll=2.4)) if "ln(10) = 2.30" in n]
     assert "none-seed0, none-seed1, input-seed0 and input-seed1" in note
-    assert not any("ln(10)" in n for n in verdict_notes(summary(accuracy, nll=2.3)))
+    assert not any("ln(10)" in n for n in warning_texts(summary(accuracy, nll=2.3)))
+    assert any(
+        "none and input is not above that of guessing" in n
+        for n in warning_texts(summary(accuracy))
+    )
 
 
 def test_clipped_intervals_have_a_note() -> None:
@@ -190,13 +209,60 @@ def test_variants_with_equal_results_have_a_note() -> None:
     runs = {"none": [0.8, 0.8], "block3": [0.9, 0.8], "final": [0.9, 0.8], "input": [0.9, 0.81]}
     (note,) = [n for n in verdict_notes(summary(runs)) if "equal results" in n]
     assert note.startswith("Block3 and final")
-    assert "twice" in note
     runs |= {"logits": [0.9, 0.8]}
     (note,) = [n for n in verdict_notes(summary(runs)) if "equal results" in n]
     assert note.startswith("Block3, final and logits")
-    assert "3 times" in note
     alone = summary({name: runs[name] for name in ("block3", "final")})
-    assert any("equal results" in n and "Holm" not in n for n in verdict_notes(alone))
+    assert any("equal results" in n and "correction" not in n for n in verdict_notes(alone))
+
+
+def test_winner_that_is_worse_in_nll_is_not_only_better() -> None:
+    metrics = {"none": (0.90, 0.3, 0.2, 0.02), "final": (0.95, 0.4, 0.1, 0.05)}
+    found = with_metrics(metrics)
+    assert (found.verdict.winner, gap(found).outcome) == ("final", "better")
+    assert list(found.verdict.drawbacks) == ["nll", "ece"]
+    (sentence,) = [s for s in text(found).split(". ") if "won" in s]
+    assert "but with a worse NLL by +0.1000 (95% interval" in sentence
+    assert "a worse ECE by +0.0300" in sentence
+    assert "Brier" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("apart", "spread", "outcome"),
+    [
+        (0.0, 0.002, "practically equal"),
+        (0.004, 0.0005, "practically equal"),
+        (0.0, 0.02, "undecided"),
+    ],
+)
+def test_equality_needs_the_90_percent_interval_within_the_margin(apart, spread, outcome) -> None:
+    signs = [1, -1] * 5
+    runs = {"none": [0.9] * 10, "final": [0.9 + apart + spread * sign for sign in signs]}
+    found = summary(runs)
+    assert gap(found).outcome == outcome
+    if outcome == "practically equal":
+        assert "are practically equal" in text(found)
+
+
+def test_planned_looks_have_smaller_levels() -> None:
+    runs = {"none": accuracies(0.80), "input": accuracies(0.85), "final": accuracies(0.95)}
+    seven = {name: values[:7] for name, values in runs.items()}
+    early = summary(seven, looks=(7, 14))
+    assert early.look.number == 1
+    assert early.verdict.claim.status == "undecided"  # p is 1/64, above the level of 0.003
+    assert "look 1 of 2, with level 0.00305 instead of 0.05" in text(early)
+    assert (
+        summary({name: values[:7] for name, values in runs.items()}).verdict.claim.status == "holds"
+    )
+
+
+def test_clean_norm_statistics_are_told_with_the_claim() -> None:
+    trained = {"input": [0.90] * 8, "final": accuracies(0.95)}
+    clean = {"input": accuracies(0.95), "final": accuracies(0.95)}
+    found = summary(trained, clean=clean)
+    assert "with norm statistics of unmixed images it is +0.00 points" in text(found)
+    assert "practically equal" in text(found)
+    assert found.verdict.claim.explained["accuracy"].mean == pytest.approx(0.05 + 0.0009, abs=3e-4)
 
 
 @pytest.mark.parametrize(

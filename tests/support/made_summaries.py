@@ -9,6 +9,7 @@ from layermix.experiments import RunResult
 from layermix.geometry import QUANTITIES
 from layermix.reporting import Summary
 from layermix.reporting.formatting import METRICS
+from layermix.reporting.geometry_reliability import Reliability
 from layermix.reporting.statistics import estimate
 from layermix.reporting.variant import Curve, CurvePoint, VariantSummary, summarize_variant
 
@@ -54,7 +55,7 @@ def made_summary(
         chance=_CHANCE,
         command=f"layermix compare --data {data} --seeds {seeds}",
         config={
-            "asked": {"data": {"data": data, "fixed_split": False}},
+            "asked": {"data": {"data": data, "fixed_split": False}, "margin": 0.5, "looks": ()},
             "used": {"data": data, "flip": True},
         },
         conditions={"torch": "2.11", "processor": "one <of> a kind"},
@@ -67,8 +68,10 @@ def _variant(
     def draw(mean: float, spread: float) -> list[float]:
         return [float(v) for v in rng.normal(mean, spread, seeds)]
 
-    means = {"accuracy": 0.94 + 0.003 * place, "nll": 0.2, "brier": 0.1, "ece": 0.03}
-    measures = [{m: estimate(draw(means[m], 0.004)) for m in METRICS} for _ in range(2)]
+    means = dict.fromkeys(METRICS, 0.03) | {"accuracy": 0.94 + 0.003 * place, "nll": 0.2}
+    means |= {"brier": 0.1, "temperature": 0.8}
+    measures = [{m: estimate(draw(means[m], 0.004)) for m in METRICS} for _ in range(3)]
+    curve = _curve(rng, range(0, 21, 2), lambda e: 0.95 - 0.85 * float(np.exp(-e / 4)))
     epochs = range(0, 21, 2)
     snnl = {
         block: _curve(rng, epochs, lambda e, b=b: _CHANCE * (0.9 - 0.04 * e * b / len(blocks)))
@@ -79,12 +82,16 @@ def _variant(
         seeds=list(range(seeds)),
         test=measures[0],
         val=measures[1],
+        clean=measures[2],
         views=None,
         train_loss=_curve(rng, range(1, 21), lambda e: 2.3 * float(np.exp(-e / (4 + place)))),
-        val_accuracy=_curve(rng, epochs, lambda e: 0.95 - 0.85 * float(np.exp(-e / 4))),
+        val_accuracy=curve,
+        seed_curves={seed: [point.mean + 0.01 * seed for point in curve] for seed in range(seeds)},
         snnl=snnl,
         geometry={},
         geometry_end={},
+        geometry_by_size={},
+        reliability={},
         weights={},
         timings={
             "seconds": estimate(draw(20, 1)),
@@ -112,7 +119,15 @@ def _with_geometry(
             ends[name][block] = {s: made_value(name, order + float(noise[s])) for s in row.seeds}
     weights = {b: _curve(rng, range(0, 21, 2), lambda e: 1 / len(blocks)) for b in blocks}
     choosing = row.name == "auto"
-    return replace(row, geometry=curves, geometry_end=ends, weights=weights if choosing else {})
+    found = {n: [Reliability(256, 4, 0.9, 1.0), Reliability(128, 4, 0.6, 0.8)] for n in names}
+    return replace(
+        row,
+        geometry=curves,
+        geometry_end=ends,
+        geometry_by_size={256: ends, 128: ends} if geometry else {},
+        reliability=found if row.name == "none" and geometry else {},
+        weights=weights if choosing else {},
+    )
 
 
 def made_value(quantity: str, apart: float) -> float:
@@ -128,12 +143,21 @@ def _curve(rng: np.random.Generator, epochs: range, mean) -> Curve:
     ]
 
 
+def _clean(accuracy: float) -> dict[str, dict[str, float]]:
+    return {"test": {"accuracy": accuracy, "nll": 1 - accuracy, "brier": 0.2, "ece": 0.1}}
+
+
 def summary_of(
     accuracy: Mapping[str, list[float] | dict[int, float]],
     val: dict[str, float] | None = None,
+    looks: tuple[int, ...] = (),
+    clean: Mapping[str, list[float]] | None = None,
     **test: float,
 ) -> Summary:
-    """Return the summary of a study with these accuracies. `test` sets other test metrics."""
+    """Return the summary of a study with these accuracies.
+
+    `clean` are accuracies with clean norm statistics; `test` sets other test metrics.
+    """
     rows = []
     by_seed = {
         name: dict(enumerate(a)) if isinstance(a, list) else a for name, a in accuracy.items()
@@ -143,6 +167,7 @@ def summary_of(
             seed: RunResult(
                 {"accuracy": value, "nll": 1 - value, "brier": 0.2, "ece": 0.1} | test,
                 {"accuracy": (val or {}).get(name, value), "nll": 1.0, "brier": 0.2, "ece": 0.1},
+                clean=_clean(clean[name][seed]) if clean else None,
                 timings=_TIMINGS,
                 records=[_RECORD],
             )
@@ -151,5 +176,5 @@ def summary_of(
         if results:
             rows.append(summarize_variant(name, results))
     sizes = _SIZES | {"seeds": max(map(len, by_seed.values()))}
-    config = {"asked": {"data": {"fixed_split": False}}}
+    config = {"asked": {"data": {"fixed_split": False}, "margin": 0.5, "looks": looks}}
     return Summary("digits", "mlp", sizes, [], list(accuracy), rows, 2.0, "", config, {})

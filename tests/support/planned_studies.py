@@ -16,7 +16,7 @@ def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
     """Return data, model, recipe, variants, seeds and threads of a `layermix compare` command."""
     found: list[Any] = []
 
-    def stop(*settings: Any, seeds: int, threads: int) -> None:
+    def stop(*settings: Any, seeds: int, threads: int, **others: Any) -> None:
         found.extend([*settings, seeds, threads])
         raise Stop
 

@@ -8,11 +8,11 @@ from rich.console import Console
 from tyro.conf import arg
 
 from layermix import experiments as ex
-from layermix.cli.train import PresetChoice
-from layermix.experiments import DataConfig, Study, StudyConfig
+from layermix.cli.level_flags import DEFAULT, DataLevels, StudyPresetChoice
 from layermix.experiments.comparison import plan_warnings
 from layermix.experiments.display import open_console, print_text, show_status
-from layermix.experiments.training.recipe import PLAIN
+from layermix.experiments.factors import at_level, level_name, levels, write_factors
+from layermix.experiments.tuning import tune as tune_variants
 from layermix.extras import require
 
 # Libraries of the report. They are imported only after the last run.
@@ -20,12 +20,13 @@ _REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpool
 
 
 def compare_variants(
-    data: DataConfig = DataConfig(),
-    preset: PresetChoice = PLAIN,
+    data: DataLevels = DataLevels(),
+    preset: StudyPresetChoice = DEFAULT,
     variants: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     seeds: int = 10,
     looks: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = (),
     margin: float = 0.5,
+    tune: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     plan: float | None = None,
     out: Path | None = None,
     workers: int | None = None,
@@ -46,6 +47,8 @@ def compare_variants(
         looks: Numbers of seeds at which results are read, such as 10 20 30, instead of --seeds. The
             study stops at a look with a verdict. Their levels keep 5% errors of all looks together.
         margin: Accuracies that differ by less, in points, are practically equal.
+        tune: Settings to tune for each variant by validation, such as alpha=0.2,1,2
+            weight-decay=1e-3,2e-3,4e-3; all variants get the same number of tries.
         plan: Train nothing; print how many seeds a difference of so many points needs, from the
             finished runs of the study in the output folder.
         out: Folder of the study; an interrupted study continues there, and seeds and variants may
@@ -54,37 +57,56 @@ def compare_variants(
         threads: CPU threads of each run.
     """
     require(*_REPORT)
-    console = open_console()
+    console, folder = open_console(), out or Path("runs") / data.short
     if plan is not None:
-        from layermix.reporting.plan import show_plan
+        from layermix.reporting.seed_plan import show_plan
 
-        return show_plan(Study.open(out or Path("runs") / data.short), plan, console)
+        return show_plan(ex.Study.open(folder), plan, console)
+    found = levels(preset.recipe.epochs, data.train_sizes, data.label_noise)
+    first = replace(data.first, train_size=(*data.train_sizes[:1], data.train_size)[0])
+    if found:
+        write_factors(folder, found)
     try:
-        with show_status(console, f"Loading {data.data}"):
-            config = ex.configure(
-                data,
-                preset.model,
-                preset.recipe,
-                variants,
-                seeds=seeds,
-                threads=threads,
-                margin=margin,
-                looks=looks,
-            )
-        _train(config, out or Path("runs") / data.short, workers, console)
+        for level in found or [{}]:
+            settings = at_level(first, preset.recipe.first, level)
+            with show_status(console, f"Loading {data.data}"):
+                config = ex.configure(
+                    settings[0],
+                    preset.model,
+                    settings[1],
+                    variants,
+                    seeds=seeds,
+                    threads=threads,
+                    margin=margin,
+                    looks=looks,
+                )
+            _train(config, folder / level_name(level), tune, workers, console)
     except KeyboardInterrupt:
         message = "stopped. Finished runs are kept; repeat the command to continue"
         raise KeyboardInterrupt(message) from None
+    if found:
+        from layermix.reporting.factor_report import show_factors
+
+        show_factors(folder, console)
+    return None
 
 
-def _train(config: StudyConfig, folder: Path, workers: int | None, console: Console) -> None:
-    """Train the study and show its report; with planned looks, up to the first verdict."""
+def _train(
+    config: ex.StudyConfig,
+    folder: Path,
+    tune: tuple[str, ...],
+    workers: int | None,
+    console: Console,
+) -> None:
+    """Tune and train a study, and show its report; with planned looks, up to the first verdict."""
+    from layermix.reporting.show import show_study
+
     for warning in plan_warnings(config):
         print_text(console, f"Warning: {warning}", fold=True)
+    if tune:
+        config = tune_variants(config, tune, folder, workers=workers, console=console)
     for seeds in config.looks or (len(config.seeds),):
         config = replace(config, seeds=tuple(range(seeds)))
         study = ex.compare(config, folder, workers=workers, console=console)
-        from layermix.reporting.show import show_study
-
         if show_study(study, console).is_decided:
             break

@@ -17,6 +17,7 @@ import layermix
 from layermix.cli.compare import compare_variants
 from layermix.cli.list_methods import list_methods
 from layermix.cli.list_points import list_points
+from layermix.cli.meta_analysis import meta_analysis
 from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
@@ -44,6 +45,7 @@ app.command(name="points")(list_points)
 app.command(name="methods")(list_methods)
 app.command(name="profile")(profile_model)
 app.command(name="report")(report)
+app.command(name="meta")(meta_analysis)
 
 
 def run_cli(arguments: list[str] | None = None) -> None:

@@ -10,12 +10,23 @@ from layermix.experiments.display import open_console
 def report(folder: Positional[Path]) -> None:
     """layermix report runs/digits
 
-    Create the report of a study, finished or not, from its folder.
+    Create the report of a study, finished or not, from its folder. If the folder has a study for
+    each level of a factor, such as --epochs 20 60, create all of their reports and that over the
+    factor.
 
     Args:
         folder: Folder of the study.
     """
+    from layermix.experiments.factors import open_factors
     from layermix.experiments.study import Study
+    from layermix.reporting.factor_report import show_factors
     from layermix.reporting.show import show_study
 
-    show_study(Study.open(folder), open_console())
+    console, found = open_console(), open_factors(folder)
+    if found is None:
+        show_study(Study.open(folder), console)
+        return
+    for _, study in found:
+        if study.finished():
+            show_study(study, console)
+    show_factors(folder, console)

@@ -29,13 +29,15 @@ class StudyConfig:
     threads: int = 1  # CPU threads of each run
     margin: float = 0.5  # differences within ± margin, in points, are practically equal
     looks: tuple[int, ...] = ()  # seeds at each planned look at the results; empty for one look
-    # Settings of the recipe that were tuned, by variant.
+    tune: tuple[str, ...] = ()  # what was tuned, such as ``alpha=1,2`` (see `tuning`)
+    # Settings of the recipe that were chosen by tuning, by variant.
     tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
     # All mix points of the model, or None. They are cached here, and are not a setting.
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
 _EXTENDED = ("variants", "seeds")  # settings to which values can be added
+_DEFAULTS = asdict(DataConfig()) | asdict(Recipe())
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
 
 
@@ -48,7 +50,7 @@ class Study:
         path, settings = folder / "study.json", as_json(config)
         if path.exists():
             self._continue(store.read_json(path), settings)
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and (not folder.is_dir() or _strangers(folder)):
             raise InputError(
                 f"the output folder {folder} is not empty and has no study.json: use another --out"
             )
@@ -88,8 +90,8 @@ class Study:
             raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
         config = store.read_json(path)["config"]
         config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
-        lists = {name: tuple(config.get(name, ())) for name in ("variants", "seeds", "looks")}
-        config |= lists
+        names = ("variants", "seeds", "looks", "tune")
+        config |= {name: tuple(config.get(name, ())) for name in names}
         return cls(StudyConfig(**config), folder)
 
     def cells(self) -> Iterator[RunConfig]:
@@ -170,9 +172,14 @@ def as_json(config: StudyConfig) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
+def _strangers(folder: Path) -> bool:
+    """Return True if a folder has files that are not those of tuning."""
+    return any(not path.name.startswith("tuning") for path in folder.iterdir())
+
+
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """Return the first setting that differs, as text; None if all are equal."""
-    has = flat(found)
+    has = _DEFAULTS | flat(found)  # settings that an earlier version did not have
     differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
     return next((f"{k} = {has.get(k)!r} instead of {v!r}" for k, v in differ), None)
 

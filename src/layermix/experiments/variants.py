@@ -88,6 +88,19 @@ def check_variants(
     return chosen
 
 
+def depends_on(variant: str, name: str, points: Points, recipe: Recipe) -> bool:
+    """Return True if a mixing setting of the recipe has an effect on a variant."""
+    if variant == "none":
+        return False
+    if name == "norm_stats":
+        return True
+    values = {"alpha": (0.25, 4.0), "per": ("batch", "sample")}[name]
+    one, other = (
+        _full_settings(variant, points, replace(recipe, **{name: value})) for value in values
+    )
+    return one != other
+
+
 def _full_settings(variant: str, points: Points, recipe: Recipe) -> dict[str, Any]:
     """Return all settings of a variant, including defaults; equal variants have equal settings."""
     methods = _methods_of(variant, points)

@@ -68,7 +68,15 @@ def _command_from(config: StudyConfig, name: str) -> str:
     words += _changed(config.data, DataConfig())
     if config.model != start.model:
         words += ["--model", config.model]
-    words += ["--variants", *config.variants, "--seeds", str(len(config.seeds))]
+    words += ["--variants", *config.variants]
+    if config.looks:
+        words += ["--looks", *map(str, config.looks)]
+    else:
+        words += ["--seeds", str(len(config.seeds))]
+    if config.margin != StudyConfig.margin:
+        words += ["--margin", f"{config.margin:g}"]
+    if config.tune:
+        words += ["--tune", *config.tune]
     if config.threads != 1:
         words += ["--threads", str(config.threads)]
     return shlex.join([*words, *_changed(config.recipe, start.recipe)])

@@ -7,8 +7,8 @@ from typing import Any
 from layermix.errors import InputError
 from layermix.experiments.store import RunResult, read_json
 from layermix.experiments.study import Study, as_json
+from layermix.experiments.tuning import Try, read_tries
 from layermix.reporting.configuration import compare_command, used_settings
-from layermix.reporting.predictions import PredictionSummary, summarize_predictions
 from layermix.reporting.statistics import (
     BySeed,
     Difference,
@@ -19,6 +19,7 @@ from layermix.reporting.statistics import (
     look_at,
     scales,
 )
+from layermix.reporting.stored_predictions import PredictionSummary, summarize_predictions
 from layermix.reporting.variant import VariantSummary, summarize_variant
 from layermix.reporting.verdict import BASELINES, Verdict, conclude, paired
 
@@ -56,6 +57,8 @@ class Summary:
         Earlier stages of the study, before seeds or variants were added.
     predictions
         Results from the stored logits, or None if a run has none.
+    tries
+        Settings that were tried to tune the variants, with their validation results.
     """
 
     data: str
@@ -71,6 +74,7 @@ class Summary:
     failed: dict[str, list[int]] = field(default_factory=dict)
     grown: list[dict[str, Any]] = field(default_factory=list)
     predictions: PredictionSummary | None = None
+    tries: list[Try] = field(default_factory=list)
 
     @cached_property
     def accuracy(self) -> dict[str, BySeed]:
@@ -91,7 +95,7 @@ class Summary:
     def look(self) -> Look:
         """The look at the study that its finished seeds have reached."""
         finished = min(len(self.variant(n).seeds) if self.variant(n) else 0 for n in self.planned)  # pyright: ignore[reportOptionalMemberAccess]
-        return look_at(finished, self.config["asked"].get("looks", ()))
+        return look_at(finished, tuple(self.config["asked"].get("looks", ())))
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -213,6 +217,7 @@ def summarize(study: Study) -> Summary:
         conditions=conditions,
         failed=failed,
         grown=study.grown,
+        tries=read_tries(study.folder),
     )
     found = summarize_predictions(study, results, summary.verdict)
     return replace(summary, predictions=found)

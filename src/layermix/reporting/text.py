@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from layermix.experiments.training.monitor import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES
 from layermix.reporting import formatting, result_checks
+from layermix.reporting.meta_study import MetaStudy
 from layermix.reporting.statistics import MIN_SEEDS, Estimate, least_p
 from layermix.reporting.summary import Summary
 
@@ -33,6 +34,11 @@ def verdict_notes(summary: Summary) -> list[str]:
 def geometry_notes(geometry: result_checks.Geometry) -> list[str]:
     """Return notes on how to read the geometry of layers."""
     return _paragraphs("geometry_notes", geometry=geometry)
+
+
+def meta_text(found: MetaStudy) -> list[str]:
+    """Return text on how well a measure predicts the gain over several studies."""
+    return _paragraphs("meta", found=found)
 
 
 def _paragraphs(template: str, **values: Any) -> list[str]:

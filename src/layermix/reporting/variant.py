@@ -14,7 +14,7 @@ from typing import TypeVar
 from layermix.experiments.store import Record, RunResult
 from layermix.geometry import QUANTITIES
 from layermix.reporting.formatting import METRICS
-from layermix.reporting.reliability import Reliability, reliabilities
+from layermix.reporting.geometry_reliability import Reliability, reliabilities
 from layermix.reporting.statistics import BySeed, Estimate, estimate
 
 T = TypeVar("T")
@@ -48,7 +48,8 @@ class VariantSummary:
     seed_curves: dict[int, list[float]]  # validation accuracy at the epochs of `val_accuracy`
     snnl: dict[str, Curve]  # of the monitored batch, by mix point
     geometry: dict[str, dict[str, Curve]]  # by quantity and mix point; SNNL is over chance
-    geometry_end: dict[str, dict[str, BySeed]]  # after the last epoch, mean over held-out batches
+    geometry_end: dict[str, dict[str, BySeed]]  # after the last epoch, on the largest batches
+    geometry_by_size: dict[int, dict[str, dict[str, BySeed]]]  # by number of examples of a batch
     reliability: dict[str, list[Reliability]]  # of each quantity, at each batch size
     weights: dict[str, Curve]  # how often each mix point was chosen; empty if that is constant
     timings: dict[str, Estimate]  # seconds, images_per_second: they differ from run to run
@@ -88,6 +89,10 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
         snnl={p: _curve(epochs, lambda r, p=p: _snnl(r, p)) for p in points},
         geometry=_by_layer(points, lambda q, p: _curve(epochs, lambda r: _value(r, q, p))),
         geometry_end=_by_layer(points, lambda q, p: _at_end(runs, q, p)),
+        geometry_by_size={
+            size: _by_layer(points, lambda q, p, size=size: _at_end(runs, q, p, size))
+            for size in map(int, epochs[0][-1].get("batches", ()))
+        },
         reliability=reliabilities([records[-1] for records in epochs]),
         weights={p: _curve(epochs, lambda r, p=p: r.get("weights", {}).get(p)) for p in weighted},
         timings={
@@ -119,15 +124,23 @@ def _by_layer(points: list[str], read: Callable[[str, str], T]) -> dict[str, dic
     return {quantity: layers for quantity, layers in found.items() if layers}
 
 
-def _at_end(runs: dict[int, RunResult], quantity: str, point: str) -> BySeed:
-    """Return a quantity of a layer after training, by seed: the mean over the largest batches."""
+def _at_end(
+    runs: dict[int, RunResult], quantity: str, point: str, size: int | None = None
+) -> BySeed:
+    """Return a quantity of a layer after training, by seed: the mean over held-out batches.
+
+    They have `size` examples, or as many as possible. Without such batches, the monitored one is
+    used.
+    """
     found: dict[int, float | None] = {}
     for seed, result in runs.items():
         last = result.records[-1]
-        batches = last["batches"][max(last["batches"], key=int)] if last.get("batches") else []
-        values = [batch[point].get(quantity) for batch in batches if point in batch]
-        found[seed] = fmean(values) if values and None not in values else None
-        if not values:
+        by_size = last.get("batches") or {}
+        batches = by_size.get(str(size or max(map(int, by_size), default=0)), [])
+        values = [batch.get(point, {}).get(quantity) for batch in batches]
+        if values:
+            found[seed] = None if None in values else fmean(values)
+        else:
             found[seed] = _value(last, quantity, point)
     return {seed: value for seed, value in found.items() if value is not None}
 

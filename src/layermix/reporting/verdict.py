@@ -30,7 +30,7 @@ from layermix.reporting.statistics import (
     Look,
     Pair,
     Scale,
-    compare,
+    compare_pairs,
     estimate,
     turned,
 )
@@ -116,7 +116,7 @@ def compare_all(
     baseline = next((name for name in BASELINES if name in variants), None)
     if baseline is None:
         return []
-    return compare(
+    return compare_pairs(
         (
             Pair(name, baseline, metric, row.values(metric), variants[baseline].values(metric))
             for metric in scales
@@ -194,7 +194,7 @@ def _claim(
             Pair(*pair, m, final.values(m, clean=clean), other.values(m, clean=clean))
             for m in scales
         )
-        return {gap.metric: gap for gap in compare(pairs, scales, look, single=True)}
+        return {gap.metric: gap for gap in compare_pairs(pairs, scales, look, single=True)}
 
     trained, clean = gaps(clean=False), gaps(clean=True)
     explained = {

@@ -44,6 +44,11 @@ def write_report(study: Study) -> tuple[Summary, Path]:
     return summary, study.folder / "report.html"
 
 
+def read_css() -> str:
+    """Return the style sheet of all reports."""
+    return Path(__file__).with_name("templates").joinpath("report.css").read_text()
+
+
 def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
     """Return ``report.html`` or ``report.md`` as text.
 
@@ -64,6 +69,6 @@ def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
             for name, value in summary.config["used"].items()
         },
         version=layermix.__version__,
-        css=Markup(Path(__file__).with_name("templates").joinpath("report.css").read_text()),
+        css=Markup(read_css()),
         markup=Markup,
     )

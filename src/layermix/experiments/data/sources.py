@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,13 @@ import torch
 from layermix.errors import InputError, unknown
 from layermix.experiments.data.dataset import Dataset, Images, Split
 from layermix.experiments.data.hugging_face import load_images
-from layermix.experiments.data.split import balanced, divide, split_entropy, three_way
+from layermix.experiments.data.split import (
+    balanced,
+    divide,
+    split_entropy,
+    three_way,
+    with_label_noise,
+)
 
 _CACHE_FORMAT = 2  # increase it if the format or the decoding of cached files changes
 
@@ -42,6 +48,9 @@ class DataConfig:
     """Use one split for all seeds. By default, each seed draws its own training and validation
     images, and test images if the source has no test split."""
 
+    label_noise: float = 0.0
+    """Share of training images whose label is replaced by a random other class."""
+
     @property
     def short(self) -> str:
         """The last part of the source's name, used for the output folder."""
@@ -56,8 +65,15 @@ def load(config: DataConfig, seed: int = 0) -> Dataset:
     """
     if config.image_size is not None and config.image_size < 1:
         raise InputError(f"image_size is {config.image_size}, but must be 1 or more")
+    if not 0 <= config.label_noise < 1:
+        raise InputError(f"label_noise is {config.label_noise}, but must be in [0, 1)")
     split_seed = None if config.fixed_split else seed
-    return three_way(_images(config, split_seed), config.train_size, split_seed)
+    data = three_way(_images(config, split_seed), config.train_size, split_seed)
+    if not config.label_noise:
+        return data
+    entropy = split_entropy(split_seed)
+    noisy = with_label_noise(data.train, config.label_noise, len(data.classes), entropy)
+    return replace(data, train=noisy)
 
 
 def digits(seed: int | None = None) -> Images:
@@ -78,6 +94,7 @@ def digits(seed: int | None = None) -> Images:
 
 SOURCES: dict[str, Callable[[int | None], Images]] = {"digits": digits}
 _NOT_FLIPPED = {"digits"}
+_OF_SPLITS = ("train_size", "fixed_split", "label_noise")  # settings that do not change the images
 
 
 def default_augmentation(config: DataConfig, width: int) -> tuple[int, bool]:
@@ -107,7 +124,7 @@ def _images(config: DataConfig, seed: int | None) -> Images:
 
 
 def _cached(config: DataConfig, path: Path) -> Images:
-    key: dict = {k: v for k, v in asdict(config).items() if k not in ("train_size", "fixed_split")}
+    key: dict = {k: v for k, v in asdict(config).items() if k not in _OF_SPLITS}
     if path.is_dir():  # file sizes and times show if files changed
         stats = [(p, p.stat()) for p in sorted(path.rglob("*")) if p.is_file()]
         files = [(str(p.relative_to(path)), s.st_size, s.st_mtime_ns) for p, s in stats]

@@ -146,6 +146,15 @@ def balanced(
     return _draw(labels, wanted, rng)
 
 
+def with_label_noise(train: Split, share: float, num_classes: int, entropy: Entropy) -> Split:
+    """Return a split in which a share of the labels is replaced by a random other class."""
+    rng, labels = np.random.default_rng(entropy), train.labels.clone()
+    chosen = torch.from_numpy(rng.permutation(len(labels))[: round(share * len(labels))])
+    shift = torch.from_numpy(rng.integers(1, num_classes, len(chosen)))
+    labels[chosen] = (labels[chosen] + shift) % num_classes
+    return Split(train.images, labels)
+
+
 def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Split:
     """Choose a class-balanced batch of a split, on which geometry is measured.
 

@@ -26,7 +26,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "speed": networks.SpeedNet,
     "vit-small": vit.SmallViT,
     "mlp": mlp.MLP,
-    "mlp-no-norm": functools.partial(mlp.MLP, batch_norm=False),
+    "mlp-ln": functools.partial(mlp.MLP, norm=nn.LayerNorm),
 }
 _SHOWN, _LONG = 3, 160  # maximum number of torch's errors in a message, and characters of each
 _WRAPPERS = ("_orig_mod.", "module.")  # name prefixes of torch.compile and parallel training

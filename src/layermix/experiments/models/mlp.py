@@ -1,6 +1,7 @@
-"""A multilayer perceptron for small images, with or without batch norm."""
+"""A multilayer perceptron for small images."""
 
 import itertools
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 class MLP(nn.Module):
     """MLP with three blocks of linear layer, batch norm and ReLU: `block1` to `block3`.
 
-    If `batch_norm` is False, the blocks have no norm.
+    `norm` builds another norm for a number of features, such as `torch.nn.LayerNorm`.
     """
 
     def __init__(
@@ -18,15 +19,13 @@ class MLP(nn.Module):
         image_size: int,
         width: int = 128,
         *,
-        batch_norm: bool = True,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm1d,
     ) -> None:
         super().__init__()
         self.flatten = nn.Flatten()
         widths = (in_channels * image_size**2, width, width, width)
         self.block1, self.block2, self.block3 = (
-            nn.Sequential(
-                nn.Linear(a, b), nn.BatchNorm1d(b) if batch_norm else nn.Identity(), nn.ReLU()
-            )
+            nn.Sequential(nn.Linear(a, b), norm(b), nn.ReLU())
             for a, b in itertools.pairwise(widths)
         )
         self.fc = nn.Linear(width, num_classes)

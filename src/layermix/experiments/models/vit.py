@@ -12,7 +12,7 @@ _SIDE = 8  # patches along each side of the image
 class SmallViT(nn.Module):
     """Vision transformer with three blocks, `block1` to `block3`, and 8 x 8 patches.
 
-    The mean of the tokens is classified. On 32 x 32 images: 161,290 parameters.
+    The mean of the tokens is classified. On 32 x 32 images: 157,962 parameters.
     """
 
     def __init__(

@@ -17,9 +17,9 @@ from layermix.experiments.data.split import geometry_batch, geometry_batches
 from layermix.experiments.store import Record, RunResult
 from layermix.experiments.training.batches import Batches, Normalize
 from layermix.experiments.training.environment import RunSeeds, torch_seed
+from layermix.experiments.training.logits import as_stored, predict_logits
 from layermix.experiments.training.metrics import evaluate, metrics
 from layermix.experiments.training.monitor import FeatureLoss, Monitor
-from layermix.experiments.training.predictions import as_stored, predict_logits
 from layermix.experiments.training.recipe import Lookahead, Recipe
 from layermix.geometry import auto_weights
 from layermix.hooks import Mixer, update_norm_stats

@@ -91,7 +91,7 @@ def classwise_ece(probs: Tensor, labels: Tensor) -> float:
 
     found = [
         binary_calibration_error(p, (labels == k).long(), BINS, "l1", validate_args=False)
-        for k, p in enumerate(probs.unbind(1))
+        for k, p in enumerate(probs.T.contiguous())
     ]
     return float(torch.stack(found).mean())
 

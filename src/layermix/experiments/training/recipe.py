@@ -163,7 +163,7 @@ class Preset:
 
     model: str = "resnet-small"
     """resnet-small, resnet-small-gn (group norm), resnet18, preactresnet18, speed, vit-small, mlp,
-    mlp-no-norm, timm:NAME or package.module:factory."""
+    mlp-ln (layer norm), timm:NAME or package.module:factory."""
     recipe: Recipe = Recipe()
 
 

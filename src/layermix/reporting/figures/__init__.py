@@ -1,6 +1,7 @@
 """The figures of a report, in the order of the report."""
 
 from layermix.experiments.study import Study
+from layermix.reporting.figures.calibration_curves import calibration_curves
 from layermix.reporting.figures.curves import (
     geometry_curves,
     seed_curves,
@@ -9,10 +10,9 @@ from layermix.reporting.figures.curves import (
     weight_curves,
 )
 from layermix.reporting.figures.embedding import embedding
-from layermix.reporting.figures.examples import examples
 from layermix.reporting.figures.gains import gains
 from layermix.reporting.figures.intervals import accuracy, differences, snnl_at_end
-from layermix.reporting.figures.reliability import reliability
+from layermix.reporting.figures.mixed_examples import examples
 from layermix.reporting.figures.style import Figure
 from layermix.reporting.summary import Summary
 
@@ -24,7 +24,7 @@ def draw_all(study: Study, summary: Summary) -> list[Figure]:
     return [
         *accuracy(summary),
         *differences(summary),
-        *reliability(summary),
+        *calibration_curves(summary),
         *training_curves(summary),
         *seed_curves(summary),
         *examples(study),

@@ -9,7 +9,7 @@ from layermix.reporting.statistics.comparisons import (
     Outcome,
     Pair,
     Scale,
-    compare,
+    compare_pairs,
     scales,
     turned,
 )
@@ -20,14 +20,6 @@ from layermix.reporting.statistics.power import POWER, detectable, power, seeds_
 from layermix.reporting.statistics.reliability import RELIABLE, reliability
 
 __all__ = ["LEVEL", "MIN_SEEDS", "POWER", "RELIABLE", "Bounds", "BySeed", "Difference", "Estimate"]
-__all__ += [
-    "Look",
-    "Outcome",
-    "Pair",
-    "Scale",
-    "compare",
-    "crossed_estimate",
-    "detectable",
-    "estimate",
-]
-__all__ += ["least_p", "look_at", "power", "reliability", "scales", "seeds_needed", "turned"]
+__all__ += ["Look", "Outcome", "Pair", "Scale", "compare_pairs", "crossed_estimate", "detectable"]
+__all__ += ["estimate", "least_p", "look_at", "power", "reliability", "scales", "seeds_needed"]
+__all__ += ["turned"]

@@ -86,7 +86,7 @@ class Pair(NamedTuple):
         return [self.values[seed] - self.others[seed] for seed in seeds]
 
 
-def compare(
+def compare_pairs(
     pairs: Iterable[Pair], scales: dict[str, Scale], look: Look, *, single: bool = False
 ) -> list[Difference]:
     """Compare pairs of variants as one family; pairs without a common seed are left out.

@@ -12,6 +12,7 @@ numerical integration (Armitage, McPherson, Rowe, 1969): the density of the Brow
 has not crossed a boundary is propagated from look to look.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Look:
         return self.number == len(self.planned)
 
 
-def look_at(seeds: int, planned: Sequence[int]) -> Look:
+@functools.lru_cache(maxsize=64)
+def look_at(seeds: int, planned: tuple[int, ...]) -> Look:
     """Return the last look that a number of finished seeds has reached.
 
     Before the first look, its levels are returned with number 0. Without planned looks, the whole

@@ -5,6 +5,7 @@ noncentral t distribution with n - 1 degrees of freedom and noncentrality sqrt(n
 and deviations have the same unit.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -36,11 +37,15 @@ def detectable(deviation: float, n: int, level: float = LEVEL) -> float:
     """Return the smallest difference that n seeds show with probability 0.8."""
     if n < 2:
         return math.inf
-    if deviation == 0:
-        return 0.0
+    return deviation and deviation * _detectable_unit(n, level)
+
+
+@functools.lru_cache(maxsize=256)
+def _detectable_unit(n: int, level: float) -> float:
+    """Return the detectable difference in standard deviations."""
     largest = 100.0 * stats.t.isf(level / 2, n - 1)
     unit: Any = optimize.brentq(lambda d: power(d, 1.0, n, level) - POWER, 0.0, largest)
-    return deviation * float(unit)
+    return float(unit)
 
 
 def seeds_needed(

@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 from layermix.reporting.summary import Summary
-from layermix.reporting.tables.calibration import calibration_differences, calibration_table
-from layermix.reporting.tables.classes import classes_table, disagreement_table
-from layermix.reporting.tables.comparisons import claim_table, differences_table, norms_table
-from layermix.reporting.tables.geometry import geometry_table
-from layermix.reporting.tables.results import metrics_table, overview_table, seeds_table
+from layermix.reporting.tables.calibration_tables import calibration_differences, calibration_table
+from layermix.reporting.tables.class_tables import classes_table, disagreement_table
+from layermix.reporting.tables.geometry_table import geometry_table
+from layermix.reporting.tables.result_tables import metrics_table, overview_table, seeds_table
 from layermix.reporting.tables.table import Table
+from layermix.reporting.tables.tuning_table import tuning_table
+from layermix.reporting.tables.verdict_tables import claim_table, differences_table, norms_table
 
 __all__ = ["Table", "Tables", "all_tables", "overview_table"]
 
@@ -26,6 +27,7 @@ class Tables(NamedTuple):
     classes: Table | None
     disagreement: Table | None
     geometry: Table | None
+    tuning: Table | None
 
 
 def all_tables(summary: Summary) -> Tables:
@@ -41,4 +43,5 @@ def all_tables(summary: Summary) -> Tables:
         classes_table(summary),
         disagreement_table(summary),
         geometry_table(summary),
+        tuning_table(summary),
     )

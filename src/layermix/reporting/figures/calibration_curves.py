@@ -13,7 +13,7 @@ from layermix.reporting.figures.style import (
     short_names,
     style,
 )
-from layermix.reporting.predictions import Bin
+from layermix.reporting.stored_predictions import Bin
 from layermix.reporting.summary import Summary
 
 _COLUMNS, _NAME = 3, 14
@@ -26,7 +26,7 @@ _CAPTION = (
 
 
 @style()
-def reliability(summary: Summary) -> list[Figure]:
+def calibration_curves(summary: Summary) -> list[Figure]:
     """Draw the reliability diagram of each variant, if the logits are stored."""
     if summary.predictions is None:
         return []

@@ -2,7 +2,7 @@
 
 from layermix.geometry.quantities import QUANTITIES
 from layermix.reporting.formatting import ABSENT, correlation, interval, significant
-from layermix.reporting.reliability import Reliability
+from layermix.reporting.geometry_reliability import Reliability
 from layermix.reporting.statistics import RELIABLE, BySeed, estimate
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import Cell, Column, Row, Table

@@ -1,7 +1,7 @@
 """Tables from stored predictions: accuracy of each class, and disagreement of variants."""
 
 from layermix.reporting.formatting import number, p_value, percent
-from layermix.reporting.predictions import ClassGap
+from layermix.reporting.stored_predictions import ClassGap
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import (
     Cell,

@@ -1,0 +1,75 @@
+"""Flags of `layermix compare` with several values, each of which gets a study of its own."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
+
+from tyro.conf import arg, subcommand
+
+from layermix.experiments import DataConfig, Recipe
+from layermix.experiments.training.recipe import PLAIN, SPEED, Preset
+
+
+@dataclass(frozen=True)
+class DataLevels(DataConfig):
+    """Settings of the training data."""
+
+    train_sizes: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
+    """Like `train_size`, but several numbers; the report shows the results over them."""
+    label_noise: tuple[float, ...] = (0.0,)  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Share of training images whose label is replaced by a random other class; or several."""
+
+    @property
+    def first(self) -> DataConfig:
+        """The settings with the first value of each."""
+        settings: Any = _own(self, DataConfig) | {"label_noise": self.label_noise[0]}
+        return DataConfig(**settings)
+
+
+@dataclass(frozen=True)
+class RecipeLevels(Recipe):
+    """Training settings: SGD with Nesterov momentum, linear warm-up, decay to zero."""
+
+    epochs: tuple[int, ...] = (20,)  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Number of epochs; or several, for which the report has a verdict each."""
+
+    @property
+    def first(self) -> Recipe:
+        """The settings with the first value of each."""
+        settings: Any = _own(self, Recipe) | {"epochs": self.epochs[0]}
+        return Recipe(**settings)
+
+
+@dataclass(frozen=True)
+class StudyPreset:
+    """A model and the recipe to train it, as a preset of the command line."""
+
+    model: str
+    """resnet-small, resnet-small-gn (group norm), resnet18, preactresnet18, speed, vit-small, mlp,
+    mlp-ln (layer norm), timm:NAME or package.module:factory."""
+    recipe: RecipeLevels
+
+    @classmethod
+    def of(cls, preset: Preset) -> "StudyPreset":
+        """Convert a preset of a single run."""
+        settings: Any = asdict(preset.recipe) | {"epochs": (preset.recipe.epochs,)}
+        return cls(preset.model, RecipeLevels(**settings))
+
+
+StudyPresetChoice = (
+    Annotated[
+        StudyPreset,
+        subcommand(
+            "plain", default=StudyPreset.of(PLAIN), description="resnet-small (the default)"
+        ),
+    ]
+    | Annotated[
+        StudyPreset,
+        subcommand("speed", default=StudyPreset.of(SPEED), description="a fast model and recipe"),
+    ]
+)
+DEFAULT = StudyPreset.of(PLAIN)
+
+
+def _own(settings: Any, kind: type) -> dict[str, Any]:
+    """Return the settings that a base class has."""
+    return {field.name: getattr(settings, field.name) for field in fields(kind)}
