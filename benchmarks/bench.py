@@ -9,6 +9,7 @@ from rich.console import Console
 from benchmarks.blends import bench_blends
 from benchmarks.geometry import bench_geometry
 from benchmarks.mix import bench_mix
+from benchmarks.norms import bench_norms
 from benchmarks.probe import bench_probe
 from benchmarks.setting import Setting
 from benchmarks.snnl import bench_snnl
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
     "geometry": bench_geometry,
     "mix": bench_mix,
+    "norms": bench_norms,
     "probe": bench_probe,
     "snnl": bench_snnl,
     "speed": bench_speed,

@@ -24,9 +24,9 @@ from layermix.experiments.run import complete, fresh_model
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.batches import Normalize
 from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.metrics import metrics
 from layermix.experiments.training.logits import predict_logits
 from layermix.experiments.training.loop import Trainer
+from layermix.experiments.training.metrics import metrics
 from layermix.hooks.sites import device_of
 
 _MODELS = ("resnet-small", "resnet18")

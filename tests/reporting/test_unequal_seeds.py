@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from layermix.reporting.text import verdict_notes, verdict_text, warning_texts
+from layermix.reporting.text import verdict_text, warning_texts
 from made_summaries import summary_of
 
 
@@ -29,10 +29,10 @@ def test_variant_with_failed_runs_is_not_the_winner() -> None:
 def test_note_on_the_least_corrected_p_covers_every_comparison() -> None:
     few = summary_of({"none": accuracies(0.8), "input": accuracies(0.9)})
     assert len(few.family) == 3
-    assert not any("can be below" in note for note in verdict_notes(few))
+    assert not any("can be below" in note for note in warning_texts(few))
     many = {
         name: accuracies(0.9) for name in ("input", "block1", "block2", "block3", "x", "y", "final")
     }
-    notes = verdict_notes(summary_of({"none": accuracies(0.8), **many}))
+    notes = warning_texts(summary_of({"none": accuracies(0.8), **many}))
     (note,) = [note for note in notes if note.startswith("With 8 seeds and 21 comparisons")]
     assert "below 0.164" in note

@@ -1,0 +1,84 @@
+"""Tests of studies that grow: seeds and variants are added in the same folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from layermix.errors import InputError
+from layermix.experiments import DataConfig, Recipe, Study, compare, configure
+from layermix.reporting import summarize
+from layermix.reporting.text import warning_texts
+
+RECIPE = Recipe(epochs=1, batch_size=20, monitor=0, geometry=False)
+DATA = DataConfig(train_size=60)
+
+
+def planned(*variants: str, seeds: int = 1, **settings):
+    return configure(DATA, "mlp", RECIPE, variants, seeds=seeds, **settings)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grown") / "study"
+    compare(planned("none", "input"), folder, workers=1)
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
+    compare(planned("none", "input", seeds=2), folder, workers=1)
+    compare(planned("final", seeds=2), folder, workers=1)
+    after = {path.name: path.stat().st_mtime_ns for path in (folder / "runs").iterdir()}
+    assert {name: after[name] for name in before} == before
+    return folder
+
+
+def test_added_seeds_and_variants_join_the_finished_runs(grown: Path) -> None:
+    study = Study.open(grown)
+    assert study.config.variants == ("none", "input", "final")
+    assert study.config.seeds == (0, 1)
+    assert len(study.results()) == 6
+
+
+def test_stages_are_recorded_and_added_seeds_have_a_warning(grown: Path) -> None:
+    stages = json.loads((grown / "study.json").read_text())["grown"]
+    assert [(s["seeds"], s["variants"], s["runs"]) for s in stages] == [
+        ([0], ["none", "input"], 2),
+        ([0, 1], ["none", "input"], 4),
+    ]
+    assert any("Seeds were added after 1" in w for w in warning_texts(summarize(Study.open(grown))))
+
+
+def test_fewer_seeds_keep_the_study_as_it_is(grown: Path) -> None:
+    assert Study(planned("none"), grown).config.seeds == (0, 1)
+    assert len(json.loads((grown / "study.json").read_text())["grown"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "difference"),
+    [({"margin": 1.0}, "margin = 0.5"), ({"looks": (1, 3)}, "looks = \\[\\]")],
+)
+def test_margin_and_looks_are_fixed_before_the_study(grown, settings, difference) -> None:
+    with pytest.raises(InputError, match=f"belongs to another study, with {difference}"):
+        Study(planned("none", **settings), grown)
+
+
+def test_study_without_a_later_setting_is_opened(grown: Path, tmp_path: Path) -> None:
+    content = json.loads((grown / "study.json").read_text())
+    del content["config"]["margin"], content["config"]["data"]["label_noise"]
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    assert Study.open(tmp_path).config.margin == 0.5
+
+
+@pytest.mark.parametrize("looks", [(10,), (10, 10), (20, 10), (0, 5)])
+def test_invalid_looks_raise(looks: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="two or more increasing numbers"):
+        planned("none", looks=looks)
+
+
+def test_study_with_looks_starts_with_the_seeds_of_the_first() -> None:
+    config = planned("none", "final", looks=(6, 12))
+    assert (config.seeds, config.looks) == (tuple(range(6)), (6, 12))
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0, 100.0])
+def test_invalid_margin_raises(margin: float) -> None:
+    with pytest.raises(InputError, match=f"margin is {margin}"):
+        planned("none", margin=margin)

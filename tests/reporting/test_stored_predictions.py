@@ -1,0 +1,141 @@
+"""Tests of results from stored logits: metrics again, classes, bins, disagreement."""
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from layermix.experiments import DataConfig, Recipe, Study, compare, configure
+from layermix.experiments.store import read_logits
+from layermix.experiments.training.metrics import evaluate
+from layermix.reporting import Summary, summarize, write_report
+from layermix.reporting.statistics import crossed_estimate
+from layermix.reporting.tables import all_tables
+
+SEEDS = 2
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    recipe = Recipe(epochs=2, batch_size=20, monitor=1)
+    data = DataConfig(train_size=60, fixed_split=True)
+    config = configure(data, "mlp", recipe, ("none", "input", "final"), seeds=SEEDS)
+    return compare(config, tmp_path_factory.mktemp("stored") / "study", workers=1)
+
+
+@pytest.fixture(scope="module")
+def summary(study: Study) -> Summary:
+    return summarize(study)
+
+
+def stored(study: Study) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
+    return {(c.variant, c.seed): read_logits(study.path(c)) for c in study.cells()}
+
+
+def test_stored_logits_give_the_metrics_of_the_run(study: Study) -> None:
+    for cell, result in study.results().items():
+        found = read_logits(study.path(cell))
+        labels = {name: found[f"{name}.labels"].long() for name in ("val", "test")}
+        trained = {"test": result.test, "val": result.val}
+        for kind, expected in (("logits", trained), ("clean", result.clean)):
+            logits = {name: found[f"{name}.{kind}"] for name in ("val", "test")}
+            assert found[f"test.{kind}"].dtype == torch.float16
+            assert expected is not None
+            for name, values in evaluate(logits, labels).items():
+                assert values == pytest.approx(expected[name])
+
+
+def test_clean_logits_are_those_with_statistics_of_torch(study: Study) -> None:
+    cell = next(cell for cell in study.cells() if cell.variant == "input")
+    found = read_logits(study.path(cell))
+    assert not torch.equal(found["test.logits"], found["test.clean"])
+
+
+def test_class_gaps_are_paired_differences_of_class_accuracy(study, summary) -> None:
+    found = summary.predictions
+    assert found is not None
+    assert "none" in (found.variant, found.baseline)
+    runs = stored(study)
+    for gap in found.classes:
+        k, expected = int(gap.label), []
+        for seed in range(SEEDS):
+            shares = []
+            for name in (found.variant, found.baseline):
+                logits, labels = (runs[name, seed][f"test.{part}"] for part in ("logits", "labels"))
+                predicted = logits.double().argmax(1)
+                shares.append(float((predicted == labels)[labels == k].double().mean()))
+            expected.append(shares[0] - shares[1])
+        assert gap.gap.values == pytest.approx(expected)
+
+
+def test_bins_hold_all_test_images_and_their_accuracy(study, summary) -> None:
+    assert summary.predictions is not None
+    for name, bins in summary.predictions.bins.items():
+        total = sum(each.count for each in bins)
+        assert total == SEEDS * summary.sizes["test"]
+        accuracy = sum(each.accuracy * each.count for each in bins) / total
+        assert accuracy == pytest.approx(summary.variant(name).test["accuracy"].mean)
+        assert [each.confidence for each in bins] == sorted(each.confidence for each in bins)
+
+
+def test_disagreement_is_the_share_of_different_predictions(study, summary) -> None:
+    runs, found = stored(study), summary.predictions
+    assert found is not None
+    shares = []
+    for seed in range(SEEDS):
+        one, other = (runs[name, seed]["test.logits"].argmax(1) for name in ("input", "final"))
+        shares.append(float((one != other).double().mean()))
+    assert found.disagreement["input"]["final"] == pytest.approx(np.mean(shares))
+    assert found.disagreement["none"]["none"] == 0
+
+
+def test_interval_over_seeds_and_images_needs_equal_test_images(study, summary) -> None:
+    runs, found = stored(study), summary.predictions
+    assert found is not None
+    correct = {
+        name: np.stack(
+            [
+                (runs[name, s]["test.logits"].argmax(1) == runs[name, s]["test.labels"])
+                for s in (0, 1)
+            ]
+        ).astype(float)
+        for name in ("final", "input")
+    }
+    assert found.crossed["claim"] == crossed_estimate(correct["final"] - correct["input"])
+
+
+def test_report_without_logits_leaves_their_tables_out(study: Study, tmp_path: Path) -> None:
+    copy = shutil.copytree(study.folder, tmp_path / "copy")
+    (copy / "runs/none-seed0/logits.safetensors").unlink()
+    found, path = write_report(Study.open(copy))
+    assert found.predictions is None
+    assert (all_tables(found).classes, all_tables(found).disagreement) == (None, None)
+    assert path.exists()
+
+
+def test_report_has_all_tables_and_figures(study: Study) -> None:
+    found, path = write_report(study)
+    tables = all_tables(found)
+    assert [name for name, table in tables._asdict().items() if table is None] == ["tuning"]
+    names = {each.stem for each in (study.folder / "figures").iterdir()}
+    assert {"accuracy", "differences", "reliability", "curves-seeds", "examples"} <= names
+    page = path.read_text()
+    for table in (tables.norms, tables.calibration, tables.classes):
+        assert table is not None
+        assert table.caption in page
+
+
+def test_geometry_has_its_reliability_on_four_batches_of_two_sizes(study, summary) -> None:
+    cell = next(cell for cell in study.cells() if cell.variant == "none")
+    batches = study.results()[cell].records[-1]["batches"]
+    assert {size: len(each) for size, each in batches.items()} == {"256": 4, "128": 4}
+    rows = summary.unmixed.reliability["knn"]
+    assert [(row.size, row.batches) for row in rows] == [(256, 4), (128, 4)]
+    assert rows[0].agreement == pytest.approx(1)
+    assert all(-1 <= row.value <= 1 and not math.isnan(row.value) for row in rows)
+    knn = summary.unmixed.geometry_end["knn"]["final"][0]
+    values = [batch["final"]["knn"] for batch in batches["256"]]
+    assert knn == pytest.approx(np.mean(values))
