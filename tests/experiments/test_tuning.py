@@ -8,7 +8,7 @@ from layermix.errors import InputError
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
 from layermix.experiments.tuning import SEEDS, parse_grid, read_tries, tries, tune
 from layermix.reporting import summarize
-from layermix.reporting.tables.tuning_table import tuning_table
+from layermix.reporting.tables import all_tables
 
 DATA = DataConfig(train_size=60)
 RECIPE = Recipe(epochs=1, batch_size=20, monitor=0, geometry=False)
@@ -68,7 +68,7 @@ def test_tuned_study_uses_the_best_try_of_each_variant(tmp_path: Path) -> None:
     assert {cell.variant: cell.recipe.lr for cell in study.cells()}["none"] == 0.1
     opened = Study.open(tmp_path)
     assert opened.config.tuned == config.tuned
-    table = tuning_table(summarize(opened))
+    table = all_tables(summarize(opened)).tuning
     assert table is not None
     assert [row.cells[-1].text for row in table.rows].count("chosen") == 2
     assert "--tune alpha=0.2,4 lr=0.1,1e-7" in summarize(opened).command

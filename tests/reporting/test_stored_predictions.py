@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
-from layermix.experiments.store import read_logits
-from layermix.experiments.training.metrics import evaluate
 from layermix.reporting import Summary, summarize, write_report
 from layermix.reporting.statistics import crossed_estimate
 from layermix.reporting.tables import all_tables
@@ -32,26 +31,8 @@ def summary(study: Study) -> Summary:
 
 
 def stored(study: Study) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
-    return {(c.variant, c.seed): read_logits(study.path(c)) for c in study.cells()}
-
-
-def test_stored_logits_give_the_metrics_of_the_run(study: Study) -> None:
-    for cell, result in study.results().items():
-        found = read_logits(study.path(cell))
-        labels = {name: found[f"{name}.labels"].long() for name in ("val", "test")}
-        trained = {"test": result.test, "val": result.val}
-        for kind, expected in (("logits", trained), ("clean", result.clean)):
-            logits = {name: found[f"{name}.{kind}"] for name in ("val", "test")}
-            assert found[f"test.{kind}"].dtype == torch.float16
-            assert expected is not None
-            for name, values in evaluate(logits, labels).items():
-                assert values == pytest.approx(expected[name])
-
-
-def test_clean_logits_are_those_with_statistics_of_torch(study: Study) -> None:
-    cell = next(cell for cell in study.cells() if cell.variant == "input")
-    found = read_logits(study.path(cell))
-    assert not torch.equal(found["test.logits"], found["test.clean"])
+    paths = {(c.variant, c.seed): study.path(c) / "logits.safetensors" for c in study.cells()}
+    return {key: load_file(path) for key, path in paths.items()}
 
 
 def test_class_gaps_are_paired_differences_of_class_accuracy(study, summary) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from layermix.reporting import Summary
-from layermix.reporting.statistics import Difference, estimate
+from layermix.reporting.statistics import Difference
 from layermix.reporting.text import verdict_notes, verdict_text, warning_texts
 from layermix.reporting.verdict import claim_pair
 from made_summaries import summary_of as summary
@@ -16,15 +16,6 @@ def text(found: Summary) -> str:
 def gap(found: Summary) -> Difference:
     assert found.verdict.gap is not None
     return found.verdict.gap
-
-
-def with_metrics(metrics: dict[str, tuple[float, ...]]) -> Summary:
-    """Return a summary of 8 seeds with these means of accuracy, NLL, Brier score and ECE."""
-    found = summary({name: accuracies(values[0]) for name, values in metrics.items()})
-    for row in found.variants:
-        for name, value in zip(("nll", "brier", "ece"), metrics[row.name][1:], strict=True):
-            row.test[name] = estimate([value + 0.001 * (k % 2) for k in range(8)])
-    return found
 
 
 def accuracies(mean: float) -> list[float]:
@@ -214,55 +205,6 @@ def test_variants_with_equal_results_have_a_note() -> None:
     assert note.startswith("Block3, final and logits")
     alone = summary({name: runs[name] for name in ("block3", "final")})
     assert any("equal results" in n and "correction" not in n for n in verdict_notes(alone))
-
-
-def test_winner_that_is_worse_in_nll_is_not_only_better() -> None:
-    metrics = {"none": (0.90, 0.3, 0.2, 0.02), "final": (0.95, 0.4, 0.1, 0.05)}
-    found = with_metrics(metrics)
-    assert (found.verdict.winner, gap(found).outcome) == ("final", "better")
-    assert list(found.verdict.drawbacks) == ["nll", "ece"]
-    (sentence,) = [s for s in text(found).split(". ") if "won" in s]
-    assert "but with a worse NLL by +0.1000 (95% interval" in sentence
-    assert "a worse ECE by +0.0300" in sentence
-    assert "Brier" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("apart", "spread", "outcome"),
-    [
-        (0.0, 0.002, "practically equal"),
-        (0.004, 0.0005, "practically equal"),
-        (0.0, 0.02, "undecided"),
-    ],
-)
-def test_equality_needs_the_90_percent_interval_within_the_margin(apart, spread, outcome) -> None:
-    signs = [1, -1] * 5
-    runs = {"none": [0.9] * 10, "final": [0.9 + apart + spread * sign for sign in signs]}
-    found = summary(runs)
-    assert gap(found).outcome == outcome
-    if outcome == "practically equal":
-        assert "are practically equal" in text(found)
-
-
-def test_planned_looks_have_smaller_levels() -> None:
-    runs = {"none": accuracies(0.80), "input": accuracies(0.85), "final": accuracies(0.95)}
-    seven = {name: values[:7] for name, values in runs.items()}
-    early = summary(seven, looks=(7, 14))
-    assert early.look.number == 1
-    assert early.verdict.claim.status == "undecided"  # p is 1/64, above the level of 0.003
-    assert "look 1 of 2, with level 0.00305 instead of 0.05" in text(early)
-    assert (
-        summary({name: values[:7] for name, values in runs.items()}).verdict.claim.status == "holds"
-    )
-
-
-def test_clean_norm_statistics_are_told_with_the_claim() -> None:
-    trained = {"input": [0.90] * 8, "final": accuracies(0.95)}
-    clean = {"input": accuracies(0.95), "final": accuracies(0.95)}
-    found = summary(trained, clean=clean)
-    assert "with norm statistics of unmixed images it is +0.00 points" in text(found)
-    assert "practically equal" in text(found)
-    assert found.verdict.claim.explained["accuracy"].mean == pytest.approx(0.05 + 0.0009, abs=3e-4)
 
 
 @pytest.mark.parametrize(
