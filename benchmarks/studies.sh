@@ -11,10 +11,10 @@ cifar=$1 runs=${2:-runs} layermix="${PYTHON:-.venv/bin/python} -m layermix"
 digits() {
     name=$1
     shift
-    $layermix compare --data digits --out "$runs/$name" "$@"
+    $layermix compare --data digits --fixed-split --seeds 8 --out "$runs/$name" "$@"
 }
 
-digits digits
+$layermix compare --data digits --seeds 20 --out "$runs/digits"
 digits methods --variants none mixup manifold-mixup cutmix fmix gridmix resizemix saliencymix \
     patchup patchup-hard noisy-feature-mixup alignmixup moex mixstyle dense-multimix regmixup
 digits places --variants none mixstyle@block1 mixstyle@block3 moex@block1 moex@block3 \

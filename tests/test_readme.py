@@ -15,7 +15,7 @@ COMMANDS = re.findall(
 
 
 def test_readme_code_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_python(README) == 5
+    assert run_python(README) == 6
     assert "final" in capsys.readouterr().out
 
 

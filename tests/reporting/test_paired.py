@@ -55,8 +55,9 @@ def test_random_sign_flips_are_used_above_twenty_seeds() -> None:
     assert least_p(21) <= sign_flip_p(positive) < 1e-4
 
 
-def test_one_seed_has_a_p_of_one() -> None:
-    assert sign_flip_p([0.3]) == 1.0
+@pytest.mark.parametrize("values", [[0.3], [0.3, math.nan] * 4, [math.inf] * 8])
+def test_one_seed_and_values_that_are_not_finite_have_a_p_of_one(values) -> None:
+    assert sign_flip_p(values) == 1.0
 
 
 def test_holm_equals_the_step_down_method() -> None:

@@ -65,6 +65,12 @@ def _show_result(result: RunResult, folder: Path, console: Console) -> None:
         f"{timings['seconds']:.1f} s of training at "
         f"{timings['images_per_second']:,.0f} images per second.",
     )
+    if result.clean:
+        display.print_text(
+            console,
+            "With norm statistics of unmixed images: test accuracy "
+            f"{result.clean['test']['accuracy']:.2%}.",
+        )
     if views := result.test_views:
         display.print_text(
             console, f"Over views of each image: test accuracy {views['accuracy']:.2%}."

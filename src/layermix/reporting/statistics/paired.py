@@ -76,7 +76,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     patterns.
     """
     n, array = len(differences), np.asarray(differences, dtype=float)
-    if n == 1:
+    if n == 1 or not np.isfinite(array).all():
         return 1.0
     far = abs(array.sum()) - 1e-12 * np.abs(array).sum()  # rounding
     if n <= EXACT_SEEDS:
