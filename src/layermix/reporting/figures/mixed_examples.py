@@ -74,13 +74,15 @@ def _mixed(sampler: PlanSampler, batch: Split, classes: int) -> tuple[Tensor, Te
 
 def _draw(found: dict[str, tuple[Tensor, Tensor]], classes: tuple[str, ...]) -> Figure:
     weights = []
-    drawing, panels = canvas(_ROW * len(found), len(found), _COLUMNS)
+    drawing, panels = canvas(_ROW * len(found) + 10, len(found), _COLUMNS)
     for row, (names, (images, labels)) in enumerate(found.items()):
         for column, axes in enumerate(panels[row * _COLUMNS : (row + 1) * _COLUMNS]):
             _show(axes, images[column])
             weights.append(_weights(labels[column], classes))
-            axes.set_title(weights[-1], fontsize="x-small", loc="center")
-        panels[row * _COLUMNS].set_title(shorten(names, _NAME), fontsize="small", loc="left", y=1.2)
+            axes.set_title(f"\n{weights[-1]}", fontsize="x-small", loc="center")
+        first = panels[row * _COLUMNS]
+        place = {"transform": first.transAxes, "fontsize": "small", "in_layout": False}
+        first.text(0, 1.22, shorten(names, _NAME), **place)
     alt = f"Mixed training images; label weights {'; '.join(weights)}."
     return finish(drawing, "examples", alt, _CAPTION)
 

@@ -30,9 +30,7 @@ def classes_table(summary: Summary) -> Table | None:
         Column(f"{found.variant} −, points", f"{found.variant} minus {found.baseline}"),
         Column("p, Holm", f"sign-flip test, corrected for all {len(ranked)} classes"),
     ]
-    caption = (
-        f"Accuracy of each class, {found.variant} minus {found.baseline}, over {summary.unit}"
-    )
+    caption = f"Accuracy of each class, {found.variant} minus {found.baseline}, over {summary.unit}"
     if len(shown) < len(ranked):
         caption += f": the first and last {_ENDS} of {len(ranked)} classes"
     return Table("classes", caption, columns, [_class_row(gap) for gap in shown])
