@@ -10,7 +10,14 @@ from layermix.cli import run_cli
 from layermix.errors import InputError
 from layermix.experiments import DataConfig, Recipe
 from layermix.experiments.data import load
-from layermix.experiments.factors import at_level, level_name, levels, open_factors, write_factors
+from layermix.experiments.factors import (
+    at_level,
+    level_name,
+    levels,
+    open_factors,
+    require_untuned,
+    write_factors,
+)
 
 RUN = "compare --model mlp --variants none input final --batch-size 20 --monitor 1 --no-geometry"
 
@@ -38,7 +45,25 @@ def test_level_sets_data_and_recipe() -> None:
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is not empty"):
-        write_factors(tmp_path, [{"epochs": 1}])
+        write_factors(tmp_path, [{"epochs": 1}], {})
+
+
+def test_folder_keeps_its_factors_and_settings(tmp_path: Path) -> None:
+    settings = {"data": DataConfig(), "model": "mlp", "recipe": Recipe()}
+    write_factors(tmp_path, [{"epochs": 20}, {"epochs": 60}], settings)
+    write_factors(tmp_path, [{"epochs": 10}, {"epochs": 20}], settings)
+    for level, changed in (
+        ({"epochs": 5}, {"model": "resnet18"}),
+        ({"epochs": 5}, {"recipe": Recipe(lr=0.01)}),
+        ({"train_size": 50}, {}),
+    ):
+        with pytest.raises(InputError, match="has studies over epochs with other settings"):
+            write_factors(tmp_path, [level], settings | changed)
+
+
+def test_factor_cannot_be_tuned_too() -> None:
+    with pytest.raises(InputError, match="epochs has several values and is tuned too"):
+        require_untuned(["lr=0.1,0.2", "epochs=1,2"], {"epochs": 1})
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])

@@ -61,8 +61,12 @@ def test_margin_and_looks_are_fixed_before_the_study(grown, settings, difference
 def test_study_without_a_later_setting_is_opened(grown: Path, tmp_path: Path) -> None:
     content = json.loads((grown / "study.json").read_text())
     del content["config"]["margin"], content["config"]["data"]["label_noise"]
+    del content["config"]["data"]["fixed_split"]  # earlier studies had one split
     (tmp_path / "study.json").write_text(json.dumps(content))
-    assert Study.open(tmp_path).config.margin == 0.5
+    found = Study.open(tmp_path).config
+    assert (found.margin, found.data.fixed_split, found.data.label_noise) == (0.5, True, 0.0)
+    with pytest.raises(InputError, match="fixed_split = True instead of False"):
+        Study(planned("none", seeds=3), tmp_path)
 
 
 @pytest.mark.parametrize("looks", [(10,), (10, 10), (20, 10), (0, 5)])

@@ -118,9 +118,17 @@ def test_scaled_metrics_are_those_of_divided_logits() -> None:
     assert found["test"]["accuracy"] == scaled["accuracy"]
 
 
-def test_stored_logits_are_finite_halves() -> None:
-    stored = as_stored(torch.tensor([1e6, -1e6, 0.1, math.nan]))
+def test_stored_logits_are_halves_below_the_largest_of_each_row() -> None:
+    stored = as_stored(torch.tensor([[3000.1, 3000.0, 2998.0], [1e6, -1e6, math.nan], [0.5, 0, 0]]))
     assert stored.dtype == torch.float16
-    assert stored[:2].tolist() == [65504, -65504]
-    assert stored[2] == torch.tensor(0.1).half()
-    assert stored[3].isnan()
+    assert stored[0].tolist() == pytest.approx([0, -0.1, -2.1], abs=1e-2)
+    assert stored[1].isnan().any()
+    assert as_stored(torch.tensor([[1e6, -1e6]])).tolist() == [[0, -65504]]
+
+
+def test_logits_that_are_not_finite_have_no_calibration() -> None:
+    logits, labels = random_logits()
+    logits[3, 1] = math.nan
+    found = metrics(logits, labels)
+    assert 0 < found.pop("accuracy") < 1
+    assert all(math.isnan(value) for value in found.values())

@@ -14,7 +14,11 @@ from layermix.experiments.data import (
     Split,
     load,
 )
-from layermix.experiments.data.split import balanced, geometry_batch, three_way
+from layermix.experiments.data.split import (
+    balanced,
+    geometry_batch,
+    three_way,
+)
 
 ABC = ("a", "b", "c")
 
@@ -159,6 +163,14 @@ def test_seeds_draw_different_splits_of_equal_sizes() -> None:
         assert torch.equal(ours.images, same.images)
         assert not torch.equal(ours.images, theirs.images)
         assert ours.labels.bincount().tolist() == theirs.labels.bincount().tolist()
+
+
+@pytest.mark.parametrize("counts", [[20, 75, 50, 63, 77], [25, 70, 17, 58, 73], [3, 4, 200]])
+def test_sizes_of_splits_do_not_depend_on_the_seed(counts: list[int]) -> None:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    images = Images.of({"train": (torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels)})
+    sizes = {str(three_way(images, None, seed).sizes) for seed in range(8)}
+    assert len(sizes) == 1
 
 
 def test_seed_redraws_validation_but_not_test_images_of_the_source() -> None:

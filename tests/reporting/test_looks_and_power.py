@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 from layermix.reporting.statistics import crossed_estimate, estimate, look_at, seeds_needed
 from layermix.reporting.statistics.looks import boundaries, spent
+from layermix.reporting.statistics.paired import sign_flip_p
 from layermix.reporting.statistics.power import detectable, power
 
 
@@ -71,12 +72,33 @@ def test_power_without_a_difference_is_the_level() -> None:
     assert power(1.0, 1.0, 1) == 0.0
 
 
-@pytest.mark.parametrize("n", [2, 6, 10, 40])
-@pytest.mark.parametrize("level", [0.05, 0.05 / 21])
+@pytest.mark.parametrize(("n", "level"), [(13, 0.05), (40, 0.05), (40, 0.05 / 21)])
 def test_detectable_difference_has_power_of_80_percent(n: int, level: float) -> None:
     found = detectable(0.7, n, level)
-    assert power(found, 0.7, n, level) == pytest.approx(0.8)
+    assert power(found, 0.7, n, level) == pytest.approx(0.8, abs=1e-3)
     assert detectable(1.4, n, level) == pytest.approx(2 * found)
+
+
+@pytest.mark.parametrize(("n", "level"), [(6, 0.05), (10, 0.05), (10, 0.05 / 21), (12, 0.01)])
+def test_detectable_difference_of_few_seeds_is_that_of_both_tests(n: int, level: float) -> None:
+    found, rng = detectable(1.0, n, level), np.random.default_rng(1)
+    samples = found + rng.normal(size=(2000, n))
+    shown = [
+        sign_flip_p(values) < level and estimate(values, 1 - level).side != 0
+        for values in samples.tolist()
+    ]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.mark.parametrize(("n", "level"), [(1, 0.05), (5, 0.05), (8, 0.05 / 21), (10, 0.0002)])
+def test_nothing_is_detectable_below_the_least_p(n: int, level: float) -> None:
+    assert detectable(1.0, n, level) == math.inf
+
+
+@pytest.mark.parametrize("planned", [(6, 100), (1, 20), (10, 200)])
+def test_very_early_looks_have_a_level_of_almost_zero(planned: tuple[int, ...]) -> None:
+    assert look_at(planned[0], planned).level < 1e-10
+    assert look_at(planned[1], planned).level == pytest.approx(0.05, rel=1e-3)
 
 
 def test_seeds_needed_is_the_smallest_number() -> None:
@@ -85,7 +107,9 @@ def test_seeds_needed_is_the_smallest_number() -> None:
     assert power(0.5, 0.7, 18) >= 0.8 > power(0.5, 0.7, 17)
     assert power(0.5, 0.7, seeds_needed(0.5, 0.7, goal=0.9) or 0) >= 0.9
     assert seeds_needed(1e-4, 1.0) is None
-    assert seeds_needed(0.5, 0.0) == 2
+    assert seeds_needed(0.5, 0.0) == 6  # 2^(1 - 6) < 0.05
+    assert seeds_needed(50.0, 0.7, 0.05 / 21) == 10
+    assert 70_000 < (seeds_needed(0.01, 1.0) or 0) < 90_000
 
 
 def test_crossed_interval_of_a_small_table_by_hand() -> None:

@@ -49,10 +49,10 @@ def test_rho_of_each_pair_is_spearman_times_the_expected_sign() -> None:
 
 def test_mixed_model_recovers_the_effect() -> None:
     found = pairs(16, 2.0)
-    (measure, depth), problem = mixed_model(found)
+    (measure, depth), problem = mixed_model(found, -1)
     spread = np.std([value for pair in found for value in pair.measure], ddof=1)
     assert measure.name == "measure"
-    assert measure.low < -2 * spread < measure.high
+    assert measure.low < 2 * spread < measure.high  # times the expected sign
     assert measure.p < 1e-6
     assert depth.low < 0 < depth.high
     assert isinstance(problem, str)
@@ -121,6 +121,7 @@ def test_layers_of_a_study_are_means_over_seeds() -> None:
     ("settings", "plan", "reason"),
     [
         ({"variants": ("input", "final")}, MetaPlan(), "no finished run without mixing"),
+        ({"planned_seeds": 9}, MetaPlan(), "only 56 of its 63 runs are finished"),
         ({}, MetaPlan(size=64), "not measured on batches of 64"),
         ({}, MetaPlan(size=128), "the reliability of snnl is 0.60"),
         ({"variants": ("none", "input", "final")}, MetaPlan(), "it has 2 layers"),

@@ -66,6 +66,7 @@ def test_planned_looks_have_smaller_levels() -> None:
     early = summary(seven, looks=(7, 14))
     assert early.look.number == 1
     assert early.verdict.claim.status == "undecided"  # p is 1/64, above the level of 0.003
+    assert any("at the level 0.00305 of this look" in warning for warning in warning_texts(early))
     assert "look 1 of 2, with level 0.00305 instead of 0.05" in text(early)
     assert (
         summary({name: values[:7] for name, values in runs.items()}).verdict.claim.status == "holds"
@@ -76,8 +77,11 @@ def test_added_seeds_have_a_warning_unless_the_look_was_planned() -> None:
     runs = {"none": accuracies(0.8), "final": accuracies(0.9)}
     stages = [{"seeds": list(range(4)), "variants": list(runs), "runs": 8}]
     (warning,) = warning_texts(replace(summary(runs), grown=stages))
-    assert "Seeds were added after 4 of them" in warning
-    assert warning_texts(replace(summary(runs, looks=(4, 8)), grown=stages)) == []
+    assert "Seeds were added to a study of 4 seeds, without a planned look" in warning
+    planned = replace(summary(runs, looks=(4, 8)), grown=stages)
+    assert not any("Seeds were added" in text for text in warning_texts(planned))
+    beyond = replace(summary(runs, looks=(2, 4)), grown=stages)
+    assert any("Seeds were added" in text for text in warning_texts(beyond))
     only_variants = [{"seeds": list(range(8)), "variants": ["none"], "runs": 8}]
     assert warning_texts(replace(summary(runs), grown=only_variants)) == []
 

@@ -54,7 +54,7 @@ def test_claim_has_no_verdict_below_six_seeds(seeds: int) -> None:
     assert found.verdict.claim.status == "too few seeds"
     assert {gap.outcome for gap in found.family} == {"too few seeds"}
     assert any("too few to tell" in warning for warning in warning_texts(found))
-    assert not warning_texts(summary({"none": [0.8] * 6, "final": [0.9] * 6}))
+    assert not warning_texts(summary({"none": [0.8] * 8, "final": [0.9] * 8}))
 
 
 def test_one_seed_has_no_interval() -> None:

@@ -56,7 +56,7 @@ def made_summary(
         command=f"layermix compare --data {data} --seeds {seeds}",
         config={
             "asked": {"data": {"data": data, "fixed_split": False}, "margin": 0.5, "looks": ()},
-            "used": {"data": data, "flip": True},
+            "used": {"data": data, "flip": True, "norm_stats": "mixed"},
         },
         conditions={"torch": "2.11", "processor": "one <of> a kind"},
     )

@@ -9,9 +9,14 @@ from tyro.conf import arg
 
 from layermix import experiments as ex
 from layermix.cli.level_flags import DEFAULT, DataLevels, StudyPresetChoice
-from layermix.experiments.comparison import plan_warnings
 from layermix.experiments.display import open_console, print_text, show_status
-from layermix.experiments.factors import at_level, level_name, levels, write_factors
+from layermix.experiments.factors import (
+    at_level,
+    level_name,
+    levels,
+    require_untuned,
+    write_factors,
+)
 from layermix.experiments.tuning import tune as tune_variants
 from layermix.extras import require
 
@@ -65,15 +70,17 @@ def compare_variants(
     found = levels(preset.recipe.epochs, data.train_sizes, data.label_noise)
     first = replace(data.first, train_size=(*data.train_sizes[:1], data.train_size)[0])
     if found:
-        write_factors(folder, found)
+        settings = {"data": first, "model": preset.model, "recipe": preset.recipe.first}
+        write_factors(folder, found, settings)
+        require_untuned(tune, found[0])
     try:
         for level in found or [{}]:
-            settings = at_level(first, preset.recipe.first, level)
+            level_data, recipe = at_level(first, preset.recipe.first, level)
             with show_status(console, f"Loading {data.data}"):
                 config = ex.configure(
-                    settings[0],
+                    level_data,
                     preset.model,
-                    settings[1],
+                    recipe,
                     variants,
                     seeds=seeds,
                     threads=threads,
@@ -99,6 +106,7 @@ def _train(
     console: Console,
 ) -> None:
     """Tune and train a study, and show its report; with planned looks, up to the first verdict."""
+    from layermix.reporting.seed_plan import plan_warnings
     from layermix.reporting.show import show_study
 
     for warning in plan_warnings(config):

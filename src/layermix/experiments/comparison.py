@@ -1,6 +1,5 @@
 """Compare variants: check the configuration of a study, and train its missing runs."""
 
-import itertools
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +14,6 @@ from layermix.experiments.training import Recipe
 from layermix.experiments.training.environment import pick_device
 from layermix.experiments.variants import check_variants
 from layermix.extras import require
-
-MIN_SEEDS = 6  # with fewer, no p-value of the sign-flip test is below 0.05
 
 
 def configure(
@@ -71,34 +68,6 @@ def _check_looks(looks: tuple[int, ...]) -> None:
             f"looks are {list(looks)}, but must be two or more increasing numbers of seeds, such "
             "as 10 20 30"
         )
-
-
-def seeds_for(variants: int) -> int:
-    """Return the fewest seeds with which a corrected comparison can be better or worse.
-
-    All variants but the baseline are compared with it in three metrics, and the least p-value of
-    the sign-flip test with n seeds is 2^(1 - n).
-    """
-    comparisons = max(1, 3 * (variants - 1))
-    return next(n for n in itertools.count(MIN_SEEDS) if comparisons * 2 ** (1 - n) < 0.05)
-
-
-def plan_warnings(config: StudyConfig) -> list[str]:
-    """Return the warnings about a study that are known before it is trained."""
-    found, seeds = [], max((len(config.seeds), *config.looks))
-    needed = seeds_for(len(config.variants))
-    if seeds < MIN_SEEDS:
-        found.append(
-            f"{seeds} seeds are too few to tell: no comparison has a verdict below {MIN_SEEDS}"
-        )
-    elif seeds < needed:
-        found.append(
-            f"{seeds} seeds are too few to show that one of {len(config.variants)} variants is "
-            f"better or worse after correction for all comparisons: use {needed} or more"
-        )
-    if "none" not in config.variants:
-        found.append("without the variant none, the study does not show if mixing helps at all")
-    return found
 
 
 def compare(

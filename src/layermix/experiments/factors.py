@@ -4,7 +4,8 @@ The studies are in subfolders that are named by their levels, such as ``epochs=2
 same variants and seeds.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from layermix.errors import InputError
 from layermix.experiments import store
 from layermix.experiments.data import DataConfig
-from layermix.experiments.study import Study
+from layermix.experiments.study import Study, flat
 from layermix.experiments.training import Recipe
 
 Level = dict[str, Any]
@@ -52,21 +53,42 @@ def at_level(data: DataConfig, recipe: Recipe, level: Level) -> tuple[DataConfig
     return replace(data, **of_data), replace(recipe, **of_recipe)
 
 
-def write_factors(folder: Path, found: list[Level]) -> None:
-    """Write the levels of the studies in a folder; the folder must be new or have such studies."""
+def write_factors(folder: Path, found: list[Level], settings: dict[str, Any]) -> None:
+    """Write the levels of the studies in a folder; levels can be added later.
+
+    `settings` are the data, model and recipe of the studies. If the folder has something else, or
+    studies with other factors or settings, an `InputError` is raised.
+    """
     path = folder / _FILE
     if folder.exists() and any(folder.iterdir()) and not path.exists():
         raise InputError(
             f"the output folder {folder} is not empty and has no {_FILE}: use another --out"
         )
-    known = store.read_json(path) if path.exists() else []
+    fixed = flat({k: asdict(v) if is_dataclass(v) else v for k, v in settings.items()})  # pyright: ignore[reportArgumentType]
+    fixed = {name: value for name, value in fixed.items() if name not in found[0]}
+    known = store.read_json(path) if path.exists() else {"settings": fixed, "levels": []}
+    factors = list(next(iter(known["levels"]), found[0]))
+    if known["settings"] != fixed or factors != list(found[0]):
+        raise InputError(
+            f"the output folder {folder} has studies over {' and '.join(factors)} with other "
+            "settings: use another --out, or the same settings"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    store.write_json(path, [*known, *(level for level in found if level not in known)])
+    levels = [*known["levels"], *(level for level in found if level not in known["levels"])]
+    store.write_json(path, {"settings": fixed, "levels": levels})
+
+
+def require_untuned(words: Sequence[str], level: Level) -> None:
+    """Raise an `InputError` if a factor is also tuned."""
+    for word in words:
+        if (name := word.partition("=")[0]).replace("-", "_") in level:
+            raise InputError(f"{name} has several values and is tuned too: leave one out")
 
 
 def open_factors(folder: Path) -> list[tuple[Level, Study]] | None:
-    """Return the begun studies of a folder with their levels; None if it has no factors."""
+    """Return the begun studies of a folder with their levels, sorted; None without factors."""
     if not (folder / _FILE).exists():
         return None
-    found = [(level, folder / level_name(level)) for level in store.read_json(folder / _FILE)]
-    return [(level, Study.open(path)) for level, path in found if (path / "study.json").exists()]
+    found = sorted(store.read_json(folder / _FILE)["levels"], key=lambda level: [*level.values()])
+    begun = [level for level in found if (folder / level_name(level) / "study.json").exists()]
+    return [(level, Study.open(folder / level_name(level))) for level in begun]

@@ -146,7 +146,9 @@ def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
     _refuse(config, ("text_column", "tokenizer"), why, " or --run")
     run = read_json(folder / "config.json")
     config = replace(config, model=run["model"], weights=weights, data=run["data"]["data"])
-    return _images(config, load(DataConfig(**run["data"]), run["seed"]), None)
+    return _images(
+        config, load(DataConfig(**{"fixed_split": True, **run["data"]}), run["seed"]), None
+    )
 
 
 def _images(config: ProfileConfig, data: Dataset, size: int | None) -> ModelAndData:

@@ -37,7 +37,9 @@ class StudyConfig:
 
 
 _EXTENDED = ("variants", "seeds")  # settings to which values can be added
-_DEFAULTS = asdict(DataConfig()) | asdict(Recipe())
+# Values of settings that did not exist when a study was begun.
+_DEFAULTS = asdict(DataConfig(fixed_split=True)) | asdict(Recipe())
+_ADDED = {"margin": 0.5, "looks": [], "tune": [], "tuned": {}}
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
 
 
@@ -61,9 +63,9 @@ class Study:
 
     def _continue(self, found: dict[str, Any], settings: dict[str, Any]) -> None:
         """Continue the study in the folder, with its seeds and variants and those of `settings`."""
-        former, self.grown = found["config"], found.get("grown", [])
+        former, self.grown = _ADDED | found["config"], found.get("grown", [])
         wanted = {name: value for name, value in settings.items() if name not in _EXTENDED}
-        if other := _difference({**as_json(self.config), **former}, wanted):
+        if other := _difference(former, wanted):
             raise InputError(
                 f"the output folder {self.folder} belongs to another study, with {other}: use "
                 "another --out, or the same settings"
@@ -89,7 +91,8 @@ class Study:
             hint = "it is the folder of one run. A study's" if is_run else "a study's"
             raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
         config = store.read_json(path)["config"]
-        config |= {"data": DataConfig(**config["data"]), "recipe": Recipe(**config["recipe"])}
+        data = DataConfig(**{"fixed_split": True, **config["data"]})
+        config |= {"data": data, "recipe": Recipe(**config["recipe"])}
         names = ("variants", "seeds", "looks", "tune")
         config |= {name: tuple(config.get(name, ())) for name in names}
         return cls(StudyConfig(**config), folder)

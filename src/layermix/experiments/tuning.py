@@ -18,7 +18,7 @@ from rich.console import Console
 from layermix.errors import InputError, unknown
 from layermix.experiments import store
 from layermix.experiments.comparison import compare
-from layermix.experiments.study import StudyConfig
+from layermix.experiments.study import Study, StudyConfig
 from layermix.experiments.training import Recipe
 from layermix.experiments.variants import depends_on
 
@@ -126,10 +126,12 @@ def tune(
         )
         for variant in config.variants
     }
+    tuned = {variant: each.settings for variant, each in best.items()}
+    found_config = replace(config, tune=tuple(words), tuned=tuned)
+    Study(found_config, folder)  # an error if the folder has another study
     chosen = [replace(each, chosen=each is best[each.variant]) for each in found]
     store.write_json(folder / "tuning.json", [vars(each) for each in chosen])
-    tuned = {variant: each.settings for variant, each in best.items()}
-    return replace(config, tune=tuple(words), tuned=tuned)
+    return found_config
 
 
 def read_tries(folder: Path) -> list[Try]:

@@ -37,10 +37,9 @@ def reliabilities(last_records: Sequence[Record]) -> dict[str, list[Reliability]
 
     Quantities without a finite value of some layer at some seed are left out.
     """
-    runs = [record["batches"] for record in last_records if record.get("batches")]
-    if not runs or len(runs) < len(last_records):
+    runs, sizes = [record.get("batches") or {} for record in last_records], sizes_of(last_records)
+    if not sizes:
         return {}
-    sizes = sorted(map(int, runs[0]), reverse=True)
     found: dict[str, list[Reliability]] = {}
     for quantity in QUANTITIES:
         tables = {size: [_table(run[str(size)], quantity) for run in runs] for size in sizes}
@@ -48,6 +47,15 @@ def reliabilities(last_records: Sequence[Record]) -> dict[str, list[Reliability]
         if None not in rows:
             found[quantity] = [row for row in rows if row]
     return found
+
+
+def sizes_of(last_records: Sequence[Record]) -> list[int]:
+    """Return the sizes of batches that all runs have, the largest first.
+
+    They differ between runs if classes are rare and each seed has its own test images.
+    """
+    sizes = [set(record.get("batches") or ()) for record in last_records]
+    return sorted(map(int, set.intersection(*sizes)), reverse=True)
 
 
 def _of_size(

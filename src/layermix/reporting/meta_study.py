@@ -101,6 +101,8 @@ def layers_of(summary: Summary, plan: MetaPlan) -> Layers | str:
     row, clean = summary.unmixed, plan.norm_stats == "clean"
     if row is None:
         return "it has no finished run without mixing"
+    if summary.done < summary.total:
+        return f"only {summary.done} of its {summary.total} runs are finished"
     rows = row.reliability.get(plan.measure, [])
     reliability = next((each for each in rows if each.size == plan.size), None)
     if reliability is None:
@@ -116,7 +118,7 @@ def layers_of(summary: Summary, plan: MetaPlan) -> Layers | str:
     if len(gains) < MIN_LAYERS:
         return f"it has {len(gains)} layers that are measured and mixed; {MIN_LAYERS} are needed"
     return Layers(
-        summary.data,
+        summary.config["asked"]["data"]["data"],
         summary.model,
         tuple(gains),
         tuple(fmean(values[name].values()) for name in gains),

@@ -1,13 +1,22 @@
-"""Plan a study: how many seeds it needs, from the finished runs of a pilot."""
+"""Plan a study: warnings before it is trained, and the seeds that it needs, from a pilot."""
+
+import itertools
 
 from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.experiments.display import print_text
-from layermix.experiments.study import Study
+from layermix.experiments.study import Study, StudyConfig
 from layermix.reporting.formatting import ABSENT, number, plural
 from layermix.reporting.show import terminal_table
-from layermix.reporting.statistics import LEVEL, Difference, seeds_needed
+from layermix.reporting.statistics import (
+    LEVEL,
+    MIN_SEEDS,
+    Difference,
+    least_p,
+    look_at,
+    seeds_needed,
+)
 from layermix.reporting.statistics.comparisons import deviation
 from layermix.reporting.summary import Summary, summarize
 from layermix.reporting.tables.table import Cell, Column, Table, variant_row
@@ -55,10 +64,34 @@ def plan_table(summary: Summary, points: float) -> Table:
 
 def _row(name: str, gap: Difference, points: float, level: float):
     spread = 100 * deviation(gap.estimate.values)
+    pilot = Cell(plural(gap.estimate.n, "seed"))
+    if gap.estimate.n < 2:
+        return variant_row(name, [pilot, *[Cell(ABSENT)] * 3])
     counts = [seeds_needed(points, spread, level, goal=goal) for goal in _GOALS]
-    cells = [
-        Cell(plural(gap.estimate.n, "seed")),
-        Cell(number(spread, 2) if gap.estimate.n > 1 else ABSENT),
-        *(Cell("over 100,000" if count is None else f"{max(count, 6):,}") for count in counts),
-    ]
-    return variant_row(name, cells)
+    needed = ["over 100,000" if n is None else f"{max(n, MIN_SEEDS):,}" for n in counts]
+    return variant_row(name, [pilot, Cell(number(spread, 2)), *map(Cell, needed)])
+
+
+def plan_warnings(config: StudyConfig) -> list[str]:
+    """Return the warnings about a study that are known before it is trained."""
+    found, family = [], max(1, 3 * (len(config.variants) - 1))
+    seeds = max((len(config.seeds), *config.looks))
+    needed = next(n for n in itertools.count(MIN_SEEDS) if family * least_p(n) < LEVEL)
+    if seeds < MIN_SEEDS:
+        found.append(
+            f"{seeds} seeds are too few to tell: no comparison has a verdict below {MIN_SEEDS}"
+        )
+    elif seeds < needed:
+        found.append(
+            f"{seeds} seeds are too few to show that one of {len(config.variants)} variants is "
+            f"better or worse after correction for all comparisons: use {needed} or more"
+        )
+    for count in config.looks:
+        if least_p(count) >= look_at(count, config.looks).level:
+            found.append(
+                f"the look at {count} seeds can only show that variants are practically equal: "
+                "its level is below the least p-value of the sign-flip test"
+            )
+    if "none" not in config.variants:
+        found.append("without the variant none, the study does not show if mixing helps at all")
+    return found

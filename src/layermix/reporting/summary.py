@@ -94,7 +94,7 @@ class Summary:
     @cached_property
     def look(self) -> Look:
         """The look at the study that its finished seeds have reached."""
-        finished = min(len(self.variant(n).seeds) if self.variant(n) else 0 for n in self.planned)  # pyright: ignore[reportOptionalMemberAccess]
+        finished = min(len(row.seeds) for row in self.variants)
         return look_at(finished, tuple(self.config["asked"].get("looks", ())))
 
     @cached_property

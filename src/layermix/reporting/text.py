@@ -72,6 +72,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    found.tests["infinite"] = math.isinf
     formats = {k: v for k, v in vars(formatting).items() if isinstance(v, FunctionType)}
     found.globals |= formats | {
         "result_checks": result_checks,

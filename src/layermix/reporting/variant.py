@@ -14,7 +14,7 @@ from typing import TypeVar
 from layermix.experiments.store import Record, RunResult
 from layermix.geometry import QUANTITIES
 from layermix.reporting.formatting import METRICS
-from layermix.reporting.geometry_reliability import Reliability, reliabilities
+from layermix.reporting.geometry_reliability import Reliability, reliabilities, sizes_of
 from layermix.reporting.statistics import BySeed, Estimate, estimate
 
 T = TypeVar("T")
@@ -72,6 +72,7 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
     points = list(epochs[0][0]["snnl"])
     views = [result.test_views["accuracy"] for result in results if result.test_views]
     weighted = next((list(record["weights"]) for record in epochs[0] if "weights" in record), [])
+    sizes = sizes_of([records[-1] for records in epochs])
     clean = [result.clean["test"] for result in results if result.clean]
     return VariantSummary(
         name=name,
@@ -88,10 +89,10 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
         },
         snnl={p: _curve(epochs, lambda r, p=p: _snnl(r, p)) for p in points},
         geometry=_by_layer(points, lambda q, p: _curve(epochs, lambda r: _value(r, q, p))),
-        geometry_end=_by_layer(points, lambda q, p: _at_end(runs, q, p)),
+        geometry_end=_by_layer(points, lambda q, p: _at_end(runs, q, p, next(iter(sizes), None))),
         geometry_by_size={
             size: _by_layer(points, lambda q, p, size=size: _at_end(runs, q, p, size))
-            for size in map(int, epochs[0][-1].get("batches", ()))
+            for size in sizes
         },
         reliability=reliabilities([records[-1] for records in epochs]),
         weights={p: _curve(epochs, lambda r, p=p: r.get("weights", {}).get(p)) for p in weighted},
@@ -124,24 +125,19 @@ def _by_layer(points: list[str], read: Callable[[str, str], T]) -> dict[str, dic
     return {quantity: layers for quantity, layers in found.items() if layers}
 
 
-def _at_end(
-    runs: dict[int, RunResult], quantity: str, point: str, size: int | None = None
-) -> BySeed:
+def _at_end(runs: dict[int, RunResult], quantity: str, point: str, size: int | None) -> BySeed:
     """Return a quantity of a layer after training, by seed: the mean over held-out batches.
 
-    They have `size` examples, or as many as possible. Without such batches, the monitored one is
-    used.
+    They have `size` examples; if it is None, the monitored batch is used.
     """
     found: dict[int, float | None] = {}
     for seed, result in runs.items():
         last = result.records[-1]
-        by_size = last.get("batches") or {}
-        batches = by_size.get(str(size or max(map(int, by_size), default=0)), [])
-        values = [batch.get(point, {}).get(quantity) for batch in batches]
-        if values:
-            found[seed] = None if None in values else fmean(values)
-        else:
+        if size is None:
             found[seed] = _value(last, quantity, point)
+            continue
+        values = [batch.get(point, {}).get(quantity) for batch in last["batches"][str(size)]]
+        found[seed] = None if None in values else fmean(values)
     return {seed: value for seed, value in found.items() if value is not None}
 
 

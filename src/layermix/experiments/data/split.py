@@ -110,11 +110,19 @@ def stratified(
 
     `labels` are int64 (N,), with each class at least twice. At least `least` examples of each class
     are chosen (but one must remain), and at least `keep` remain if possible, whatever the `size`.
+    The number of examples does not depend on the `entropy`.
     """
     rng, counts = np.random.default_rng(entropy), _counts(labels, num_classes)
-    wanted = _shares(counts, size, rng.permutation(num_classes))
     low = np.minimum(least, counts - 1)
-    return _draw(labels, wanted.clip(low, np.maximum(low, counts - keep)), rng)
+    high = np.maximum(low, counts - keep)
+    wanted = _shares(counts, size, rng.permutation(num_classes)).clip(low, high)
+    total = int(np.clip(size, low.sum(), high.sum()))
+    while excess := wanted.sum() - total:  # classes were clipped
+        if excess > 0:
+            wanted[(wanted - low).argmax()] -= 1
+        else:
+            wanted[(high - wanted).argmax()] += 1
+    return _draw(labels, wanted, rng)
 
 
 def balanced(
@@ -174,12 +182,12 @@ def geometry_batch(data: Dataset, name: Literal["training", "validation"]) -> Sp
     return split[balanced(split.labels, size, len(classes))]
 
 
-def geometry_batches(data: Dataset) -> list[Split]:
+def geometry_batches(data: Dataset, seed: int) -> list[Split]:
     """Choose four disjoint class-balanced batches of held-out images, and a half of each of them.
 
-    They are validation and test images. Each batch has 256 images, or 4 of each class if there are
-    more than 64 classes, but no more of each class than a quarter of the rarest class. Without 4
-    images of each class for each batch, the list is empty.
+    They are validation and test images, drawn by the seed. Each batch has 256 images, or 4 of each
+    class if there are more than 64 classes, but no more of each class than a quarter of the rarest
+    class. Without 4 images of each class for each batch, the list is empty.
     """
     rest, classes = join(data.val, data.test), len(data.classes)
     share = int(_counts(rest.labels, classes).min()) // _BATCHES
@@ -188,7 +196,8 @@ def geometry_batches(data: Dataset) -> list[Split]:
         return []
     batches = []
     for _ in range(_BATCHES):
-        batch, rest = divide(rest, balanced(rest.labels, size, classes))
+        part = balanced(rest.labels, size, classes, split_entropy(seed))
+        batch, rest = divide(rest, part)
         batches.append(batch)
     return batches + [b[balanced(b.labels, size // 2, classes)] for b in batches]
 

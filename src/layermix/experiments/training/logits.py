@@ -36,11 +36,12 @@ def predict_logits(
 
 
 def as_stored(logits: Tensor) -> Tensor:
-    """Round logits to float16, in which they are stored; larger values become its largest value.
+    """Return logits (N, K) minus the largest of each row as float16, in which they are stored.
 
-    Metrics are computed from these, so that stored logits reproduce them.
+    Their softmax is that of the logits. Metrics are computed from these, so that stored logits
+    reproduce them. Values below -65,504 become this value.
     """
-    return logits.clamp(-_LARGEST, _LARGEST).half().cpu()
+    return (logits - logits.amax(1, keepdim=True)).clamp(min=-_LARGEST).half().cpu()
 
 
 def _views(x: Tensor, flip: bool) -> list[Tensor]:

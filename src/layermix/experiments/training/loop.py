@@ -56,7 +56,7 @@ class Trainer:
         seed: int = 0,
         adapt: bool = False,
     ) -> None:
-        self.data, self.recipe, self.seeds = data, recipe, RunSeeds.of(seed)
+        self.data, self.recipe, self.seed, self.seeds = data, recipe, seed, RunSeeds.of(seed)
         self.device = data.train.images.device
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -95,7 +95,8 @@ class Trainer:
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
         labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
-        trained, clean = self._logits(), self._clean_logits()
+        raw, raw_clean = self._logits(), self._clean_logits()
+        trained, clean = ({n: as_stored(x) for n, x in each.items()} for each in (raw, raw_clean))
         found = evaluate(trained, labels)
         return RunResult(
             test=found["test"],
@@ -115,7 +116,9 @@ class Trainer:
             logits={
                 **{f"{name}.labels": values.int() for name, values in labels.items()},
                 **{f"{name}.logits": values for name, values in trained.items()},
+                **{f"{name}.max": values.amax(1).cpu() for name, values in raw.items()},
                 **{f"{name}.clean": values for name, values in clean.items()},
+                **{f"{name}.clean_max": values.amax(1).cpu() for name, values in raw_clean.items()},
             },
         )
 
@@ -183,7 +186,7 @@ class Trainer:
         geometry = self.recipe.geometry and (last or self.mixer is None)
         found = self.monitor.measure(geometry=geometry)
         if geometry and last and self.mixer is None:
-            found["batches"] = self.monitor.measure_batches(geometry_batches(self.data))
+            found["batches"] = self.monitor.measure_batches(geometry_batches(self.data, self.seed))
         if self.mixer and self.adapt:
             snnl = self.adapt.measure()["snnl"]
             found["weights"] = auto_weights(
@@ -193,12 +196,9 @@ class Trainer:
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
 
     def _logits(self) -> dict[str, Tensor]:
-        """Return the logits of validation and test data as they are stored."""
+        """Return the logits of validation and test data, float32 (N, K)."""
         splits = {"val": self.data.val, "test": self.data.test}
-        return {
-            name: as_stored(predict_logits(self.model, split, self.normalize))
-            for name, split in splits.items()
-        }
+        return {n: predict_logits(self.model, s, self.normalize) for n, s in splits.items()}
 
     def _clean_logits(self) -> dict[str, Tensor]:
         """Return the logits with norm statistics of unmixed training images that are not augmented.

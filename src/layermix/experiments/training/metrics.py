@@ -13,6 +13,7 @@ from torch import Tensor
 
 BINS = 15
 _LOG_TEMPERATURES = (math.log(0.01), math.log(100.0))
+_OF_PROBABILITIES = ("nll", "brier", "ece", "classwise_ece", "adaptive_ece", "aurc")
 SCALED = ("nll", "brier", "ece")
 """Metrics that are also computed after temperature scaling, as ``nll_scaled`` and so on."""
 
@@ -23,11 +24,14 @@ def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:
     They are ``accuracy`` in [0, 1]; ``nll``, the mean negative log-likelihood in nats; ``brier``,
     the mean squared distance between probabilities and one-hot labels, in [0, 2] (Brier, 1950);
     three calibration errors in [0, 1] with 15 bins: ``ece`` (Guo et al., 2017),
-    ``classwise_ece`` (Kull et al., 2019) and ``adaptive_ece``; and ``aurc``.
+    ``classwise_ece`` (Kull et al., 2019) and ``adaptive_ece``; and ``aurc``. If a logit is not
+    finite, all but accuracy are NaN.
     """
     logits, labels = logits.cpu().double(), labels.cpu()
     probs, classes = logits.softmax(1), logits.shape[1]
     confidence, correct = probs.amax(1), (logits.argmax(1) == labels).double()
+    if not logits.isfinite().all():
+        return {"accuracy": float(correct.mean())} | dict.fromkeys(_OF_PROBABILITIES, math.nan)
     return {
         "accuracy": float(correct.mean()),
         "nll": float(F.cross_entropy(logits, labels)),

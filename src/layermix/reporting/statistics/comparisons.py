@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from layermix.experiments.comparison import MIN_SEEDS
 from layermix.reporting.statistics.looks import Look
 from layermix.reporting.statistics.paired import (
     BySeed,
@@ -25,6 +24,7 @@ from layermix.reporting.statistics.paired import (
 )
 from layermix.reporting.statistics.power import detectable
 
+MIN_SEEDS = 6  # with fewer, no p-value of the sign-flip test is below 0.05
 Outcome = Literal["better", "worse", "practically equal", "undecided", "too few seeds"]
 
 
@@ -40,7 +40,7 @@ class Difference:
     p_holm: float | None  # corrected for its family; None for a single comparison
     outcome: Outcome
     margin: float  # differences within ± margin are practically equal
-    detectable: float  # the smallest difference that is shown with probability 0.8
+    detectable: float  # smallest difference that is shown with probability 0.8; may be infinite
 
     @property
     def sign(self) -> int:

@@ -24,6 +24,7 @@ from scipy import integrate, optimize, stats
 from layermix.reporting.statistics.paired import LEVEL
 
 _POINTS, _REACH = 2001, 9.0  # grid points, and their lowest value in standard deviations
+_HIGHEST = 37.0  # the largest boundary
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def boundaries(times: Sequence[float], alpha: float) -> list[float]:
             crossing = stats.norm.sf((z * math.sqrt(time) - grid) / step)
             return _integral(density * crossing, grid) - to_spend
 
-        z: Any = optimize.brentq(excess, -_REACH, _REACH, xtol=1e-10)
+        z: Any = _HIGHEST  # so early that nothing is spent
+        if excess(_HIGHEST) < 0:
+            z = optimize.brentq(excess, -_REACH, _HIGHEST, xtol=1e-10)
         new = np.linspace(-_REACH, z, _POINTS) * math.sqrt(time)
         kernel = stats.norm.pdf((new[:, None] - grid) / step) / step
         density = _integral(kernel * density, grid)

@@ -70,7 +70,7 @@ def analyze(pairs: Sequence[Layers], expected: int) -> MetaResult:
     rhos = [expected * rank_correlation(*map(np.array, (p.measure, p.gain))) for p in pairs]
     depths = [rank_correlation(pair.depth, np.array(pair.gain)) for pair in pairs]
     leads = (np.array(rhos) - depths).tolist()
-    effects, problem = mixed_model(pairs)
+    effects, problem = mixed_model(pairs, expected)
     return MetaResult(
         dict(zip(names, rhos, strict=True)),
         dict(zip(names, depths, strict=True)),
@@ -83,8 +83,11 @@ def analyze(pairs: Sequence[Layers], expected: int) -> MetaResult:
     )
 
 
-def mixed_model(pairs: Sequence[Layers]) -> tuple[list[Effect], str]:
-    """Fit the mixed model; return its two effects, and a problem or an empty text."""
+def mixed_model(pairs: Sequence[Layers], expected: int = 1) -> tuple[list[Effect], str]:
+    """Fit the mixed model; return its two effects, and a problem or an empty text.
+
+    The effect of the measure is multiplied by the `expected` sign.
+    """
     rows = _rows(pairs)
     factors = [name for name in ("data", "model") if len(set(rows[name])) > 1]
     if len(pairs) < 3 or not factors:
@@ -93,7 +96,8 @@ def mixed_model(pairs: Sequence[Layers]) -> tuple[list[Effect], str]:
     import statsmodels.formula.api as smf
 
     frame = pd.DataFrame(rows)
-    frame["measure"] = (frame["measure"] - frame["measure"].mean()) / frame["measure"].std()
+    centered = frame["measure"] - frame["measure"].mean()
+    frame["measure"] = expected * centered / centered.std()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

@@ -1,20 +1,27 @@
-"""Power of the paired Student-t test: which difference n seeds can detect, and how many it needs.
+"""Power of paired comparisons: which difference n seeds can show, and how many it needs.
 
 With standard deviation s of the paired differences, the t statistic of a true difference d has a
-noncentral t distribution with n - 1 degrees of freedom and noncentrality sqrt(n) d / s. Differences
-and deviations have the same unit.
+noncentral t distribution with n - 1 degrees of freedom and noncentrality sqrt(n) d / s. A verdict
+also needs a small p-value of the sign-flip test, which is at least 2^(1 - n): few seeds cannot show
+any difference, and up to 12 seeds the power of both tests together is simulated. Differences and
+deviations have the same unit.
 """
 
 import functools
+import itertools
 import math
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
+import numpy as np
 from scipy import optimize, stats
 
-from layermix.reporting.statistics.paired import LEVEL
+from layermix.reporting.statistics.paired import LEVEL, least_p
 
 POWER = 0.8
 _MOST_SEEDS = 100_000
+_SIMULATED, _SAMPLES = 12, 4000  # largest number of seeds, and simulated studies
 
 
 def power(difference: float, deviation: float, n: int, level: float = LEVEL) -> float:
@@ -34,8 +41,8 @@ def power(difference: float, deviation: float, n: int, level: float = LEVEL) -> 
 
 
 def detectable(deviation: float, n: int, level: float = LEVEL) -> float:
-    """Return the smallest difference that n seeds show with probability 0.8."""
-    if n < 2:
+    """Return the smallest difference that n seeds show with probability 0.8; infinite for none."""
+    if n < 2 or least_p(n) >= level:
         return math.inf
     return deviation and deviation * _detectable_unit(n, level)
 
@@ -43,9 +50,27 @@ def detectable(deviation: float, n: int, level: float = LEVEL) -> float:
 @functools.lru_cache(maxsize=256)
 def _detectable_unit(n: int, level: float) -> float:
     """Return the detectable difference in standard deviations."""
+    shown = _both_tests(n, level) if n <= _SIMULATED else lambda d: power(d, 1.0, n, level)
     largest = 100.0 * stats.t.isf(level / 2, n - 1)
-    unit: Any = optimize.brentq(lambda d: power(d, 1.0, n, level) - POWER, 0.0, largest)
+    unit: Any = optimize.brentq(lambda d: shown(d) - POWER, 0.0, largest, xtol=1e-4)
     return float(unit)
+
+
+def _both_tests(n: int, level: float) -> Callable[[float], float]:
+    """Return the power of the t-test and the sign-flip test together, for differences with SD 1."""
+    noise = np.random.default_rng(0).normal(size=(_SAMPLES, n))
+    signs = np.array(list(product((1.0, -1.0), repeat=n - 1)))
+    signs = np.concatenate([np.ones((len(signs), 1)), signs], 1)  # the others mirror these
+    flipped, shifts = noise @ signs.T, signs.sum(1)
+    spread = noise.std(1, ddof=1) / math.sqrt(n)
+    critical = stats.t.isf(level / 2, n - 1)
+
+    def shown(d: float) -> float:
+        sums = np.abs(flipped + d * shifts)
+        p = (sums >= sums[:, :1] - 1e-9).mean(1)
+        return float(((p < level) & (np.abs(noise.mean(1) + d) > critical * spread)).mean())
+
+    return shown
 
 
 def seeds_needed(
@@ -53,13 +78,14 @@ def seeds_needed(
 ) -> int | None:
     """Return the smallest number of seeds that shows a difference with probability `goal`.
 
-    It is None above 100,000 seeds.
+    It is that of the t-test, and no less than the sign-flip test needs. It is None above 100,000.
     """
-    low, high = 1, 2  # too few, and enough
+    low = next(n for n in itertools.count(2) if least_p(n) < level) - 1  # too few
+    high = low + 1
     while power(difference, deviation, high, level) < goal:
-        low, high = high, 2 * high
-        if high > _MOST_SEEDS:
+        if high == _MOST_SEEDS:
             return None
+        low, high = high, min(2 * high, _MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         if power(difference, deviation, middle, level) < goal:

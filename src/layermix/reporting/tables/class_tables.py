@@ -1,6 +1,6 @@
 """Tables from stored predictions: accuracy of each class, and disagreement of variants."""
 
-from layermix.reporting.formatting import number, p_value, percent
+from layermix.reporting.formatting import ABSENT, number, p_value, percent
 from layermix.reporting.stored_predictions import ClassGap
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import (
@@ -53,7 +53,9 @@ def disagreement_table(summary: Summary) -> Table | None:
         return None
     names = list(found.disagreement)
     rows = [
-        variant_row(name, [Cell(percent(shares.get(other, 0.0))) for other in names])
+        variant_row(
+            name, [Cell(percent(shares[other]) if other in shares else ABSENT) for other in names]
+        )
         for name, shares in found.disagreement.items()
     ]
     caption = "Test images with different predictions of two variants of the same seed, %"

@@ -43,9 +43,9 @@ def levels_table(levels: Sequence[Any]) -> Table:
             cell = metric_cell(row.test["accuracy"] if row else None, "accuracy")
             if gap:
                 points = difference_cell(gap.estimate, "accuracy").text
-                cell = cell._replace(text=f"{cell.text} ({points}, {gap.outcome})")
+                compared = f"{points} over {gap.baseline}, {gap.outcome}"
+                cell = cell._replace(text=f"{cell.text} ({compared})")
             cells.append(cell)
         rows.append(variant_row(name, cells))
-    baseline = levels[0].summary.baseline
-    caption = f"Test accuracy, %, and in brackets the points above {baseline} with their verdict"
+    caption = "Test accuracy, %, and in brackets the points over the baseline with their verdict"
     return Table("levels", caption, columns, rows)

@@ -46,8 +46,7 @@ def norms_table(summary: Summary) -> Table | None:
         Column("as trained, %"),
         Column("clean, %"),
         Column("change, points", "clean minus as trained, paired"),
-        Column(f"as trained − {summary.baseline}"),
-        Column(f"clean − {summary.baseline}"),
+        *[Column(f"{each} − {summary.baseline}") for each in ("as trained", "clean")],
         Column("NLL as trained"),
         Column("NLL clean"),
     ]
@@ -101,6 +100,6 @@ def _compared(gap: Difference | None, *, single: bool = False) -> list[Cell]:
 
 def _detectable(gap: Difference) -> str:
     """Return the detectable difference of a metric, without a sign."""
-    if gap.estimate.n < 2:
+    if not gap.detectable < METRICS[gap.metric].bounds[1]:
         return ABSENT
-    return metric_difference(min(gap.detectable, METRICS[gap.metric].bounds[1]), gap.metric)[1:]
+    return metric_difference(gap.detectable, gap.metric)[1:]
