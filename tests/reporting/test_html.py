@@ -78,8 +78,9 @@ def test_report_starts_with_the_verdict_and_ends_with_conditions(usual, page) ->
     found = Page(page).text
     headings = re.findall(r"<h[12][^>]*>([^<]+)<", page)
     assert headings[0] == f"Where to mix on {usual.data}?"
+    assert headings[1] == "Warnings"  # 8 seeds are too few for so many comparisons
     assert headings[-1] == "Conditions"
-    assert found.index(text.verdict_text(usual)[0]) < found.index(headings[1])
+    assert found.index(text.verdict_text(usual)[0]) < found.index(headings[2])
     assert f"Made by layermix {layermix.__version__}" in found
 
 
