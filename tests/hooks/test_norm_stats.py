@@ -248,3 +248,15 @@ def test_clean_statistics_refuse_activation_checkpointing() -> None:
     target.loss(output).backward()
     with pytest.raises(RunError, match="checkpointing"):
         mixer(images(8), torch.arange(8) % 5)
+
+
+def test_clean_statistics_of_a_compiled_model_equal_those_of_eager_code() -> None:
+    model, reference = network(), network()
+    compiled = torch.compile(model, backend="aot_eager")
+    mixers = [lm.Mixer(m, at="0", seed=0, norm_stats="clean") for m in (compiled, reference)]
+    for step in range(3):
+        for mixer in mixers:
+            output, target = mixer(images(8) + step, torch.arange(8) % 5)
+            target.loss(output).backward()
+    for one, other in zip(stats(model), stats(reference), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)

@@ -163,8 +163,13 @@ def _only_training(model: nn.Module, norms: Sequence[_BatchNorm]) -> Iterator[No
 
 def _forward_all(model: nn.Module, norms: Sequence[_BatchNorm], batches: Iterable[Batch]) -> int:
     """Run the model on all batches, unmixed and without gradients; return their number."""
-    device, count, eager = device_of(model), 0, torch.compiler.set_stance("force_eager")
-    with _only_training(model, norms), _not_mixed(model), torch.no_grad(), eager:
+    device, count = device_of(model), 0
+    with (
+        _only_training(model, norms),
+        _not_mixed(model),
+        torch.no_grad(),
+        torch.compiler.set_stance("force_eager"),
+    ):
         for x in batches:
             if isinstance(x, Mapping):
                 x = {name: value for name, value in x.items() if takes(unwrap(model), [name])}
