@@ -68,14 +68,13 @@ def compare_variants(
 
         return show_plan(ex.Study.open(folder), plan, console)
     found = levels(preset.recipe.epochs, data.train_sizes, data.label_noise)
-    first = replace(data.first, train_size=(*data.train_sizes[:1], data.train_size)[0])
     if found:
-        settings = {"data": first, "model": preset.model, "recipe": preset.recipe.first}
+        settings = {"data": data.first, "model": preset.model, "recipe": preset.recipe.first}
         write_factors(folder, found, settings)
         require_untuned(tune, found[0])
     try:
         for level in found or [{}]:
-            level_data, recipe = at_level(first, preset.recipe.first, level)
+            level_data, recipe = at_level(data.first, preset.recipe.first, level)
             with show_status(console, f"Loading {data.data}"):
                 config = ex.configure(
                     level_data,

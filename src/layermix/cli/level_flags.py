@@ -21,15 +21,16 @@ class DataLevels(DataConfig):
     @property
     def first(self) -> DataConfig:
         """The settings with the first value of each."""
-        settings: Any = _own(self, DataConfig) | {"label_noise": self.label_noise[0]}
-        return DataConfig(**settings)
+        size = self.train_sizes[0] if self.train_sizes else self.train_size
+        settings: Any = _own(self, DataConfig)
+        return DataConfig(**settings | {"label_noise": self.label_noise[0], "train_size": size})
 
 
 @dataclass(frozen=True)
 class RecipeLevels(Recipe):
     """Training settings: SGD with Nesterov momentum, linear warm-up, decay to zero."""
 
-    epochs: tuple[int, ...] = (20,)  # pyright: ignore[reportIncompatibleVariableOverride]
+    epochs: tuple[int, ...] = (Recipe.epochs,)  # pyright: ignore[reportIncompatibleVariableOverride]
     """Number of epochs; or several, for which the report has a verdict each."""
 
     @property
@@ -40,13 +41,10 @@ class RecipeLevels(Recipe):
 
 
 @dataclass(frozen=True)
-class StudyPreset:
+class StudyPreset(Preset):
     """A model and the recipe to train it, as a preset of the command line."""
 
-    model: str
-    """resnet-small, resnet-small-gn (group norm), resnet18, preactresnet18, speed, vit-small, mlp,
-    mlp-ln (layer norm), timm:NAME or package.module:factory."""
-    recipe: RecipeLevels
+    recipe: RecipeLevels = RecipeLevels()
 
     @classmethod
     def of(cls, preset: Preset) -> "StudyPreset":

@@ -42,7 +42,7 @@ def configure(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
     pick_device(recipe.device)
-    loaded = load_once(data)
+    loaded = load_once(data, 0)
     complete(recipe, data, loaded)
     geometry_batch(loaded, "validation")
     all_points = find_points(fresh_model(model, loaded, seed=0), loaded)
@@ -102,7 +102,7 @@ def compare(
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study, problems = Study(config, Path(folder)), []
     if study.missing():
-        study.require_data(load_once(config.data).sizes)
+        study.require_data(load_once(config.data, config.seeds[0]).sizes)
     with StudyDisplay(console or Console(quiet=True), study, workers) as display:
         for cell, outcome in run_missing(study, workers):
             display.add(cell, outcome)

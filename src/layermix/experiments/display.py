@@ -198,10 +198,11 @@ class StudyDisplay:
 
     def _plan_text(self) -> str:
         config, workers = self.study.config, min(self.workers, self.total - self.done)
+        sizes = sizes_text(load_once(config.data, config.seeds[0]))
         return (
-            f"{sizes_text(load_once(config.data))}. Variants: {len(config.variants)}, seeds: "
-            f"{len(config.seeds)}, runs: {self.total}, epochs: {self.epochs:,}, parallel: "
-            f"{workers}. The time left is estimated after the first epochs."
+            f"{sizes}. Variants: {len(config.variants)}, seeds: {len(config.seeds)}, "
+            f"runs: {self.total}, epochs: {self.epochs:,}, parallel: {workers}. "
+            "The time left is estimated after the first epochs."
         )
 
     def _poll(self) -> None:

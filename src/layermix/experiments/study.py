@@ -70,17 +70,17 @@ class Study:
                 f"the output folder {self.folder} belongs to another study, with {other}: use "
                 "another --out, or the same settings"
             )
+        self.config = replace(self.config, **{name: tuple(former[name]) for name in _EXTENDED})
         merged = {n: list(dict.fromkeys([*former[n], *settings[n]])) for n in _EXTENDED}
-        extended = {name: tuple(values) for name, values in merged.items()}
-        before = replace(self.config, **{name: tuple(former[name]) for name in _EXTENDED})
-        self.config = before
-        done = self.finished()
-        self.config = replace(self.config, **extended)
-        if any(merged[name] != former[name] for name in _EXTENDED):
-            stage = {name: former[name] for name in _EXTENDED} | {"runs": len(done)}
-            self.grown = [*self.grown, stage] if done else self.grown
-            content = {"config": former | merged, "grown": self.grown}
-            store.write_json(self.folder / "study.json", content)
+        if all(merged[name] == former[name] for name in _EXTENDED):
+            return
+        if done := len(self.finished()):
+            stage = {name: former[name] for name in _EXTENDED}
+            self.grown = [*self.grown, {**stage, "runs": done}]
+        self.config = replace(self.config, **{n: tuple(values) for n, values in merged.items()})
+        store.write_json(
+            self.folder / "study.json", {"config": former | merged, "grown": self.grown}
+        )
 
     @classmethod
     def open(cls, folder: Path) -> "Study":

@@ -5,46 +5,19 @@ The studies of all levels have reports of their own in their subfolders, which t
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 from markupsafe import Markup
 from rich.console import Console
 
 import layermix
-from layermix.errors import InputError
 from layermix.experiments.display import print_text, show_status
-from layermix.experiments.factors import Level, level_name, open_factors
 from layermix.experiments.store import write_json
 from layermix.reporting import text
 from layermix.reporting.figures.factor_curves import factor_figures
+from layermix.reporting.level_summary import LevelSummary, summarize_factors
 from layermix.reporting.show import terminal_table
-from layermix.reporting.summary import Summary, summarize
 from layermix.reporting.tables.factor_tables import claims_table, levels_table
 from layermix.reporting.write import read_css
-
-
-class LevelSummary(NamedTuple):
-    """The summary of the study of one level."""
-
-    level: Level
-    summary: Summary
-
-    @property
-    def name(self) -> str:
-        """The name of the level and of its folder."""
-        return level_name(self.level)
-
-
-def summarize_factors(folder: Path) -> list[LevelSummary]:
-    """Summarize the studies of all levels that have finished runs."""
-    found = [
-        LevelSummary(level, summarize(study))
-        for level, study in open_factors(folder) or []
-        if study.finished()
-    ]
-    if not found:
-        raise InputError(f"no study in {folder} has a finished run: repeat the command")
-    return found
 
 
 def show_factors(folder: Path, console: Console) -> None:

@@ -100,7 +100,7 @@ def unplanned_stages(summary: Summary) -> list[int]:
 
     Planned looks are not included, and neither are stages to which only variants were added.
     """
-    looks = summary.config["asked"].get("looks", ())
+    looks = summary.config["asked"]["looks"]
     stages = {len(stage["seeds"]) for stage in summary.grown}
     later = summary.sizes["seeds"] > max(looks, default=math.inf)  # than all planned looks
     return sorted(n for n in stages if n < summary.sizes["seeds"] and (later or n not in looks))

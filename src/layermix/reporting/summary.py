@@ -14,6 +14,7 @@ from layermix.reporting.statistics import (
     Difference,
     Estimate,
     Look,
+    Pair,
     Scale,
     estimate,
     look_at,
@@ -21,7 +22,7 @@ from layermix.reporting.statistics import (
 )
 from layermix.reporting.stored_predictions import PredictionSummary, summarize_predictions
 from layermix.reporting.variant import VariantSummary, summarize_variant
-from layermix.reporting.verdict import BASELINES, Verdict, conclude, paired
+from layermix.reporting.verdict import Verdict, baseline_of, conclude, paired
 
 BETWEEN_RUNS = " / "  # between the values of a condition that differs from run to run
 
@@ -84,7 +85,7 @@ class Summary:
     @property
     def margin(self) -> float:
         """The margin of practical equality, as a share (0.005 is half a point)."""
-        return self.config["asked"].get("margin", 0.5) / 100
+        return self.config["asked"]["margin"] / 100
 
     @cached_property
     def scales(self) -> dict[str, Scale]:
@@ -95,7 +96,7 @@ class Summary:
     def look(self) -> Look:
         """The look at the study that its finished seeds have reached."""
         finished = min(len(row.seeds) for row in self.variants)
-        return look_at(finished, tuple(self.config["asked"].get("looks", ())))
+        return look_at(finished, tuple(self.config["asked"]["looks"]))
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -116,7 +117,7 @@ class Summary:
     @property
     def baseline(self) -> str | None:
         """The variant with which all others are compared."""
-        return next((name for name in BASELINES if self.variant(name)), None)
+        return baseline_of(row.name for row in self.variants)
 
     def difference(self, variant: str, metric: str) -> Difference | None:
         """Return the difference of a variant from the baseline, if they share a seed."""
@@ -133,7 +134,7 @@ class Summary:
         """Return the paired change of a metric by clean norm statistics: clean minus as trained."""
         row = self.variant(variant)
         before, after = (row.values(metric, clean=c) if row else {} for c in (False, True))
-        values = [after[seed] - before[seed] for seed in before if seed in after]
+        values = Pair(variant, variant, metric, after, before).differences
         return estimate(values) if values else None
 
     @property

@@ -14,7 +14,7 @@ corrected. A method that mixes linearly at one of these points is treated as the
 point: ``mixup`` as ``input``, ``mixup@final`` as ``final``.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from statistics import fmean
@@ -109,11 +109,17 @@ def conclude(
     )
 
 
+def baseline_of(variants: Iterable[str]) -> str | None:
+    """Return the baseline of a study among its variants with finished runs, if it has one."""
+    names = set(variants)
+    return next((name for name in BASELINES if name in names), None)
+
+
 def compare_all(
     variants: dict[str, VariantSummary], scales: dict[str, Scale], look: Look
 ) -> list[Difference]:
     """Compare all variants with the baseline, as one family; empty without a baseline."""
-    baseline = next((name for name in BASELINES if name in variants), None)
+    baseline = baseline_of(variants)
     if baseline is None:
         return []
     return compare_pairs(
@@ -143,7 +149,7 @@ def paired(
 ) -> list[float]:
     """Return the differences of a test metric at the seeds of both variants."""
     values, others = (row.values(metric, clean=clean) for row in (one, other))
-    return [values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())]
+    return Pair(one.name, other.name, metric, values, others).differences
 
 
 def _between(family: Sequence[Difference], winner: str, rival: str | None) -> Difference | None:

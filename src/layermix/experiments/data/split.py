@@ -88,12 +88,7 @@ def _subset(
     if (counts >= _shares(np.ones_like(counts), size, order)).all() or not counts.min():
         part = balanced(train.labels, size, len(classes), entropy, names=classes)
         return train[part], "balanced"
-    wanted = _shares(counts, size, order).clip(1, counts)
-    while excess := wanted.sum() - size:  # rare classes were clipped
-        if excess > 0:
-            wanted[wanted.argmax()] -= 1
-        else:
-            wanted[(counts - wanted).argmax()] += 1
+    wanted = _bounded_shares(counts, size, order, np.ones_like(counts), counts)
     return train[_draw(train.labels, wanted, rng)], "stratified"
 
 
@@ -115,13 +110,7 @@ def stratified(
     rng, counts = np.random.default_rng(entropy), _counts(labels, num_classes)
     low = np.minimum(least, counts - 1)
     high = np.maximum(low, counts - keep)
-    wanted = _shares(counts, size, rng.permutation(num_classes)).clip(low, high)
-    total = int(np.clip(size, low.sum(), high.sum()))
-    while excess := wanted.sum() - total:  # classes were clipped
-        if excess > 0:
-            wanted[(wanted - low).argmax()] -= 1
-        else:
-            wanted[(high - wanted).argmax()] += 1
+    wanted = _bounded_shares(counts, size, rng.permutation(num_classes), low, high)
     return _draw(labels, wanted, rng)
 
 
@@ -229,6 +218,23 @@ def _shares(counts: np.ndarray, size: int, order: np.ndarray) -> np.ndarray:
     shares, remainders = np.divmod(size * counts, counts.sum())
     ranked = order[np.argsort(-remainders[order], kind="stable")]
     shares[ranked[: size - shares.sum()]] += 1
+    return shares
+
+
+def _bounded_shares(
+    counts: np.ndarray, size: int, order: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Divide a number like `_shares`, with bounds for each class, (K,).
+
+    The sum is `size`, or the nearest number that the bounds allow.
+    """
+    shares = _shares(counts, size, order).clip(low, high)
+    total = int(np.clip(size, low.sum(), high.sum()))
+    while excess := shares.sum() - total:  # classes were clipped
+        if excess > 0:
+            shares[(shares - low).argmax()] -= 1
+        else:
+            shares[(high - shares).argmax()] += 1
     return shares
 
 

@@ -1,7 +1,6 @@
 """Curves of each variant over a factor: test accuracy, and its difference from the baseline."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,16 +19,18 @@ from layermix.reporting.figures.style import (
     short_names,
     style,
 )
+from layermix.reporting.level_summary import LevelSummary
 from layermix.reporting.statistics import Estimate
+from layermix.reporting.summary import Summary
 
 _HEIGHT, _NAME = 300, 22
 
 
 @style()
-def factor_figures(levels: Sequence[Any]) -> list[Figure]:
+def factor_figures(levels: Sequence[LevelSummary]) -> list[Figure]:
     """Draw two figures over the first factor for each combination of the other factors."""
     factor, *others = levels[0].level
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, list[LevelSummary]] = {}
     for each in levels:
         rest = ", ".join(f"{name.replace('_', ' ')} {each.level[name]}" for name in others)
         groups.setdefault(rest, []).append(each)
@@ -43,7 +44,7 @@ def factor_figures(levels: Sequence[Any]) -> list[Figure]:
     return figures
 
 
-def _draw(found: list[Any], factor: str, title: str, name: str, *, gains: bool) -> Figure:
+def _draw(found: list[LevelSummary], factor: str, title: str, name: str, *, gains: bool) -> Figure:
     first = found[0].summary
     variants = [row.name for row in first.variants if not gains or row.name != first.baseline]
     drawing, (axes,) = canvas(_HEIGHT)
@@ -71,7 +72,7 @@ def _draw(found: list[Any], factor: str, title: str, name: str, *, gains: bool) 
     return finish(drawing, name, f"{what.capitalize()}: {'; '.join(ends)}.", caption)
 
 
-def _value(summary: Any, variant: str, gains: bool) -> Estimate | None:
+def _value(summary: Summary, variant: str, gains: bool) -> Estimate | None:
     if gains:
         gap = summary.difference(variant, "accuracy")
         return gap and gap.estimate

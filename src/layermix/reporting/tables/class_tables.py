@@ -9,7 +9,7 @@ from layermix.reporting.tables.table import (
     Row,
     Table,
     difference_cell,
-    share_cell,
+    metric_cell,
     variant_row,
 )
 
@@ -39,7 +39,7 @@ def classes_table(summary: Summary) -> Table | None:
 def _class_row(gap: ClassGap) -> Row:
     cells = [
         Cell(number(gap.images, 0)),
-        share_cell(gap.baseline),
+        metric_cell(gap.baseline, "accuracy"),
         difference_cell(gap.gap, "accuracy"),
         Cell(p_value(gap.p_holm)),
     ]

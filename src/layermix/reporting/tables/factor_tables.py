@@ -1,9 +1,9 @@
 """Tables over a factor: a verdict for each level."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from layermix.reporting.formatting import ABSENT, p_relation
+from layermix.reporting.level_summary import LevelSummary
 from layermix.reporting.tables.table import (
     Cell,
     Column,
@@ -15,7 +15,7 @@ from layermix.reporting.tables.table import (
 )
 
 
-def claims_table(levels: Sequence[Any]) -> Table:
+def claims_table(levels: Sequence[LevelSummary]) -> Table:
     """Return *final beats input* at each level, as trained and with clean norm statistics."""
     columns = [Column("level"), Column("seeds"), Column("final − input, points")]
     columns += [Column("verdict", "p is not corrected"), Column("clean norms, points")]
@@ -31,7 +31,7 @@ def claims_table(levels: Sequence[Any]) -> Table:
     return Table("claims", "Final minus input at each level", columns, rows)
 
 
-def levels_table(levels: Sequence[Any]) -> Table:
+def levels_table(levels: Sequence[LevelSummary]) -> Table:
     """Return the test accuracy of each variant at each level, with the verdict on it."""
     columns = [Column("variant"), *(Column(each.name) for each in levels)]
     names = list(dict.fromkeys(name for each in levels for name in each.summary.planned))

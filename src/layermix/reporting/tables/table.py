@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from layermix.geometry.quantities import SHARE
 from layermix.reporting.formatting import (
     ABSENT,
     METRICS,
@@ -77,12 +76,4 @@ def difference_cell(found: Estimate | None, metric: str) -> Cell:
     return Cell(
         metric_difference(found.mean, metric),
         interval(found, lambda v: metric_difference(v, metric)),
-    )
-
-
-def share_cell(found: Estimate) -> Cell:
-    """Return a share in percent and its interval."""
-    return Cell(
-        metric_text(found.mean, "accuracy"),
-        interval(found, lambda v: metric_text(v, "accuracy"), SHARE),
     )
