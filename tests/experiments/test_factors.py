@@ -8,7 +8,7 @@ import torch
 from html_page import Page
 from layermix.cli import run_cli
 from layermix.errors import InputError
-from layermix.experiments import DataConfig, Recipe
+from layermix.experiments import DataConfig, Recipe, Study
 from layermix.experiments.data import load
 from layermix.experiments.factors import (
     at_level,
@@ -59,6 +59,14 @@ def test_folder_keeps_its_factors_and_settings(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match="has studies over epochs with other settings"):
             write_factors(tmp_path, [level], settings | changed)
+
+
+def test_folder_of_factors_is_not_opened_as_one_study(tmp_path: Path) -> None:
+    for name in ("epochs=1", "epochs=2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "study.json").write_text("{}")
+    with pytest.raises(InputError, match="a study for each level of a factor: name epochs=1, ep"):
+        Study.open(tmp_path)
 
 
 def test_factor_cannot_be_tuned_too() -> None:

@@ -51,7 +51,10 @@ def test_fewer_seeds_keep_the_study_as_it_is(grown: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "difference"),
-    [({"margin": 1.0}, "margin = 0.5"), ({"looks": (1, 3)}, "looks = \\[\\]")],
+    [
+        ({"margin": 1.0}, "margin = 0.5"),
+        ({"looks": (6, 9), "seeds": 6}, "looks = none instead of 6 9"),
+    ],
 )
 def test_margin_and_looks_are_fixed_before_the_study(grown, settings, difference) -> None:
     with pytest.raises(InputError, match=f"belongs to another study, with {difference}"):
@@ -69,14 +72,19 @@ def test_study_without_a_later_setting_is_opened(grown: Path, tmp_path: Path) ->
         Study(planned("none", seeds=3), tmp_path)
 
 
-@pytest.mark.parametrize("looks", [(10,), (10, 10), (20, 10), (0, 5)])
+@pytest.mark.parametrize("looks", [(10,), (10, 10), (20, 10), (0, 5), (5, 10)])
 def test_invalid_looks_raise(looks: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="two or more increasing numbers"):
         planned("none", looks=looks)
 
 
+def test_looks_and_another_number_of_seeds_raise() -> None:
+    with pytest.raises(InputError, match="seeds is 30, but looks are"):
+        planned("none", "final", seeds=30, looks=(6, 12))
+
+
 def test_study_with_looks_starts_with_the_seeds_of_the_first() -> None:
-    config = planned("none", "final", looks=(6, 12))
+    config = planned("none", "final", seeds=10, looks=(6, 12))
     assert (config.seeds, config.looks) == (tuple(range(6)), (6, 12))
 
 

@@ -80,7 +80,7 @@ def test_each_joined_method_is_validated() -> None:
     for variants, message in (
         (["mixup+cutmx"], r"^unknown method 'cutmx': did you mean 'cutmix'"),
         (["mixup+final"], r"^unknown method 'final'"),
-        (["mixup+cutmix@blck1"], r"^unknown mix point in 'cutmix@blck1' 'blck1': did you mean"),
+        (["mixup+cutmix@blck1"], r"^unknown mix point of 'cutmix@blck1': 'blck1': did you mean"),
         (["mixup+cutmix@final"], r"^the variant 'cutmix@final' cannot mix at 'final'"),
         (["mixup+cutmix", "cutmix+mixup"], r"'mixup\+cutmix' and 'cutmix\+mixup' are the same"),
     ):
@@ -120,7 +120,7 @@ def test_method_can_draw_its_ratio_per_epoch() -> None:
     ("variant", "message"),
     [
         ("cutmx@input", r"^unknown method 'cutmx': did you mean 'cutmix'"),
-        ("cutmix@blck1", r"^unknown mix point in 'cutmix@blck1' 'blck1': did you mean 'block1'"),
+        ("cutmix@blck1", r"^unknown mix point of 'cutmix@blck1': 'blck1': did you mean 'block1'"),
         ("cutmix@final", r"^the variant 'cutmix@final' cannot mix at 'final': an activation of sh"),
     ],
 )

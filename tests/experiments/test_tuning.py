@@ -1,8 +1,10 @@
 """Tests of tuning: the same number of tries for all variants, chosen by validation."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.experiments import DataConfig, Recipe, Study, compare, configure
@@ -53,7 +55,11 @@ def test_variant_with_nothing_to_tune_raises() -> None:
 
 def test_tuned_study_uses_the_best_try_of_each_variant(tmp_path: Path) -> None:
     words = ["alpha=0.2,4", "lr=0.1,1e-7"]
-    config = tune(planned("none", "final"), words, tmp_path, workers=1)
+    console = Console(file=io.StringIO(), width=200)
+    config = tune(planned("none", "final"), words, tmp_path, workers=1, console=console)
+    printed = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "Those of final are drawn at random from 4 combinations." in printed
+    assert "Chosen by validation: none lr 0.1; final" in printed
     assert config.tune == tuple(words)
     assert config.tuned["none"] == {"lr": 0.1}  # 1e-7 learns nothing
     found = read_tries(tmp_path)
@@ -70,5 +76,6 @@ def test_tuned_study_uses_the_best_try_of_each_variant(tmp_path: Path) -> None:
     assert opened.config.tuned == config.tuned
     table = all_tables(summarize(opened)).tuning
     assert table is not None
+    assert table.caption.endswith("those of final were drawn at random from more combinations")
     assert [row.cells[-1].text for row in table.rows].count("chosen") == 2
     assert "--tune alpha=0.2,4 lr=0.1,1e-7" in summarize(opened).command

@@ -65,6 +65,8 @@ def test_clean_statistics_have_clear_errors() -> None:
         lm.Mixer(network(), norm_stats="clear")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="norm_stats_every is 0"):
         lm.Mixer(network(), norm_stats="clean", norm_stats_every=0)
+    with pytest.raises(InputError, match="norm_stats_every is 4, which needs norm_stats='clean'"):
+        lm.Mixer(network(), norm_stats_every=4)
     mixer = lm.Mixer(network(), at="input", norm_stats="clean")
     with pytest.raises(InputError, match="mixer\\(x, y\\)"), mixer.apply(mixer.draw(8)):
         pass

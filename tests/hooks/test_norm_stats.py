@@ -52,8 +52,10 @@ def test_statistics_of_one_batch_are_its_mean_and_variance() -> None:
         [images()],
         [(images(), torch.zeros(70))],
         [{"input": images(), "label": torch.zeros(70)}],
+        TensorDataset(images(), torch.zeros(70)),
+        ((images(),), torch.zeros(70)),
     ],
-    ids=["tensor", "pair", "mapping", "list", "list of pairs", "list of mappings"],
+    ids=["tensor", "pair", "mapping", "list", "pairs", "mappings", "data set", "tuple"],
 )
 def test_data_may_have_any_form(data) -> None:
     model, reference = network(), network()
@@ -130,6 +132,9 @@ def test_statistics_are_not_mixed_inside_apply() -> None:
         ([], 256, "no batches"),
         (torch.zeros(0, 3, 8, 8), 256, "no batches"),
         (torch.zeros(4, 3, 8, 8), 1, "batch_size is 1"),
+        (torch.zeros(1, 3, 8, 8), 256, "one example"),
+        (None, 256, "data is of type NoneType"),
+        ([{"pixel_values": images()}], 256, r"entries \['pixel_values'\], none of which is an arg"),
     ],
 )
 def test_error_names_what_is_missing(data, size: int, message: str) -> None:

@@ -76,7 +76,7 @@ def test_blend_name_is_a_method() -> None:
         ("cutmx", r"^unknown method 'cutmx': did you mean 'cutmix'"),
         (
             "cutmix:alhpa=1",
-            r"^unknown setting in 'cutmix:alhpa=1' 'alhpa': did you mean 'alpha'",
+            r"^unknown setting of 'cutmix:alhpa=1': 'alhpa': did you mean 'alpha'",
         ),
         ("cutmix:alpha", r"^'alpha' in 'cutmix:alpha' has no value: write it as KEY=VALUE$"),
         ("mixup:partner=nearst", r"^unknown partner 'nearst': did you mean 'nearest'"),

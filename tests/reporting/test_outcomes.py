@@ -38,9 +38,16 @@ def test_winner_that_is_worse_in_nll_is_not_only_better() -> None:
     assert (found.verdict.winner, outcome(found)) == ("final", "better")
     assert list(found.verdict.drawbacks) == ["nll", "ece"]
     (sentence,) = [s for s in text(found).split(". ") if "won" in s]
-    assert "but with a worse NLL by +0.1000 (95% interval" in sentence
-    assert "a worse ECE by +0.0300" in sentence
+    assert "but with a higher mean NLL by +0.1000 (95% interval" in sentence
+    assert "and ECE by +0.0300" in sentence
     assert "Brier" not in sentence
+
+
+def test_claim_that_holds_names_the_metrics_that_are_worse() -> None:
+    metrics = {"input": (0.90, 0.3, 0.2, 0.02), "final": (0.95, 0.4, 0.1, 0.02)}
+    found = with_metrics(metrics)
+    assert (found.verdict.claim.status, list(found.verdict.claim.drawbacks)) == ("holds", ["nll"])
+    assert "but with a higher mean NLL by +0.1000" in text(found).partition("The claim")[2]
 
 
 @pytest.mark.parametrize(

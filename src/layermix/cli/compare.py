@@ -53,7 +53,8 @@ def compare_variants(
             study stops at a look with a verdict. Their levels keep 5% errors of all looks together.
         margin: Accuracies that differ by less, in points, are practically equal.
         tune: Settings to tune for each variant by validation, such as alpha=0.2,1,2
-            weight-decay=1e-3,2e-3,4e-3; all variants get the same number of tries.
+            weight-decay=1e-3,2e-3,4e-3. All variants get as many tries as the one with the fewest
+            combinations; those of others are drawn at random.
         plan: Train nothing; print how many seeds a difference of so many points needs, from the
             finished runs of the study in the output folder.
         out: Folder of the study; an interrupted study continues there, and seeds and variants may
@@ -73,7 +74,9 @@ def compare_variants(
         write_factors(folder, found, settings)
         require_untuned(tune, found[0])
     try:
-        for level in found or [{}]:
+        for number, level in enumerate(found or [{}], 1):
+            if level:
+                print_text(console, f"Level {number} of {len(found)}: {level_name(level)}")
             level_data, recipe = at_level(data.first, preset.recipe.first, level)
             with show_status(console, f"Loading {data.data}"):
                 config = ex.configure(

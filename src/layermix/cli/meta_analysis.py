@@ -35,9 +35,10 @@ def meta_analysis(
     from layermix.reporting.meta_study import MetaPlan, hold_to_plan, run_meta
     from layermix.reporting.write_meta import show_meta
 
-    plan = hold_to_plan(MetaPlan(measure, size, norm_stats, pairs), out)
     paths = [folder.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"the study in {folder} is named twice: name each folder once")
-    show_meta(run_meta([Study.open(folder) for folder in folders], plan), out, open_console())
+    studies = [Study.open(folder) for folder in folders]
+    plan = hold_to_plan(MetaPlan(measure, size, norm_stats, pairs), out)
+    show_meta(run_meta(studies, plan), out, open_console())

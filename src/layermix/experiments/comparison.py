@@ -9,11 +9,13 @@ from layermix.experiments.data import DataConfig
 from layermix.experiments.data.split import geometry_batch
 from layermix.experiments.display import StudyDisplay
 from layermix.experiments.run import complete, find_points, fresh_model, load_once
-from layermix.experiments.study import Study, StudyConfig
+from layermix.experiments.study import MIN_SEEDS, Study, StudyConfig
 from layermix.experiments.training import Recipe
 from layermix.experiments.training.environment import pick_device
 from layermix.experiments.variants import check_variants
 from layermix.extras import require
+
+_SEEDS = 10
 
 
 def configure(
@@ -22,7 +24,7 @@ def configure(
     recipe: Recipe,
     variants: tuple[str, ...] = (),
     *,
-    seeds: int = 10,
+    seeds: int = _SEEDS,
     threads: int = 1,
     margin: float = 0.5,
     looks: tuple[int, ...] = (),
@@ -35,6 +37,11 @@ def configure(
     of seeds at which results are planned to be read; the study starts with the seeds of the first.
     """
     _check_looks(looks)
+    if looks and seeds not in (_SEEDS, looks[0]):
+        raise InputError(
+            f"seeds is {seeds}, but looks are {list(looks)}, which set the number of seeds: leave "
+            "out one of them"
+        )
     if not 0 < margin < 100:
         raise InputError(f"margin is {margin}, but must be a number of points above 0, such as 0.5")
     seeds = looks[0] if looks else seeds
@@ -63,10 +70,11 @@ def configure(
 
 
 def _check_looks(looks: tuple[int, ...]) -> None:
-    if looks and (len(looks) < 2 or list(looks) != sorted(set(looks)) or looks[0] < 1):
+    increasing = len(looks) > 1 and list(looks) == sorted(set(looks))
+    if looks and not (increasing and looks[0] >= MIN_SEEDS):
         raise InputError(
-            f"looks are {list(looks)}, but must be two or more increasing numbers of seeds, such "
-            "as 10 20 30"
+            f"looks are {list(looks)}, but must be two or more increasing numbers of seeds from "
+            f"{MIN_SEEDS} on, such as 10 20 30"
         )
 
 

@@ -36,6 +36,9 @@ class StudyConfig:
     all_points: Points | None = field(default=None, compare=False, repr=False)
 
 
+MIN_SEEDS = 6
+"""With fewer seeds, no p-value of the sign-flip test is below 0.05."""
+
 _EXTENDED = ("variants", "seeds")  # settings to which values can be added
 # Values of settings that did not exist when a study was begun.
 _DEFAULTS = asdict(DataConfig(fixed_split=True)) | asdict(Recipe())
@@ -89,6 +92,9 @@ class Study:
         if not path.exists():
             is_run = (folder / "result.json").exists()
             hint = "it is the folder of one run. A study's" if is_run else "a study's"
+            if inner := sorted(each.parent.name for each in folder.glob("*/study.json")):
+                names = ", ".join(inner)
+                raise InputError(f"{folder} has a study for each level of a factor: name {names}")
             raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
         config = store.read_json(path)["config"]
         data = DataConfig(**{"fixed_split": True, **config["data"]})
@@ -184,7 +190,14 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """Return the first setting that differs, as text; None if all are equal."""
     has = _DEFAULTS | flat(found)  # settings that an earlier version did not have
     differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
-    return next((f"{k} = {has.get(k)!r} instead of {v!r}" for k, v in differ), None)
+    return next((f"{k} = {_shown(has.get(k))} instead of {_shown(v)}" for k, v in differ), None)
+
+
+def _shown(value: Any) -> str:
+    """Return the value of a setting as in a command."""
+    if value is None or value in ([], ()):
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else repr(value)
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Try:
     accuracy: float
     nll: float
     chosen: bool = False
+    possible: int = 0  # number of combinations of the grid, of which the tries were drawn
 
 
 def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
@@ -61,18 +62,26 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
     return grid
 
 
-def tries(config: StudyConfig, grid: dict[str, list[Any]]) -> dict[str, list[Settings]]:
-    """Return the settings to try for each variant: the same number for all variants.
+def combinations(config: StudyConfig, grid: dict[str, list[Any]]) -> dict[str, list[Settings]]:
+    """Return all combinations of the settings of a grid, for each variant.
 
     A setting without an effect on a variant, such as alpha without mixing, is not varied for it.
-    The number is that of the variant with the fewest combinations; of the others, as many are
-    drawn at random.
     """
     found: dict[str, list[Settings]] = {}
     for variant in config.variants:
         names = [name for name in grid if _applies(name, variant, config)]
         values = product(*(grid[name] for name in names))
         found[variant] = [dict(zip(names, each, strict=True)) for each in values]
+    return found
+
+
+def tries(config: StudyConfig, grid: dict[str, list[Any]]) -> dict[str, list[Settings]]:
+    """Return the settings to try for each variant: the same number for all variants.
+
+    The number is that of the variant with the fewest combinations; of the others, as many are
+    drawn at random.
+    """
+    found = combinations(config, grid)
     fewest = min(found, key=lambda variant: len(found[variant]))
     if len(found[fewest]) < 2:
         raise InputError(
@@ -99,7 +108,9 @@ def tune(
 
     `words` are the settings to tune, as for `parse_grid`.
     """
-    planned = tries(config, parse_grid(words))
+    grid = parse_grid(words)
+    planned, possible = tries(config, grid), combinations(config, grid)
+    _show_plan(planned, possible, console)
     by_settings: dict[str, tuple[Settings, list[str]]] = {}
     for variant, each in planned.items():
         for settings in each:
@@ -118,7 +129,8 @@ def tune(
         for variant in variants:
             own = [val for name, val in results if name == variant]
             accuracy, nll = (fmean(val[metric] for val in own) for metric in ("accuracy", "nll"))
-            found.append(Try(variant, settings, accuracy, nll))
+            count = len(possible[variant])
+            found.append(Try(variant, settings, accuracy, nll, possible=count))
     best = {
         variant: max(
             (each for each in found if each.variant == variant),
@@ -129,9 +141,39 @@ def tune(
     tuned = {variant: each.settings for variant, each in best.items()}
     found_config = replace(config, tune=tuple(words), tuned=tuned)
     Study(found_config, folder)  # an error if the folder has another study
+    if console:
+        texts = [f"{name} {settings_text(each.settings)}" for name, each in best.items()]
+        console.print(f"Chosen by validation: {'; '.join(texts)}.")
     chosen = [replace(each, chosen=each is best[each.variant]) for each in found]
     store.write_json(folder / "tuning.json", [vars(each) for each in chosen])
     return found_config
+
+
+def settings_text(settings: Settings) -> str:
+    """Return settings as text, such as ``alpha 2, weight decay 0.001``."""
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
+
+
+def random_tries(found: Sequence[Try]) -> list[str]:
+    """Return the variants whose tries were drawn from a larger number of combinations."""
+    names = [each.variant for each in found]
+    drawn = (each.variant for each in found if each.possible > names.count(each.variant))
+    return list(dict.fromkeys(drawn))
+
+
+def _show_plan(
+    planned: dict[str, list[Settings]],
+    possible: dict[str, list[Settings]],
+    console: Console | None,
+) -> None:
+    if console is None:
+        return
+    count = len(next(iter(planned.values())))
+    text = f"Tuning: {count} tries for each variant, at {len(SEEDS)} seeds."
+    for name, each in possible.items():
+        if len(each) > count:
+            text += f" Those of {name} are drawn at random from {len(each)} combinations."
+    console.print(text)
 
 
 def read_tries(folder: Path) -> list[Try]:

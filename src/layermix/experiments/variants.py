@@ -33,7 +33,7 @@ def compared_points(points: Points) -> tuple[str, ...]:
 def mix_points(variant: str, points: Points, kind: str = "variant") -> tuple[str, ...]:
     """Return the mix points of a variant; error messages use `kind` instead of "variant"."""
     if methods := _methods_of(variant, points):
-        several = [mix_points(m.at, points, f"mix point in {name!r}") for name, m in methods]
+        several = [mix_points(m.at, points, f"mix point of {name!r}:") for name, m in methods]
         return tuple(dict.fromkeys(point for names in several for point in names))
     if variant == "none":
         return ()

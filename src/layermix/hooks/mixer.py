@@ -6,9 +6,9 @@ from typing import Any, Literal
 from torch import nn
 
 from layermix.errors import InputError, unknown
+from layermix.hooks.clean_norm_stats import CleanNormStats
 from layermix.hooks.mixer_samplers import At, samplers_of
 from layermix.hooks.mixer_step import MixerStep
-from layermix.hooks.norm_stats import CleanNormStats
 from layermix.hooks.sites import as_module, unwrap
 from layermix.mixing import Blend, Method, Pairing, Per, PlanSampler, Prob, Remix, Schedule
 from layermix.mixing.point_sampler import Weights
@@ -140,6 +140,11 @@ class Mixer(MixerStep):
         if norm_stats not in ("mixed", "clean"):
             raise unknown("norm_stats", norm_stats, ["mixed", "clean"])
         clean = norm_stats == "clean"
+        if norm_stats_every != 1 and not clean:
+            raise InputError(
+                f"norm_stats_every is {norm_stats_every}, which needs norm_stats='clean': add it, "
+                "or leave out norm_stats_every"
+            )
         self._clean_norms = CleanNormStats(inner, norm_stats_every) if clean else None
         self._hooks = self._probed = self.last = None
         self._warned: set[str] = set()

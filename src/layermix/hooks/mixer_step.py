@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, RunError
 from layermix.hooks.batch import Batch, Inputs, call
+from layermix.hooks.clean_norm_stats import CleanNormStats
 from layermix.hooks.mixer_probe import SINGLE_TENSOR, MixerProbe, form_of
 from layermix.hooks.mixing_state import MixedForward, frames
 from layermix.hooks.nested import main_tensor
-from layermix.hooks.norm_stats import CleanNormStats
 from layermix.hooks.registry import ModelHook
 from layermix.hooks.sites import unwrap
 from layermix.mixing import Plan, Target, Targets

@@ -2,10 +2,9 @@
 
 If training mixes activations, every batch norm after the mix point averages the mean and variance
 of mixed activations, but evaluation normalizes unmixed ones with them. `update_norm_stats` computes
-the statistics again after training. `CleanNormStats` updates them on unmixed batches only, during
-training. Both put batch norms alone in training mode, because dropout changes the variance of
-activations (Li et al., 2019, "Understanding the Disharmony between Dropout and Batch
-Normalization").
+the statistics again after training. It puts batch norms alone in training mode, because dropout
+changes the variance of activations (Li et al., 2019, "Understanding the Disharmony between Dropout
+and Batch Normalization").
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # what `torch.optim.swa_utils` uses
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from layermix.errors import InputError
-from layermix.hooks.batch import Batch, call, tensors_of
+from layermix.hooks.batch import Batch, call, edit_batch, tensors_of
+from layermix.hooks.batch import batch_size as batch_size_of
 from layermix.hooks.isolation import takes
 from layermix.hooks.mixing_hook import Hook
 from layermix.hooks.nested import replaced
@@ -44,16 +45,17 @@ def update_norm_stats(
     model
         Any model; its modes are restored.
     data
-        Training examples in random order: an iterable of batches, such as a `DataLoader`, or one
-        tensor (N, ...), tuple (x, y) or mapping. Of a batch (x, y, ...), x is the input; of a
-        mapping, the entries that ``model.forward`` accepts.
+        Training examples in random order: an iterable of batches such as a `DataLoader`, a data
+        set of single examples, or one batch of all examples. A batch is a tensor (N, ...), a tuple
+        (x, y, ...) of which x is the input of the model (a tuple for several inputs), or a mapping,
+        of which the entries that ``model.forward`` accepts are its inputs.
     batch_size
-        A tensor, or x of a tuple, is split into nearly equal batches of at most this size.
+        A data set, a tensor or a tuple is split into nearly equal batches of at most this size.
 
     Raises
     ------
     InputError
-        If there are no batches, or `batch_size` is below 2.
+        If there are no batches, a batch has no inputs, or `batch_size` is below 2.
 
     Examples
     --------
@@ -98,57 +100,8 @@ def restored_norm_stats(model: nn.Module) -> Iterator[None]:
             _restore(norm, old)
 
 
-class CleanNormStats:
-    """Update the running statistics of batch norms on unmixed batches only, during training.
-
-    Every `every` steps, `update` runs the model on the unmixed batch, without gradients. With
-    momentum m it then uses 1 - (1 - m)^every, so that old batches are forgotten as fast as with one
-    update per step. In the block of `frozen`, mixed forward passes leave the statistics unchanged.
-    Batch norms in eval mode are not updated.
-    """
-
-    def __init__(self, model: nn.Module, every: int) -> None:
-        if every < 1:
-            raise InputError(f"norm_stats_every is {every}, but must be 1 or more")
-        self._model, self._every = unwrap(model), every
-
-    def update(self, model: nn.Module, x: Batch, step: int) -> None:
-        """Update the statistics with a batch, if it is time at this step (0, 1, ...)."""
-        if step % self._every:
-            return
-        norms = self._trained()
-        slower = _momenta(norms, lambda m: 1 - (1 - m) ** self._every)
-        with slower, _only_training(model, norms), torch.no_grad():
-            call(model, x)
-
-    def frozen(self) -> Any:
-        """Return a context manager in which training does not change the statistics."""
-        return _momenta(self._trained(), lambda _: 0.0)
-
-    def _trained(self) -> list[_BatchNorm]:
-        return [norm for norm in batch_norms(self._model) if norm.training]
-
-
 @contextmanager
-def _momenta(norms: Sequence[_BatchNorm], change: Callable[[float], float]) -> Iterator[None]:
-    """Change the momentum of batch norms in the block; None, an average, is not supported."""
-    before = [norm.momentum for norm in norms]
-    if None in before:
-        raise InputError(
-            "a batch norm has momentum=None, with which its statistics cannot be kept clean during "
-            "training: set a momentum, or use layermix.update_norm_stats after training"
-        )
-    try:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = change(momentum or 0.0)
-        yield
-    finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
-
-
-@contextmanager
-def _only_training(model: nn.Module, norms: Sequence[_BatchNorm]) -> Iterator[None]:
+def only_training(model: nn.Module, norms: Sequence[_BatchNorm]) -> Iterator[None]:
     """Put these norms in training mode and all other modules in eval mode, in the block."""
     before = [(module, module.training) for module in model.modules()]
     chosen = set(map(id, norms))
@@ -165,32 +118,58 @@ def _forward_all(model: nn.Module, norms: Sequence[_BatchNorm], batches: Iterabl
     """Run the model on all batches, unmixed and without gradients; return their number."""
     device, count = device_of(model), 0
     with (
-        _only_training(model, norms),
+        only_training(model, norms),
         _not_mixed(model),
         torch.no_grad(),
         torch.compiler.set_stance("force_eager"),
     ):
         for x in batches:
             if isinstance(x, Mapping):
-                x = {name: value for name, value in x.items() if takes(unwrap(model), [name])}
+                x = _inputs_of(unwrap(model), x)
             moved = {path: tensor.to(device) for path, tensor in tensors_of(x).items()}
             call(model, replaced(x, moved))
             count += 1
     return count
 
 
+def _inputs_of(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in batch.items() if takes(model, [name])}
+    if not found:
+        raise InputError(
+            f"the batch has the entries {list(batch)}, none of which is an argument of the forward "
+            f"method of {type(model).__name__}: rename them"
+        )
+    return found
+
+
 def _batches(data: Any, batch_size: int) -> Iterator[Batch]:
     """Yield the inputs of each batch."""
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        size = len(data)  # pyright: ignore[reportArgumentType]
+        count = max(1, -(-size // batch_size))
+        data = DataLoader(data, -(-size // count) or 1)
     if isinstance(data, Mapping):
         yield data
-        return
-    if isinstance(data, tuple):
-        data = data[0]
-    if isinstance(data, Tensor):
-        yield from data.tensor_split(-(-len(data) // batch_size)) if len(data) else ()
-        return
-    for batch in data:
-        yield batch[0] if isinstance(batch, tuple | list) else batch
+    elif isinstance(data, Tensor | tuple):
+        x = data[0] if isinstance(data, tuple) and data else data
+        yield from _parts(x, batch_size)
+    elif isinstance(data, Iterable):
+        for batch in data:
+            yield batch[0] if isinstance(batch, tuple | list) else batch
+    else:
+        raise InputError(
+            f"data is of type {type(data).__name__}, but must be a tensor, a tuple (x, y), a "
+            "mapping, a data set, or an iterable of batches"
+        )
+
+
+def _parts(x: Batch, batch_size: int) -> Iterator[Batch]:
+    """Divide the input of a model into nearly equal batches."""
+    size = batch_size_of(x)
+    if size == 1:
+        raise InputError("data has one example, but a batch norm needs 2 or more")
+    for rows in torch.arange(size).tensor_split(-(-size // batch_size)) if size else ():
+        yield edit_batch(x, lambda tensor, rows=rows: tensor[rows.to(tensor.device)])
 
 
 @contextmanager

@@ -190,7 +190,7 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
         if key in (f.name for f in fields(getattr(found, part))):
             return replace(found, **{part: replace(getattr(found, part), **{key: value})})
     known = [*_OF_MIXER, *(f.name for p in (found.blend, found.partner) for f in fields(p))]
-    raise unknown(f"setting in {spec!r}", key, known)
+    raise unknown(f"setting of {spec!r}:", key, known)
 
 
 def _parsed(text: str) -> Any:

@@ -9,6 +9,7 @@ from layermix.experiments.data import DataConfig
 from layermix.experiments.display import SUBSETS
 from layermix.experiments.study import StudyConfig, as_json, flat
 from layermix.experiments.training import PRESETS
+from layermix.experiments.tuning import settings_text
 from layermix.mixing.methods import find_method, is_method, method_names
 
 _DEFAULTS = {
@@ -49,7 +50,11 @@ def setting_text(value: Any) -> str:
     """Return the value of a setting as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {settings_text(each)}" for name, each in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def compare_command(config: StudyConfig) -> str:

@@ -98,6 +98,11 @@ def correlation(rho: float) -> str:
     return signed(min(max(rho, -1.0), 1.0))
 
 
+def correlation_difference(value: float) -> str:
+    """Format a difference of correlations or a bound of its interval, clipped to [-2, 2]."""
+    return signed(min(max(value, -2.0), 2.0))
+
+
 def seconds(value: float) -> str:
     """Format seconds as ``0.012``, ``1.5`` or ``12.3``; from 100 on, without decimals."""
     return number(value, 0 if not 0 < value < 100 else max(1, 1 - math.floor(math.log10(value))))

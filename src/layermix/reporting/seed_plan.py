@@ -6,12 +6,11 @@ from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.experiments.display import print_text
-from layermix.experiments.study import Study, StudyConfig
+from layermix.experiments.study import MIN_SEEDS, Study, StudyConfig
 from layermix.reporting.formatting import ABSENT, number, plural
 from layermix.reporting.show import terminal_table
 from layermix.reporting.statistics import (
     LEVEL,
-    MIN_SEEDS,
     Difference,
     least_p,
     look_at,

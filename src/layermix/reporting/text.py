@@ -8,11 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from layermix.experiments.study import MIN_SEEDS
 from layermix.experiments.training.monitor import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES
 from layermix.reporting import formatting, result_checks
 from layermix.reporting.meta_study import MetaStudy
-from layermix.reporting.statistics import MIN_SEEDS, Estimate, least_p
+from layermix.reporting.statistics import Estimate, least_p
 from layermix.reporting.summary import Summary
 
 
@@ -54,8 +55,8 @@ def _drawbacks_text(drawbacks: Mapping[str, Estimate]) -> str:
         ends = formatting.interval(gap, lambda v, m=metric: formatting.metric_difference(v, m))
         ends = f" (95% interval {ends})" if gap.low is not None else ""
         text = formatting.metric_difference(gap.mean, metric)
-        parts.append(f"a worse {formatting.METRICS[metric].heading} by {text}{ends}")
-    return f"but with {formatting.listed(parts)}" if parts else ""
+        parts.append(f"{formatting.METRICS[metric].heading} by {text}{ends}")
+    return f"but with a higher mean {formatting.listed(parts)}" if parts else ""
 
 
 def _escaped(text: str) -> str:

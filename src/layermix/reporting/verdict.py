@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class Claim:
     explained: dict[str, Estimate]
     absent: list[str]  # those of ``final`` and ``input`` that are no variants of the study
     waiting: list[str]  # variants of the claim that have no finished run
+    drawbacks: dict[str, Estimate] = field(default_factory=dict)  # like those of a `Verdict`
 
     @property
     def gap(self) -> Difference | None:
@@ -210,7 +211,9 @@ def _claim(
     }
     words: dict[str, Status] = {"better": "holds", "worse": "fails"}
     result = trained["accuracy"].outcome if trained else "not tested"
-    return Claim(words.get(result, result), trained, clean, explained, absent, waiting)  # pyright: ignore[reportArgumentType]
+    status: Any = words.get(result, result)
+    drawbacks = _drawbacks(final, other) if status == "holds" else {}
+    return Claim(status, trained, clean, explained, absent, waiting, drawbacks)
 
 
 def _linear_at(place: str, variants: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Write and show the result over several studies: JSON, Markdown and a figure."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from layermix.experiments.display import print_text
 from layermix.experiments.store import write_json
 from layermix.reporting import text
 from layermix.reporting.figures.meta_scatter import meta_figure
-from layermix.reporting.formatting import ABSENT, correlation, heading, interval, p_value
+from layermix.reporting.formatting import (
+    ABSENT,
+    correlation,
+    correlation_difference,
+    heading,
+    interval,
+    p_value,
+    plural,
+)
 from layermix.reporting.meta_study import MetaStudy
 from layermix.reporting.show import terminal_table
 from layermix.reporting.statistics import Estimate
@@ -43,11 +52,13 @@ def meta_table(found: MetaStudy) -> Table:
     for pair, (name, rho) in zip(found.pairs, result.rhos.items(), strict=True):
         depth = result.depth_rhos[name]
         cells = [str(len(pair.names)), correlation(rho), correlation(depth)]
-        rows.append(Row(name, "", "", [*map(Cell, cells), Cell(f"{rho - depth:+.2f}"), Cell("")]))
-    mean = [Cell(str(len(rows))), _cell(result.measure), Cell(ABSENT), Cell(ABSENT)]
-    rows.append(Row("mean over pairs", "", "best", [*mean, Cell(p_value(result.p))]))
-    lead = [Cell(""), Cell(ABSENT), Cell(ABSENT), _cell(result.lead)]
-    rows.append(Row("more than depth", "", "", [*lead, Cell(p_value(result.p_lead))]))
+        cells.append(correlation_difference(rho - depth))
+        rows.append(Row(name, "", "", [*map(Cell, cells), Cell("")]))
+    over = f"mean over {plural(len(rows), 'pair')}"
+    mean = [Cell(""), _cell(result.measure, correlation), Cell(ABSENT), Cell(ABSENT)]
+    rows.append(Row(over, "", "best", [*mean, Cell(p_value(result.p))]))
+    lead = [Cell(""), Cell(ABSENT), Cell(ABSENT), _cell(result.lead, correlation_difference)]
+    rows.append(Row("mean difference from depth", "", "", [*lead, Cell(p_value(result.p_lead))]))
     caption = (
         f"Rank correlation with the gain from mixing, across layers; that of {measure} times its "
         "expected sign"
@@ -55,5 +66,5 @@ def meta_table(found: MetaStudy) -> Table:
     return Table("meta", caption, columns, rows)
 
 
-def _cell(found: Estimate) -> Cell:
-    return Cell(correlation(found.mean), interval(found, correlation))
+def _cell(found: Estimate, show: Callable[[float], str]) -> Cell:
+    return Cell(show(found.mean), interval(found, show))

@@ -4,7 +4,6 @@ The functions take numbers and return numbers; the text and the look of reports 
 """
 
 from layermix.reporting.statistics.comparisons import (
-    MIN_SEEDS,
     Difference,
     Outcome,
     Pair,
@@ -19,7 +18,7 @@ from layermix.reporting.statistics.paired import LEVEL, Bounds, BySeed, Estimate
 from layermix.reporting.statistics.power import POWER, detectable, power, seeds_needed
 from layermix.reporting.statistics.reliability import RELIABLE, reliability
 
-__all__ = ["LEVEL", "MIN_SEEDS", "POWER", "RELIABLE", "Bounds", "BySeed", "Difference", "Estimate"]
+__all__ = ["LEVEL", "POWER", "RELIABLE", "Bounds", "BySeed", "Difference", "Estimate"]
 __all__ += ["Look", "Outcome", "Pair", "Scale", "compare_pairs", "crossed_estimate", "detectable"]
 __all__ += ["estimate", "least_p", "look_at", "power", "reliability", "scales", "seeds_needed"]
 __all__ += ["turned"]

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from layermix.experiments.study import MIN_SEEDS
 from layermix.reporting.statistics.looks import Look
 from layermix.reporting.statistics.paired import (
     BySeed,
@@ -24,7 +25,6 @@ from layermix.reporting.statistics.paired import (
 )
 from layermix.reporting.statistics.power import detectable
 
-MIN_SEEDS = 6  # with fewer, no p-value of the sign-flip test is below 0.05
 Outcome = Literal["better", "worse", "practically equal", "undecided", "too few seeds"]
 
 

@@ -1,6 +1,7 @@
 """The table of the tries of a tuned study."""
 
-from layermix.reporting.formatting import number, percent
+from layermix.experiments.tuning import random_tries, settings_text
+from layermix.reporting.formatting import listed, number, percent
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import Cell, Column, Table, variant_row
 
@@ -13,7 +14,7 @@ def tuning_table(summary: Summary) -> Table | None:
         variant_row(
             each.variant,
             [
-                Cell(", ".join(f"{n.replace('_', ' ')} {v}" for n, v in each.settings.items())),
+                Cell(settings_text(each.settings)),
                 Cell(percent(each.accuracy)),
                 Cell(number(each.nll, 4)),
                 Cell("chosen" if each.chosen else ""),
@@ -27,4 +28,6 @@ def tuning_table(summary: Summary) -> Table | None:
     columns = [Column("variant"), Column("settings"), Column("validation accuracy, %")]
     columns += [Column("validation NLL"), Column("")]
     caption = "Settings that were tried, at three seeds that the study does not use"
+    if drawn := random_tries(summary.tries):
+        caption += f"; those of {listed(drawn)} were drawn at random from more combinations"
     return Table("tuning", caption, columns, rows)

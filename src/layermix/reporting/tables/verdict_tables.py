@@ -84,7 +84,7 @@ def claim_table(summary: Summary) -> Table | None:
     explained = [
         cell for m in metrics for cell in (difference_cell(claim.explained[m], m), Cell(ABSENT))
     ]
-    meaning = "difference of the two differences: what the statistics of the norms explain"
+    meaning = "as trained minus clean: what the statistics of the norms explain"
     rows.append(Row("explained", meaning, "", explained))
     pair = f"{claim.gap.variant} minus {claim.gap.baseline}"
     caption = f"{pair}, over {summary.unit}; p is not corrected"
