@@ -24,6 +24,7 @@ from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
 
 _HEIGHT, _NAME = 300, 22
+_TICKS = 6  # levels that each have a tick
 
 
 @style()
@@ -61,6 +62,8 @@ def _draw(found: list[LevelSummary], factor: str, title: str, name: str, *, gain
         margin = 100 * first.margin
         axes.axhspan(-margin, margin, color=GRAY, alpha=0.16, linewidth=0)
     set_scale(axes, "x", x, span=5)
+    if len(x) <= _TICKS:
+        axes.set_xticks(x)
     axes.set(xlabel=factor.replace("_", " "), ylabel=what)
     axes.grid(axis="y")
     add_legend(drawing, variants, loc="outside lower left")

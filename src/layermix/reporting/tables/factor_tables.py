@@ -27,13 +27,13 @@ def claims_table(levels: Sequence[LevelSummary]) -> Table:
             cells.append(difference_cell(gap and gap.estimate, "accuracy"))
             cells.append(Cell(gap.outcome, f"p {p_relation(gap.p)}") if gap else Cell(ABSENT))
         seeds = Cell(str(claim.gap.estimate.n) if claim.gap else ABSENT)
-        rows.append(Row(each.name, "", "", [seeds, *cells]))
+        rows.append(Row(_title(each), "", "", [seeds, *cells]))
     return Table("claims", "Final minus input at each level", columns, rows)
 
 
 def levels_table(levels: Sequence[LevelSummary]) -> Table:
     """Return the test accuracy of each variant at each level, with the verdict on it."""
-    columns = [Column("variant"), *(Column(each.name) for each in levels)]
+    columns = [Column("variant"), *(Column(_title(each)) for each in levels)]
     names = list(dict.fromkeys(name for each in levels for name in each.summary.planned))
     rows = []
     for name in names:
@@ -49,3 +49,7 @@ def levels_table(levels: Sequence[LevelSummary]) -> Table:
         rows.append(variant_row(name, cells))
     caption = "Test accuracy, %, and in brackets the points over the baseline with their verdict"
     return Table("levels", caption, columns, rows)
+
+
+def _title(level: LevelSummary) -> str:
+    return level.name.replace(",", ", ")
