@@ -12,7 +12,7 @@ from benchmarks.bench import BENCHES, run_bench, show_bench
 from benchmarks.setting import Setting
 from benchmarks.survey import check_models
 from layermix.cli.program import exit_codes
-from layermix.experiments.display import open_console, show_status
+from layermix.lab.display import open_console, show_status
 
 app = tyro.extras.SubcommandApp()
 

@@ -19,9 +19,9 @@ from benchmarks.study import bench_study
 from benchmarks.table import Table
 from benchmarks.train import bench_train
 from layermix.errors import InputError, unknown
-from layermix.experiments.display import print_text
-from layermix.experiments.store import write_json
-from layermix.experiments.training.environment import conditions
+from layermix.lab.display import print_text
+from layermix.lab.store import write_json
+from layermix.lab.training.environment import conditions
 
 _WIDEST = 1000  # characters
 _SMALL = "Tiny sizes, different from these notes: they only test the code; ignore the times."

@@ -17,8 +17,8 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import Thing, alternate, measured, ratio
 from layermix.errors import InputError
-from layermix.experiments.training.environment import cpu_settings
 from layermix.functional import mix
+from layermix.lab.training.environment import cpu_settings
 from layermix.mixing import BLENDS, Blend, MultiMix, Patches, PlanSampler
 
 _SHAPES = {"map": (128, 64, 16, 16), "features": (128, 512)}

@@ -17,12 +17,12 @@ from pathlib import Path
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
-from layermix.experiments import compare, configure
-from layermix.experiments.data import DataConfig
-from layermix.experiments.engines.local import default_workers
-from layermix.experiments.run import run
-from layermix.experiments.store import RunConfig
-from layermix.experiments.training.recipe import PLAIN, Recipe
+from layermix.lab import configure, train_study
+from layermix.lab.data import DataConfig
+from layermix.lab.engines.local import default_workers
+from layermix.lab.run import run
+from layermix.lab.store import RunConfig
+from layermix.lab.training.recipe import PLAIN, Recipe
 
 _BASE = "run, SNNL alone"
 _OF_ONE, _OF_ALL = "one run's extra / study", "all unmixed runs' extra / study"
@@ -90,5 +90,5 @@ def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device), runs)
     started = time.perf_counter()
-    compare(config, folder, workers=workers)
+    train_study(config, folder, workers=workers)
     return time.perf_counter() - started, len(config.seeds), workers

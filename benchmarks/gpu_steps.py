@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks.bench import run_bench, show_bench
 from benchmarks.setting import Setting
-from layermix import experiments as ex
-from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
-from layermix.experiments.display import open_console
-from layermix.experiments.training import PRESETS
+from layermix import lab
+from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder
+from layermix.lab.display import open_console
+from layermix.lab.training import PRESETS
 from layermix.reporting.show import show_study
 
 REFERENCE = Recipe(epochs=30, batch_size=512, lr=0.4, weight_decay=5e-4, monitor=6)
@@ -37,7 +37,7 @@ def study_of(name: str, given: argparse.Namespace) -> StudyConfig:
         recipe = replace(recipe, epochs=1, batch_size=50, monitor=1)
     recipe = replace(recipe, device=given.device)
     data = DataConfig(given.data, train_size=size)
-    return ex.configure(data, model, recipe, variants, seeds=seeds)
+    return lab.configure(data, model, recipe, variants, seeds=seeds)
 
 
 def main() -> None:
@@ -63,9 +63,9 @@ def main() -> None:
         show_bench(found, console)
     elif given.what == "study":
         config = study_of(given.words[0], given)
-        ex.compare(config, out, workers=given.workers, console=console)
+        lab.train_study(config, out, workers=given.workers, console=console)
     else:
-        show_study(Study.open(out), console)
+        show_study(StudyFolder.open(out), console)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from layermix.experiments.data import Dataset, Split
-from layermix.experiments.training import Recipe
-from layermix.experiments.training.batches import Normalize
+from layermix.lab.data import Dataset, Split
+from layermix.lab.data.modalities.images import Normalize
+from layermix.lab.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pictures(TorchDataset):
     """Data set of Pillow images and labels, like the data sets of torchvision."""
 
     def __init__(self, split: Split, transform: Callable[[Any], Any]) -> None:
-        self.arrays = split.images.permute(0, 2, 3, 1).squeeze(-1).numpy()
+        self.arrays = split.inputs.permute(0, 2, 3, 1).squeeze(-1).numpy()
         self.labels = split.labels.tolist()
         self.transform = transform
 
@@ -57,7 +57,7 @@ def plain_loop(task: Task) -> Training:
     """Return a loop in plain PyTorch, with torchvision's transforms and a DataLoader."""
     from torchvision import transforms
 
-    normalize = Normalize.of(task.data.train)
+    normalize = Normalize.of(task.data.train.inputs)
     mean, std = ((each / 255).tolist() for each in (normalize.mean, normalize.std))
     end = [transforms.ToTensor(), transforms.Normalize(mean, std)]
     pictures = Pictures(task.data.train, transforms.Compose([*_augmentation(task), *end]))
@@ -70,7 +70,7 @@ def plain_loop(task: Task) -> Training:
         persistent_workers=task.workers > 0,
         pin_memory=task.device == "cuda",
     )
-    optimizer = task.recipe.optimizer(task.model)
+    optimizer = task.recipe.build_optimizer(task.model)
     schedule = task.recipe.schedule(optimizer, task.recipe.epochs * len(loader))
     next(iter(loader))  # starts the persistent workers
 
@@ -95,11 +95,12 @@ def timm_loop(task: Task) -> Training:
     from timm.utils.metrics import AverageMeter
     from torchvision import transforms
 
-    recipe, normalize = task.recipe, Normalize.of(task.data.train)
+    channels, height, width = task.data.train.inputs.shape[1:]
+    recipe, normalize = task.recipe, Normalize.of(task.data.train.inputs)
     pictures: Any = Pictures(task.data.train, transforms.ToTensor())
     loader = create_loader(
         pictures,
-        input_size=task.data.image_shape,
+        input_size=(channels, height, width),
         batch_size=recipe.batch_size,
         is_training=True,
         no_aug=True,
@@ -114,7 +115,7 @@ def timm_loop(task: Task) -> Training:
         task.model,
         "sgd",  # with Nesterov momentum, like ours
         lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
+        weight_decay=recipe.weight_decay or 0.0,
         momentum=recipe.momentum,
         filter_bias_and_bn=False,  # weight decay of all parameters, like ours
     )
@@ -139,7 +140,7 @@ def timm_loop(task: Task) -> Training:
 def _augmentation(task: Task) -> list[Any]:
     from torchvision import transforms
 
-    (crop, flip), size = task.recipe.augmentation, task.data.image_shape[1:]
+    (crop, flip), size = task.recipe.crop_and_flip, task.data.train.inputs.shape[2:]
     steps: list[Any] = [transforms.RandomCrop(size, crop, padding_mode="reflect")] if crop else []
     return [*steps, transforms.RandomHorizontalFlip()] if flip else steps
 

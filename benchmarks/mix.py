@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import Thing, alternate, measured, ratio
-from layermix.experiments.training.environment import cpu_settings
 from layermix.functional import mix
+from layermix.lab.training.environment import cpu_settings
 from layermix.mixing import Plan, PlanSampler
 
 _SHAPES = ((256, 3, 32, 32), (256, 64, 16, 16), (512, 256, 8, 8), (512, 512))

@@ -17,8 +17,8 @@ import layermix as lm
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, measured
-from layermix.experiments.data import DataConfig, Dataset, load
-from layermix.experiments.training.batches import Normalize
+from layermix.lab.data import DataConfig, Dataset, load
+from layermix.lab.data.modalities.images import Normalize
 
 _EPOCHS, _BATCH, _RATE = 15, 50, 0.02
 _PLAIN = "input"
@@ -75,8 +75,8 @@ def _run(
     from torchvision.models import resnet18
 
     torch.manual_seed(seed)
-    model, normalize = resnet18(num_classes=10), Normalize.of(data.train)
-    x, y = normalize(data.train.images).expand(-1, 3, -1, -1), data.train.labels
+    model, normalize = resnet18(num_classes=10), Normalize.of(data.train.inputs)
+    x, y = normalize(data.train.inputs).expand(-1, 3, -1, -1), data.train.labels
     optimizer = torch.optim.SGD(model.parameters(), lr=_RATE, momentum=0.9, weight_decay=1e-3)
     mixer = None if mixing is None else lm.Mixer(model, at="input", seed=seed, **mixing)
     order, started = np.random.default_rng(seed), time.perf_counter()
@@ -91,7 +91,7 @@ def _run(
             loss.backward()
             optimizer.step()
     took = time.perf_counter() - started
-    test = normalize(data.test.images).expand(-1, 3, -1, -1)
+    test = normalize(data.test.inputs).expand(-1, 3, -1, -1)
     before = _accuracy(model, test, data.test.labels)
     lm.update_norm_stats(model, x[torch.from_numpy(order.permutation(len(x)))], batch_size=_BATCH)
     return took, (before, _accuracy(model, test, data.test.labels))

@@ -8,7 +8,7 @@ a study should not depend on it: these three models show if it does.
 
 import torch
 
-from layermix.experiments.models.networks import SmallResNet
+from layermix.lab.models.networks import SmallResNet
 
 _RELATIVE = 1e-6
 

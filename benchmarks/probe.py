@@ -12,9 +12,10 @@ from torch import nn
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
-from layermix.experiments.models import build
-from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer
+from layermix.lab.data.modality import map_arguments
+from layermix.lab.models import build
+from layermix.lab.training.environment import cpu_settings, torch_seed
 
 _MODELS = ("timm:resnet50", "timm:vit_base_patch16_224")
 _SMALL_MODELS = ("resnet-small",)
@@ -40,7 +41,7 @@ def bench_probe(setting: Setting) -> Table:
 
 def _rows(name: str, shape: tuple[int, int, int], setting: Setting) -> list[Row]:
     with torch_seed(0):
-        model: nn.Module = build(name, _CLASSES, shape).train()
+        model: nn.Module = build(name, _CLASSES, map_arguments(shape)).train()
     model.to(torch.device(setting.device))
     x = torch.randn(_EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))
     x = x.to(setting.device)

@@ -17,9 +17,9 @@ from benchmarks.memory import peak_memory
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
-from layermix.experiments.training.environment import cpu_settings
 from layermix.geometry.distances import computed_distances
 from layermix.geometry.pair_sums import PairSums
+from layermix.lab.training.environment import cpu_settings
 
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12
 _GROWTH = (2_500, 5_000, 10_000, 20_000)

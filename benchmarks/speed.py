@@ -16,11 +16,11 @@ import torch
 from benchmarks.profiler import profiler
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
-from layermix.experiments.data import DataConfig, load
-from layermix.experiments.run import complete, fresh_model
-from layermix.experiments.training import PRESETS
-from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.loop import Trainer
+from layermix.lab.data import DataConfig, load
+from layermix.lab.run import complete, fresh_model
+from layermix.lab.training import PRESETS
+from layermix.lab.training.environment import cpu_settings
+from layermix.lab.training.loop import Trainer
 
 _WINDOW = 20  # forward passes in a window, after which events are summed and discarded
 _KINDS = {
@@ -93,7 +93,7 @@ def bench_speed(setting: Setting) -> Table:
         source = replace(source, train_size=60)
         recipe = replace(recipe, epochs=1, batch_size=20)
     data = load(source)
-    recipe = complete(replace(recipe, device=setting.device, geometry=False), source, data)
+    recipe = complete(replace(recipe, device=setting.device, geometry=False), data)
     with cpu_settings(setting.threads):
         model = fresh_model(speed.model, data, seed=0).to(setting.device)
         device = torch.device(setting.device)

@@ -21,10 +21,11 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
 from benchmarks.tiny_step import tiny_steps
-from layermix.experiments.models import build
-from layermix.experiments.training import Recipe
-from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer, points
+from layermix.lab.data.modality import map_arguments
+from layermix.lab.models import build
+from layermix.lab.training import Recipe
+from layermix.lab.training.environment import cpu_settings, torch_seed
 
 _MODELS = {"resnet-small": (128, 20), "resnet18": (128, 2)}  # batch size, rounds
 _SHAPE, _CLASSES = (3, 32, 32), 10
@@ -55,7 +56,7 @@ def bench_step(setting: Setting) -> Table:
 def step(model: nn.Module, at: str, x: Tensor, labels: Tensor) -> Callable[[], object]:
     """Return a function that runs one training step, with or without mixing at a mix point."""
     mixer = None if at in (_NONE, _AGAIN) else Mixer(model, at, seed=0)
-    optimizer = Recipe().optimizer(model)
+    optimizer = Recipe().resolved("sgd").build_optimizer(model)
 
     def call() -> None:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
@@ -92,7 +93,7 @@ def _medians(seconds: list[float], rounds: int) -> list[float]:
 
 def _model(name: str, device: str) -> nn.Module:
     with torch_seed(0):
-        model = build(name, _CLASSES, _SHAPE)
+        model = build(name, _CLASSES, map_arguments(_SHAPE))
     return model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

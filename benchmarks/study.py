@@ -14,10 +14,10 @@ from functools import partial
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against, alternate, measured
-from layermix.experiments import StudyConfig, configure
-from layermix.experiments.data import DataConfig
-from layermix.experiments.engines.local import default_workers
-from layermix.experiments.training.recipe import PLAIN
+from layermix.lab import StudyConfig, configure
+from layermix.lab.data import DataConfig
+from layermix.lab.engines.local import default_workers
+from layermix.lab.training.recipe import PLAIN
 
 _SEPARATE = "separate commands"
 _ON_A_GPU = (1, 2, 4)  # numbers of parallel runs to test

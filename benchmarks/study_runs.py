@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.table import Row, Table
-from layermix.experiments import RunConfig, RunResult, Study
+from layermix.lab import RunConfig, RunResult, StudyFolder
 
 
 def row(cell: RunConfig, result: RunResult) -> Row:
@@ -25,14 +25,14 @@ def row(cell: RunConfig, result: RunResult) -> Row:
         "nll": test["nll"],
         "ece": test["ece"],
         "seconds": timings["seconds"],
-        "images_per_second": timings["images_per_second"],
+        "examples_per_second": timings["examples_per_second"],
     }
 
 
 def main(folder: str) -> None:
     """Print the finished runs of a study as CSV."""
-    study = Study.open(Path(folder))
-    rows = [row(cell, result) for cell, result in study.results().items()]
+    study = StudyFolder.open(Path(folder))
+    rows = [row(cell, result) for cell, result in study.run_results().items()]
     if not rows:
         sys.exit(f"no run of {folder} is finished")
     sys.stdout.write(Table("Runs", rows, []).to_csv())

@@ -9,7 +9,7 @@ They are the verdicts, the results with clean norm statistics, and those of *fin
 import sys
 from pathlib import Path
 
-from layermix.experiments import Study
+from layermix.lab import StudyFolder
 from layermix.reporting import summarize
 from layermix.reporting.tables import all_tables
 from layermix.reporting.text import ENVIRONMENT, verdict_text
@@ -19,7 +19,7 @@ def main(folders: list[str]) -> None:
     """Print the command, the verdict and the tables of some studies."""
     show = ENVIRONMENT.get_template("macros.md.j2").module.show  # pyright: ignore[reportAttributeAccessIssue]
     for name in folders:
-        summary = summarize(Study.open(Path(name)))
+        summary = summarize(StudyFolder.open(Path(name)))
         found = all_tables(summary)
         tables = [found.metrics, found.differences, found.norms, found.claim]
         parts = [f"## {name}", summary.command, " ".join(verdict_text(summary))]

@@ -22,8 +22,8 @@ import layermix
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate
-from layermix.experiments.training.environment import cpu_settings, torch_seed
 from layermix.hooks import Mixer
+from layermix.lab.training.environment import cpu_settings, torch_seed
 
 _WIDTH, _LAYERS, _BATCH = 8, 10, 32
 _ROUNDS = 300  # steps in a repetition, which is their median

@@ -19,15 +19,14 @@ from benchmarks.loops import Task, Training, plain_loop, timm_loop
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import against
-from layermix.experiments.data import DataConfig, Dataset, load
-from layermix.experiments.run import complete, fresh_model
-from layermix.experiments.training import Recipe
-from layermix.experiments.training.batches import Normalize
-from layermix.experiments.training.environment import cpu_settings
-from layermix.experiments.training.logits import predict_logits
-from layermix.experiments.training.loop import Trainer
-from layermix.experiments.training.metrics import metrics
 from layermix.hooks.sites import device_of
+from layermix.lab.data import DataConfig, Dataset, load
+from layermix.lab.run import complete, fresh_model
+from layermix.lab.training import Recipe
+from layermix.lab.training.environment import cpu_settings
+from layermix.lab.training.logits import predict_logits
+from layermix.lab.training.loop import Trainer
+from layermix.lab.training.metrics import metrics
 
 _MODELS = ("resnet-small", "resnet18")
 _TRAINED = {  # images and epochs of each model
@@ -60,7 +59,7 @@ def _rows(model: str, setting: Setting) -> list[Row]:
     size, epochs = (40, 1) if setting.small else _TRAINED[setting.device][model]
     data = _data(setting, size)
     recipe = Recipe(epochs=epochs, batch_size=min(128, len(data.train) // 2), monitor=0)
-    recipe = complete(replace(recipe, geometry=False), DataConfig(setting.data), data)
+    recipe = complete(replace(recipe, geometry=False), data)
     seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
     right: dict[str, list[float]] = {name: [] for name in _WAYS}
     for way in _WAYS.values():
@@ -127,13 +126,13 @@ def _data(setting: Setting, size: int) -> Dataset:
     if size < len(data.train):
         data = load(DataConfig(setting.data, train_size=size, image_size=_SIZE))
     judged = data.test[torch.arange(min(size, _JUDGED, len(data.test)))]
-    return Dataset(data.train, data.val, judged, data.classes)
+    return replace(data, test=judged)
 
 
 def _accuracy(model: nn.Module, data: Dataset) -> float:
     device = device_of(model)
     test = data.test.to(device)
-    logits = predict_logits(model, test, Normalize.of(data.train.to(device)))
+    logits = predict_logits(model, test, data.to(device).preprocess)
     return metrics(logits, test.labels)["accuracy"]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from layermix.experiments.data import Images, Split, write_images
+from layermix.lab.data import Source, Split, write_source
+from layermix.lab.data.modalities import ImageInputs
 
 
 def main(folder: Path, out: Path) -> None:
@@ -30,15 +31,15 @@ def main(folder: Path, out: Path) -> None:
         images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
         labels = torch.tensor(table["label"].to_pylist())
         if name in splits:
-            images = torch.cat([splits[name].images, images])
+            images = torch.cat([splits[name].inputs, images])
             labels = torch.cat([splits[name].labels, labels])
         splits[name] = Split(images, labels)
     if not splits:
         sys.exit(f"there are no parquet files below {folder}")
     classes = 1 + max(int(split.labels.max()) for split in splits.values())
-    write_images(Images(splits, tuple(map(str, range(classes)))), out)
+    write_source(Source(splits, tuple(map(str, range(classes))), ImageInputs()), out)
     for name, split in splits.items():
-        print(f"{name}: {len(split)} images {tuple(split.images.shape[1:])}, {classes} classes")
+        print(f"{name}: {len(split)} images {tuple(split.inputs.shape[1:])}, {classes} classes")
 
 
 def decode(value: dict[str, Any]) -> np.ndarray:

@@ -35,6 +35,8 @@ LAST_LINES = {
     "segmentation": VERDICT,
     "text": VERDICT,
     "spectrogram": VERDICT,
+    "study_lightning": rf"final: {ACCURACY}",
+    "study_hf_trainer": rf"final: {ACCURACY}",
 }
 # Least accuracy of a full run in percent, well below the measured value and above chance.
 FLOORS = {
@@ -45,6 +47,8 @@ FLOORS = {
     "hf_trainer_text": 90,
     "timm_training": 70,
     "sklearn_estimator": 90,
+    "study_lightning": 85,
+    "study_hf_trainer": 60,
 }
 # Warnings raised in the libraries.
 IGNORED = {
@@ -52,7 +56,12 @@ IGNORED = {
         "ignore::FutureWarning",
         "ignore:The 'train_dataloader' does not have many workers",
         "ignore:The 'test_dataloader' does not have many workers",
-    ]
+    ],
+    "study_lightning": [
+        "ignore::FutureWarning",
+        "ignore:The 'train_dataloader' does not have many workers",
+        "ignore:The 'predict_dataloader' does not have many workers",
+    ],
 }
 
 

@@ -23,8 +23,18 @@ MODULES = {
     ): path
     for path in sorted(ROOT.rglob("*.py"))
 }
-# From bottom to top. The public names of the core are between geometry and experiments.
-LAYERS = ["errors", "mixing", "functional", "hooks", "geometry", "", "experiments", "reporting"]
+# From bottom to top. The public names of the core are between geometry and the lab.
+LAYERS = [
+    "errors",
+    "mixing",
+    "functional",
+    "hooks",
+    "geometry",
+    "",
+    "lab",
+    "reporting",
+    "experiments",
+]
 LAYERS += ["cli", "__main__"]
 HEAVY = ["scipy", "sklearn", "matplotlib", "pandas", "datasets", "timm", "torchvision"]
 HEAVY += ["transformers", "torchmetrics", "jinja2", "rich"]
@@ -109,9 +119,7 @@ def test_files_and_functions_are_short() -> None:
     assert statistics.quantiles(lengths, n=10)[-1] <= 25
 
 
-@pytest.mark.parametrize(
-    "package", ["mixing", "hooks", "geometry", "experiments", "reporting", "cli"]
-)
+@pytest.mark.parametrize("package", ["mixing", "hooks", "geometry", "lab", "reporting", "cli"])
 def test_tests_import_public_names_and_few_modules_of_their_package(package: str) -> None:
     for path in REPOSITORY.glob(f"tests/{package}/*.py"):
         found = {module_of(name) for name in imported(path) if name.startswith("layermix.")}
@@ -130,7 +138,7 @@ OPTIONAL = {
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in MODULES if layer_of(name) < LAYERS.index("experiments")]
+    "module", [name for name in MODULES if layer_of(name) < LAYERS.index("lab")]
 )
 def test_core_imports_only_torch_and_numpy(module: str) -> None:
     allowed = {"layermix", "torch", "numpy", *sys.stdlib_module_names, *OPTIONAL.get(module, ())}

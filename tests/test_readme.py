@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,11 @@ COMMANDS = re.findall(
 )
 
 
-def test_readme_code_runs_from_top_to_bottom(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_python(README) == 6
+def test_readme_code_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for the folder of its study
+    assert run_python(README) == 7
     assert "final" in capsys.readouterr().out
 
 

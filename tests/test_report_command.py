@@ -4,8 +4,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from layermix.experiments import DataConfig, Recipe, StudyConfig
-from layermix.experiments.training import PRESETS
+from layermix.lab import DataConfig, Recipe, StudyConfig
+from layermix.lab.training import PRESETS
 from layermix.reporting.configuration import compare_command
 from planned_studies import planned
 
@@ -26,6 +26,8 @@ def test_command_of_a_report_gives_the_same_study(
 _OTHER = {
     "decay": "cosine",
     "norm_stats": "clean",
+    "optimizer": "adamw",
+    "augment": "cutout",
     "per": "sample",
     "device": "cpu",
     "snnl_at": "block1",

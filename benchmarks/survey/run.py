@@ -12,7 +12,7 @@ from benchmarks.survey.examine import examine
 from benchmarks.survey.libraries import LIBRARIES
 from benchmarks.survey.row import REAL, SHAPES, Row, append, read_rows, summary, write_rows
 from layermix.errors import InputError, unknown
-from layermix.experiments.display import print_text
+from layermix.lab.display import print_text
 
 
 def survey(what: Sequence[str], out: Path | None = None) -> Iterator[Row]:

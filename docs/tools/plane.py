@@ -14,10 +14,10 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from layermix.experiments.training.environment import torch_seed
 from layermix.functional import mix
 from layermix.geometry import intruders
 from layermix.hooks import activations
+from layermix.lab.training.environment import torch_seed
 from layermix.mixing import PlanSampler
 from layermix.reporting.figures.style import (
     GRAY,

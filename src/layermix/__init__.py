@@ -1,7 +1,7 @@
 """Mixup at any layer of any PyTorch model.
 
 These are the public names of the core, which only needs torch and numpy. Experiments are in
-`layermix.experiments`.
+`layermix.lab`.
 """
 
 from layermix.errors import InputError, LayermixError, RunError

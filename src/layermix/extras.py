@@ -1,6 +1,6 @@
 """Error messages for modules that are not installed, with the command that installs them.
 
-The core only needs torch and numpy. `layermix.experiments` and the command line need more.
+The core only needs torch and numpy. `layermix.lab` and the command line need more.
 """
 
 from importlib.util import find_spec

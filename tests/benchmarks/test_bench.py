@@ -17,8 +17,8 @@ from benchmarks.snnl import _data, _dense, _tiled
 from benchmarks.step import step
 from benchmarks.table import Table
 from layermix import InputError
-from layermix.experiments import Recipe, configure
-from layermix.experiments.display import open_console
+from layermix.lab import Recipe, configure
+from layermix.lab.display import open_console
 from layermix.mixing import BLENDS
 
 # Modules with attributes that tests replace.

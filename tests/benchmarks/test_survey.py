@@ -15,7 +15,7 @@ from benchmarks.survey import LIBRARIES, MIXED, Row, read_rows, summary, survey
 from benchmarks.survey.examine import examine
 from benchmarks.survey.libraries import Library
 from benchmarks.survey.run import check_models, row_of
-from layermix.experiments.display import open_console
+from layermix.lab.display import open_console
 
 FEW = [
     *("timm:resnet18", "timm:vit_tiny_patch16_224", "timm:levit_128", "torchvision:squeezenet1_0"),

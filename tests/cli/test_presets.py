@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from layermix.cli import run_cli
-from layermix.experiments import DataConfig, RunConfig
-from layermix.experiments.training import PRESETS
+from layermix.lab import DataConfig, RunConfig
+from layermix.lab.training import PRESETS
 from planned_studies import Stop, planned
 
 PLAIN, SPEED = PRESETS["plain"], PRESETS["speed"]

@@ -67,7 +67,7 @@ def test_missing_module_error_contains_the_install_command(
 
 @pytest.mark.slow
 def test_importing_experiments_without_rich_gives_the_install_command() -> None:
-    code = "import sys; sys.modules['rich'] = None; import layermix.experiments"
+    code = "import sys; sys.modules['rich'] = None; import layermix.lab"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.splitlines()[-1]
     assert last.endswith("the module 'rich' is not installed: run pip install 'layermix[lab]'")

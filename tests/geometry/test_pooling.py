@@ -18,7 +18,8 @@ POSITIONS = {
 def test_tokens_are_pooled_over_unmasked_positions(pool: str) -> None:
     model, data = bert(), sentences()
     found = lm.profile(model, data, pool=pool, gap_examples=0)  # pyright: ignore[reportArgumentType]
-    assert found.points == ["bert.encoder.layer.0", "bert.encoder.layer.1", "final", "logits"]
+    layers = ["bert.embeddings", "bert.encoder.layer.0", "bert.encoder.layer.1"]
+    assert found.points == [*layers, "final", "logits"]
     own = found["bert.encoder.layer.1"]
     assert own.pooled == f"{'mean' if pool == 'auto' else pool} of 10 positions"
     x = {name: data[name] for name in ("input_ids", "attention_mask")}

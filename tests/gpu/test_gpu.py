@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
-from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import load
-from layermix.experiments.models import build
-from layermix.experiments.run import fresh_model
-from layermix.experiments.training.loop import Trainer
+from layermix.lab import DataConfig, Recipe, RunConfig, run
+from layermix.lab.data import load
+from layermix.lab.data.modality import map_arguments
+from layermix.lab.models import build
+from layermix.lab.run import fresh_model
+from layermix.lab.training.loop import Trainer
 from layermix.mixing import BLENDS, MultiMix, PlanSampler
 
 pytestmark = [
@@ -93,7 +94,7 @@ def test_mix_runs_one_custom_kernel() -> None:
     + [("cut", at) for at in ("input", "layer2")],  # later layers have no positions to cut
 )
 def test_mixed_step_does_not_synchronize(blend: str, at: str) -> None:
-    net = build("resnet18", 10, (3, 32, 32)).to(CUDA)
+    net = build("resnet18", 10, map_arguments((3, 32, 32))).to(CUDA)
     mixer = lm.Mixer(net, at, blend=blend)
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
     x, y = torch.randn(16, 3, 32, 32, device=CUDA), torch.arange(16, device=CUDA) % 10

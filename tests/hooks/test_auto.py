@@ -65,10 +65,10 @@ def test_auto_ignores_a_module_named_auto() -> None:
 @pytest.mark.parametrize("check", [True, False])
 def test_auto_drops_the_input_of_token_models_with_a_reason(check: bool) -> None:
     mixer, (x, y) = lm.Mixer(tiny_bert(), at="auto", per="sample"), sentences()
-    assert mixer.points == ("input", *BLOCKS, "final")
+    assert mixer.points == ("input", "bert.embeddings", *BLOCKS, "final")
     mixer.check(x) if check else mixer(x, y)
     assert mixer.dropped == {"input": TOKENS}
-    assert mixer.points == (*BLOCKS, "final")
+    assert mixer.points == ("bert.embeddings", *BLOCKS, "final")
     assert mixer.weight_history == [mixer.weights]
     assert mixer.weights == equal_weights(mixer.points)
     for _ in range(12):
@@ -84,7 +84,11 @@ def test_explicit_point_raises_instead_of_being_dropped() -> None:
 
 
 def test_auto_raises_if_no_candidate_can_be_mixed() -> None:
-    net = nn.Sequential(nn.Embedding(10, 5), nn.Flatten())
+    class OneHot(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.one_hot(x, 5).float().flatten(1)
+
+    net = OneHot()
     with pytest.raises(lm.InputError) as error:
         lm.Mixer(net, at="auto")(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6).long())
     assert str(error.value) == (

@@ -85,6 +85,7 @@ def test_language_model_layers_have_channels_last() -> None:
     ids = torch.randint(50, (3, 8))  # the number of positions equals the number of channels
     found = channels(BertForSequenceClassification(config), {"input_ids": ids})
     assert found == {
+        "bert.embeddings": -1,
         "bert.encoder.layer.0": -1,
         "bert.encoder.layer.1": -1,
         "final": 1,

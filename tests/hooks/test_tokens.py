@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BatchEncoding, BertConfig, BertForSequenceClassification
+from transformers import (
+    BatchEncoding,
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+)
 
 import layermix as lm
 
@@ -49,11 +55,47 @@ def reference_logits(net: Any, x: dict[str, Tensor], plan: lm.Plan) -> Tensor:
     return at("logits", net.classifier(at("final", net.bert.pooler(a))))
 
 
-def test_candidates_of_a_token_model_are_layers_final_and_logits() -> None:
+def test_default_points_of_a_token_model_begin_with_the_embedding() -> None:
     found = lm.points(tiny_bert(), sentences()[0])
-    assert found.names == [*BLOCKS, "final", "logits"]
-    assert found.blocks == BLOCKS
-    assert [row.shape for row in found] == [(7, 32), (7, 32), (32,), (5,)]
+    assert found.names == ["bert.embeddings", *BLOCKS, "final", "logits"]
+    assert (found[0].kind, found.first, found.blocks) == ("embedding", found[0].name, BLOCKS)
+    assert [row.shape for row in found] == [(7, 32), (7, 32), (7, 32), (32,), (5,)]
+
+
+class Embedded(nn.Module):
+    """Classifies the mean of a token embedding, or of float vectors without it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.fc = nn.Embedding(50, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc((x if x.is_floating_point() else self.token(x)).mean(1))
+
+
+def test_embedding_is_no_default_point_if_the_input_can_be_mixed() -> None:
+    tokens, floats = torch.randint(50, (4, 6)), torch.randn(4, 6, 8)
+    assert lm.points(Embedded(), tokens).names == ["token", "final", "logits"]
+    assert lm.points(Embedded(), floats).names == ["input", "final", "logits"]
+
+
+@pytest.mark.parametrize("at", ["random", "auto"])
+def test_groups_mix_the_embedding_instead_of_token_ids(at: str) -> None:
+    mixer = lm.Mixer(tiny_bert(), at=at, seed=0)
+    mixer.check(sentences()[0])
+    rest = ("final",) if at == "auto" else ()
+    assert mixer.points == ("bert.embeddings", *BLOCKS, *rest)
+    assert list(mixer.dropped) == ["input"]
+
+
+def gpt2() -> nn.Module:
+    sizes: dict[str, Any] = {"vocab_size": 50, "n_positions": 16, "n_embd": 16}
+    sizes |= {"n_layer": 2, "n_head": 2}
+    return GPT2ForSequenceClassification(GPT2Config(**sizes, pad_token_id=0))
+
+
+def test_embedding_beside_others_is_that_of_the_most_tokens() -> None:
+    assert lm.points(gpt2(), torch.randint(1, 50, (3, 6))).names[0] == "transformer.wte"
 
 
 @pytest.mark.parametrize("mask", [torch.int64, torch.float32, torch.bool])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
+from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder
 from layermix.reporting.figures import Figure, draw_all
 from made_summaries import made_summary
 
@@ -11,11 +11,11 @@ from made_summaries import made_summary
 def draw(tmp_path_factory):
     """Return a function that draws the figures of a synthetic summary and returns them by name."""
     config = StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,))
-    plain = Study(config, tmp_path_factory.mktemp("plain"))  # without features
+    plain = StudyFolder(config, tmp_path_factory.mktemp("plain"))  # without features
 
     known: dict[str, dict[str, Figure]] = {}
 
-    def drawn(summary=None, study: Study = plain, **settings) -> dict[str, Figure]:
+    def drawn(summary=None, study: StudyFolder = plain, **settings) -> dict[str, Figure]:
         if summary is None and study is plain and str(settings) in known:
             return known[str(settings)]
         found = {f.name: f for f in draw_all(study, summary or made_summary(**settings))}

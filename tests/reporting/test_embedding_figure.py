@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from figure_parts import study_with_features, texts
-from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
+from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder
 from layermix.reporting.figures.embedding import embedding, last_block, project
 from layermix.reporting.figures.style import WIDTH
 
@@ -27,7 +27,7 @@ def test_embedding_plots_the_last_block_with_its_snnl(tmp_path):
 
 
 def test_embedding_is_omitted_without_features(tmp_path):
-    study = Study(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
+    study = StudyFolder(StudyConfig(DataConfig(), "mlp", Recipe(), ("none",), (0,)), tmp_path)
     assert embedding(study, ["0", "1"]) == []
 
 

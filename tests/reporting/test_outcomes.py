@@ -97,6 +97,6 @@ def test_clean_norm_statistics_are_told_with_the_claim() -> None:
     trained = {"input": [0.90] * 8, "final": accuracies(0.95)}
     clean = {"input": accuracies(0.95), "final": accuracies(0.95)}
     found = summary(trained, clean=clean)
-    assert "with norm statistics of unmixed images it is +0.00 points" in text(found)
+    assert "with norm statistics of unmixed examples it is +0.00 points" in text(found)
     assert "practically equal" in text(found)
     assert found.verdict.claim.explained["accuracy"].mean == pytest.approx(0.05 + 0.0009, abs=3e-4)

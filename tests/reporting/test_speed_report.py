@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from layermix.experiments import DataConfig, Recipe, compare, configure
-from layermix.experiments.training import PRESETS
+from layermix.lab import DataConfig, Recipe, configure, train_study
+from layermix.lab.training import PRESETS
 from layermix.reporting import write_report
 from layermix.reporting.configuration import compare_command
 from layermix.reporting.text import verdict_notes
@@ -25,10 +25,10 @@ def test_command_of_a_study_uses_the_nearest_preset() -> None:
 def test_report_has_a_note_with_the_accuracy_over_views(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
-    study = compare(config, tmp_path / "study", workers=1)
+    study = train_study(config, tmp_path / "study", workers=1)
     summary, _ = write_report(study)
     (note,) = [each for each in verdict_notes(summary) if "views" in each]
-    views = [result.test_views or {} for result in study.results().values()]
+    views = [result.test_views or {} for result in study.run_results().values()]
     none, final = (sum(each["accuracy"] for each in views[k::2]) / 2 for k in (0, 1))
     assert f"none {100 * none:.2f} (95% interval " in note
     assert f", n = 2); final {100 * final:.2f} (95% interval " in note

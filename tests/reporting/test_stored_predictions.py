@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layermix.experiments import DataConfig, Recipe, Study, compare, configure
+from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
 from layermix.reporting import Summary, summarize, write_report
 from layermix.reporting.statistics import crossed_estimate
 from layermix.reporting.tables import all_tables
@@ -18,19 +18,19 @@ SEEDS = 2
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     recipe = Recipe(epochs=2, batch_size=20, monitor=1)
     data = DataConfig(train_size=60, fixed_split=True)
     config = configure(data, "mlp", recipe, ("none", "input", "final"), seeds=SEEDS)
-    return compare(config, tmp_path_factory.mktemp("stored") / "study", workers=1)
+    return train_study(config, tmp_path_factory.mktemp("stored") / "study", workers=1)
 
 
 @pytest.fixture(scope="module")
-def summary(study: Study) -> Summary:
+def summary(study: StudyFolder) -> Summary:
     return summarize(study)
 
 
-def stored(study: Study) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
+def stored(study: StudyFolder) -> dict[tuple[str, int], dict[str, torch.Tensor]]:
     paths = {(c.variant, c.seed): study.path(c) / "logits.safetensors" for c in study.cells()}
     return {key: load_file(path) for key, path in paths.items()}
 
@@ -88,16 +88,16 @@ def test_interval_over_seeds_and_images_needs_equal_test_images(study, summary) 
     assert found.crossed["claim"] == crossed_estimate(correct["final"] - correct["input"])
 
 
-def test_report_without_logits_leaves_their_tables_out(study: Study, tmp_path: Path) -> None:
+def test_report_without_logits_leaves_their_tables_out(study: StudyFolder, tmp_path: Path) -> None:
     copy = shutil.copytree(study.folder, tmp_path / "copy")
     (copy / "runs/none-seed0/logits.safetensors").unlink()
-    found, path = write_report(Study.open(copy))
+    found, path = write_report(StudyFolder.open(copy))
     assert found.predictions is None
     assert (all_tables(found).classes, all_tables(found).disagreement) == (None, None)
     assert path.exists()
 
 
-def test_report_has_all_tables_and_figures(study: Study) -> None:
+def test_report_has_all_tables_and_figures(study: StudyFolder) -> None:
     found, path = write_report(study)
     tables = all_tables(found)
     assert [name for name, table in tables._asdict().items() if table is None] == ["tuning"]
@@ -111,7 +111,7 @@ def test_report_has_all_tables_and_figures(study: Study) -> None:
 
 def test_geometry_has_its_reliability_on_four_batches_of_two_sizes(study, summary) -> None:
     cell = next(cell for cell in study.cells() if cell.variant == "none")
-    batches = study.results()[cell].records[-1]["batches"]
+    batches = study.run_results()[cell].records[-1]["batches"]
     assert {size: len(each) for size, each in batches.items()} == {"256": 4, "128": 4}
     rows = summary.unmixed.reliability["knn"]
     assert [(row.size, row.batches) for row in rows] == [(256, 4), (128, 4)]

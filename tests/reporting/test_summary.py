@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from layermix.errors import RunError
-from layermix.experiments import DataConfig, Recipe, Study, compare, configure
+from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
 from layermix.reporting import summarize, write_report
 from layermix.reporting.text import warning_texts
 from layermix.reporting.write import render
@@ -21,7 +21,7 @@ VARIANTS = ("none", "input", "final")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     recipe = Recipe(epochs=1, batch_size=20, monitor=1)
-    compare(
+    train_study(
         configure(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1
     )
     return folder
@@ -34,10 +34,10 @@ def study(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_report_shows_the_settings_that_were_used(finished: Path) -> None:
-    summary = summarize(Study.open(finished))
+    summary = summarize(StudyFolder.open(finished))
     used = summary.config["used"]
     assert (used["crop"], used["flip"], used["train_size"]) == (1, False, 100)
-    assert used["train_images"] == "class-balanced"
+    assert used["train_examples"] == "class-balanced"
     assert used["alpha"] == "1 at the input, 2 elsewhere"
     assert used["image_size"] == "as they are"
     assert used["image_column"] == "not given"
@@ -51,7 +51,7 @@ def test_report_shows_the_settings_that_were_used(finished: Path) -> None:
 
 
 def test_results_contain_requested_and_used_settings(finished: Path) -> None:
-    config = summarize(Study.open(finished)).to_json()["config"]
+    config = summarize(StudyFolder.open(finished)).to_json()["config"]
     assert config["asked"] == json.loads((finished / "study.json").read_text())["config"]
     assert config["asked"]["recipe"]["crop"] == "auto"
     assert config["used"]["crop"] == 1
@@ -65,7 +65,7 @@ def test_class_names_come_from_the_runs(study: Path) -> None:
         assert result["sizes"]["classes"] == 10
         result["classes"] = [f"digit {digit}" for digit in range(10)]
         path.write_text(json.dumps(result))
-    summary, _ = write_report(Study.open(study))
+    summary, _ = write_report(StudyFolder.open(study))
     assert summary.classes[3] == "digit 3"
     assert "digit 3" in (study / "figures/embedding-end.svg").read_text()
 
@@ -77,14 +77,14 @@ def edit(path: Path, **changes: Any) -> None:
 def test_run_of_another_study_raises(study: Path) -> None:
     edit(study / "runs/final-seed1/config.json", model="resnet18")
     with pytest.raises(RunError, match=r"another study, with model = 'resnet18' instead of 'mlp'"):
-        summarize(Study.open(study))
+        summarize(StudyFolder.open(study))
 
 
 def test_data_changed_between_runs_raise(study: Path) -> None:
     path = study / "runs/final-seed1/result.json"
     edit(path, sizes=json.loads(path.read_text())["sizes"] | {"test": 7})
     with pytest.raises(RunError, match=r"changed: final-seed1 has test = 7 instead of 1197\."):
-        summarize(Study.open(study))
+        summarize(StudyFolder.open(study))
 
 
 def test_new_run_on_other_data_raises(study: Path) -> None:
@@ -92,21 +92,21 @@ def test_new_run_on_other_data_raises(study: Path) -> None:
         edit(path, sizes=json.loads(path.read_text())["sizes"] | {"train": 101})
     shutil.rmtree(study / "runs/final-seed1")
     with pytest.raises(RunError, match="a new run has train = 100 instead of 101"):
-        compare(Study.open(study).config, study)
+        train_study(StudyFolder.open(study).config, study)
 
 
 def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
     path = study / "runs/final-seed1/result.json"
     usual = json.loads(path.read_text())["conditions"]
     edit(path, conditions=usual | {"device": "NVIDIA H100"})
-    summary = summarize(Study.open(study))
+    summary = summarize(StudyFolder.open(study))
     assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
     assert any("different conditions: device." in warning for warning in warning_texts(summary))
 
 
 def test_failed_run_is_reported(study: Path) -> None:
     (study / "runs/input-seed1").rename(study / "runs/input-seed1-unfinished")
-    summary = summarize(Study.open(study))
+    summary = summarize(StudyFolder.open(study))
     assert summary.failed == {"input": [1]}
     text = render("report.md", summary, [])
     assert "5 of 6 runs are done, and 1 failed or was stopped." in text
@@ -115,7 +115,7 @@ def test_failed_run_is_reported(study: Path) -> None:
 def test_unfinished_study_lists_missing_runs_in_every_format(study: Path) -> None:
     for name in ("none-seed0", "final-seed0", "final-seed1"):
         shutil.rmtree(study / "runs" / name)
-    summary = summarize(Study.open(study))
+    summary = summarize(StudyFolder.open(study))
     assert (summary.done, summary.total) == (3, 6)
     assert summary.verdict.claim.waiting == ["final"]
     markdown, page = (render(f"report.{kind}", summary, []) for kind in ("md", "html"))

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from layermix.experiments import RunResult
+from layermix.lab import RunResult
 from layermix.reporting.formatting import METRICS
 from layermix.reporting.variant import VariantSummary, summarize_variant
 
 MEASURED = dict.fromkeys(METRICS, 0.5)
-TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
+TIMINGS = {"seconds": 1.0, "examples_per_second": 1.0}
 
 
 def record(epoch: int, value: float = 1.0, **more) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from layermix.experiments import DataConfig, Recipe, Study, StudyConfig
+from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder
 from layermix.reporting.figures import Figure
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -16,9 +16,9 @@ def texts(figure: Figure) -> list[str]:
     return ["".join(t.itertext()) for t in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")]
 
 
-def study_with_features(folder: Path) -> Study:
+def study_with_features(folder: Path) -> StudyFolder:
     config = StudyConfig(DataConfig(), "mlp", Recipe(), ("none", "input"), (0, 1))
-    study = Study(config, folder)
+    study = StudyFolder(config, folder)
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(30) % 3
     noise = torch.randn(2, 30, 4, generator=generator)

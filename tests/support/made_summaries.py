@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from layermix.experiments import RunResult
 from layermix.geometry import QUANTITIES
+from layermix.lab import RunResult
 from layermix.reporting import Summary
 from layermix.reporting.formatting import METRICS
 from layermix.reporting.geometry_reliability import Reliability
@@ -18,7 +18,7 @@ HOSTILE = """<script>alert("1")</script>&'$x_1$"""
 _CHANCE = 2.31
 _SIZES = {"train": 300, "val": 300, "test": 1000, "classes": 10}
 _RECORD = {"epoch": 0, "snnl": {"input": {"value": 1.0, "chance": 2.0}}}
-_TIMINGS = {"seconds": 1.0, "images_per_second": 1.0}
+_TIMINGS = {"seconds": 1.0, "examples_per_second": 1.0}
 
 
 def made_summary(
@@ -95,7 +95,7 @@ def _variant(
         weights={},
         timings={
             "seconds": estimate(draw(20, 1)),
-            "images_per_second": estimate(draw(1500, 50)),
+            "examples_per_second": estimate(draw(1500, 50)),
         },
     )
 

@@ -20,7 +20,7 @@ def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
         found.extend([*settings, seeds, threads])
         raise Stop
 
-    monkeypatch.setattr("layermix.cli.compare.ex.configure", stop)
+    monkeypatch.setattr("layermix.cli.compare.lab.configure", stop)
     with pytest.raises(Stop):
         run_cli([*shlex.split(words), "--debug"])
     return tuple(found)

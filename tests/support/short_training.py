@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from layermix.experiments import DataConfig, Recipe, RunConfig, run
-from layermix.experiments.data import load
-from layermix.experiments.run import fresh_model
-from layermix.experiments.training.loop import Trainer
+from layermix.lab import DataConfig, Recipe, RunConfig, run
+from layermix.lab.data import load
+from layermix.lab.run import fresh_model
+from layermix.lab.training.loop import Trainer
 
 SHORT = Recipe(epochs=2, batch_size=20, monitor=1, crop=1, flip=False, channels_last=False)
 FEW = DataConfig(train_size=60)

@@ -1,6 +1,6 @@
 """The command line: one file for each command, with a typed function that tyro converts to flags.
 
-A command calls `layermix.experiments` and prints the results. Reports of studies are created by
+A command calls `layermix.lab` and prints the results. Reports of studies are created by
 `layermix.reporting`. The entry point is `run_cli`.
 """
 

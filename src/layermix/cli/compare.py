@@ -1,24 +1,21 @@
 """`layermix compare`: train a model for each variant and each seed, and report the results."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import arg
 
-from layermix import experiments as ex
+from layermix import lab
 from layermix.cli.level_flags import DEFAULT, DataLevels, StudyPresetChoice
-from layermix.experiments.display import open_console, print_text, show_status
-from layermix.experiments.factors import (
+from layermix.extras import require
+from layermix.lab.display import open_console, print_text, show_status
+from layermix.lab.factors import (
     at_level,
     level_name,
     levels,
     require_untuned,
     write_factors,
 )
-from layermix.experiments.tuning import tune as tune_variants
-from layermix.extras import require
 
 # Libraries of the report. They are imported only after the last run.
 _REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpoolctl")
@@ -42,7 +39,7 @@ def compare_variants(
     Train a model for each mix point and each seed, and report which mix point is best.
 
     Args:
-        data: The images to train on.
+        data: The data to train on.
         preset: Model and recipe; further flags override them.
         variants: Where to mix: none, random, auto, input, final, logits or module paths; or a
             method such as cutmix or mixup@final:alpha=2 (see `layermix methods`); or several
@@ -62,12 +59,14 @@ def compare_variants(
         workers: Number of parallel runs. Default: one for each core, or one on a GPU.
         threads: CPU threads of each run.
     """
+    from layermix.experiments import run_study
+
     require(*_REPORT)
     console, folder = open_console(), out or Path("runs") / data.short
     if plan is not None:
         from layermix.reporting.seed_plan import show_plan
 
-        return show_plan(ex.Study.open(folder), plan, console)
+        return show_plan(lab.StudyFolder.open(folder), plan, console)
     found = levels(preset.recipe.epochs, data.train_sizes, data.label_noise)
     if found:
         settings = {"data": data.first, "model": preset.model, "recipe": preset.recipe.first}
@@ -79,7 +78,7 @@ def compare_variants(
                 print_text(console, f"Level {number} of {len(found)}: {level_name(level)}")
             level_data, recipe = at_level(data.first, preset.recipe.first, level)
             with show_status(console, f"Loading {data.data}"):
-                config = ex.configure(
+                config = lab.configure(
                     level_data,
                     preset.model,
                     recipe,
@@ -89,7 +88,9 @@ def compare_variants(
                     margin=margin,
                     looks=looks,
                 )
-            _train(config, folder / level_name(level), tune, workers, console)
+            run_study(
+                config, folder / level_name(level), tune=tune, workers=workers, console=console
+            )
     except KeyboardInterrupt:
         message = "stopped. Finished runs are kept; repeat the command to continue"
         raise KeyboardInterrupt(message) from None
@@ -98,25 +99,3 @@ def compare_variants(
 
         show_factors(folder, console)
     return None
-
-
-def _train(
-    config: ex.StudyConfig,
-    folder: Path,
-    tune: tuple[str, ...],
-    workers: int | None,
-    console: Console,
-) -> None:
-    """Tune and train a study, and show its report; with planned looks, up to the first verdict."""
-    from layermix.reporting.seed_plan import plan_warnings
-    from layermix.reporting.show import show_study
-
-    for warning in plan_warnings(config):
-        print_text(console, f"Warning: {warning}", fold=True)
-    if tune:
-        config = tune_variants(config, tune, folder, workers=workers, console=console)
-    for seeds in config.looks or (len(config.seeds),):
-        config = replace(config, seeds=tuple(range(seeds)))
-        study = ex.compare(config, folder, workers=workers, console=console)
-        if show_study(study, console).is_decided:
-            break

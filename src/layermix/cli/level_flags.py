@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from tyro.conf import arg, subcommand
 
-from layermix.experiments import DataConfig, Recipe
-from layermix.experiments.training.recipe import PLAIN, SPEED, Preset
+from layermix.lab import DataConfig, Recipe
+from layermix.lab.training.recipe import PLAIN, SPEED, Preset
 
 
 @dataclass(frozen=True)

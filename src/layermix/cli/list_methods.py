@@ -3,7 +3,7 @@
 from rich.table import Table
 from rich.text import Text
 
-from layermix.experiments.display import open_console, print_text
+from layermix.lab.display import open_console, print_text
 from layermix.mixing import METHODS
 
 _NOTES = """\

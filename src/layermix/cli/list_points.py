@@ -3,14 +3,15 @@
 import torch
 
 from layermix.errors import InputError
-from layermix.experiments.display import open_console, print_text
-from layermix.experiments.models import build
-from layermix.experiments.training.recipe import PLAIN
 from layermix.hooks import points
+from layermix.lab.data.modalities import ImageInputs
+from layermix.lab.data.modality import map_arguments
+from layermix.lab.display import open_console, print_text
+from layermix.lab.models import build
 
 
 def list_points(
-    model: str = PLAIN.model,
+    model: str = ImageInputs.default_model,
     image_size: int = 32,
     channels: int = 3,
     classes: int = 10,
@@ -32,5 +33,5 @@ def list_points(
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
     shape = (channels, image_size, image_size)
-    listed = points(build(model, classes, shape), torch.zeros(3, *shape), all=all)
+    listed = points(build(model, classes, map_arguments(shape)), torch.zeros(3, *shape), all=all)
     print_text(open_console(), str(listed))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from layermix.errors import InputError
-from layermix.experiments.display import open_console
+from layermix.lab.display import open_console
 
 
 def meta_analysis(
@@ -31,7 +31,7 @@ def meta_analysis(
         norm_stats: Norm statistics of the gains in accuracy.
         pairs: Planned number of pairs of data and model.
     """
-    from layermix.experiments.study import Study
+    from layermix.lab.study import StudyFolder
     from layermix.reporting.meta_study import MetaPlan, hold_to_plan, run_meta
     from layermix.reporting.write_meta import show_meta
 
@@ -39,6 +39,6 @@ def meta_analysis(
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"the study in {folder} is named twice: name each folder once")
-    studies = [Study.open(folder) for folder in folders]
+    studies = [StudyFolder.open(folder) for folder in folders]
     plan = hold_to_plan(MetaPlan(measure, size, norm_stats, pairs), out)
     show_meta(run_meta(studies, plan), out, open_console())

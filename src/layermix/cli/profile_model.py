@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from layermix.experiments.display import open_console, print_text
-from layermix.experiments.profiling import ProfileConfig, check_suffix, save_profile, take_profile
 from layermix.geometry.profile_rendering import legend
+from layermix.lab.display import open_console, print_text
+from layermix.lab.profiling import ProfileConfig, check_suffix, save_profile, take_profile
 
 
 def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:

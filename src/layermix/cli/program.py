@@ -15,6 +15,7 @@ from tyro import conf
 
 import layermix
 from layermix.cli.compare import compare_variants
+from layermix.cli.evaluate import evaluate_models
 from layermix.cli.list_methods import list_methods
 from layermix.cli.list_points import list_points
 from layermix.cli.meta_analysis import meta_analysis
@@ -22,8 +23,8 @@ from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
 from layermix.errors import InputError, LayermixError
-from layermix.experiments.display import replace_unknown_characters
 from layermix.extras import missing_module
+from layermix.lab.display import replace_unknown_characters
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
@@ -46,6 +47,7 @@ app.command(name="methods")(list_methods)
 app.command(name="profile")(profile_model)
 app.command(name="report")(report)
 app.command(name="meta")(meta_analysis)
+app.command(name="evaluate")(evaluate_models)
 
 
 def run_cli(arguments: list[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from layermix.experiments.display import open_console
+from layermix.lab.display import open_console
 
 
 def report(folder: Positional[Path]) -> None:
@@ -17,14 +17,14 @@ def report(folder: Positional[Path]) -> None:
     Args:
         folder: Folder of the study.
     """
-    from layermix.experiments.factors import open_factors
-    from layermix.experiments.study import Study
+    from layermix.lab.factors import open_factors
+    from layermix.lab.study import StudyFolder
     from layermix.reporting.factor_report import show_factors
     from layermix.reporting.show import show_study
 
     console, found = open_console(), open_factors(folder)
     if found is None:
-        show_study(Study.open(folder), console)
+        show_study(StudyFolder.open(folder), console)
         return
     for _, study in found:
         if study.finished():

@@ -6,9 +6,9 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import subcommand
 
-from layermix.experiments import DataConfig, RunConfig, RunResult, display, run
-from layermix.experiments.run import load_once
-from layermix.experiments.training.recipe import PLAIN, SPEED, Preset
+from layermix.lab import DataConfig, RunConfig, RunResult, display, run
+from layermix.lab.run import load_once
+from layermix.lab.training.recipe import PLAIN, SPEED, Preset
 
 PresetChoice = (
     Annotated[Preset, subcommand("plain", default=PLAIN, description="resnet-small (the default)")]
@@ -29,7 +29,7 @@ def train(
     Train one model, and write its records, metrics and weights.
 
     Args:
-        data: The images to train on.
+        data: The data to train on.
         preset: Model and recipe; further flags override them.
         variant: Where to mix: none, random, auto, input, final, logits or a module path; or a
             method such as cutmix or mixup@final:alpha=2 (see `layermix methods`); or several
@@ -63,7 +63,7 @@ def _show_result(result: RunResult, folder: Path, console: Console) -> None:
         f"Test accuracy {test['accuracy']:.2%}, negative log-likelihood {test['nll']:.4f}, "
         f"Brier score {test['brier']:.4f}, calibration error {test['ece']:.4f}; "
         f"{timings['seconds']:.1f} s of training at "
-        f"{timings['images_per_second']:,.0f} images per second.",
+        f"{timings['examples_per_second']:,.0f} examples per second.",
     )
     if result.clean:
         display.print_text(

@@ -1,20 +1,19 @@
-"""Experiments: train one model, or compare mix points over several seeds, and save the records.
+"""Experiments: compare places to mix in an honest study, and look at its results.
 
-`configure` returns the checked configuration of a `Study`. `compare` trains its missing runs, and
-`run` trains a single one. `layermix.reporting` creates reports from the saved records.
+`compare` trains all runs of a study with the built-in training or a function of your own, and
+returns a `Study` with tables, figures and a report. Data, models and training are in
+`layermix.lab`.
 """
 
 from layermix.extras import missing_module
 
 try:
-    from layermix.experiments.comparison import compare, configure
-    from layermix.experiments.data import DataConfig
-    from layermix.experiments.run import run
-    from layermix.experiments.store import RunConfig, RunResult
-    from layermix.experiments.study import Study, StudyConfig
-    from layermix.experiments.training import Recipe
+    from layermix.experiments.comparison import compare, run_study
+    from layermix.experiments.study_results import Study
+    from layermix.lab import DataConfig, Recipe, RunConfig, RunResult, StudyConfig, configure, run
+    from layermix.lab.own_training import MixerFactory
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_module(error), name=error.name) from error
 
-__all__ = ["DataConfig", "Recipe", "RunConfig", "RunResult", "Study", "StudyConfig"]
-__all__ += ["compare", "configure", "run"]
+__all__ = ["DataConfig", "MixerFactory", "Recipe", "RunConfig", "RunResult", "Study", "StudyConfig"]
+__all__ += ["compare", "configure", "run", "run_study"]

@@ -1,124 +1,153 @@
-"""Compare variants: check the configuration of a study, and train its missing runs."""
+"""Compare places to mix: `compare` for Python, and the study that the command line runs too."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from layermix.errors import InputError, RunError
-from layermix.experiments.data import DataConfig
-from layermix.experiments.data.split import geometry_batch
-from layermix.experiments.display import StudyDisplay
-from layermix.experiments.run import complete, find_points, fresh_model, load_once
-from layermix.experiments.study import MIN_SEEDS, Study, StudyConfig
-from layermix.experiments.training import Recipe
-from layermix.experiments.training.environment import pick_device
-from layermix.experiments.variants import check_variants
-from layermix.extras import require
+from layermix.errors import InputError, brief
+from layermix.experiments.study_results import Study
+from layermix.lab import DataConfig, Recipe, StudyConfig, configure, configure_own, train_study
+from layermix.lab.data import Source, read_source, write_source
+from layermix.lab.data.dataset import Labels
+from layermix.lab.display import open_console, print_text
+from layermix.lab.models import Factory
+from layermix.lab.own_training import TrainFunction, function_name
+from layermix.lab.study import OWN_DATA
+from layermix.lab.tuning import tune as tune_variants
+from layermix.reporting.seed_plan import plan_warnings
+from layermix.reporting.show import show_study
 
-_SEEDS = 10
-
-
-def configure(
-    data: DataConfig,
-    model: str,
-    recipe: Recipe,
-    variants: tuple[str, ...] = (),
-    *,
-    seeds: int = _SEEDS,
-    threads: int = 1,
-    margin: float = 0.5,
-    looks: tuple[int, ...] = (),
-) -> StudyConfig:
-    """Check the settings of a study, and return its complete configuration.
-
-    The data are loaded and the model is built once, so that errors are raised before the first run.
-    The default variants are none, input, each block, final, random and auto. Seeds start at 0.
-    Differences of accuracy within ± `margin` points are practically equal. `looks` are the numbers
-    of seeds at which results are planned to be read; the study starts with the seeds of the first.
-    """
-    _check_looks(looks)
-    if looks and seeds not in (_SEEDS, looks[0]):
-        raise InputError(
-            f"seeds is {seeds}, but looks are {list(looks)}, which set the number of seeds: leave "
-            "out one of them"
-        )
-    if not 0 < margin < 100:
-        raise InputError(f"margin is {margin}, but must be a number of points above 0, such as 0.5")
-    seeds = looks[0] if looks else seeds
-    for name, value in (("seeds", seeds), ("threads", threads)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but must be 1 or more")
-    pick_device(recipe.device)
-    loaded = load_once(data, 0)
-    complete(recipe, data, loaded)
-    geometry_batch(loaded, "validation")
-    all_points = find_points(fresh_model(model, loaded, seed=0), loaded)
-    chosen = check_variants(variants, all_points, recipe)
-    if "auto" in chosen and recipe.adapt:
-        geometry_batch(loaded, "training")
-    return StudyConfig(
-        data,
-        model,
-        recipe,
-        chosen,
-        tuple(range(seeds)),
-        threads,
-        margin,
-        looks,
-        all_points=all_points,
-    )
-
-
-def _check_looks(looks: tuple[int, ...]) -> None:
-    increasing = len(looks) > 1 and list(looks) == sorted(set(looks))
-    if looks and not (increasing and looks[0] >= MIN_SEEDS):
-        raise InputError(
-            f"looks are {list(looks)}, but must be two or more increasing numbers of seeds from "
-            f"{MIN_SEEDS} on, such as 10 20 30"
-        )
+Data = str | Path | DataConfig | Source | Mapping[str, tuple[Any, Labels]]
+"""Data of a study: a source by name, its settings, or tensors (inputs, labels) by split."""
 
 
 def compare(
-    config: StudyConfig,
-    folder: Path | str,
+    train: TrainFunction | None = None,
+    variants: Sequence[str] = (),
+    seeds: int = 10,
     *,
+    data: Data = "digits",
+    model: str | Factory = "auto",
+    recipe: Recipe | None = None,
+    out: Path | str | None = None,
+    margin: float = 0.5,
+    looks: Sequence[int] = (),
+    tune: Sequence[str] = (),
     workers: int | None = None,
-    console: Console | None = None,
+    progress: bool = True,
 ) -> Study:
-    """Train all runs of a study that are not yet finished in its folder.
+    """Train a model for each variant and each seed, write the report, and return the study.
+
+    A study continues in its folder: runs that are finished there are not repeated.
 
     Parameters
     ----------
+    train
+        A function ``train(variant, seed, data, mixer_factory)``, which trains in its own way and
+        returns the logits (N, K) or metrics of validation and test data, as a mapping with the
+        entries ``"val"`` and ``"test"``. ``data`` has the splits ``train``, ``val`` and ``test`` of
+        this seed, each with ``inputs`` and ``labels``; ``mixer_factory(model)`` returns the
+        `layermix.Mixer` of the variant. Default: the training of the command line.
+    variants
+        Where to mix, as on the command line: none, random, auto, input, final, logits or a module
+        path, or a method. Default: none, input, each block, final, random and auto; with `train`,
+        none, input and final.
+    seeds
+        Number of seeds, the same for every variant. Each seed has a split of its own.
+    data
+        A source as on the command line, a `DataConfig`, or tensors by split, such as
+        ``{"train": (inputs, labels), "test": (inputs, labels)}``.
+    model
+        Name of a model, or a function that returns one. It is called with those of the arguments
+        ``num_classes``, ``in_channels``, ``image_size``, ``in_features``, ``vocab_size``,
+        ``max_length`` and ``pad_token_id`` that it accepts and the data have.
+    recipe
+        Settings of the built-in training. Default: ``Recipe()``.
+    out
+        Folder of the study. Default: ``runs/DATA``.
+    margin, looks, tune
+        As on the command line: accuracies within ± `margin` points are practically equal; the
+        numbers of seeds at which results are read; settings to tune, such as ``"alpha=1,2"``.
     workers
-        Number of worker processes. Default: one for each CPU core, or one on a GPU.
-    console
-        Console that shows the progress; None shows nothing.
+        Number of parallel runs. Default: one for each core, or one on a GPU or with `train`.
+    progress
+        If True, print the progress, the verdict and a table.
 
     Raises
     ------
     InputError
-        If the folder belongs to another study, or `workers` is below 1.
+        If a setting is invalid, or the folder belongs to another study.
     RunError
-        If runs failed, a worker was killed, or the data changed. Finished runs remain on disk.
+        If runs failed. Finished runs remain on disk.
     """
-    from layermix.experiments.engines.local import default_workers, run_missing
+    console = open_console() if progress else Console(quiet=True)
+    source = _data_config(data, out)
+    folder = Path(out) if out else Path("runs") / source.short
+    settings: Any = {"seeds": seeds, "margin": margin, "looks": tuple(looks)}
+    if train:
+        if recipe or tune or model != "auto":
+            raise InputError(
+                "model, recipe and tune belong to the built-in training: leave out train"
+            )
+        config = configure_own(source, train, tuple(variants), **settings)
+        return run_study(config, folder, workers=workers, console=console, train=train)
+    factory = None if isinstance(model, str) else model
+    name = model if isinstance(model, str) else function_name(model)
+    settings |= {"factory": factory}
+    config = configure(source, name, recipe or Recipe(), tuple(variants), **settings)
+    return run_study(
+        config, folder, tune=tuple(tune), workers=workers, console=console, factory=factory
+    )
 
-    require("torchmetrics")
-    if workers is None:
-        workers = default_workers(config.recipe.device)
-    if workers < 1:
-        raise InputError(f"workers is {workers}, but must be 1 or more")
-    study, problems = Study(config, Path(folder)), []
-    if study.missing():
-        study.require_data(load_once(config.data, config.seeds[0]).sizes)
-    with StudyDisplay(console or Console(quiet=True), study, workers) as display:
-        for cell, outcome in run_missing(study, workers):
-            display.add(cell, outcome)
-            if isinstance(outcome, str):
-                problems.append(f"{cell.name}: {outcome}")
-    if problems:
-        raise RunError(
-            f"{len(problems)} of {display.total} runs failed; `layermix report {study.folder}` "
-            f"reports the finished ones. First error: {problems[0]}"
+
+def run_study(
+    config: StudyConfig,
+    folder: Path,
+    *,
+    tune: tuple[str, ...] = (),
+    workers: int | None = None,
+    console: Console | None = None,
+    train: TrainFunction | None = None,
+    factory: Factory | None = None,
+) -> Study:
+    """Tune and train a study, show its report, and return it; stop at a look with a verdict."""
+    console = console or Console(quiet=True)
+    for warning in plan_warnings(config):
+        print_text(console, f"Warning: {warning}", fold=True)
+    if tune:
+        config = tune_variants(config, tune, folder, workers=workers, console=console)
+    options: Any = {"workers": workers, "console": console, "train": train, "factory": factory}
+    for seeds in config.looks or (len(config.seeds),):
+        config = replace(config, seeds=tuple(range(seeds)))
+        study = train_study(config, folder, **options)
+        config = study.config
+        if show_study(study, console).is_decided:
+            break
+    return Study(config, folder)
+
+
+def _data_config(data: Data, out: Path | str | None) -> DataConfig:
+    """Return the settings of the data; write tensors to a file in the folder of the study."""
+    if isinstance(data, DataConfig):
+        return data
+    if isinstance(data, str | Path):
+        return DataConfig(str(data))
+    if not isinstance(data, Source | Mapping):
+        raise InputError(
+            f"data is {brief(data)}, but must be a source, a DataConfig, or a mapping of splits to "
+            "pairs (inputs, labels)"
         )
-    return study
+    if out is None:
+        raise InputError("data are tensors, which are written to the study's folder: pass out")
+    source = data if isinstance(data, Source) else Source.of(data)
+    path = Path(out) / OWN_DATA
+    if not path.exists():
+        write_source(source, path)
+    elif {n: s.digest for n, s in read_source(path).splits.items()} != {
+        name: split.digest for name, split in source.splits.items()
+    }:
+        raise InputError(f"{path} has other data: use another out")
+    return DataConfig(str(path))

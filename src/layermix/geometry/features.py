@@ -2,7 +2,8 @@
 
 Vectors and feature maps are flattened. Tokens are averaged over the positions that the attention
 mask selects. A layer has tokens if an example's activation is a matrix (L, d) and the model has a
-LayerNorm of width d. Other matrices, as in one-dimensional convolutions, have the shape (d, L).
+LayerNorm of width d, or if L is the length of the attention mask. Other matrices, as in one-
+dimensional convolutions, have the shape (d, L).
 
 Shapes: B batch, N examples, L positions, d features of a layer.
 """
@@ -67,14 +68,24 @@ class Pooling(NamedTuple):
         return how if self.positions else "as it is"
 
 
-def pooling_of(shape: Sequence[int], pool: Pool, widths: set[int], batch_dim: int = 0) -> Pooling:
-    """Return the `Pooling` of activations, from the shape of one example and the norm widths."""
+def pooling_of(
+    shape: Sequence[int],
+    pool: Pool,
+    widths: set[int],
+    batch_dim: int = 0,
+    length: int | None = None,
+) -> Pooling:
+    """Return the `Pooling` of activations, from the shape of one example and the norm widths.
+
+    `length` is the number of positions of the attention mask, if there is one.
+    """
     if pool not in get_args(Pool):
         raise unknown("pool", pool, get_args(Pool))
     size = math.prod(shape)
     if len(shape) < 2:
         return Pooling("flatten", (), 1, size, batch_dim)
     last = shape[-1] in widths and (len(shape) == 2 or shape[0] not in widths)
+    last = last or (len(shape) == 2 and shape[0] == length)
     channels = len(shape) if last else 1  # dimension of the features, counting the batch
     positions = tuple(d for d in range(1, len(shape) + 1) if d != channels)
     tokens = last and len(shape) == 2

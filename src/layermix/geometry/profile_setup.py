@@ -49,11 +49,17 @@ def set_up(
     table, probe = probed_points(
         model, few, dict.fromkeys(names), batch_dim=batch_dim, measured=measured
     )
+    if at is None and table.first == "input":  # then the embedding of tokens is not a default
+        table = Points(row for row in table if row.kind != "module")
     rows, skipped = _rows(table, named=at is not None)
     sites = {row.name: probe.sites[row.name] for row in rows}
     widths = features.norm_widths(model)
+    mask = few.get("attention_mask") if isinstance(few, Mapping) else None
+    length = mask.shape[-1] if isinstance(mask, Tensor) else None
     poolings = {
-        row.name: features.pooling_of(row.shape or (), pool, widths, probe.batch_dim(row.name))
+        row.name: features.pooling_of(
+            row.shape or (), pool, widths, probe.batch_dim(row.name), length
+        )
         for row in rows
     }
     fit = features.examples_that_fit(model, poolings, len(chosen), memory)

@@ -1,4 +1,4 @@
-"""Find the repeated blocks or stages of a model, which are its default hidden mix points.
+"""Find the default hidden mix points of a model: its repeated blocks, and its token embedding.
 
 They are similar sibling modules, such as the stages of a ResNet or the blocks of a ViT, each with
 two or more layers that have parameters. If a model has several groups of such siblings, the group
@@ -22,6 +22,31 @@ def repeated_blocks(model: nn.Module) -> list[str]:
     groups = [group for path, module in levels for group in _alike(path, module)]
     # The groups are ordered from outer to inner modules, so an outer group wins a tie.
     return list(max(groups, key=lambda group: sum(map(_layers, group.values())), default={}))
+
+
+def token_embedding(model: nn.Module) -> str | None:
+    """Return the path of the module that embeds tokens, or None if the model has none.
+
+    It is the outermost module with all embeddings (`nn.Embedding`) and no other layers except
+    norms, or else the embedding with the most rows.
+    """
+    modules = dict(model.named_modules())
+    embeddings = {k: m for k, m in modules.items() if isinstance(m, nn.Embedding)}
+    if not embeddings:
+        return None
+    for path, module in modules.items():  # outer modules first
+        around = path and all(f"{name}.".startswith(f"{path}.") for name in embeddings)
+        if around and _only_embeds(module):
+            return path
+    return max(embeddings, key=lambda name: embeddings[name].num_embeddings)
+
+
+def _only_embeds(module: nn.Module) -> bool:
+    """Return True if a module can be called, and all its layers are embeddings or norms."""
+    layers = (m for m in module.modules() if any(True for _ in m.parameters(recurse=False)))
+    others = (m for m in layers if m is not module and not isinstance(m, nn.Embedding))
+    is_called = type(module).forward is not nn.Module.forward
+    return is_called and all("Norm" in type(other).__name__ for other in others)
 
 
 def _alike(path: str, module: nn.Module) -> list[Group]:

@@ -11,6 +11,7 @@ from torch import nn
 from layermix.errors import InputError, LayermixError, unknown, warn
 from layermix.functional import obstacle
 from layermix.hooks.batch import Batch, as_inputs
+from layermix.hooks.blocks import token_embedding
 from layermix.hooks.hook_manager import HookManager
 from layermix.hooks.probe import Probe
 from layermix.hooks.sites import unwrap
@@ -101,6 +102,9 @@ class MixerProbe:
             reasons = {p: self._obstacle(probe, p, method) for p in names}
             if word:
                 self._sampler.drop(method, {p: w for p, w in reasons.items() if w})
+            token = token_embedding(inner) if word in ("auto", "random") else None
+            if token and {"input", token} <= method.points.weights.keys():
+                self._sampler.drop(method, {token: "the input can be mixed"})
             if word == "last":
                 left = tuple(method.points.weights)
                 self._sampler.drop(method, dict.fromkeys(left[:-1], "a later block can be mixed"))

@@ -6,6 +6,8 @@ random     the input and each block, as in Manifold Mixup (Verma et al., 2019)
 hidden     each block
 last       the last block that is a cut of the network; before a probe, each block
 ========== ==============================================================================
+
+The embedding of tokens replaces an input that cannot be mixed; before a probe, both are listed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from layermix.errors import InputError, brief, warn
-from layermix.hooks.blocks import repeated_blocks
+from layermix.hooks.blocks import repeated_blocks, token_embedding
 from layermix.hooks.points import MixPoint, names_of
 from layermix.hooks.sites import has_head
 from layermix.mixing import Method, MethodSampler, find_method
@@ -78,10 +80,13 @@ def _points_of(word: str, model: nn.Module) -> tuple[str, ...]:
             "none: name modules, which layermix.points(model, x, all=True) lists"
         )
     if word == "random" and not blocks:
+        where = "the input or the embedding" if token_embedding(model) else "the input"
         warn(
-            f"at='random' mixes at the input only, because {type(model).__name__} has no repeated "
+            f"at='random' mixes at {where} only, because {type(model).__name__} has no repeated "
             "blocks: name modules, which layermix.points(model, x, all=True) lists"
         )
     before = ["input"] if word in ("auto", "random") else []
+    if before and (token := token_embedding(model)) and token not in blocks:
+        before.append(token)
     after = ["final"] if word == "auto" and has_head(model) else []
     return (*before, *blocks, *after)

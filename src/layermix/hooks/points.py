@@ -1,14 +1,14 @@
 """List the mix points of a model: the input, blocks or any modules, the final layer, the logits."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from layermix.errors import InputError, brief, unknown
 from layermix.hooks.batch import Batch
-from layermix.hooks.blocks import repeated_blocks
+from layermix.hooks.blocks import repeated_blocks, token_embedding
 from layermix.hooks.channels import Channels
 from layermix.hooks.probe import Probe
 from layermix.hooks.sites import as_module, unwrap
@@ -17,7 +17,7 @@ _NO_BLOCKS = """
 This model has no repeated blocks (similar siblings with two or more layers each), so it has no
 default hidden points. Any module path can be used: all=True (--all) lists them."""
 
-Kind = Literal["input", "block", "module", "final", "logits"]
+Kind = Literal["input", "embedding", "block", "module", "final", "logits"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class MixPoint:
     name
         Value of `at` for `Mixer`.
     kind
-        ``"input"``, ``"block"`` (a default point), ``"module"``, ``"final"``, ``"logits"``.
+        ``"input"``, ``"embedding"`` (of tokens, where the input cannot be mixed), ``"block"`` (a
+        default point), ``"module"``, ``"final"`` or ``"logits"``.
     module
         Class of the module.
     shape
@@ -76,6 +77,13 @@ class Points(tuple[MixPoint, ...]):
     def names(self) -> list[str]:
         """The names of the points that can be mixed."""
         return [row.name for row in self if row.obstacle is None]
+
+    @property
+    def first(self) -> str | None:
+        """The name of the input or, if it has tokens, of their embedding; None if neither mixes."""
+        kinds = ("input", "embedding")
+        found = (row.name for row in self if row.kind in kinds and row.obstacle is None)
+        return next(found, None)
 
     @property
     def blocks(self) -> list[str]:
@@ -128,9 +136,9 @@ def points(
         Batch (B, ...), a tuple of inputs for ``model(*x)``, or a mapping of inputs for
         ``model(**x)``. At most three examples are used.
     at
-        Mix points to list, including any module paths. Default: the input, the repeated blocks
-        or stages (similar siblings, each with two or more layers that have parameters), the
-        final layer and the logits, if they can be mixed.
+        Mix points to list, including any module paths. Default: the input or, if it has tokens,
+        their embedding; the repeated blocks or stages (similar siblings, each with two or more
+        layers that have parameters), the final layer and the logits, if they can be mixed.
     all
         If True, list every module.
     batch_dim
@@ -167,7 +175,7 @@ def probed_points(
     model = unwrap(as_module(model))
     default = default_points(model)
     kinds: dict[str, Kind] = {name: "module" for name, _ in model.named_modules() if name}
-    kinds |= dict.fromkeys(default[1:-2], "block")
+    kinds |= dict.fromkeys(repeated_blocks(model), "block")
     kinds = {"input": "input", **kinds, "final": "final", "logits": "logits"}
     names = list(kinds) if all else default
     if at is not None:
@@ -176,13 +184,20 @@ def probed_points(
             raise unknown("mix point", missing[0], kinds)
     probe = Probe(model, names, x, batch_dim, measured=measured, together=default)
     rows = [_row(model, name, kinds[name], probe) for name in names]
+    if "input" in names and probe.obstacle("input"):
+        token = token_embedding(model)
+        rows = [replace(row, kind="embedding") if row.name == token else row for row in rows]
+    elif at is None and not all:
+        rows = [row for row in rows if row.kind != "module"]
     listed = all or at is not None
     return Points(row for row in rows if listed or row.obstacle is None), probe
 
 
 def default_points(model: nn.Module) -> list[str]:
     """Return the default points of an unwrapped model, including those that cannot be mixed."""
-    return ["input", *repeated_blocks(model), "final", "logits"]
+    blocks, token = repeated_blocks(model), token_embedding(model)
+    embedding = [token] if token and token not in blocks else []
+    return ["input", *embedding, *blocks, "final", "logits"]
 
 
 def _row(model: nn.Module, name: str, kind: Kind, probe: Probe) -> MixPoint:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from layermix.experiments.data import DataConfig
-from layermix.experiments.display import SUBSETS
-from layermix.experiments.study import StudyConfig, as_json, flat
-from layermix.experiments.training import PRESETS
-from layermix.experiments.tuning import settings_text
+from layermix.lab.data import DataConfig
+from layermix.lab.display import SUBSETS
+from layermix.lab.study import StudyConfig, as_json, flat
+from layermix.lab.training import PRESETS
+from layermix.lab.tuning import settings_text
 from layermix.mixing.methods import find_method, is_method, method_names
 
 _DEFAULTS = {
@@ -26,15 +26,19 @@ def used_settings(
     """Return the value of every setting of a finished study, by its name on the command line.
 
     `run` is the ``config.json`` of one of the runs, whose recipe is complete; `subset` is how the
-    training images were chosen (see `Dataset`).
+    training examples were chosen (see `Dataset`).
     """
     asked = flat(as_json(config))
+    if config.train:  # a function of the user has no recipe
+        recipe = {field.name for field in fields(config.recipe)}
+        return {name: value for name, value in asked.items() if name not in recipe}
     used = {
         k: _DEFAULTS.get(k, "not given") if value is None else value for k, value in asked.items()
     }
-    used |= {name: run["recipe"][name] for name in ("crop", "flip")}
+    completed = ("crop", "flip", "optimizer", "lr", "weight_decay")
+    used |= {name: run["recipe"][name] for name in completed if name in run["recipe"]}
     if asked["train_size"] is not None and subset in SUBSETS:
-        used["train_images"] = SUBSETS[subset]
+        used["train_examples"] = SUBSETS[subset]
     methods = [name for variant in used.get("variants") or () for name in method_names(variant)]
     for name in filter(is_method, methods):
         _, blend, partner, ratio, _ = find_method(name).row
@@ -60,8 +64,13 @@ def setting_text(value: Any) -> str:
 def compare_command(config: StudyConfig) -> str:
     """Return the `layermix compare` command of a study, without its output folder.
 
-    It starts from the preset that leaves the fewest settings to name.
+    It starts from the preset that leaves the fewest settings to name. If a function of the user
+    trains, it is a call of `layermix.experiments.compare`.
     """
+    if config.train:
+        name = config.train.partition(":")[2]
+        data, variants = config.data.data, list(config.variants)
+        return f"compare({name}, {variants}, {len(config.seeds)}, data={data!r})"
     return min((_command_from(config, name) for name in PRESETS), key=len)
 
 

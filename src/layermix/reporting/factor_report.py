@@ -10,8 +10,8 @@ from markupsafe import Markup
 from rich.console import Console
 
 import layermix
-from layermix.experiments.display import print_text, show_status
-from layermix.experiments.store import write_json
+from layermix.lab.display import print_text, show_status
+from layermix.lab.store import write_json
 from layermix.reporting import text
 from layermix.reporting.figures.factor_curves import factor_figures
 from layermix.reporting.level_summary import LevelSummary, summarize_factors

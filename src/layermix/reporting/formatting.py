@@ -15,6 +15,7 @@ _MAX_WIDTH = 9  # characters of a number in a table; longer ones have an exponen
 _VARIANTS = {
     "none": "no mixing",
     "input": "mixing at the input",
+    "embedding": "mixing the embedding",
     "final": "mixing at the final layer",
     "logits": "mixing the logits",
     "random": "mixing at a random layer in each step",
@@ -33,7 +34,7 @@ class Metric(NamedTuple):
 
 
 METRICS = {
-    "accuracy": Metric("accuracy", "share of images that are classified correctly"),
+    "accuracy": Metric("accuracy", "share of examples that are classified correctly"),
     "nll": Metric("NLL", "negative log-likelihood, in nats", POSITIVE),
     "brier": Metric("Brier", "squared distance of probabilities and one-hot label", (0.0, 2.0)),
     "ece": Metric("ECE", "expected calibration error, 15 bins of equal width"),

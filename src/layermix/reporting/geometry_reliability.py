@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from layermix.experiments.store import Record
 from layermix.geometry import QUANTITIES
+from layermix.lab.store import Record
 from layermix.reporting.statistics import RELIABLE, reliability
 from layermix.reporting.statistics.reliability import rank_correlation
 
@@ -52,9 +52,11 @@ def reliabilities(last_records: Sequence[Record]) -> dict[str, list[Reliability]
 def sizes_of(last_records: Sequence[Record]) -> list[int]:
     """Return the sizes of batches that all runs have, the largest first.
 
-    They differ between runs if classes are rare and each seed has its own test images.
+    They differ between runs if classes are rare and each seed has its own test examples.
     """
     sizes = [set(record.get("batches") or ()) for record in last_records]
+    if not sizes:
+        return []
     return sorted(map(int, set.intersection(*sizes)), reverse=True)
 
 

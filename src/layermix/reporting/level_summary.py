@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layermix.errors import InputError
-from layermix.experiments.factors import Level, level_name, open_factors
+from layermix.lab.factors import Level, level_name, open_factors
 from layermix.reporting.summary import Summary, summarize
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import fmean
 
 from layermix.errors import InputError, unknown
-from layermix.experiments import store
-from layermix.experiments.study import Study
 from layermix.geometry import QUANTITIES
+from layermix.lab import store
+from layermix.lab.study import StudyFolder
 from layermix.reporting.statistics import RELIABLE, detectable
 from layermix.reporting.statistics.mixed_model import MIN_LAYERS, Layers, MetaResult, analyze
 from layermix.reporting.summary import Summary, summarize
@@ -73,7 +73,7 @@ def hold_to_plan(plan: MetaPlan, folder: Path) -> MetaPlan:
     return found
 
 
-def run_meta(studies: Sequence[Study], plan: MetaPlan) -> MetaStudy:
+def run_meta(studies: Sequence[StudyFolder], plan: MetaPlan) -> MetaStudy:
     """Analyze the finished studies; studies of the same data and model count as one pair."""
     found: dict[tuple[str, str], list[Layers]] = {}
     left_out = {}

@@ -17,7 +17,9 @@ def clipped_metrics(summary: Summary) -> dict[str, list[str]]:
     """For each metric, return the variants whose interval extends beyond the metric's range."""
     found = {
         METRICS[key].heading: [
-            row.name for row in summary.variants if row.test[key].exceeds(METRICS[key].bounds)
+            row.name
+            for row in summary.variants
+            if key in row.test and row.test[key].exceeds(METRICS[key].bounds)
         ]
         for key in MAIN_METRICS
     }
@@ -70,7 +72,7 @@ def same_results(summary: Summary) -> list[list[str]]:
 
 
 def _metrics(row: VariantSummary) -> list[Sequence[float]]:
-    return [row.seeds, *(row.test[name].values for name in MAIN_METRICS)]
+    return [row.seeds, *(row.test[name].values for name in MAIN_METRICS if name in row.test)]
 
 
 def varied_conditions(summary: Summary) -> list[str]:
@@ -83,7 +85,7 @@ def worse_than_guessing(summary: Summary) -> list[str]:
     return [
         f"{row.name}-seed{seed}"
         for row in summary.variants
-        for seed, nll in zip(row.seeds, row.test["nll"].values, strict=True)
+        for seed, nll in row.values("nll").items()
         if not nll <= math.log(summary.sizes["classes"])
     ]
 

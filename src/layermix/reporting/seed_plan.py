@@ -5,8 +5,8 @@ import itertools
 from rich.console import Console
 
 from layermix.errors import InputError
-from layermix.experiments.display import print_text
-from layermix.experiments.study import MIN_SEEDS, Study, StudyConfig
+from layermix.lab.display import print_text
+from layermix.lab.study import MIN_SEEDS, StudyConfig, StudyFolder
 from layermix.reporting.formatting import ABSENT, number, plural
 from layermix.reporting.show import terminal_table
 from layermix.reporting.statistics import (
@@ -24,7 +24,7 @@ _GOALS = (0.8, 0.9)
 _MIN_PILOT = 3
 
 
-def show_plan(study: Study, points: float, console: Console) -> None:
+def show_plan(study: StudyFolder, points: float, console: Console) -> None:
     """Print how many seeds each comparison needs to show a difference of accuracy, in points."""
     if points <= 0:
         raise InputError(f"plan is {points}, but must be a difference of points above 0")

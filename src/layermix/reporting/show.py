@@ -1,30 +1,57 @@
 """Show the report of a study on a terminal."""
 
+from io import StringIO
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from layermix.experiments.display import print_text, show_status
-from layermix.experiments.study import Study
+from layermix.lab.display import print_text, show_status
+from layermix.lab.study import StudyFolder
 from layermix.reporting import text
 from layermix.reporting.formatting import ABSENT
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables import Table, overview_table
+from layermix.reporting.tables.other_data_tables import other_data_tables
 from layermix.reporting.write import write_report
 
+_WIDTH = 110  # characters of a line of text
 
-def show_study(study: Study, console: Console) -> Summary:
+
+def show_study(study: StudyFolder, console: Console) -> Summary:
     """Write a study's report; print the verdict, a table and its path; return the summary."""
     with show_status(console, "Building the report"):
         summary, path = write_report(study)
     console.print()
+    print_summary(summary, console)
+    print_text(console, f"Report: {path}")
+    return summary
+
+
+def show_evaluation(study: StudyFolder, console: Console) -> Path:
+    """Write a study's report; print the tables of the results on other data; return its path."""
+    with show_status(console, "Building the report"):
+        summary, path = write_report(study)
+    for table in other_data_tables(summary):
+        console.print(terminal_table(table))
+    return path
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print the warnings, the verdict and a table of a study."""
     for warning in text.warning_texts(summary):
         print_text(console, f"Warning: {warning}", fold=True)
     print_text(console, " ".join(text.verdict_text(summary)), fold=True)
     console.print()
     console.print(terminal_table(overview_table(summary)))
-    print_text(console, f"Report: {path}")
-    return summary
+
+
+def summary_text(summary: Summary) -> str:
+    """Return the warnings, the verdict and a table of a study as text."""
+    written = StringIO()
+    print_summary(summary, Console(file=written, width=_WIDTH))
+    return written.getvalue().rstrip()
 
 
 def terminal_table(table: Table) -> TerminalTable:

@@ -1,6 +1,6 @@
 """Results from the stored logits of test data: classes, calibration by confidence, agreement.
 
-Shapes: S seeds, N images, K classes.
+Shapes: S seeds, N examples, K classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.experiments.store import RunConfig, RunResult, read_logits
-from layermix.experiments.study import Study
-from layermix.experiments.training.metrics import BINS
+from layermix.lab.store import RunConfig, RunResult, read_logits
+from layermix.lab.study import StudyFolder
+from layermix.lab.training.metrics import BINS
 from layermix.reporting.statistics import Estimate, crossed_estimate, estimate
 from layermix.reporting.statistics.paired import holm, sign_flip_p
 from layermix.reporting.verdict import Verdict
@@ -23,7 +23,7 @@ class ClassGap:
     """Accuracy of one class: of a baseline, and the paired difference of a variant from it."""
 
     label: str
-    images: float  # mean number of test images
+    examples: float  # mean number of test examples
     baseline: Estimate
     gap: Estimate
     p_holm: float  # of the sign-flip test, corrected for all classes
@@ -31,7 +31,7 @@ class ClassGap:
 
 @dataclass(frozen=True)
 class Bin:
-    """Test images of all seeds whose confidence is in one of 15 bins of equal width."""
+    """Test examples of all seeds whose confidence is in one of 15 bins of equal width."""
 
     confidence: float  # mean probability of the predicted class
     accuracy: float
@@ -47,8 +47,8 @@ class PredictionSummary:
     classes: list[ClassGap]
     majority: float  # share of the most frequent class, mean over runs
     bins: dict[str, list[Bin]]  # by variant
-    disagreement: dict[str, dict[str, float]]  # share of images, mean over seeds
-    crossed: dict[str, Estimate]  # "verdict" and "claim", if all seeds have the same test images
+    disagreement: dict[str, dict[str, float]]  # share of examples, mean over seeds
+    crossed: dict[str, Estimate]  # "verdict" and "claim", if all seeds have the same test examples
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ _Runs = dict[str, dict[int, _Predictions]]
 
 
 def summarize_predictions(
-    study: Study, results: Mapping[RunConfig, RunResult], verdict: Verdict
+    study: StudyFolder, results: Mapping[RunConfig, RunResult], verdict: Verdict
 ) -> PredictionSummary | None:
     """Summarize the stored test logits of all finished runs; None if one run has none."""
     runs: _Runs = {}
@@ -106,7 +106,7 @@ def summarize_predictions(
 
 
 def reliability_bins(runs: Sequence[_Predictions]) -> list[Bin]:
-    """Return the bins of a reliability diagram that have images."""
+    """Return the bins of a reliability diagram that have examples."""
     confidence = np.concatenate([run.confidence for run in runs])
     correct = np.concatenate([run.correct for run in runs])
     edges = torch.linspace(0, 1, BINS + 1).double().numpy()[1:-1]
@@ -121,7 +121,7 @@ def reliability_bins(runs: Sequence[_Predictions]) -> list[Bin]:
 def _crossed(
     variant: Mapping[int, _Predictions], baseline: Mapping[int, _Predictions]
 ) -> Estimate | None:
-    """Return the difference in accuracy with an interval over seeds and images together."""
+    """Return the difference in accuracy with an interval over seeds and examples together."""
     seeds = sorted(variant.keys() & baseline.keys())
     if len(seeds) < 2:
         return None
@@ -132,7 +132,7 @@ def _crossed(
 def _class_gaps(
     variant: Mapping[int, _Predictions], baseline: Mapping[int, _Predictions], names: Sequence[str]
 ) -> list[ClassGap]:
-    """Compare the accuracy of each class; classes without test images are left out."""
+    """Compare the accuracy of each class; classes without test examples are left out."""
     seeds = sorted(variant.keys() & baseline.keys())
     if not seeds:
         return []
@@ -155,7 +155,7 @@ def _class_gaps(
 
 
 def _by_class(run: _Predictions, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of images of each class and its accuracy, both (K,); 0/0 becomes 0."""
+    """Return the number of examples of each class and its accuracy, both (K,); 0/0 becomes 0."""
     counts = np.bincount(run.labels, minlength=classes)
     correct = np.bincount(run.labels, weights=run.correct, minlength=classes)
     return counts, correct / np.maximum(counts, 1)

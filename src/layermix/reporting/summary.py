@@ -5,10 +5,11 @@ from functools import cached_property
 from typing import Any
 
 from layermix.errors import InputError
-from layermix.experiments.store import RunResult, read_json
-from layermix.experiments.study import Study, as_json
-from layermix.experiments.tuning import Try, read_tries
+from layermix.lab.store import RunResult, read_json
+from layermix.lab.study import StudyFolder, as_json
+from layermix.lab.tuning import Try, read_tries
 from layermix.reporting.configuration import compare_command, used_settings
+from layermix.reporting.other_data import OtherData, read_other_data
 from layermix.reporting.statistics import (
     BySeed,
     Difference,
@@ -36,7 +37,7 @@ class Summary:
     data, model
         Names of the data set and the model.
     sizes
-        Number of ``train``, ``val`` and ``test`` images, of ``classes``, of planned ``seeds``,
+        Number of ``train``, ``val`` and ``test`` examples, of ``classes``, of planned ``seeds``,
         and of examples in the ``monitored`` batch.
     classes
         Names of the classes.
@@ -45,7 +46,7 @@ class Summary:
     variants
         Results of the variants that have a finished run; at least one.
     chance
-        SNNL of the monitored batch in nats if all classes overlapped.
+        SNNL of the monitored batch in nats if all classes overlapped; None if not measured.
     command
         The command line that repeats the study.
     config
@@ -60,6 +61,8 @@ class Summary:
         Results from the stored logits, or None if a run has none.
     tries
         Settings that were tried to tune the variants, with their validation results.
+    other_data
+        Results on corrupted, shifted and other data, or None if the study was not evaluated.
     """
 
     data: str
@@ -68,7 +71,7 @@ class Summary:
     classes: list[str]
     planned: list[str]
     variants: list[VariantSummary]
-    chance: float
+    chance: float | None
     command: str
     config: dict[str, Any]
     conditions: dict[str, str]
@@ -76,6 +79,7 @@ class Summary:
     grown: list[dict[str, Any]] = field(default_factory=list)
     predictions: PredictionSummary | None = None
     tries: list[Try] = field(default_factory=list)
+    other_data: OtherData | None = None
 
     @cached_property
     def accuracy(self) -> dict[str, BySeed]:
@@ -102,6 +106,11 @@ class Summary:
     def verdict(self) -> Verdict:
         """The best variant, and the result of the claim *final beats input*."""
         return conclude(self.planned, self.variants, self.scales, self.look, self.failed)
+
+    @property
+    def first(self) -> str:
+        """The first measured layer: the input, or the embedding of tokens."""
+        return next(iter(self.variants[0].snnl), "input")
 
     @property
     def is_decided(self) -> bool:
@@ -184,7 +193,7 @@ class Summary:
         return content | {"look": asdict(self.look), "timings": timings}
 
 
-def summarize(study: Study) -> Summary:
+def summarize(study: StudyFolder) -> Summary:
     """Summarize the finished runs of a study.
 
     Raises
@@ -192,7 +201,7 @@ def summarize(study: Study) -> Summary:
     InputError
         If no run is finished.
     """
-    results = study.results()
+    results = study.run_results()
     if not results:
         raise InputError(f"no run of the study in {study.folder} is finished yet")
     runs: dict[str, dict[int, RunResult]] = {name: {} for name in study.config.variants}
@@ -212,16 +221,22 @@ def summarize(study: Study) -> Summary:
         classes=first.classes,
         planned=list(runs),
         variants=[summarize_variant(name, by_seed) for name, by_seed in runs.items() if by_seed],
-        chance=next(iter(first.records[0]["snnl"].values()))["chance"],
+        chance=_chance(first),
         command=compare_command(study.config),
         config={"asked": as_json(study.config), "used": used},
         conditions=conditions,
         failed=failed,
         grown=study.grown,
         tries=read_tries(study.folder),
+        other_data=read_other_data(study),
     )
     found = summarize_predictions(study, results, summary.verdict)
     return replace(summary, predictions=found)
+
+
+def _chance(result: RunResult) -> float | None:
+    found = result.records[0]["snnl"].values() if result.records else ()
+    return next((each["chance"] for each in found), None)
 
 
 def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:

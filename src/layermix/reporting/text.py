@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from layermix.experiments.study import MIN_SEEDS
-from layermix.experiments.training.monitor import MIXED, RATIO
 from layermix.geometry.quantities import GAP_QUANTITIES
+from layermix.lab.study import MIN_SEEDS
+from layermix.lab.training.monitor import MIXED, RATIO
 from layermix.reporting import formatting, result_checks
 from layermix.reporting.meta_study import MetaStudy
 from layermix.reporting.statistics import Estimate, least_p

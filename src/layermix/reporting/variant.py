@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
 
-from layermix.experiments.store import Record, RunResult
 from layermix.geometry import QUANTITIES
+from layermix.lab.store import Record, RunResult
 from layermix.reporting.formatting import METRICS
 from layermix.reporting.geometry_reliability import Reliability, reliabilities, sizes_of
 from layermix.reporting.statistics import BySeed, Estimate, estimate
@@ -52,7 +52,7 @@ class VariantSummary:
     geometry_by_size: dict[int, dict[str, dict[str, BySeed]]]  # by number of examples of a batch
     reliability: dict[str, list[Reliability]]  # of each quantity, at each batch size
     weights: dict[str, Curve]  # how often each mix point was chosen; empty if that is constant
-    timings: dict[str, Estimate]  # seconds, images_per_second: they differ from run to run
+    timings: dict[str, Estimate]  # seconds, examples_per_second: they differ from run to run
 
     @property
     def accuracy(self) -> BySeed:
@@ -69,10 +69,11 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
     """Summarize the results of one or more finished seeds of a variant."""
     results = list(runs.values())
     epochs = [result.records for result in results]
-    points = list(epochs[0][0]["snnl"])
+    points = list(epochs[0][0]["snnl"]) if epochs[0] else []
     views = [result.test_views["accuracy"] for result in results if result.test_views]
     weighted = next((list(record["weights"]) for record in epochs[0] if "weights" in record), [])
-    sizes = sizes_of([records[-1] for records in epochs])
+    last = [records[-1] for records in epochs if records]
+    sizes = sizes_of(last)
     clean = [result.clean["test"] for result in results if result.clean]
     return VariantSummary(
         name=name,
@@ -94,11 +95,12 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
             size: _by_layer(points, lambda q, p, size=size: _at_end(runs, q, p, size))
             for size in sizes
         },
-        reliability=reliabilities([records[-1] for records in epochs]),
+        reliability=reliabilities(last),
         weights={p: _curve(epochs, lambda r, p=p: r.get("weights", {}).get(p)) for p in weighted},
         timings={
             t: estimate([result.timings[t] for result in results])
-            for t in ("seconds", "images_per_second")
+            for t in ("seconds", "examples_per_second")
+            if all(t in result.timings for result in results)
         },
     )
 

@@ -91,7 +91,8 @@ def conclude(
 ) -> Verdict:
     """Return the verdict of a study from its variants with finished runs.
 
-    `failed` names the variants with failed runs. If all have some, all are candidates.
+    `failed` names the variants with failed runs. If all have some, all are candidates. The first
+    measured layer is the input, or the embedding of tokens, which then takes its place.
     """
     candidates = [row for row in variants if row.name not in failed] or variants
     ranked = sorted(candidates, key=_validation(candidates), reverse=True)
@@ -105,7 +106,7 @@ def conclude(
         rival,
         gap,
         _drawbacks(by_name[winner], by_name[rival]) if gap and rival else {},
-        _claim(planned, by_name, scales, look),
+        _claim(planned, by_name, scales, look, next(iter(variants[0].snnl), "input")),
         family,
     )
 
@@ -135,13 +136,13 @@ def compare_all(
     )
 
 
-def claim_pair(variants: Sequence[str]) -> ClaimPair | None:
+def claim_pair(variants: Sequence[str], first: str = "input") -> ClaimPair | None:
     """Return the two variants that test the claim; None if the study has no such two.
 
-    The variants ``final`` and ``input`` are preferred, then two methods with equal settings, then
-    the first pair.
+    The variants ``final`` and `first` (the input, or the embedding of tokens) are preferred, then
+    two methods with equal settings, then the first pair.
     """
-    places = (_linear_at(place, variants) for place in ClaimPair._fields)
+    places = (_linear_at(place, variants) for place in ("final", first))
     return min((ClaimPair(*names) for names in product(*places)), key=_preference, default=None)
 
 
@@ -177,6 +178,8 @@ def _validation(
     common = set.intersection(*(set(row.seeds) for row in variants))
 
     def mean(row: VariantSummary, metric: str) -> float:
+        if metric not in row.val:
+            return 0.0
         by_seed = dict(zip(row.seeds, row.val[metric].values, strict=True))
         return fmean(by_seed[seed] for seed in (common or row.seeds))
 
@@ -188,9 +191,10 @@ def _claim(
     variants: dict[str, VariantSummary],
     scales: dict[str, Scale],
     look: Look,
+    first: str,
 ) -> Claim:
-    pair = claim_pair(planned)
-    absent = [place for place in ClaimPair._fields if not _linear_at(place, planned)]
+    pair = claim_pair(planned, first)
+    absent = [place for place in ("final", first) if not _linear_at(place, planned)]
     waiting = [name for name in pair or () if name not in variants]
     if pair is None or waiting:
         return Claim("not tested", {}, {}, {}, absent, waiting)
@@ -217,7 +221,7 @@ def _claim(
 
 
 def _linear_at(place: str, variants: Sequence[str]) -> list[str]:
-    """Return the variants that mix pairs linearly at ``"final"`` or ``"input"`` in every step."""
+    """Return the variants that mix pairs linearly at a mix point in every step."""
     named = [name for name in variants if name == place]
     return named + [name for name in variants if is_method(name) and _is_linear(name, place)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 import layermix
-from layermix.experiments.store import write_json
-from layermix.experiments.study import Study
+from layermix.lab.store import write_json
+from layermix.lab.study import StudyFolder
 from layermix.reporting import text
 from layermix.reporting.configuration import setting_text
 from layermix.reporting.figures import Figure, draw_all
@@ -15,7 +15,7 @@ from layermix.reporting.summary import Summary, summarize
 from layermix.reporting.tables import all_tables
 
 
-def write_report(study: Study) -> tuple[Summary, Path]:
+def write_report(study: StudyFolder) -> tuple[Summary, Path]:
     """Write ``results.json``, ``report.md``, ``report.html`` and ``figures/`` of a study.
 
     Parameters
@@ -63,7 +63,9 @@ def render(name: str, summary: Summary, figures: Sequence[Figure]) -> str:
         notes=text.verdict_notes(summary),
         warnings=text.warning_texts(summary),
         tables=all_tables(summary),
-        geometry_notes=text.geometry_notes(unmixed.geometry_end) if unmixed else [],
+        geometry_notes=text.geometry_notes(ends)
+        if (ends := unmixed and unmixed.geometry_end)
+        else [],
         settings={
             name.replace("_", " "): setting_text(value)
             for name, value in summary.config["used"].items()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from layermix.experiments.display import print_text
-from layermix.experiments.store import write_json
+from layermix.lab.display import print_text
+from layermix.lab.store import write_json
 from layermix.reporting import text
 from layermix.reporting.figures.meta_scatter import meta_figure
 from layermix.reporting.formatting import (

@@ -1,6 +1,6 @@
 """The figures of a report, in the order of the report."""
 
-from layermix.experiments.study import Study
+from layermix.lab.study import StudyFolder
 from layermix.reporting.figures.calibration_curves import calibration_curves
 from layermix.reporting.figures.curves import (
     geometry_curves,
@@ -13,13 +13,14 @@ from layermix.reporting.figures.embedding import embedding
 from layermix.reporting.figures.gains import gains
 from layermix.reporting.figures.intervals import accuracy, differences, snnl_at_end
 from layermix.reporting.figures.mixed_examples import examples
+from layermix.reporting.figures.severity_curves import severity_curves
 from layermix.reporting.figures.style import Figure
 from layermix.reporting.summary import Summary
 
 __all__ = ["Figure", "draw_all"]
 
 
-def draw_all(study: Study, summary: Summary) -> list[Figure]:
+def draw_all(study: StudyFolder, summary: Summary) -> list[Figure]:
     """Draw all figures of a study, except for those whose data are missing."""
     return [
         *accuracy(summary),
@@ -34,4 +35,5 @@ def draw_all(study: Study, summary: Summary) -> list[Figure]:
         *geometry_curves(summary),
         *gains(summary),
         *weight_curves(summary),
+        *severity_curves(summary),
     ]

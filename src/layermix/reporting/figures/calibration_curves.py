@@ -19,8 +19,8 @@ from layermix.reporting.summary import Summary
 _COLUMNS, _NAME = 3, 14
 _CAPTION = (
     "Reliability diagrams: the share of correct predictions over their confidence, the probability "
-    "of the predicted class, for the test images of all seeds as trained. The area of a mark is "
-    "its share of the images; on the dashed line confidence and accuracy are equal, below it "
+    "of the predicted class, for the test examples of all seeds as trained. The area of a mark is "
+    "its share of the examples; on the dashed line confidence and accuracy are equal, below it "
     "predictions are too confident."
 )
 

@@ -45,6 +45,8 @@ def training_curves(summary: Summary) -> list[Figure]:
     figures = []
     for name, title, read, scale, note in panels:
         curves = {row.name: read(row) for row in summary.variants if read(row)}
+        if not curves:
+            continue
         caption = f"{title.partition(',')[0]} of each variant, mean over seeds.{note}"
         figures.append(_draw(name, title, curves, scale, caption))
     return figures
@@ -81,6 +83,8 @@ def seed_curves(summary: Summary) -> list[Figure]:
 def snnl_curves(summary: Summary) -> list[Figure]:
     """Draw SNNL at each layer over epochs: without mixing, or of the first variant if all mix."""
     row = summary.unmixed or summary.variants[0]
+    if summary.chance is None:
+        return []
     n = summary.sizes["monitored"]
     caption = (
         f"SNNL of {n} held-out examples at each layer; variant {row.name}, mean and 95% interval "

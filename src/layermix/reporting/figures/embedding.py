@@ -17,8 +17,8 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from layermix.experiments.study import Study
 from layermix.geometry import snnl
+from layermix.lab.study import StudyFolder
 from layermix.reporting.figures.style import (
     GRAY,
     WIDTH,
@@ -37,7 +37,7 @@ _NAME = 16  # characters of a name in the legend
 
 
 @style()
-def embedding(study: Study, classes: Sequence[str]) -> list[Figure]:
+def embedding(study: StudyFolder, classes: Sequence[str]) -> list[Figure]:
     """Draw the features of the last block before and after training.
 
     They are from the first variant with the first seed. If they are missing, the list is empty.

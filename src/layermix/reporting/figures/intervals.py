@@ -91,6 +91,8 @@ def differences(summary: Summary) -> list[Figure]:
 def snnl_at_end(summary: Summary) -> list[Figure]:
     """Draw SNNL after training at each layer for each variant."""
     rows, layers = summary.variants, list(summary.variants[0].snnl)
+    if summary.chance is None:
+        return []
     names = short_names([row.name for row in rows], _NAME)
     band = 7 * len(rows) + 10
     drawing, (axes,) = canvas(band * len(layers) + 16 * len(rows) / 3 + 70)

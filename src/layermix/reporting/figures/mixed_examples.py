@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from layermix.errors import LayermixError
-from layermix.experiments.data import Split
-from layermix.experiments.run import find_points, fresh_model, load_once
-from layermix.experiments.study import Study
-from layermix.experiments.variants import mix_points, mixer_settings
 from layermix.functional import mix
 from layermix.hooks import Points
+from layermix.lab.data import Split
+from layermix.lab.run import find_points, fresh_model, load_once
+from layermix.lab.study import StudyFolder
+from layermix.lab.variants import mix_points, mixer_settings
 from layermix.mixing import PlanSampler
 from layermix.mixing.methods import method_names
 from layermix.reporting.figures.style import Figure, canvas, finish, shorten, style
@@ -27,11 +27,13 @@ _CAPTION = (
 
 
 @style()
-def examples(study: Study) -> list[Figure]:
+def examples(study: StudyFolder) -> list[Figure]:
     """Draw mixed training images; none if the data or the model cannot be loaded."""
     with suppress(LayermixError, OSError):
         config = study.config
         data = load_once(config.data, config.seeds[0])
+        if data.train.inputs.ndim != 4:
+            return []
         points = config.all_points
         if points is None:
             points = find_points(fresh_model(config.model, data, config.seeds[0]), data)
@@ -43,7 +45,7 @@ def examples(study: Study) -> list[Figure]:
 
 
 def _distinct(
-    study: Study, points: Points, batch: Split, classes: int
+    study: StudyFolder, points: Points, batch: Split, classes: int
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return mixed images and their dense labels, for each group of variants that mix equally."""
     found: list[tuple[list[str], tuple[Tensor, Tensor]]] = []
@@ -64,12 +66,19 @@ def _distinct(
 
 def _mixed(sampler: PlanSampler, batch: Split, classes: int) -> tuple[Tensor, Tensor]:
     """Return one mixed image, (C, H, W), and its label weights, (K,), of each of several draws."""
-    x, images, labels = batch.images.float() / 255, [], []
+    x, images, labels = _in_unit_range(batch.inputs), [], []
     for column in range(_COLUMNS):
         plan = sampler.draw(len(x), labels=batch.labels, inputs=x)
         images.append(mix(x, plan)[column])
         labels.append(plan.target(batch.labels).dense(classes)[column])
     return torch.stack(images), torch.stack(labels)
+
+
+def _in_unit_range(inputs: Tensor) -> Tensor:
+    if inputs.dtype == torch.uint8:
+        return inputs.float() / 255
+    low, high = inputs.amin(), inputs.amax()
+    return (inputs - low) / (high - low).clamp(min=1e-12)
 
 
 def _draw(found: dict[str, tuple[Tensor, Tensor]], classes: tuple[str, ...]) -> Figure:

@@ -89,9 +89,16 @@ class Figure:
 
     def standalone(self) -> str:
         """Return the content of an SVG file that is readable on light and dark backgrounds."""
+        return self.sized(f"\n<style>{_STYLE}</style>") + "\n"
+
+    def sized(self, style: str = "") -> str:
+        """Return the ``<svg>`` element with its size in points, and an optional style."""
         head, rest = self.svg.split(">", 1)
         width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)[0]
-        return f'{head} width="{width}pt" height="{height}pt">\n<style>{_STYLE}</style>{rest}\n'
+        return f'{head} width="{width}pt" height="{height}pt">{style}{rest}'
+
+    def _repr_html_(self) -> str:
+        return f"<figure>{self.sized()}<figcaption>{escape(self.caption)}</figcaption></figure>"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from layermix.reporting.summary import Summary
 from layermix.reporting.tables.calibration_tables import calibration_differences, calibration_table
 from layermix.reporting.tables.class_tables import classes_table, disagreement_table
 from layermix.reporting.tables.geometry_table import geometry_table
+from layermix.reporting.tables.other_data_tables import other_data_tables
 from layermix.reporting.tables.result_tables import metrics_table, overview_table, seeds_table
 from layermix.reporting.tables.table import Table
 from layermix.reporting.tables.tuning_table import tuning_table
@@ -28,6 +29,7 @@ class Tables(NamedTuple):
     disagreement: Table | None
     geometry: Table | None
     tuning: Table | None
+    other_data: list[Table]
 
 
 def all_tables(summary: Summary) -> Tables:
@@ -44,4 +46,5 @@ def all_tables(summary: Summary) -> Tables:
         disagreement_table(summary),
         geometry_table(summary),
         tuning_table(summary),
+        other_data_tables(summary),
     )

@@ -25,7 +25,7 @@ def classes_table(summary: Summary) -> Table | None:
     shown = ranked if len(ranked) <= 2 * _ENDS else ranked[:_ENDS] + ranked[-_ENDS:]
     columns = [
         Column("class"),
-        Column("images", "mean number of test images"),
+        Column("examples", "mean number of test examples"),
         Column(f"{found.baseline}, %"),
         Column(f"{found.variant} −, points", f"{found.variant} minus {found.baseline}"),
         Column("p, Holm", f"sign-flip test, corrected for all {len(ranked)} classes"),
@@ -38,7 +38,7 @@ def classes_table(summary: Summary) -> Table | None:
 
 def _class_row(gap: ClassGap) -> Row:
     cells = [
-        Cell(number(gap.images, 0)),
+        Cell(number(gap.examples, 0)),
         metric_cell(gap.baseline, "accuracy"),
         difference_cell(gap.gap, "accuracy"),
         Cell(p_value(gap.p_holm)),
@@ -58,5 +58,5 @@ def disagreement_table(summary: Summary) -> Table | None:
         )
         for name, shares in found.disagreement.items()
     ]
-    caption = "Test images with different predictions of two variants of the same seed, %"
+    caption = "Test examples with different predictions of two variants of the same seed, %"
     return Table("disagreement", caption, [Column("variant"), *map(Column, names)], rows)

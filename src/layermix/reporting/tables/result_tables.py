@@ -28,7 +28,7 @@ from layermix.reporting.variant import VariantSummary
 def metrics_table(summary: Summary) -> Table:
     """Return the most important test metrics and the times of every planned variant."""
     columns = [Column("variant"), Column("seeds"), *metric_columns(MAIN_METRICS)]
-    columns += [Column("training, s"), Column("images/s")]
+    columns += [Column("training, s"), Column("examples/s")]
     best = summary.verdict.winner
     rows = []
     for name in summary.planned:
@@ -84,6 +84,6 @@ def _seeds(summary: Summary, row: VariantSummary | None) -> str:
 def _metrics(row: VariantSummary) -> Iterator[Cell]:
     for name in MAIN_METRICS:
         yield metric_cell(row.test.get(name), name)
-    for name, show in (("seconds", seconds), ("images_per_second", lambda v: number(v, 0))):
-        found = row.timings[name]
-        yield Cell(show(found.mean), interval(found, show, POSITIVE))
+    for name, show in (("seconds", seconds), ("examples_per_second", lambda v: number(v, 0))):
+        found = row.timings.get(name)
+        yield Cell(show(found.mean), interval(found, show, POSITIVE)) if found else Cell(ABSENT)

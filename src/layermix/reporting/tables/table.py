@@ -21,6 +21,9 @@ class Cell(NamedTuple):
     interval: str = ABSENT
 
 
+ABSENT_CELL = Cell(ABSENT)
+
+
 class Column(NamedTuple):
     """The heading of a column and its meaning."""
 

@@ -1,6 +1,6 @@
 """The table of the tries of a tuned study."""
 
-from layermix.experiments.tuning import random_tries, settings_text
+from layermix.lab.tuning import random_tries, settings_text
 from layermix.reporting.formatting import listed, number, percent
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import Cell, Column, Table, variant_row

@@ -1,0 +1,78 @@
+"""The settings of the data of a run, which are flags of the command line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from layermix.errors import InputError
+
+Kind = Literal["image", "text", "table", "sound"]
+FILES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")  # suffixes of data sets in one file
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Settings of the training data."""
+
+    data: str = "digits"
+    """`digits`; a hub id such as `uoft-cs/cifar10`; a folder of images or sounds with a subfolder
+    for each class, or of parquet, CSV or JSON files; one such file; or a decoded data set,
+    NAME.safetensors."""
+    modality: Literal["auto"] | Kind = "auto"
+    """Kind of the inputs; found by the types and names of the columns by default."""
+    train_size: int | None = None
+    """Number of training examples, balanced over the classes, or stratified if a class has too few;
+    all by default."""
+    image_size: int | None = None
+    """Resize every image to this height and width in pixels."""
+    image_column: str | None = None
+    """Column of the images; found by type and name by default."""
+    text_column: str | None = None
+    """Column of the texts; found by type and name by default."""
+    audio_column: str | None = None
+    """Column of the sounds; found by type and name by default."""
+    label_column: str | None = None
+    """Column of the labels; found by type and name by default."""
+    drop_columns: tuple[str, ...] = ()
+    """Columns of a table that are not inputs, such as row numbers."""
+    categorical_columns: tuple[str, ...] = ()
+    """Columns of numbers that are codes of categories; columns of text always are."""
+    tokenizer: str = "words"
+    """`words` or `bytes` of a text, or the folder or hub id of a tokenizer of transformers."""
+    max_length: int = 128
+    """Maximum number of tokens of a text; the rest is cut off."""
+    seconds: float = 1.0
+    """Length of a sound: longer ones are cut at both ends, shorter ones are padded with silence."""
+    mels: int = 32
+    """Number of mel bands of a sound's spectrogram, and of its frames per second."""
+    fixed_split: bool = False
+    """Use one split for all seeds. By default, each seed draws its own training and validation
+    examples, and test examples if the source has no test split."""
+    label_noise: float = 0.0
+    """Share of training examples whose label is replaced by a random other class."""
+
+    def __post_init__(self) -> None:
+        for name in ("drop_columns", "categorical_columns"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # lists come from JSON
+
+    @property
+    def short(self) -> str:
+        """The last part of the source's name, used for the output folder."""
+        path = Path(self.data)
+        is_file = path.suffix in (*FILES, ".safetensors")
+        return (path.stem if is_file else path.name) or "study"
+
+    def check(self) -> None:
+        """Raise an `InputError` if a number is invalid."""
+        for name, least in (("image_size", 1), ("max_length", 1), ("mels", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value}, but must be {least} or more")
+        if not self.seconds > 0:
+            raise InputError(f"seconds is {self.seconds}, but must be above 0")
+        if not 0 <= self.label_noise < 1:
+            raise InputError(f"label_noise is {self.label_noise}, but must be in [0, 1)")
+
+
+OF_SPLITS = ("train_size", "fixed_split", "label_noise")
+"""Settings of a `DataConfig` that do not change the decoded examples."""

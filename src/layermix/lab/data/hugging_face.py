@@ -1,0 +1,127 @@
+"""Load tables from the Hugging Face hub, a folder or a file, with `datasets`; find their columns.
+
+A source is a hub id, a folder of parquet, CSV or JSON files, one such file, or a folder of images
+or sounds with one subfolder for each class.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from layermix.errors import InputError, unknown
+from layermix.lab.data.config import FILES
+from layermix.lab.data.dataset import encode_labels
+
+LABEL_NAMES = ("label", "labels", "fine_label", "target", "class")
+_LOADERS = {".tsv": "csv", ".jsonl": "json"}  # of file suffixes; otherwise the suffix itself
+
+
+def load_tables(source: str) -> dict[str, Any]:
+    """Load a data set; return its tables by split."""
+    import datasets
+    import huggingface_hub
+
+    huggingface_hub.utils.logging.set_verbosity_error()
+    datasets.utils.logging.set_verbosity_error()
+    datasets.utils.logging.disable_progress_bar()
+    path = Path(source)
+    if not path.exists() and (path.is_absolute() or source.startswith((".", "~"))):
+        raise _cannot_load(source, "there is no such folder or file")
+    suffix, full = path.suffix.lower(), str(path.resolve())
+    if path.is_file() and suffix not in FILES:
+        raise InputError(f"{source} is a file, but not one of {', '.join(FILES)}: pass its folder")
+    try:
+        if path.is_dir() and (sounds := sorted(path.rglob("*.wav"))):
+            return _sound_tables(path, sounds)
+        if path.is_file():
+            options: Any = {"sep": "\t"} if suffix == ".tsv" else {}
+            loader = _LOADERS.get(suffix, suffix[1:])
+            tables: Any = datasets.load_dataset(loader, data_files=full, **options)
+        else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
+            tables = datasets.load_dataset(full if path.is_dir() else source)
+    except Exception as error:  # datasets raises many types
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _cannot_load(source, lines[0].rstrip(" .:")) from error
+    return {str(name): table for name, table in tables.items()}
+
+
+def _sound_tables(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """Return the tables of a folder of sounds, whose classes are the names of their folders.
+
+    Splits are the folders ``train``, ``validation`` and ``test``; without them, all is ``train``.
+    `datasets` reads such folders only with a library that encodes sounds.
+    """
+    from datasets import Dataset
+
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        first = path.relative_to(folder).parts[0]
+        split = first if first in ("train", "validation", "test") else "train"
+        sound = {"bytes": None, "path": str(path)}
+        rows.setdefault(split, []).append({"audio": sound, "label": path.parent.name})
+    return {split: Dataset.from_list(found) for split, found in rows.items()}
+
+
+def _cannot_load(source: str, reason: str) -> InputError:
+    return InputError(
+        f"cannot load the data set {source!r}: {reason}. Use 'digits', the id of a hub data set, "
+        f"a file ({', '.join(FILES)}), or a folder of such files, or of images or sounds with a "
+        "subfolder for each class"
+    )
+
+
+def features_of(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the columns of a data set, with their types."""
+    return (tables["train"] if "train" in tables else next(iter(tables.values()))).features
+
+
+def columns_of_type(features: Mapping[str, Any], kind: str) -> list[str]:
+    """Return the columns whose feature type is `kind`, such as ``"Image"``."""
+    return [name for name, feature in features.items() if type(feature).__name__ == kind]
+
+
+def named_columns(features: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return those of the names that are columns."""
+    return [name for name in names if name in features]
+
+
+def is_text(feature: Any) -> bool:
+    """Return True if a column has strings."""
+    return getattr(feature, "dtype", "") in ("string", "large_string", "string_view")
+
+
+def column_of(
+    features: Mapping[str, Any], given: str | None, found: Sequence[str], content: str
+) -> str:
+    """Return the column that the user has `given`, or else the only candidate in `found`."""
+    if given is not None and given not in features:
+        raise unknown("column", given, features)
+    if given is None and len(found) != 1:
+        raise InputError(
+            f"it is not clear which of the columns {list(features)} is the {content}: "
+            f"name it with --{content}-column"
+        )
+    return given or found[0]
+
+
+def label_column(tables: Mapping[str, Any], given: str | None) -> str:
+    """Return the column of the labels."""
+    features = features_of(tables)
+    found = named_columns(features, LABEL_NAMES)[:1] or columns_of_type(features, "ClassLabel")
+    return column_of(features, given, found, "label")
+
+
+def read_labels(
+    tables: Mapping[str, Any], column: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the labels of each split as integer classes, int64 (N,), and the class names."""
+    try:
+        labels, classes = encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()})
+    except InputError as error:
+        raise InputError(
+            f"column {column!r}: {error}, or use another column with --label-column"
+        ) from error
+    return labels, tuple(getattr(features_of(tables)[column], "names", None) or classes)

@@ -1,0 +1,184 @@
+"""Data sources: `digits`, a decoded file, a data set of the hub, or a local file or folder.
+
+To add a source, write a function that returns a `Source` and add it to `SOURCES`. Hub data sets,
+files and folders are decoded once and cached as safetensors in ``$LAYERMIX_CACHE``; its default is
+``$XDG_CACHE_HOME/layermix`` or ``~/.cache/layermix``. The cache may be deleted at any time.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layermix.errors import InputError, unknown
+from layermix.lab.data.config import OF_SPLITS, DataConfig
+from layermix.lab.data.dataset import Dataset, Source, Split
+from layermix.lab.data.decoded import read_source, write_source
+from layermix.lab.data.hugging_face import (
+    columns_of_type,
+    features_of,
+    is_text,
+    label_column,
+    load_tables,
+    named_columns,
+    read_labels,
+)
+from layermix.lab.data.modalities import READERS, ImageInputs
+from layermix.lab.data.modalities.images import IMAGE_NAMES, resize
+from layermix.lab.data.modalities.sounds import AUDIO_NAMES
+from layermix.lab.data.modalities.texts import TEXT_NAMES, read_texts
+from layermix.lab.data.split import (
+    balanced,
+    divide,
+    split_entropy,
+    three_way,
+    with_label_noise,
+)
+
+_CACHE_FORMAT = 3  # increase it if the format or the decoding of cached files changes
+_COLUMNS = ("image_column", "text_column", "audio_column", "label_column", "drop_columns")
+_COLUMNS += ("categorical_columns",)
+
+
+def load(config: DataConfig, seed: int = 0) -> Dataset:
+    """Load a data set and split it into training, validation and test examples, by the seed.
+
+    An invalid source, column or size raises an `InputError`. An image or sound that cannot be read
+    raises a `RunError`.
+    """
+    config.check()
+    split_seed = None if config.fixed_split else seed
+    data = three_way(_source(config, split_seed), config.train_size, split_seed).encoded()
+    if not config.label_noise:
+        return data
+    entropy = split_entropy(split_seed)
+    noisy = with_label_noise(data.train, config.label_noise, len(data.classes), entropy)
+    return replace(data, train=noisy)
+
+
+def digits(seed: int | None = None) -> Source:
+    """Load the digits of scikit-learn: 1,797 images (1, 8, 8) of handwritten digits.
+
+    They are a copy of the test set of the UCI ML hand-written digits (Alpaydin, Kaynak, 1998), with
+    gray levels scaled to 0 to 255. 300 are for training, 300 for validation, 1,197 for test.
+    """
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
+    rest, splits = Split(images, torch.from_numpy(labels).long()), {}
+    for name in ("train", "validation"):
+        splits[name], rest = divide(rest, balanced(rest.labels, 300, 10, split_entropy(seed)))
+    classes = tuple(map(str, range(10)))
+    return Source({**splits, "test": rest}, classes, ImageInputs(flip=False))
+
+
+SOURCES: dict[str, Callable[[int | None], Source]] = {"digits": digits}
+
+
+def _source(config: DataConfig, seed: int | None) -> Source:
+    path, read = Path(config.data), SOURCES.get(config.data)
+    if path.suffix == ".safetensors":
+        read = lambda _: read_source(path)  # noqa: E731
+    if read is None and not path.exists() and "/" not in config.data:
+        raise InputError(
+            f"{unknown('data set', config.data, SOURCES)} Or use a folder, a file, a hub id such "
+            "as uoft-cs/cifar10, or a file NAME.safetensors"
+        )
+    if read is None:
+        return _cached(config, path)
+    for name in _COLUMNS:
+        if value := getattr(config, name):
+            raise InputError(
+                f"{name} is {value!r}, but {config.data!r} has no columns: remove "
+                f"--{name.replace('_', '-')}, or use another --data"
+            )
+    found = read(seed)
+    return found if config.image_size is None else _resized(found, config.image_size)
+
+
+def _resized(source: Source, size: int) -> Source:
+    if not isinstance(source.modality, ImageInputs):
+        raise InputError(
+            f"image_size is {size}, but the data have {source.modality.noun}: leave it out"
+        )
+    splits = {n: Split(resize(s.inputs, size), s.labels) for n, s in source.splits.items()}
+    return replace(source, splits=splits)
+
+
+def _cached(config: DataConfig, path: Path) -> Source:
+    key: dict = {k: v for k, v in asdict(config).items() if k not in OF_SPLITS}
+    if path.exists():  # file sizes and times show if files changed
+        paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        stats = [(p, p.stat()) for p in paths]
+        files = [(os.path.relpath(p, path), s.st_size, s.st_mtime_ns) for p, s in stats]
+        key |= {"data": str(path.resolve()), "files": files}
+    digest = hashlib.sha256(json.dumps([_CACHE_FORMAT, key], sort_keys=True).encode()).hexdigest()
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layermix"
+    file = Path(os.environ.get("LAYERMIX_CACHE") or default) / f"{digest[:24]}.safetensors"
+    if file.exists():
+        return read_source(file)
+    found = decode(config)
+    write_source(found, file)
+    return found
+
+
+def decode(config: DataConfig) -> Source:
+    """Load and decode a data set of the hub, a folder or a file.
+
+    By default, modality and columns are found by type and name. An image or sound that cannot be
+    read raises a `RunError`; an invalid source, column or value raises an `InputError`.
+    """
+    tables = load_tables(config.data)
+    label = label_column(tables, config.label_column)
+    kind = find_modality(tables, config, label)
+    inputs, modality = READERS[kind](tables, config)
+    labels, classes = read_labels(tables, label)
+    return Source({n: Split(inputs[n], labels[n]) for n in tables}, classes, modality)
+
+
+def kind_of(config: DataConfig) -> str:
+    """Return the name of the modality of a data set."""
+    if config.data in SOURCES:
+        return SOURCES[config.data](None).modality.name
+    if Path(config.data).suffix == ".safetensors":
+        return read_source(config.data).modality.name
+    tables = load_tables(config.data)
+    return find_modality(tables, config, label_column(tables, config.label_column))
+
+
+def load_texts(
+    source: str, text: str | None = None, label: str | None = None
+) -> tuple[dict[str, tuple[list[str], Tensor]], tuple[str, ...]]:
+    """Load texts and labels, int64 (N,), by split, and the class names.
+
+    `text` and `label` are columns, which are found by type and name by default.
+    """
+    tables = load_tables(source)
+    texts = read_texts(tables, text)
+    labels, classes = read_labels(tables, label_column(tables, label))
+    return {name: (texts[name], labels[name]) for name in tables}, classes
+
+
+def find_modality(tables: Mapping[str, Any], config: DataConfig, label: str) -> str:
+    """Return the modality that is set, or that of the columns."""
+    if config.modality != "auto":
+        return config.modality
+    features = features_of(tables)
+    inputs = [name for name in features if name not in (label, *config.drop_columns)]
+    texts = [name for name in inputs if is_text(features[name])]
+    if config.image_column or columns_of_type(features, "Image"):
+        return "image"
+    if config.audio_column or columns_of_type(features, "Audio"):
+        return "sound"
+    if config.text_column or inputs == texts[:1] or set(TEXT_NAMES) & set(texts):
+        return "text"
+    if any(named_columns(features, names) for names in (IMAGE_NAMES, AUDIO_NAMES)):
+        return "image" if named_columns(features, IMAGE_NAMES) else "sound"
+    return "table"

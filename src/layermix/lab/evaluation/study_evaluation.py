@@ -1,0 +1,183 @@
+"""Evaluate the runs of a study on other data, from their stored weights, without training.
+
+    STUDY/evaluation/VARIANT-seedK.json    metrics of one run
+    STUDY/evaluation/settings.json         the data on which all runs are evaluated
+
+All variants of a seed are evaluated on the same corrupted images.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from layermix.errors import InputError, RunError, unknown
+from layermix.lab import store
+from layermix.lab.data import Dataset, Split
+from layermix.lab.data.other import read_inputs, read_split
+from layermix.lab.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupted
+from layermix.lab.evaluation.out_of_distribution import detection
+from layermix.lab.models.build import load_weights
+from layermix.lab.run import fresh_model, load_once
+from layermix.lab.store import RunConfig
+from layermix.lab.study import StudyFolder
+from layermix.lab.training.environment import cpu_settings, pick_device
+from layermix.lab.training.logits import as_stored, predict_logits
+from layermix.lab.training.metrics import main_metrics
+
+_FOLDER, _SETTINGS = "evaluation", "settings.json"
+_TOLERANCE = 0.002  # of the accuracy on unchanged test data, if the hardware differs
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The data on which a study is evaluated."""
+
+    corruptions: tuple[str, ...] = tuple(CORRUPTIONS)
+    """Corruptions of the test images: noise, blur, contrast, brightness, jpeg, pixelate, rotation,
+    shear and zoom, each at five severities."""
+    ood: tuple[str, ...] = ()
+    """Data sets of other classes, which are to be detected: a hub id, folder or file each."""
+    shifted: tuple[str, ...] = ()
+    """Other data of the same classes, with labels: a hub id, folder or file each."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `mps`, or a device such as `cuda:1`."""
+
+
+def evaluate_study(
+    study: StudyFolder,
+    config: EvaluationConfig,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Evaluate all finished runs of a study; return the folder of the results.
+
+    An unknown corruption, data that do not suit the study, or runs without weights raise an
+    `InputError`. Weights that do not reproduce the run's accuracy raise a `RunError`.
+    """
+    import joblib
+
+    data = load_once(study.config.data, study.config.seeds[0])
+    config = _checked(config, data)
+    cells = study.finished()
+    if missing := [c.name for c in cells if not (study.path(c) / "weights.safetensors").exists()]:
+        raise InputError(
+            f"the run {missing[0]} has no weights, which an evaluation needs: a study that trains "
+            "by a function of your own stores none"
+        )
+    folder = study.folder / _FOLDER
+    folder.mkdir(exist_ok=True)
+    others = _others(study, config, data)
+    store.write_json(folder / _SETTINGS, asdict(config))
+    by_seed = [list(group) for _, group in groupby(cells, lambda cell: cell.seed)]
+    count = workers or (joblib.cpu_count() if pick_device(config.device).type == "cpu" else 1)
+    parallel = joblib.Parallel(min(count, len(by_seed)), return_as="generator_unordered")
+    jobs = (joblib.delayed(_evaluate_seed)(study, group, config, others) for group in by_seed)
+    with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
+        outcomes: Any = parallel(jobs)
+        for number, found in enumerate(outcomes, 1):
+            for name, content in found.items():
+                store.write_json(folder / f"{name}.json", content)
+            if console:
+                console.print(f"{number}/{len(by_seed)} seeds evaluated")
+    return folder
+
+
+def read_evaluation(study: StudyFolder) -> dict[RunConfig, dict[str, Any]]:
+    """Return the evaluation of each run by its configuration; empty if there is none."""
+    folder = study.folder / _FOLDER
+    paths = {cell: folder / f"{cell.name}.json" for cell in study.finished()}
+    return {cell: store.read_json(path) for cell, path in paths.items() if path.exists()}
+
+
+def _checked(config: EvaluationConfig, data: Dataset) -> EvaluationConfig:
+    for name in config.corruptions:
+        if name not in CORRUPTIONS:
+            raise unknown("corruption", name, CORRUPTIONS)
+    if data.modality.name == "image":
+        return config
+    if config.corruptions != EvaluationConfig.corruptions:
+        raise InputError(f"the data are {data.modality.noun}, but only images can be corrupted")
+    return replace(config, corruptions=())
+
+
+Others = Mapping[str, Mapping[str, Any]]
+
+
+def _others(study: StudyFolder, config: EvaluationConfig, data: Dataset) -> Others:
+    """Read the other data sets, as the modality stores them, by kind and name."""
+    source = study.config.data
+    return {
+        "ood": {name: read_inputs(name, source, data) for name in config.ood},
+        "shifted": {name: read_split(name, source, data) for name in config.shifted},
+    }
+
+
+def _evaluate_seed(
+    study: StudyFolder, cells: list[RunConfig], config: EvaluationConfig, others: Others
+) -> dict[str, dict[str, Any]]:
+    """Return the evaluation of all runs of one seed, by name."""
+    with warnings.catch_warnings(), cpu_settings(study.config.threads):
+        warnings.simplefilter("ignore")
+        device, data = pick_device(config.device), load_once(cells[0].data, cells[0].seed)
+        data = data.to(device)
+        sets = dict(_test_sets(config, data))
+        found = {}
+        for cell in cells:
+            model = fresh_model(cell.model, data, cell.seed)
+            load_weights(model, study.path(cell) / "weights.safetensors")
+            if cell.recipe.channels_last:  # as in training, with the same rounding
+                model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            found[cell.name] = _evaluate(model.to(device), data, sets, others)
+            _require_same(study, cell, found[cell.name]["clean"])
+        return found
+
+
+def _test_sets(config: EvaluationConfig, data: Dataset) -> Iterator[tuple[tuple[str, int], Split]]:
+    images, labels = data.test.inputs, data.test.labels
+    for name in config.corruptions:
+        for severity in SEVERITIES:
+            changed = corrupted(images, name, severity).to(images.device)
+            yield (name, severity), Split(changed, labels)
+
+
+def _evaluate(
+    model: nn.Module, data: Dataset, sets: Mapping[tuple[str, int], Split], others: Others
+) -> dict[str, Any]:
+    device = data.test.labels.device
+
+    def logits(split: Split) -> Tensor:
+        return predict_logits(model, split, data.preprocess).cpu()
+
+    def metrics(split: Split) -> dict[str, float]:
+        return main_metrics(as_stored(logits(split)), split.labels)
+
+    known = logits(data.test)
+    found: dict[str, Any] = {"clean": main_metrics(as_stored(known), data.test.labels)}
+    for (name, _), split in sets.items():
+        found.setdefault("corruptions", {}).setdefault(name, []).append(metrics(split))
+    for name, inputs in others["ood"].items():
+        encoded = data.encode(inputs).to(device)
+        labels = torch.zeros(len(encoded), dtype=torch.int64, device=device)
+        found.setdefault("ood", {})[name] = detection(known, logits(Split(encoded, labels)))
+    for name, split in others["shifted"].items():
+        moved = Split(data.encode(split.inputs), split.labels).to(device)
+        found.setdefault("shifted", {})[name] = metrics(moved)
+    return found
+
+
+def _require_same(study: StudyFolder, cell: RunConfig, clean: dict[str, float]) -> None:
+    """Raise a `RunError` if the weights do not reproduce the accuracy of the run."""
+    stored = store.read_result(study.path(cell)).test["accuracy"]
+    if abs(clean["accuracy"] - stored) > _TOLERANCE:
+        raise RunError(
+            f"the weights of {cell.name} have a test accuracy of {clean['accuracy']:.4f}, but the "
+            f"run recorded {stored:.4f}: its files or the code have changed"
+        )

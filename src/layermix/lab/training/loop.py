@@ -1,0 +1,248 @@
+"""Train one model: the loop from the first step to the evaluation on test data."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layermix.errors import RunError
+from layermix.geometry import auto_weights
+from layermix.hooks import Mixer, update_norm_stats
+from layermix.hooks.batch import Batch, call
+from layermix.hooks.norm_stats import batch_norms, restored_norm_stats
+from layermix.lab.data import Dataset
+from layermix.lab.data.split import geometry_batch, geometry_batches
+from layermix.lab.store import Record, RunResult
+from layermix.lab.training.batches import Batches
+from layermix.lab.training.environment import RunSeeds, torch_seed
+from layermix.lab.training.logits import as_stored, predict_logits
+from layermix.lab.training.metrics import evaluate, metrics
+from layermix.lab.training.monitor import FeatureLoss, Monitor
+from layermix.lab.training.recipe import Lookahead, Recipe
+from layermix.mixing import MixedTarget, Target
+
+
+class Trainer:
+    """Train a model on a data set with a recipe.
+
+    Model and data must be on the same device. `crop` and `flip` of the recipe must not be ``auto``.
+
+    Parameters
+    ----------
+    mix_at, mix_settings
+        Mix points, of which each step uses one; empty to train without mixing. Further arguments of
+        the `Mixer`, where `at` overrides `mix_at`; None uses the arguments of the recipe.
+    monitor_at
+        Mix points at which geometry is measured during training.
+    adapt
+        If True, mix more often at points with better separated classes. Training images are used
+        for this measurement, because validation images choose the best variant.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        recipe: Recipe,
+        mix_at: tuple[str, ...] = (),
+        *,
+        mix_settings: Mapping[str, Any] | None = None,
+        monitor_at: tuple[str, ...] = (),
+        seed: int = 0,
+        adapt: bool = False,
+    ) -> None:
+        recipe = recipe.resolved(data.modality.default_optimizer)
+        self.data, self.recipe, self.seed, self.seeds = data, recipe, seed, RunSeeds.of(seed)
+        self.device = data.train.inputs.device
+        if recipe.channels_last:
+            model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.raw_model = model
+        self.model: Any = _compiled(model) if recipe.compile else model
+        self.batches = Batches(data.train, data.preprocess, recipe, self.seeds)
+        self.feature_loss = None
+        if recipe.snnl_weight:
+            few = data.preprocess(data.train.inputs[:3])
+            self.feature_loss = FeatureLoss(self.model, recipe, few, mix_at)
+        self.mixer = None
+        if mix_at:
+            settings = recipe.mixing() if mix_settings is None else mix_settings
+            settings = {"at": mix_at, "norm_stats": recipe.norm_stats, **settings}
+            self.mixer = Mixer(self.model, seed=self.seeds.mix, rank=0, **settings)
+        batch = geometry_batch(data, "validation")
+        self.monitor = Monitor(model, batch, data.preprocess, monitor_at)
+        self.adapt = None
+        if self.mixer and adapt:
+            batch = geometry_batch(data, "training")
+            self.adapt = Monitor(model, batch, data.preprocess, mix_at)
+        self.steps = recipe.epochs * len(self.batches)
+        self.step = 0
+        self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
+        self.optimizer = recipe.build_optimizer(model)
+        self.schedule = recipe.schedule(self.optimizer, self.steps)
+
+    def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
+        """Train for all epochs, call the callbacks with each record, and return the result."""
+        records = []
+        for record in self._epochs():
+            records.append(record)
+            for callback in filter(None, callbacks):
+                callback(record)
+        data, seconds = self.data, sum(record["seconds"] for record in records[1:])
+        monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
+        labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
+        raw, raw_clean = self._logits(), self._clean_logits()
+        trained, clean = ({n: as_stored(x) for n, x in each.items()} for each in (raw, raw_clean))
+        found = evaluate(trained, labels)
+        return RunResult(
+            test=found["test"],
+            val=found["val"],
+            clean=evaluate(clean, labels) if clean else None,
+            test_views=self._evaluate("test", views=True) if self.recipe.views else None,
+            sizes=data.sizes | {"monitored": len(self.monitor.batch)},
+            classes=list(data.classes),
+            subset=data.subset,
+            digests=data.digests,
+            timings={
+                "seconds": seconds,
+                "geometry_seconds": sum(monitor.seconds for monitor in monitors),
+                "examples_per_second": self.steps * self.batches.size / seconds,
+            },
+            records=records,
+            logits={
+                **{f"{name}.labels": values.int() for name, values in labels.items()},
+                **{f"{name}.logits": values for name, values in trained.items()},
+                **{f"{name}.max": values.amax(1).cpu() for name, values in raw.items()},
+                **{f"{name}.clean": values for name, values in clean.items()},
+                **{f"{name}.clean_max": values.amax(1).cpu() for name, values in raw_clean.items()},
+            },
+        )
+
+    def _epochs(self) -> Iterator[Record]:
+        """Train, and yield a record before training and after each epoch."""
+        yield {"epoch": 0, **self.measure()}
+        for epoch in range(1, self.recipe.epochs + 1):
+            started = time.perf_counter()
+            record = self.run_epoch(epoch)
+            seconds = time.perf_counter() - started
+            last = epoch == self.recipe.epochs
+            if last or self.recipe.is_monitored(epoch):
+                record |= self.measure(last)
+            yield {"epoch": epoch, **record, "seconds": seconds}
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Train for one epoch; return the learning rate, and the mean loss and accuracy."""
+        self.model.train()
+        if self.mixer:
+            self.mixer.set_epoch(epoch - 1)
+        losses, accuracies = [], []
+        lr = self.optimizer.param_groups[0]["lr"]
+        with torch_seed(self.seeds.model + epoch):
+            for x, labels in self.batches.epoch(epoch):
+                loss, accuracy = self.run_step(x, labels)
+                losses.append(loss)
+                accuracies.append(accuracy)
+        loss = torch.stack(losses)  # the only synchronization in an epoch
+        self._require_finite(loss)
+        return {
+            "lr": lr,
+            "train_loss": float(loss.mean()),
+            "train_accuracy": float(torch.stack(accuracies).mean()),
+        }
+
+    def run_step(self, x: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Train on a batch with labels (B,); return loss and accuracy, each ()."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
+            output, target, point = self._forward(x, labels)
+            loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
+        if self.feature_loss:
+            loss = loss + self.feature_loss(labels, target, point)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        if self.lookahead:
+            self.lookahead.after(self.step)
+        return loss.detach(), target.accuracy(output).detach()
+
+    def _forward(self, x: Batch, labels: Tensor) -> tuple[Any, Target, str | None]:
+        if self.mixer is None:
+            return call(self.model, x), MixedTarget.clean(labels), None
+        output, target = self.mixer(x, labels)
+        return output, target, self.mixer.last and self.mixer.last.point
+
+    def measure(self, last: bool = False) -> Record:
+        """Evaluate the validation data, and measure the geometry of the monitored batch.
+
+        The SNNL is always measured; other quantities only in the last epoch or without mixing. In
+        the last epoch without mixing, several held-out batches are measured too.
+        """
+        val = self._evaluate("val")
+        geometry = self.recipe.geometry and (last or self.mixer is None)
+        found = self.monitor.measure(geometry=geometry)
+        if geometry and last and self.mixer is None:
+            found["batches"] = self.monitor.measure_batches(geometry_batches(self.data, self.seed))
+        if self.mixer and self.adapt:
+            snnl = self.adapt.measure()["snnl"]
+            found["weights"] = auto_weights(
+                {point: each["value"] / each["chance"] for point, each in snnl.items()}
+            )
+            self.mixer.reweigh(found["weights"])
+        return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
+
+    def _logits(self) -> dict[str, Tensor]:
+        """Return the logits of validation and test data, float32 (N, K)."""
+        splits = {"val": self.data.val, "test": self.data.test}
+        return {n: predict_logits(self.model, s, self.data.preprocess) for n, s in splits.items()}
+
+    def _clean_logits(self) -> dict[str, Tensor]:
+        """Return the logits with norm statistics of unmixed training data that are not augmented.
+
+        The dict is empty for a model without batch norms.
+        """
+        if not batch_norms(self.raw_model):
+            return {}
+        data, inputs = self.data, self.data.train.inputs
+        order = torch.from_numpy(np.random.default_rng(self.seeds.order).permutation(len(inputs)))
+        batches = order.to(inputs.device).tensor_split(-(-len(inputs) // self.batches.size))
+        with restored_norm_stats(self.raw_model):
+            update_norm_stats(self.raw_model, (data.preprocess(inputs[i]) for i in batches))
+            return self._logits()
+
+    def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
+        split, (_, flip), preprocess = (
+            getattr(self.data, name),
+            self.recipe.crop_and_flip,
+            self.data.preprocess,
+        )
+        logits = predict_logits(self.model, split, preprocess, views=views, flip=flip)
+        return metrics(logits, split.labels)
+
+    def _require_finite(self, losses: Tensor) -> None:
+        bad = (~losses.isfinite()).nonzero().flatten()
+        if len(bad):
+            step = self.step - len(losses) + int(bad[0]) + 1
+            raise RunError(
+                f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
+                f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "
+                "and check the data and the model for NaN"
+            )
+
+    @property
+    def _amp(self) -> bool:
+        if self.device.type == "cpu":
+            return self.recipe.bfloat16
+        return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _compiled(model: nn.Module) -> Any:
+    """Compile a model; torch loads kernels of earlier runs from its cache on disk.
+
+    The compiler is reset first. Otherwise torch would reuse the code of another model of the same
+    class, without the hooks of this model.
+    """
+    torch.compiler.reset()
+    return torch.compile(model)

@@ -1,0 +1,133 @@
+"""Tests of tables: numbers, categories, missing values, and a CSV file of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import StandardScaler
+
+from layermix.errors import InputError
+from layermix.lab import DataConfig, Recipe, RunConfig, run
+from layermix.lab.data import load
+from layermix.lab.data.modalities import TableInputs
+from layermix.lab.data.modalities.tabular import TableColumn
+from layermix.lab.data.sources import decode
+
+HEAD = "age,city,member,income,label"
+
+
+def csv(path: Path, rows: list[str], head: str = HEAD) -> DataConfig:
+    path.write_text("\n".join([head, *rows]))
+    return DataConfig(str(path), label_column=head.rpartition(",")[2])
+
+
+def people(count: int = 60) -> list[str]:
+    """Return rows with numbers, categories, missing values and 9 in 10 of one class."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(count):
+        age = "" if k % 7 == 0 else f"{rng.integers(20, 70)}"
+        city = "?" if k % 11 == 0 else rng.choice(["Bern", "Rome", "Oslo"])
+        income = f"{rng.normal(3000, 500):.1f}"
+        rows.append(f"{age},{city},{rng.random() < 0.5},{income},{'no' if k % 10 else 'yes'}")
+    return rows
+
+
+def test_columns_are_numbers_or_categories(tmp_path: Path) -> None:
+    source = decode(csv(tmp_path / "people.csv", people()))
+    assert source.modality == TableInputs(
+        (
+            TableColumn("age", missing=True),
+            TableColumn("city", ("(missing)", "Bern", "Oslo", "Rome")),
+            TableColumn("member", ("False", "True")),
+            TableColumn("income"),
+        )
+    )
+    assert source.classes == ("no", "yes")
+    ages = source.splits["train"].inputs[:, 0]
+    assert ages.isnan().nonzero().flatten().tolist() == [*range(0, 60, 7)]
+
+
+def test_numbers_are_standardized_as_by_scikit_learn() -> None:
+    rows = torch.tensor([[1.0], [2.0], [4.0], [torch.nan]])
+    encode = TableInputs((TableColumn("x", missing=True),)).encoding(rows)
+    expected = StandardScaler().fit(rows.numpy())
+    scaled = torch.from_numpy(expected.transform(rows.numpy()))[:3, 0]
+    factor = (2 / 3) ** 0.5  # scikit-learn divides by the population deviation
+    assert torch.allclose(encode(rows)[:3, 0], (scaled * factor).float())
+    assert encode(rows)[3].tolist() == [0.0, 1.0]
+    assert encode(rows)[:3, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_categories_are_one_hot_and_unseen_ones_are_zero() -> None:
+    columns = (TableColumn("city", ("Bern", "Oslo", "Rome")),)
+    encode = TableInputs(columns).encoding(torch.tensor([[0.0], [2.0], [0.0]]))
+    rows = torch.tensor([[0.0], [1.0], [2.0]])
+    assert encode(rows).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_constant_and_extreme_numbers_stay_finite() -> None:
+    rows = torch.tensor([[5.0, 0.0]] * 9 + [[5.0, 1e30]])
+    encoded = TableInputs((TableColumn("a"), TableColumn("b"))).encoding(rows[:9])(rows)
+    assert encoded[:, 0].eq(0).all()
+    assert encoded[9, 1] == 10.0
+
+
+def test_rare_categories_share_a_feature(tmp_path: Path) -> None:
+    rows = [f"c{k if k < 60 else k % 20},{k % 2}" for k in range(400)]
+    config = csv(tmp_path / "many.csv", rows, "city,label")
+    source = decode(DataConfig(config.data, modality="table"))
+    (column,) = source.modality.columns  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(column.categories) == 51
+    assert column.categories[-1] == "(other)"
+
+
+def test_numbers_with_other_marks_of_missing_values_are_numeric(tmp_path: Path) -> None:
+    rows = [f"{'?' if k == 3 else k * 0.5},{k % 2}" for k in range(20)]
+    config = DataConfig(csv(tmp_path / "x.csv", rows, "x,label").data, modality="table")
+    (column,) = decode(config).modality.columns  # pyright: ignore[reportAttributeAccessIssue]
+    assert column == TableColumn("x", missing=True)
+
+
+def test_codes_of_categories_are_named(tmp_path: Path) -> None:
+    rows = [f"{k % 3},{k % 2}" for k in range(20)]
+    config = csv(tmp_path / "x.csv", rows, "code,label")
+    source = decode(DataConfig(config.data, categorical_columns=("code",)))
+    assert source.modality.columns == (TableColumn("code", ("0", "1", "2")),)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "message"),
+    [
+        ("id,x,label", "{k},0.5,{c}", "column 'id' numbers the rows from 0 to 119: leave it out"),
+        ("name,label", "n{k}x,{c}", "column 'name' has 120 different texts in 120 rows"),
+        ("x,y", "0.5,{c}", "not clear which of the columns .* is the label: name it with --label"),
+        ("x,label", "0.5,", "column 'label': split 'train' has"),
+    ],
+)
+def test_errors_say_exactly_what_is_missing(tmp_path: Path, head, row, message) -> None:
+    rows = [row.format(k=k, c="ab"[k % 2]) for k in range(120)]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([head, *rows]))
+    with pytest.raises(InputError, match=message):
+        decode(DataConfig(str(path), modality="table"))
+
+
+def test_dropped_columns_are_no_inputs(tmp_path: Path) -> None:
+    rows = [f"{k},{k * 0.5},{k % 2}" for k in range(30)]
+    config = csv(tmp_path / "x.csv", rows, "id,x,label")
+    with pytest.raises(InputError, match="unknown column 'ids': did you mean 'id'"):
+        decode(DataConfig(config.data, drop_columns=("ids",)))
+    found = decode(DataConfig(config.data, drop_columns=("id",), categorical_columns=("x",)))
+    assert [column.name for column in found.modality.columns] == ["x"]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_table_of_one_s_own_trains(tmp_path: Path) -> None:
+    config = csv(tmp_path / "people.csv", people(200))
+    data = load(config)
+    assert data.train.inputs.shape[1] == 2 + 4 + 2 + 1  # features of the four columns
+    recipe = Recipe(epochs=2, monitor=1, geometry=False)
+    result = run(RunConfig(config, "auto", recipe, "input", 0), tmp_path / "run")
+    assert result.classes == ["no", "yes"]
+    assert 0 <= result.test["accuracy"] <= 1
