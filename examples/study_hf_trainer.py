@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClass
 
 from layermix import experiments as ex
 
-EPOCHS, SEEDS = int(os.environ.get("EPOCHS", "20")), int(os.environ.get("SEEDS", "6"))
+EPOCHS, SEEDS = int(os.environ.get("EPOCHS", "60")), int(os.environ.get("SEEDS", "6"))
 SIZES = {"image_size": 8, "patch_size": 2, "num_channels": 1, "hidden_size": 48, "num_labels": 10}
 SIZES |= {"num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96}
 
@@ -38,7 +38,7 @@ def train(variant, seed, data, mixer_factory):
         sets[name] = [{"pixel_values": x, "labels": y} for x, y in pairs]
     model = ViTForImageClassification(ViTConfig(**SIZES))
     with tempfile.TemporaryDirectory() as folder:
-        args = TrainingArguments(folder, num_train_epochs=EPOCHS, per_device_train_batch_size=50,
+        args = TrainingArguments(folder, num_train_epochs=EPOCHS, per_device_train_batch_size=30,
             learning_rate=2e-3, use_cpu=True, report_to="none", save_strategy="no", seed=seed,
             logging_strategy="no", disable_tqdm=True, per_device_eval_batch_size=300)  # fmt: skip
         trainer = MixingTrainer(model, args, train_dataset=sets["train"])

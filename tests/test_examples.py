@@ -48,7 +48,7 @@ FLOORS = {
     "timm_training": 70,
     "sklearn_estimator": 90,
     "study_lightning": 85,
-    "study_hf_trainer": 60,
+    "study_hf_trainer": 70,
 }
 # Warnings raised in the libraries.
 IGNORED = {
