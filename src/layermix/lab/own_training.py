@@ -27,8 +27,7 @@ from layermix.lab.run import check_new, load_once, write_result
 from layermix.lab.store import RunConfig, RunResult
 from layermix.lab.training import Recipe
 from layermix.lab.training import environment as env
-from layermix.lab.training.logits import as_stored
-from layermix.lab.training.metrics import evaluate
+from layermix.lab.training.logits import metrics_of, stored_logits
 from layermix.lab.variants import mix_points, mixer_settings
 
 _SPLITS = ("val", "test")
@@ -107,19 +106,14 @@ def result_of(returned: Any, data: Dataset, seconds: float) -> RunResult:
             f"the training function returned {brief(returned)}, but must return a mapping with the "
             "entries 'val' and 'test', each with logits (N, K) or metrics"
         )
-    logits, labels = dict[str, Tensor](), dict[str, Tensor]()
+    logits: dict[str, Tensor] = {}
     if all(isinstance(returned[name], Mapping) for name in _SPLITS):
         metrics = {name: _checked_metrics(returned[name], name) for name in _SPLITS}
     else:
         raw = {name: _checked_logits(returned[name], data, name) for name in _SPLITS}
         labels = {name: getattr(data, name).labels.cpu() for name in _SPLITS}
-        logits = {name: as_stored(values) for name, values in raw.items()}
-        metrics = evaluate(logits, labels)
-        logits = {
-            **{f"{name}.logits": values for name, values in logits.items()},
-            **{f"{name}.max": values.amax(1) for name, values in raw.items()},
-            **{f"{name}.labels": values.int() for name, values in labels.items()},
-        }
+        logits = stored_logits(raw, labels, {})
+        metrics = metrics_of(logits)
     return RunResult(
         test=metrics["test"],
         val=metrics["val"],

@@ -65,9 +65,9 @@ class RunResult:
     conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
     timings: dict[str, float] = field(default_factory=dict)  # seconds, examples_per_second, ...
     records: list[Record] = field(default_factory=list)  # one per epoch, first before training
-    # Of validation and test data: "val.logits" (float16, minus the maximum of each row), "val.max"
-    # (these maxima) and "val.labels"; with norm statistics of unmixed examples, "val.clean" and
-    # "val.clean_max". Empty in a result that was read; see `read_logits`.
+    # Stored logits by name: "val.logits" (float16, minus the maximum of each row), "val.max" (these
+    # maxima), "val.labels" and, with clean norm statistics, "val.clean" and "val.clean_max"; the
+    # same for "test". Empty in a result that was read; see `read_logits`.
     logits: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
 

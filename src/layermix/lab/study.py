@@ -47,7 +47,7 @@ OWN_DATA = "data.safetensors"
 
 _EXTENDED = ("variants", "seeds")  # settings to which values can be added
 # Values of settings that did not exist when a study was begun.
-_DEFAULTS = asdict(DataConfig(fixed_split=True)) | asdict(Recipe())
+_DEFAULTS = asdict(DataConfig(fixed_split=True)) | asdict(Recipe()) | {"train": ""}
 _ADDED = {"margin": 0.5, "looks": [], "tune": [], "tuned": {}, "train": ""}
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
 
@@ -206,7 +206,7 @@ def _strangers(folder: Path) -> bool:
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     """Return the first setting that differs, as text; None if all are equal."""
     # Settings that an earlier version did not have have their defaults.
-    has = flat(_DEFAULTS) | {"train": ""} | flat(found)
+    has = flat(_DEFAULTS) | flat(found)
     differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
     return next((f"{k} = {_shown(has.get(k))} instead of {_shown(v)}" for k, v in differ), None)
 

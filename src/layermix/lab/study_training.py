@@ -15,7 +15,7 @@ from layermix.lab.run import complete, find_points, fresh_model, load_once, mode
 from layermix.lab.study import MIN_SEEDS, StudyConfig, StudyFolder
 from layermix.lab.training import Recipe
 from layermix.lab.training.environment import pick_device
-from layermix.lab.variants import check_variants
+from layermix.lab.variants import check_variants, require_distinct
 
 SEEDS = 10
 
@@ -80,9 +80,7 @@ def configure_own(
     """
     seeds = _checked_seeds(seeds, looks, margin)
     chosen = tuple(variants) or ("none", "input", "final")
-    for name in chosen:
-        if chosen.count(name) > 1:
-            raise InputError(f"the variant {name!r} is given {chosen.count(name)} times")
+    require_distinct(chosen)
     load_once(data, 0)
     name, numbers = function_name(train), tuple(range(seeds))
     return StudyConfig(

@@ -81,8 +81,7 @@ def check_variants(
     chosen = tuple(variants) or ("none", *compared_points(points), "random", "auto")
     for variant in chosen:
         _try(variant, points)
-        if chosen.count(variant) > 1:
-            raise InputError(f"the variant {variant!r} is given {chosen.count(variant)} times")
+    require_distinct(chosen)
     mixes = {variant: _full_settings(variant, points, recipe) for variant in chosen}
     if not variants:  # without blocks, "random" is the same as "input"
         return tuple(v for k, v in enumerate(chosen) if mixes[v] not in list(mixes.values())[:k])
@@ -90,6 +89,13 @@ def check_variants(
         if mixes[one] == mixes[other]:
             raise InputError(f"the variants {one!r} and {other!r} are the same: leave one out")
     return chosen
+
+
+def require_distinct(variants: Sequence[str]) -> None:
+    """Raise an `InputError` if a variant is given more than once."""
+    for variant in variants:
+        if (count := variants.count(variant)) > 1:
+            raise InputError(f"the variant {variant!r} is given {count} times")
 
 
 def depends_on(variant: str, name: str, points: Points, recipe: Recipe) -> bool:

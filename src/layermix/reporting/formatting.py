@@ -79,9 +79,9 @@ def significant(value: float) -> str:
     return number(value, max(0, 2 - size))
 
 
-def signed(value: float) -> str:
-    """Format a number with its sign and two decimals."""
-    return f"{value:+z.2f}".replace("-", "−")
+def signed(value: float, digits: int = 2) -> str:
+    """Format a number with its sign and fixed decimals."""
+    return f"{value:+z.{digits}f}".replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -137,7 +137,7 @@ def metric_difference(value: float, metric: str) -> str:
     """Format a difference of metrics with its sign: accuracies in percentage points."""
     if metric == "accuracy":
         return percentage_points(value)
-    return f"{value:+z.4f}".replace("-", "−")
+    return signed(value, 4)
 
 
 def p_value(p: float | None) -> str:

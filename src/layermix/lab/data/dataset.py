@@ -106,8 +106,6 @@ class Dataset:
     subset: Subset = "all"
     encode: Transform = lambda inputs: inputs
     """Encodes other inputs as those of the splits."""
-    raw_shape: tuple[int, ...] = ()
-    """Shape of one input before encoding."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -131,8 +129,7 @@ class Dataset:
             name: Split(encode(split.inputs), split.labels)
             for name, split in (("train", self.train), ("val", self.val), ("test", self.test))
         }
-        shape = tuple(self.train.inputs.shape[1:])
-        return replace(self, **splits, encode=encode, raw_shape=shape)
+        return replace(self, **splits, encode=encode)
 
     def to(self, device: torch.device) -> "Dataset":
         """Move the data to a device."""

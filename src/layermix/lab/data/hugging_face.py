@@ -4,7 +4,7 @@ A source is a hub id, a folder of parquet, CSV or JSON files, one such file, or 
 or sounds with one subfolder for each class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ def named_columns(features: Mapping[str, Any], names: Sequence[str]) -> list[str
 def is_text(feature: Any) -> bool:
     """Return True if a column has strings."""
     return getattr(feature, "dtype", "") in ("string", "large_string", "string_view")
+
+
+def encoded_rows(table: Any, column: str) -> Iterator[Any]:
+    """Yield the values of a column, without decoding its images or sounds."""
+    table = table.select_columns([column])
+    kind = type(table.features[column])
+    if kind.__name__ in ("Audio", "Image"):
+        table = table.cast_column(column, kind(decode=False))
+    return (row[column] for row in table)
 
 
 def column_of(

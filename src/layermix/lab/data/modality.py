@@ -84,20 +84,11 @@ class TensorInputs(Modality):
             return f"inputs must be numbers of shape (N, ...), but are {shape_text(inputs)}"
         return None
 
-    def read_more(
-        self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
-    ) -> dict[str, Tensor]:
-        """Read the inputs of another data set in this form, by split.
-
-        `shape` is that of one stored input. Data of another kind raise an `InputError`.
-        """
-        raise InputError(f"other data cannot be read as {self.noun} of shape {tuple(shape)}")
-
     def model_arguments(self, inputs: Tensor) -> dict[str, Any]:
         """Return the arguments with which a model is built."""
-        return (
-            map_arguments(inputs.shape[1:]) if inputs.ndim == 4 else super().model_arguments(inputs)
-        )
+        if inputs.ndim == 4:
+            return map_arguments(inputs.shape[1:])
+        return super().model_arguments(inputs)
 
 
 def shape_text(tensor: Tensor) -> str:

@@ -1,6 +1,8 @@
 """Read other data sets in the form of the data of a study: shifted data, or other classes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +27,9 @@ def read_inputs(source: str, config: DataConfig, data: Dataset) -> Tensor:
         if not isinstance(data.modality, ImageInputs):
             raise InputError(f"{source} has images, but the data of the study do not")
         inputs = SOURCES[source](None).splits["test"].inputs
-        return data.modality.fitted(inputs, data.raw_shape)
-    tables = load_tables(source)
-    name = next((part for part in _PARTS if part in tables), next(iter(tables)))
-    other = replace(config, data=source)
-    return data.modality.read_more({name: tables[name]}, other, data.raw_shape)[name]
+        return data.modality.fitted(inputs, data.train.inputs.shape[1:])
+    name, tables = _part(source)
+    return _read(name, tables, source, config, data)
 
 
 def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
@@ -37,8 +37,7 @@ def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
 
     Classes are matched by name; another class raises an `InputError`.
     """
-    tables = load_tables(source)
-    name = next((part for part in _PARTS if part in tables), next(iter(tables)))
+    name, tables = _part(source)
     labels, classes = read_labels(tables, label_column(tables, config.label_column))
     if strangers := set(classes) - set(data.classes):
         raise InputError(
@@ -46,4 +45,18 @@ def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
             f"its classes must be among {list(data.classes)}"
         )
     index = torch.tensor([data.classes.index(each) for each in classes])
-    return Split(read_inputs(source, config, data), index[labels[name]])
+    return Split(_read(name, tables, source, config, data), index[labels[name]])
+
+
+def _part(source: str) -> tuple[str, dict[str, Any]]:
+    """Load the split that is read; return its name, and its table by this name."""
+    tables = load_tables(source)
+    name = next((part for part in _PARTS if part in tables), next(iter(tables)))
+    return name, {name: tables[name]}
+
+
+def _read(
+    name: str, tables: Mapping[str, Any], source: str, config: DataConfig, data: Dataset
+) -> Tensor:
+    shape = data.train.inputs.shape[1:]
+    return data.modality.read_more(tables, replace(config, data=source), shape)[name]

@@ -179,6 +179,6 @@ def find_modality(tables: Mapping[str, Any], config: DataConfig, label: str) -> 
         return "sound"
     if config.text_column or inputs == texts[:1] or set(TEXT_NAMES) & set(texts):
         return "text"
-    if any(named_columns(features, names) for names in (IMAGE_NAMES, AUDIO_NAMES)):
-        return "image" if named_columns(features, IMAGE_NAMES) else "sound"
-    return "table"
+    if named_columns(features, IMAGE_NAMES):
+        return "image"
+    return "sound" if named_columns(features, AUDIO_NAMES) else "table"

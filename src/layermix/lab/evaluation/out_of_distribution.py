@@ -21,7 +21,7 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def detection(known: Tensor, other: Tensor) -> dict[str, dict[str, float]]:
-    """Return how well scores tell known classes from others, from their logits (N, K).
+    """Return how well scores of logits (N, K) separate known classes from others.
 
     For each score: ``auroc``, the area under the ROC curve with known examples as positive, and
     ``fpr95``, the share of other examples that are accepted at the largest threshold which accepts

@@ -3,6 +3,7 @@
 Shapes: B batch, C channels, H height, W width.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -45,6 +46,7 @@ def cutout(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(hidden, images.float().mean((2, 3), keepdim=True).to(images.dtype), images)
 
 
+@functools.cache
 def _policy(name: str) -> Callable[[Tensor], Tensor]:
     require("torchvision")
     from torchvision.transforms import v2

@@ -3,6 +3,8 @@
 Shapes: N examples, K classes.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from layermix.hooks.batch import call
 from layermix.lab.data import Split
 from layermix.lab.data.modality import Preprocess
+from layermix.lab.training.metrics import evaluate
 from layermix.mixing.targets.target import logits_of
 
 _BATCH = 512
@@ -50,6 +53,26 @@ def as_stored(logits: Tensor) -> Tensor:
     reproduce them. Values below -65,504 become this value.
     """
     return (logits - logits.amax(1, keepdim=True)).clamp(min=-_LARGEST).half().cpu()
+
+
+def stored_logits(
+    raw: Mapping[str, Tensor], labels: Mapping[str, Tensor], clean: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return logits (N, K) and labels (N,) of each split, by the names under which they are stored.
+
+    Names are those of a `RunResult`; `clean` are logits with clean norm statistics, or empty.
+    """
+    found = {f"{name}.labels": values.int() for name, values in labels.items()}
+    for kind, largest, logits in (("logits", "max", raw), ("clean", "clean_max", clean)):
+        found |= {f"{name}.{kind}": as_stored(values) for name, values in logits.items()}
+        found |= {f"{name}.{largest}": values.amax(1).cpu() for name, values in logits.items()}
+    return found
+
+
+def metrics_of(stored: Mapping[str, Tensor], kind: str = "logits") -> dict[str, dict[str, float]]:
+    """Return the metrics of stored logits, of the kind ``"logits"`` or ``"clean"``, by split."""
+    labels = {name: stored[f"{name}.labels"].long() for name in ("val", "test")}
+    return evaluate({name: stored[f"{name}.{kind}"] for name in labels}, labels)
 
 
 def _views(x: Tensor, flip: bool) -> list[Tensor]:

@@ -18,8 +18,8 @@ from layermix.lab.data.split import geometry_batch, geometry_batches
 from layermix.lab.store import Record, RunResult
 from layermix.lab.training.batches import Batches
 from layermix.lab.training.environment import RunSeeds, torch_seed
-from layermix.lab.training.logits import as_stored, predict_logits
-from layermix.lab.training.metrics import evaluate, metrics
+from layermix.lab.training.logits import metrics_of, predict_logits, stored_logits
+from layermix.lab.training.metrics import metrics
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.recipe import Lookahead, Recipe
 from layermix.mixing import MixedTarget, Target
@@ -93,13 +93,13 @@ class Trainer:
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
         labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
-        raw, raw_clean = self._logits(), self._clean_logits()
-        trained, clean = ({n: as_stored(x) for n, x in each.items()} for each in (raw, raw_clean))
-        found = evaluate(trained, labels)
+        clean = self._clean_logits()
+        logits = stored_logits(self._logits(), labels, clean)
+        found = metrics_of(logits)
         return RunResult(
             test=found["test"],
             val=found["val"],
-            clean=evaluate(clean, labels) if clean else None,
+            clean=metrics_of(logits, "clean") if clean else None,
             test_views=self._evaluate("test", views=True) if self.recipe.views else None,
             sizes=data.sizes | {"monitored": len(self.monitor.batch)},
             classes=list(data.classes),
@@ -111,13 +111,7 @@ class Trainer:
                 "examples_per_second": self.steps * self.batches.size / seconds,
             },
             records=records,
-            logits={
-                **{f"{name}.labels": values.int() for name, values in labels.items()},
-                **{f"{name}.logits": values for name, values in trained.items()},
-                **{f"{name}.max": values.amax(1).cpu() for name, values in raw.items()},
-                **{f"{name}.clean": values for name, values in clean.items()},
-                **{f"{name}.clean_max": values.amax(1).cpu() for name, values in raw_clean.items()},
-            },
+            logits=logits,
         )
 
     def _epochs(self) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from layermix.reporting.formatting import interval, number, percent, percentage_points
+from layermix.reporting.formatting import interval, number, percent, percentage_points, signed
 from layermix.reporting.other_data import OtherData, Values
 from layermix.reporting.statistics import Estimate
 from layermix.reporting.summary import Summary
@@ -23,50 +23,42 @@ def other_data_tables(summary: Summary) -> list[Table]:
     tables = []
     for kind, (title, show) in _TITLES.items():
         if columns := getattr(found, kind):
-            tables.append(_means(summary, found, kind, title, columns, show or _number))
+            caption = f"{title}, over {summary.unit}"
+            tables.append(_table(summary, kind, caption, columns, found.mean, show or _number))
             if summary.baseline and len(summary.variants) > 1:
-                show_gap = percentage_points if show else _signed_number
-                tables.append(_gaps(summary, found, kind, columns, show_gap))
+                tables.append(_gaps(summary, found, kind, columns, points=show is percent))
     return tables
 
 
-def _means(
-    summary: Summary,
-    found: OtherData,
-    kind: str,
-    title: str,
-    columns: Mapping[str, Values],
-    show: Callable[[float], str],
-) -> Table:
-    rows = [
-        variant_row(
-            row.name, [_cell(found.mean(values, row.name), show) for values in columns.values()]
-        )
-        for row in summary.variants
-    ]
-    headings = [Column("variant"), *map(Column, columns)]
-    return Table(kind, f"{title}, over {summary.unit}", headings, rows)
-
-
 def _gaps(
-    summary: Summary,
-    found: OtherData,
-    kind: str,
-    columns: Mapping[str, Values],
-    show: Callable[[float], str],
+    summary: Summary, found: OtherData, kind: str, columns: Mapping[str, Values], *, points: bool
 ) -> Table:
     baseline = summary.baseline or ""
+    unit = ", points" if points else ""
+    table = _table(
+        summary,
+        f"{kind}-differences",
+        f"The same minus {baseline}, paired by seed{unit}; intervals are not corrected",
+        columns,
+        lambda values, variant: found.gap(values, variant, baseline),
+        percentage_points if points else lambda value: signed(value, 4),
+    )
+    return table._replace(rows=[row for row in table.rows if row.heading != baseline])
+
+
+def _table(
+    summary: Summary,
+    name: str,
+    caption: str,
+    columns: Mapping[str, Values],
+    read: Callable[[Values, str], Estimate | None],
+    show: Callable[[float], str],
+) -> Table:
     rows = [
-        variant_row(
-            row.name,
-            [_cell(found.gap(values, row.name, baseline), show) for values in columns.values()],
-        )
+        variant_row(row.name, [_cell(read(values, row.name), show) for values in columns.values()])
         for row in summary.variants
-        if row.name != baseline
     ]
-    points = ", points" if show is percentage_points else ""
-    caption = f"The same minus {baseline}, paired by seed{points}; intervals are not corrected"
-    return Table(f"{kind}-differences", caption, [Column("variant"), *map(Column, columns)], rows)
+    return Table(name, caption, [Column("variant"), *map(Column, columns)], rows)
 
 
 def _cell(found: Estimate | None, show: Callable[[float], str]) -> Cell:
@@ -75,7 +67,3 @@ def _cell(found: Estimate | None, show: Callable[[float], str]) -> Cell:
 
 def _number(value: float) -> str:
     return number(value, 4)
-
-
-def _signed_number(value: float) -> str:
-    return f"{value:+z.4f}".replace("-", "−")

@@ -18,7 +18,13 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import column_of, columns_of_type, named_columns
+from layermix.lab.data.hugging_face import (
+    column_of,
+    columns_of_type,
+    encoded_rows,
+    features_of,
+    named_columns,
+)
 from layermix.lab.data.modality import Modality, Preprocess, map_arguments, shape_text
 
 if TYPE_CHECKING:
@@ -29,25 +35,39 @@ _RANGE = "their range is unknown. Convert the images to 8 or 16 bits"
 
 
 @dataclass(frozen=True)
-class ImageInputs(Modality):
+class MapInputs(Modality):
+    """Maps (N, C, H, W), such as images and spectrograms, which are normalized."""
+
+    default_model: ClassVar[str] = "resnet-small"
+    default_optimizer: ClassVar[Literal["sgd", "adamw"]] = "sgd"
+
+    def preprocessing(self, train: Tensor) -> Preprocess:
+        """Return a `Normalize`, fitted to training maps."""
+        return Normalize.of(train)
+
+    def model_arguments(self, inputs: Tensor) -> dict[str, Any]:
+        """Return the arguments with which a model is built."""
+        return map_arguments(inputs.shape[1:])
+
+    def default_augmentation(self, inputs: Tensor) -> tuple[int, bool]:
+        """Return the default crop, an eighth of the smaller side; maps are not flipped."""
+        return min(inputs.shape[2:]) // 8, False
+
+
+@dataclass(frozen=True)
+class ImageInputs(MapInputs):
     """Images, uint8 (N, C, H, W). `flip` is True if a mirror image has the same class."""
 
     flip: bool = True
 
     name: ClassVar[str] = "image"
     noun: ClassVar[str] = "images"
-    default_model: ClassVar[str] = "resnet-small"
-    default_optimizer: ClassVar[Literal["sgd", "adamw"]] = "sgd"
 
     def problem(self, inputs: Tensor) -> str | None:
         """Return the reason why inputs cannot be stored, or None."""
         if inputs.dtype != torch.uint8 or inputs.ndim != 4:
             return f"images must be uint8 of shape (N, C, H, W), but are {shape_text(inputs)}"
         return None
-
-    def preprocessing(self, train: Tensor) -> Preprocess:
-        """Return a `Normalize`, fitted to training images."""
-        return Normalize.of(train)
 
     def read_more(
         self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
@@ -66,13 +86,9 @@ class ImageInputs(Modality):
         gray = images.float().mean(1, keepdim=True).round().to(torch.uint8)
         return gray.expand(-1, channels, -1, -1)
 
-    def model_arguments(self, inputs: Tensor) -> dict[str, Any]:
-        """Return the arguments with which a model is built."""
-        return map_arguments(inputs.shape[1:])
-
     def default_augmentation(self, inputs: Tensor) -> tuple[int, bool]:
-        """Return the default crop, an eighth of the smaller side, and the default of `flip`."""
-        return min(inputs.shape[2:]) // 8, self.flip
+        """Return the default crop of maps, and the default of `flip`."""
+        return super().default_augmentation(inputs)[0], self.flip
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +130,7 @@ def read_image_table(
     tables: Mapping[str, Any], config: DataConfig
 ) -> tuple[dict[str, Tensor], ImageInputs]:
     """Decode the images of each split; return them with their modality."""
-    features = next(iter(tables.values())).features
+    features = features_of(tables)
     found = columns_of_type(features, "Image") or named_columns(features, IMAGE_NAMES)
     column = column_of(features, config.image_column, found, "image")
     images = {n: _decode(table, n, column, config.image_size) for n, table in tables.items()}
@@ -131,14 +147,9 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
 
 def _decode(table: Any, split: str, column: str, image_size: int | None) -> list[np.ndarray]:
     """Return the images of a split: uint8 (H, W) for gray images, else (H, W, 3)."""
-    from datasets import Image
-
-    table = table.select_columns([column])
-    if type(table.features[column]).__name__ == "Image":
-        table = table.cast_column(column, Image(decode=False))
     images = []
-    for row, example in enumerate(table):
-        image = _decode_one(example[column], f"row {row} of split {split!r}", image_size)
+    for row, value in enumerate(encoded_rows(table, column)):
+        image = _decode_one(value, f"row {row} of split {split!r}", image_size)
         if images and image.shape[:2] != images[0].shape[:2]:
             raise InputError(
                 f"row {row} of split {split!r} has height and width {image.shape[:2]}, but earlier "

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,9 +21,15 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import column_of, columns_of_type, features_of, named_columns
-from layermix.lab.data.modalities.images import Normalize
-from layermix.lab.data.modality import Modality, Preprocess, map_arguments, shape_text
+from layermix.lab.data.hugging_face import (
+    column_of,
+    columns_of_type,
+    encoded_rows,
+    features_of,
+    named_columns,
+)
+from layermix.lab.data.modalities.images import MapInputs
+from layermix.lab.data.modality import shape_text
 
 AUDIO_NAMES = ("audio", "sound", "speech")
 _RANGE = 80.0  # decibels below the loudest value of a sound, which is the floor
@@ -31,15 +37,13 @@ _OVERLAP = 2  # the window has so many times the samples between two frames
 
 
 @dataclass(frozen=True)
-class SoundInputs(Modality):
+class SoundInputs(MapInputs):
     """Log-mel spectrograms in decibels relative to the loudest value, float32 (N, 1, M, T)."""
 
     rate: int  # samples per second
 
     name: ClassVar[str] = "sound"
     noun: ClassVar[str] = "sounds"
-    default_model: ClassVar[str] = "resnet-small"
-    default_optimizer: ClassVar[Literal["sgd", "adamw"]] = "sgd"
 
     def problem(self, inputs: Tensor) -> str | None:
         """Return the reason why inputs cannot be stored, or None."""
@@ -47,24 +51,12 @@ class SoundInputs(Modality):
             return f"spectrograms must be float32 (N, 1, M, T), but are {shape_text(inputs)}"
         return None
 
-    def preprocessing(self, train: Tensor) -> Preprocess:
-        """Return a `Normalize`, fitted to training spectrograms."""
-        return Normalize.of(train)
-
     def read_more(
         self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
     ) -> dict[str, Tensor]:
         """Read other sounds, resampled to the rate of these."""
         del shape
         return _spectrograms(tables, config, self.rate)[0]
-
-    def model_arguments(self, inputs: Tensor) -> dict[str, Any]:
-        """Return the arguments with which a model is built."""
-        return map_arguments(inputs.shape[1:])
-
-    def default_augmentation(self, inputs: Tensor) -> tuple[int, bool]:
-        """Return the default crop, an eighth of the smaller side; a spectrogram is not flipped."""
-        return min(inputs.shape[2:]) // 8, False
 
 
 def read_sound_table(
@@ -84,7 +76,8 @@ def _spectrograms(
     column = column_of(features, config.audio_column, found, "audio")
     sounds = {}
     for name, table in tables.items():
-        read = [_read(value, f"row {k} of split {name!r}") for k, value in _encoded(table, column)]
+        values = enumerate(encoded_rows(table, column))
+        read = [_read(value, f"row {k} of split {name!r}") for k, value in values]
         if not read:
             raise InputError(f"the split {name!r} has no sounds")
         rate = rate or read[0][1]
@@ -119,16 +112,6 @@ def mel_filters(bands: int, frequencies: int, rate: int) -> Tensor:
     low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rise, fall = (hertz - low) / (peak - low), (high - hertz) / (high - peak)
     return torch.from_numpy(np.clip(np.minimum(rise, fall), 0, None)).float()
-
-
-def _encoded(table: Any, column: str) -> Any:
-    """Yield row numbers and encoded sounds."""
-    from datasets import Audio
-
-    table = table.select_columns([column])
-    if type(table.features[column]).__name__ == "Audio":
-        table = table.cast_column(column, Audio(decode=False))
-    return enumerate(example[column] for example in table)
 
 
 def _read(value: Any, where: str) -> tuple[np.ndarray, int]:
