@@ -53,7 +53,7 @@ def _draw(found: list[LevelSummary], factor: str, title: str, name: str, *, gain
     for k, variant in enumerate(variants):
         values = [_value(each.summary, variant, gains) for each in found]
         index = [row.name for row in first.variants].index(variant)
-        _plot(axes, x, values, index, short_names(variants, _NAME)[k])
+        plot_estimates(axes, x, values, index, short_names(variants, _NAME)[k])
         shown = ", ".join(f"{v} {100 * e.mean:.2f}" for v, e in zip(x, values, strict=True) if e)
         ends.append(f"{variant}: {shown}")
     what = f"test accuracy minus {first.baseline}, points" if gains else "test accuracy, %"
@@ -83,8 +83,10 @@ def _value(summary: Summary, variant: str, gains: bool) -> Estimate | None:
     return row and row.test["accuracy"]
 
 
-def _plot(axes: Axes, x: list[float], values: list[Estimate | None], index: int, name: str) -> None:
-    """Plot a curve with its intervals; missing values are left out."""
+def plot_estimates(
+    axes: Axes, x: Sequence[float], values: Sequence[Estimate | None], index: int, name: str
+) -> None:
+    """Plot shares in percent as a curve with intervals; missing values are left out."""
     known = [(place, each) for place, each in zip(x, values, strict=True) if each]
     means = np.array([100 * each.mean for _, each in known])
     lows = [100 * (each.mean if each.low is None else each.low) for _, each in known]

@@ -1,18 +1,7 @@
 """Accuracy of each variant over the severity of corruptions."""
 
-import numpy as np
-
-from layermix.reporting.figures.style import (
-    Figure,
-    add_legend,
-    canvas,
-    color,
-    dash,
-    finish,
-    marker,
-    short_names,
-    style,
-)
+from layermix.reporting.figures.factor_curves import plot_estimates
+from layermix.reporting.figures.style import Figure, add_legend, canvas, finish, short_names, style
 from layermix.reporting.summary import Summary
 
 _HEIGHT, _NAME = 300, 22
@@ -26,28 +15,18 @@ def severity_curves(summary: Summary) -> list[Figure]:
         return []
     severities = list(found.severities)
     drawing, (axes,) = canvas(_HEIGHT)
-    names = [row.name for row in summary.variants]
-    ends = []
+    names, ends = [row.name for row in summary.variants], list[str]()
     for k, name in enumerate(names):
-        estimates = [found.mean(values, name) for values in found.severities.values()]
-        known = [(x, e) for x, e in zip(severities, estimates, strict=True) if e]
-        means = np.array([100 * e.mean for _, e in known])
-        axes.plot(
-            [x for x, _ in known],
-            means,
-            color=color(k),
-            linestyle=dash(k),
-            marker=marker(k),
-            label=short_names(names, _NAME)[k],
-            markersize=5,
-        )
-        ends.append(f"{name} {means[-1]:.1f}")
+        values = [found.mean(each, name) for each in found.severities.values()]
+        plot_estimates(axes, severities, values, k, short_names(names, _NAME)[k])
+        if values[-1]:
+            ends.append(f"{name} {100 * values[-1].mean:.1f}")
     axes.set(xlabel="severity (0: unchanged)", ylabel="test accuracy, %", xticks=severities)
     axes.grid(axis="y")
     add_legend(drawing, names, loc="outside lower left")
     caption = (
-        "Test accuracy under corruptions of the images, mean over all corruptions and seeds. The "
-        "tables have intervals."
+        "Test accuracy under corruptions of the images, mean over all corruptions: mean and 95% "
+        f"interval over {summary.unit}."
     )
     alt = f"Accuracy over severity. At the highest: {', '.join(ends)}."
     return [finish(drawing, "severities", alt, caption)]
