@@ -43,7 +43,7 @@ def test_class_names_are_collected_over_all_splits() -> None:
     ("labels", "message"),
     [
         ({"train": [0.5, 1.0]}, "split 'train' has float64 labels"),
-        ({"train": ["a", None]}, "split 'train' has the label None"),
+        ({"train": ["a", None]}, "split 'train' has 1 missing label"),
         ({"train": []}, r"split 'train' have shape \(0,\), but must be \(N,\)"),
         ({"train": [[0], [1]]}, r"shape \(2, 1\), but must be \(N,\)"),
         ({"train": [0, 1], "test": ["a", "b"]}, "are integers in one split and names in another"),

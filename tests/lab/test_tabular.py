@@ -40,7 +40,7 @@ def test_columns_are_numbers_or_categories(tmp_path: Path) -> None:
         (
             TableColumn("age", missing=True),
             TableColumn("city", ("(missing)", "Bern", "Oslo", "Rome")),
-            TableColumn("member", ("False", "True")),
+            TableColumn("member", ("0", "1")),
             TableColumn("income"),
         )
     )

@@ -13,6 +13,7 @@ from torch import nn
 from layermix.hooks.sites import HEAD_NAMES
 
 Group = dict[str, nn.Module]  # module paths and modules
+_OF_PLACES = re.compile("pos|wpe|type|segment", re.IGNORECASE)
 
 
 def repeated_blocks(model: nn.Module) -> list[str]:
@@ -28,7 +29,7 @@ def token_embedding(model: nn.Module) -> str | None:
     """Return the path of the module that embeds tokens, or None if the model has none.
 
     It is the outermost module with all embeddings (`nn.Embedding`) and no other layers except
-    norms, or else the embedding with the most rows.
+    norms, or else the embedding with the most rows, except for those of positions and types.
     """
     modules = dict(model.named_modules())
     embeddings = {k: m for k, m in modules.items() if isinstance(m, nn.Embedding)}
@@ -38,7 +39,8 @@ def token_embedding(model: nn.Module) -> str | None:
         around = path and all(f"{name}.".startswith(f"{path}.") for name in embeddings)
         if around and _only_embeds(module):
             return path
-    return max(embeddings, key=lambda name: embeddings[name].num_embeddings)
+    tokens = [name for name in embeddings if not _OF_PLACES.search(name.rpartition(".")[2])]
+    return max(tokens or embeddings, key=lambda name: embeddings[name].num_embeddings)
 
 
 def _only_embeds(module: nn.Module) -> bool:

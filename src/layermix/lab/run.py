@@ -13,7 +13,8 @@ from layermix.errors import InputError
 from layermix.extras import require
 from layermix.hooks import Points, points
 from layermix.lab import store
-from layermix.lab.data import Dataset, load
+from layermix.lab.data import DataConfig, Dataset, load
+from layermix.lab.data.sources import file_states
 from layermix.lab.models import Factory, build
 from layermix.lab.store import Record, RunConfig, RunResult
 from layermix.lab.training import environment as env
@@ -23,7 +24,16 @@ from layermix.lab.variants import compared_points, mix_points, mixer_settings
 
 _INIT_EXAMPLES = 5000  # maximum number of examples for `initialize_from`
 
-load_once = functools.lru_cache(maxsize=1)(load)  # once for each seed in a process
+
+def load_once(config: DataConfig, seed: int) -> Dataset:
+    """Load the data of a seed, once in a process as long as its files do not change."""
+    return _load(config, seed, file_states(config))
+
+
+@functools.lru_cache(maxsize=1)
+def _load(config: DataConfig, seed: int, files: tuple) -> Dataset:
+    del files
+    return load(config, seed)
 
 
 def run(

@@ -13,8 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError
+from layermix.errors import InputError, unknown
 from layermix.lab.data.modality import Modality, Preprocess, TensorInputs, Transform, shape_text
+
+SPLITS = ("train", "validation", "test")
+_OTHER_NAMES = {"training": "train", "testing": "test"}
+_OTHER_NAMES |= dict.fromkeys(("val", "valid", "dev"), "validation")
 
 Labels = Tensor | np.ndarray | Sequence[int] | Sequence[str]
 Subset = Literal["all", "balanced", "stratified"]
@@ -65,10 +69,19 @@ class Source:
     ) -> "Source":
         """Create a data set from the inputs and labels of each split; see `encode_labels`.
 
+        Splits are ``train``, ``validation`` and ``test``, or have other usual names, such as
+        ``val``.
+
         By default, models get the inputs as they are.
         """
-        labels, classes = encode_labels({name: values for name, (_, values) in splits.items()})
-        parts = {name: Split(x, labels[name]) for name, (x, _) in splits.items()}
+        found = {standard_split(name): pair for name, pair in splits.items()}
+        for name, standard in zip(splits, map(standard_split, splits), strict=True):
+            if standard not in SPLITS:
+                raise unknown("split", name, SPLITS)
+        if len(found) < len(splits):
+            raise InputError(f"two of the splits {list(splits)} are the same: join them")
+        labels, classes = encode_labels({name: values for name, (_, values) in found.items()})
+        parts = {name: Split(torch.as_tensor(x), labels[name]) for name, (x, _) in found.items()}
         return cls(parts, classes, modality or TensorInputs())
 
     def __post_init__(self) -> None:
@@ -137,11 +150,18 @@ class Dataset:
         return replace(self, **splits)
 
 
-def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def standard_split(name: str) -> str:
+    """Return ``train``, ``validation`` or ``test`` for a usual name of a split, such as ``val``."""
+    return _OTHER_NAMES.get(name.lower(), name)
+
+
+def encode_labels(
+    labels: Mapping[str, Labels], names: Sequence[str] | None = None
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the labels of each split as integer classes, int64 (N,), and the class names.
 
-    Integer labels do not change; their class names are their digits. String labels are numbered in
-    the sorted order of all splits.
+    Labels are numbered in the sorted order of all splits. Class names of integers are their digits.
+    If `names` are given, labels are their indices already.
 
     Examples
     --------
@@ -154,10 +174,19 @@ def encode_labels(labels: Mapping[str, Labels]) -> tuple[dict[str, Tensor], tupl
             f"the labels of {list(arrays)} are integers in one split and names in another: use one"
         )
     joined = np.concatenate(list(arrays.values()))
-    if joined.dtype.kind == "U":
+    for name, array in arrays.items():
+        if array.dtype.kind == "i" and array.min() < 0:
+            raise InputError(
+                f"split {name!r} has the label {array.min()}, but labels must be from 0 on, or "
+                "class names"
+            )
+    classes = names
+    if classes is None:
         classes, joined = np.unique(joined, return_inverse=True)
-    else:
-        classes = range(int(joined.max()) + 1)
+    elif len(outside := joined[(joined < 0) | (joined >= len(classes))]):
+        raise InputError(
+            f"the label {outside[0]} is not the index of one of the {len(classes)} class names"
+        )
     parts = torch.from_numpy(joined).split([len(array) for array in arrays.values()])
     return dict(zip(arrays, parts, strict=True)), tuple(map(str, classes))
 
@@ -172,10 +201,13 @@ def _as_array(labels: Labels, split: str) -> np.ndarray:
         return array.astype(np.int64)  # such as 1.0
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
-    wrong = "" if array.dtype.kind in "Ub" else f"{array.dtype} labels"
+    wrong = "missing labels" if array.dtype.kind == "f" and np.isnan(array).any() else ""
+    wrong = wrong if wrong or array.dtype.kind in "Ub" else f"{array.dtype} labels"
     if array.dtype.kind == "O":
+        absent = sum(value is None or value != value for value in array)
         others = [value for value in array if not isinstance(value, str)]
         wrong = f"the label {others[0]!r}" if others else ""
+        wrong = f"{absent} missing label{'s' * (absent > 1)}" if absent else wrong
     if wrong:
         raise InputError(f"split {split!r} has {wrong}, but labels must be integers or class names")
     return array.astype(str)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from layermix.errors import InputError, unknown
 from layermix.lab.data.config import FILES
-from layermix.lab.data.dataset import encode_labels
+from layermix.lab.data.dataset import SPLITS, encode_labels, standard_split
 
+_OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aif", ".aiff")
 LABEL_NAMES = ("label", "labels", "fine_label", "target", "class")
 _LOADERS = {".tsv": "csv", ".jsonl": "json"}  # of file suffixes; otherwise the suffix itself
 
@@ -34,7 +35,7 @@ def load_tables(source: str) -> dict[str, Any]:
     if path.is_file() and suffix not in FILES:
         raise InputError(f"{source} is a file, but not one of {', '.join(FILES)}: pass its folder")
     try:
-        if path.is_dir() and (sounds := sorted(path.rglob("*.wav"))):
+        if path.is_dir() and (sounds := _sounds(path)):
             return _sound_tables(path, sounds)
         if path.is_file():
             options: Any = {"sep": "\t"} if suffix == ".tsv" else {}
@@ -42,24 +43,45 @@ def load_tables(source: str) -> dict[str, Any]:
             tables: Any = datasets.load_dataset(loader, data_files=full, **options)
         else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
             tables = datasets.load_dataset(full if path.is_dir() else source)
+    except InputError:
+        raise
     except Exception as error:  # datasets raises many types
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise _cannot_load(source, lines[0].rstrip(" .:")) from error
-    return {str(name): table for name, table in tables.items()}
+    return {standard_split(str(name)): table for name, table in tables.items()}
+
+
+def _sounds(folder: Path) -> list[Path]:
+    """Return the WAV files of a folder of sounds; empty for a folder of tables or images."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    sounds = [path for path in files if path.suffix.lower() == ".wav"]
+    others = [path for path in files if path.suffix.lower() in _OTHER_SOUNDS]
+    tables = [path for path in folder.iterdir() if path.suffix.lower() in FILES]
+    if sounds and tables and not any(path.stem == "metadata" for path in tables):
+        return []
+    if sounds and (others or tables):
+        raise InputError(
+            f"{folder} has WAV files and {(others or tables)[0].name}, which cannot be read: use "
+            "WAV files alone, with a subfolder for each class"
+        )
+    return sounds
 
 
 def _sound_tables(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """Return the tables of a folder of sounds, whose classes are the names of their folders.
 
-    Splits are the folders ``train``, ``validation`` and ``test``; without them, all is ``train``.
-    `datasets` reads such folders only with a library that encodes sounds.
+    Splits are folders such as ``train`` and ``test``; without them, all is ``train``. `datasets`
+    reads such folders only with a library that encodes sounds.
     """
     from datasets import Dataset
 
     rows: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        first = path.relative_to(folder).parts[0]
-        split = first if first in ("train", "validation", "test") else "train"
+        *folders, _ = path.relative_to(folder).parts
+        is_split = bool(folders) and standard_split(folders[0]) in SPLITS
+        split = standard_split(folders[0]) if is_split else "train"
+        if len(folders) == is_split:
+            raise InputError(f"{path} is in no subfolder of a class: move it to one")
         sound = {"bytes": None, "path": str(path)}
         rows.setdefault(split, []).append({"audio": sound, "label": path.parent.name})
     return {split: Dataset.from_list(found) for split, found in rows.items()}
@@ -119,7 +141,10 @@ def column_of(
 def label_column(tables: Mapping[str, Any], given: str | None) -> str:
     """Return the column of the labels."""
     features = features_of(tables)
-    found = named_columns(features, LABEL_NAMES)[:1] or columns_of_type(features, "ClassLabel")
+    classes = columns_of_type(features, "ClassLabel")
+    found = named_columns(features, LABEL_NAMES) or classes
+    if len(found) > 1:
+        found = [name for name in found if name in classes] or found
     return column_of(features, given, found, "label")
 
 
@@ -127,10 +152,10 @@ def read_labels(
     tables: Mapping[str, Any], column: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return the labels of each split as integer classes, int64 (N,), and the class names."""
+    names = getattr(features_of(tables)[column], "names", None)
     try:
-        labels, classes = encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()})
+        return encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()}, names)
     except InputError as error:
         raise InputError(
             f"column {column!r}: {error}, or use another column with --label-column"
         ) from error
-    return labels, tuple(getattr(features_of(tables)[column], "names", None) or classes)

@@ -76,13 +76,22 @@ def map_arguments(shape: Sequence[int]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TensorInputs(Modality):
-    """Tensors (N, ...) of any shape, which models get as they are."""
+    """Tensors (N, ...) of any shape, which models get as they are.
+
+    Float64 becomes float32, and uint8 becomes float32 in [0, 1].
+    """
 
     def problem(self, inputs: Tensor) -> str | None:
         """Return the reason why inputs cannot be stored, or None."""
         if inputs.ndim < 2 or inputs.dtype == torch.bool or inputs.is_complex():
             return f"inputs must be numbers of shape (N, ...), but are {shape_text(inputs)}"
         return None
+
+    def preprocessing(self, train: Tensor) -> Preprocess:
+        """Return a function that converts a batch to the dtype of a model."""
+        if train.dtype == torch.uint8:
+            return lambda inputs: inputs.float() / 255
+        return lambda inputs: inputs.float() if inputs.dtype == torch.float64 else inputs
 
     def model_arguments(self, inputs: Tensor) -> dict[str, Any]:
         """Return the arguments with which a model is built."""

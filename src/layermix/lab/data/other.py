@@ -1,6 +1,6 @@
 """Read other data sets in the form of the data of a study: shifted data, or other classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,10 +24,7 @@ def read_inputs(source: str, config: DataConfig, data: Dataset) -> Tensor:
     the settings of the study's data.
     """
     if source in SOURCES:
-        if not isinstance(data.modality, ImageInputs):
-            raise InputError(f"{source} has images, but the data of the study do not")
-        inputs = SOURCES[source](None).splits["test"].inputs
-        return data.modality.fitted(inputs, data.train.inputs.shape[1:])
+        return _built_in(source, data)[0].inputs
     name, tables = _part(source)
     return _read(name, tables, source, config, data)
 
@@ -37,15 +34,33 @@ def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
 
     Classes are matched by name; another class raises an `InputError`.
     """
+    if source in SOURCES:
+        split, classes = _built_in(source, data)
+        return Split(split.inputs, _in_classes(source, split.labels, classes, data))
     name, tables = _part(source)
     labels, classes = read_labels(tables, label_column(tables, config.label_column))
+    found = _in_classes(source, labels[name], classes, data)
+    return Split(_read(name, tables, source, config, data), found)
+
+
+def _built_in(source: str, data: Dataset) -> tuple[Split, tuple[str, ...]]:
+    """Return the test images of a built-in data set, fitted to the data, and the class names."""
+    if not isinstance(data.modality, ImageInputs):
+        raise InputError(f"{source} has images, but the data of the study do not")
+    found = SOURCES[source](None)
+    test = found.splits["test"]
+    images = data.modality.fitted(test.inputs, data.train.inputs.shape[1:])
+    return Split(images, test.labels), found.classes
+
+
+def _in_classes(source: str, labels: Tensor, classes: Sequence[str], data: Dataset) -> Tensor:
+    """Return labels as indices of the data's classes, matched by name."""
     if strangers := set(classes) - set(data.classes):
         raise InputError(
             f"{source} has the class {sorted(strangers)[0]!r}, which the data of the study lack: "
             f"its classes must be among {list(data.classes)}"
         )
-    index = torch.tensor([data.classes.index(each) for each in classes])
-    return Split(_read(name, tables, source, config, data), index[labels[name]])
+    return torch.tensor([data.classes.index(each) for each in classes])[labels]
 
 
 def _part(source: str) -> tuple[str, dict[str, Any]]:

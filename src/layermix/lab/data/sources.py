@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, unknown, warn
 from layermix.lab.data.config import OF_SPLITS, DataConfig
-from layermix.lab.data.dataset import Dataset, Source, Split
+from layermix.lab.data.dataset import SPLITS, Dataset, Source, Split
 from layermix.lab.data.decoded import read_source, write_source
 from layermix.lab.data.hugging_face import (
     columns_of_type,
@@ -41,7 +41,7 @@ from layermix.lab.data.split import (
     with_label_noise,
 )
 
-_CACHE_FORMAT = 3  # increase it if the format or the decoding of cached files changes
+_CACHE_FORMAT = 4  # increase it if the format or the decoding of cached files changes
 _COLUMNS = ("image_column", "text_column", "audio_column", "label_column", "drop_columns")
 _COLUMNS += ("categorical_columns",)
 
@@ -54,7 +54,15 @@ def load(config: DataConfig, seed: int = 0) -> Dataset:
     """
     config.check()
     split_seed = None if config.fixed_split else seed
-    data = three_way(_source(config, split_seed), config.train_size, split_seed).encoded()
+    source = _source(config, split_seed)
+    if len(source.classes) < 2:
+        raise InputError(
+            f"the data have one class, {source.classes[0]!r}: name another --label-column, or add "
+            "examples of another class"
+        )
+    if others := set(source.splits) - set(SPLITS):
+        warn(f"the splits {sorted(others)} are not used: rename them to one of {list(SPLITS)}")
+    data = three_way(source, config.train_size, split_seed).encoded()
     if not config.label_noise:
         return data
     entropy = split_entropy(split_seed)
@@ -114,10 +122,7 @@ def _resized(source: Source, size: int) -> Source:
 
 def _cached(config: DataConfig, path: Path) -> Source:
     key: dict = {k: v for k, v in asdict(config).items() if k not in OF_SPLITS}
-    if path.exists():  # file sizes and times show if files changed
-        paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        stats = [(p, p.stat()) for p in paths]
-        files = [(os.path.relpath(p, path), s.st_size, s.st_mtime_ns) for p, s in stats]
+    if files := file_states(config):
         key |= {"data": str(path.resolve()), "files": files}
     digest = hashlib.sha256(json.dumps([_CACHE_FORMAT, key], sort_keys=True).encode()).hexdigest()
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layermix"
@@ -127,6 +132,16 @@ def _cached(config: DataConfig, path: Path) -> Source:
     found = decode(config)
     write_source(found, file)
     return found
+
+
+def file_states(config: DataConfig) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time of each file of a local source, which show if files changed."""
+    path = Path(config.data)
+    if config.data in SOURCES or not path.exists():
+        return ()
+    paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    stats = [(p, p.stat()) for p in paths]
+    return tuple((os.path.relpath(p, path), s.st_size, s.st_mtime_ns) for p, s in stats)
 
 
 def decode(config: DataConfig) -> Source:

@@ -73,7 +73,7 @@ class ImageInputs(MapInputs):
         self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
     ) -> dict[str, Tensor]:
         """Read other images, resized and with the channels of these."""
-        found, _ = read_image_table(tables, replace(config, image_size=max(shape[1:])))
+        found, _ = read_image_table(tables, config, (shape[1], shape[2]))
         return {name: self.fitted(images, shape) for name, images in found.items()}
 
     def fitted(self, images: Tensor, shape: Sequence[int]) -> Tensor:
@@ -127,13 +127,18 @@ def _mean_and_std(channel: Tensor) -> tuple[float, float]:
 
 
 def read_image_table(
-    tables: Mapping[str, Any], config: DataConfig
+    tables: Mapping[str, Any], config: DataConfig, size: tuple[int, int] | None = None
 ) -> tuple[dict[str, Tensor], ImageInputs]:
-    """Decode the images of each split; return them with their modality."""
+    """Decode the images of each split, resized to a height and width if `size` is given.
+
+    Returns them with their modality. The default of `size` is the `image_size` of the settings.
+    """
+    if size is None and config.image_size is not None:
+        size = (config.image_size, config.image_size)
     features = features_of(tables)
     found = columns_of_type(features, "Image") or named_columns(features, IMAGE_NAMES)
     column = column_of(features, config.image_column, found, "image")
-    images = {n: _decode(table, n, column, config.image_size) for n, table in tables.items()}
+    images = {n: _decode(table, n, column, size) for n, table in tables.items()}
     gray = all(image.ndim == 2 for split in images.values() for image in split)
     return {name: _stack(split, gray) for name, split in images.items()}, ImageInputs()
 
@@ -145,11 +150,13 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
-def _decode(table: Any, split: str, column: str, image_size: int | None) -> list[np.ndarray]:
+def _decode(
+    table: Any, split: str, column: str, size: tuple[int, int] | None
+) -> list[np.ndarray]:
     """Return the images of a split: uint8 (H, W) for gray images, else (H, W, 3)."""
     images = []
     for row, value in enumerate(encoded_rows(table, column)):
-        image = _decode_one(value, f"row {row} of split {split!r}", image_size)
+        image = _decode_one(value, f"row {row} of split {split!r}", size)
         if images and image.shape[:2] != images[0].shape[:2]:
             raise InputError(
                 f"row {row} of split {split!r} has height and width {image.shape[:2]}, but earlier "
@@ -161,7 +168,7 @@ def _decode(table: Any, split: str, column: str, image_size: int | None) -> list
     return images
 
 
-def _decode_one(value: Any, where: str, image_size: int | None) -> np.ndarray:
+def _decode_one(value: Any, where: str, size: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     if not isinstance(value, dict) or not {"bytes", "path"} & set(value):
@@ -172,8 +179,8 @@ def _decode_one(value: Any, where: str, image_size: int | None) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
         image = eight_bits(image, where)
-        if image_size is not None:
-            image = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
+        if size is not None and image.size != size[::-1]:
+            image = image.resize(size[::-1], Image.Resampling.BICUBIC)
         return np.asarray(image, dtype=np.uint8)
     except InputError:
         raise
@@ -198,6 +205,11 @@ def eight_bits(image: "Image", where: str) -> "Image":
             low, high = int(pixels.min()), int(pixels.max())
             if low < 0 or not 255 < high < 1 << 16:
                 raise InputError(f"{where} has 32-bit pixels from {low} to {high}: {_RANGE}")
+        if 0 < pixels.max() < 1 << 12:
+            raise InputError(
+                f"{where} has 16-bit pixels up to {pixels.max()}, which would become few gray "
+                "levels: save the images with 8 bits, or scale them to 65,535"
+            )
         return Image.fromarray(((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode == "F":
         raise InputError(f"{where} has floating-point pixels: {_RANGE}")

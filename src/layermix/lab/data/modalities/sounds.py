@@ -55,8 +55,14 @@ class SoundInputs(MapInputs):
         self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
     ) -> dict[str, Tensor]:
         """Read other sounds, resampled to the rate of these."""
-        del shape
-        return _spectrograms(tables, config, self.rate)[0]
+        found = _spectrograms(tables, config, self.rate)[0]
+        for split in found.values():
+            if split.shape[1:] != tuple(shape):
+                raise InputError(
+                    f"the other sounds become spectrograms of shape {tuple(split.shape[1:])}, but "
+                    f"those of the study are {tuple(shape)}: use its seconds and mels"
+                )
+        return found
 
 
 def read_sound_table(
@@ -83,7 +89,12 @@ def _spectrograms(
         rate = rate or read[0][1]
         sounds[name] = [_resampled(samples, own, rate) for samples, own in read]
     assert rate is not None
-    size = max(1, round(config.seconds * rate))
+    size = round(config.seconds * rate)
+    if size < _OVERLAP * max(1, rate // config.mels):
+        raise InputError(
+            f"seconds is {config.seconds}, which is shorter than two frames of {1 / config.mels:g} "
+            "seconds: use longer sounds, or more --mels"
+        )
     spectrograms = {
         name: log_mel(torch.from_numpy(np.stack([_fitted(s, size) for s in split])), rate, config)
         for name, split in sounds.items()
@@ -133,6 +144,9 @@ def _read(value: Any, where: str) -> tuple[np.ndarray, int]:
             f"cannot read the sound at {where} ({name}): {error}. Convert it to WAV (PCM), repair "
             "it or remove it"
         ) from error
+    if not len(samples) or not np.isfinite(samples).all():
+        problem = "has samples that are not finite" if len(samples) else "is empty"
+        raise RunError(f"the sound at {where} ({name}) {problem}: repair it or remove it")
     return _in_unit_range(samples).reshape(len(samples), -1).mean(1), rate
 
 

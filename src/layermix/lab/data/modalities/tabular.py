@@ -2,7 +2,8 @@
 
 A numeric column is standardized; a missing number becomes the mean, and another feature is 1 there.
 A categorical column becomes a feature for each category (one-hot), including one for missing values
-and one for rare categories. A category without training examples has no feature that is 1.
+and one for rare categories. A category without training examples has no feature that is 1. A test
+split has no influence on the features.
 
 Shapes: N rows, F columns, D features.
 """
@@ -19,6 +20,7 @@ from torch import Tensor
 from layermix.errors import InputError, unknown
 from layermix.lab.data.config import DataConfig
 from layermix.lab.data.hugging_face import features_of, label_column
+from layermix.lab.data.modalities.leaks import require_no_labels, require_no_row_numbers
 from layermix.lab.data.modality import Modality, Transform, shape_text
 
 _MAX_CATEGORIES = 50  # further ones share a feature
@@ -40,7 +42,7 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableInputs(Modality):
-    """Rows of a table, float32 (N, F): numbers (NaN if missing), and indices of categories.
+    """Rows of a table, float64 (N, F): numbers (NaN if missing), and indices of categories.
 
     After encoding they are features, float32 (N, D).
     """
@@ -57,8 +59,8 @@ class TableInputs(Modality):
 
     def problem(self, inputs: Tensor) -> str | None:
         """Return the reason why inputs cannot be stored, or None."""
-        if inputs.dtype != torch.float32 or inputs.ndim != 2:
-            return f"tables must be float32 of shape (N, F), but are {shape_text(inputs)}"
+        if inputs.dtype != torch.float64 or inputs.ndim != 2:
+            return f"tables must be float64 of shape (N, F), but are {shape_text(inputs)}"
         if inputs.isinf().any():
             column = int(inputs.isinf().any(0).nonzero()[0])
             return f"column {self.columns[column].name!r} has infinite values: remove these rows"
@@ -75,7 +77,7 @@ class TableInputs(Modality):
             if absent := set(names) - set(table.features):
                 raise InputError(f"the split {split!r} has no column {sorted(absent)[0]!r}: add it")
             columns = [_values(column, _cells(table[column.name][:])) for column in self.columns]
-            found[split] = torch.from_numpy(np.stack(columns, 1)).float()
+            found[split] = torch.from_numpy(np.stack(columns, 1))
         return found
 
     def encoding(self, train: Tensor) -> Transform:
@@ -104,14 +106,14 @@ def _one_hot(train: Tensor, count: int) -> Transform:
 
 
 def _standardized(train: Tensor, missing: bool) -> Transform:
-    known = train[~train.isnan()].double()
+    known = train[~train.isnan()]
     std, mean = torch.std_mean(known) if len(known) > 1 else (torch.ones(()), torch.zeros(()))
-    scale = float(std) if float(std) > 0 else 1.0
+    scale, learned = float(std) if float(std) > 0 else 1.0, len(known) < len(train)
 
     def standardize(values: Tensor) -> Tensor:
-        numbers = ((values.double() - float(mean)) / scale).clamp(-_CLIP, _CLIP).float()
+        numbers = ((values - float(mean)) / scale).clamp(-_CLIP, _CLIP)
         absent = values.isnan()
-        features = [numbers.masked_fill(absent, 0.0)] + [absent.float()] * missing
+        features = [numbers.masked_fill(absent, 0.0)] + [absent * learned] * missing
         return torch.stack(features, 1)
 
     return standardize
@@ -129,25 +131,35 @@ def read_feature_table(
     if not names:
         raise InputError(f"the only column beside the labels {label!r} is dropped: keep one")
     sizes = [len(table) for table in tables.values()]
+    is_test = np.repeat([name == "test" and len(tables) > 1 for name in tables], sizes)
+    labels = np.concatenate([_cells(table[label][:]) for table in tables.values()])
     columns, values = [], []
     for name in names:
         found = np.concatenate([_cells(table[name][:]) for table in tables.values()])
-        column, numbers = _read_column(name, found, name in config.categorical_columns)
+        column, numbers = _read_column(name, found, name in config.categorical_columns, ~is_test)
+        if not column.categories:
+            require_no_row_numbers(name, np.split(numbers, np.cumsum(sizes)[:-1]))
+        require_no_labels(name, numbers, label, labels)
         columns.append(column)
         values.append(torch.from_numpy(numbers))
-    rows = torch.stack(values, 1).float()
-    return dict(zip(tables, rows.split(sizes), strict=True)), TableInputs(tuple(columns))
+    parts = torch.stack(values, 1).split(sizes)
+    return dict(zip(tables, parts, strict=True)), TableInputs(tuple(columns))
 
 
 def _values(column: TableColumn, cells: np.ndarray) -> np.ndarray:
     """Return the values of a known column in other rows, float64 (N,)."""
-    texts = [None if c is None or str(c).strip() in _MARKS else str(c) for c in cells]
+    texts = [None if c is None or str(c).strip() in _MARKS else _text(c) for c in cells]
     if not column.categories:
         numbers = _numbers(np.array(texts, dtype=object))
         if numbers is None:
             raise InputError(f"column {column.name!r} has texts, but must have numbers")
         return numbers
     index = {name: k for k, name in enumerate(column.categories)}
+    if (known := {t for t in texts if t is not None}) and not known & set(index):
+        raise InputError(
+            f"column {column.name!r} has {sorted(known)[0]!r} and no value of the study's data, "
+            f"such as {column.categories[0]!r}: use the same names"
+        )
     rest = index.get(_OTHER, index.get(_MISSING, _ABSENT))
     return np.array([index.get(_MISSING if t is None else t, rest) for t in texts], dtype=float)
 
@@ -158,8 +170,15 @@ def _cells(values: Any) -> np.ndarray:
     return np.array([None if v is None or v != v else v for v in cells.tolist()], dtype=object)
 
 
-def _read_column(name: str, cells: np.ndarray, categorical: bool) -> tuple[TableColumn, np.ndarray]:
-    """Return a column and its values, float64 (N,)."""
+def _text(cell: Any) -> str:
+    """Return a category as text: whole numbers without a point, False as 0 and True as 1."""
+    return f"{cell:.0f}" if not isinstance(cell, str) and cell % 1 == 0 else str(cell)
+
+
+def _read_column(
+    name: str, cells: np.ndarray, categorical: bool, counted: np.ndarray
+) -> tuple[TableColumn, np.ndarray]:
+    """Return a column and its values, float64 (N,); only `counted` rows determine the column."""
     known = [cell for cell in cells.tolist() if cell is not None]
     if wrong := [cell for cell in known if not isinstance(cell, str | bool | int | float)]:
         raise InputError(
@@ -170,11 +189,12 @@ def _read_column(name: str, cells: np.ndarray, categorical: bool) -> tuple[Table
         cells = np.array([None if str(c).strip() in _MARKS else c for c in cells], dtype=object)
         numbers = None if categorical else _numbers(cells)
         if numbers is None:
-            return _categories(name, cells)
-        return _numeric(name, numbers)
-    if categorical or all(isinstance(cell, bool) for cell in known):
-        return _categories(name, cells)
-    return _numeric(name, cells.astype(np.float64))
+            return _categories(name, cells, counted)
+    elif categorical or all(isinstance(cell, bool) for cell in known):
+        return _categories(name, cells, counted)
+    else:
+        numbers = cells.astype(np.float64)
+    return TableColumn(name, missing=bool(np.isnan(numbers[counted]).any())), numbers
 
 
 def _numbers(cells: np.ndarray) -> np.ndarray | None:
@@ -185,19 +205,11 @@ def _numbers(cells: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _numeric(name: str, numbers: np.ndarray) -> tuple[TableColumn, np.ndarray]:
-    steps, count = np.diff(numbers), len(numbers)
-    if count > 2 and (steps == 1).all():
-        raise InputError(
-            f"column {name!r} numbers the rows from {numbers[0]:g} to {numbers[-1]:g}: leave it "
-            f"out with --drop-columns {name!r}"
-        )
-    return TableColumn(name, missing=bool(np.isnan(numbers).any())), numbers
-
-
-def _categories(name: str, cells: np.ndarray) -> tuple[TableColumn, np.ndarray]:
-    texts = np.array([_MISSING if cell is None else str(cell) for cell in cells])
-    values, index, counts = np.unique(texts, return_inverse=True, return_counts=True)
+def _categories(
+    name: str, cells: np.ndarray, counted: np.ndarray
+) -> tuple[TableColumn, np.ndarray]:
+    texts = np.array([_MISSING if cell is None else _text(cell) for cell in cells])
+    values, counts = np.unique(texts[counted], return_counts=True)
     if len(values) > _MAX_CATEGORIES and len(values) > _SPARSE * len(texts):
         raise InputError(
             f"column {name!r} has {len(values):,} different texts in {len(texts):,} rows, so that "
@@ -206,7 +218,8 @@ def _categories(name: str, cells: np.ndarray) -> tuple[TableColumn, np.ndarray]:
         )
     if len(values) > _MAX_CATEGORIES:
         kept = np.sort(np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES])
-        order = np.full(len(values), len(kept))
-        order[kept] = np.arange(len(kept))
-        return TableColumn(name, (*map(str, values[kept]), _OTHER)), order[index].astype(np.float64)
-    return TableColumn(name, tuple(map(str, values))), index.astype(np.float64)
+        values = np.append(values[kept], _OTHER)
+    index = {value: k for k, value in enumerate(values.tolist())}
+    rest = index.get(_OTHER, _ABSENT)
+    column = TableColumn(name, tuple(map(str, values)))
+    return column, np.array([index.get(text, rest) for text in texts], dtype=np.float64)

@@ -1,0 +1,37 @@
+"""Columns of a table that tell the class, although they are no inputs: row numbers and labels."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from layermix.errors import InputError
+
+_INDEX_NAMES = re.compile(r"unnamed: \d+|__index_level_\d+__|index|idx|row|id", re.IGNORECASE)
+_LEAST_ROWS = 20  # for which a column can be told to be row numbers in any order, or labels
+
+
+def require_no_row_numbers(name: str, parts: Sequence[np.ndarray]) -> None:
+    """Raise an `InputError` if a column of numbers, of each split, numbers the rows."""
+    whole = all((part == np.round(part)).all() and len(np.unique(part)) > 2 for part in parts)
+    steps = [np.diff(part if len(part) < _LEAST_ROWS else np.sort(part)) for part in parts]
+    consecutive = whole and all((step == 1).all() for step in steps)
+    distinct = all(len(np.unique(part)) == len(part) for part in parts)
+    if consecutive or (whole and distinct and _INDEX_NAMES.fullmatch(name)):
+        first, last = min(p.min() for p in parts), max(p.max() for p in parts)
+        raise InputError(
+            f"column {name!r} numbers the rows from {first:g} to {last:g}: leave it out with "
+            f"--drop-columns {name!r}"
+        )
+
+
+def require_no_labels(name: str, values: np.ndarray, label: str, labels: np.ndarray) -> None:
+    """Raise an `InputError` if a column has the labels under other names."""
+    texts = np.array([str(each) for each in labels])
+    classes = len(np.unique(texts))
+    pairs = {(value, text) for value, text in zip(values.tolist(), texts, strict=True)}
+    if len(values) >= _LEAST_ROWS and 1 < classes == len(pairs) == len(set(values.tolist())):
+        raise InputError(
+            f"column {name!r} has another value for each value of {label!r}, so that it tells the "
+            f"class: leave it out with --drop-columns {name!r}"
+        )
