@@ -8,7 +8,8 @@ it started (exit code 1).
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 
 _LONG = 80  # a value with a longer repr is shown by its type and size
 _SHORT = 5  # names up to this length need a higher similarity
@@ -76,12 +77,29 @@ def brief(value: object) -> str:
     return f"{article} {name}" + (f" of {len(value)}" if isinstance(value, Sized) else "")
 
 
+class LayermixWarning(UserWarning):
+    """The warnings of layermix."""
+
+
 def warn(message: str) -> None:
-    """Issue a `UserWarning` that shows the user's line of code, not one of layermix or torch."""
+    """Issue a warning that shows the user's line of code, not one of layermix or torch."""
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, LayermixWarning, stacklevel=level)
+
+
+@contextmanager
+def recorded_warnings() -> Iterator[list[str]]:
+    """Yield a list that gets the text of each warning of layermix; issue them at the end, once."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LayermixWarning)
+        yield texts
+    found = {str(each.message): each for each in caught}
+    texts += [text for text, each in found.items() if issubclass(each.category, LayermixWarning)]
+    for each in found.values():
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> InputError:

@@ -1,9 +1,12 @@
 """Tests of `compare`: built-in training, training of one's own, and the study that it returns."""
 
 import json
+import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -108,14 +111,23 @@ def test_report_of_own_training_has_no_recipe(own: ex.Study) -> None:
 
 
 def test_study_continues_without_repeating_runs(own: ex.Study) -> None:
-    def fails(*_: Any) -> Any:
-        pytest.fail("a finished run was repeated")
-
-    fails.__qualname__, fails.__module__ = train.__qualname__, train.__module__
+    before = own.results()
     again = ex.compare(
-        fails, ["none", "input", "final"], 6, data=DATA, out=own.folder, progress=False
+        train, ["none", "input", "final"], 6, data=DATA, out=own.folder, progress=False
     )
-    assert len(again.results()) == 18
+    assert again.results().equals(before)  # including the seconds of each run
+
+
+def test_another_function_is_another_study(own: ex.Study) -> None:
+    def other(*_: Any) -> Any:
+        pytest.fail("it was called")
+
+    functions: list[Any] = [other, partial(train, variant="none"), lambda *_: None]
+    for function in functions:
+        with pytest.raises(
+            InputError, match="belongs to another study, with model = 'test_compare"
+        ):
+            ex.compare(function, ["none"], 6, data=DATA, out=own.folder, progress=False)
 
 
 def test_metrics_alone_are_enough(tmp_path: Path) -> None:
@@ -183,3 +195,89 @@ def test_progress_is_shown_without_being_asked(tmp_path: Path, capsys) -> None:
     text = capsys.readouterr().out
     assert "1/1  none seed 0: validation accuracy" in text
     assert "Report:" in text
+
+
+def test_misspelled_variant_is_forgotten(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"data": DATA, "out": tmp_path / "study", "progress": False}
+    with pytest.raises(RunError):
+        ex.compare(train, ["none", "finel"], 1, **settings)
+    study = ex.compare(train, ["none", "final"], 1, **settings)
+    assert study.config.variants == ("none", "final")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"variants": "input"}, r"variants is 'input', but must be a list, such as \['input'\]"),
+        ({"variants": ["auto"]}, "the variant 'auto' measures the layers in the built-in training"),
+        ({"data": {"eval": (torch.zeros(4, 2), [0, 1, 0, 1])}}, "unknown split 'eval'"),
+        ({"data": {"train": (torch.zeros(4, 2), [1] * 4)}}, "the data have one class, '1'"),
+    ],
+)
+def test_wrong_settings_raise(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ex.compare(train, **{"data": DATA, "out": tmp_path / "study", "progress": False} | changed)
+
+
+def test_usual_names_of_splits_and_arrays_are_understood(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 5))
+    y = np.where(x.sum(1) > 0, 3, 1)
+    sizes = []
+
+    def sized(variant: str, seed: int, data: Dataset, _: Any) -> Any:
+        sizes.append((data.sizes, data.preprocess(data.val.inputs).dtype))
+        return {name: torch.randn(data.sizes[name], 2) for name in ("val", "test")}
+
+    parts = {"train": (x, y), "valid": (x[:20], y[:20]), "testing": (x[:30], y[:30])}
+    ex.compare(sized, ["none"], 1, data=parts, out=tmp_path / "study", progress=False)
+    assert sizes == [({"train": 60, "val": 20, "test": 30, "classes": 2}, torch.float32)]
+
+
+def test_each_run_has_its_own_data_and_seeds(tmp_path: Path) -> None:
+    found: list[tuple[float, ...]] = []
+
+    def changes(variant: str, seed: int, data: Dataset, _: Any) -> Any:
+        found.append((float(data.train.inputs.float().mean()), random.random(), np.random.rand()))
+        data.train.inputs.add_(1)
+        return {name: torch.randn(data.sizes[name], 10) for name in ("val", "test")}
+
+    ex.compare(changes, ["none", "final"], 1, data=DATA, out=tmp_path / "s", progress=False)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (lambda n: torch.full((n, 10), 0.1), "logits are probabilities, whose rows sum to 1"),
+        (lambda n: torch.full((n, 10), torch.nan), "logits have NaN: the training diverged"),
+    ],
+)
+def test_wrong_logits_raise(tmp_path: Path, logits: Any, message: str) -> None:
+    def wrong(variant: str, seed: int, data: Dataset, _: Any) -> Any:
+        return {name: logits(data.sizes[name]) for name in ("val", "test")}
+
+    with pytest.raises(RunError, match=message):
+        ex.compare(wrong, ["none"], 1, data=DATA, out=tmp_path / "study", progress=False)
+
+
+def test_warnings_of_runs_are_shown_and_reported(tmp_path: Path, capsys) -> None:
+    def forgets(variant: str, seed: int, data: Dataset, _: Any) -> Any:
+        matrix = {"accuracy": 0.5, "confusion": torch.eye(10)}
+        return {"val": matrix, "test": matrix}
+
+    study = ex.compare(forgets, ["none", "input"], 2, out=tmp_path / "study")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Warning: the test metric 'confusion' is a float32 Tensor of shape (10, 10)" in shown
+    text = " ".join(study.report().with_suffix(".md").read_text().split())
+    assert "Warning of input: the training function mixed nothing for the variant 'input'" in text
+    assert "None and input have equal results on every seed, because they do not mix" in text
+
+
+def test_data_that_change_are_loaded_again_and_refused(tmp_path: Path) -> None:
+    path, rows = tmp_path / "c.csv", [f"{k % 7},{k % 2}" for k in range(200)]
+    path.write_text("\n".join(["x,label", *rows]))
+    settings: dict[str, Any] = {"data": str(path), "recipe": RECIPE, "progress": False}
+    ex.compare(variants=["none"], seeds=1, out=tmp_path / "a", workers=1, **settings)
+    path.write_text("\n".join(["x,label", *reversed(rows)]))
+    with pytest.raises(RunError, match="other train data than the runs of the same seed"):
+        ex.compare(variants=["none", "final"], seeds=1, out=tmp_path / "a", workers=1, **settings)

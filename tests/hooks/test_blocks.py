@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from layermix.hooks.blocks import repeated_blocks
+from layermix.hooks.blocks import repeated_blocks, token_embedding
 
 
 def numbered(prefix: str, count: int, start: int = 0) -> list[str]:
@@ -111,3 +111,9 @@ def test_similar_heads_are_not_blocks() -> None:
 
 def test_single_layers_are_not_blocks() -> None:
     assert repeated_blocks(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))) == []
+
+
+def test_token_embedding_is_not_that_of_positions() -> None:
+    net = nn.ModuleDict({"wpe": nn.Embedding(512, 4), "wte": nn.Embedding(20, 4)})
+    net["head"] = nn.Linear(4, 2)
+    assert token_embedding(net) == "wte"

@@ -19,6 +19,8 @@ from layermix.lab.run import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.metrics import main_metrics
 from layermix.reporting import summarize
+from layermix.reporting.other_data import _short
+from layermix.reporting.tables.other_data_tables import other_data_tables
 
 RECIPE = Recipe(epochs=2, batch_size=20, monitor=1, geometry=False)
 FEW = EvaluationConfig(("noise", "zoom"), ood=("digits",))
@@ -136,3 +138,25 @@ def test_texts_of_no_known_class_are_detected(tmp_path: Path) -> None:
     (found,) = read_evaluation(study).values()
     assert set(found["ood"][str(tmp_path / "other")]) == {"max softmax", "max logit", "energy"}
     assert "corruptions" not in found
+
+
+def test_evaluations_add_up_and_do_not_outlive_a_run(study: StudyFolder, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    found = StudyFolder.open(copy)
+    evaluate_study(found, EvaluationConfig(("blur",)), workers=1)
+    for content in read_evaluation(found).values():
+        assert list(content["corruptions"]) == ["noise", "zoom", "blur"]
+        assert "digits" in content["ood"]
+    path = found.path(found.finished()[0]) / "result.json"
+    path.write_text(path.read_text().replace('"seconds": ', '"seconds": 1'))  # trained again
+    assert len(read_evaluation(found)) == len(found.finished()) - 1
+    other = summarize(found).other_data
+    assert other is not None
+    assert other.missing == 1
+    assert "1 finished runs were not evaluated" in str(other_data_tables(summarize(found)))
+
+
+def test_data_sets_of_one_name_are_told_apart() -> None:
+    assert _short(["a/set", "b/set/", "c"]) == {"a/set": "a/set", "b/set/": "b/set", "c": "c"}
+    assert _short(["runs/x", "runs/y"]) == {"runs/x": "x", "runs/y": "y"}

@@ -8,7 +8,7 @@ import torch
 from scipy.io import wavfile
 from scipy.signal import get_window
 
-from layermix.errors import RunError
+from layermix.errors import InputError, RunError
 from layermix.lab.data import DataConfig, load
 from layermix.lab.data.modalities.sounds import log_mel, mel_filters
 from layermix.lab.data.sources import decode
@@ -98,3 +98,30 @@ def test_unreadable_sound_raises_with_its_place(tmp_path: Path) -> None:
     (folder / "low" / "zz.wav").write_bytes(b"RIFF0000WAVEnothing")
     with pytest.raises(RunError, match=r"cannot read the sound at row .*: Convert|cannot read the"):
         decode(DataConfig(str(folder)))
+
+
+def test_folders_are_splits_and_classes(tmp_path: Path) -> None:
+    for split in ("Train", "val", "testing"):
+        sound_folder(tmp_path / split, 6)
+    (tmp_path / "Train/low/0.wav").rename(tmp_path / "Train/low/0.WAV")
+    sizes = {name: len(part) for name, part in decode(DataConfig(str(tmp_path))).splits.items()}
+    assert sizes == {"train": 12, "validation": 12, "test": 12}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("low/a.mp3", "a.mp3"), ("metadata.csv", "metadata")]
+)
+def test_other_files_among_sounds_raise(tmp_path: Path, name: str, message: str) -> None:
+    folder = sound_folder(tmp_path, 6)
+    (tmp_path / name).write_text("?")
+    with pytest.raises(InputError, match=f"has WAV files and {message}.*, which cannot be read"):
+        decode(DataConfig(folder))
+
+
+def test_sounds_without_samples_or_frames_raise(tmp_path: Path) -> None:
+    folder = sound_folder(tmp_path, 6)
+    with pytest.raises(InputError, match=r"seconds is 0\.01, which is shorter than two frames"):
+        decode(DataConfig(folder, seconds=0.01))
+    wavfile.write(tmp_path / "low/0.wav", RATE, np.zeros(0, np.int16))
+    with pytest.raises(RunError, match=r"the sound at row .* is empty: repair it or remove it"):
+        decode(DataConfig(folder))

@@ -12,6 +12,7 @@ from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
 from layermix.lab.data.modalities import TableInputs
 from layermix.lab.data.modalities.tabular import TableColumn
+from layermix.lab.data.other import read_inputs
 from layermix.lab.data.sources import decode
 
 HEAD = "age,city,member,income,label"
@@ -131,3 +132,75 @@ def test_table_of_one_s_own_trains(tmp_path: Path) -> None:
     result = run(RunConfig(config, "auto", recipe, "input", 0), tmp_path / "run")
     assert result.classes == ["no", "yes"]
     assert 0 <= result.test["accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Unnamed: 0", [2 * k for k in range(60)]),  # of chosen rows
+        ("number", list(np.random.default_rng(0).permutation(60))),  # of shuffled rows
+        ("ID", [k * k for k in range(60)]),
+    ],
+)
+def test_row_numbers_raise(tmp_path: Path, name: str, values: list[int]) -> None:
+    rows = [f"{value},{k % 2}" for k, value in enumerate(values)]
+    with pytest.raises(InputError, match=f"column {name!r} numbers the rows from 0 to"):
+        decode(csv(tmp_path / "x.csv", rows, f"{name},label"))
+
+
+def test_whole_numbers_are_no_row_numbers(tmp_path: Path) -> None:
+    rows = [f"{3 * k + 1},{k % 2}" for k in range(60)]
+    assert decode(csv(tmp_path / "x.csv", rows, "price,label")).splits["train"].inputs.shape == (
+        60,
+        1,
+    )
+
+
+@pytest.mark.parametrize("text", ["{c}", "class {c}", "{c}0"])
+def test_copy_of_the_labels_raises(tmp_path: Path, text: str) -> None:
+    rows = [f"{k % 11},{text.format(c=k % 3)},{k % 3}" for k in range(60)]
+    with pytest.raises(
+        InputError, match="column 'copy' has another value for each value of 'label', and"
+    ):
+        decode(csv(tmp_path / "x.csv", rows, "x,copy,label"))
+
+
+def test_several_label_columns_raise(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["x,label,class", *(f"{k % 5},{k % 2},{k % 3}" for k in range(60))]))
+    with pytest.raises(InputError, match="not clear which of the columns"):
+        decode(DataConfig(str(path)))
+    assert len(decode(DataConfig(str(path), label_column="class")).classes) == 3
+
+
+def test_large_numbers_keep_their_differences(tmp_path: Path) -> None:
+    rows = [f"{1_700_000_000 + 20 * (k % 2) + k % 5},{k % 2}" for k in range(300)]
+    data = load(csv(tmp_path / "x.csv", rows, "time,label"))
+    means = [data.train.inputs[data.train.labels == c].mean() for c in (0, 1)]
+    assert means[1] - means[0] > 1.9
+
+
+def test_test_rows_do_not_change_the_features(tmp_path: Path) -> None:
+    parts = {"train": ["red", "blue"] * 40, "test": ["green", "red"] * 20}
+    for name, colors in parts.items():
+        rows = [
+            f"{c},{'' if name == 'test' and k < 5 else k % 7},{k % 3}" for k, c in enumerate(colors)
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["color,x,label", *rows]))
+    source = decode(DataConfig(str(tmp_path)))
+    assert source.modality == TableInputs((TableColumn("color", ("blue", "red")), TableColumn("x")))
+    data = load(DataConfig(str(tmp_path)))
+    assert data.test.inputs[0].tolist() == [0, 0, 0]  # an unknown color and a missing number
+
+
+def test_categories_are_equal_whatever_their_type(tmp_path: Path) -> None:
+    config = DataConfig(str(tmp_path / "a.csv"), categorical_columns=("code",))
+    codes = ["", *("1" if k % 2 else "2" for k in range(99))]  # a missing value makes floats
+    csv(tmp_path / "a.csv", [f"{c},{k % 5},{k % 3}" for k, c in enumerate(codes)], "code,x,label")
+    data = load(config)
+    csv(tmp_path / "b.csv", [f"{1 + k % 2},{k % 5},{k % 3}" for k in range(99)], "code,x,label")
+    found = read_inputs(str(tmp_path / "b.csv"), config, data)
+    assert found[:2, 0].tolist() == [1, 2]
+    csv(tmp_path / "b.csv", [f"{7 + k % 2},{k % 5},{k % 3}" for k in range(99)], "code,x,label")
+    with pytest.raises(InputError, match="column 'code' has '7' and no value of the study's data"):
+        read_inputs(str(tmp_path / "b.csv"), config, data)

@@ -126,8 +126,8 @@ def test_collapsed_seed_does_not_extend_the_axis(draw) -> None:
     low, high = central_range(values, [])
     assert 92 < low < high < 98
     (found,), (scatter,) = accuracy(collapsed), gains(collapsed)
-    assert "Beyond the axis, and drawn at its edge: 1 seed and 1 mean." in found.caption
-    assert "drawn at its edge: 1 seed and 1 mean." in scatter.caption
+    assert "Beyond the axis, and drawn at its edge: 1 seed, 1 mean and 2 ends of" in found.caption
+    assert "drawn at its edge: 1 seed and 1 mean" in scatter.caption
     assert "Beyond the axis" not in draw()["accuracy"].caption
     assert count_seed_markers(found) == [8] * 5 + [7]  # one is a triangle at the edge
 

@@ -4,14 +4,17 @@ import torch
 
 from layermix.errors import InputError
 from layermix.hooks import points
+from layermix.lab.data import DataConfig, load
 from layermix.lab.data.modalities import ImageInputs
 from layermix.lab.data.modality import map_arguments
 from layermix.lab.display import open_console, print_text
 from layermix.lab.models import build
+from layermix.lab.run import fresh_model, model_name
 
 
 def list_points(
-    model: str = ImageInputs.default_model,
+    model: str = "auto",
+    data: str | None = None,
     image_size: int = 32,
     channels: int = 3,
     classes: int = 10,
@@ -23,6 +26,8 @@ def list_points(
 
     Args:
         model: A model of `compare`, such as resnet-small or timm:NAME, or package.module:factory.
+            Default: that of the data.
+        data: Data of `compare`, whose examples the model gets. Default: images of the given size.
         image_size: Height and width of the images in pixels.
         channels: Number of channels of the images.
         classes: Number of classes.
@@ -32,6 +37,15 @@ def list_points(
     for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
         if value < 1:
             raise InputError(f"{name} is {value}, but must be 1 or more")
-    shape = (channels, image_size, image_size)
-    listed = points(build(model, classes, map_arguments(shape)), torch.zeros(3, *shape), all=all)
-    print_text(open_console(), str(listed))
+    console = open_console()
+    if data is None:
+        shape = (channels, image_size, image_size)
+        name = ImageInputs.default_model if model == "auto" else model
+        net, x = build(name, classes, map_arguments(shape)), torch.zeros(3, *shape)
+    else:
+        found = load(DataConfig(data))
+        net, x = (
+            fresh_model(model_name(model, found), found, 0),
+            found.preprocess(found.train.inputs[:3]),
+        )
+    print_text(console, str(points(net, x, all=all)))

@@ -11,12 +11,13 @@ from layermix.errors import InputError, brief
 from layermix.experiments.study_results import Study
 from layermix.lab import DataConfig, Recipe, StudyConfig, configure, configure_own, train_study
 from layermix.lab.data import Source, read_source, write_source
+from layermix.lab.data.config import OWN_DATA
 from layermix.lab.data.dataset import Labels
 from layermix.lab.display import open_console, print_text
 from layermix.lab.models import Factory
 from layermix.lab.own_training import TrainFunction, function_name
-from layermix.lab.study import OWN_DATA
 from layermix.lab.tuning import tune as tune_variants
+from layermix.mixing.checks import is_whole
 from layermix.reporting.seed_plan import plan_warnings
 from layermix.reporting.show import show_study
 
@@ -48,13 +49,14 @@ def compare(
     train
         A function ``train(variant, seed, data, mixer_factory)``, which trains in its own way and
         returns the logits (N, K) or metrics of validation and test data, as a mapping with the
-        entries ``"val"`` and ``"test"``. ``data`` has the splits ``train``, ``val`` and ``test`` of
+        entries ``"val"`` and ``"test"``. Metrics that the report does not know are in the
+        `results` of the study. ``data`` has the splits ``train``, ``val`` and ``test`` of
         this seed, each with ``inputs`` and ``labels``; ``mixer_factory(model)`` returns the
         `layermix.Mixer` of the variant. Default: the training of the command line.
     variants
         Where to mix, as on the command line: none, random, auto, input, final, logits or a module
-        path, or a method. Default: none, input, each block, final, random and auto; with `train`,
-        none, input and final.
+        path, or a method. Default: none, input, each block, final, random and auto. With `train`,
+        auto is not available, and the default is none, input (embedding for texts) and final.
     seeds
         Number of seeds, the same for every variant. Each seed has a split of its own.
     data
@@ -83,6 +85,10 @@ def compare(
     RunError
         If runs failed. Finished runs remain on disk.
     """
+    if isinstance(variants, str):
+        raise InputError(f"variants is {variants!r}, but must be a list, such as [{variants!r}]")
+    if not is_whole(seeds):
+        raise InputError(f"seeds is {brief(seeds)}, but must be their number, such as 10")
     console = open_console() if progress else Console(quiet=True)
     source = _data_config(data, out)
     folder = Path(out) if out else Path("runs") / source.short
@@ -144,7 +150,7 @@ def _data_config(data: Data, out: Path | str | None) -> DataConfig:
         raise InputError("data are tensors, which are written to the study's folder: pass out")
     source = data if isinstance(data, Source) else Source.of(data)
     path = Path(out) / OWN_DATA
-    if not path.exists():
+    if not (path.exists() and (Path(out) / "study.json").exists()):
         write_source(source, path)
     elif {n: s.digest for n, s in read_source(path).splits.items()} != {
         name: split.digest for name, split in source.splits.items()

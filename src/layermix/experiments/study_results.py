@@ -1,9 +1,12 @@
 """The results of a study: tables, figures and the report, also as a view in a notebook."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layermix.errors import InputError, unknown
+from layermix.lab.evaluation import EvaluationConfig, evaluate_study
+from layermix.lab.models import Factory
 from layermix.lab.study import StudyFolder
 from layermix.reporting import Summary, summarize, write_report
 from layermix.reporting.figures import Figure, draw_all
@@ -63,6 +66,32 @@ class Study(StudyFolder):
         if name not in figures:
             raise unknown("figure", name, figures)
         return figures[name]
+
+    def evaluate(
+        self,
+        ood: Sequence[str] = (),
+        shifted: Sequence[str] = (),
+        corruptions: Sequence[str] | None = None,
+        *,
+        model: Factory | None = None,
+        workers: int | None = None,
+    ) -> None:
+        """Evaluate all runs on other data from their weights; the report shows the results.
+
+        Parameters
+        ----------
+        ood, shifted
+            Data sets of other classes, and other data of the same classes, as on the command line.
+        corruptions
+            Corruptions of the test images. Default: all.
+        model
+            The function that builds the model, if `compare` got one.
+        workers
+            Number of parallel processes. Default: one for each core, or one on a GPU.
+        """
+        chosen = EvaluationConfig.corruptions if corruptions is None else tuple(corruptions)
+        config = EvaluationConfig(chosen, tuple(ood), tuple(shifted))
+        evaluate_study(self, config, workers=workers, factory=model)
 
     def report(self) -> Path:
         """Write the report of the study into its folder; return the path of ``report.html``."""

@@ -135,6 +135,7 @@ class StudyDisplay:
         }
         total, completed = self.total * self.epochs, self.done * self.epochs
         self.task = self.progress.add_task("all", total=total, completed=completed, note="")
+        self.warned = set[str]()
         self.last_line, self.stopped = 0.0, threading.Event()
         self.poller = threading.Thread(target=self._poll, daemon=True)
 
@@ -170,6 +171,10 @@ class StudyDisplay:
             self.failed += 1
             self.console.print(Text(f"{cell.name} failed: {outcome}"))
             return
+        for text in outcome.warnings:
+            if text not in self.warned:
+                self.warned.add(text)
+                print_text(self.console, f"Warning: {text}", fold=True)
         accuracy = outcome.val["accuracy"]
         self.accuracy[cell.variant].append(accuracy)
         self.update()

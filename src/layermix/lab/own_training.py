@@ -7,10 +7,13 @@ and the test data.
 Shapes: N examples, K classes.
 """
 
+import functools
+import hashlib
+import inspect
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import InputError, brief
+from layermix.errors import InputError, RunError, brief, recorded_warnings, warn
 from layermix.hooks import Mixer, points
 from layermix.hooks.batch import Batch
 from layermix.lab import store
@@ -43,6 +46,8 @@ class MixerFactory:
     variant: str
     seed: int
     data: Dataset
+    mixers: list[Mixer] = field(default_factory=list, repr=False, compare=False)
+    """The mixers that were created."""
 
     def __call__(self, model: nn.Module, x: Batch | None = None, **settings: Any) -> Mixer:
         """Return a `layermix.Mixer` of the model.
@@ -60,13 +65,23 @@ class MixerFactory:
         few: Batch = self.data.preprocess(self.data.train.inputs[:3]) if x is None else x
         seed = env.RunSeeds.of(self.seed).mix
         if self.variant == "none":
-            return Mixer(model, at="logits", seed=seed, **{**settings, "prob": 0.0})
+            return Mixer(model, seed=seed, **{**settings, "at": "logits", "prob": 0.0})
         known = points(model, few)
         if self.variant not in known.names:  # a group, a method or another module
             known = points(model, few, all=True)
         chosen = mixer_settings(self.variant, known, Recipe())
         at = {"at": mix_points(self.variant, known)}
-        return Mixer(model, seed=seed, **{**at, **chosen, **settings})
+        self.mixers.append(Mixer(model, seed=seed, **{**at, **chosen, **settings}))
+        return self.mixers[-1]
+
+    def warn_if_unused(self) -> None:
+        """Warn if the variant mixes, but no mixer of this factory was called."""
+        steps = [mixer.state_dict()["clock"]["step"] for mixer in self.mixers]
+        if self.variant != "none" and not any(steps):
+            warn(
+                f"the training function mixed nothing for the variant {self.variant!r}: call "
+                "mixer = mixer_factory(model), and mixer(x, y) in each step"
+            )
 
 
 TrainFunction = Callable[[str, int, Dataset, MixerFactory], Any]
@@ -76,9 +91,34 @@ TrainFunction = Callable[[str, int, Dataset, MixerFactory], Any]
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Return the module and the name of a function, such as ``package.module:train``."""
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"{getattr(function, '__module__', None) or '__main__'}:{name}"
+    """Return a name of a function that differs if its code or its arguments differ.
+
+    Examples are ``package.module:train#1f0c2a9b`` and, for `functools.partial`,
+    ``package.module:train(width=8)#1f0c2a9b``. The number is a hash of the source, and is left out
+    if there is none.
+    """
+    arguments = ""
+    if isinstance(function, functools.partial):
+        named = [f"{name}={_argument(value)}" for name, value in function.keywords.items()]
+        arguments = f"({', '.join([*map(_argument, function.args), *named])})"
+        function = function.func
+    if not hasattr(function, "__qualname__"):  # an object that can be called
+        function = type(function)
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):  # built in, or typed at a prompt
+        source = ""
+    cells = getattr(function, "__closure__", None) or ()
+    code = source + ", ".join(_argument(cell.cell_contents) for cell in cells)
+    mark = f"#{hashlib.sha256(code.encode()).hexdigest()[:8]}" if source else ""
+    return f"{function.__module__ or '__main__'}:{function.__qualname__}{arguments}{mark}"
+
+
+def _argument(value: Any) -> str:
+    """Return a value as text that is equal in every process."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
 
 
 def run_own(config: RunConfig, train: TrainFunction, folder: Path) -> RunResult:
@@ -87,16 +127,18 @@ def run_own(config: RunConfig, train: TrainFunction, folder: Path) -> RunResult:
     An invalid result raises an `InputError`.
     """
     check_new(folder)
-    data = load_once(config.data, config.seed)
+    data = load_once(config.data, config.seed).copy()  # a function may change it
     with store.new_run(folder) as files:
         store.write_json(files / "config.json", asdict(config))
         (files / "epochs.jsonl").touch()
         started = time.perf_counter()
         factory = MixerFactory(config.variant, config.seed, data)
-        with env.torch_seed(env.RunSeeds.of(config.seed).init):
-            returned = train(config.variant, config.seed, data, factory)
-        found = result_of(returned, data, time.perf_counter() - started)
-        return write_result(files, found, config.recipe.device)
+        with recorded_warnings() as warnings:
+            with env.all_seeds(env.RunSeeds.of(config.seed).init):
+                returned = train(config.variant, config.seed, data, factory)
+            factory.warn_if_unused()
+            found = result_of(returned, data, time.perf_counter() - started)
+        return write_result(files, replace(found, warnings=warnings), config.recipe.device)
 
 
 def result_of(returned: Any, data: Dataset, seconds: float) -> RunResult:
@@ -136,11 +178,23 @@ def _checked_logits(values: Any, data: Dataset, name: str) -> Tensor:
             f"the {name} logits are {found}, but must be a tensor of shape {expected}: one row for "
             f"each example of data.{name}, in its order"
         )
-    return values.detach().float().cpu()
+    logits = values.detach().float().cpu()
+    if logits.isnan().any():
+        raise RunError(f"the {name} logits have NaN: the training diverged, try a lower lr")
+    if ((logits >= 0) & (logits <= 1)).all() and torch.allclose(logits.sum(1), torch.ones(())):
+        raise InputError(
+            f"the {name} logits are probabilities, whose rows sum to 1: return logits, or log(p)"
+        )
+    return logits
 
 
 def _checked_metrics(values: Mapping[str, Any], name: str) -> dict[str, float]:
-    found = {str(key): float(value) for key, value in values.items()}
+    found = {}
+    for key, value in values.items():
+        try:
+            found[str(key)] = float(value)
+        except (TypeError, ValueError, RuntimeError):  # of None, a matrix, a text
+            warn(f"the {name} metric {key!r} is {brief(value)} and no number, so it is left out")
     accuracy = found.get("accuracy", math.nan)
     if not 0 <= accuracy <= 1:
         raise InputError(

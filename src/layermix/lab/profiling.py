@@ -24,7 +24,7 @@ from layermix.lab.training.environment import pick_device, torch_seed
 
 _SUFFIXES = (".json", ".csv", ".svg", ".png", ".pdf")
 _RUN_SETS = ("model", "weights", "data", "classes", "image_size", "image_column", "label_column")
-_RUN_SETS += ("normalize", "text_column", "tokenizer")
+_RUN_SETS += ("normalize", "text_column", "drop_columns", "categorical_columns", "tokenizer")
 _OF_IMAGES = ("image_size", "image_column", "normalize")
 
 
@@ -53,6 +53,10 @@ class ProfileConfig:
     """Column of the texts; found by type and name by default."""
     label_column: str | None = None
     """Column of the labels; found by type and name by default."""
+    drop_columns: tuple[str, ...] = ()
+    """Columns of a table that are not inputs, such as row numbers."""
+    categorical_columns: tuple[str, ...] = ()
+    """Columns of numbers that are codes of categories; columns of text always are."""
     tokenizer: str | None = None
     """Folder or hub id of a tokenizer of transformers, `words` or `bytes`; the default is words for
     the text models of `compare`, and bytes for others."""
@@ -134,6 +138,8 @@ def _source(config: ProfileConfig) -> DataConfig:
         image_size=config.image_size,
         image_column=config.image_column,
         text_column=config.text_column,
+        drop_columns=config.drop_columns,
+        categorical_columns=config.categorical_columns,
         label_column=config.label_column,
         tokenizer=config.tokenizer or DataConfig.tokenizer,
         fixed_split=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from layermix.errors import InputError
+from layermix.errors import InputError, recorded_warnings
 from layermix.extras import require
 from layermix.hooks import Points, points
 from layermix.lab import store
@@ -77,7 +77,10 @@ def run(
         with store.new_run(folder) as files, (files / "epochs.jsonl").open("a", 1) as lines:
             store.write_json(files / "config.json", asdict(replace(config, recipe=trainer.recipe)))
             features = trainer.monitor.features("start") if keep_features else {}
-            result = trainer.train(lambda record: print(json.dumps(record), file=lines), on_epoch)
+            with recorded_warnings() as warnings:
+                write = functools.partial(print, file=lines)
+                result = trainer.train(lambda record: write(json.dumps(record)), on_epoch)
+            result = replace(result, warnings=warnings)
             result = write_result(files, result, config.recipe.device)
             store.write_tensors(files / "weights.safetensors", trainer.raw_model.state_dict())
             if keep_features:

@@ -63,6 +63,7 @@ class RunResult:
     subset: str = "all"  # how the training examples were chosen (see `Dataset`)
     digests: dict[str, str] = field(default_factory=dict)  # hashes of train, val and test data
     conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
+    warnings: list[str] = field(default_factory=list)  # texts, each once
     timings: dict[str, float] = field(default_factory=dict)  # seconds, examples_per_second, ...
     records: list[Record] = field(default_factory=list)  # one per epoch, first before training
     # Stored logits by name: "val.logits" (float16, minus the maximum of each row), "val.max" (these

@@ -13,7 +13,8 @@ from typing import Any
 from layermix.errors import InputError, RunError
 from layermix.hooks import Points
 from layermix.lab import store
-from layermix.lab.data import DataConfig
+from layermix.lab.data import DataConfig, Dataset
+from layermix.lab.data.config import OWN_DATA
 from layermix.lab.store import RunConfig, RunResult
 from layermix.lab.training import Recipe
 
@@ -42,8 +43,6 @@ MIN_SEEDS = 6
 """With fewer seeds, no p-value of the sign-flip test is below 0.05."""
 
 _OF_OPTIMIZER = {"lr": 0.1, "weight_decay": 2e-3}  # defaults before there were several optimizers
-OWN_DATA = "data.safetensors"
-"""Name of the file in a study's folder with data that were given as tensors."""
 
 _EXTENDED = ("variants", "seeds")  # settings to which values can be added
 # Values of settings that did not exist when a study was begun.
@@ -80,7 +79,11 @@ class StudyFolder:
                 "another --out, or the same settings"
             )
         self.config = replace(self.config, **{name: tuple(former[name]) for name in _EXTENDED})
-        merged = {n: list(dict.fromkeys([*former[n], *settings[n]])) for n in _EXTENDED}
+        # A variant without a finished run stays only if it is asked for: it may be misspelled.
+        trained = {cell.variant for cell in self.finished()}
+        known = [v for v in former["variants"] if v in trained or v in settings["variants"]]
+        kept = {"variants": known, "seeds": former["seeds"]}
+        merged = {n: list(dict.fromkeys([*kept[n], *settings[n]])) for n in _EXTENDED}
         if all(merged[name] == former[name] for name in _EXTENDED):
             return
         if done := len(self.finished()):
@@ -139,15 +142,29 @@ class StudyFolder:
             If a run belongs to another study, or the data changed between runs.
         """
         found = {cell: store.read_result(self.path(cell)) for cell in self.finished()}
+        same_seed: dict[int, RunResult] = {}
         for cell, result in found.items():
             self._require_own(cell)
             self._require_sizes(cell.name, result.sizes, next(iter(found.values())).sizes)
+            usual = same_seed.setdefault(cell.seed, result).digests
+            self._require_digests(cell.name, result.digests, usual)
         return found
 
-    def require_data(self, sizes: dict[str, int]) -> None:
-        """Raise a `RunError` if the data sizes of new runs differ from those of a finished one."""
-        for cell in self.finished()[:1]:
-            self._require_sizes("a new run", sizes, store.read_result(self.path(cell)).sizes)
+    def require_data(self, data: Dataset, seed: int) -> None:
+        """Raise a `RunError` if the data of a seed are not those of the finished runs."""
+        cells = self.finished()
+        for cell in [cell for cell in cells if cell.seed == seed] or cells[:1]:
+            known = store.read_result(self.path(cell))
+            self._require_sizes("a new run", data.sizes, known.sizes)
+            if cell.seed == seed:
+                self._require_digests("a new run", data.digests, known.digests)
+
+    def _require_digests(self, name: str, digests: dict[str, str], usual: dict[str, str]) -> None:
+        if changed := [part for part in digests if digests[part] != usual.get(part)]:
+            raise RunError(
+                f"the data of the study in {self.folder} changed: {name} has other {changed[0]} "
+                "data than the runs of the same seed. Start a new study with another --out"
+            )
 
     def _require_sizes(self, name: str, sizes: dict[str, int], usual: dict[str, int]) -> None:
         if changed := {k: v for k, v in sizes.items() if k in _SIZES and v != usual[k]}:

@@ -79,9 +79,15 @@ def configure_own(
     `variants` are checked when the function creates its mixer.
     """
     seeds = _checked_seeds(seeds, looks, margin)
-    chosen = tuple(variants) or ("none", "input", "final")
+    loaded = load_once(data, 0)
+    first = "embedding" if loaded.modality.name == "text" else "input"
+    chosen = tuple(variants) or ("none", first, "final")
     require_distinct(chosen)
-    load_once(data, 0)
+    if "auto" in chosen:
+        raise InputError(
+            "the variant 'auto' measures the layers in the built-in training: leave out train, or "
+            "use 'random'"
+        )
     name, numbers = function_name(train), tuple(range(seeds))
     return StudyConfig(
         data, name, Recipe(), chosen, numbers, margin=margin, looks=looks, train=name
@@ -145,7 +151,7 @@ def train_study(
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study, problems = StudyFolder(config, Path(folder)), []
     if study.missing():
-        study.require_data(load_once(config.data, config.seeds[0]).sizes)
+        study.require_data(load_once(config.data, config.seeds[0]), config.seeds[0])
     with StudyDisplay(console or Console(quiet=True), study, workers) as display:
         for cell, outcome in run_missing(study, workers, train, factory):
             display.add(cell, outcome)

@@ -68,9 +68,9 @@ def compare_command(config: StudyConfig) -> str:
     trains, it is a call of `layermix.experiments.compare`.
     """
     if config.train:
-        name = config.train.partition(":")[2]
+        name = config.train.partition(":")[2].partition("#")[0]
         data, variants = config.data.data, list(config.variants)
-        return f"compare({name}, {variants}, {len(config.seeds)}, data={data!r})"
+        return f"compare({name}, {variants}, {len(config.seeds)}, data={data!r}, out=...)"
     return min((_command_from(config, name) for name in PRESETS), key=len)
 
 
@@ -104,5 +104,7 @@ def _changed(settings: Any, default: Any) -> Iterator[str]:
             continue
         if isinstance(value, bool) and isinstance(usual, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
+        elif isinstance(value, tuple):
+            yield from (f"--{flag}", *map(str, value))
         else:
             yield from (f"--{flag}", str(value))

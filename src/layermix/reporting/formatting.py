@@ -166,7 +166,8 @@ def plural(count: int, noun: str, verb: str = "") -> str:
     """Format a count with its noun, ``8 seeds``, and optionally a verb, ``8 seeds are``."""
     plural = {"": "", "is": " are", "has": " have"}[verb]
     singular = f" {verb}" if verb else ""
-    form = noun if count == 1 else {"study": "studies"}.get(noun, f"{noun}s")
+    plurals = {"study": "studies", "end of an interval": "ends of intervals"}
+    form = noun if count == 1 else plurals.get(noun, f"{noun}s")
     return f"{count:,} {form}{singular if count == 1 else plural}"
 
 

@@ -59,11 +59,9 @@ def undefined_quantities(geometry: Geometry) -> list[str]:
 
 
 def same_results(summary: Summary) -> list[list[str]]:
-    """Return groups of mixing variants whose test metrics are equal for every seed."""
+    """Return groups of variants whose test metrics are equal for every seed."""
     groups: list[list[VariantSummary]] = []
     for row in summary.variants:
-        if row.name == "none":
-            continue
         equal = (group for group in groups if _metrics(group[0]) == _metrics(row))
         if (group := next(equal, None)) is None:
             groups.append(group := [])

@@ -78,7 +78,8 @@ def plan_warnings(config: StudyConfig) -> list[str]:
     needed = next(n for n in itertools.count(MIN_SEEDS) if family * least_p(n) < LEVEL)
     if seeds < MIN_SEEDS:
         found.append(
-            f"{seeds} seeds are too few to tell: no comparison has a verdict below {MIN_SEEDS}"
+            f"{seeds} seeds are too few to tell: no comparison has a verdict below {MIN_SEEDS} "
+            "seeds"
         )
     elif seeds < needed:
         found.append(

@@ -34,7 +34,8 @@ def show_evaluation(study: StudyFolder, console: Console) -> Path:
     with show_status(console, "Building the report"):
         summary, path = write_report(study)
     for table in other_data_tables(summary):
-        console.print(terminal_table(table))
+        console.print(terminal_table(table, intervals=False))
+    print_text(console, "The report has the intervals.")
     return path
 
 
@@ -54,8 +55,8 @@ def summary_text(summary: Summary) -> str:
     return written.getvalue().rstrip()
 
 
-def terminal_table(table: Table) -> TerminalTable:
-    """Return a table for the terminal; intervals are beside the means."""
+def terminal_table(table: Table, *, intervals: bool = True) -> TerminalTable:
+    """Return a table for the terminal, with `intervals` beside the means."""
     shown = TerminalTable(title=Text(table.caption, style="table.title"))
     for index, column in enumerate(table.columns):
         shown.add_column(
@@ -63,7 +64,9 @@ def terminal_table(table: Table) -> TerminalTable:
         )
     for row in table.rows:
         cells = (
-            cell.text if cell.interval == ABSENT else f"{cell.text} ({cell.interval})"
+            cell.text
+            if cell.interval == ABSENT or not intervals
+            else f"{cell.text} ({cell.interval})"
             for cell in row.cells
         )
         shown.add_row(Text(row.heading), *map(Text, cells), style="bold" if row.mark else None)

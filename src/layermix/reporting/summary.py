@@ -53,6 +53,8 @@ class Summary:
         The configuration as ``asked``, a nested dict, and the value of each setting as ``used``.
     conditions
         Versions and hardware by name; if the runs differ, all values, joined by `BETWEEN_RUNS`.
+    warnings
+        Warnings of the runs, with the variants that have them.
     failed
         Seeds of the runs that failed or were stopped, and are not repeated yet, by variant.
     grown
@@ -75,6 +77,7 @@ class Summary:
     command: str
     config: dict[str, Any]
     conditions: dict[str, str]
+    warnings: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
     grown: list[dict[str, Any]] = field(default_factory=list)
     predictions: PredictionSummary | None = None
@@ -209,14 +212,13 @@ def summarize(study: StudyFolder) -> Summary:
         runs[cell.variant][cell.seed] = result
     cell, first = next(iter(results.items()))
     run_config = read_json(study.path(cell) / "config.json")
-    failed: dict[str, list[int]] = {}
-    for stopped in study.failed():
-        failed.setdefault(stopped.variant, []).append(stopped.seed)
+    texts = dict.fromkeys(text for result in results.values() for text in result.warnings)
+    stopped = study.failed()
     conditions = _joined([result.conditions for result in results.values()])
     used = used_settings(study.config, run_config, first.subset, conditions["device"])
     summary = Summary(
-        data=study.config.data.data.rstrip("/").rpartition("/")[2],
-        model=study.config.model,
+        data=study.config.data.title,
+        model=study.config.model.partition("#")[0],  # without the hash of a function
         sizes={**first.sizes, "seeds": len(study.config.seeds)},
         classes=first.classes,
         planned=list(runs),
@@ -225,7 +227,11 @@ def summarize(study: StudyFolder) -> Summary:
         command=compare_command(study.config),
         config={"asked": as_json(study.config), "used": used},
         conditions=conditions,
-        failed=failed,
+        warnings={
+            text: list(dict.fromkeys(c.variant for c, r in results.items() if text in r.warnings))
+            for text in texts
+        },
+        failed={c.variant: [s.seed for s in stopped if s.variant == c.variant] for c in stopped},
         grown=study.grown,
         tries=read_tries(study.folder),
         other_data=read_other_data(study),

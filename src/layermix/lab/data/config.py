@@ -7,6 +7,8 @@ from typing import Literal
 from layermix.errors import InputError
 
 Kind = Literal["image", "text", "table", "sound"]
+OWN_DATA = "data.safetensors"
+"""Name of the file in a study's folder with data that were given as tensors."""
 FILES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")  # suffixes of data sets in one file
 
 
@@ -61,6 +63,12 @@ class DataConfig:
         path = Path(self.data)
         is_file = path.suffix in (*FILES, ".safetensors")
         return (path.stem if is_file else path.name) or "study"
+
+    @property
+    def title(self) -> str:
+        """The name of the data in reports: for tensors, that of the study's folder."""
+        path = Path(self.data)
+        return path.parent.name if path.name == OWN_DATA else path.name
 
     def check(self) -> None:
         """Raise an `InputError` if a number is invalid."""

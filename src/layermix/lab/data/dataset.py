@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError, brief, unknown
 from layermix.lab.data.modality import Modality, Preprocess, TensorInputs, Transform, shape_text
 
 SPLITS = ("train", "validation", "test")
@@ -81,7 +81,8 @@ class Source:
         if len(found) < len(splits):
             raise InputError(f"two of the splits {list(splits)} are the same: join them")
         labels, classes = encode_labels({name: values for name, (_, values) in found.items()})
-        parts = {name: Split(torch.as_tensor(x), labels[name]) for name, (x, _) in found.items()}
+        tensors = {name: _as_tensor(x, name) for name, (x, _) in found.items()}
+        parts = {name: Split(x, labels[name]) for name, x in tensors.items()}
         return cls(parts, classes, modality or TensorInputs())
 
     def __post_init__(self) -> None:
@@ -144,6 +145,12 @@ class Dataset:
         }
         return replace(self, **splits, encode=encode)
 
+    def copy(self) -> "Dataset":
+        """Return a copy with tensors of its own."""
+        parts = {name: getattr(self, name) for name in ("train", "val", "test")}
+        copies = {n: Split(part.inputs.clone(), part.labels.clone()) for n, part in parts.items()}
+        return replace(self, **copies)
+
     def to(self, device: torch.device) -> "Dataset":
         """Move the data to a device."""
         splits = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
@@ -152,7 +159,8 @@ class Dataset:
 
 def standard_split(name: str) -> str:
     """Return ``train``, ``validation`` or ``test`` for a usual name of a split, such as ``val``."""
-    return _OTHER_NAMES.get(name.lower(), name)
+    lower = name.lower()
+    return lower if lower in SPLITS else _OTHER_NAMES.get(lower, name)
 
 
 def encode_labels(
@@ -191,6 +199,15 @@ def encode_labels(
     return dict(zip(arrays, parts, strict=True)), tuple(map(str, classes))
 
 
+def _as_tensor(inputs: Any, split: str) -> Tensor:
+    if isinstance(inputs, Tensor | np.ndarray):
+        return torch.as_tensor(inputs)
+    raise InputError(
+        f"the inputs of split {split!r} are {brief(inputs)}, but must be a tensor or an array "
+        "(N, ...): write tables and texts to a file, and pass its path"
+    )
+
+
 def _as_array(labels: Labels, split: str) -> np.ndarray:
     array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.ndim != 1 or not array.size:
@@ -208,6 +225,8 @@ def _as_array(labels: Labels, split: str) -> np.ndarray:
         others = [value for value in array if not isinstance(value, str)]
         wrong = f"the label {others[0]!r}" if others else ""
         wrong = f"{absent} missing label{'s' * (absent > 1)}" if absent else wrong
+    if "missing" in wrong:
+        raise InputError(f"split {split!r} has {wrong}: remove these rows")
     if wrong:
         raise InputError(f"split {split!r} has {wrong}, but labels must be integers or class names")
     return array.astype(str)

@@ -29,7 +29,9 @@ def load_tables(source: str) -> dict[str, Any]:
     datasets.utils.logging.set_verbosity_error()
     datasets.utils.logging.disable_progress_bar()
     path = Path(source)
-    if not path.exists() and (path.is_absolute() or source.startswith((".", "~"))):
+    # Offline, datasets would take a cached data set of this name from any folder.
+    local = path.is_absolute() or source.startswith((".", "~")) or "/" not in source
+    if not path.exists() and local:
         raise _cannot_load(source, "there is no such folder or file")
     suffix, full = path.suffix.lower(), str(path.resolve())
     if path.is_file() and suffix not in FILES:
@@ -38,7 +40,7 @@ def load_tables(source: str) -> dict[str, Any]:
         if path.is_dir() and (sounds := _sounds(path)):
             return _sound_tables(path, sounds)
         if path.is_file():
-            options: Any = {"sep": "\t"} if suffix == ".tsv" else {}
+            options: Any = {"sep": _separator(path)} if suffix in (".csv", ".tsv") else {}
             loader = _LOADERS.get(suffix, suffix[1:])
             tables: Any = datasets.load_dataset(loader, data_files=full, **options)
         else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
@@ -49,6 +51,13 @@ def load_tables(source: str) -> dict[str, Any]:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise _cannot_load(source, lines[0].rstrip(" .:")) from error
     return {standard_split(str(name)): table for name, table in tables.items()}
+
+
+def _separator(path: Path) -> str:
+    """Return the separator of a CSV or TSV file, which is that most frequent in the first line."""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        head = lines.readline()
+    return max("\t;," if path.suffix.lower() == ".tsv" else ",;\t", key=head.count)
 
 
 def _sounds(folder: Path) -> list[Path]:
@@ -131,9 +140,10 @@ def column_of(
     if given is not None and given not in features:
         raise unknown("column", given, features)
     if given is None and len(found) != 1:
+        among = list(found or features)
         raise InputError(
-            f"it is not clear which of the columns {list(features)} is the {content}: "
-            f"name it with --{content}-column"
+            f"it is not clear which of the columns {among} is the {content}: name it with "
+            f"--{content}-column"
         )
     return given or found[0]
 

@@ -57,8 +57,8 @@ def load(config: DataConfig, seed: int = 0) -> Dataset:
     source = _source(config, split_seed)
     if len(source.classes) < 2:
         raise InputError(
-            f"the data have one class, {source.classes[0]!r}: name another --label-column, or add "
-            "examples of another class"
+            f"the data have one class, {', '.join(map(repr, source.classes))}: name another "
+            "--label-column, or add examples of another class"
         )
     if others := set(source.splits) - set(SPLITS):
         warn(f"the splits {sorted(others)} are not used: rename them to one of {list(SPLITS)}")

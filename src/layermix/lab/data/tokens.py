@@ -8,14 +8,16 @@ Shapes: N texts, L tokens.
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import InputError
+from layermix.errors import InputError, unknown
 from layermix.extras import require
 
+_BUILT_IN = ("words", "bytes")
 _PAD, _END, _FIRST = 0, 1, 3
 BYTES = 256 + _FIRST  # size of the vocabulary of bytes
 _MAX_LENGTH = 256  # maximum number of tokens, unless the model has a lower limit
@@ -80,8 +82,13 @@ def token_rows(
     try:
         found: Any = AutoTokenizer.from_pretrained(tokenizer)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot load the tokenizer {tokenizer!r}: {reason}") from error
+        if get_close_matches(tokenizer, _BUILT_IN):
+            raise unknown("tokenizer", tokenizer, _BUILT_IN) from error
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(
+            f"cannot load the tokenizer {tokenizer!r}: {reason}. Use 'words', 'bytes', or a hub id "
+            "or folder"
+        ) from error
     return found(list(texts))["input_ids"], found.pad_token_id, len(found)
 
 

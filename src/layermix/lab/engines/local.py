@@ -104,7 +104,7 @@ def _work(
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the main process showed them already
+            warnings.simplefilter("ignore")  # the result has those of layermix
             if "train" in settings:
                 result = run_own(config, settings["train"], folder)
             else:

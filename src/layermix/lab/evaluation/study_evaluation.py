@@ -1,14 +1,15 @@
 """Evaluate the runs of a study on other data, from their stored weights, without training.
 
     STUDY/evaluation/VARIANT-seedK.json    metrics of one run
-    STUDY/evaluation/settings.json         the data on which all runs are evaluated
 
-All variants of a seed are evaluated on the same corrupted images.
+All variants of a seed are evaluated on the same corrupted images. Further evaluations add to the
+results of earlier ones.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from layermix.lab.data import Dataset, Split
 from layermix.lab.data.other import read_inputs, read_split
 from layermix.lab.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupted
 from layermix.lab.evaluation.out_of_distribution import detection
+from layermix.lab.models import Factory
 from layermix.lab.models.build import load_weights
 from layermix.lab.run import fresh_model, load_once
 from layermix.lab.store import RunConfig
@@ -31,7 +33,7 @@ from layermix.lab.training.environment import cpu_settings, pick_device
 from layermix.lab.training.logits import as_stored, predict_logits
 from layermix.lab.training.metrics import main_metrics
 
-_FOLDER, _SETTINGS = "evaluation", "settings.json"
+_FOLDER, _KINDS = "evaluation", ("corruptions", "ood", "shifted")
 _TOLERANCE = 0.002  # of the accuracy on unchanged test data, if the hardware differs
 
 
@@ -56,10 +58,12 @@ def evaluate_study(
     *,
     workers: int | None = None,
     console: Console | None = None,
+    factory: Factory | None = None,
 ) -> Path:
     """Evaluate all finished runs of a study; return the folder of the results.
 
-    An unknown corruption, data that do not suit the study, or runs without weights raise an
+    A `factory` builds the model, if the study has one that cannot be imported by its name. An
+    unknown corruption, data that do not suit the study, or runs without weights raise an
     `InputError`. Weights that do not reproduce the run's accuracy raise a `RunError`.
     """
     import joblib
@@ -74,16 +78,20 @@ def evaluate_study(
         )
     folder = study.folder / _FOLDER
     folder.mkdir(exist_ok=True)
-    others = _others(study, config, data)
-    store.write_json(folder / _SETTINGS, asdict(config))
+    others, known = _others(study, config, data), read_evaluation(study)
+    earlier = {cell.name: content for cell, content in known.items()}
     by_seed = [list(group) for _, group in groupby(cells, lambda cell: cell.seed)]
     count = workers or (joblib.cpu_count() if pick_device(config.device).type == "cpu" else 1)
     parallel = joblib.Parallel(min(count, len(by_seed)), return_as="generator_unordered")
-    jobs = (joblib.delayed(_evaluate_seed)(study, group, config, others) for group in by_seed)
+    settings = (config, others, factory)
+    jobs = (joblib.delayed(_evaluate_seed)(study, group, *settings) for group in by_seed)
     with joblib.parallel_config("loky", inner_max_num_threads=study.config.threads):
         outcomes: Any = parallel(jobs)
         for number, found in enumerate(outcomes, 1):
             for name, content in found.items():
+                for kind, results in earlier.get(name, {}).items():
+                    if kind in _KINDS:
+                        content[kind] = results | content.get(kind, {})
                 store.write_json(folder / f"{name}.json", content)
             if console:
                 console.print(f"{number}/{len(by_seed)} seeds evaluated")
@@ -91,21 +99,36 @@ def evaluate_study(
 
 
 def read_evaluation(study: StudyFolder) -> dict[RunConfig, dict[str, Any]]:
-    """Return the evaluation of each run by its configuration; empty if there is none."""
+    """Return the evaluation of each run by its configuration; empty if there is none.
+
+    The evaluation of a run that was trained again is left out.
+    """
     folder = study.folder / _FOLDER
     paths = {cell: folder / f"{cell.name}.json" for cell in study.finished()}
-    return {cell: store.read_json(path) for cell, path in paths.items() if path.exists()}
+    found = {cell: store.read_json(path) for cell, path in paths.items() if path.exists()}
+    return {cell: each for cell, each in found.items() if each.get("run") == _hash(study, cell)}
+
+
+def _hash(study: StudyFolder, cell: RunConfig) -> str:
+    """Return a hash of a run's result, which has the times of its training."""
+    content = (study.path(cell) / "result.json").read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _checked(config: EvaluationConfig, data: Dataset) -> EvaluationConfig:
     for name in config.corruptions:
         if name not in CORRUPTIONS:
             raise unknown("corruption", name, CORRUPTIONS)
-    if data.modality.name == "image":
-        return config
-    if config.corruptions != EvaluationConfig.corruptions:
+    if data.modality.name != "image" and config.corruptions != EvaluationConfig.corruptions:
         raise InputError(f"the data are {data.modality.noun}, but only images can be corrupted")
-    return replace(config, corruptions=())
+    if data.modality.name != "image":
+        config = replace(config, corruptions=())
+    if not (config.corruptions or config.ood or config.shifted):
+        raise InputError(
+            f"there are no other {data.modality.noun} to evaluate on: name data sets with --ood or "
+            "--shifted"
+        )
+    return config
 
 
 Others = Mapping[str, Mapping[str, Any]]
@@ -121,7 +144,11 @@ def _others(study: StudyFolder, config: EvaluationConfig, data: Dataset) -> Othe
 
 
 def _evaluate_seed(
-    study: StudyFolder, cells: list[RunConfig], config: EvaluationConfig, others: Others
+    study: StudyFolder,
+    cells: list[RunConfig],
+    config: EvaluationConfig,
+    others: Others,
+    factory: Factory | None,
 ) -> dict[str, dict[str, Any]]:
     """Return the evaluation of all runs of one seed, by name."""
     with warnings.catch_warnings(), cpu_settings(study.config.threads):
@@ -131,11 +158,12 @@ def _evaluate_seed(
         sets = dict(_test_sets(config, data))
         found = {}
         for cell in cells:
-            model = fresh_model(cell.model, data, cell.seed)
+            model = fresh_model(cell.model, data, cell.seed, factory)
             load_weights(model, study.path(cell) / "weights.safetensors")
             if cell.recipe.channels_last:  # as in training, with the same rounding
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-            found[cell.name] = _evaluate(model.to(device), data, sets, others)
+            found[cell.name] = {"run": _hash(study, cell)}
+            found[cell.name] |= _evaluate(model.to(device), data, sets, others)
             _require_same(study, cell, found[cell.name]["clean"])
         return found
 

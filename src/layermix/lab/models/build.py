@@ -98,11 +98,12 @@ def _factory(name: str) -> Any:
         require(prefix)
         return functools.partial(_from_config, rest)
     try:
-        return getattr(importlib.import_module(prefix), rest)
+        return getattr(importlib.import_module(prefix), rest.partition("#")[0])
     except Exception as error:  # a user's module may raise anything
         is_missing = isinstance(error, ImportError | AttributeError)
         reason = error if is_missing else f"{type(error).__name__}: {error}"
-        raise InputError(f"cannot find the model {name!r}: {reason}") from error
+        hint = ". A function that cannot be imported must be passed, as factory" * ("#" in rest)
+        raise InputError(f"cannot find the model {name!r}: {reason}{hint}") from error
 
 
 def _timm(name: str) -> Callable[..., nn.Module]:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,20 @@ def torch_seed(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def all_seeds(seed: int) -> Iterator[None]:
+    """Seed the generators of torch, NumPy and Python inside the block; restore them afterwards."""
+    python, state = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with torch_seed(seed):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(state)
 
 
 @contextmanager

@@ -52,7 +52,8 @@ def accuracy(summary: Summary) -> list[Figure]:
     axes.set_xlabel("test accuracy, %")
     caption = f"{_DOTS} {summary.unit}; the number is the mean."
     caption += " The dashed line is the mean without mixing." if has_line else ""
-    caption += clipped_note(seeds, means, ends)
+    intervals = [each.clipped(SHARE) for each in found.values()]
+    caption += clipped_note(seeds, means, ends, intervals)
     if any(each.exceeds(SHARE) for each in found.values()):
         caption += " Intervals are clipped at 0 and 100%."
     shown = ", ".join(f"{name} {each.mean:.2%}" for name, each in found.items())
@@ -78,9 +79,10 @@ def differences(summary: Summary) -> list[Figure]:
     _rows(axes, list(found), ends)
     set_scale(axes, "x", ends, ticks=5)
     axes.set_xlabel(f"test accuracy minus {summary.baseline}, points")
+    intervals = [each.estimate for each in found.values()]
     caption = (
         f"{_DOTS} {summary.unit}. Differences in the gray band, ±{margin:g} points, count as "
-        f"practically equal.{clipped_note(seeds, means, ends)}"
+        f"practically equal.{clipped_note(seeds, means, ends, intervals)}"
     )
     shown = ", ".join(f"{n} {100 * d.estimate.mean:+.2f} ({d.outcome})" for n, d in found.items())
     alt = f"Test accuracy minus {summary.baseline} in points: {shown}."
@@ -140,11 +142,17 @@ def central_range(seeds: Sequence[float], means: Sequence[float]) -> tuple[float
     return float(near.min()) - margin, float(near.max()) + margin
 
 
-def clipped_note(seeds: Sequence[float], means: Sequence[float], ends: tuple[float, float]) -> str:
+def clipped_note(
+    seeds: Sequence[float],
+    means: Sequence[float],
+    ends: tuple[float, float],
+    intervals: Sequence[Estimate] = (),
+) -> str:
     """Return a sentence with the number of values outside the axis, or "" if all are inside."""
+    limits = [100 * v for each in intervals for v in (each.low, each.high) if v is not None]
     counts = [
         plural(sum(not ends[0] <= value <= ends[1] for value in values), noun)
-        for values, noun in ((seeds, "seed"), (means, "mean"))
+        for values, noun in ((seeds, "seed"), (means, "mean"), (limits, "end of an interval"))
     ]
     shown = [count for count in counts if not count.startswith("0 ")]
     return f" Beyond the axis, and drawn at its edge: {listed(shown)}." if shown else ""
@@ -173,8 +181,12 @@ def _draw_row(
     axes.plot(mean, row - 0.16, "D", color=tint, markersize=5.5, clip_on=False)
     shown = found.clipped(SHARE) if show is percent else found
     if shown.low is not None and shown.high is not None:
-        span = np.clip([100 * shown.low, 100 * shown.high], *ends)
-        axes.plot(span, [row - 0.16] * 2, "|-", color=tint, markersize=6, markeredgewidth=1.6)
+        bar, height = (100 * shown.low, 100 * shown.high), row - 0.16
+        axes.plot(np.clip(bar, *ends), [height] * 2, "-", color=tint)
+        for end, arrow in zip(bar, "<>", strict=True):
+            cap = "|" if ends[0] <= end <= ends[1] else arrow
+            look = {"color": tint, "markersize": 6, "markeredgewidth": 1.6, "clip_on": False}
+            axes.plot(np.clip(end, *ends), height, cap, **look)
     add_beside(axes, row, show(found.mean))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from layermix.geometry.quantities import POSITIVE, SHARE
 from layermix.reporting.formatting import interval, number, percent, percentage_points, signed
 from layermix.reporting.other_data import OtherData, Values
 from layermix.reporting.statistics import Estimate
@@ -9,9 +10,9 @@ from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import ABSENT_CELL, Cell, Column, Table, variant_row
 
 _TITLES = {
-    "corrupted": ("Accuracy on corrupted test images, mean over five severities, %", percent),
-    "ood": ("Detection of other classes: higher AUROC and lower FPR95 are better", None),
-    "shifted": ("On shifted data", None),
+    "corrupted": "Accuracy on corrupted test images, mean over five severities, %",
+    "ood": "Detection of other classes: higher AUROC and lower FPR95 are better",
+    "shifted": "On shifted data, accuracy in %",
 }
 
 
@@ -21,27 +22,26 @@ def other_data_tables(summary: Summary) -> list[Table]:
     if found is None:
         return []
     tables = []
-    for kind, (title, show) in _TITLES.items():
+    for kind, title in _TITLES.items():
         if columns := getattr(found, kind):
-            caption = f"{title}, over {summary.unit}"
-            tables.append(_table(summary, kind, caption, columns, found.mean, show or _number))
+            left_out = f"; {found.missing} finished runs were not evaluated" * bool(found.missing)
+            caption = f"{title}, over {summary.unit}{left_out}"
+            tables.append(_table(summary, kind, caption, columns, found.mean, _mean_cell))
             if summary.baseline and len(summary.variants) > 1:
-                tables.append(_gaps(summary, found, kind, columns, points=show is percent))
+                tables.append(_gaps(summary, found, kind, columns))
     return tables
 
 
-def _gaps(
-    summary: Summary, found: OtherData, kind: str, columns: Mapping[str, Values], *, points: bool
-) -> Table:
+def _gaps(summary: Summary, found: OtherData, kind: str, columns: Mapping[str, Values]) -> Table:
     baseline = summary.baseline or ""
-    unit = ", points" if points else ""
+    unit = "" if kind == "ood" else ", accuracy in points"
     table = _table(
         summary,
         f"{kind}-differences",
         f"The same minus {baseline}, paired by seed{unit}; intervals are not corrected",
         columns,
         lambda values, variant: found.gap(values, variant, baseline),
-        percentage_points if points else lambda value: signed(value, 4),
+        _gap_cell,
     )
     return table._replace(rows=[row for row in table.rows if row.heading != baseline])
 
@@ -52,18 +52,27 @@ def _table(
     caption: str,
     columns: Mapping[str, Values],
     read: Callable[[Values, str], Estimate | None],
-    show: Callable[[float], str],
+    cell: Callable[[Estimate, str], Cell],
 ) -> Table:
-    rows = [
-        variant_row(row.name, [_cell(read(values, row.name), show) for values in columns.values()])
-        for row in summary.variants
-    ]
+    rows = []
+    for row in summary.variants:
+        estimates = {title: read(values, row.name) for title, values in columns.items()}
+        cells = [cell(e, title) if e else ABSENT_CELL for title, e in estimates.items()]
+        rows.append(variant_row(row.name, cells))
     return Table(name, caption, [Column("variant"), *map(Column, columns)], rows)
 
 
-def _cell(found: Estimate | None, show: Callable[[float], str]) -> Cell:
-    return ABSENT_CELL if found is None else Cell(show(found.mean), interval(found, show))
+def _mean_cell(found: Estimate, title: str) -> Cell:
+    show = percent if _is_accuracy(title) else lambda value: number(value, 4)
+    bounds = POSITIVE if title.endswith("NLL") else SHARE
+    return Cell(show(found.mean), interval(found, show, bounds))
 
 
-def _number(value: float) -> str:
-    return number(value, 4)
+def _gap_cell(found: Estimate, title: str) -> Cell:
+    show = percentage_points if _is_accuracy(title) else lambda value: signed(value, 4)
+    return Cell(show(found.mean), interval(found, show))
+
+
+def _is_accuracy(title: str) -> bool:
+    """Return True for the accuracy on shifted data, or under a corruption."""
+    return "," not in title or title.endswith(", accuracy")

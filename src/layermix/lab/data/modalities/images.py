@@ -8,7 +8,7 @@ Shapes: N images, B batch, C channels, H height, W width.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -150,9 +150,7 @@ def resize(images: Tensor, size: int | tuple[int, int]) -> Tensor:
     return resized.round().clamp(0, 255).to(torch.uint8)
 
 
-def _decode(
-    table: Any, split: str, column: str, size: tuple[int, int] | None
-) -> list[np.ndarray]:
+def _decode(table: Any, split: str, column: str, size: tuple[int, int] | None) -> list[np.ndarray]:
     """Return the images of a split: uint8 (H, W) for gray images, else (H, W, 3)."""
     images = []
     for row, value in enumerate(encoded_rows(table, column)):
@@ -179,8 +177,9 @@ def _decode_one(value: Any, where: str, size: tuple[int, int] | None) -> np.ndar
     try:
         image = Image.open(io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
         image = eight_bits(image, where)
-        if size is not None and image.size != size[::-1]:
-            image = image.resize(size[::-1], Image.Resampling.BICUBIC)
+        if size is not None:
+            height, width = size
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
         return np.asarray(image, dtype=np.uint8)
     except InputError:
         raise

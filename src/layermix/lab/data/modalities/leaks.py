@@ -1,4 +1,7 @@
-"""Columns of a table that tell the class, although they are no inputs: row numbers and labels."""
+"""Columns of a table that tell the class, although they are no inputs: row numbers and labels.
+
+The errors have the reason only, because the caller names the column.
+"""
 
 import re
 from collections.abc import Sequence
@@ -11,27 +14,21 @@ _INDEX_NAMES = re.compile(r"unnamed: \d+|__index_level_\d+__|index|idx|row|id", 
 _LEAST_ROWS = 20  # for which a column can be told to be row numbers in any order, or labels
 
 
-def require_no_row_numbers(name: str, parts: Sequence[np.ndarray]) -> None:
-    """Raise an `InputError` if a column of numbers, of each split, numbers the rows."""
+def require_no_row_numbers(parts: Sequence[np.ndarray], name: str) -> None:
+    """Raise an `InputError` if the numbers of a column, by split, are row numbers."""
     whole = all((part == np.round(part)).all() and len(np.unique(part)) > 2 for part in parts)
     steps = [np.diff(part if len(part) < _LEAST_ROWS else np.sort(part)) for part in parts]
     consecutive = whole and all((step == 1).all() for step in steps)
     distinct = all(len(np.unique(part)) == len(part) for part in parts)
     if consecutive or (whole and distinct and _INDEX_NAMES.fullmatch(name)):
         first, last = min(p.min() for p in parts), max(p.max() for p in parts)
-        raise InputError(
-            f"column {name!r} numbers the rows from {first:g} to {last:g}: leave it out with "
-            f"--drop-columns {name!r}"
-        )
+        raise InputError(f"numbers the rows from {first:g} to {last:g}")
 
 
-def require_no_labels(name: str, values: np.ndarray, label: str, labels: np.ndarray) -> None:
+def require_no_labels(values: np.ndarray, labels: np.ndarray, label: str) -> None:
     """Raise an `InputError` if a column has the labels under other names."""
     texts = np.array([str(each) for each in labels])
     classes = len(np.unique(texts))
     pairs = {(value, text) for value, text in zip(values.tolist(), texts, strict=True)}
     if len(values) >= _LEAST_ROWS and 1 < classes == len(pairs) == len(set(values.tolist())):
-        raise InputError(
-            f"column {name!r} has another value for each value of {label!r}, so that it tells the "
-            f"class: leave it out with --drop-columns {name!r}"
-        )
+        raise InputError(f"has another value for each value of {label!r}, and tells the class")

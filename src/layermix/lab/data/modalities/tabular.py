@@ -8,6 +8,7 @@ split has no influence on the features.
 Shapes: N rows, F columns, D features.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -136,10 +137,18 @@ def read_feature_table(
     columns, values = [], []
     for name in names:
         found = np.concatenate([_cells(table[name][:]) for table in tables.values()])
-        column, numbers = _read_column(name, found, name in config.categorical_columns, ~is_test)
-        if not column.categories:
-            require_no_row_numbers(name, np.split(numbers, np.cumsum(sizes)[:-1]))
-        require_no_labels(name, numbers, label, labels)
+        try:
+            column, numbers = _read_column(
+                name, found, name in config.categorical_columns, ~is_test
+            )
+            if not column.categories:
+                require_no_row_numbers(np.split(numbers, np.cumsum(sizes)[:-1]), name)
+            require_no_labels(numbers, labels, label)
+        except InputError as error:
+            dropped = shlex.join([*config.drop_columns, name])
+            raise InputError(
+                f"column {name!r} {error}: leave it out with --drop-columns {dropped}"
+            ) from None
         columns.append(column)
         values.append(torch.from_numpy(numbers))
     parts = torch.stack(values, 1).split(sizes)
@@ -178,13 +187,14 @@ def _text(cell: Any) -> str:
 def _read_column(
     name: str, cells: np.ndarray, categorical: bool, counted: np.ndarray
 ) -> tuple[TableColumn, np.ndarray]:
-    """Return a column and its values, float64 (N,); only `counted` rows determine the column."""
+    """Return a column and its values, float64 (N,); only `counted` rows determine the column.
+
+    Raises an `InputError` with the reason why a column cannot be an input.
+    """
     known = [cell for cell in cells.tolist() if cell is not None]
     if wrong := [cell for cell in known if not isinstance(cell, str | bool | int | float)]:
-        raise InputError(
-            f"column {name!r} has values of type {type(wrong[0]).__name__}, but must have numbers "
-            f"or texts: leave it out with --drop-columns {name}"
-        )
+        kind = type(wrong[0]).__name__
+        raise InputError(f"has values of type {kind}, but must have numbers or texts")
     if any(isinstance(cell, str) for cell in known):
         cells = np.array([None if str(c).strip() in _MARKS else c for c in cells], dtype=object)
         numbers = None if categorical else _numbers(cells)
@@ -212,9 +222,8 @@ def _categories(
     values, counts = np.unique(texts[counted], return_counts=True)
     if len(values) > _MAX_CATEGORIES and len(values) > _SPARSE * len(texts):
         raise InputError(
-            f"column {name!r} has {len(values):,} different texts in {len(texts):,} rows, so that "
-            f"it has no categories: leave it out with --drop-columns {name!r}, or name it with "
-            "--text-column to train on texts"
+            f"has {len(values):,} different texts in {len(texts):,} rows, so that it has no "
+            "categories, and texts are read with --text-column"
         )
     if len(values) > _MAX_CATEGORIES:
         kept = np.sort(np.argsort(-counts, kind="stable")[:_MAX_CATEGORIES])
