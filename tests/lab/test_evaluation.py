@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from layermix.cli import run_cli
@@ -19,8 +21,6 @@ from layermix.lab.run import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.metrics import main_metrics
 from layermix.reporting import summarize
-from layermix.reporting.other_data import _short
-from layermix.reporting.tables.other_data_tables import other_data_tables
 
 RECIPE = Recipe(epochs=2, batch_size=20, monitor=1, geometry=False)
 FEW = EvaluationConfig(("noise", "zoom"), ood=("digits",))
@@ -83,8 +83,6 @@ def test_command_adds_the_results_to_the_report(study: StudyFolder, tmp_path: Pa
 
 
 def test_shifted_folder_is_matched_by_class_names(study: StudyFolder, tmp_path: Path) -> None:
-    from PIL import Image
-
     source, folder = digits(None), tmp_path / "shifted"
     part = source.splits["test"][torch.arange(200)]
     for k, (image, label) in enumerate(zip(part.inputs, part.labels.tolist(), strict=True)):
@@ -154,9 +152,22 @@ def test_evaluations_add_up_and_do_not_outlive_a_run(study: StudyFolder, tmp_pat
     other = summarize(found).other_data
     assert other is not None
     assert other.missing == 1
-    assert "1 finished runs were not evaluated" in str(other_data_tables(summarize(found)))
+    run_cli(["report", str(copy)])
+    assert "1 finished runs were not evaluated" in (copy / "report.md").read_text()
 
 
-def test_data_sets_of_one_name_are_told_apart() -> None:
-    assert _short(["a/set", "b/set/", "c"]) == {"a/set": "a/set", "b/set/": "b/set", "c": "c"}
-    assert _short(["runs/x", "runs/y"]) == {"runs/x": "x", "runs/y": "y"}
+def test_data_sets_of_one_name_are_told_apart(study: StudyFolder, tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    images = load_digits().images.astype(np.uint8)[:20]
+    names = [str(tmp_path / part / "set") for part in ("one", "two")]
+    for name in names:
+        for k, image in enumerate(images):
+            (Path(name) / "any").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(Path(name) / "any" / f"{k}.png")
+    copy = tmp_path / "study"
+    shutil.copytree(study.folder, copy)
+    evaluate_study(StudyFolder.open(copy), EvaluationConfig((), ood=tuple(names)), workers=1)
+    other = summarize(StudyFolder.open(copy)).other_data
+    assert other is not None
+    assert {"one/set, energy, AUROC", "two/set, energy, AUROC"} <= set(other.ood)

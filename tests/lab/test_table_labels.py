@@ -51,7 +51,9 @@ def test_class_names_are_read_from_image_folder_metadata(tmp_path: Path) -> None
 
 def test_missing_label_raises(tmp_path: Path) -> None:
     parquet(tmp_path / "set", "train", {"img": encoded(2), "label": ["cat", None]})
-    with pytest.raises(InputError, match="column 'label': split 'train' has 1 missing label, "):
+    with pytest.raises(
+        InputError, match="column 'label': split 'train' has 1 missing label: remove"
+    ):
         decode(DataConfig(str(tmp_path / "set")))
 
 

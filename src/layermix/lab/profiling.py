@@ -133,17 +133,10 @@ def _subject(config: ProfileConfig) -> ModelAndData:
 
 
 def _source(config: ProfileConfig) -> DataConfig:
-    return DataConfig(
-        config.data,
-        image_size=config.image_size,
-        image_column=config.image_column,
-        text_column=config.text_column,
-        drop_columns=config.drop_columns,
-        categorical_columns=config.categorical_columns,
-        label_column=config.label_column,
-        tokenizer=config.tokenizer or DataConfig.tokenizer,
-        fixed_split=True,
-    )
+    common = {field.name for field in fields(DataConfig)} & {field.name for field in fields(config)}
+    settings = {name: getattr(config, name) for name in common}
+    settings["tokenizer"] = config.tokenizer or DataConfig.tokenizer
+    return DataConfig(**settings, fixed_split=True)
 
 
 def _refuse(config: ProfileConfig, names: tuple[str, ...], why: str, remedy: str = "") -> None:

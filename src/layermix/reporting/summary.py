@@ -236,8 +236,7 @@ def summarize(study: StudyFolder) -> Summary:
         tries=read_tries(study.folder),
         other_data=read_other_data(study),
     )
-    found = summarize_predictions(study, results, summary.verdict)
-    return replace(summary, predictions=found)
+    return replace(summary, predictions=summarize_predictions(study, results, summary.verdict))
 
 
 def _chance(result: RunResult) -> float | None:
