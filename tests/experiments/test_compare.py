@@ -109,7 +109,7 @@ def test_another_function_is_another_study(own: ex.Study) -> None:
     def other(*_: Any) -> Any:
         pytest.fail("it was called")
 
-    functions: list[Any] = [other, partial(train_by_hand_by_hand, variant="none"), lambda *_: None]
+    functions: list[Any] = [other, partial(train_by_hand, variant="none"), lambda *_: None]
     for function in functions:
         with pytest.raises(
             InputError, match="belongs to another study, with model = 'test_compare"

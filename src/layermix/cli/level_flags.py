@@ -14,7 +14,7 @@ class DataLevels(DataConfig):
     """Settings of the training data."""
 
     train_sizes: Annotated[tuple[int, ...], arg(help_behavior_hint="")] = ()
-    """Like `train_size`, but several numbers; the report shows the results over them."""
+    """Several values of --train-size; the report shows the results over them."""
     label_noise: tuple[float, ...] = (0.0,)  # pyright: ignore[reportIncompatibleVariableOverride]
     """Share of training images whose label is replaced by a random other class; or several."""
 

@@ -95,8 +95,9 @@ def _source(config: DataConfig, seed: int | None) -> Source:
     if path.suffix == ".safetensors":
         read = lambda _: read_source(path)  # noqa: E731
     if read is None and not path.exists() and "/" not in config.data:
+        problem = str(unknown("data set", config.data, SOURCES))
         raise InputError(
-            f"{unknown('data set', config.data, SOURCES)} Or use a folder, a file, a hub id such "
+            f"{problem}{'' if problem.endswith('?') else '.'} Or use a folder, a file, a hub id such "
             "as uoft-cs/cifar10, or a file NAME.safetensors"
         )
     if read is None:

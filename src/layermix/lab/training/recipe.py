@@ -36,7 +36,7 @@ class Recipe:
     batch_size: int = 64
     """Number of examples in a batch."""
     optimizer: Literal["auto", "sgd", "adamw"] = "auto"
-    """SGD with Nesterov momentum, or AdamW; ``auto`` is SGD for images and sounds, else AdamW."""
+    """SGD with Nesterov momentum, or AdamW; `auto` is SGD for images and sounds, else AdamW."""
     lr: float | None = None
     """Maximum learning rate; by default 0.1 for SGD and 0.002 for AdamW."""
     warmup: float = 0.2
@@ -54,9 +54,9 @@ class Recipe:
     label_smoothing: float = 0.0
     """Label smoothing; 0 gives the clearest comparison of mixing."""
     crop: int | Literal["auto"] = "auto"
-    """Maximum random shift in pixels; ``auto`` uses the default of the data."""
+    """Maximum random shift in pixels; `auto` uses the default of the data."""
     flip: bool | Literal["auto"] = "auto"
-    """Flip images with probability 0.5; ``auto`` uses the default of the data."""
+    """Flip images with probability 0.5; `auto` uses the default of the data."""
     augment: Policy = "none"
     """Another augmentation of images: ``cutout``, or a policy of torchvision, ``trivial`` (Trivial
     Augment), ``rand`` (RandAugment) or ``augmix`` (AugMix)."""
