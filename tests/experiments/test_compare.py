@@ -111,9 +111,7 @@ def test_another_function_is_another_study(own: ex.Study) -> None:
 
     functions: list[Any] = [other, partial(train_by_hand, variant="none"), lambda *_: None]
     for function in functions:
-        with pytest.raises(
-            InputError, match="belongs to another study, with model = 'test_compare"
-        ):
+        with pytest.raises(InputError, match="belongs to another study, with model = 'own_tr"):
             ex.compare(function, ["none"], 6, data=DATA, out=own.folder, progress=False)
 
 

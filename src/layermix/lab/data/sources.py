@@ -96,9 +96,10 @@ def _source(config: DataConfig, seed: int | None) -> Source:
         read = lambda _: read_source(path)  # noqa: E731
     if read is None and not path.exists() and "/" not in config.data:
         problem = str(unknown("data set", config.data, SOURCES))
+        problem += "." * (not problem.endswith("?"))
         raise InputError(
-            f"{problem}{'' if problem.endswith('?') else '.'} Or use a folder, a file, a hub id such "
-            "as uoft-cs/cifar10, or a file NAME.safetensors"
+            f"{problem} Or use a folder, a file, a hub id such as uoft-cs/cifar10, or a file "
+            "NAME.safetensors"
         )
     if read is None:
         return _cached(config, path)
