@@ -1,12 +1,13 @@
 #!/bin/sh
-# All studies that the docs show, into RUNS. About two hours on two cores.
+# All studies that the docs show, into RUNS. About four hours on two cores.
 #
-#     benchmarks/studies.sh CIFAR_FOLDER [RUNS]
+#     benchmarks/studies.sh FOLDER [RUNS]
 #
-# CIFAR_FOLDER has CIFAR-10 as parquet files. `python -m benchmarks.study_tables RUNS/digits ...` prints
-# the tables.
+# FOLDER has the data sets cifar10-jpeg, trec, clinc150, letter, satimage, spoken-digits and clothing,
+# each in a subfolder that `datasets.load_dataset` loads. `python -m benchmarks.study_tables RUNS/digits
+# ...` prints the tables, and `python -m benchmarks.baselines RUNS/trec ...` those of scikit-learn.
 set -eu
-cifar=$1 runs=${2:-runs} layermix="${PYTHON:-.venv/bin/python} -m layermix"
+folder=$1 runs=${2:-runs} layermix="${PYTHON:-.venv/bin/python} -m layermix"
 
 digits() {
     name=$1
@@ -24,6 +25,18 @@ digits many --variants none multimix@final:k=8 multimix@final:k=8,low=0.05,high=
 digits many-longer --epochs 40 \
     --variants none multimix@final:k=8 multimix@final:k=8,low=0.05,high=0.1
 for model in resnet-small resnet-small-gn; do
-    $layermix compare --data "$cifar" --train-size 5000 --model $model --seeds 6 \
+    $layermix compare --data "$folder/cifar10-jpeg" --train-size 5000 --model $model --seeds 6 \
         --variants none input block2 final --out "$runs/cifar-$model"
 done
+
+other() {
+    name=$1
+    shift
+    $layermix compare --data "$folder/$name" --out "$runs/$name" "$@"
+}
+other satimage
+other letter --seeds 6
+other trec --seeds 6
+other clinc150 --seeds 6 --variants none embedding final
+other spoken-digits --seeds 6 --variants none input block2 final
+other clothing --seeds 3 --variants none input final
