@@ -81,7 +81,7 @@ def _command_from(config: StudyConfig, name: str) -> str:
         words.append(name)  # first, so that no variant is read as a preset
     words += _changed(config.data, DataConfig())
     if config.model != start.model:
-        words += ["--model", config.model]
+        words += ["--model", config.model.partition("#")[0]]  # without the hash of a function
     words += ["--variants", *config.variants]
     if config.looks:
         words += ["--looks", *map(str, config.looks)]
