@@ -31,8 +31,10 @@ Classifiers = dict[str, Pipeline]
 def classifiers(kind: str) -> Classifiers:
     """Return the classifiers for a kind of inputs, by name."""
     if kind == "text":
-        linear = {"TF-IDF, logistic regression": LogisticRegression(max_iter=1000, C=10)}
-        linear["TF-IDF, linear SVM"] = LinearSVC()
+        linear: dict[str, ClassifierMixin] = {
+            "TF-IDF, logistic regression": LogisticRegression(max_iter=1000, C=10),
+            "TF-IDF, linear SVM": LinearSVC(),
+        }
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
         return {name: make_pipeline(words, model) for name, model in linear.items()}
     models: dict[str, ClassifierMixin] = {

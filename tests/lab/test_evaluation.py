@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -157,9 +156,7 @@ def test_evaluations_add_up_and_do_not_outlive_a_run(study: StudyFolder, tmp_pat
 
 
 def test_data_sets_of_one_name_are_told_apart(study: StudyFolder, tmp_path: Path) -> None:
-    from sklearn.datasets import load_digits
-
-    images = load_digits().images.astype(np.uint8)[:20]
+    images = digits(None).splits["test"].inputs[:20, 0].numpy()
     names = [str(tmp_path / part / "set") for part in ("one", "two")]
     for name in names:
         for k, image in enumerate(images):
