@@ -93,13 +93,16 @@ def warn(message: str) -> None:
 def recorded_warnings() -> Iterator[list[str]]:
     """Yield a list that gets the text of each warning of layermix; issue them at the end, once."""
     texts: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LayermixWarning)
-        yield texts
-    found = {str(each.message): each for each in caught}
-    texts += [text for text, each in found.items() if issubclass(each.category, LayermixWarning)]
-    for each in found.values():
-        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", LayermixWarning)
+            yield texts
+    finally:
+        found = {str(each.message): each for each in caught}
+        texts += [t for t, each in found.items() if issubclass(each.category, LayermixWarning)]
+        for each in found.values():
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> InputError:

@@ -4,7 +4,7 @@ Shapes: N examples.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -139,22 +139,20 @@ class Dataset:
     def encoded(self) -> "Dataset":
         """Return the data set with encoded inputs, as fitted to the training examples."""
         encode = self.modality.encoding(self.train.inputs)
-        splits = {
-            name: Split(encode(split.inputs), split.labels)
-            for name, split in (("train", self.train), ("val", self.val), ("test", self.test))
-        }
-        return replace(self, **splits, encode=encode)
+        found = self._changed(lambda split: Split(encode(split.inputs), split.labels))
+        return replace(found, encode=encode)
 
     def copy(self) -> "Dataset":
         """Return a copy with tensors of its own."""
-        parts = {name: getattr(self, name) for name in ("train", "val", "test")}
-        copies = {n: Split(part.inputs.clone(), part.labels.clone()) for n, part in parts.items()}
-        return replace(self, **copies)
+        return self._changed(lambda split: Split(split.inputs.clone(), split.labels.clone()))
 
     def to(self, device: torch.device) -> "Dataset":
         """Move the data to a device."""
-        splits = {name: getattr(self, name).to(device) for name in ("train", "val", "test")}
-        return replace(self, **splits)
+        return self._changed(lambda split: split.to(device))
+
+    def _changed(self, change: Callable[[Split], Split]) -> "Dataset":
+        parts = {name: change(getattr(self, name)) for name in ("train", "val", "test")}
+        return replace(self, **parts)
 
 
 def standard_split(name: str) -> str:
@@ -218,15 +216,13 @@ def _as_array(labels: Labels, split: str) -> np.ndarray:
         return array.astype(np.int64)  # such as 1.0
     if array.dtype.kind in "iu":
         return array.astype(np.int64)
-    wrong = "missing labels" if array.dtype.kind == "f" and np.isnan(array).any() else ""
-    wrong = wrong if wrong or array.dtype.kind in "Ub" else f"{array.dtype} labels"
+    if absent := sum(value is None or value != value for value in array.tolist()):
+        missing = f"{absent} missing label{'s' * (absent > 1)}"
+        raise InputError(f"split {split!r} has {missing}: remove these rows")
+    wrong = "" if array.dtype.kind in "Ub" else f"{array.dtype} labels"
     if array.dtype.kind == "O":
-        absent = sum(value is None or value != value for value in array)
         others = [value for value in array if not isinstance(value, str)]
         wrong = f"the label {others[0]!r}" if others else ""
-        wrong = f"{absent} missing label{'s' * (absent > 1)}" if absent else wrong
-    if "missing" in wrong:
-        raise InputError(f"split {split!r} has {wrong}: remove these rows")
     if wrong:
         raise InputError(f"split {split!r} has {wrong}, but labels must be integers or class names")
     return array.astype(str)

@@ -1,4 +1,4 @@
-"""Columns of a table that tell the class, although they are no inputs: row numbers and labels.
+"""Checks for columns of a table that reveal the class: row numbers, and copies of the labels.
 
 The errors have the reason only, because the caller names the column.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from layermix.errors import InputError
 
 _INDEX_NAMES = re.compile(r"unnamed: \d+|__index_level_\d+__|index|idx|row|id", re.IGNORECASE)
-_LEAST_ROWS = 20  # for which a column can be told to be row numbers in any order, or labels
+_LEAST_ROWS = 20  # in smaller tables, only row numbers in increasing order are found
 
 
 def require_no_row_numbers(parts: Sequence[np.ndarray], name: str) -> None:
@@ -31,4 +31,4 @@ def require_no_labels(values: np.ndarray, labels: np.ndarray, label: str) -> Non
     classes = len(np.unique(texts))
     pairs = {(value, text) for value, text in zip(values.tolist(), texts, strict=True)}
     if len(values) >= _LEAST_ROWS and 1 < classes == len(pairs) == len(set(values.tolist())):
-        raise InputError(f"has another value for each value of {label!r}, and tells the class")
+        raise InputError(f"has another value for each value of {label!r}, and reveals the class")
