@@ -8,6 +8,7 @@ from rich.console import Console
 
 from benchmarks.blends import bench_blends
 from benchmarks.geometry import bench_geometry
+from benchmarks.launches import bench_launches
 from benchmarks.mix import bench_mix
 from benchmarks.norms import bench_norms
 from benchmarks.probe import bench_probe
@@ -29,6 +30,7 @@ _SMALL = "Tiny sizes, different from these notes: they only test the code; ignor
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
     "geometry": bench_geometry,
+    "launches": bench_launches,
     "mix": bench_mix,
     "norms": bench_norms,
     "probe": bench_probe,

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.launches import Counting
 from layermix.geometry import distances as module
 from layermix.geometry import pair_sums as tiles
 from layermix.geometry.pair_sums import PairSums
@@ -32,10 +33,14 @@ def reference_log_sums(x: Tensor, y: Tensor, temperatures: Tensor) -> tuple[Tens
     )
 
 
-def sums(x: Tensor, y: Tensor, temperatures: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def sums(
+    x: Tensor, y: Tensor, temperatures: Tensor, dtype: torch.dtype, in_blocks: bool = False
+) -> tuple[Tensor, Tensor]:
     order = torch.arange(len(x))
     distances = module.computed_distances(x, order, dtype)
-    return PairSums(distances, y.bincount()).log_sums(temperatures)
+    pairs = PairSums(distances, y.bincount())
+    pairs.in_blocks = in_blocks
+    return pairs.log_sums(temperatures)
 
 
 COUNTS = [[40, 40, 40], [90, 2, 28], [2] * 60, [119, 1], [120]]
@@ -62,10 +67,45 @@ def test_sums_equal_the_definition_for_all_tile_sizes(
         torch.testing.assert_close(found, expected, rtol=close, atol=close)
 
 
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize("rows", [120, 1, 17, 64])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-5), (torch.float64, 1e-11)])
+def test_sums_in_blocks_equal_the_definition(
+    counts: list[int], rows: int, dtype: torch.dtype, close: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "_ROWS", rows)
+    x, y = data(counts)
+    found, expected = sums(x, y, TEMPERATURES, dtype, True), reference_log_sums(x, y, TEMPERATURES)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=close, atol=close)
+
+
+def test_blocks_on_a_gpu_are_few_and_large() -> None:
+    rows = module._rows(10_000, torch.device("cuda"))
+    assert 4 * rows * 10_000 <= 256e6
+    assert -(-10_000 // rows) <= 40
+
+
+@pytest.mark.parametrize("counts", [[250, 250], [5] * 100])
+def test_a_block_launches_few_operations_for_each_temperature(
+    counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "_ROWS", 250)
+    x, y = data(counts)
+    t = torch.tensor([2.0**-k for k in range(12)], dtype=torch.float64)
+    with Counting() as counting:
+        sums(x, y, t, torch.float32, True)
+    launches = sum(n for (_, kind), n in counting.counts.items() if kind == "launches")
+    assert launches <= 2 * 12 * 12  # 12 for each of 2 blocks and 12 temperatures
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
 @pytest.mark.parametrize("apart", [0.0, 40.0])
 @pytest.mark.parametrize("temperature", [1e-4, 1e-2])
 def test_sums_are_precise_if_all_weights_underflow(
-    apart: float, temperature: float, monkeypatch: pytest.MonkeyPatch
+    apart: float, temperature: float, in_blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0)
     monkeypatch.setattr(module, "_ROWS", 30)
@@ -74,7 +114,7 @@ def test_sums_are_precise_if_all_weights_underflow(
     rounding = (
         8 * torch.finfo(torch.float32).eps * float(x.square().sum(1).max())
     )  # rounding error of a distance
-    found, expected = sums(x, y, t, torch.float32), reference_log_sums(x, y, t)
+    found, expected = sums(x, y, t, torch.float32, in_blocks), reference_log_sums(x, y, t)
     assert ((found[0] - expected[0]).abs() <= 1e-4 + rounding / t[:, None]).all()
     losses, wanted = (F.softplus(other - own) for own, other in (found, expected))
     assert ((losses - wanted).abs() <= 1e-5 + rounding / t[:, None]).all()

@@ -126,8 +126,10 @@ def test_infinite_losses_of_both_labels_are_infinite() -> None:
 
 
 def test_interior_is_true_if_ratios_are_between_0_and_1() -> None:
-    assert target(LABELS).interior
-    assert not target(LABELS, RATIOS[1]).interior
+    for ratio, interior in zip(RATIOS, (True, False), strict=True):
+        pairs = target(LABELS, ratio).pairs
+        assert pairs is not None
+        assert pairs.interior is interior
 
 
 def test_interior_is_false_for_label_weights_of_a_cut() -> None:
@@ -135,7 +137,10 @@ def test_interior_is_false_for_label_weights_of_a_cut() -> None:
     _, made = lm.mix(torch.randn(4, 1, 2, 2), plan, LABELS)
     assert isinstance(made, lm.MixedTarget)
     assert made.ratio == 1
-    assert not made.interior
+    assert made.pairs is not None
+    assert not made.pairs.interior
+    logits = torch.tensor([[0.0, -math.inf, -math.inf]] * 4)
+    assert made.loss(logits) == F.cross_entropy(logits, LABELS)  # a partner of weight 0 is ignored
 
 
 @pytest.mark.parametrize("labels", [LABELS, 0 * LABELS])

@@ -18,14 +18,13 @@ for dtype in (torch.float32, torch.bfloat16, torch.float16):
                 rest = (1 - ratio)[partner] if back and ratio.numel() > 1 else 1 - ratio
                 own, rest = (each.reshape(-1, 1) for each in (ratio, rest))
                 exact = own * x.float() + rest * x.float()[partner]
-                weights = (own.flatten().contiguous(), rest.flatten().contiguous())
-                found = mix_rows(x, *weights, partner)
+                found = mix_rows(x, own.flatten().contiguous(), partner, back)
                 assert found.dtype == dtype
                 error = (found.float() - exact).abs().max()
                 assert error <= 4 * torch.finfo(dtype).eps * x.abs().max(), (dtype, n, back)
 for outside in (-1, 7, 10**9):
     partner[3] = outside
-    missing = mix_rows(x, ratio, 1 - ratio, partner).isnan().all(1)
+    missing = mix_rows(x, ratio, partner).isnan().all(1)
     assert missing.tolist() == [k == 3 for k in range(7)]
 print("right")
 """
@@ -38,10 +37,10 @@ x = torch.tensor([[0.0, -torch.inf], [torch.inf, 1.0], [torch.nan, 2.0]])
 partner = torch.tensor([1, 2, 0])
 for ratio, rows in ((0.0, [1, 2, 0]), (1.0, [0, 1, 2]), ([1.0, 0.0, 0.0], [0, 2, 0])):
     ratio = torch.tensor(ratio).reshape(-1)
-    found = mix_rows(x, ratio, 1 - ratio, partner)
+    found = mix_rows(x, ratio, partner)
     torch.testing.assert_close(found, x[rows], equal_nan=True)
 ratio = torch.tensor([1.0, 0.0, 0.0])
-back = mix_rows(x, ratio, (1 - ratio)[partner], partner)
+back = mix_rows(x, ratio, partner, True)
 expected = torch.stack([x[0] + x[1], x[2], torch.zeros(2)])
 torch.testing.assert_close(back, expected, equal_nan=True)
 print("right")

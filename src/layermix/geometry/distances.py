@@ -16,7 +16,8 @@ from torch import Tensor
 
 SMALL = 1 << 21  # maximum number of distances that are stored, in float64
 _PANEL = 1 << 24  # maximum number of distances in a panel, a block of rows: 64 MB in float32
-_ROWS = 256  # maximum number of rows in a panel
+_ROWS = 256  # maximum number of rows in a panel on the CPU
+_BLOCK = 1 << 25  # distances in a panel on a GPU: 134 MB in float32, as much as their weights
 _SAMPLE = 1000  # number of examples used to estimate the typical distance
 _EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inverse are exact
 
@@ -54,7 +55,7 @@ def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
     kept = (-squared).fill_diagonal_(-math.inf)
     return Distances(
         n,
-        n if n * n <= SMALL else _ROWS,
+        n if n * n <= SMALL else _rows(n, squared.device),
         scale,
         squared.dtype,
         squared.device,
@@ -72,7 +73,8 @@ def computed_distances(
     """
     n, scale = len(order), power_of_two(features)
     right = features.new_ones(n, features.shape[1] + 2, dtype=dtype)  # [x, -|x|^2, 1]
-    x, blocks = right[:, :-2], [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+    most = n if n * n <= SMALL else _rows(n, right.device)
+    x, blocks = right[:, :-2], [slice(start, start + most) for start in range(0, n, most)]
     mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
     for block in blocks:
         x[block] = features[order[block]].to(dtype) / scale
@@ -81,7 +83,6 @@ def computed_distances(
     x -= mean.to(dtype)
     for block in blocks:
         right[block, -2] = -x[block].square().sum(1)
-    most = n if n * n <= SMALL else max(1, min(_ROWS, _PANEL // n))
     buffer = right.new_empty(most * n)
 
     def negative(rows: slice, columns: slice) -> Tensor:
@@ -100,6 +101,12 @@ def computed_distances(
         return torch.cdist(some, some).square()
 
     return Distances(n, most, scale, dtype, right.device, negative, sample)
+
+
+def _rows(n: int, device: torch.device) -> int:
+    """Return the number of rows in a panel of `n` columns."""
+    rows = min(_ROWS, _PANEL // n) if device.type == "cpu" else min(n, _BLOCK // n)
+    return max(1, rows)
 
 
 def distances_of(

@@ -9,7 +9,8 @@ The terms of the sums are called weights. The N x N matrix is never in memory. T
 are the squares of the weights at T, so no new exponential is needed. The two sums are computed
 separately, so that a loss near zero is precise. `_symmetric` visits each pair once, and returns the
 temperatures at which weights may underflow. `_shifted` first divides each row by its largest
-weight, which prevents underflow.
+weight, which prevents underflow. On a GPU, where each operation takes microseconds to launch,
+`_in_blocks` does the same for large blocks of rows, in few operations.
 
 Shapes: N examples, t temperatures, r rows and c columns of a tile.
 """
@@ -20,6 +21,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.geometry.distances import Distances
@@ -39,11 +41,15 @@ class PairSums:
 
     def __init__(self, distances: Distances, counts: Tensor) -> None:
         self._distances, self.size = distances, distances.size
-        self._borders = [0, *counts.cumsum(0).tolist()]
+        self._ends = F.pad(counts.cumsum(0), (1, 0))  # of the classes, from 0 to N
+        self._borders = self._ends.tolist()
+        self.in_blocks = distances.device.type != "cpu"
 
     def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logarithms of `same` and `other` at each temperature, float64 (t, N)."""
         temperatures = temperatures / self._distances.scale / self._distances.scale
+        if self.in_blocks:
+            return self._in_blocks(temperatures)
         if self._distances.dtype == torch.float64 or self.size <= self._distances.rows:
             return self._shifted(temperatures)
         same, other, bad = self._symmetric(temperatures)
@@ -92,6 +98,28 @@ class PairSums:
             _set_shifted(same, self._take_same_class(panel, rows), rows, chains, at)
             _set_shifted(other, panel, rows, chains, at)
         return same, other
+
+    def _in_blocks(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
+        chains, at = _chains(temperatures, 0.0), temperatures.to(self._distances.device)
+        same, other = self._zeros(len(temperatures))
+        for rows in self._distances.panels():
+            panel = self._distances.negative(rows, slice(0, self.size))
+            own = self._gather_same_class(panel, rows)
+            same[:, rows], other[:, rows] = (_log_sums(part, chains, at) for part in (own, panel))
+        return same, other
+
+    def _gather_same_class(self, panel: Tensor, rows: slice) -> Tensor:
+        """Do as `_take_same_class`, in a number of operations that no number of classes changes."""
+        row = torch.arange(rows.start, rows.stop, device=panel.device)
+        ends = torch.searchsorted(self._ends, row, right=True)  # of each row's class
+        start, stop = self._ends[ends - 1, None], self._ends[ends, None]  # (r, 1)
+        widest = max(high - low for low, high in pairwise(self._borders))
+        columns = start + torch.arange(widest, device=panel.device)
+        outside = columns >= stop
+        columns = torch.where(outside, start, columns)
+        taken = panel.gather(1, columns).masked_fill_(outside, -math.inf)
+        panel.scatter_(1, columns, -math.inf)
+        return taken
 
     def _take_same_class(self, panel: Tensor, rows: slice) -> Tensor:
         """Move same-class distances from `panel` to a tensor (r, size of the largest class)."""
@@ -170,6 +198,20 @@ def _set_shifted(
     for start in range(0, panel.shape[1], _COLUMNS):
         _add(sums, panel[:, start : start + _COLUMNS].sub_(top), chains, rows, None)
     sums[:, rows] = sums[:, rows].log() + top.T.double() / temperatures[:, None]
+
+
+def _log_sums(panel: Tensor, chains: list[_Chain], temperatures: Tensor) -> Tensor:
+    """Return the log sums of rows, float64 (t, r), each computed relative to its largest weight."""
+    top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
+    panel.sub_(top)
+    sums = panel.new_empty(len(temperatures), len(panel), dtype=torch.float64)
+    for chain in chains:
+        weights = torch.mul(panel, chain.scale).exp2_()
+        for index in chain.indices:
+            if index != chain.indices[0]:
+                weights.mul_(weights)
+            torch.sum(weights, 1, dtype=torch.float64, out=sums[index])
+    return sums.log_().add_(top.T / temperatures[:, None])
 
 
 def _relative(part: slice, whole: slice) -> slice:

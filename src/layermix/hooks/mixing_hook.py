@@ -22,7 +22,7 @@ from layermix.hooks.sites import Site
 from layermix.mixing import Blended, LabelWeights, Plan
 from layermix.mixing.blends.base import RatioBlend
 from layermix.mixing.blends.mask import apply_mask, resized_mask
-from layermix.mixing.plan import without_autocast
+from layermix.mixing.tensors import without_autocast
 
 _UNKNOWN = Layout()
 _OUTPUT: Dims = {(): 0}  # one tensor, batch first

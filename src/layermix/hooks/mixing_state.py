@@ -45,7 +45,7 @@ class MixedForward:
             picked = [point == plan.point and not plan.skip for point in state.points]
             self.pick = torch.tensor(picked, device=plan.ratio.device)
             # In one graph, a step without mixing picks no point.
-            self.plan = plan.changed(plan.ratio, plan.partner, skip=False)
+            self.plan = plan.changed(*plan.pairs.tensors(), skip=False)
 
     def __enter__(self) -> "MixedForward":
         local = self._state.local

@@ -8,7 +8,7 @@ import torch
 
 from layermix.errors import InputError, brief
 from layermix.mixing.checks import is_whole
-from layermix.mixing.pairs import Pairs, is_interior, is_permutation
+from layermix.mixing.pairs import Pairs, inverse_of, is_interior, is_permutation
 from layermix.mixing.plan import Plan
 
 
@@ -54,11 +54,10 @@ def plan_of(
     draws: Mapping[str, np.ndarray],
     *,
     permutation: bool,
-    device: torch.device | str,
     dtype: torch.dtype,
     **settings: Any,
 ) -> Plan:
-    """Create a plan from drawn numbers, without checks except for the range of the partners."""
+    """Create a plan on the CPU from drawn numbers; only the range of the partners is checked."""
     if not (permutation or settings["cross_rank"]):
         is_permutation(partner)
     number = torch.as_tensor(ratio, dtype=dtype if dtype == torch.float64 else torch.float32)
@@ -67,8 +66,9 @@ def plan_of(
     if draws:
         tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in draws.items()}
     rows, plan = number.reshape(-1), object.__new__(Plan)
-    pairs = Pairs(number, rows, second, number.ndim > 0, interior, permutation)
+    inverse = torch.from_numpy(inverse_of(partner)) if permutation else None
+    pairs = Pairs(number, rows, second, number.ndim > 0, interior, permutation, inverse)
     vars(plan).update(
         settings, point=point, ratio=number, partner=second, draws=tensors, pairs=pairs
     )
-    return plan if torch.device(device).type == "cpu" else plan.to(device)
+    return plan

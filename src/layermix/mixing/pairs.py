@@ -22,11 +22,37 @@ class Pairs(NamedTuple):
     per_sample: bool  # True if each example has its own ratio
     interior: bool = False  # True only if no ratio is 0 or 1 in float32
     permutation: bool = False  # True only if the partners are a permutation
+    inverse: Tensor | None = None  # index of the example whose partner each one is, if stored
 
     @property
     def view(self) -> Tensor:
         """The ratio, () or (B,), as a view of `rows`; unlike `ratio`, compiled code may read it."""
         return self.rows if self.per_sample else self.rows.squeeze(0)
+
+    def tensors(self) -> list[Tensor]:
+        """Return ratio and partner, and the inverse if it is stored."""
+        stored = [] if self.inverse is None else [self.inverse]
+        return [self.ratio, self.partner, *stored]
+
+    def weighted(self, ratio: Tensor) -> "Pairs":
+        """Return the pairs with another ratio, () or (B,)."""
+        if ratio is self.ratio:
+            return self
+        per_sample = ratio.ndim > 0
+        return self._replace(
+            ratio=ratio, rows=ratio.reshape(-1), per_sample=per_sample, interior=False
+        )
+
+    def inverted(self) -> "Pairs":
+        """Return the pairs of each example with the one whose partner it is.
+
+        The partners must be a permutation. The ratios of examples do not move.
+        """
+        inverse = self.inverse
+        if inverse is None:
+            order = torch.arange(len(self.partner), device=self.partner.device)
+            inverse = torch.empty_like(self.partner).scatter_(0, self.partner, order)
+        return self._replace(partner=inverse, inverse=self.partner)
 
 
 def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
@@ -49,7 +75,8 @@ def checked_pairs(ratio: Tensor, partner: Tensor, cross_rank: bool) -> Pairs:
         )
     permutation = is_readable(partner) and not cross_rank and is_permutation(partner.numpy())
     interior = is_readable(ratio) and is_interior(ratio.numpy())
-    return Pairs(ratio, ratio.reshape(-1), partner, ratio.ndim > 0, interior, permutation)
+    inverse = torch.from_numpy(inverse_of(partner.numpy())) if permutation else None
+    return Pairs(ratio, ratio.reshape(-1), partner, ratio.ndim > 0, interior, permutation, inverse)
 
 
 def is_permutation(partner: np.ndarray) -> bool:
@@ -62,6 +89,13 @@ def is_permutation(partner: np.ndarray) -> bool:
             f"{size - 1}"
         )
     return bool((np.bincount(partner, minlength=size) == 1).all())
+
+
+def inverse_of(partner: np.ndarray) -> np.ndarray:
+    """Return the inverse of a permutation, int64 (B,)."""
+    inverse = np.empty_like(partner)
+    inverse[partner] = np.arange(len(partner))
+    return inverse
 
 
 def is_interior(ratio: np.ndarray) -> bool:

@@ -1,7 +1,6 @@
 """The plan of a training step: where to mix, the ratio, the partners and the blend."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -23,9 +22,7 @@ from layermix.mixing.targets import (
 )
 from layermix.mixing.targets.label_checks import check_labels
 from layermix.mixing.targets.weighting import check_no_positions, ratio_of
-from layermix.mixing.tensors import moved
-
-_NO_CONTEXT = nullcontext()
+from layermix.mixing.tensors import moved, without_autocast
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,8 +193,8 @@ class Plan:
         ratio = weight if mask is None else ratio_of(weight, mask, labels)
         if self.remix is not None:
             ratio = self.remix(ratio, labels, theirs)
-        pairs, interior = self.pairs, self.pairs.interior and ratio is self.ratio
-        mixed = MixedTarget(labels, theirs, ratio, self.of_partners, interior, pairs.permutation)
+        pairs = None if self.cross_rank or ratio.ndim > 1 else self.pairs.weighted(ratio)
+        mixed = MixedTarget(labels, theirs, ratio, self.of_partners, pairs)
         if isinstance(self.blend, AppendClean):
             return AppendCleanTarget(MixedTarget.clean(labels), mixed, self.blend.eta)
         return mixed
@@ -214,9 +211,7 @@ class Plan:
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
-        ratio, partner = moved(self.ratio, device), moved(self.partner, device)
-        draws = {name: moved(value, device) for name, value in self.draws.items()}
-        return self.changed(ratio, partner, draws=draws)
+        return on_device([self], device)[0]
 
     def repeated(self, size: int) -> "Plan":
         """Return a plan for tensors with `size` consecutive rows for each example."""
@@ -227,20 +222,24 @@ class Plan:
             draws = {name: value.repeat_interleave(size, 0) for name, value in draws.items()}
         return self.changed(ratio, (self.partner[:, None] * size + each).flatten(), draws=draws)
 
-    def changed(self, ratio: Tensor, partner: Tensor, **settings: Any) -> "Plan":
+    def changed(
+        self, ratio: Tensor, partner: Tensor, inverse: Tensor | None = None, **settings: Any
+    ) -> "Plan":
         """Return a copy with another ratio, other partners and changed settings (not checked)."""
-        plan, pairs = object.__new__(Plan), self.pairs
-        pairs = pairs._replace(ratio=ratio, rows=ratio.reshape(-1), partner=partner)
+        plan, rows = object.__new__(Plan), ratio.reshape(-1)
+        pairs = self.pairs._replace(ratio=ratio, rows=rows, partner=partner, inverse=inverse)
         vars(plan).update(vars(self), ratio=ratio, partner=partner, pairs=pairs, **settings)
         return plan
 
 
-def without_autocast(x: Tensor) -> AbstractContextManager:
-    """Return a context manager that disables autocast on the device of `x`.
-
-    Autocast would round the weights of matrix products, but not the label weights.
-    """
-    kind = x.device.type
-    if kind == "meta" or not torch.is_autocast_enabled(kind):
-        return _NO_CONTEXT
-    return torch.autocast(kind, enabled=False)
+def on_device(plans: Sequence[Plan], device: torch.device | str) -> list[Plan]:
+    """Return the same plans with their tensors on a device, moved in one transfer."""
+    tensors = [t for p in plans for t in (*p.pairs.tensors(), *p.draws.values())]
+    if torch.device(device).type == "cpu" and all(tensor.is_cpu for tensor in tensors):
+        return list(plans)
+    found, copies = iter(moved(tensors, device)), list[Plan]()
+    for plan in plans:
+        pair = [tensor for _, tensor in zip(plan.pairs.tensors(), found, strict=False)]
+        draws = dict(zip(plan.draws, found, strict=False))
+        copies.append(plan.changed(*pair, draws=draws))
+    return copies

@@ -19,7 +19,7 @@ from layermix.mixing.distributed import check_even, rank_info, shared_seed
 from layermix.mixing.draws import StepGenerator, check_size, checked_seed, plan_of
 from layermix.mixing.method_choice import MethodChoice, Prob
 from layermix.mixing.method_sampler import MethodSampler
-from layermix.mixing.plan import Plan
+from layermix.mixing.plan import Plan, on_device
 from layermix.mixing.schedule import Clock, by_epoch
 
 _PATIENCE = 10  # steps without set_epoch before a warning
@@ -118,7 +118,7 @@ class PlanSampler:
             self._prepare(batch_size)
         step, self._dtype = self.clock.step, dtype or torch.get_default_dtype()
         if not self._prefetches:
-            plan = self._draw(self.clock, batch_size, device, labels, inputs)
+            plan = self._draw(self.clock, batch_size, labels, inputs).to(device)
         else:
             drawn_for = (batch_size, device, self._dtype)
             if not self._plans or step != self._next_step or drawn_for != self._drawn_for:
@@ -130,18 +130,17 @@ class PlanSampler:
     def _prefetch(self, step: int, drawn_for: tuple[int, Any, torch.dtype]) -> None:
         """Draw the plans of the next steps at once, each time for twice as many steps.
 
-        Single draws are slower, because a model's step evicts the drawing code from the CPU caches.
+        They are moved to the device in one transfer. Single draws are slower, because a model's
+        step evicts the drawing code from the CPU caches.
         """
         again = step == self._next_step and drawn_for == self._drawn_for
         self._count = min(_MOST_PLANS, 2 * self._count) if again else 1
         self._drawn_for = drawn_for
         size, device, _ = drawn_for
         clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
-        self._plans = [self._draw(clock, size, device) for clock in reversed(clocks)]
+        self._plans = on_device([self._draw(clock, size) for clock in reversed(clocks)], device)
 
-    def _draw(
-        self, clock: Clock, size: int, device: Any, labels: object = None, inputs: object = None
-    ) -> Plan:
+    def _draw(self, clock: Clock, size: int, labels: object = None, inputs: object = None) -> Plan:
         index, where, cross_rank = 0, 0.0, self._cross_rank
         if not self._choice.always or self.methods[0].points.only is None:
             which, where = self._shared.at(clock.step, 1).random(2).tolist()
@@ -158,7 +157,7 @@ class PlanSampler:
         return plan_of(
             point, ratio, partner, draws, blend=method.blend, remix=method.remix,
             permutation=method.pairing.permutation and not cross_rank, skip=index is None,
-            cross_rank=cross_rank, device=device, dtype=self._dtype,
+            cross_rank=cross_rank, dtype=self._dtype,
         )  # fmt: skip
 
     def reweigh(self, weights: Mapping[str, float]) -> None:

@@ -4,9 +4,15 @@ A hook must not wait for a GPU, so values are read only if they are already on t
 """
 
 import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+
+_ALIGNED = 64  # bytes
+_NO_CONTEXT = nullcontext()
 
 
 def weighted_sum(
@@ -88,10 +94,42 @@ def float64_on(device: torch.device | str) -> torch.dtype:
     return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
-def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Move a tensor to a device; float64 becomes float32 on a device without float64."""
-    if tensor.dtype == torch.float64:
-        tensor = tensor.to(float64_on(device))
-    if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)  # a plain copy waits for the GPU
-    return tensor.to(device)
+def moved(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:
+    """Move tensors to a device, those of the CPU in one transfer.
+
+    Float64 becomes float32 on a device without float64.
+    """
+    exact = float64_on(device)
+    tensors = [t.to(exact) if t.dtype == torch.float64 else t for t in tensors]
+    if torch.device(device).type == "cpu" or not all(t.is_cpu for t in tensors):
+        return [tensor.to(device) for tensor in tensors]
+    starts = [*accumulate((-(-t.nbytes // _ALIGNED) * _ALIGNED for t in tensors), initial=0)]
+    packed = torch.empty(starts[-1], dtype=torch.uint8)
+    for tensor, start in zip(tensors, starts, strict=False):
+        part = packed[start : start + tensor.nbytes].numpy()
+        part[:] = tensor.contiguous().reshape(-1).numpy().view("uint8")
+    if torch.device(device).type == "cuda":
+        packed = packed.pin_memory()  # a copy of other memory waits for the GPU
+    storage = packed.to(device, non_blocking=True).untyped_storage()
+    places = zip(tensors, starts, strict=False)
+    return [_placed(tensor, storage, start, device) for tensor, start in places]
+
+
+def _placed(
+    tensor: Tensor, storage: torch.UntypedStorage, start: int, device: torch.device | str
+) -> Tensor:
+    """Return a tensor like `tensor` in a storage; not a view, which compilers would replay."""
+    found = torch.empty(0, dtype=tensor.dtype, device=device)
+    strides = torch.empty(tensor.shape, device="meta").stride()
+    return found.set_(storage, start // tensor.itemsize, tensor.shape, strides)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """Return a context manager that disables autocast on the device of `x`.
+
+    Autocast would round the weights of matrix products, but not the label weights.
+    """
+    kind = x.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return _NO_CONTEXT
+    return torch.autocast(kind, enabled=False)

@@ -78,7 +78,7 @@ class Batches:
     def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """Yield model inputs and labels, int64 (B,), of an epoch (1, 2, ...)."""
         order = torch.from_numpy(self._order.permutation(len(self.train)))
-        order = moved(order, self.train.labels.device)
+        (order,) = moved([order], self.train.labels.device)
         for index in order[: len(self) * self.size].split(self.size):
             inputs = self.train.inputs[index]
             if inputs.ndim == 4:

@@ -3,14 +3,18 @@
 Shapes: N examples, K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from layermix.hooks import update_norm_stats
 from layermix.hooks.batch import call
-from layermix.lab.data import Split
+from layermix.hooks.norm_stats import restored_norm_stats
+from layermix.lab.data import Dataset, Split
 from layermix.lab.data.modality import Preprocess
 from layermix.lab.training.metrics import evaluate
 from layermix.mixing.targets.target import logits_of
@@ -44,6 +48,22 @@ def predict_logits(
         logits.append(torch.stack(outputs).mean(0))
     model.train(training)
     return torch.cat(logits)
+
+
+@contextmanager
+def clean_norm_stats(
+    model: nn.Module, data: Dataset, order: np.ndarray, batch_size: int
+) -> Iterator[None]:
+    """Inside the block, a model has the norm statistics of unmixed, unaugmented training data.
+
+    `order`, int64 (N,), is that of the training examples.
+    """
+    inputs = data.train.inputs
+    index = torch.from_numpy(order).to(inputs.device)
+    batches = index.tensor_split(-(-len(index) // batch_size))
+    with restored_norm_stats(model):
+        update_norm_stats(model, (data.preprocess(inputs[part]) for part in batches))
+        yield
 
 
 def as_stored(logits: Tensor) -> Tensor:

@@ -10,15 +10,21 @@ from torch import Tensor, nn
 
 from layermix.errors import RunError
 from layermix.geometry import auto_weights
-from layermix.hooks import Mixer, update_norm_stats
+from layermix.hooks import Mixer
 from layermix.hooks.batch import Batch, call
-from layermix.hooks.norm_stats import batch_norms, restored_norm_stats
+from layermix.hooks.norm_stats import batch_norms
 from layermix.lab.data import Dataset
 from layermix.lab.data.split import geometry_batch, geometry_batches
 from layermix.lab.store import Record, RunResult
 from layermix.lab.training.batches import Batches
+from layermix.lab.training.compile_check import compiled, has_equal_gradients
 from layermix.lab.training.environment import RunSeeds, torch_seed
-from layermix.lab.training.logits import metrics_of, predict_logits, stored_logits
+from layermix.lab.training.logits import (
+    clean_norm_stats,
+    metrics_of,
+    predict_logits,
+    stored_logits,
+)
 from layermix.lab.training.metrics import metrics
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.recipe import Lookahead, Recipe
@@ -60,7 +66,7 @@ class Trainer:
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.raw_model = model
-        self.model: Any = _compiled(model) if recipe.compile else model
+        self.model: Any = compiled(model) if recipe.compile else model
         self.batches = Batches(data.train, data.preprocess, recipe, self.seeds)
         self.feature_loss = None
         if recipe.snnl_weight:
@@ -93,7 +99,11 @@ class Trainer:
         data, seconds = self.data, sum(record["seconds"] for record in records[1:])
         monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
         labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
-        clean = self._clean_logits()
+        clean = {}
+        if batch_norms(self.raw_model):
+            order = np.random.default_rng(self.seeds.order).permutation(len(data.train))
+            with clean_norm_stats(self.raw_model, data, order, self.batches.size):
+                clean = self._logits()
         logits = stored_logits(self._logits(), labels, clean)
         found = metrics_of(logits)
         return RunResult(
@@ -148,11 +158,9 @@ class Trainer:
 
     def run_step(self, x: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Train on a batch with labels (B,); return loss and accuracy, each ()."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
-            output, target, point = self._forward(x, labels)
-            loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
-        if self.feature_loss:
-            loss = loss + self.feature_loss(labels, target, point)
+        if self.step == 0 and self.model is not self.raw_model:
+            self._check_compiled(x, labels)
+        loss, output, target = self._loss(x, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -162,11 +170,34 @@ class Trainer:
             self.lookahead.after(self.step)
         return loss.detach(), target.accuracy(output).detach()
 
+    def _loss(self, x: Batch, labels: Tensor) -> tuple[Tensor, Any, Target]:
+        """Return the loss of a batch, (), the output of the model, and the target."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._amp):
+            output, target, point = self._forward(x, labels)
+            loss = target.loss(output, label_smoothing=self.recipe.label_smoothing)
+        if self.feature_loss:
+            loss = loss + self.feature_loss(labels, target, point)
+        return loss, output, target
+
     def _forward(self, x: Batch, labels: Tensor) -> tuple[Any, Target, str | None]:
         if self.mixer is None:
             return call(self.model, x), MixedTarget.clean(labels), None
-        output, target = self.mixer(x, labels)
+        output, target = self.mixer(x, labels, self.model)
         return output, target, self.mixer.last and self.mixer.last.point
+
+    def _check_compiled(self, x: Batch, labels: Tensor) -> None:
+        """Go on without compiling if the gradients differ with the plan of the first step."""
+        model, plans = self.model, self.mixer and self.mixer.state_dict()
+
+        def loss_of(which: Any) -> Tensor:
+            self.model = which
+            loss, _, _ = self._loss(x, labels)
+            if self.mixer and plans:
+                self.mixer.load_state_dict(plans)
+            return loss
+
+        right = has_equal_gradients(self.raw_model, model, loss_of, half=self._amp)
+        self.model = model if right else self.raw_model
 
     def measure(self, last: bool = False) -> Record:
         """Evaluate the validation data, and measure the geometry of the monitored batch.
@@ -192,20 +223,6 @@ class Trainer:
         splits = {"val": self.data.val, "test": self.data.test}
         return {n: predict_logits(self.model, s, self.data.preprocess) for n, s in splits.items()}
 
-    def _clean_logits(self) -> dict[str, Tensor]:
-        """Return the logits with norm statistics of unmixed training data that are not augmented.
-
-        The dict is empty for a model without batch norms.
-        """
-        if not batch_norms(self.raw_model):
-            return {}
-        data, inputs = self.data, self.data.train.inputs
-        order = torch.from_numpy(np.random.default_rng(self.seeds.order).permutation(len(inputs)))
-        batches = order.to(inputs.device).tensor_split(-(-len(inputs) // self.batches.size))
-        with restored_norm_stats(self.raw_model):
-            update_norm_stats(self.raw_model, (data.preprocess(inputs[i]) for i in batches))
-            return self._logits()
-
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
         split, (_, flip), preprocess = (
             getattr(self.data, name),
@@ -230,13 +247,3 @@ class Trainer:
         if self.device.type == "cpu":
             return self.recipe.bfloat16
         return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-
-def _compiled(model: nn.Module) -> Any:
-    """Compile a model; torch loads kernels of earlier runs from its cache on disk.
-
-    The compiler is reset first. Otherwise torch would reuse the code of another model of the same
-    class, without the hooks of this model.
-    """
-    torch.compiler.reset()
-    return torch.compile(model)

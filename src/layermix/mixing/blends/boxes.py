@@ -13,6 +13,7 @@ ResizeMix (Qin et al., 2020): the partner is scaled to sides sqrt(1 - lam), at a
 Shapes: B batch, C channels; R rows, 1 if the batch has one ratio, else B; `size` the positions.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ class Cut(MaskBlend):
 
     def mask(self, size: tuple[int, ...], other: Tensor, ratio: Tensor, draws: Draws) -> Tensor:
         """Return a mask (R, *size) that is False inside the box and True elsewhere."""
-        return ~_box(draws["center"], 1 - ratio, size)
+        return _outside(draws["center"], 1 - ratio, size)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Salient(MaskBlend):
         peak = _saliency(other).flatten(1).argmax(1)
         place = torch.stack([torch.zeros_like(peak), peak // size[1], peak % size[1]], 1)
         center = (place + 0.5) / torch.tensor([1, *size], device=other.device)
-        return ~_box(center, (1 - ratio).expand(len(other)), size)
+        return _outside(center, (1 - ratio).expand(len(other)), size)
 
 
 @dataclass(frozen=True)
@@ -78,20 +79,31 @@ class Resize(Blend):
         return Blended(apply_mask(own, small, mask, channels), kept_share(mask), mask)
 
 
-def _box(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Return a mask (R, *size) that is True inside a box around a center.
+def _outside(center: Tensor, share: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return a mask (R, *size) that is False inside a box around a center.
 
     The box has a share (R,) of all positions, if it is not clipped at the border. The center is in
     [0, 1), (3,) or (R, 3); only its last ``len(size)`` numbers are used.
     """
     center = center.reshape(-1, _MOST_DIMS)[:, _MOST_DIMS - len(size) :]
+    if len(size) == 1:
+        start, stop = _inside(center[:, 0], share, size[0])
+        return ~_stretch(start, stop, size[0], 0, 1)
     side = share ** (1 / len(size))
-    ends = _inside if len(size) == 1 else _clipped
-    found = torch.ones(len(share), *[1] * len(size), dtype=torch.bool, device=share.device)
-    for k, length in enumerate(size):
-        start, stop = ends(center[:, k], side, length)
-        found = found & _stretch(start, stop, length, k, len(size))
-    return found
+    parts = [_beyond(center[:, k], side, n, k, len(size)) for k, n in enumerate(size)]
+    return functools.reduce(torch.bitwise_or, parts)
+
+
+def _beyond(center: Tensor, side: Tensor, length: int, dim: int, dims: int) -> Tensor:
+    """Return a mask, False along `dim` in a span of relative length `side`; its other sizes are 1.
+
+    The span is around a relative center, both (R,), and clipped at the border.
+    """
+    middle = (center * length).floor().clamp_max(length - 1)
+    half = (0.5 * length * side).floor()
+    place = torch.arange(0.5, length, device=center.device)
+    beyond = (place - middle[:, None]).abs() >= half[:, None]  # (R, length)
+    return beyond.view(-1, *[length if d == dim else 1 for d in range(dims)])
 
 
 def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> Tensor:
@@ -99,13 +111,6 @@ def _stretch(start: Tensor, stop: Tensor, length: int, dim: int, dims: int) -> T
     place = torch.arange(length, device=start.device)
     between = (place >= start[:, None]) & (place < stop[:, None])  # (R, length)
     return between.view(-1, *[length if d == dim else 1 for d in range(dims)])
-
-
-def _clipped(center: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return start and stop of a span of relative length `side`, clipped at the border."""
-    middle = (center * length).floor().clamp_max(length - 1)
-    half = (0.5 * side * length).floor()
-    return (middle - half).clamp_min(0), (middle + half).clamp_max(length)
 
 
 def _inside(place: Tensor, side: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:

@@ -6,15 +6,17 @@ each row of N bytes twice and writes it once; separate torch operations move 9 N
 partners are a permutation, the transposed matrix has two nonzeros per row too, and the gradient
 needs no scatter: ``grad[j] = lam[j] g[j] + (1 - lam[i]) g[i]`` with ``i = inverse[j]``.
 
-The product is torch's weighted embedding bag on the CPU, and a Triton kernel on a GPU. Small
-tensors, other dtypes and layouts, compiled graphs and function transforms use torch's operations,
-with the same gradient. Shapes: B examples; x (B, ...).
+The product is torch's weighted embedding bag on the CPU, and a Triton kernel on a GPU: one
+operation forward and one backward. Small tensors on the CPU, other dtypes and layouts, compiled
+graphs and function transforms use torch's operations, with the same gradient. Shapes: B examples;
+x (B, ...).
 """
 
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -24,7 +26,8 @@ from layermix.mixing.blends.base import Blended, Draws, RatioBlend
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import along, is_traced, take, times, weighted_sum, wide
 
-_SMALL = 1 << 14  # elements on the CPU up to which call overhead exceeds memory time
+_SMALL = 1 << 14  # elements
+_BAG_DTYPES = (torch.float32, torch.float64)
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _PLAIN = (Tensor, torch.nn.Parameter)  # a subclass may store its data elsewhere
 
@@ -41,12 +44,16 @@ class Linear(RatioBlend):
 
     def mix_batch(self, x: Tensor, pairs: Pairs, draws: Draws, channels: int) -> Blended:
         """Mix a batch in one pass; see `Blend`."""
-        small = x.is_cpu and x.numel() <= _SMALL and not torch.compiler.is_compiling()
-        if small and pairs.interior and x.dtype == pairs.ratio.dtype and not pairs.per_sample:
+        if is_small(x) and pairs.interior and x.dtype == pairs.ratio.dtype and not pairs.per_sample:
             other = x.index_select(0, pairs.partner)
             mixed = (pairs.ratio * x).add_(other, alpha=1 - float(pairs.ratio))
             return Blended(mixed, pairs.ratio)
         return Blended(pair_mix(x, pairs), pairs.view)
+
+
+def is_small(x: Tensor) -> bool:
+    """Return True on the CPU for so few elements that calls of Python cost more than operations."""
+    return x.is_cpu and x.numel() <= _SMALL and not torch.compiler.is_compiling()
 
 
 def interpolate(x1: Tensor, x2: Tensor, ratio: Tensor) -> Tensor:
@@ -63,7 +70,7 @@ def pair_mix(x: Tensor, pairs: Pairs) -> Tensor:
         return _by_operations(x, pairs)
     if x.requires_grad and torch.is_grad_enabled():
         return _PairMix.apply(x, pairs)  # pyright: ignore[reportReturnType]
-    return _in_one_pass(x, pairs.rows, 1 - pairs.rows, pairs.partner, pairs.interior)
+    return _in_one_pass(x, pairs)
 
 
 def _by_operations(x: Tensor, pairs: Pairs) -> Tensor:
@@ -76,44 +83,51 @@ def _by_operations(x: Tensor, pairs: Pairs) -> Tensor:
 
 
 def _is_fused(x: Tensor, pairs: Pairs) -> bool:
-    """Return True if the mix can be computed in one pass over memory, and this is faster."""
-    if x.is_cpu and (x.numel() <= _SMALL or x.dtype != torch.float32):
-        return False
+    """Return True if the mix can be computed by one operation."""
     # Compiled graphs use torch's operations: torch 2.11 computes wrong gradients of custom autograd
     # functions there.
     if is_traced() or pairs.rows.requires_grad or _has_tangent(x):
         return False
     if type(x) not in _PLAIN or not x.numel() or x.device != pairs.rows.device:
         return False
-    return x.is_cpu or (x.is_cuda and x.dtype in _KERNEL_DTYPES and _gpu_kernel() is not None)
+    if x.is_cpu:
+        return x.numel() > _SMALL and x.dtype in _BAG_DTYPES
+    return x.is_cuda and x.dtype in _KERNEL_DTYPES and _gpu_kernel() is not None
 
 
-def _in_one_pass(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool) -> Tensor:
-    """Return ``own * x + rest * x[other]`` for row weights `own` and `rest`, (1,) or (B,)."""
+def _in_one_pass(x: Tensor, pairs: Pairs, transposed: bool = False) -> Tensor:
+    """Return ``own * x + rest * x[partner]``, or the product with the transposed matrix.
+
+    The weight `rest` is that of the row itself, ``1 - own``, or of its partner if `transposed`.
+    """
     dense = x if x.ndim < 2 or x.is_contiguous() else x.movedim(1, -1)  # channels last
     if not dense.is_contiguous():
-        own, rest = along(own, x.ndim), along(rest, x.ndim)
-        return weighted_sum(x, take(x, other), own, rest, interior or None)
+        own = along(pairs.rows, x.ndim)
+        rest = 1 - (own[pairs.partner] if transposed and pairs.per_sample else own)
+        return weighted_sum(x, take(x, pairs.partner), own, rest, pairs.interior or None)
     rows = dense.reshape(x.shape[0], -1)
     if x.is_cpu:
-        mixed = _by_bags(rows, own, rest, other, interior)
+        mixed = _by_bags(rows, pairs, transposed)
     else:
-        mixed = _gpu_kernel()(rows, own.contiguous(), rest.contiguous(), other.contiguous())
+        mixed = _gpu_kernel()(rows, pairs.rows.contiguous(), pairs.partner.contiguous(), transposed)
     # Not a view: autograd forbids in-place operations, such as a user's ReLU, on a returned view.
     return mixed.resize_as_(x) if dense is x else mixed.as_strided_(x.shape, x.stride())
 
 
-def _by_bags(x: Tensor, own: Tensor, rest: Tensor, other: Tensor, interior: bool) -> Tensor:
+def _by_bags(x: Tensor, pairs: Pairs, transposed: bool) -> Tensor:
     """Mix rows (B, n) with an embedding bag that has two weighted rows in each bag."""
-    size = len(x)
-    index = torch.stack([torch.arange(size), other], 1).flatten()
-    weights = torch.stack([own.float().expand(size), rest.float().expand(size)], 1).flatten()
-    starts = torch.arange(0, 2 * size, 2)
-    if not interior and not weights.all():  # rows of weight 0 may be infinite
-        counted = weights != 0
-        starts = counted.cumsum(0)[starts] - counted[starts].long()
-        index, weights = index[counted], weights[counted]
+    size, partner = len(x), pairs.partner.numpy()
+    own = pairs.rows.numpy().astype(np.float64 if x.dtype == torch.float64 else np.float32)
+    index, weights = np.empty((size, 2), np.int64), np.empty((size, 2), own.dtype)
+    index[:, 0], index[:, 1] = np.arange(size), partner
+    weights[:, 0], weights[:, 1] = own, 1 - (own[partner] if transposed and len(own) > 1 else own)
+    starts = np.arange(0, 2 * size, 2)
+    if not pairs.interior and not weights.all():  # rows of weight 0 may be infinite
+        counted = weights.reshape(-1) != 0
+        starts = (counted.cumsum() - counted)[starts]
+        index, weights = index.reshape(-1)[counted], weights.reshape(-1)[counted]
     # F.embedding_bag(..., mode="sum") calls this after checks that take a third of its time.
+    index, weights, starts = map(torch.from_numpy, (index.reshape(-1), weights.reshape(-1), starts))
     return torch.embedding_bag(x, index, starts, False, 0, False, weights)[0]
 
 
@@ -123,7 +137,7 @@ class _PairMix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, pairs: Pairs) -> Tensor:
         ctx.pairs = pairs
-        return _in_one_pass(x, pairs.rows, 1 - pairs.rows, pairs.partner, pairs.interior)
+        return _in_one_pass(x, pairs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -145,15 +159,12 @@ class _PairGradient(torch.autograd.Function):
 
 
 def _gradient(g: Tensor, pairs: Pairs) -> Tensor:
-    own, partner = pairs.rows, pairs.partner
     if pairs.permutation:
-        order = torch.arange(len(partner), device=partner.device)
-        inverse = torch.empty_like(partner).scatter_(0, partner, order)
-        rest = 1 - (own[inverse] if pairs.per_sample else own)
-        return _in_one_pass(g, own, rest, inverse, pairs.interior)
+        return _in_one_pass(g, pairs.inverted(), transposed=True)
     exact = g.to(wide(g.dtype))
-    rows = along(own, g.ndim).to(exact.dtype)
-    return times(rows, exact).index_add(0, partner, times(1 - rows, exact)).to(g.dtype)
+    rows = along(pairs.rows, g.ndim).to(exact.dtype)
+    rest = times(1 - rows, exact)
+    return times(rows, exact).index_add(0, pairs.partner, rest).to(g.dtype)
 
 
 @cache
@@ -162,7 +173,7 @@ def _gpu_kernel() -> Any:
         from layermix.mixing.blends.linear_triton import mix_rows
 
         one = torch.ones(1, 1, device="cuda")
-        mix_rows(one, one[0], one[0], torch.zeros(1, dtype=torch.int64, device="cuda"))
+        mix_rows(one, one[0], torch.zeros(1, dtype=torch.int64, device="cuda"))
     except ImportError:
         return None
     except Exception as error:  # Triton raises errors of many kinds: no compiler, an old GPU

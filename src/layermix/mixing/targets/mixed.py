@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from layermix.errors import InputError
+from layermix.mixing.blends.linear import is_small, pair_mix
+from layermix.mixing.pairs import Pairs
 from layermix.mixing.targets.criteria import Criterion, unreduced
 from layermix.mixing.targets.criterion_labels import check_losses, losses_of
 from layermix.mixing.targets.cross_entropy import CrossEntropy, Parts
@@ -45,8 +47,8 @@ class MixedTarget(Target):
     of_partners
         Function that returns the partners' rows of a tensor (B, ...); needed for `sample_weight`
         only.
-    interior, permutation
-        True only if no ratio is 0 or 1, and only if the partners are a permutation.
+    pairs
+        The pairs of examples with this ratio, if there is one for each example or for all.
 
     Examples
     --------
@@ -60,45 +62,45 @@ class MixedTarget(Target):
     partner_labels: Tensor
     ratio: Tensor
     of_partners: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
-    interior: bool = field(default=False, repr=False)
-    permutation: bool = field(default=False, repr=False)
+    pairs: Pairs | None = field(default=None, repr=False)
 
     @classmethod
     def clean(cls, labels: Tensor) -> "MixedTarget":
         """Return a target with the labels of a batch that was not mixed."""
-        ratio = torch.ones((), device=labels.device)
-        return cls(labels, labels, ratio, permutation=True)
+        return cls(labels, labels, torch.ones((), device=labels.device))
 
     def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return the mix of two mean losses of torch, or None if this would not be exact.
+        """Return the loss as one mean of torch, or None if this would not be exact.
 
-        It is exact for integer classes, one ratio, and partners that are a permutation, because
-        both means then have the same number of ignored labels.
+        If the partners are a permutation, the sum over examples of ``(1-ratio) * loss(output[i],
+        labels[partner[i]])`` is that of ``(1-ratio) * loss(output[inverse[j]], labels[j])``. So the
+        log-probabilities are mixed instead of the losses. It is exact for integer classes and one
+        ratio, because both means then have the same number of ignored labels.
         """
+        clean = self.partner_labels is self.labels and not self.ratio.ndim
+        pairs = self.pairs
+        mixed = pairs is not None and pairs.permutation and not pairs.per_sample
         if not (
-            self.permutation
-            and (self.interior or self.partner_labels is self.labels)
-            and logits.dtype in (torch.float32, torch.float64)
+            (clean or mixed)
+            and logits.is_floating_point()
             and logits.ndim > 1
             and logits.shape[1] > 1
             and self.labels.dtype == torch.int64
             and self.labels.shape == (logits.shape[0], *logits.shape[2:])
-            and self.ratio.ndim == 0
         ):
             return None
-        log_prob = torch.log_softmax(logits, 1)
+        log_prob = torch.log_softmax(logits, 1, wide(logits.dtype))
         try:
-            own = F.nll_loss(log_prob, self.labels)
-            if self.partner_labels is self.labels:
-                return own
-            partner = F.nll_loss(log_prob, self.partner_labels)
+            if clean or pairs is None:
+                return F.nll_loss(log_prob, self.labels)
+            if is_small(log_prob) and pairs.interior and log_prob.dtype == self.ratio.dtype:
+                own = F.nll_loss(log_prob, self.labels) * self.ratio
+                partner = F.nll_loss(log_prob, self.partner_labels)
+                return torch.add(own, partner, alpha=1 - float(self.ratio))
+            return F.nll_loss(pair_mix(log_prob, pairs.inverted()), self.labels)
         except (IndexError, RuntimeError):
             check_range(self.labels, logits.shape[1], -100)
             raise
-        ratio = self.ratio
-        if ratio.dtype != own.dtype or not ratio.is_cpu or torch.compiler.is_compiling():
-            return self._weigh(own, partner)
-        return torch.add(own * ratio, partner, alpha=1 - float(ratio))
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels: soft labels (B, C, ...) of integer classes, or floats.
@@ -187,7 +189,7 @@ class MixedTarget(Target):
 
     def _counted(self, logits: Tensor, weights: PairWeights) -> tuple[Tensor, Tensor]:
         """Return the labels of examples and partners, finite where their weight is 0."""
-        if weights is None and self.interior:
+        if weights is None and self.pairs is not None and self.pairs.interior:
             return self._both
         return counted(*self._both, self.ratio.to(wide(logits.dtype)), weights)
 
@@ -211,7 +213,8 @@ class MixedTarget(Target):
             return own.to(dtype)
         own, partner = own.to(dtype), partner.to(dtype)
         if self.ratio.ndim or not is_readable(self.ratio):
-            return weighted_sum(own, partner, like(self.ratio, own), interior=self.interior or None)
+            interior = self.pairs.interior if self.pairs else None
+            return weighted_sum(own, partner, like(self.ratio, own), interior=interior or None)
         ratio = float(self.ratio.to(dtype))
         if ratio in (0, 1):  # a value of weight 0 may be infinite
             return own if ratio else partner
