@@ -211,7 +211,7 @@ class Plan:
 
     def to(self, device: torch.device | str) -> "Plan":
         """Return the same plan with its tensors on `device`."""
-        return on_device([self], device)[0]
+        return plans_on([self], device)[0]
 
     def repeated(self, size: int) -> "Plan":
         """Return a plan for tensors with `size` consecutive rows for each example."""
@@ -232,7 +232,7 @@ class Plan:
         return plan
 
 
-def on_device(plans: Sequence[Plan], device: torch.device | str) -> list[Plan]:
+def plans_on(plans: Sequence[Plan], device: torch.device | str) -> list[Plan]:
     """Return the same plans with their tensors on a device, moved in one transfer."""
     tensors = [t for p in plans for t in (*p.pairs.tensors(), *p.draws.values())]
     if torch.device(device).type == "cpu" and all(tensor.is_cpu for tensor in tensors):

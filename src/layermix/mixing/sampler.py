@@ -19,7 +19,7 @@ from layermix.mixing.distributed import check_even, rank_info, shared_seed
 from layermix.mixing.draws import StepGenerator, check_size, checked_seed, plan_of
 from layermix.mixing.method_choice import MethodChoice, Prob
 from layermix.mixing.method_sampler import MethodSampler
-from layermix.mixing.plan import Plan, on_device
+from layermix.mixing.plan import Plan, plans_on
 from layermix.mixing.schedule import Clock, by_epoch
 
 _PATIENCE = 10  # steps without set_epoch before a warning
@@ -138,7 +138,7 @@ class PlanSampler:
         self._drawn_for = drawn_for
         size, device, _ = drawn_for
         clocks = [Clock(step + k, self.clock.epoch) for k in range(self._count)]
-        self._plans = on_device([self._draw(clock, size) for clock in reversed(clocks)], device)
+        self._plans = plans_on([self._draw(clock, size) for clock in reversed(clocks)], device)
 
     def _draw(self, clock: Clock, size: int, labels: object = None, inputs: object = None) -> Plan:
         index, where, cross_rank = 0, 0.0, self._cross_rank
