@@ -9,6 +9,7 @@ from rich.console import Console
 from benchmarks.blends import bench_blends
 from benchmarks.geometry import bench_geometry
 from benchmarks.launches import bench_launches
+from benchmarks.loop import bench_loop
 from benchmarks.mix import bench_mix
 from benchmarks.norms import bench_norms
 from benchmarks.probe import bench_probe
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
     "geometry": bench_geometry,
     "launches": bench_launches,
+    "loop": bench_loop,
     "mix": bench_mix,
     "norms": bench_norms,
     "probe": bench_probe,

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.bench import BENCHES, run_bench, show_bench
+from benchmarks.launches import Counting
 from benchmarks.setting import Setting
 from benchmarks.snnl import _data, _dense, _tiled
 from benchmarks.step import step
@@ -160,6 +161,31 @@ def test_plain_steps_are_equal_and_differ_from_a_mixed_step() -> None:
     none, again, final = (list(one.parameters()) for one in nets.values())
     assert all(map(torch.equal, none, again))
     assert not any(map(torch.equal, none, final))
+
+
+def test_launches_of_a_step_are_counted_at_each_point_and_for_peers() -> None:
+    rows = {row["what"]: row for row in run_bench("launches", Setting(small=True)).rows}
+    assert rows["plain PyTorch"]["added"] == 0
+    assert float(rows["by hand, input"]["added"]) > 8
+    mixed = [row for name, row in rows.items() if name.startswith(("linear", "cut"))]
+    assert len(mixed) == 6
+    assert all(row["waits"] == 0 and float(row["transfers"]) <= 1 for row in mixed)
+
+
+def test_operations_of_the_loop_are_few() -> None:
+    rows = {row["what"]: row for row in run_bench("loop", Setting(small=True)).rows}
+    for row in rows.values():
+        whole, own = float(row["operations"]), float(row["operations, model"])
+        assert float(row["operations, outside"]) == whole - own < 60
+        assert float(row["calls of Python, outside"]) > 0
+
+
+def test_counting_separates_launches_transfers_and_waits() -> None:
+    x = torch.randn(4)
+    with Counting() as counting:
+        float((x.view(2, 2) + 1).sum())  # a view, two launches, a wait
+        x.to("meta")
+    assert dict(counting.counts) == {("", "launches"): 2, ("", "waits"): 1, ("", "transfers"): 1}
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from layermix.lab import DataConfig, Recipe, RunConfig
 from layermix.lab.data import Split, load
 from layermix.lab.data.modalities.images import Normalize
 from layermix.lab.run import run
+from layermix.lab.training import batches as batches_module
 from layermix.lab.training.batches import Batches
 from layermix.lab.training.environment import RunSeeds
 from layermix.lab.training.logits import predict_logits
@@ -88,3 +89,29 @@ def test_bfloat16_setting_sets_the_dtype_on_a_cpu() -> None:
         recipe = Recipe(epochs=1, batch_size=60, monitor=1, crop=0, flip=False, bfloat16=wanted)
         Trainer(DtypeRecorder(), data, recipe).run_epoch(1)
         assert seen == [torch.bfloat16 if wanted else torch.float32]
+
+
+def test_batches_do_not_depend_on_how_many_are_augmented_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split, found = distinct_images(50), []
+    recipe = Recipe(batch_size=12, crop=2, flip=True)
+    for size in (1, 20_000, 1 << 20):
+        monkeypatch.setattr(batches_module, "_BYTES", (size, size))
+        batches = Batches(split, Normalize.of(split.inputs), recipe, RunSeeds.of(0))
+        found.append([[*batches.epoch(1)], [*batches.epoch(2)]])
+    first, *others = found
+    assert [len(epoch) for epoch in first] == [4, 4]
+    for other in others:
+        torch.testing.assert_close(other, first, rtol=0, atol=0)
+
+
+def test_about_half_of_the_images_are_flipped() -> None:
+    split = distinct_images(400)
+    recipe = Recipe(batch_size=400, flip=True, crop=0)
+    ((x, labels),) = Batches(split, lambda x: x, recipe, RunSeeds.of(0)).epoch(1)
+    same = (x[:, None] == split.inputs).flatten(2).all(2)
+    mirrored = (x[:, None] == split.inputs.flip(3)).flatten(2).all(2)
+    assert ((same | mirrored).sum(0) == 1).all()
+    assert 160 < int(mirrored.any(1).sum()) < 240
+    assert torch.equal(labels, split.labels[(same | mirrored).float().argmax(1)])

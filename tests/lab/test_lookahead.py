@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from layermix.lab.training.recipe import Lookahead
+from layermix.lab.training.optimization import Lookahead
 
 
 def test_lookahead_interpolates_weights_every_five_steps() -> None:

@@ -19,30 +19,41 @@ from layermix.lab.training.environment import RunSeeds
 from layermix.lab.training.recipe import Recipe
 from layermix.mixing.tensors import moved
 
+_BYTES = 8 << 20, 256 << 20  # of images that are augmented together: on a CPU, on a GPU
 
-def crop_and_flip(
-    images: Tensor, crop: int, flip: bool | Tensor, generator: torch.Generator
-) -> Tensor:
-    """Shift each image randomly by up to `crop` pixels, and flip images left to right.
 
-    Images, (B, C, H, W) of any dtype, are returned in channels-last memory format. The border is
-    filled by reflection; `crop` must be below H and W. If `flip` is True, images are flipped with
-    probability 0.5; it may also be a mask, bool (B,). `generator` is on the device of the images.
+def crop_and_flip(images: Tensor, shifts: Tensor | None, flips: Tensor | None) -> Tensor:
+    """Shift images by whole pixels, and flip images left to right.
+
+    Parameters
+    ----------
+    images
+        Images (B, C, H, W) of any dtype.
+    shifts
+        Rows and columns of the window that is cut from each image, int64 (2, B), in (-H, H) and
+        (-W, W). The border is filled by reflection.
+    flips
+        True for images that are flipped, after the shift; bool (B,).
+
+    Returns
+    -------
+    Tensor
+        Images (B, C, H, W) in channels-last memory format, a copy.
     """
-    batch, device = len(images), images.device
-    height, width = images.shape[-2:]
-    rows = torch.arange(height, device=device).expand(batch, -1)  # (B, H)
-    columns = torch.arange(width, device=device).expand(batch, -1)  # (B, W)
-    if flip is True:
-        flip = torch.rand(batch, generator=generator, device=device) < 0.5
-    if isinstance(flip, Tensor):
-        columns = torch.where(flip[:, None], columns.flip(1), columns)
-    if crop:
-        shift = torch.randint(-crop, crop + 1, (2, batch, 1), generator=generator, device=device)
-        rows, columns = _reflect(rows + shift[0], height), _reflect(columns + shift[1], width)
-    index = torch.arange(batch, device=device)[:, None, None]
-    picked = images.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2)  # (B, C, H, W)
+    if shifts is None and flips is None:
+        return images.clone(memory_format=torch.channels_last)
+    batch, channels, height, width = images.shape
+    rows, columns = (torch.arange(size, device=images.device)[None] for size in (height, width))
+    if flips is not None:
+        columns = torch.where(flips[:, None], columns.flip(1), columns)
+    if shifts is not None:
+        rows = _reflect(rows + shifts[0, :, None], height)
+        columns = _reflect(columns + shifts[1, :, None], width)
+    first = torch.arange(0, batch * height, height, device=images.device)
+    pixels = ((first[:, None] + rows) * width)[:, :, None] + columns[:, None, :]
+    flat = images.permute(0, 2, 3, 1).reshape(-1, channels)
+    picked = flat.index_select(0, pixels.flatten())
+    return picked.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
@@ -54,8 +65,10 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 class Batches:
     """Batches of a training split for each epoch, on the device of its inputs.
 
-    The incomplete last batch of an epoch is dropped. If `recipe.alternate` is True, each image is
-    flipped in every second epoch; half of them start in the first epoch (Jordan, 2024).
+    The incomplete last batch of an epoch is dropped. Shifts and flips of an epoch are drawn
+    together, and the images of several batches are augmented and preprocessed together. If
+    `recipe.alternate` is True, each image is flipped in every second epoch; half of them start in
+    the first epoch (Jordan, 2024).
     """
 
     def __init__(
@@ -64,12 +77,14 @@ class Batches:
         self.train, self.preprocess, self.recipe = train, preprocess, recipe
         self.size = min(recipe.batch_size, len(train))
         self._order = np.random.default_rng(seeds.order)
-        device = train.inputs.device
-        self._generator = torch.Generator(device).manual_seed(seeds.augment)
+        self._device = train.inputs.device
+        self._generator = torch.Generator(self._device).manual_seed(seeds.augment)
         self._policy_seeds = np.random.default_rng(seeds.augment)
         self._flipped = None
         if recipe.flip is True and recipe.alternate:
-            self._flipped = torch.rand(len(train), generator=self._generator, device=device) < 0.5
+            self._flipped = self._coins(len(train))
+        most = _BYTES[self._device.type == "cuda"] // (4 * max(1, train.inputs[0].numel()))
+        self._together = max(1, most // self.size) * self.size
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -78,20 +93,43 @@ class Batches:
     def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """Yield model inputs and labels, int64 (B,), of an epoch (1, 2, ...)."""
         order = torch.from_numpy(self._order.permutation(len(self.train)))
-        (order,) = moved([order], self.train.labels.device)
-        for index in order[: len(self) * self.size].split(self.size):
-            inputs = self.train.inputs[index]
-            if inputs.ndim == 4:
-                inputs = self._augmented(inputs, index, number)
-            yield self.preprocess(inputs), self.train.labels[index]
+        (order,) = moved([order[: len(self) * self.size]], self._device)
+        shifts, flips = self._draw(order, number)
+        for start in range(0, len(order), self._together):
+            part = slice(start, start + self._together)
+            inputs, labels = self.train.inputs[order[part]], self.train.labels[order[part]]
+            if inputs.ndim != 4:
+                for x, some in zip(*self._split(inputs, labels), strict=True):
+                    yield self.preprocess(x), some
+                continue
+            shift = None if shifts is None else shifts[:, part]
+            flip = None if flips is None else flips[part]
+            x = self.preprocess(self._augmented(inputs, shift, flip))
+            yield from zip(*self._split(x, labels), strict=True)
 
-    def _augmented(self, images: Tensor, index: Tensor, epoch: int) -> Tensor:
+    def _draw(self, order: Tensor, epoch: int) -> tuple[Tensor | None, Tensor | None]:
+        """Return the shifts and flips of the images of an epoch, for `crop_and_flip`."""
         crop, flip = self.recipe.crop_and_flip
+        shifts = flips = None
         if self._flipped is not None:
-            flip = self._flipped[index] ^ (epoch % 2 == 0)
-        images = crop_and_flip(images, crop, flip, self._generator)
+            flips = self._flipped[order] ^ (epoch % 2 == 0)
+        elif flip:
+            flips = self._coins(len(order))
+        if crop:
+            settings: Any = {"generator": self._generator, "device": self._device}
+            shifts = torch.randint(-crop, crop + 1, (2, len(order)), **settings)
+        return shifts, flips
+
+    def _coins(self, count: int) -> Tensor:
+        return torch.rand(count, generator=self._generator, device=self._device) < 0.5
+
+    def _augmented(self, images: Tensor, shift: Tensor | None, flip: Tensor | None) -> Tensor:
+        images = crop_and_flip(images, shift, flip)
         if self.recipe.augment != "none":
             images = augment(images, self.recipe.augment, int(self._policy_seeds.integers(2**31)))
         if not self.recipe.channels_last:
             images = images.clone(memory_format=torch.contiguous_format)
         return images
+
+    def _split(self, *several: Tensor) -> list[tuple[Tensor, ...]]:
+        return [tensor.split(self.size) for tensor in several]

@@ -27,7 +27,8 @@ from layermix.lab.training.logits import (
 )
 from layermix.lab.training.metrics import metrics
 from layermix.lab.training.monitor import FeatureLoss, Monitor
-from layermix.lab.training.recipe import Lookahead, Recipe
+from layermix.lab.training.optimization import Optimization
+from layermix.lab.training.recipe import Recipe
 from layermix.mixing import MixedTarget, Target
 
 
@@ -84,10 +85,7 @@ class Trainer:
             batch = geometry_batch(data, "training")
             self.adapt = Monitor(model, batch, data.preprocess, mix_at)
         self.steps = recipe.epochs * len(self.batches)
-        self.step = 0
-        self.lookahead = Lookahead(model, self.steps) if recipe.lookahead else None
-        self.optimizer = recipe.build_optimizer(model)
-        self.schedule = recipe.schedule(self.optimizer, self.steps)
+        self.optimization = Optimization(model, recipe, self.steps, half=self._amp)
 
     def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
         """Train for all epochs, call the callbacks with each record, and return the result."""
@@ -142,8 +140,8 @@ class Trainer:
         if self.mixer:
             self.mixer.set_epoch(epoch - 1)
         losses, accuracies = [], []
-        lr = self.optimizer.param_groups[0]["lr"]
-        with torch_seed(self.seeds.model + epoch):
+        lr = self.optimization.lr
+        with self.optimization.training(), torch_seed(self.seeds.model + epoch):
             for x, labels in self.batches.epoch(epoch):
                 loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
@@ -158,16 +156,10 @@ class Trainer:
 
     def run_step(self, x: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Train on a batch with labels (B,); return loss and accuracy, each ()."""
-        if self.step == 0 and self.model is not self.raw_model:
+        if self.optimization.step == 0 and self.model is not self.raw_model:
             self._check_compiled(x, labels)
         loss, output, target = self._loss(x, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        self.step += 1
-        if self.lookahead:
-            self.lookahead.after(self.step)
+        self.optimization.minimize(loss)
         return loss.detach(), target.accuracy(output).detach()
 
     def _loss(self, x: Batch, labels: Tensor) -> tuple[Tensor, Any, Target]:
@@ -235,7 +227,7 @@ class Trainer:
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~losses.isfinite()).nonzero().flatten()
         if len(bad):
-            step = self.step - len(losses) + int(bad[0]) + 1
+            step = self.optimization.step - len(losses) + int(bad[0]) + 1
             raise RunError(
                 f"the loss became {float(losses[bad[0]])} at step {step} of {self.steps}: try a "
                 f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "

@@ -1,6 +1,5 @@
 """Training recipes and presets. The fields of `Recipe` are flags of the command line."""
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from layermix.errors import InputError, brief
 from layermix.lab.training.augmentation import Policy
 
-_LOOKAHEAD_EVERY, _LOOKAHEAD_KEEP, _LOOKAHEAD_POWER = 5, 0.95, 3
 _RULES: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
     "be 1 or more": (("epochs",), lambda value: value >= 1),
     "be 2 or more to mix pairs": (("batch_size",), lambda value: value >= 2),
@@ -125,7 +123,9 @@ class Recipe:
         lr, decay = self.lr * self.bias_lr, self.weight_decay / self.bias_lr
         groups = [{"params": others}, {"params": biases, "lr": lr, "weight_decay": decay}]
         groups = [group for group in groups if group["params"]]
-        settings: Any = {"lr": self.lr, "weight_decay": self.weight_decay}
+        # One operation for all weights, which does not support sparse gradients.
+        fused = not any(getattr(module, "sparse", False) for module in model.modules())
+        settings: Any = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         if self.optimizer == "adamw":
             return torch.optim.AdamW(groups, **settings)
         nesterov = self.momentum > 0
@@ -150,32 +150,6 @@ class Recipe:
     def is_monitored(self, epoch: int) -> bool:
         """Return True if validation accuracy and geometry are measured after an epoch (1, ...)."""
         return epoch * self.monitor // self.epochs > (epoch - 1) * self.monitor // self.epochs
-
-
-class Lookahead:
-    """Lookahead (Zhang, Lucas, Hinton, Ba, 2019): average the weights with a slow copy of them.
-
-    Every 5 steps, the slow weights move toward the weights, and then replace them. The movement
-    decreases with the cube of the training time (Jordan, 2024). Buffers of norms are included. If
-    there are 5 steps or fewer, nothing is averaged.
-    """
-
-    def __init__(self, model: nn.Module, steps: int) -> None:
-        tensors = itertools.chain(model.parameters(), model.buffers())  # no duplicates
-        self._fast = [t.detach() for t in tensors if t.is_floating_point()]
-        self._slow = [tensor.clone() for tensor in self._fast]
-        self._steps = steps
-
-    @torch.no_grad()
-    def after(self, step: int) -> None:
-        """Average the weights after a step (1, 2, ...); after the last, use the slow weights."""
-        last = step == self._steps
-        if self._steps <= _LOOKAHEAD_EVERY or (step % _LOOKAHEAD_EVERY and not last):
-            return
-        decay = _LOOKAHEAD_KEEP**_LOOKAHEAD_EVERY
-        keep = 1 if last else decay * (step / self._steps) ** _LOOKAHEAD_POWER
-        for slow, fast in zip(self._slow, self._fast, strict=True):
-            fast.copy_(slow.lerp_(fast, 1 - keep))
 
 
 @dataclass(frozen=True)

@@ -69,29 +69,50 @@ class MixedTarget(Target):
         """Return a target with the labels of a batch that was not mixed."""
         return cls(labels, labels, torch.ones((), device=labels.device))
 
-    def _plain_loss(self, logits: Tensor) -> Tensor | None:
-        """Return the loss as one mean of torch, or None if this would not be exact.
+    def _plain_loss(self, logits: Tensor, label_smoothing: float) -> Tensor | None:
+        """Return the loss as one mean of torch, or None if this would not be exact."""
+        if not self._has_one_mean(logits):
+            return None
+        log_prob = torch.log_softmax(logits, 1, wide(logits.dtype))
+        if label_smoothing:
+            uniform = log_prob.mean(1, keepdim=True)
+            log_prob = torch.add((1 - label_smoothing) * log_prob, uniform, alpha=label_smoothing)
+        return self._mean_nll(log_prob)
 
-        If the partners are a permutation, the sum over examples of ``(1-ratio) * loss(output[i],
-        labels[partner[i]])`` is that of ``(1-ratio) * loss(output[inverse[j]], labels[j])``. So the
-        log-probabilities are mixed instead of the losses. It is exact for integer classes and one
-        ratio, because both means then have the same number of ignored labels.
+    def _plain_accuracy(self, logits: Tensor) -> Tensor | None:
+        """Return the accuracy as one mean of torch, or None if this would not be exact."""
+        if not self._has_one_mean(logits):
+            return None
+        hits = torch.zeros_like(logits, dtype=wide(logits.dtype), requires_grad=False)
+        return self._mean_nll(hits.scatter_(1, logits.argmax(1, keepdim=True), 1.0)).abs()
+
+    def _has_one_mean(self, logits: Tensor) -> bool:
+        """Return True for integer classes, and one ratio whose partners are a permutation.
+
+        The means over examples and over partners then have the same number of ignored labels.
         """
         clean = self.partner_labels is self.labels and not self.ratio.ndim
         pairs = self.pairs
         mixed = pairs is not None and pairs.permutation and not pairs.per_sample
-        if not (
+        return (
             (clean or mixed)
             and logits.is_floating_point()
             and logits.ndim > 1
             and logits.shape[1] > 1
             and self.labels.dtype == torch.int64
             and self.labels.shape == (logits.shape[0], *logits.shape[2:])
-        ):
-            return None
-        log_prob = torch.log_softmax(logits, 1, wide(logits.dtype))
+        )
+
+    def _mean_nll(self, log_prob: Tensor) -> Tensor:
+        """Return the mean of ``-ratio * own - (1-ratio) * partner``, the values of both labels.
+
+        If the partners are a permutation, the sum over examples of ``(1-ratio) * log_prob[i,
+        labels[partner[i]]]`` is that of ``(1-ratio) * log_prob[inverse[j], labels[j]]``. So the
+        values are mixed before those of the labels are selected.
+        """
+        pairs = None if self.partner_labels is self.labels else self.pairs
         try:
-            if clean or pairs is None:
+            if pairs is None:
                 return F.nll_loss(log_prob, self.labels)
             if is_small(log_prob) and pairs.interior and log_prob.dtype == self.ratio.dtype:
                 own = F.nll_loss(log_prob, self.labels) * self.ratio
@@ -99,7 +120,7 @@ class MixedTarget(Target):
                 return torch.add(own, partner, alpha=1 - float(self.ratio))
             return F.nll_loss(pair_mix(log_prob, pairs.inverted()), self.labels)
         except (IndexError, RuntimeError):
-            check_range(self.labels, logits.shape[1], -100)
+            check_range(self.labels, log_prob.shape[1], -100)
             raise
 
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:

@@ -76,8 +76,8 @@ class Target(NotATensor, ABC):
         """
         logits = output if isinstance(output, Tensor) else logits_of(output)
         if criterion is None and sample_weight is None and weight is None:
-            plain = label_smoothing == 0 and ignore_index == -100
-            if plain and (loss := self._plain_loss(logits)) is not None:
+            plain = ignore_index == -100 and 0 <= label_smoothing <= 1
+            if plain and (loss := self._plain_loss(logits, label_smoothing)) is not None:
                 return loss
         how = loss_of(criterion, logits, weight, label_smoothing, ignore_index)
         return self._loss(logits, how, sample_weight)
@@ -110,6 +110,8 @@ class Target(NotATensor, ABC):
             nonnegative soft labels of the output's shape.
         """
         logits = _checked(output, k)
+        if k == 1 and ignore_index == -100 and (found := self._plain_accuracy(logits)) is not None:
+            return found
         found, total = self._found(logits, k, ignore_index)
         return (found / total).to(wide(logits.dtype))
 
@@ -128,8 +130,12 @@ class Target(NotATensor, ABC):
     def dense(self, num_classes: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mixed labels; classes become soft labels (M, C)."""
 
-    def _plain_loss(self, logits: Tensor) -> Tensor | None:
+    def _plain_loss(self, logits: Tensor, label_smoothing: float) -> Tensor | None:
         """Return the default cross-entropy if it has a fast computation, else None."""
+        return None
+
+    def _plain_accuracy(self, logits: Tensor) -> Tensor | None:
+        """Return the accuracy if it has a fast computation, else None."""
         return None
 
     @abstractmethod

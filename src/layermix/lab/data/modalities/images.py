@@ -108,7 +108,8 @@ class Normalize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalize images (B, C, H, W) to float32."""
-        return (images.float() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
+        return images.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
 def _mean_and_std_of_bytes(channel: Tensor) -> tuple[float, float]:

@@ -1,0 +1,129 @@
+"""Update the weights of a model after each step.
+
+All weights are updated by few operations, because each one that is launched on a GPU costs time.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from layermix.lab.training.recipe import Recipe
+
+_LOOKAHEAD_EVERY, _LOOKAHEAD_KEEP, _LOOKAHEAD_POWER = 5, 0.95, 3
+_ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # autocast rounds their weights
+
+
+class Optimization:
+    """Optimizer, learning rate schedule and Lookahead of a recipe, for a number of steps.
+
+    If `half` is True, the model is trained with autocast in bfloat16; see `HalfWeights`. `step` is
+    the number of steps so far.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int, *, half: bool = False) -> None:
+        self.optimizer = recipe.build_optimizer(model)
+        self.half_weights = HalfWeights(model, self.optimizer) if half else None
+        self.steps, self.step = steps, 0
+        self._schedule = recipe.schedule(self.optimizer, steps)
+        self._lookahead = Lookahead(model, steps) if recipe.lookahead else None
+
+    def training(self) -> AbstractContextManager:
+        """Return a context manager for the steps of an epoch."""
+        return self.half_weights.used() if self.half_weights else nullcontext()
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def minimize(self, loss: Tensor) -> None:
+        """Compute the gradients of a loss, (), and update the weights."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.half_weights:
+            self.half_weights.convert_gradients()
+        self.optimizer.step()
+        self._schedule.step()
+        self.step += 1
+        if self._lookahead:
+            self._lookahead.after(self.step)
+        if self.half_weights:
+            self.half_weights.update()
+
+
+class HalfWeights:
+    """Weights of linear and convolutional layers in bfloat16, for training with autocast.
+
+    Autocast rounds each weight, and converts each gradient, by an operation of its own. Here all
+    are converted together, with the same results. The optimizer updates weights in float32, which
+    the model has outside `used`. Weights that other modules share are left to autocast.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        users: dict[nn.Parameter, bool] = {}
+        for module in model.modules():
+            for weight in module.parameters(recurse=False):
+                users[weight] = users.get(weight, True) and type(module) in _ROUNDED
+        self._weights = [w for w, rounded in users.items() if rounded and w.dtype == torch.float32]
+        self._exact = [nn.Parameter(w.detach(), w.requires_grad) for w in self._weights]
+        self._half = [w.detach().bfloat16() for w in self._weights]
+        exact = dict(zip(self._weights, self._exact, strict=True))
+        for group in optimizer.param_groups:
+            group["params"] = [exact.get(weight, weight) for weight in group["params"]]
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Inside the block, the model has the weights in bfloat16."""
+        self.update()
+        for weight, half in zip(self._weights, self._half, strict=True):
+            weight.data = half
+        try:
+            yield
+        finally:
+            for weight, exact in zip(self._weights, self._exact, strict=True):
+                weight.grad, weight.data = None, exact.data
+
+    def convert_gradients(self) -> None:
+        """Give the gradients of the model to the weights in float32."""
+        found, gradients = list[Tensor](), list[Tensor]()
+        for weight, exact in zip(self._weights, self._exact, strict=True):
+            if weight.grad is not None:
+                found.append(weight.grad)
+                exact.grad, weight.grad = torch.empty_like(exact), None
+                gradients.append(exact.grad)
+        if found:
+            torch._foreach_copy_(gradients, found)
+
+    def update(self) -> None:
+        """Round the weights in float32 to bfloat16."""
+        if self._exact:
+            torch._foreach_copy_(self._half, [weight.detach() for weight in self._exact])
+
+
+class Lookahead:
+    """Lookahead (Zhang, Lucas, Hinton, Ba, 2019): average the weights with a slow copy of them.
+
+    Every 5 steps, the slow weights move toward the weights, and then replace them. The movement
+    decreases with the cube of the training time (Jordan, 2024). Buffers of norms are included. If
+    there are 5 steps or fewer, nothing is averaged.
+    """
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        tensors = itertools.chain(model.parameters(), model.buffers())  # no duplicates
+        self._fast = [t.detach() for t in tensors if t.is_floating_point()]
+        self._slow = [tensor.clone() for tensor in self._fast]
+        self._steps = steps
+
+    @torch.no_grad()
+    def after(self, step: int) -> None:
+        """Average the weights after a step (1, 2, ...); after the last, use the slow weights."""
+        last = step == self._steps
+        if self._steps <= _LOOKAHEAD_EVERY or (step % _LOOKAHEAD_EVERY and not last):
+            return
+        decay = _LOOKAHEAD_KEEP**_LOOKAHEAD_EVERY
+        keep = 1 if last else decay * (step / self._steps) ** _LOOKAHEAD_POWER
+        torch._foreach_lerp_(self._slow, self._fast, 1 - keep)
+        torch._foreach_copy_(self._fast, self._slow)

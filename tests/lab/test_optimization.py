@@ -1,0 +1,122 @@
+"""Tests of the update of weights: equal to PyTorch's plain optimizers, and to autocast alone."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from layermix.lab import Recipe
+from layermix.lab.training.optimization import Optimization
+
+RECIPE = Recipe(lr=0.05, weight_decay=0.01, bias_lr=4.0, warmup=0.0)
+X, LABELS = torch.randn(8, 3, 6, 6), torch.arange(8) % 4
+
+
+class Net(nn.Module):
+    """A convolution, a norm, a linear layer that is used twice, and one that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Conv2d(3, 4, 1).requires_grad_(False)
+        self.conv, self.norm = nn.Conv2d(4, 6, 3, bias=False), nn.BatchNorm2d(6)
+        self.twice, self.head = nn.Linear(6, 6), nn.Linear(6, 4)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, 3, H, W) to logits (B, 4)."""
+        x = F.relu(self.norm(self.conv(self.frozen(x)))).mean((2, 3))
+        return self.head(self.twice(F.relu(self.twice(x))))
+
+
+def fresh() -> Net:
+    torch.manual_seed(0)
+    return Net().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def loss_of(net: nn.Module, half: bool) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        return F.cross_entropy(net(X), LABELS)
+
+
+def assert_equal_weights(one: nn.Module, other: nn.Module, **tolerance: float) -> None:
+    for ours, theirs in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+        assert ours.dtype == theirs.dtype
+        torch.testing.assert_close(ours, theirs, **tolerance)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_updates_equal_those_of_separate_operations(name: str) -> None:
+    ours, plain = fresh().double(), fresh().double()
+    recipe = RECIPE.resolved(name)  # pyright: ignore[reportArgumentType]
+    optimization = Optimization(ours, recipe, 9)
+    biases = [p for n, p in plain.named_parameters() if n.endswith("bias") and p.requires_grad]
+    others = [p for n, p in plain.named_parameters() if n.endswith("weight") and p.requires_grad]
+    groups = [{"params": others, "base": 0.05, "weight_decay": 0.01}]
+    groups += [{"params": biases, "base": 0.2, "weight_decay": 0.0025}]
+    kind: Any = torch.optim.SGD if name == "sgd" else torch.optim.AdamW
+    settings = {"momentum": 0.9, "nesterov": True} if name == "sgd" else {}
+    optimizer = kind(groups, lr=1.0, foreach=False, fused=False, **settings)
+    for step in range(9):
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * (1 - step / 9)
+        assert optimization.lr == optimizer.param_groups[0]["lr"]
+        for net in (ours, plain):
+            net.zero_grad()
+        optimization.minimize(F.cross_entropy(ours(X.double()), LABELS))
+        F.cross_entropy(plain(X.double()), LABELS).backward()
+        optimizer.step()
+    assert_equal_weights(ours, plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lookahead", [False, True])
+def test_half_weights_equal_autocast_alone(lookahead: bool) -> None:
+    recipe = Recipe(lr=0.05, weight_decay=0.01, lookahead=lookahead)
+    nets = fresh(), fresh()
+    ours = Optimization(nets[0], recipe, 12, half=True)
+    theirs = Optimization(nets[1], recipe, 12)
+    for step in range(12):
+        if step == 6:  # as between two epochs
+            assert_equal_weights(*nets, rtol=0, atol=0)
+        with ours.training():
+            assert nets[0].conv.weight.dtype == torch.bfloat16
+            assert nets[0].norm.weight.dtype == torch.float32
+            ours.minimize(loss_of(nets[0], True))
+        theirs.minimize(loss_of(nets[1], True))
+    assert_equal_weights(*nets, rtol=0, atol=0)
+    assert nets[0].conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_steps_outside_training_update_the_weights_too() -> None:
+    nets = fresh(), fresh()
+    for net, half in zip(nets, (True, False), strict=True):
+        Optimization(net, RECIPE, 3, half=half).minimize(loss_of(net, False))
+    assert_equal_weights(*nets, rtol=0, atol=0)
+
+
+def test_weights_are_float32_again_after_an_error() -> None:
+    net = fresh()
+    optimization, before = Optimization(net, RECIPE, 3, half=True), net.conv.weight.clone()
+    with pytest.raises(KeyError), optimization.training():
+        raise KeyError
+    assert torch.equal(net.conv.weight, before)
+
+
+def test_weights_that_other_modules_share_are_left_to_autocast() -> None:
+    net = nn.Sequential(nn.Embedding(5, 5), nn.Linear(5, 5, bias=False))
+    net[1].weight = net[0].weight  # pyright: ignore[reportArgumentType]
+    optimization = Optimization(net, RECIPE, 3, half=True)
+    with optimization.training():
+        assert net[0].weight.dtype == torch.float32
+        with torch.autocast("cpu", torch.bfloat16):
+            optimization.minimize(net(torch.arange(5)).square().mean())
+
+
+def test_sparse_gradients_are_supported() -> None:
+    net = nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Linear(3, 2))
+    before = [weight.detach().clone() for weight in net.parameters()]
+    recipe = Recipe(lr=0.1, weight_decay=0.0)
+    Optimization(net, recipe, 3).minimize(net(torch.arange(3)).square().mean())
+    for old, new in zip(before, net.parameters(), strict=True):
+        assert not torch.equal(old, new)
