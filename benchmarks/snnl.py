@@ -19,6 +19,7 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
 from layermix.geometry.distances import computed_distances
 from layermix.geometry.pair_sums import PairSums
+from layermix.geometry.snnl import snnl
 from layermix.lab.training.environment import cpu_settings
 
 _N, _D, _CLASSES, _TEMPERATURES = 10_000, 512, 10, 12
@@ -33,8 +34,9 @@ def bench_snnl(setting: Setting) -> Table:
             title=f"SNNL: {_TEMPERATURES} temperatures, d = {_D}, float32, {setting.device}",
             rows=[*_side_by_side(setting), *_growth(setting)],
             notes=[
-                "product: only the matrix product x @ x.T, to allocated memory; dense: the formula "
-                "with all N x N distances in memory.",
+                "product: only the matrix product x @ x.T, to allocated memory; minimum: the "
+                "search for the temperature of least loss, with all refinements; dense: the "
+                "formula with all N x N distances in memory.",
                 "The time is proportional to N^2 d (the product) plus N^2 for each temperature "
                 "(the weights): doubling N takes four times as long. The tiled version visits each "
                 "pair once for both of its rows, which halves the product, and needs N d memory.",
@@ -51,6 +53,7 @@ def _side_by_side(setting: Setting) -> list[Row]:
         {
             "product": lambda: torch.mm(x, x.T, out=room),
             "tiled": lambda: _tiled(x, y),
+            "minimum": lambda: snnl(x, y),
             "dense": lambda: _dense(x, y),
         },
         setting.repeats,
@@ -61,7 +64,8 @@ def _side_by_side(setting: Setting) -> list[Row]:
 
 def _row(name: str, n: int, seconds: dict[str, list[float]], x: Tensor, y: Tensor) -> Row:
     middle, least, most = ratio(seconds, name, "product")
-    memory = peak_memory(lambda: _tiled(x, y), x.device.type) if name == "tiled" else math.nan
+    ours = {"tiled": lambda: _tiled(x, y), "minimum": lambda: snnl(x, y)}
+    memory = peak_memory(ours[name], x.device.type) if name in ours else math.nan
     return {
         "what": name,
         "N": n,

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from benchmarks.launches import Counting
 from layermix.geometry import distances as module
-from layermix.geometry import pair_sums as tiles
+from layermix.geometry import snnl
+from layermix.geometry import weights as tiles
 from layermix.geometry.pair_sums import PairSums
 
 TEMPERATURES = torch.tensor([4096.0, 64.0, 32.0, 16.0, 5.0, 2.5, 1.0], dtype=torch.float64)
@@ -59,7 +60,7 @@ def test_sums_equal_the_definition_for_all_tile_sizes(
 ) -> None:
     monkeypatch.setattr(module, "SMALL", 0 if rows < 120 else 120 * 120)
     monkeypatch.setattr(module, "_ROWS", rows)
-    monkeypatch.setattr(tiles, "_COLUMNS", columns)
+    monkeypatch.setattr(tiles, "COLUMNS", columns)
     x, y = data(counts)
     for found, expected in zip(
         sums(x, y, TEMPERATURES, dtype), reference_log_sums(x, y, TEMPERATURES), strict=True
@@ -162,3 +163,39 @@ def test_features_are_centered_for_precision() -> None:
     t = torch.tensor([16.0], dtype=torch.float64)
     own, _ = sums(far, y, t, torch.float32)
     torch.testing.assert_close(own, reference_log_sums(far, y, t)[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.1, 0.3])
+def test_bounds_are_below_the_loss_and_above_the_lowest(
+    apart: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "_ROWS", 30)
+    x, y = data([40, 50, 30], d=60, apart=apart)
+    distances = module.computed_distances(x, torch.arange(120), torch.float32)
+    t = torch.tensor([2.0**-k for k in range(-8, 8)], dtype=torch.float64)
+    own, others = reference_log_sums(x, y, t)
+    exact = F.softplus(others - own).mean(1)
+    for enough in (float(exact.min()), 1e-3):
+        same, other = PairSums(distances, y.bincount()).log_sums(t, enough)
+        found = F.softplus(other - same).mean(1)
+        replaced = ~torch.isclose(found, exact, rtol=1e-3, atol=1e-6)
+        assert replaced.any()
+        assert (found[replaced] <= exact[replaced]).all()
+        assert (found[replaced] > enough).all()
+        assert found.argmin() == exact.argmin() or found.min() > enough
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.3, 1.0, 3.0, 30.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_search_with_bounds_finds_the_minimum(
+    apart: float, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = data([40, 50, 30], d=60, apart=apart, seed=seed)
+    expected = snnl(x.double(), y)
+    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "_ROWS", 30)
+    found = snnl(x, y)
+    assert found.value == pytest.approx(expected.value, rel=1e-4, abs=1e-6)
+    if expected.value > 1e-3:
+        assert found.temperature == pytest.approx(expected.temperature, rel=0.02)

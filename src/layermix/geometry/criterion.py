@@ -97,7 +97,7 @@ class SoftNearestNeighborLoss(nn.Module):
             temperature = best_temperature(
                 lambda t: torch.stack([mean_loss(-fixed / each) for each in t.tolist()]).cpu(),
                 fixed[~oneself],
-                fixed.masked_fill(oneself, math.inf).amin(1),
+                lambda: fixed.masked_fill(oneself, math.inf).amin(1),
             )
         loss = mean_loss(-distances / temperature)
         return _SIGNS[self.sense] * loss.to(torch.promote_types(features.dtype, torch.float32))

@@ -26,8 +26,9 @@ _EXPONENT, _EXPONENT_64 = 126, 500  # largest powers of two whose square and inv
 class Distances:
     """Squared distances between N examples, divided by `scale`**2, in blocks of `rows` rows.
 
-    `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), with -inf where i = j. The
-    result may be overwritten. `sample` returns the distances between about 1,000 examples, float64.
+    `negative` returns -|x_i - x_j|^2 for rows and columns, (r, c), with -inf where i = j. Rows may
+    be indices, int64 (r,), if the columns start at 0. The result may be overwritten. `sample`
+    returns the distances between about 1,000 examples, float64.
     """
 
     size: int
@@ -35,18 +36,13 @@ class Distances:
     scale: float
     dtype: torch.dtype
     device: torch.device
-    negative: Callable[[slice, slice], Tensor]
+    negative: Callable[[slice | Tensor, slice], Tensor]
     sample: Callable[[], Tensor]
 
     def panels(self) -> Iterator[slice]:
         """Yield slices of rows so small that their distances to all rows fit into memory."""
         for start in range(0, self.size, self.rows):
             yield slice(start, min(start + self.rows, self.size))
-
-    def nearest(self) -> Tensor:
-        """Return the squared distance of each example to its nearest neighbor, (N,)."""
-        columns = slice(0, self.size)
-        return -torch.cat([self.negative(rows, columns).amax(1) for rows in self.panels()])
 
 
 def stored_distances(squared: Tensor, scale: float = 1.0) -> Distances:
@@ -85,7 +81,7 @@ def computed_distances(
         right[block, -2] = -x[block].square().sum(1)
     buffer = right.new_empty(most * n)
 
-    def negative(rows: slice, columns: slice) -> Tensor:
+    def negative(rows: slice | Tensor, columns: slice) -> Tensor:
         left = right[rows].clone()
         left[:, :-2] *= 2
         left[:, -2:] = left[:, [-1, -2]]
@@ -93,7 +89,10 @@ def computed_distances(
         panel = buffer[: math.prod(size)].view(size)
         with exact_products(right.device):
             torch.mm(left, right[columns].T, out=panel).clamp_max_(0)
-        panel.diagonal(rows.start - columns.start).fill_(-math.inf)
+        if isinstance(rows, slice):
+            panel.diagonal(rows.start - columns.start).fill_(-math.inf)
+        else:
+            panel.scatter_(1, rows[:, None], -math.inf)
         return panel
 
     def sample() -> Tensor:

@@ -5,12 +5,11 @@ The soft nearest neighbor loss needs two sums for each example i at many tempera
     same_i  = sum over j != i of its class     of exp(-|x_i - x_j|^2 / T)
     other_i = sum over k      of other classes of exp(-|x_i - x_k|^2 / T).
 
-The terms of the sums are called weights. The N x N matrix is never in memory. The weights at T / 2
-are the squares of the weights at T, so no new exponential is needed. The two sums are computed
-separately, so that a loss near zero is precise. `_symmetric` visits each pair once, and returns the
-temperatures at which weights may underflow. `_shifted` first divides each row by its largest
-weight, which prevents underflow. On a GPU, where each operation takes microseconds to launch,
-`_in_blocks` does the same for large blocks of rows, in few operations.
+The terms of the sums are called weights. The N x N matrix is never in memory. The two sums are
+computed separately, so that a loss near zero is precise. `_symmetric` visits each pair once, and
+returns the rows and temperatures at which weights may underflow. `_shifted` first divides each row
+by its largest weight, which prevents underflow. On a GPU, where each operation takes microseconds
+to launch, it does so for large blocks of rows, in few operations.
 
 Shapes: N examples, t temperatures, r rows and c columns of a tile.
 """
@@ -18,23 +17,21 @@ Shapes: N examples, t temperatures, r rows and c columns of a tile.
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from layermix.geometry import weights
 from layermix.geometry.distances import Distances
 
-_COLUMNS = 512  # columns of a tile, whose weights fit into the CPU cache
-_SQUARINGS = 5  # maximum number of successive squarings: each doubles the rounding error
 _LIFT = 96.0  # log2 of the factor that multiplies all weights in `_symmetric`
 _LEAST = -90.0  # log2 of a sum times this factor, below which weights may underflow in float32
 _NOTHING = -60.0  # log2 of other / same, below which the loss is zero
 
 
 class PairSums:
-    """Sums over all pairs of N examples sorted by class; `counts` are the class sizes.
+    """Sums over all pairs of N examples sorted by class; `counts` are the class sizes, (K,).
 
     Weights have the dtype of the distances, float32 or float64. Sums are float64.
     """
@@ -43,75 +40,151 @@ class PairSums:
         self._distances, self.size = distances, distances.size
         self._ends = F.pad(counts.cumsum(0), (1, 0))  # of the classes, from 0 to N
         self._borders = self._ends.tolist()
-        self.in_blocks = distances.device.type != "cpu"
+        self._device = distances.device
+        self.in_blocks = self._device.type != "cpu"
+        self._nearest: tuple[Tensor, Tensor] | None = None  # largest -distance, same and other
 
-    def log_sums(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logarithms of `same` and `other` at each temperature, float64 (t, N)."""
+    def log_sums(self, temperatures: Tensor, enough: float | None = None) -> tuple[Tensor, Tensor]:
+        """Return the logarithms of `same` and `other` at each temperature, float64 (t, N).
+
+        If `enough` is given, only temperatures at which the loss is lower are of interest. At
+        others, the sums may be replaced by those of a lower bound of the loss above `enough`.
+        """
         temperatures = temperatures / self._distances.scale / self._distances.scale
-        if self.in_blocks:
-            return self._in_blocks(temperatures)
-        if self._distances.dtype == torch.float64 or self.size <= self._distances.rows:
-            return self._shifted(temperatures)
-        same, other, bad = self._symmetric(temperatures)
-        if bad.any():
-            same[bad], other[bad] = self._shifted(temperatures[bad.cpu()])
+        small = self._distances.dtype == torch.float64 or self.size <= self._distances.rows
+        if self.in_blocks or small:
+            return self._shifted(temperatures, torch.arange(self.size, device=self._device))
+        near = None if enough is None or self._nearest else self._nothing_near()
+        same, other, low, wrong = self._symmetric(temperatures, near)
+        self._nearest = near or self._nearest
+        if wrong.any():
+            self._correct(same, other, low, wrong, temperatures, enough)
         return same, other
 
-    def scales(self) -> tuple[Tensor, Tensor, float]:
-        """Return some pairwise distances, nearest-neighbor distances (N,) and a factor for both."""
+    def sample(self) -> tuple[Tensor, float]:
+        """Return the distances of some pairs, and the factor that gives squared distances."""
         sample = self._distances.sample()
-        sample = sample[*torch.triu_indices(*sample.shape, 1)]
-        return sample, self._distances.nearest(), self._distances.scale**2
+        return sample[*torch.triu_indices(*sample.shape, 1)], self._distances.scale**2
 
-    def _symmetric(self, temperatures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the logarithms of the sums, and a mask of temperatures with possible underflow."""
-        chains = _chains(temperatures, _LIFT)
+    def nearest(self) -> Tensor:
+        """Return the distance of each example to its nearest neighbor, (N,), in a search."""
+        assert self._nearest is not None
+        return -torch.maximum(*self._nearest)
+
+    def _correct(
+        self,
+        same: Tensor,
+        other: Tensor,
+        low: Tensor,
+        wrong: Tensor,
+        temperatures: Tensor,
+        enough: float | None,
+    ) -> None:
+        """Correct the sums of `_symmetric` in place where they may underflow.
+
+        If the distance of the nearest pair is known, it is repeated with this distance subtracted
+        from all others, which is enough if all nearest neighbors are similarly far away.
+        """
+        if enough is not None:
+            self._set_bounds(same, other, wrong, temperatures, enough)
+        if self._nearest and wrong.any():
+            again = wrong.nonzero()[:, 0]
+            found = self._symmetric(temperatures[again])
+            same[again], other[again], low[again], wrong[again] = found
+        if enough is not None:
+            self._set_bounds(same, other, wrong, temperatures, enough)
+        if wrong.any():
+            rows = low[wrong].any(0).nonzero()[:, 0]
+            index = wrong.nonzero(), rows
+            same[index], other[index] = self._shifted(temperatures[wrong], rows)
+
+    def _set_bounds(
+        self, same: Tensor, other: Tensor, wrong: Tensor, temperatures: Tensor, enough: float
+    ) -> None:
+        """Replace sums by those of a lower bound of the loss, where it is above the lowest loss.
+
+        The log of a sum of ``exp(-b d)`` is convex in b = 1 / T. So the line through two values is
+        below all values at higher b. The log also decreases at least as fast as its largest term.
+        """
+        good = (~wrong).nonzero()[:, 0]
+        good = good[temperatures[good].argsort()][:2]
+        below = wrong & (temperatures < temperatures[good[0]]) if len(good) == 2 else wrong & False
+        if not below.any() or self._nearest is None:
+            return
+        inverse, (near_same, near_other) = 1 / temperatures, (n.double() for n in self._nearest)
+        first, second = good.tolist()
+        further = (inverse[below] - inverse[first])[:, None]
+        slope = (other[first] - other[second]) / (inverse[first] - inverse[second])
+        most = same[first] + further * near_same
+        least = torch.maximum(other[first] + further * slope, inverse[below][:, None] * near_other)
+        lowest = min(enough, *F.softplus(other[good] - same[good]).mean(1).tolist())
+        above = F.softplus(least - most).mean(1) > lowest
+        index = below.nonzero()[above, 0]
+        same[index], other[index], wrong[index] = most[above], least[above], False
+
+    def _symmetric(
+        self, temperatures: Tensor, near: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the logarithms of the sums, and where they may underflow.
+
+        This is a mask of the sums, (t, N), and of the temperatures at which it affects the loss. If
+        `near` is given, the largest negative distances are written to it.
+        """
+        shift = 0.0 if self._nearest is None else float(self.nearest().min())
+        chains = weights.chains_of(temperatures, _LIFT, shift)
         same, other = self._zeros(len(temperatures))
         for rows in self._distances.panels():
             panel = self._distances.negative(rows, slice(rows.start, self.size))
-            edges = [rows.start, *range(rows.stop, self.size, _COLUMNS), self.size]
+            edges = [rows.start, *range(rows.stop, self.size, weights.COLUMNS), self.size]
             for start, stop in pairwise(edges):
                 columns = slice(start, stop)
                 tile = panel[:, start - rows.start : stop - rows.start]
                 both = start == rows.start  # the square tile has each pair twice
                 for down, across in self._same_class(rows, columns):
                     inside = tile[_relative(down, rows), _relative(across, columns)]
-                    _add(same, inside.clone(), chains, down, None if both else across)
+                    second = None if both else across
+                    weights.add_weights(same, inside.clone(), chains, down, second)
+                    if near:
+                        _set_nearest(near[0], inside, down, second)
                     inside.fill_(-math.inf)
-                _add(other, tile, chains, rows, None if both else columns)
+                second = None if both else columns
+                weights.add_weights(other, tile, chains, rows, second)
+                if near:
+                    _set_nearest(near[1], tile, rows, second)
         same, other = same.log_(), other.log_()
         nothing = other < same + _NOTHING * math.log(2)
         least = _LEAST * math.log(2)
-        bad = ((same < least) | ((other < least) & ~nothing)).any(1)
+        low = (same < least) | (other < least)
+        wrong = ((same < least) | (other < least) & ~nothing).any(1)
         for chain in chains:
             for k, index in enumerate(chain.indices):
                 lift = chain.lift * 2**k * math.log(2)
                 same[index] -= lift
                 other[index] -= lift
-        return same, other, bad
+        return same, other, low, wrong
 
-    def _shifted(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
-        chains, at = _chains(temperatures, 0.0), temperatures.to(self._distances.device)
-        same, other = self._zeros(len(temperatures))
-        for rows in self._distances.panels():
-            panel = self._distances.negative(rows, slice(0, self.size))
-            _set_shifted(same, self._take_same_class(panel, rows), rows, chains, at)
-            _set_shifted(other, panel, rows, chains, at)
+    def _shifted(self, temperatures: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logarithms of the sums of some rows, int64 (r,), without underflow."""
+        found, near = [], self._nothing_near()
+        for part in rows.split(self._distances.rows):
+            panel = self._distances.negative(part, slice(0, self.size))
+            both = []
+            for values, nearest in zip((self._taken(panel, part), panel), near, strict=True):
+                sums, nearest[part] = weights.shifted_log_sums(
+                    values, temperatures, not self.in_blocks
+                )
+                both.append(sums)
+            found.append(torch.stack(both))
+        self._nearest = self._nearest or near
+        same, other = torch.cat(found, 2)
         return same, other
 
-    def _in_blocks(self, temperatures: Tensor) -> tuple[Tensor, Tensor]:
-        chains, at = _chains(temperatures, 0.0), temperatures.to(self._distances.device)
-        same, other = self._zeros(len(temperatures))
-        for rows in self._distances.panels():
-            panel = self._distances.negative(rows, slice(0, self.size))
-            own = self._gather_same_class(panel, rows)
-            same[:, rows], other[:, rows] = (_log_sums(part, chains, at) for part in (own, panel))
-        return same, other
+    def _taken(self, panel: Tensor, rows: Tensor) -> Tensor:
+        """Move same-class distances from `panel` to a tensor (r, size of the largest class).
 
-    def _gather_same_class(self, panel: Tensor, rows: slice) -> Tensor:
-        """Do as `_take_same_class`, in a number of operations that no number of classes changes."""
-        row = torch.arange(rows.start, rows.stop, device=panel.device)
-        ends = torch.searchsorted(self._ends, row, right=True)  # of each row's class
+        The number of operations does not depend on the number of classes.
+        """
+        ends = torch.searchsorted(self._ends, rows, right=True)  # of each row's class
         start, stop = self._ends[ends - 1, None], self._ends[ends, None]  # (r, 1)
         widest = max(high - low for low, high in pairwise(self._borders))
         columns = start + torch.arange(widest, device=panel.device)
@@ -119,17 +192,6 @@ class PairSums:
         columns = torch.where(outside, start, columns)
         taken = panel.gather(1, columns).masked_fill_(outside, -math.inf)
         panel.scatter_(1, columns, -math.inf)
-        return taken
-
-    def _take_same_class(self, panel: Tensor, rows: slice) -> Tensor:
-        """Move same-class distances from `panel` to a tensor (r, size of the largest class)."""
-        parts = list(self._same_class(rows, slice(0, self.size)))
-        widest = max(across.stop - across.start for _, across in parts)
-        taken = panel.new_full((len(panel), widest), -math.inf)
-        for down, across in parts:
-            inside = panel[_relative(down, rows), across]
-            taken[_relative(down, rows), : inside.shape[1]] = inside
-            inside.fill_(-math.inf)
         return taken
 
     def _same_class(self, rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
@@ -140,78 +202,19 @@ class PairSums:
                 yield down, across
 
     def _zeros(self, t: int) -> tuple[Tensor, ...]:
-        device = self._distances.device
-        return torch.zeros(2, t, self.size, dtype=torch.float64, device=device).unbind()
+        return torch.zeros(2, t, self.size, dtype=torch.float64, device=self._device).unbind()
+
+    def _nothing_near(self) -> tuple[Tensor, Tensor]:
+        size, settings = self.size, {"dtype": self._distances.dtype, "device": self._device}
+        same, other = torch.full((2, size), -math.inf, **settings)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return same, other
 
 
-class _Chain(NamedTuple):
-    """A sequence of temperatures, each of which is half of the previous one."""
-
-    scale: float  # log2(e) / T, for the first T
-    lift: float  # log2 of the factor of the weights at the first T; each squaring doubles it
-    indices: list[int]
-
-
-def _chains(temperatures: Tensor, last_lift: float) -> list[_Chain]:
-    values, found = temperatures.tolist(), []
-    for index in sorted(range(len(values)), key=lambda i: -values[i]):
-        for chain in found:
-            last = values[chain[-1]]
-            if len(chain) <= _SQUARINGS and math.isclose(last, 2 * values[index]):
-                chain.append(index)
-                break
-        else:
-            found.append([index])
-    return [
-        _Chain(math.log2(math.e) / values[chain[0]], last_lift / 2 ** (len(chain) - 1), chain)
-        for chain in found
-    ]
-
-
-def _add(
-    sums: Tensor, tile: Tensor, chains: list[_Chain], rows: slice, columns: slice | None
-) -> None:
-    """Add the weights of a tile to the sums of its rows and, if given, of its columns."""
-    by_row, by_column = (tile.new_zeros(len(sums), size) for size in tile.shape)
-    down, across = (tile.new_ones(size) for size in tile.shape)
-    weights = torch.empty_like(tile, memory_format=torch.contiguous_format)
-    transposed, row_sums, column_sums = weights.T, by_row.unbind(), by_column.unbind()
-    for chain in chains:
-        # Unlike exp, exp2 is not slower when it underflows.
-        torch.add(tile.new_tensor(chain.lift), tile, alpha=chain.scale, out=weights).exp2_()
-        for index in chain.indices:
-            if index != chain.indices[0]:
-                weights.mul_(weights)
-            torch.mv(weights, across, out=row_sums[index])  # faster than sum()
-            if columns is not None:
-                torch.mv(transposed, down, out=column_sums[index])
-    sums[:, rows] += by_row
+def _set_nearest(nearest: Tensor, tile: Tensor, rows: slice, columns: slice | None) -> None:
+    """Update the largest negative distances, (N,), of rows and, if given, columns."""
+    nearest[rows] = torch.maximum(nearest[rows], tile.amax(1))
     if columns is not None:
-        sums[:, columns] += by_column
-
-
-def _set_shifted(
-    sums: Tensor, panel: Tensor, rows: slice, chains: list[_Chain], temperatures: Tensor
-) -> None:
-    """Set the log sums of some rows, each computed relative to its largest weight."""
-    top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
-    for start in range(0, panel.shape[1], _COLUMNS):
-        _add(sums, panel[:, start : start + _COLUMNS].sub_(top), chains, rows, None)
-    sums[:, rows] = sums[:, rows].log() + top.T.double() / temperatures[:, None]
-
-
-def _log_sums(panel: Tensor, chains: list[_Chain], temperatures: Tensor) -> Tensor:
-    """Return the log sums of rows, float64 (t, r), each computed relative to its largest weight."""
-    top = panel.amax(1, keepdim=True).clamp_min(torch.finfo(panel.dtype).min)  # (r, 1)
-    panel.sub_(top)
-    sums = panel.new_empty(len(temperatures), len(panel), dtype=torch.float64)
-    for chain in chains:
-        weights = torch.mul(panel, chain.scale).exp2_()
-        for index in chain.indices:
-            if index != chain.indices[0]:
-                weights.mul_(weights)
-            torch.sum(weights, 1, dtype=torch.float64, out=sums[index])
-    return sums.log_().add_(top.T / temperatures[:, None])
+        nearest[columns] = torch.maximum(nearest[columns], tile.amax(0))
 
 
 def _relative(part: slice, whole: slice) -> slice:

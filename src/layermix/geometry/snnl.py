@@ -180,7 +180,8 @@ def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singlet
     found: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
 
     def loss(temperatures: Tensor) -> Tensor:
-        same, other = pairs.log_sums(temperatures)
+        lowest = min((mean for mean, _ in found.values()), default=math.inf)
+        same, other = pairs.log_sums(temperatures, None if temperature else lowest)
         rows = F.softplus(other - same)  # -log(same / (same + other)), (t, N)
         means, deviations = rows.mean(1).cpu(), rows.std(1).cpu()
         statistics = zip(means.tolist(), deviations.tolist(), strict=True)
@@ -188,7 +189,8 @@ def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singlet
         return means
 
     if temperature is None:
-        temperature = best_temperature(loss, *pairs.scales())
+        sample, unit = pairs.sample()
+        temperature = best_temperature(loss, sample, pairs.nearest, unit)
     else:
         loss(torch.tensor([temperature], dtype=torch.float64))
     value, deviation = found[temperature]

@@ -1,14 +1,15 @@
 """Search for the temperature that minimizes a loss.
 
 The loss can have several local minima in T if the data have several scales. The search evaluates
-powers of two, refines the three lowest minima, and then the lowest of these. It ends with the
-vertex of the parabola through the best point and its neighbors, as in Brent's (1973) method. Each
-step evaluates many temperatures in one pass over the pairs, at about the cost of one temperature.
+powers of two, refines the three lowest minima in quarters, and ends near the minimum of a
+polynomial through the best points. Each step evaluates many temperatures in one pass over the
+pairs, at about the cost of one temperature.
 """
 
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,35 +23,47 @@ _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the large
 
 
 def best_temperature(
-    loss: Callable[[Tensor], Tensor], distances: Tensor, nearest: Tensor, unit: float = 1.0
+    loss: Callable[[Tensor], Tensor],
+    distances: Tensor,
+    nearest: Callable[[], Tensor],
+    unit: float = 1.0,
 ) -> float:
     """Return the temperature that minimizes `loss`, a function of float64 temperatures (t,).
 
     The search starts at an eighth of the nearest squared distance, or lower if the loss still
     decreases there, and ends far above the farthest one. `distances` are those of some pairs, and
-    `nearest` those of each example to its nearest neighbor, (N,); both are in units of `unit`.
+    `nearest` returns those of each example to its nearest neighbor, (N,), and is called after a
+    loss was computed; both are in units of `unit`. Instead of losses that are not the lowest so
+    far, `loss` may return others above the lowest.
     """
     known: dict[float, float] = {}  # log2(T / typical) -> loss
-    least, typical, most = _span(distances, nearest, unit)
-    low = min(-_OCTAVES, math.floor(math.log2(least / typical)) - _BELOW)
-    high = max(_OCTAVES, math.ceil(math.log2(most / typical)) + _ABOVE)
+    farthest = float(distances.max()) if distances.numel() else 0.0
+    apart = distances[distances > _ROUNDING[torch.float64] * farthest]
+    typical, most = (float(apart.median()), farthest) if len(apart) else (1.0, 1.0)
+    low, high = -_OCTAVES, max(_OCTAVES, math.ceil(math.log2(most / typical)) + _ABOVE)
 
     def evaluate(steps: Sequence[float]) -> None:
         new = [s for s in dict.fromkeys(steps) if s not in known and low <= s <= high]
         if new:
-            values = loss(torch.tensor([typical * 2.0**s for s in new], dtype=torch.float64))
+            at = [typical * unit * 2.0**s for s in new]
+            values = loss(torch.tensor(at, dtype=torch.float64))
             known.update(zip(new, values.tolist(), strict=True))
 
     evaluate([float(k) for k in range(low, high + 1)])
+    near = nearest()
+    near = near[near > _ROUNDING[near.dtype] * farthest]
+    if len(apart) and len(near):
+        least = min(typical, float(near.min()))
+        low = min(low, math.floor(math.log2(least / typical)) - _BELOW)
+        evaluate([float(k) for k in range(low, -_OCTAVES)])
     while _lowest(known) == low > -_LIMIT and known[low] > _ZERO:
         low -= _FURTHER
         evaluate([float(k) for k in range(low, low + _FURTHER)])
     quarters = [k / 4 for k in range(-3, 4)]
     evaluate([valley + step for valley in _valleys(known)[:3] for step in quarters])
-    best = _lowest(known)
-    evaluate([best + k / 16 for k in range(-3, 4)])
-    evaluate([_vertex(known, _lowest(known))])
-    return typical * 2.0 ** _lowest(known)
+    vertex = _vertex(known)
+    evaluate([vertex + k / 32 for k in (-1, 0, 1)])
+    return typical * unit * 2.0 ** _lowest(known)
 
 
 def check_temperature(temperature: Tensor | float | None) -> float | None:
@@ -66,18 +79,6 @@ def check_temperature(temperature: Tensor | float | None) -> float | None:
     return value
 
 
-def _span(distances: Tensor, nearest: Tensor, unit: float) -> tuple[float, float, float]:
-    """Return the smallest, median and largest squared distance between distinct examples."""
-    farthest = float(distances.max()) if distances.numel() else 0.0
-    apart = distances[distances > _ROUNDING[torch.float64] * farthest]
-    if not len(apart):
-        return unit, unit, unit
-    typical = float(apart.median())
-    near = nearest[nearest > _ROUNDING[nearest.dtype] * farthest]
-    least = min(typical, float(near.min())) if len(near) else typical
-    return least * unit, typical * unit, farthest * unit
-
-
 def _lowest(known: dict[float, float]) -> float:
     return min(known, key=lambda step: known[step])
 
@@ -90,15 +91,16 @@ def _valleys(known: dict[float, float]) -> list[float]:
     return sorted(found, key=lambda step: known[step])
 
 
-def _vertex(known: dict[float, float], best: float) -> float:
-    """Return the vertex of the parabola through the best point and its neighbors."""
+def _vertex(known: dict[float, float]) -> float:
+    """Return the minimum of the polynomial through the best point and two on each side of it.
+
+    It is searched between the neighbors of the best point.
+    """
     steps = sorted(known)
-    index = steps.index(best)
+    index = steps.index(best := _lowest(known))
     if index in (0, len(steps) - 1):
         return best
-    left, right = steps[index - 1] - best, steps[index + 1] - best
-    low, high = known[steps[index - 1]] - known[best], known[steps[index + 1]] - known[best]
-    curvature = high * left - low * right
-    if not curvature:
-        return best
-    return best + (high * left**2 - low * right**2) / (2 * curvature)
+    some = steps[max(0, index - 2) : index + 3]
+    fit = np.polynomial.Polynomial.fit(some, [known[step] for step in some], len(some) - 1)
+    inside = np.linspace(steps[index - 1], steps[index + 1], 257)
+    return float(inside[np.argmin(fit(inside))])
