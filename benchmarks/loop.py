@@ -65,7 +65,7 @@ def _row(name: str, data: Dataset, setting: Setting) -> Row:
     kind = torch.device(setting.device).type
 
     def alone() -> None:
-        with torch.autocast(kind, torch.bfloat16, enabled=trainer._amp):
+        with torch.autocast(kind, torch.bfloat16, enabled=recipe.is_half(trainer.device)):
             loss = F.cross_entropy(call(net, x), labels)
         loss.backward()
 

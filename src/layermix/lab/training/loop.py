@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class Trainer:
         recipe = recipe.resolved(data.modality.default_optimizer)
         self.data, self.recipe, self.seed, self.seeds = data, recipe, seed, RunSeeds.of(seed)
         self.device = data.train.inputs.device
+        self._amp = recipe.is_half(self.device)
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.raw_model = model
@@ -188,8 +190,19 @@ class Trainer:
                 self.mixer.load_state_dict(plans)
             return loss
 
-        right = has_equal_gradients(self.raw_model, model, loss_of, half=self._amp)
+        exact = self._exact if self._amp else None
+        right = has_equal_gradients(self.raw_model, model, loss_of, exact)
         self.model = model if right else self.raw_model
+
+    @contextmanager
+    def _exact(self) -> Iterator[None]:
+        """Inside the block, losses and gradients are computed in float32."""
+        with self.optimization.exact():
+            self._amp = False
+            try:
+                yield
+            finally:
+                self._amp = True
 
     def measure(self, last: bool = False) -> Record:
         """Evaluate the validation data, and measure the geometry of the monitored batch.
@@ -233,9 +246,3 @@ class Trainer:
                 f"lower --lr than {self.recipe.lr} or a longer --warmup than {self.recipe.warmup}, "
                 "and check the data and the model for NaN"
             )
-
-    @property
-    def _amp(self) -> bool:
-        if self.device.type == "cpu":
-            return self.recipe.bfloat16
-        return self.recipe.amp and self.device.type == "cuda" and torch.cuda.is_bf16_supported()

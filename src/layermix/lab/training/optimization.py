@@ -4,7 +4,7 @@ All weights are updated by few operations, because each one that is launched on 
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -33,6 +33,10 @@ class Optimization:
     def training(self) -> AbstractContextManager:
         """Return a context manager for the steps of an epoch."""
         return self.half_weights.used() if self.half_weights else nullcontext()
+
+    def exact(self) -> AbstractContextManager:
+        """Return a context manager in which the model has weights in float32 again."""
+        return self.half_weights.paused() if self.half_weights else nullcontext()
 
     @property
     def lr(self) -> float:
@@ -78,13 +82,25 @@ class HalfWeights:
     def used(self) -> Iterator[None]:
         """Inside the block, the model has the weights in bfloat16."""
         self.update()
-        for weight, half in zip(self._weights, self._half, strict=True):
-            weight.data = half
+        self._set(self._half)
         try:
             yield
         finally:
-            for weight, exact in zip(self._weights, self._exact, strict=True):
-                weight.grad, weight.data = None, exact.data
+            self._set(self._exact)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Inside the block, the model has the weights in float32, and then those from before."""
+        before = [weight.data for weight in self._weights]
+        self._set(self._exact)
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def _set(self, values: Sequence[Tensor]) -> None:
+        for weight, value in zip(self._weights, values, strict=True):
+            weight.grad, weight.data = None, value.data
 
     def convert_gradients(self) -> None:
         """Give the gradients of the model to the weights in float32."""

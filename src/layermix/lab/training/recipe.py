@@ -143,6 +143,12 @@ class Recipe:
         progress = (step - rise) / max(1, steps - rise)
         return 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
+    def is_half(self, device: torch.device) -> bool:
+        """Return True if a model is trained in bfloat16 on a device."""
+        if device.type == "cpu":
+            return self.bfloat16
+        return self.amp and device.type == "cuda" and torch.cuda.is_bf16_supported()
+
     def mixing(self) -> dict[str, Any]:
         """Return those `Mixer` arguments that the recipe sets."""
         return {"alpha": self.alpha, "per": self.per}
