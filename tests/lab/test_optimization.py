@@ -51,8 +51,8 @@ def test_updates_equal_those_of_separate_operations(name: str) -> None:
     ours, plain = fresh().double(), fresh().double()
     recipe = RECIPE.resolved(name)  # pyright: ignore[reportArgumentType]
     optimization = Optimization(ours, recipe, 9)
-    biases = [p for n, p in plain.named_parameters() if n.endswith("bias") and p.requires_grad]
-    others = [p for n, p in plain.named_parameters() if n.endswith("weight") and p.requires_grad]
+    biases = [plain.norm.bias]
+    others = [p for p in plain.parameters() if p.requires_grad and p is not plain.norm.bias]
     groups = [{"params": others, "base": 0.05, "weight_decay": 0.01}]
     groups += [{"params": biases, "base": 0.2, "weight_decay": 0.0025}]
     kind: Any = torch.optim.SGD if name == "sgd" else torch.optim.AdamW

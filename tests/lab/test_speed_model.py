@@ -45,9 +45,10 @@ def test_speednet_has_the_documented_number_of_parameters() -> None:
     assert f"{count:,} parameters" in str(SpeedNet.__doc__)
 
 
-def test_biases_use_bias_lr_and_the_same_decay() -> None:
-    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+def test_biases_of_norms_use_bias_lr_and_the_same_decay() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4, affine=False))
     groups = Recipe(lr=0.5, bias_lr=8.0, weight_decay=0.1).build_optimizer(net).param_groups
-    assert [len(group["params"]) for group in groups] == [2, 2]
+    assert [len(group["params"]) for group in groups] == [3, 1]
+    assert groups[1]["params"][0] is net[1].bias
     assert [group["lr"] for group in groups] == [0.5, 4.0]
     assert [group["lr"] * group["weight_decay"] for group in groups] == pytest.approx([0.05] * 2)

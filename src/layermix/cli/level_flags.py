@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from tyro.conf import arg, subcommand
 
 from layermix.lab import DataConfig, Recipe
-from layermix.lab.training.recipe import PLAIN, SPEED, Preset
+from layermix.lab.training.recipe import PLAIN, SPEED, STANDARD, Preset
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,10 @@ StudyPresetChoice = (
     | Annotated[
         StudyPreset,
         subcommand("speed", default=StudyPreset.of(SPEED), description="a fast model and recipe"),
+    ]
+    | Annotated[
+        StudyPreset,
+        subcommand("standard", default=StudyPreset.of(STANDARD), description="ResNet-18"),
     ]
 )
 DEFAULT = StudyPreset.of(PLAIN)

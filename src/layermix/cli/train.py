@@ -8,11 +8,12 @@ from tyro.conf import subcommand
 
 from layermix.lab import DataConfig, RunConfig, RunResult, display, run
 from layermix.lab.run import load_once
-from layermix.lab.training.recipe import PLAIN, SPEED, Preset
+from layermix.lab.training.recipe import PLAIN, SPEED, STANDARD, Preset
 
 PresetChoice = (
     Annotated[Preset, subcommand("plain", default=PLAIN, description="resnet-small (the default)")]
     | Annotated[Preset, subcommand("speed", default=SPEED, description="a fast model and recipe")]
+    | Annotated[Preset, subcommand("standard", default=STANDARD, description="ResNet-18")]
 )
 
 
