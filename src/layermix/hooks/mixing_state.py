@@ -42,9 +42,8 @@ class MixedForward:
         self.start = self.stop = -1  # range of the sequence numbers
         self.recorded = False  # True if it is kept for recomputations
         if state.points:
-            picked = [point == plan.point and not plan.skip for point in state.points]
-            self.pick = torch.tensor(picked, device=plan.ratio.device)
             # In one graph, a step without mixing picks no point.
+            self.pick = state.pick(None if plan.skip else plan.point, plan.ratio.device)
             self.plan = plan.changed(*plan.pairs.tensors(), skip=False)
 
     def __enter__(self) -> "MixedForward":
@@ -101,6 +100,14 @@ class MixingState:
         self.checkpointed = False  # True if a forward pass may be repeated in its backward pass
         self.forwards: deque[MixedForward] = deque(maxlen=_KEPT)
         self._remove: Callable[[], None] | None = None
+        self._picks: dict[tuple[str | None, torch.device], Tensor] = {}
+
+    def pick(self, point: str | None, device: torch.device) -> Tensor:
+        """Return which of the points is a given one, bool (P,); it is moved to a device once."""
+        if (point, device) not in self._picks:
+            picked = [each == point for each in self.points or ()]
+            self._picks[point, device] = torch.tensor(picked, device=device)
+        return self._picks[point, device]
 
     def record(self, forward: MixedForward) -> None:
         """Store a forward pass, so that its recomputations use the same plan."""
