@@ -121,11 +121,16 @@ def distances_of(
 
 def power_of_two(features: Tensor) -> float:
     """Return a power of two near the largest absolute value, or 1 if all values are zero."""
-    largest = max((float(part.abs().max()) for part in features.split(_ROWS)), default=0.0)
-    if not largest:
-        return 1.0
+    return float(scale_of(features))
+
+
+def scale_of(features: Tensor) -> Tensor:
+    """Do as `power_of_two` without waiting for a GPU; float64 ()."""
+    parts = [part.abs().max() for part in features.split(_ROWS) if part.numel()]
+    largest = torch.stack(parts).max().double() if parts else torch.zeros((), dtype=torch.float64)
     limit = _EXPONENT_64 if features.dtype == torch.float64 else _EXPONENT
-    return 2.0 ** min(limit, max(-limit, math.frexp(largest)[1]))
+    exponent = torch.frexp(largest).exponent.clamp(-limit, limit)
+    return torch.ldexp(torch.ones_like(largest), exponent)
 
 
 @contextmanager

@@ -6,16 +6,17 @@ Gram matrix: the N x N matrix of inner products. It is computed once for all mea
 Shapes: N examples, d features, K classes.
 """
 
+import copy
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from layermix.errors import InputError
-from layermix.geometry.distances import exact_products, power_of_two
+from layermix.geometry.distances import exact_products, scale_of
 
 _EXACT = 1 << 30  # maximum N * N * d for inner products in float64
 _CHUNK = 1024  # features per matrix product; sums over chunks are float64
@@ -44,16 +45,16 @@ class LayerFeatures:
     """
 
     def __init__(self, features: Tensor, labels: Tensor, ignore_index: int = -100) -> None:
-        features, labels = _drop_ignored(features, labels.to(features.device), ignore_index)
+        features, labels = _drop_ignored(features, labels, ignore_index)
         self.features = as_matrix(features)
-        labels = labels.to(self.features.device)
-        _, self.labels, self.counts = labels.unique(return_inverse=True, return_counts=True)
-        classes, least = len(self.counts), int(self.counts.min())
+        _, labels, counts = labels.unique(return_inverse=True, return_counts=True)
+        classes, least = len(counts), int(counts.min())
         if classes < 2 or least < 2:
             raise InputError(
                 f"{len(labels)} examples of {classes} classes, the smallest with {least}: geometry "
                 "needs at least two classes with two examples each"
             )
+        self.labels, self.counts = (each.to(self.features.device) for each in (labels, counts))
         self._results: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class LayerFeatures:
     @cached_property
     def scale(self) -> float:
         """A power of two near the largest absolute value of the features."""
-        return power_of_two(self.features)
+        return float(self._products.scale)
 
     @property
     def exact(self) -> bool:
@@ -79,7 +80,7 @@ class LayerFeatures:
     @property
     def gram(self) -> Tensor:
         """Inner products of centered features, divided by `scale`**2, float64 (N, N)."""
-        return self._products[0]
+        return self._products.gram
 
     @cached_property
     def distances(self) -> Tensor:
@@ -90,13 +91,9 @@ class LayerFeatures:
     @cached_property
     def cosines(self) -> Tensor:
         """Cosines between examples, not centered, float64 (N, N); 0 for an example of zeros."""
-        gram, along, mean = self._products
-        raw = gram + along[:, None] + along + mean.square().sum()
+        gram, along, norms, mean, _ = self._products
         # The diagonal of `raw` has rounding errors, so it cannot show which norms are 0.
-        norms = torch.zeros_like(along)
-        for part in self.features.split(_CHUNK, 1):
-            norms += (part.double() / self.scale).square().sum(1)
-        norms.sqrt_()
+        raw = gram + along[:, None] + along + mean
         found = (raw / norms[:, None] / norms).clamp_(-1, 1)
         return found.where((norms > 0)[:, None] & (norms > 0), 0.0)
 
@@ -106,24 +103,50 @@ class LayerFeatures:
         return torch.nn.functional.one_hot(self.labels, len(self.counts)).double()
 
     @cached_property
-    def _products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Gram matrix (N, N) of centered features, their products with the mean, and the mean."""
-        dtype, parts = (
-            torch.float64 if self.exact else torch.float32,
-            self.features.split(_CHUNK, 1),
-        )
-        means = [part.double().mean(0) / self.scale for part in parts]
+    def _products(self) -> "_Products":
+        dtype = torch.float64 if self.exact else torch.float32
+        parts, scale = self.features.split(_CHUNK, 1), scale_of(self.features)
+        means = [part.double().mean(0) / scale for part in parts]
         gram = self.features.new_zeros(len(self), len(self), dtype=torch.float64)
-        along = torch.zeros_like(gram[0])
+        along, norms = gram.new_zeros(2, len(gram))
         with exact_products(gram.device):
             for part, mean in zip(parts, means, strict=True):
-                x = part.to(dtype) / self.scale - mean.to(dtype)
+                x = part.to(dtype) / scale.to(dtype) - mean.to(dtype)
                 gram += x @ x.T
                 along += x @ mean.to(dtype)
+                norms += (part.double() / scale).square().sum(1)
         # The subtracted mean was rounded: center again, or the error would count as a direction.
         rest = gram.mean(0)
         gram -= rest[:, None] + rest - rest.mean()
-        return gram, along - along.mean(), torch.cat(means)
+        square = torch.stack([mean.square().sum() for mean in means]).sum()
+        return _Products(gram, along - along.mean(), norms.sqrt_(), square, scale)
+
+
+class _Products(NamedTuple):
+    """Inner products, float64; the features are divided by `scale`."""
+
+    gram: Tensor  # of centered features, (N, N)
+    along: Tensor  # of centered features and their mean, (N,)
+    norms: Tensor  # of the features, (N,)
+    mean: Tensor  # the mean with itself, ()
+    scale: Tensor  # ()
+
+
+def on_cpu(layers: Mapping[str, LayerFeatures]) -> dict[str, LayerFeatures]:
+    """Return layers whose inner products are on the CPU, moved there in one transfer.
+
+    They are computed on the device of the features. All further operations are then faster on the
+    CPU, because matrices of a few hundred examples are too small for a GPU.
+    """
+    several = [value for layer in layers.values() for value in layer._products]
+    packed = torch.cat([value.flatten() for value in several]).cpu()
+    parts = iter(packed.split([value.numel() for value in several]))
+    found = {name: copy.copy(layer) for name, layer in layers.items()}
+    for layer in found.values():
+        moved = [next(parts).view(value.shape) for value in layer._products]
+        layer.labels, layer.counts, layer._results = layer.labels.cpu(), layer.counts.cpu(), {}
+        vars(layer)["_products"] = _Products(*moved)
+    return found
 
 
 def checked_features(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
@@ -167,4 +190,4 @@ def as_matrix(features: Tensor) -> Tensor:
 
 def _drop_ignored(features: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
     keep = labels != ignore_index
-    return (features, labels) if keep.all() else (features[keep], labels[keep])
+    return (features, labels) if keep.all() else (features[keep.to(features.device)], labels[keep])

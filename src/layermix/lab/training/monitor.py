@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from layermix import geometry as geo
 from layermix.errors import InputError, RunError
 from layermix.geometry.features import Pooling
+from layermix.geometry.layer import on_cpu
 from layermix.hooks import FeatureCapture, activations
 from layermix.hooks.isolation import observe
 from layermix.hooks.sites import find, unwrap
@@ -81,8 +82,16 @@ class Monitor:
         return {point: _pooled(features.float(), mask) for point, features in found.items()}
 
     def _layers(self, batch: Split) -> dict[str, geo.LayerFeatures]:
+        labels = batch.labels.cpu()
         found = self._activations(batch).items()
-        return {point: self._layer(point, x, batch.labels) for point, x in found}
+        layers = {point: geo.LayerFeatures(x, labels) for point, x in found}
+        if batch.inputs.is_cuda:
+            layers = on_cpu(layers)
+        for point, layer in layers.items():
+            if not layer.gram.isfinite().all():
+                problem = f"the features at {point!r} became NaN or infinite"
+                raise RunError(f"{problem}: try a lower --lr or a longer --warmup")
+        return layers
 
     def _quantities(self, batch: Split, layers: dict[str, geo.LayerFeatures]) -> dict[str, Any]:
         step = -(-len(batch) // MIXED)
@@ -92,12 +101,6 @@ class Monitor:
         return {
             point: _finite(geo.measure_layer(layer, gaps[point])) for point, layer in layers.items()
         }
-
-    def _layer(self, point: str, features: Tensor, labels: Tensor) -> geo.LayerFeatures:
-        if not features.isfinite().all():
-            problem = f"the features at {point!r} became NaN or infinite"
-            raise RunError(f"{problem}: try a lower --lr or a longer --warmup")
-        return geo.LayerFeatures(features, labels)
 
 
 def _pooled(features: Tensor, mask: Tensor | None) -> Tensor:
