@@ -1,7 +1,7 @@
 """`layermix compare`: train a model for each variant and each seed, and report the results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -31,7 +31,7 @@ def compare_variants(
     tune: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     plan: float | None = None,
     out: Path | None = None,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     threads: int = 1,
 ) -> None:
     """layermix compare --data digits --out runs/digits
@@ -56,7 +56,8 @@ def compare_variants(
             finished runs of the study in the output folder.
         out: Folder of the study; an interrupted study continues there, and seeds and variants may
             be added. Default: runs/DATA.
-        workers: Number of parallel runs. Default: one for each core, or one on a GPU.
+        workers: Number of parallel runs, or auto: a trial of a few seconds finds it. Default: one
+            for each core, and auto on a GPU.
         threads: CPU threads of each run.
     """
     from layermix.experiments import run_study

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -37,7 +37,7 @@ def compare(
     margin: float = 0.5,
     looks: Sequence[int] = (),
     tune: Sequence[str] = (),
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     progress: bool = True,
 ) -> Study:
     """Train a model for each variant and each seed, write the report, and return the study.
@@ -74,7 +74,8 @@ def compare(
         As on the command line: accuracies within ± `margin` points are practically equal; the
         numbers of seeds at which results are read; settings to tune, such as ``"alpha=1,2"``.
     workers
-        Number of parallel runs. Default: one for each core, or one on a GPU or with `train`.
+        Number of parallel runs, or ``"auto"``, which finds it by a trial of a few seconds. Default:
+        one for each core, ``"auto"`` on a GPU, and one with `train`.
     progress
         If True, print the progress, the verdict and a table.
 
@@ -114,7 +115,7 @@ def run_study(
     folder: Path,
     *,
     tune: tuple[str, ...] = (),
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
     train: TrainFunction | None = None,
     factory: Factory | None = None,

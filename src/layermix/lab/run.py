@@ -73,7 +73,7 @@ def run(
     with env.cpu_settings(threads):
         data = load_once(config.data, config.seed)
         config = replace(config, model=model_name(config.model, data))
-        trainer = _trainer(config, data, all_points, factory)
+        trainer = trainer_of(config, all_points, factory)
         with store.new_run(folder) as files, (files / "epochs.jsonl").open("a", 1) as lines:
             store.write_json(files / "config.json", asdict(replace(config, recipe=trainer.recipe)))
             features = trainer.monitor.features("start") if keep_features else {}
@@ -106,9 +106,13 @@ def write_result(files: Path, result: RunResult, device: str) -> RunResult:
     return result
 
 
-def _trainer(
-    config: RunConfig, data: Dataset, all_points: Points | None, factory: Factory | None
+def trainer_of(
+    config: RunConfig,
+    all_points: Points | None = None,
+    factory: Factory | None = None,
 ) -> Trainer:
+    """Return a trainer of a run, whose data are loaded; arguments as for `run`."""
+    data = load_once(config.data, config.seed)
     device = env.pick_device(config.recipe.device)
     model = fresh_model(config.model, data, config.seed, factory)
     known = find_points(model, data) if all_points is None else all_points

@@ -1,14 +1,15 @@
 """Compare variants: check the configuration of a study, and train its missing runs."""
 
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError, RunError, warn
 from layermix.extras import require
 from layermix.lab.data import DataConfig
 from layermix.lab.data.split import geometry_batch
-from layermix.lab.display import StudyDisplay
+from layermix.lab.display import StudyDisplay, print_text
 from layermix.lab.models import Factory
 from layermix.lab.own_training import TrainFunction, function_name
 from layermix.lab.run import complete, find_points, fresh_model, load_once, model_name
@@ -118,7 +119,7 @@ def train_study(
     config: StudyConfig,
     folder: Path | str,
     *,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
     train: TrainFunction | None = None,
     factory: Factory | None = None,
@@ -128,8 +129,9 @@ def train_study(
     Parameters
     ----------
     workers
-        Number of worker processes. Default: one for each CPU core, or one on a GPU; for a function
-        of the user, its calls are in this process, one after another.
+        Number of worker processes, or ``"auto"``, which finds it by a trial of a few seconds.
+        Default: one for each CPU core, and ``"auto"`` on a GPU; for a function of the user, its
+        calls are in this process, one after another. With several GPUs, runs are spread over all.
     console
         Console that shows the progress; None shows nothing.
     train, factory
@@ -147,11 +149,17 @@ def train_study(
     require("torchmetrics")
     if workers is None:
         workers = 1 if train else default_workers(config.recipe.device)
-    if workers < 1:
+    if workers == "auto" and train:
+        raise InputError(
+            "workers is 'auto', but the trial needs the built-in training: use a number"
+        )
+    if workers != "auto" and workers < 1:
         raise InputError(f"workers is {workers}, but must be 1 or more")
     study, problems = StudyFolder(config, Path(folder)), []
     if study.missing():
         study.require_data(load_once(config.data, config.seeds[0]), config.seeds[0])
+    if workers == "auto":
+        workers = _workers_by_trial(study, factory, console)
     with StudyDisplay(console or Console(quiet=True), study, workers) as display:
         for cell, outcome in run_missing(study, workers, train, factory):
             display.add(cell, outcome)
@@ -163,3 +171,22 @@ def train_study(
             f"reports the finished ones. First error: {problems[0]}"
         )
     return study
+
+
+def _workers_by_trial(study: StudyFolder, factory: Factory | None, console: Console | None) -> int:
+    from layermix.lab.engines.local import run_settings
+    from layermix.lab.engines.packing import chosen_workers
+
+    cells = study.missing()
+    if len(cells) < 2:
+        return 1
+    try:
+        found = chosen_workers(cells, run_settings(study, factory))
+    except Exception as error:  # the first run will fail as well, and show it
+        warn(
+            f"the trial for the number of parallel runs failed, so there is one at a time: {error}"
+        )
+        return 1
+    if console:
+        print_text(console, f"parallel runs: {found.workers} ({found.reason})")
+    return found.workers

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -102,7 +102,7 @@ def tune(
     words: Sequence[str],
     folder: Path,
     *,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
 ) -> StudyConfig:
     """Train all tries, write them to ``tuning.json``, and return the study with those chosen.

@@ -5,6 +5,7 @@ Each worker trains one run at a time, with its own threads, and loads the data o
 
 import os
 import signal
+import tempfile
 import threading
 import traceback
 import warnings
@@ -12,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from layermix.errors import LayermixError, RunError
+from layermix.lab.engines.packing import claim_gpu, spread_over
 from layermix.lab.models import Factory
 from layermix.lab.own_training import TrainFunction, run_own
 from layermix.lab.run import find_points, fresh_model, load_once, run
@@ -28,9 +30,9 @@ from layermix.lab.training.environment import pick_device
 Outcome = tuple[RunConfig, RunResult | str]
 
 
-def default_workers(device: str) -> int:
-    """Return the number of parallel runs: one for each core, or one on a GPU."""
-    return joblib.cpu_count() if pick_device(device).type == "cpu" else 1
+def default_workers(device: str) -> int | Literal["auto"]:
+    """Return the number of parallel runs: one for each core, or on a GPU as a trial finds."""
+    return joblib.cpu_count() if pick_device(device).type == "cpu" else "auto"
 
 
 def run_missing(
@@ -47,17 +49,13 @@ def run_missing(
     missing, config = study.missing(), study.config
     if not missing:
         return
-    if train:
-        settings: dict[str, Any] = {"train": train}
-    else:
-        settings = {"threads": config.threads, "factory": factory, "all_points": config.all_points}
-    if not train and config.all_points is None:
-        data = load_once(config.data, config.seeds[0])
-        model = fresh_model(config.model, data, config.seeds[0], factory)
-        settings["all_points"] = find_points(model, data)
+    settings = {"train": train} if train else run_settings(study, factory)
+    gpus = spread_over(config.recipe.device) if workers > 1 else 1
+    slots = tempfile.TemporaryDirectory()
+    placement = (Path(slots.name), gpus) if gpus > 1 else None
     jobs = (
         joblib.delayed(_work)(
-            os.getpid(), cell, study.path(cell), study.keeps_features(cell), settings
+            os.getpid(), cell, study.path(cell), study.keeps_features(cell), settings, placement
         )
         for cell in missing
     )
@@ -76,6 +74,17 @@ def run_missing(
             f"{total} runs are finished in {study.folder}. Repeat the same command to continue; "
             "--workers 1 needs the least memory"
         ) from error
+    finally:
+        slots.cleanup()
+
+
+def run_settings(study: StudyFolder, factory: Factory | None) -> dict[str, Any]:
+    """Return the arguments of `run` that all runs of a study share."""
+    config, known = study.config, study.config.all_points
+    if known is None:
+        data = load_once(config.data, config.seeds[0])
+        known = find_points(fresh_model(config.model, data, config.seeds[0], factory), data)
+    return {"threads": config.threads, "factory": factory, "all_points": known}
 
 
 @contextmanager
@@ -94,15 +103,25 @@ def _ignored_interrupts() -> Iterator[None]:
 
 
 def _work(
-    leader: int, config: RunConfig, folder: Path, keep_features: bool, settings: dict[str, Any]
+    leader: int,
+    config: RunConfig,
+    folder: Path,
+    keep_features: bool,
+    settings: dict[str, Any],
+    placement: tuple[Path, int] | None,
 ) -> Outcome:
-    """Train one run in a worker; return its result or its error message."""
+    """Train one run in a worker; return its result or its error message.
+
+    `placement` has the arguments of `claim_gpu`, if the runs are spread over several GPUs.
+    """
 
     def stop_without_leader(_: object) -> None:
         if os.getpid() != leader and os.getppid() != leader:
             os._exit(1)  # the main process has ended, so the study was stopped
 
     try:
+        if placement:
+            claim_gpu(*placement)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the result has those of layermix
             if "train" in settings:
