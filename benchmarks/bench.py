@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.blends import bench_blends
+from benchmarks.compiled import bench_compiled
 from benchmarks.geometry import bench_geometry
 from benchmarks.launches import bench_launches
 from benchmarks.loop import bench_loop
@@ -30,6 +31,7 @@ _SMALL = "Tiny sizes, different from these notes: they only test the code; ignor
 
 BENCHES: dict[str, Callable[[Setting], Table]] = {
     "blends": bench_blends,
+    "compiled": bench_compiled,
     "geometry": bench_geometry,
     "launches": bench_launches,
     "loop": bench_loop,

@@ -4,7 +4,8 @@ layermix compare speed --data FOLDER --variants none final --seeds 3 --out runs/
 python -m benchmarks.study_runs runs/speed > benchmarks/speed-runs-CONDITIONS.csv
 
 The accuracies are on the test images; if the recipe has `views`, also for predictions averaged over
-several views of each image. The seconds of a run exclude the evaluation between epochs.
+several views of each image, and if the model has batch norms, with clean norm statistics. The
+seconds of a run exclude the evaluation between epochs.
 """
 
 import sys
@@ -22,6 +23,7 @@ def row(cell: RunConfig, result: RunResult) -> Row:
         "seed": cell.seed,
         "accuracy": test["accuracy"],
         "over_views": (result.test_views or {}).get("accuracy", ""),
+        "clean_stats": (result.clean or {}).get("accuracy", ""),
         "nll": test["nll"],
         "ece": test["ece"],
         "seconds": timings["seconds"],
@@ -29,13 +31,18 @@ def row(cell: RunConfig, result: RunResult) -> Row:
     }
 
 
+def run_table(folder: Path) -> Table:
+    """Return a table of the finished runs of a study."""
+    results = StudyFolder.open(folder).run_results()
+    return Table("Runs", [row(cell, result) for cell, result in results.items()], [])
+
+
 def main(folder: str) -> None:
     """Print the finished runs of a study as CSV."""
-    study = StudyFolder.open(Path(folder))
-    rows = [row(cell, result) for cell, result in study.run_results().items()]
-    if not rows:
+    table = run_table(Path(folder))
+    if not table.rows:
         sys.exit(f"no run of {folder} is finished")
-    sys.stdout.write(Table("Runs", rows, []).to_csv())
+    sys.stdout.write(table.to_csv())
 
 
 if __name__ == "__main__":
