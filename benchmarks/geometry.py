@@ -88,7 +88,7 @@ def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     """Run the default study; return its seconds, number of seeds, and number of workers."""
     config = configure(DataConfig(), PLAIN.model, recipe)
     runs = len(config.seeds) * len(config.variants)
-    workers = min(default_workers(config.recipe.device), runs)
+    workers = min(default_workers(config.recipe.device) or 1, runs)
     started = time.perf_counter()
     train_study(config, folder, workers=workers)
     return time.perf_counter() - started, len(config.seeds), workers

@@ -69,9 +69,10 @@ def _row(name: str, data: Dataset, setting: Setting) -> Row:
             loss = F.cross_entropy(call(net, x), labels)
         loss.backward()
 
-    steps, row = len(trainer.batches), {"what": name}
-    for kind, total, own in zip(_COUNTS, whole, _counts(alone, net.zero_grad), strict=True):
-        row |= {kind: total / steps, f"{kind}, model": own, f"{kind}, outside": total / steps - own}
+    steps = len(trainer.batches)
+    row: Row = {"what": name}
+    for each, total, own in zip(_COUNTS, whole, _counts(alone, net.zero_grad), strict=True):
+        row |= {each: total / steps, f"{each}, model": own, f"{each}, outside": total / steps - own}
     return row
 
 

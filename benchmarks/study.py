@@ -29,7 +29,7 @@ def bench_study(setting: Setting) -> Table:
     recipe = replace(PLAIN.recipe, device=setting.device, epochs=epochs)
     data = DataConfig(data=setting.data)
     study = configure(data, PLAIN.model, recipe, seeds=2 if setting.small else 8)
-    usual = default_workers(setting.device)
+    usual = default_workers(setting.device) or 1
     many = [usual] if setting.device == "cpu" else [usual, *_ON_A_GPU]
     studies = {
         f"study, {workers} side by side": partial(_study, study, workers)

@@ -17,13 +17,13 @@ from layermix.lab import RunConfig, RunResult, StudyFolder
 
 def row(cell: RunConfig, result: RunResult) -> Row:
     """Return the metrics and timings of a finished run."""
-    test, timings = result.test, result.timings
+    test, clean, timings = result.test, result.clean, result.timings
     return {
         "variant": cell.variant,
         "seed": cell.seed,
         "accuracy": test["accuracy"],
         "over_views": (result.test_views or {}).get("accuracy", ""),
-        "clean_stats": (result.clean or {}).get("accuracy", ""),
+        "clean_stats": clean["test"]["accuracy"] if clean else "",
         "nll": test["nll"],
         "ece": test["ece"],
         "seconds": timings["seconds"],

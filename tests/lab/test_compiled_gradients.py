@@ -1,8 +1,12 @@
 """Gradients of compiled models equal those of eager models, at every mix point.
 
+Gradients differ by at most 1e-5 in float32 and 1e-10 in float64, or eight times the error of eager
+gradients, found by float64, where this is larger; in bfloat16,
+twice this error, and at least 0.01.
+
 The gradient of a maximum is not continuous: rounding may change which of two nearly equal values is
-the largest. In float32 and bfloat16, this happens in some steps, so that a limit holds in most
-steps, and a wider one in all of them. A wrong gradient would be wrong in every step.
+the largest. In float32 and bfloat16, this happens in some steps, so that these limits hold in most
+steps, and wider ones in all of them. A wrong gradient would be wrong in every step.
 """
 
 import shutil
@@ -28,12 +32,13 @@ POINTS = {
     "speed": ("input", "block1", "block2", "block3", "final", "logits"),
 }
 CASES = [(net, at) for net, points in POINTS.items() for at in (None, *points)]
-SHAPE, STEPS = (16, 3, 16, 16), 5
+SHAPES = {"resnet-small": (16, 3, 16, 16), "vit-small": (16, 3, 16, 16), "speed": (16, 3, 32, 32)}
+STEPS = 5
 
 
 def fresh_net(name: str) -> nn.Module:
     torch.manual_seed(0)
-    net = build(name, 10, map_arguments(SHAPE[1:]))
+    net = build(name, 10, map_arguments(SHAPES[name][1:]))
     for module in net.modules():  # dropout draws other masks in a compiled graph
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -44,12 +49,14 @@ def fresh_net(name: str) -> nn.Module:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(("name", "at"), CASES)
 def test_compiled_gradients_equal_eager_ones(name: str, at: str | None, dtype: torch.dtype) -> None:
-    worst = []
-    for ours, theirs in compared(fresh_net(name), at, dtype, SHAPE, STEPS):
-        if dtype == torch.bfloat16:  # relative to the error of eager gradients, which is large
-            worst.append(max(error / (0.01 + theirs[each]) for each, error in ours.items()))
-        else:
-            worst.append(max(ours.values()))
-    limits = {torch.float32: (1e-5, 0.05), torch.float64: (1e-10, 1e-10), torch.bfloat16: (2, 4)}
-    assert statistics.median(worst) <= limits[dtype][0], worst
-    assert max(worst) <= limits[dtype][1], worst
+    limits = {torch.float32: (1e-5, 8), torch.float64: (1e-10, 8), torch.bfloat16: (0.01, 2)}
+    least, times = limits[dtype]
+    worst, largest = [], []
+    for ours, theirs in compared(fresh_net(name), at, dtype, SHAPES[name], STEPS):
+        worst.append(max(error / max(least, times * theirs[n]) for n, error in ours.items()))
+        largest.append(max(ours.values()))
+    assert statistics.median(worst) <= 1, (worst, largest)
+    if dtype == torch.bfloat16:
+        assert max(worst) <= 2, (worst, largest)
+    else:
+        assert max(largest) <= (1e-10 if dtype == torch.float64 else 0.05), (worst, largest)

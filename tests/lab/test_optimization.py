@@ -40,10 +40,10 @@ def loss_of(net: nn.Module, half: bool) -> Tensor:
         return F.cross_entropy(net(X), LABELS)
 
 
-def assert_equal_weights(one: nn.Module, other: nn.Module, **tolerance: float) -> None:
+def assert_equal_weights(one: nn.Module, other: nn.Module, atol: float = 0.0) -> None:
     for ours, theirs in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
         assert ours.dtype == theirs.dtype
-        torch.testing.assert_close(ours, theirs, **tolerance)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
@@ -67,7 +67,7 @@ def test_updates_equal_those_of_separate_operations(name: str) -> None:
         optimization.minimize(F.cross_entropy(ours(X.double()), LABELS))
         F.cross_entropy(plain(X.double()), LABELS).backward()
         optimizer.step()
-    assert_equal_weights(ours, plain, rtol=0, atol=1e-12)
+    assert_equal_weights(ours, plain, atol=1e-12)
 
 
 @pytest.mark.parametrize("lookahead", [False, True])
@@ -78,13 +78,13 @@ def test_half_weights_equal_autocast_alone(lookahead: bool) -> None:
     theirs = Optimization(nets[1], recipe, 12)
     for step in range(12):
         if step == 6:  # as between two epochs
-            assert_equal_weights(*nets, rtol=0, atol=0)
+            assert_equal_weights(*nets)
         with ours.training():
             assert nets[0].conv.weight.dtype == torch.bfloat16
             assert nets[0].norm.weight.dtype == torch.float32
             ours.minimize(loss_of(nets[0], True))
         theirs.minimize(loss_of(nets[1], True))
-    assert_equal_weights(*nets, rtol=0, atol=0)
+    assert_equal_weights(*nets)
     assert nets[0].conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -92,7 +92,7 @@ def test_steps_outside_training_update_the_weights_too() -> None:
     nets = fresh(), fresh()
     for net, half in zip(nets, (True, False), strict=True):
         Optimization(net, RECIPE, 3, half=half).minimize(loss_of(net, False))
-    assert_equal_weights(*nets, rtol=0, atol=0)
+    assert_equal_weights(*nets)
 
 
 def test_weights_are_float32_again_after_an_error() -> None:

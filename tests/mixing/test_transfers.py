@@ -3,6 +3,8 @@
 Tensors on the meta device have no values, so that code that reads one raises an error.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -34,7 +36,7 @@ def test_mixing_in_one_graph_moves_its_selection_once() -> None:
     x, labels = torch.randn(6, 4), torch.arange(6) % 3
     created, tensor = [], torch.tensor
 
-    def counted(*args: object, **settings: object) -> torch.Tensor:
+    def counted(*args: Any, **settings: Any) -> torch.Tensor:
         created.append(args)
         return tensor(*args, **settings)
 

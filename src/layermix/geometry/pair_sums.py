@@ -64,7 +64,8 @@ class PairSums:
     def sample(self) -> tuple[Tensor, float]:
         """Return the distances of some pairs, and the factor that gives squared distances."""
         sample = self._distances.sample()
-        return sample[*torch.triu_indices(*sample.shape, 1)], self._distances.scale**2
+        upper = torch.triu_indices(len(sample), len(sample), 1, device=sample.device)
+        return sample[upper[0], upper[1]], self._distances.scale**2
 
     def nearest(self) -> Tensor:
         """Return the distance of each example to its nearest neighbor, (N,), in a search."""

@@ -148,7 +148,7 @@ def train_study(
 
     require("torchmetrics")
     if workers is None:
-        workers = 1 if train else default_workers(config.recipe.device)
+        workers = 1 if train else default_workers(config.recipe.device) or "auto"
     if workers == "auto" and train:
         raise InputError(
             "workers is 'auto', but the trial needs the built-in training: use a number"

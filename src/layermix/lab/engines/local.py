@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -30,9 +30,9 @@ from layermix.lab.training.environment import pick_device
 Outcome = tuple[RunConfig, RunResult | str]
 
 
-def default_workers(device: str) -> int | Literal["auto"]:
-    """Return the number of parallel runs: one for each core, or on a GPU as a trial finds."""
-    return joblib.cpu_count() if pick_device(device).type == "cpu" else "auto"
+def default_workers(device: str) -> int | None:
+    """Return the number of parallel runs on a CPU, one for each core; None on a GPU."""
+    return joblib.cpu_count() if pick_device(device).type == "cpu" else None
 
 
 def run_missing(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from layermix.lab.training.recipe import Recipe
 
 _LOOKAHEAD_EVERY, _LOOKAHEAD_KEEP, _LOOKAHEAD_POWER = 5, 0.95, 3
+_copy, _lerp = torch._foreach_copy_, torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage]
 _ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # autocast rounds their weights
 
 
@@ -111,12 +112,12 @@ class HalfWeights:
                 exact.grad, weight.grad = torch.empty_like(exact), None
                 gradients.append(exact.grad)
         if found:
-            torch._foreach_copy_(gradients, found)
+            _copy(gradients, found)
 
     def update(self) -> None:
         """Round the weights in float32 to bfloat16."""
         if self._exact:
-            torch._foreach_copy_(self._half, [weight.detach() for weight in self._exact])
+            _copy(self._half, [weight.detach() for weight in self._exact])
 
 
 class Lookahead:
@@ -141,5 +142,5 @@ class Lookahead:
             return
         decay = _LOOKAHEAD_KEEP**_LOOKAHEAD_EVERY
         keep = 1 if last else decay * (step / self._steps) ** _LOOKAHEAD_POWER
-        torch._foreach_lerp_(self._slow, self._fast, 1 - keep)
-        torch._foreach_copy_(self._fast, self._slow)
+        _lerp(self._slow, self._fast, 1 - keep)
+        _copy(self._fast, self._slow)
