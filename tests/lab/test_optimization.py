@@ -1,5 +1,7 @@
 """Tests of the update of weights: equal to PyTorch's plain optimizers, and to autocast alone."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from layermix.lab import Recipe
+from layermix.lab.data import load
+from layermix.lab.training.loop import Trainer
 from layermix.lab.training.optimization import Optimization
+from short_training import FEW, SHORT
 
 RECIPE = Recipe(lr=0.05, weight_decay=0.01, bias_lr=4.0, warmup=0.0)
 X, LABELS = torch.randn(8, 3, 6, 6), torch.arange(8) % 4
@@ -120,3 +125,86 @@ def test_sparse_gradients_are_supported() -> None:
     Optimization(net, recipe, 3).minimize(net(torch.arange(3)).square().mean())
     for old, new in zip(before, net.parameters(), strict=True):
         assert not torch.equal(old, new)
+
+
+class Late(nn.Module):
+    """A model whose second layer is used from the third call on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.calls = nn.Linear(3, 3), nn.Linear(3, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, 3) to (B, 3)."""
+        self.calls += 1
+        x = self.first(x)
+        return self.second(x) if self.calls > 2 else x
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_may_get_their_first_gradients_later(half: bool) -> None:
+    nets, x = [], torch.randn(4, 3)
+    for fused in (True, False):
+        torch.manual_seed(0)
+        net = Late()
+        nets.append(net)
+        settings: Any = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}
+        plain = torch.optim.SGD(net.parameters(), 1.0, foreach=False, **settings)
+        ours = Optimization(net, Recipe(lr=0.05, weight_decay=0.01), 5, half=half)
+        for step in range(5):
+            with ours.training() if fused else nullcontext():
+                with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                    loss = net(x).float().square().mean()
+                if fused:
+                    ours.minimize(loss)
+                else:
+                    plain.param_groups[0]["lr"] = 0.05 * ours_factor(step)
+                    plain.zero_grad()
+                    loss.backward()
+                    plain.step()
+    assert_equal_weights(*nets, atol=1e-7)
+
+
+def ours_factor(step: int) -> float:
+    return Recipe().lr_factor(step, 5)
+
+
+class Cosine(nn.Module):
+    """A head that normalizes its weights, outside of the linear layer that has them."""
+
+    def __init__(self, exact: bool) -> None:
+        super().__init__()
+        self.features, self.head, self.exact = nn.Linear(64, 16), nn.Linear(16, 10), exact
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, ...) to logits (B, 10)."""
+        x = self.features(x.flatten(1))
+        if self.exact:
+            with torch.autocast("cpu", enabled=False):
+                return self.head(x.float())
+        return F.linear(x, F.normalize(self.head.weight.square().cumsum(1)))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_weights_that_need_float32_are_left_to_autocast(exact: bool) -> None:
+    found, data = [], load(FEW)
+    for half in (True, False):
+        torch.manual_seed(0)
+        net = Cosine(exact)
+        recipe = replace(SHORT, bfloat16=True, lr=0.05, weight_decay=0.0)
+        own = Trainer(net, data, recipe, ("input",))
+        if not half:
+            own.optimization.use_autocast()
+        own.run_epoch(1)
+        own.run_epoch(2)
+        assert own.optimization.half_weights is None
+        found.append(net)
+    assert_equal_weights(*found)
+
+
+def test_weights_of_a_normalized_layer_are_left_to_autocast() -> None:
+    net = nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 4)), nn.Linear(4, 2))
+    optimization = Optimization(net, RECIPE, 3, half=True)
+    with optimization.training(), torch.autocast("cpu", torch.bfloat16):
+        assert net[1].weight.dtype == torch.bfloat16
+        optimization.minimize(net(torch.randn(3, 4)).square().mean())

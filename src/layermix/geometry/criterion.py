@@ -95,7 +95,7 @@ class SoftNearestNeighborLoss(nn.Module):
         if temperature is None:
             fixed = distances.detach()
             temperature = best_temperature(
-                lambda t: torch.stack([mean_loss(-fixed / each) for each in t.tolist()]).cpu(),
+                lambda t, _: torch.stack([mean_loss(-fixed / each) for each in t.tolist()]).cpu(),
                 fixed[~oneself],
                 lambda: fixed.masked_fill(oneself, math.inf).amin(1),
             )

@@ -130,7 +130,7 @@ def scale_of(features: Tensor) -> Tensor:
     largest = torch.stack(parts).max().double() if parts else torch.zeros((), dtype=torch.float64)
     limit = _EXPONENT_64 if features.dtype == torch.float64 else _EXPONENT
     exponent = torch.frexp(largest).exponent.clamp(-limit, limit)
-    return torch.ldexp(torch.ones_like(largest), exponent)
+    return 2.0 ** exponent.double()
 
 
 @contextmanager

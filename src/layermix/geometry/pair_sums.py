@@ -27,6 +27,7 @@ from layermix.geometry.distances import Distances
 
 _LIFT = 96.0  # log2 of the factor that multiplies all weights in `_symmetric`
 _LEAST = -90.0  # log2 of a sum times this factor, below which weights may underflow in float32
+_ERROR = 1e-4  # maximum error of a log sum of `_symmetric`
 _NOTHING = -60.0  # log2 of other / same, below which the loss is zero
 
 
@@ -47,8 +48,8 @@ class PairSums:
     def log_sums(self, temperatures: Tensor, enough: float | None = None) -> tuple[Tensor, Tensor]:
         """Return the logarithms of `same` and `other` at each temperature, float64 (t, N).
 
-        If `enough` is given, only temperatures at which the loss is lower are of interest. At
-        others, the sums may be replaced by those of a lower bound of the loss above `enough`.
+        If `enough` is given, they are NaN at temperatures at which the loss is shown to be more
+        than twice `enough`, or more than twice the lowest of these losses.
         """
         temperatures = temperatures / self._distances.scale / self._distances.scale
         small = self._distances.dtype == torch.float64 or self.size <= self._distances.rows
@@ -86,28 +87,37 @@ class PairSums:
         If the distance of the nearest pair is known, it is repeated with this distance subtracted
         from all others, which is enough if all nearest neighbors are similarly far away.
         """
+        exact = ~wrong
         if enough is not None:
-            self._set_bounds(same, other, wrong, temperatures, enough)
+            self._exclude(same, other, wrong, exact, temperatures, enough)
         if self._nearest and wrong.any():
             again = wrong.nonzero()[:, 0]
             found = self._symmetric(temperatures[again])
             same[again], other[again], low[again], wrong[again] = found
+            exact[again] = ~wrong[again]
         if enough is not None:
-            self._set_bounds(same, other, wrong, temperatures, enough)
+            self._exclude(same, other, wrong, exact, temperatures, enough)
         if wrong.any():
             rows = low[wrong].any(0).nonzero()[:, 0]
             index = wrong.nonzero(), rows
             same[index], other[index] = self._shifted(temperatures[wrong], rows)
 
-    def _set_bounds(
-        self, same: Tensor, other: Tensor, wrong: Tensor, temperatures: Tensor, enough: float
+    def _exclude(
+        self,
+        same: Tensor,
+        other: Tensor,
+        wrong: Tensor,
+        exact: Tensor,
+        temperatures: Tensor,
+        enough: float,
     ) -> None:
-        """Replace sums by those of a lower bound of the loss, where it is above the lowest loss.
+        """Replace sums by NaN where a lower bound of the loss is above twice the lowest loss.
 
         The log of a sum of ``exp(-b d)`` is convex in b = 1 / T. So the line through two values is
         below all values at higher b. The log also decreases at least as fast as its largest term.
+        The values have rounding errors, which the line multiplies.
         """
-        good = (~wrong).nonzero()[:, 0]
+        good = exact.nonzero()[:, 0]
         good = good[temperatures[good].argsort()][:2]
         below = wrong & (temperatures < temperatures[good[0]]) if len(good) == 2 else wrong & False
         if not below.any() or self._nearest is None:
@@ -115,13 +125,14 @@ class PairSums:
         inverse, (near_same, near_other) = 1 / temperatures, (n.double() for n in self._nearest)
         first, second = good.tolist()
         further = (inverse[below] - inverse[first])[:, None]
-        slope = (other[first] - other[second]) / (inverse[first] - inverse[second])
-        most = same[first] + further * near_same
-        least = torch.maximum(other[first] + further * slope, inverse[below][:, None] * near_other)
+        drop = (other[first] - other[second] - 2 * _ERROR) / (inverse[first] - inverse[second])
+        line = other[first] - _ERROR + further * drop
+        least = torch.maximum(line.nan_to_num(nan=-math.inf), inverse[below][:, None] * near_other)
+        most = same[first] + _ERROR + further * near_same
         lowest = min(enough, *F.softplus(other[good] - same[good]).mean(1).tolist())
-        above = F.softplus(least - most).mean(1) > lowest
+        above = F.softplus(least - most).mean(1) > 2 * lowest
         index = below.nonzero()[above, 0]
-        same[index], other[index], wrong[index] = most[above], least[above], False
+        same[index], other[index], wrong[index] = math.nan, math.nan, False
 
     def _symmetric(
         self, temperatures: Tensor, near: tuple[Tensor, Tensor] | None = None

@@ -179,14 +179,15 @@ def _exact(x: Tensor, labels: Tensor, temperature: float | None, center: bool) -
 def _measure(pairs: PairSums, counts: Tensor, temperature: float | None, singletons: int) -> SNNL:
     found: dict[float, tuple[float, float]] = {}  # T -> mean and standard deviation
 
-    def loss(temperatures: Tensor) -> Tensor:
+    def loss(temperatures: Tensor, exact: bool = True) -> Tensor:
         lowest = min((mean for mean, _ in found.values()), default=math.inf)
-        same, other = pairs.log_sums(temperatures, None if temperature else lowest)
+        same, other = pairs.log_sums(temperatures, None if exact else lowest)
         rows = F.softplus(other - same)  # -log(same / (same + other)), (t, N)
         means, deviations = rows.mean(1).cpu(), rows.std(1).cpu()
         statistics = zip(means.tolist(), deviations.tolist(), strict=True)
-        found.update(zip(temperatures.tolist(), statistics, strict=True))
-        return means
+        several = zip(temperatures.tolist(), statistics, strict=True)
+        found.update({t: both for t, both in several if not math.isnan(both[0])})
+        return means.nan_to_num(nan=math.inf)
 
     if temperature is None:
         sample, unit = pairs.sample()

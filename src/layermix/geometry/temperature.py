@@ -18,23 +18,26 @@ from layermix.errors import InputError, brief
 _OCTAVES = 13  # minimum range on both sides of the typical distance: factors 1e-4 to 1e4
 _BELOW, _ABOVE = 3, 8  # octaves below the nearest and above the farthest distance
 _FURTHER, _LIMIT = 8, 64  # octaves of each downward extension, and the maximum below typical
+_GAIN = 1e-6  # relative decrease of the loss for which the search goes on
 _ZERO = 1e-9  # nats; a lower loss is treated as zero
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the largest distance
 
 
 def best_temperature(
-    loss: Callable[[Tensor], Tensor],
+    loss: Callable[[Tensor, bool], Tensor],
     distances: Tensor,
     nearest: Callable[[], Tensor],
     unit: float = 1.0,
 ) -> float:
-    """Return the temperature that minimizes `loss`, a function of float64 temperatures (t,).
+    """Return the temperature that minimizes `loss`.
+
+    ``loss(temperatures, exact)`` returns the losses at temperatures, float64 (t,); unless `exact`,
+    they may be infinite where they are above twice the lowest loss.
 
     The search starts at an eighth of the nearest squared distance, or lower if the loss still
     decreases there, and ends far above the farthest one. `distances` are those of some pairs, and
     `nearest` returns those of each example to its nearest neighbor, (N,), and is called after a
-    loss was computed; both are in units of `unit`. Instead of losses that are not the lowest so
-    far, `loss` may return others above the lowest.
+    loss was computed; both are in units of `unit`.
     """
     known: dict[float, float] = {}  # log2(T / typical) -> loss
     farthest = float(distances.max()) if distances.numel() else 0.0
@@ -42,11 +45,13 @@ def best_temperature(
     typical, most = (float(apart.median()), farthest) if len(apart) else (1.0, 1.0)
     low, high = -_OCTAVES, max(_OCTAVES, math.ceil(math.log2(most / typical)) + _ABOVE)
 
-    def evaluate(steps: Sequence[float]) -> None:
-        new = [s for s in dict.fromkeys(steps) if s not in known and low <= s <= high]
+    def evaluate(steps: Sequence[float], exact: bool = False) -> None:
+        missing = (math.inf,) if exact else ()
+        new = [s for s in dict.fromkeys(steps) if low <= s <= high]
+        new = [s for s in new if s not in known or known[s] in missing]
         if new:
             at = [typical * unit * 2.0**s for s in new]
-            values = loss(torch.tensor(at, dtype=torch.float64))
+            values = loss(torch.tensor(at, dtype=torch.float64), exact)
             known.update(zip(new, values.tolist(), strict=True))
 
     evaluate([float(k) for k in range(low, high + 1)])
@@ -61,8 +66,13 @@ def best_temperature(
         evaluate([float(k) for k in range(low, low + _FURTHER)])
     quarters = [k / 4 for k in range(-3, 4)]
     evaluate([valley + step for valley in _valleys(known)[:3] for step in quarters])
-    vertex = _vertex(known)
-    evaluate([vertex + k / 32 for k in (-1, 0, 1)])
+    best = _lowest(known)
+    evaluate([best + k / 4 for k in (-2, -1, 1, 2)], exact=True)
+    vertex, _ = _vertex(known)
+    evaluate([vertex + k / 32 for k in (-1, 0, 1)], exact=True)
+    vertex, expected = _vertex(known)
+    if expected < (1 - _GAIN) * known[_lowest(known)]:
+        evaluate([vertex], exact=True)
     return typical * unit * 2.0 ** _lowest(known)
 
 
@@ -91,16 +101,18 @@ def _valleys(known: dict[float, float]) -> list[float]:
     return sorted(found, key=lambda step: known[step])
 
 
-def _vertex(known: dict[float, float]) -> float:
-    """Return the minimum of the polynomial through the best point and two on each side of it.
+def _vertex(known: dict[float, float]) -> tuple[float, float]:
+    """Return the step and the loss at the minimum of a polynomial, between the best neighbors.
 
-    It is searched between the neighbors of the best point.
+    It is the polynomial of log loss through the best point and two on each side of it.
     """
-    steps = sorted(known)
+    steps = sorted(step for step, value in known.items() if math.isfinite(value))
     index = steps.index(best := _lowest(known))
     if index in (0, len(steps) - 1):
-        return best
+        return best, known[best]
     some = steps[max(0, index - 2) : index + 3]
-    fit = np.polynomial.Polynomial.fit(some, [known[step] for step in some], len(some) - 1)
+    logs = np.log([max(known[step], _ZERO) for step in some])
+    fit = np.polynomial.Polynomial.fit(some, logs, len(some) - 1)
     inside = np.linspace(steps[index - 1], steps[index + 1], 257)
-    return float(inside[np.argmin(fit(inside))])
+    lowest = int(np.argmin(fit(inside)))
+    return float(inside[lowest]), math.exp(fit(inside)[lowest])

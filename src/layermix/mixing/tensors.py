@@ -101,7 +101,7 @@ def moved(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]
     """
     exact = float64_on(device)
     tensors = [t.to(exact) if t.dtype == torch.float64 else t for t in tensors]
-    if torch.device(device).type == "cpu" or not all(t.is_cpu for t in tensors):
+    if torch.device(device).type == "cpu" or not all(map(_is_packable, tensors)):
         return [tensor.to(device) for tensor in tensors]
     starts = [*accumulate((-(-t.nbytes // _ALIGNED) * _ALIGNED for t in tensors), initial=0)]
     packed = torch.empty(starts[-1], dtype=torch.uint8)
@@ -113,6 +113,11 @@ def moved(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]
     storage = packed.to(device, non_blocking=True).untyped_storage()
     places = zip(tensors, starts, strict=False)
     return [_placed(tensor, storage, start, device) for tensor, start in places]
+
+
+def _is_packable(tensor: Tensor) -> bool:
+    """Return True for values that NumPy can copy."""
+    return tensor.is_cpu and not tensor.requires_grad and tensor.dtype != torch.bfloat16
 
 
 def _placed(

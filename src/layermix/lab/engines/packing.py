@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import joblib
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from layermix.lab.run import trainer_of
 from layermix.lab.store import RunConfig
@@ -29,7 +30,8 @@ from layermix.lab.training.environment import cpu_settings, pick_device
 from layermix.lab.training.loop import Trainer
 
 _SECONDS, _WARM = 3.0, 3  # of a trial, after this number of steps
-_PATIENCE = 300.0  # seconds in which another process must start
+_PATIENCE = 60.0  # seconds in which another process must start
+_FAILED = "failed"
 _GAIN, _FILLED = 1.05, 0.9
 _MEMORY, _STATUS = Path("/proc/meminfo"), Path("/proc/self/status")
 
@@ -137,7 +139,11 @@ def _trials(cell: RunConfig, settings: dict[str, Any], count: int) -> list[Trial
         joblib.parallel_config("loky", inner_max_num_threads=settings.get("threads")),
     ):
         jobs = (joblib.delayed(_trial)(cell, settings, Path(folder), count) for _ in range(count))
-        found: Any = joblib.Parallel(2)(jobs)
+        try:
+            found: Any = joblib.Parallel(2)(jobs)
+        finally:
+            # The runs get new processes, which ignore Ctrl-C and have no memory of a trial.
+            get_reusable_executor().shutdown(wait=True)
     return found
 
 
@@ -146,10 +152,14 @@ def _trial(cell: RunConfig, settings: dict[str, Any], folder: Path, count: int) 
     endless = replace(cell.recipe, epochs=1_000_000, compile=False)
     with cpu_settings(settings.get("threads")):
         cell = replace(cell, recipe=endless)
-        trainer = trainer_of(cell, settings.get("all_points"), settings.get("factory"))
-        steps = _steps(trainer)
-        for _ in range(_WARM):
-            next(steps)
+        try:
+            trainer = trainer_of(cell, settings.get("all_points"), settings.get("factory"))
+            steps = _steps(trainer)
+            for _ in range(_WARM):
+                next(steps)
+        except BaseException:
+            (folder / _FAILED).touch()  # the other process must not wait
+            raise
         _wait_for_others(folder, count)
         started, done = time.perf_counter(), 0
         while time.perf_counter() - started < _SECONDS:
@@ -174,7 +184,9 @@ def _steps(trainer: Trainer) -> Iterator[None]:
 def _wait_for_others(folder: Path, count: int) -> None:
     (folder / str(os.getpid())).touch()
     started = time.monotonic()
-    while len(list(folder.iterdir())) < count and time.monotonic() - started < _PATIENCE:
+    while len(found := [path.name for path in folder.iterdir()]) < count:
+        if _FAILED in found or time.monotonic() - started > _PATIENCE:
+            break
         time.sleep(0.01)
 
 

@@ -126,7 +126,10 @@ class Batches:
     def _augmented(self, images: Tensor, shift: Tensor | None, flip: Tensor | None) -> Tensor:
         images = crop_and_flip(images, shift, flip)
         if self.recipe.augment != "none":
-            images = augment(images, self.recipe.augment, int(self._policy_seeds.integers(2**31)))
+            parts = images.split(self.size)  # each batch has a seed
+            seeds = self._policy_seeds.integers(2**31, size=len(parts)).tolist()
+            several = zip(parts, seeds, strict=True)
+            images = torch.cat([augment(p, self.recipe.augment, seed) for p, seed in several])
         if not self.recipe.channels_last:
             images = images.clone(memory_format=torch.contiguous_format)
         return images

@@ -1,8 +1,9 @@
-"""Compile a model, and compare its gradients with those of the model itself, on one batch."""
+"""Compare the gradients of two ways to compute a loss, such as a compiled model, on one batch."""
 
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ _HALF = 3
 _FLOOR = 0.01  # times the root mean square of all gradient norms; smaller gradients are noise
 
 Gradients = dict[str, Tensor]
+Context = Callable[[], AbstractContextManager]
 
 
 def compiled(model: nn.Module) -> Any:
@@ -37,7 +39,7 @@ def has_equal_gradients(
     model: nn.Module,
     compiled: Any,
     loss_of: Callable[[Any], Tensor],
-    exact: Callable[[], AbstractContextManager] | None = None,
+    exact: Context | None = None,
 ) -> bool:
     """Return True if a compiled model has the gradients of the model; otherwise warn.
 
@@ -46,22 +48,13 @@ def has_equal_gradients(
     the random seed, as with dropout, the two are not compared. If the loss is computed in bfloat16,
     it is computed in float32 inside ``exact()``.
     """
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
-    def gradients(which: Any, seed: int = 0, context: Any = nullcontext) -> Gradients:
+    def gradients(which: Any, seed: int = 0, context: Context = nullcontext) -> Gradients:
         with context():
-            with torch_seed(seed):
-                loss_of(which).backward()
-            named = model.named_parameters()
-            found = {n: p.grad.double() for n, p in named if p.grad is not None}
-            model.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(buffers[name])
-        return found
+            return gradients_of(model, partial(loss_of, which), seed)
 
     eager = gradients(model)
-    if max(_differences(eager, gradients(model, seed=1)).values()) > TOLERANCE:
+    if max(_differences(eager, gradients(model, seed=1)).values(), default=0) > TOLERANCE:
         return True
     right, allowed = eager, dict.fromkeys(eager, TOLERANCE)
     if exact:
@@ -78,6 +71,37 @@ def has_equal_gradients(
         "so training goes on without compiling"
     )
     return False
+
+
+def are_equal(model: nn.Module, loss_of: Callable[[], Tensor], other: Context) -> bool:
+    """Return True if the gradients of a loss are the same outside and inside ``other()``.
+
+    If the loss raises an error outside, they are not.
+    """
+    try:
+        found = gradients_of(model, loss_of)
+    except Exception:  # such as one for a dtype; others are raised again in the step
+        model.zero_grad()
+        return False
+    with other():
+        right = gradients_of(model, loss_of)
+    return max(_differences(right, found).values(), default=0) <= TOLERANCE
+
+
+def gradients_of(model: nn.Module, loss_of: Callable[[], Tensor], seed: int = 0) -> Gradients:
+    """Return the gradients of a loss by the name of the parameter, float64; restore all buffers."""
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        with torch_seed(seed):
+            loss_of().backward()
+        named = model.named_parameters()
+        found = {n: p.grad.double() for n, p in named if p.grad is not None}
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(buffers[name])
+    model.zero_grad(set_to_none=True)
+    return found
 
 
 def _differences(right: Gradients, other: Gradients) -> dict[str, float]:

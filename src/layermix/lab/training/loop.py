@@ -18,7 +18,7 @@ from layermix.lab.data import Dataset
 from layermix.lab.data.split import geometry_batch, geometry_batches
 from layermix.lab.store import Record, RunResult
 from layermix.lab.training.batches import Batches
-from layermix.lab.training.compile_check import compiled, has_equal_gradients
+from layermix.lab.training.compile_check import are_equal, compiled, has_equal_gradients
 from layermix.lab.training.environment import RunSeeds, torch_seed
 from layermix.lab.training.logits import (
     clean_norm_stats,
@@ -158,8 +158,8 @@ class Trainer:
 
     def run_step(self, x: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Train on a batch with labels (B,); return loss and accuracy, each ()."""
-        if self.optimization.step == 0 and self.model is not self.raw_model:
-            self._check_compiled(x, labels)
+        if self.optimization.step == 0:
+            self._check(x, labels)
         loss, output, target = self._loss(x, labels)
         self.optimization.minimize(loss)
         return loss.detach(), target.accuracy(output).detach()
@@ -179,8 +179,8 @@ class Trainer:
         output, target = self.mixer(x, labels, self.model)
         return output, target, self.mixer.last and self.mixer.last.point
 
-    def _check_compiled(self, x: Batch, labels: Tensor) -> None:
-        """Go on without compiling if the gradients differ with the plan of the first step."""
+    def _check(self, x: Batch, labels: Tensor) -> None:
+        """Go on without compiling, or without `HalfWeights`, if either changes the gradients."""
         model, plans = self.model, self.mixer and self.mixer.state_dict()
 
         def loss_of(which: Any) -> Tensor:
@@ -190,9 +190,13 @@ class Trainer:
                 self.mixer.load_state_dict(plans)
             return loss
 
-        exact = self._exact if self._amp else None
-        right = has_equal_gradients(self.raw_model, model, loss_of, exact)
-        self.model = model if right else self.raw_model
+        half, raw = self.optimization.half_weights, self.raw_model
+        if half and not are_equal(raw, lambda: loss_of(raw), half.paused):
+            self.optimization.use_autocast()
+        if model is not raw:
+            exact = self._exact if self._amp else None
+            model = model if has_equal_gradients(raw, model, loss_of, exact) else raw
+        self.model = model
 
     @contextmanager
     def _exact(self) -> Iterator[None]:
@@ -229,12 +233,8 @@ class Trainer:
         return {n: predict_logits(self.model, s, self.data.preprocess) for n, s in splits.items()}
 
     def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
-        split, (_, flip), preprocess = (
-            getattr(self.data, name),
-            self.recipe.crop_and_flip,
-            self.data.preprocess,
-        )
-        logits = predict_logits(self.model, split, preprocess, views=views, flip=flip)
+        split, (_, flip) = getattr(self.data, name), self.recipe.crop_and_flip
+        logits = predict_logits(self.model, split, self.data.preprocess, views=views, flip=flip)
         return metrics(logits, split.labels)
 
     def _require_finite(self, losses: Tensor) -> None:

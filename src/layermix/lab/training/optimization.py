@@ -27,9 +27,26 @@ class Optimization:
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int, *, half: bool = False) -> None:
         self.optimizer = recipe.build_optimizer(model)
         self.half_weights = HalfWeights(model, self.optimizer) if half else None
+        if isinstance(self.optimizer, torch.optim.SGD) and self.optimizer.defaults["fused"]:
+            self._prepare_momentum()
         self.steps, self.step = steps, 0
         self._schedule = recipe.schedule(self.optimizer, steps)
         self._lookahead = Lookahead(model, steps) if recipe.lookahead else None
+
+    def _prepare_momentum(self) -> None:
+        """Set the momentum, if there is any, to 0, which equals the first step of torch.
+
+        The fused optimizer fails if weights get their first gradients in different steps.
+        """
+        for group in self.optimizer.param_groups:
+            for weight in group["params"] if group["momentum"] else ():
+                self.optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+
+    def use_autocast(self) -> None:
+        """Leave the conversion of weights to autocast, from the next step on."""
+        if self.half_weights:
+            self.half_weights.remove()
+            self.half_weights = None
 
     def training(self) -> AbstractContextManager:
         """Return a context manager for the steps of an epoch."""
@@ -64,20 +81,36 @@ class HalfWeights:
 
     Autocast rounds each weight, and converts each gradient, by an operation of its own. Here all
     are converted together, with the same results. The optimizer updates weights in float32, which
-    the model has outside `used`. Weights that other modules share are left to autocast.
+    the model has outside `used`. Weights that other modules share are left to autocast, and those
+    of modules with other parameters, which may be normalized.
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         users: dict[nn.Parameter, bool] = {}
         for module in model.modules():
-            for weight in module.parameters(recurse=False):
-                users[weight] = users.get(weight, True) and type(module) in _ROUNDED
+            own = dict(module.named_parameters(recurse=False))
+            rounded = type(module) in _ROUNDED and own.keys() <= {"weight", "bias"}
+            for weight in own.values():
+                users[weight] = users.get(weight, True) and rounded
         self._weights = [w for w, rounded in users.items() if rounded and w.dtype == torch.float32]
         self._exact = [nn.Parameter(w.detach(), w.requires_grad) for w in self._weights]
         self._half = [w.detach().bfloat16() for w in self._weights]
-        exact = dict(zip(self._weights, self._exact, strict=True))
-        for group in optimizer.param_groups:
-            group["params"] = [exact.get(weight, weight) for weight in group["params"]]
+        self._optimizer = optimizer
+        self._exchange(self._weights, self._exact)
+
+    def remove(self) -> None:
+        """Give the weights in float32 back to the model and to the optimizer."""
+        self._set(self._exact)
+        self._exchange(self._exact, self._weights)
+        for weight, exact in zip(self._weights, self._exact, strict=True):
+            if exact in self._optimizer.state:
+                self._optimizer.state[weight] = self._optimizer.state.pop(exact)
+        self._weights, self._exact, self._half = [], [], []
+
+    def _exchange(self, old: Sequence[Tensor], new: Sequence[Tensor]) -> None:
+        replaced = dict(zip(old, new, strict=True))
+        for group in self._optimizer.param_groups:
+            group["params"] = [replaced.get(weight, weight) for weight in group["params"]]
 
     @contextmanager
     def used(self) -> Iterator[None]:

@@ -84,7 +84,7 @@ class MixedTarget(Target):
         if not self._has_one_mean(logits):
             return None
         hits = torch.zeros_like(logits, dtype=wide(logits.dtype), requires_grad=False)
-        return self._mean_nll(hits.scatter_(1, logits.argmax(1, keepdim=True), 1.0)).abs()
+        return self._mean_nll(hits.scatter_(1, best(logits, 1), 1.0)).abs()
 
     def _has_one_mean(self, logits: Tensor) -> bool:
         """Return True for integer classes, and one ratio whose partners are a permutation.
