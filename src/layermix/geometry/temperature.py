@@ -18,9 +18,8 @@ from layermix.errors import InputError, brief
 _OCTAVES = 13  # minimum range on both sides of the typical distance: factors 1e-4 to 1e4
 _BELOW, _ABOVE = 3, 8  # octaves below the nearest and above the farthest distance
 _FURTHER, _LIMIT = 8, 64  # octaves of each downward extension, and the maximum below typical
-_GAIN = 1e-6  # relative decrease of the loss for which the search goes on
 _ZERO = 1e-9  # nats; a lower loss is treated as zero
-_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # relative to the largest distance
+_ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-6}  # of distances and losses
 
 
 def best_temperature(
@@ -71,7 +70,7 @@ def best_temperature(
     vertex, _ = _vertex(known)
     evaluate([vertex + k / 32 for k in (-1, 0, 1)], exact=True)
     vertex, expected = _vertex(known)
-    if expected < (1 - _GAIN) * known[_lowest(known)]:
+    if expected < (1 - _ROUNDING[near.dtype]) * known[_lowest(known)]:
         evaluate([vertex], exact=True)
     return typical * unit * 2.0 ** _lowest(known)
 
