@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from layermix import InputError
-from layermix.lab.training.environment import cpu_settings, pick_device
+from layermix.lab.training.environment import cpu_settings, fast_convolutions, pick_device
 
 
 def test_cpu_settings_restore_threads_and_denormal_numbers() -> None:
@@ -19,3 +19,10 @@ def test_cpu_settings_restore_threads_and_denormal_numbers() -> None:
 def test_unavailable_device_raises() -> None:
     with pytest.raises(InputError, match="device 'gpu' is not available"):
         pick_device("gpu")
+
+
+def test_fast_convolutions_are_only_used_inside_the_block() -> None:
+    before = torch.backends.cudnn.benchmark
+    with fast_convolutions():
+        assert torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.benchmark == before

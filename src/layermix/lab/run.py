@@ -70,7 +70,7 @@ def run(
         If the loss becomes NaN or infinite. The files remain as ``FOLDER-unfinished``.
     """
     check_new(folder)
-    with env.cpu_settings(threads):
+    with env.cpu_settings(threads), env.fast_convolutions():
         data = load_once(config.data, config.seed)
         config = replace(config, model=model_name(config.model, data))
         trainer = trainer_of(config, all_points, factory)

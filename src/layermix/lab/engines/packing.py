@@ -26,7 +26,7 @@ from joblib.externals.loky import get_reusable_executor
 
 from layermix.lab.run import trainer_of
 from layermix.lab.store import RunConfig
-from layermix.lab.training.environment import cpu_settings, pick_device
+from layermix.lab.training.environment import cpu_settings, fast_convolutions, pick_device
 from layermix.lab.training.loop import Trainer
 
 _SECONDS, _WARM = 3.0, 3  # of a trial, after this number of steps
@@ -150,7 +150,7 @@ def _trials(cell: RunConfig, settings: dict[str, Any], count: int) -> list[Trial
 def _trial(cell: RunConfig, settings: dict[str, Any], folder: Path, count: int) -> Trial:
     device = pick_device(cell.recipe.device)
     endless = replace(cell.recipe, epochs=1_000_000, compile=False)
-    with cpu_settings(settings.get("threads")):
+    with cpu_settings(settings.get("threads")), fast_convolutions():
         cell = replace(cell, recipe=endless)
         try:
             trainer = trainer_of(cell, settings.get("all_points"), settings.get("factory"))

@@ -78,6 +78,20 @@ def cpu_settings(threads: int | None) -> Iterator[None]:
         torch.set_flush_denormal(flushes)
 
 
+@contextmanager
+def fast_convolutions() -> Iterator[None]:
+    """Inside the block, cuDNN measures which of its algorithms is the fastest for each shape.
+
+    So gradients of two equal runs on a GPU may differ by rounding.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 def pick_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` is a GPU if there is one, else the CPU."""
     if name == "auto":
