@@ -56,7 +56,5 @@ def test_compiled_gradients_equal_eager_ones(name: str, at: str | None, dtype: t
         worst.append(max(error / max(least, times * theirs[n]) for n, error in ours.items()))
         largest.append(max(ours.values()))
     assert statistics.median(worst) <= 1, (worst, largest)
-    if dtype == torch.bfloat16:
-        assert max(worst) <= 2, (worst, largest)
-    else:
-        assert max(largest) <= (1e-10 if dtype == torch.float64 else 0.05), (worst, largest)
+    widest = {torch.float32: 0.05, torch.float64: 1e-10, torch.bfloat16: 0.6}
+    assert max(largest) <= widest[dtype], (worst, largest)
