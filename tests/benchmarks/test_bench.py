@@ -172,6 +172,7 @@ def test_launches_of_a_step_are_counted_at_each_point_and_for_peers() -> None:
     assert all(row["waits"] == 0 and float(row["transfers"]) <= 1 for row in mixed)
 
 
+@pytest.mark.slow
 def test_operations_of_the_loop_are_few() -> None:
     rows = {row["what"]: row for row in run_bench("loop", Setting(small=True)).rows}
     for row in rows.values():
