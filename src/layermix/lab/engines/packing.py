@@ -37,7 +37,7 @@ _MEMORY, _STATUS = Path("/proc/meminfo"), Path("/proc/self/status")
 
 
 class Trial(NamedTuple):
-    """What one process measured: examples per second, and bytes of memory, used and still free."""
+    """The speed of a process in examples per second, and its used and the free memory in bytes."""
 
     rate: float
     used: float

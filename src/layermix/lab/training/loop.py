@@ -185,10 +185,11 @@ class Trainer:
 
         def loss_of(which: Any) -> Tensor:
             self.model = which
-            loss, _, _ = self._loss(x, labels)
-            if self.mixer and plans:
-                self.mixer.load_state_dict(plans)
-            return loss
+            try:
+                return self._loss(x, labels)[0]
+            finally:
+                if self.mixer and plans:
+                    self.mixer.load_state_dict(plans)
 
         half, raw = self.optimization.half_weights, self.raw_model
         if half and not are_equal(raw, lambda: loss_of(raw), half.paused):
