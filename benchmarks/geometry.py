@@ -17,10 +17,9 @@ from pathlib import Path
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from benchmarks.timing import alternate, ratio
-from layermix.lab import configure, train_study
+from layermix.lab import Execution, configure, run, train_study
 from layermix.lab.data import DataConfig
 from layermix.lab.engines.local import default_workers
-from layermix.lab.run import run
 from layermix.lab.store import RunConfig
 from layermix.lab.training.recipe import PLAIN, Recipe
 
@@ -90,5 +89,5 @@ def _study(recipe: Recipe, folder: Path) -> tuple[float, int, int]:
     runs = len(config.seeds) * len(config.variants)
     workers = min(default_workers(config.recipe.device) or 1, runs)
     started = time.perf_counter()
-    train_study(config, folder, workers=workers)
+    train_study(config, folder, Execution(workers=workers))
     return time.perf_counter() - started, len(config.seeds), workers

@@ -20,7 +20,7 @@ from benchmarks.bench import run_bench, show_bench
 from benchmarks.setting import Setting
 from benchmarks.study_runs import run_table
 from layermix import lab
-from layermix.lab import DataConfig, StudyConfig, StudyFolder
+from layermix.lab import DataConfig, Execution, StudyConfig, StudyFolder
 from layermix.lab.display import open_console
 from layermix.lab.training import PRESETS
 from layermix.reporting.show import show_study
@@ -66,7 +66,12 @@ def _bench(given: argparse.Namespace) -> None:
 
 def _study(given: argparse.Namespace) -> None:
     workers = given.workers if given.workers == "auto" else int(given.workers)
-    lab.train_study(study_of(given), given.words[0], workers=workers, console=open_console())
+    lab.train_study(
+        study_of(given),
+        given.words[0],
+        Execution(workers=workers),
+        console=open_console(),
+    )
 
 
 def _report(given: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from layermix.hooks.batch import call
 from layermix.lab.data import DataConfig, Dataset, load
-from layermix.lab.run import complete, fresh_model
+from layermix.lab.run_setup import complete, fresh_model
 from layermix.lab.training import PRESETS, Recipe
 from layermix.lab.training.environment import cpu_settings
 from layermix.lab.training.loop import Trainer

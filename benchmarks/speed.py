@@ -17,7 +17,7 @@ from benchmarks.profiler import profiler
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from layermix.lab.data import DataConfig, load
-from layermix.lab.run import complete, fresh_model
+from layermix.lab.run_setup import complete, fresh_model
 from layermix.lab.training import PRESETS
 from layermix.lab.training.environment import cpu_settings
 from layermix.lab.training.loop import Trainer

@@ -21,7 +21,7 @@ from benchmarks.table import Row, Table
 from benchmarks.timing import against
 from layermix.hooks.sites import device_of
 from layermix.lab.data import DataConfig, Dataset, load
-from layermix.lab.run import complete, fresh_model
+from layermix.lab.run_setup import complete, fresh_model
 from layermix.lab.training import Recipe
 from layermix.lab.training.environment import cpu_settings
 from layermix.lab.training.logits import predict_logits

@@ -7,7 +7,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.baselines import compare, read_texts
-from layermix.lab import DataConfig, Recipe, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, configure, train_study
 from layermix.lab.data import load
 from layermix.lab.data.sources import load_texts
 
@@ -15,7 +15,7 @@ from layermix.lab.data.sources import load_texts
 def test_classifiers_have_the_splits_of_the_runs(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, monitor=0, geometry=False)
     config = configure(DataConfig(train_size=100), "mlp", recipe, ("none", "input"), seeds=2)
-    study = train_study(config, tmp_path / "study", workers=1)
+    study = train_study(config, tmp_path / "study", Execution(workers=1))
     rows = compare(tmp_path / "study")
     assert [row[2] for row in rows[1:]] == ["logistic regression", "random forest", "RBF SVM"]
     found = []

@@ -15,7 +15,7 @@ from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
 from layermix.lab.data.modality import map_arguments
 from layermix.lab.models import build
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.training.loop import Trainer
 from layermix.mixing import BLENDS, MultiMix, PlanSampler
 

@@ -9,7 +9,7 @@ import torch
 from layermix.errors import InputError
 from layermix.lab import Recipe, RunConfig, run
 from layermix.lab.data import Split, load
-from layermix.lab.run import complete
+from layermix.lab.run_setup import complete
 from layermix.lab.training.augmentation import augment, cutout
 from layermix.lab.training.loop import Trainer
 from short_training import FEW, SHORT

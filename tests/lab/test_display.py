@@ -1,7 +1,6 @@
 """Tests of terminal output: literal names, and the progress of studies."""
 
 import io
-import os
 import re
 import shutil
 import time
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from layermix.lab import (
     DataConfig,
+    Execution,
     Recipe,
     RunResult,
     StudyConfig,
@@ -26,6 +26,7 @@ from layermix.lab.display import (
     print_text,
     show_status,
 )
+from stored_runs import run_folder
 
 
 def test_print_text_wraps_between_words_only_with_fold() -> None:
@@ -70,7 +71,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     recipe = Recipe(epochs=2, batch_size=20, monitor=1)
     config = configure(DataConfig(train_size=100), "mlp", recipe, ("none", "input"), seeds=2)
-    train_study(config, folder, workers=1)
+    train_study(config, folder, Execution(workers=1))
     return folder
 
 
@@ -78,7 +79,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(finished: Path, tmp_path: Path) -> StudyFolder:
     """Return a study in which one of four runs is missing."""
     shutil.copytree(finished, tmp_path / "study")
-    shutil.rmtree(tmp_path / "study/runs/input-seed1")
+    shutil.rmtree(run_folder(tmp_path / "study", "input-seed1"))
     return StudyFolder.open(tmp_path / "study")
 
 
@@ -111,7 +112,12 @@ def test_finished_study_prints_one_line(finished: Path) -> None:
 
 def test_finished_run_prints_its_validation_accuracy(study: StudyFolder) -> None:
     text, expected = io.StringIO(), study.run_results()
-    train_study(study.config, study.folder, workers=1, console=Console(file=text, width=200))
+    train_study(
+        study.config,
+        study.folder,
+        Execution(workers=1),
+        console=Console(file=text, width=200),
+    )
     (cell,) = study.run_results().keys() - expected.keys()
     accuracy = study.run_results()[cell].val["accuracy"]
     line = f"4/4  input seed 1: validation accuracy {accuracy:.1%}, 0:00:00 left"
@@ -138,34 +144,29 @@ def test_time_left_is_estimated_without_worker_startup(
     study, clock = StudyFolder(config, tmp_path / "study"), [0.0]
     display = StudyDisplay(Console(quiet=True), study, workers=2)
     display.progress.get_time = lambda: clock[0]
-    run = study.runs / f".none-seed0.{os.getpid()}"
-    run.mkdir()
+    cell = next(study.cells())
     for clock[0], epochs, left in (
         (100.0, 0, "time left unknown"),
         (200.0, 1, "time left unknown"),
         (202.0, 2, "0:13:16 left"),  # 398 epochs of 2 seconds
         (203.0, 4, "0:06:36 left"),  # 396 epochs of 1 second
     ):
-        (run / "epochs.jsonl").write_text("{}\n" * (1 + epochs))  # one line before training
+        display.record(cell, epochs)
         display.update()
         assert display.time_left == left
     clock[0] = 303.0
     result = RunResult({"accuracy": 0.5}, {"accuracy": 0.5})
-    shutil.rmtree(run)
-    display.add(next(study.cells()), result)
+    display.add(cell, result)
     assert display.time_left == "0:05:13 left"  # 300 epochs of 103 / 99 seconds
 
 
 def test_epoch_progress_is_printed_at_a_limited_rate(
     study: StudyFolder, frequent_updates: None
 ) -> None:
-    run = study.runs / f".input-seed1.{os.getpid()}"
-    text = io.StringIO()
-    with StudyDisplay(Console(file=text, width=200), study, workers=1):
-        run.mkdir()
-        for _ in range(30):
-            with (run / "epochs.jsonl").open("a") as file:
-                file.write("{}\n")
+    text, (cell,) = io.StringIO(), study.missing()
+    with StudyDisplay(Console(file=text, width=200), study, workers=1) as display:
+        for epoch in range(30):
+            display.record(cell, epoch)
             time.sleep(0.05)
     lines = text.getvalue().splitlines()[2:]
     assert 2 <= len(lines) <= 4

@@ -11,15 +11,16 @@ from safetensors.torch import load_file, save_file
 
 from layermix.cli import run_cli
 from layermix.errors import InputError, RunError
-from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.lab.data import load
 from layermix.lab.data.sources import digits
 from layermix.lab.evaluation import EvaluationConfig, evaluate_study, read_evaluation
 from layermix.lab.evaluation.corruptions import corrupted
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.metrics import main_metrics
 from layermix.reporting import summarize
+from stored_runs import edit_run, remove_file
 
 RECIPE = Recipe(epochs=2, batch_size=20, monitor=1, geometry=False)
 FEW = EvaluationConfig(("noise", "zoom"), ood=("digits",))
@@ -29,7 +30,7 @@ FEW = EvaluationConfig(("noise", "zoom"), ood=("digits",))
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     config = configure(DataConfig(train_size=100), "mlp", RECIPE, ("none", "final"), seeds=2)
     folder = tmp_path_factory.mktemp("evaluated") / "study"
-    found = train_study(config, folder, workers=1)
+    found = train_study(config, folder, Execution(workers=1))
     evaluate_study(found, FEW, workers=1)
     return found
 
@@ -110,6 +111,9 @@ def test_changed_weights_raise(study: StudyFolder, tmp_path: Path) -> None:
     shutil.copytree(study.folder, copy)
     path = next((copy / "runs").glob("*/weights.safetensors"))
     save_file({k: torch.zeros_like(v) for k, v in load_file(path).items()}, path)
+    with pytest.raises(RunError, match=r"damaged: weights.safetensors was changed after the run"):
+        evaluate_study(StudyFolder.open(copy), EvaluationConfig(("noise",)), workers=1)
+    edit_run(path.parent, "result.json")  # the manifest has the new hash
     with pytest.raises(RunError, match=r"the weights of .* have a test accuracy of"):
         evaluate_study(StudyFolder.open(copy), EvaluationConfig(("noise",)), workers=1)
 
@@ -117,8 +121,8 @@ def test_changed_weights_raise(study: StudyFolder, tmp_path: Path) -> None:
 def test_runs_without_weights_raise(study: StudyFolder, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(study.folder, copy)
-    for path in (copy / "runs").glob("*/weights.safetensors"):
-        path.unlink()
+    for path in (copy / "runs").iterdir():
+        remove_file(path, "weights.safetensors")
     with pytest.raises(InputError, match="has no weights, which an evaluation needs"):
         evaluate_study(StudyFolder.open(copy), EvaluationConfig(("noise",)), workers=1)
 
@@ -130,7 +134,7 @@ def test_texts_of_no_known_class_are_detected(tmp_path: Path) -> None:
         lines = "\n".join(json.dumps(row) for row in part)
         (tmp_path / name / "train.jsonl").write_text(lines)
     config = configure(DataConfig(str(tmp_path / "known")), "auto", RECIPE, ("none",), seeds=1)
-    study = train_study(config, tmp_path / "study", workers=1)
+    study = train_study(config, tmp_path / "study", Execution(workers=1))
     evaluate_study(study, EvaluationConfig(ood=(str(tmp_path / "other"),)), workers=1)
     (found,) = read_evaluation(study).values()
     assert set(found["ood"][str(tmp_path / "other")]) == {"max softmax", "max logit", "energy"}
@@ -145,8 +149,7 @@ def test_evaluations_add_up_and_do_not_outlive_a_run(study: StudyFolder, tmp_pat
     for content in read_evaluation(found).values():
         assert list(content["corruptions"]) == ["noise", "zoom", "blur"]
         assert "digits" in content["ood"]
-    path = found.path(found.finished()[0]) / "result.json"
-    path.write_text(path.read_text().replace('"seconds": ', '"seconds": 1'))  # trained again
+    edit_run(found.path(found.finished()[0]), "result.json", timings={"seconds": 1.0})
     assert len(read_evaluation(found)) == len(found.finished()) - 1
     other = summarize(found).other_data
     assert other is not None

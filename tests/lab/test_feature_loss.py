@@ -9,7 +9,7 @@ import layermix as lm
 from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
 from layermix.lab.data.modalities.images import Normalize
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.monitor import FeatureLoss
 from short_training import FEW, records

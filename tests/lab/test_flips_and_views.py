@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from layermix.lab import DataConfig, Recipe, RunConfig
+from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import Split, load
 from layermix.lab.data.modalities.images import Normalize
-from layermix.lab.run import run
 from layermix.lab.training import batches as batches_module
 from layermix.lab.training.batches import Batches
 from layermix.lab.training.environment import RunSeeds

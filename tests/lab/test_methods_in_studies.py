@@ -14,6 +14,7 @@ from layermix.lab.models import build
 from layermix.lab.variants import check_variants, mix_points, mixer_settings
 from layermix.mixing import METHODS, Cut, Linear, MultiMix, Permutation
 from short_training import trainer
+from stored_runs import run_folder
 
 TEN = ("mixup", "cutmix", "fmix", "gridmix", "resizemix", "saliencymix", "patchup", "regmixup")
 TEN += ("mixstyle@block1", "multimix@final:k=2")
@@ -97,7 +98,7 @@ def test_study_of_joined_methods_writes_a_report(tmp_path: Path) -> None:
     run_cli(
         [*words.split(), "--workers", "1", "--out", str(out), "--variants", "none", "mixup+cutmix"]
     )
-    assert (out / "runs" / "mixup+cutmix-seed0" / "result.json").exists()
+    assert (run_folder(out, "mixup+cutmix-seed0") / "result.json").exists()
     assert "mixup+cutmix" in (out / "report.md").read_text(encoding="utf-8")
     assert lab.StudyFolder.open(out).config.variants == ("none", "mixup+cutmix")
 

@@ -12,7 +12,7 @@ from layermix.geometry import MEASURES, QUANTITIES, LayerFeatures
 from layermix.lab.data import load
 from layermix.lab.data.modalities.images import Normalize
 from layermix.lab.data.split import geometry_batch
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.loop import Trainer
 from short_training import FEW, SHORT, records, trainer

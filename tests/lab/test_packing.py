@@ -1,8 +1,6 @@
 """Tests of the number of parallel runs: formula, trial, and the GPUs of processes."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layermix import InputError
-from layermix.lab import DataConfig, Recipe, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, configure, train_study
 from layermix.lab.engines import packing
+from layermix.lab.engines.job import JobSettings
 from layermix.lab.engines.packing import Trial, best_count, chosen_workers
 from layermix.lab.store import RunConfig
 
@@ -73,14 +72,14 @@ def test_cores_memory_and_speed_limit_the_number(
     expected: int,
 ) -> None:
     faked(monkeypatch, rates, used, 20e9)
-    found = chosen_workers(CELLS, {"threads": threads})
+    found = chosen_workers(CELLS, JobSettings(threads))
     assert found.workers == expected
-    assert chosen_workers(CELLS[:3], {"threads": threads}).workers == min(3, expected)
+    assert chosen_workers(CELLS[:3], JobSettings(threads)).workers == min(3, expected)
 
 
 def test_memory_that_is_unknown_does_not_limit_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     faked(monkeypatch, {1: 100.0, 2: 100.0}, 0.0, math.inf)
-    assert chosen_workers(CELLS, {}).workers == 16
+    assert chosen_workers(CELLS, JobSettings()).workers == 16
 
 
 def test_runs_are_spread_over_all_gpus_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,28 +89,17 @@ def test_runs_are_spread_over_all_gpus_unless_one_is_named(monkeypatch: pytest.M
     faked(monkeypatch, {1: 100.0, 2: 75.0}, 0.0, 80e9)  # s = 1/3 on each
     recipe = Recipe(device="cuda")
     cells = [RunConfig(DataConfig(), "mlp", recipe, "none", seed) for seed in range(40)]
-    assert chosen_workers(cells, {}).workers == 16  # four on each of four
-
-
-def test_each_process_claims_a_gpu_of_its_own(tmp_path: Path) -> None:
-    code = (
-        "from layermix.lab.engines.packing import claim_gpu; from pathlib import Path; import sys;"
-        "slots = Path(sys.argv[1]); print(claim_gpu(slots, 2), claim_gpu(slots, 2))"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    found = sorted(each.communicate()[0].split() for each in started)
-    assert found == [["0", "0"], ["0", "0"], ["1", "1"]]
+    assert chosen_workers(cells, JobSettings()).workers == 16  # four on each of four
 
 
 @pytest.mark.slow
 def test_a_study_finds_its_number_of_workers_by_a_trial(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, geometry=False, monitor=0)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "input"), seeds=2)
-    found = chosen_workers([*CELLS], {"threads": 1})
+    found = chosen_workers([*CELLS], JobSettings(1))
     assert 1 <= found.workers <= packing.joblib.cpu_count()
     assert "examples per second" in found.reason
-    study = train_study(config, tmp_path / "study", workers="auto")
+    study = train_study(config, tmp_path / "study", Execution(workers="auto"))
     assert not study.missing()
 
 
@@ -125,7 +113,7 @@ def test_trial_that_fails_warns_and_the_runs_show_the_error(
     recipe = Recipe(epochs=1, geometry=False, monitor=0)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "input"), seeds=1)
     with pytest.warns(UserWarning, match="one at a time: too large"):
-        study = train_study(config, tmp_path / "study", workers="auto")
+        study = train_study(config, tmp_path / "study", Execution(workers="auto"))
     assert not study.missing()
 
 
@@ -134,4 +122,4 @@ def test_trial_needs_the_built_in_training(tmp_path: Path) -> None:
         DataConfig(train_size=60), "mlp", Recipe(epochs=1), ("none", "input"), seeds=1
     )
     with pytest.raises(InputError, match="the trial needs the built-in training"):
-        train_study(config, tmp_path / "study", workers="auto", train=lambda *_: {})
+        train_study(config, tmp_path / "study", Execution(workers="auto"), train=lambda *_: {})

@@ -12,7 +12,7 @@ from layermix.lab.data import load
 from layermix.lab.data.modality import map_arguments
 from layermix.lab.models import build
 from layermix.lab.models.networks import SpeedNet
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.training.loop import Trainer
 
 

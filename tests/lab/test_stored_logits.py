@@ -10,7 +10,7 @@ from torch.optim.swa_utils import update_bn
 from layermix.lab import DataConfig, Recipe, RunConfig, RunResult, run
 from layermix.lab.data import load
 from layermix.lab.data.modalities.images import Normalize
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.store import read_logits
 from layermix.lab.training.metrics import evaluate
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,19 @@ import command_line
 import layermix as lm
 from layermix import InputError, RunError
 from layermix.cli import run_cli
-from layermix.lab import DataConfig, Recipe, RunConfig, StudyFolder, configure, run, train_study
-from layermix.lab.engines.local import run_missing
+from layermix.lab import (
+    DataConfig,
+    Execution,
+    Recipe,
+    RunConfig,
+    StudyFolder,
+    configure,
+    run,
+    train_study,
+)
+from layermix.lab.engines.dispatch import Dispatcher
+from layermix.lab.engines.inline import InlineEngine
+from layermix.lab.engines.job import JobSettings
 from layermix.reporting import summarize, write_report
 
 FEW = DataConfig(train_size=100)
@@ -42,15 +54,19 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def wait_for_runs(folder: Path, count: int, process: subprocess.Popen) -> None:
-    while len(list((folder / "runs").glob("[!.]*"))) < count:
+    while len(finished_runs(folder)) < count:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("runs/*") if not path.name.endswith("-unfinished")]
 
 
 def workers_of(process: subprocess.Popen) -> list[int]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-    return [pid for pid, line in lines.items() if "popen_loky" in line]
+    return [pid for pid, line in lines.items() if "engines.worker" in line]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +82,7 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_study_writes_a_report_and_one_folder_per_run(finished_study: Path) -> None:
-    runs = sorted(path.name for path in (finished_study / "runs").iterdir())
+    runs = sorted(path.name.rpartition("-")[0] for path in (finished_study / "runs").iterdir())
     assert runs == sorted(f"{variant}-seed{seed}" for variant in VARIANTS for seed in (0, 1))
     for name in ("report.html", "report.md", "results.json", "study.json"):
         assert (finished_study / name).stat().st_size > 0
@@ -82,14 +98,14 @@ def test_killed_study_resumed_with_other_workers_has_equal_results(
     assert not (tmp_path / "study/results.json").exists()
 
     config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
-    write_report(train_study(config, tmp_path / "study", workers=2))
+    write_report(train_study(config, tmp_path / "study", Execution(workers=2)))
     assert results(tmp_path / "study") == results(finished_study)
 
 
 @pytest.mark.slow
 def test_workers_exit_when_the_main_process_is_killed(tmp_path: Path) -> None:
     process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
-    while len(list((tmp_path / "study").glob("runs/.*/epochs.jsonl"))) < 2:
+    while len(list((tmp_path / "study").glob("runs/*/epochs.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     workers = workers_of(process)
@@ -97,23 +113,21 @@ def test_workers_exit_when_the_main_process_is_killed(tmp_path: Path) -> None:
     process.communicate()
     while any(Path(f"/proc/{pid}/task").exists() for pid in workers):
         time.sleep(0.01)
-    assert list((tmp_path / "study/runs").glob("[!.]*")) == []
+    assert finished_runs(tmp_path / "study") == []
 
 
-@pytest.mark.slow
-def test_killed_worker_gives_a_message_without_traceback(
+def test_killed_worker_is_replaced_and_its_run_continues(
     finished_study: Path, tmp_path: Path
 ) -> None:
-    process = start(tmp_path / "study", "--epochs", "300", "--workers", "2")
-    while not list((tmp_path / "study").glob("runs/.*/epochs.jsonl")):
+    process = start(tmp_path / "study", "--workers", "2", "--checkpoint-every", "0.001")
+    while not list((tmp_path / "study").glob("runs/*-unfinished/checkpoint-0.json")):
         assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        time.sleep(0.001)
     os.kill(workers_of(process)[0], signal.SIGKILL)
-    _, err = process.communicate()
-    assert process.returncode == 1
-    assert "a worker process was killed" in err
-    assert "Repeat the same command to continue" in err
-    assert "Traceback" not in err
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert re.search(r"\w+-seed\d: its process was ended by SIGKILL", out)
+    assert results(tmp_path / "study") == results(finished_study)
 
 
 def test_report_rebuilt_from_the_folder_is_identical(finished_study: Path) -> None:
@@ -140,9 +154,12 @@ def test_failed_runs_do_not_stop_the_others(tmp_path: Path) -> None:
     explosive = Recipe(epochs=3, batch_size=20, lr=1e30, warmup=0.0, monitor=1)
     config = configure(FEW, "mlp", explosive, ("none",), seeds=2)
     with pytest.raises(RunError, match=r"2 of 2 runs failed.*none-seed\d: the loss became"):
-        train_study(config, tmp_path / "study", workers=1)
+        train_study(config, tmp_path / "study", Execution(workers=1))
     left = sorted(path.name for path in (tmp_path / "study/runs").iterdir())
-    assert left == ["none-seed0-unfinished", "none-seed1-unfinished"]
+    assert [re.sub(r"-\w{10}-", "-", name) for name in left] == [
+        "none-seed0-unfinished",
+        "none-seed1-unfinished",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -167,14 +184,14 @@ def test_mix_points_are_computed_once_per_study(
         found.append(lm.points(*arguments, **settings))
         return found[-1]
 
-    module = sys.modules["layermix.lab.run"]  # `experiments.run` is the function
+    module = sys.modules["layermix.lab.run_setup"]  # `experiments.run` is the function
     monkeypatch.setattr(module, "points", counted)
     config = configure(FEW, "mlp", SHORT, VARIANTS, seeds=2)
-    study = train_study(config, tmp_path / "study", workers=1)
+    study = train_study(config, tmp_path / "study", Execution(workers=1))
     assert len(found) == 1
     for cell in (RunConfig(FEW, "mlp", SHORT, name, 1) for name in VARIANTS):
         shutil.rmtree(study.path(cell))
-    train_study(StudyFolder.open(study.folder).config, study.folder, workers=1)
+    train_study(StudyFolder.open(study.folder).config, study.folder, Execution(workers=1))
     assert len(found) == 2
     result = run(RunConfig(FEW, "mlp", SHORT, "input", 1), tmp_path / "one")
     assert len(found) == 3
@@ -184,7 +201,8 @@ def test_mix_points_are_computed_once_per_study(
 def test_returned_results_equal_the_results_on_disk(tmp_path: Path) -> None:
     config = configure(FEW, "mlp", SHORT, ("none", "auto"), seeds=1)
     study = StudyFolder(config, tmp_path / "study")
-    passed_on = dict(run_missing(study, workers=1))
+    settings = JobSettings(1, all_points=config.all_points)
+    passed_on = dict(Dispatcher(study, InlineEngine(), settings).outcomes())
     assert passed_on == study.run_results()
 
 
@@ -207,7 +225,7 @@ def test_results_contain_the_command_of_the_study(finished_study: Path) -> None:
 
 def test_variant_can_be_any_mixable_module(tmp_path: Path) -> None:
     config = configure(FEW, "mlp", SHORT, ("none", "block1.0"), seeds=1)
-    summary = summarize(train_study(config, tmp_path / "study", workers=1))
+    summary = summarize(train_study(config, tmp_path / "study", Execution(workers=1)))
     assert [row.name for row in summary.variants] == ["none", "block1.0"]
 
 
@@ -223,6 +241,7 @@ def test_unmixable_variant_raises_with_the_reason() -> None:
 def test_runs_in_the_calling_process_restore_settings(tmp_path: Path) -> None:
     torch.set_flush_denormal(False)
     before = torch.get_num_threads(), warnings.filters[:]
-    train_study(configure(FEW, "mlp", SHORT, ("none",), seeds=1), tmp_path / "study", workers=1)
+    config = configure(FEW, "mlp", SHORT, ("none",), seeds=1)
+    train_study(config, tmp_path / "study", Execution(workers=1))
     assert (torch.get_num_threads(), warnings.filters[:]) == before
     assert torch.tensor(1e-310, dtype=torch.float64) + 0.0 > 0

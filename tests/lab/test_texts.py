@@ -150,7 +150,7 @@ def test_empty_texts_raise(tmp_path: Path) -> None:
 
 
 def test_image_settings_with_texts_raise(tmp_path: Path) -> None:
-    from layermix.lab.run import complete
+    from layermix.lab.run_setup import complete
     from layermix.lab.training import Recipe
 
     data = load(DataConfig(text_files(tmp_path / "set", ROWS, ROWS)))

@@ -14,7 +14,7 @@ from torch import nn
 import layermix as lm
 from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.store import read_result
 from layermix.lab.training.batches import crop_and_flip
 from layermix.lab.training.environment import RunSeeds
@@ -121,7 +121,9 @@ def test_run_writes_records_metrics_and_weights(tmp_path: Path) -> None:
         "config.json",
         "epochs.jsonl",
         "features.safetensors",
+        "log.txt",
         "logits.safetensors",
+        "manifest.json",
         "result.json",
         "weights.safetensors",
     ]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from layermix.errors import InputError
-from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.lab.tuning import SEEDS, parse_grid, read_tries, tries, tune
 from layermix.reporting import summarize
 from layermix.reporting.tables import all_tables
@@ -56,7 +56,7 @@ def test_variant_with_nothing_to_tune_raises() -> None:
 def test_tuned_study_uses_the_best_try_of_each_variant(tmp_path: Path) -> None:
     words = ["alpha=0.2,4", "lr=0.1,1e-7"]
     console = Console(file=io.StringIO(), width=200)
-    config = tune(planned("none", "final"), words, tmp_path, workers=1, console=console)
+    config = tune(planned("none", "final"), words, tmp_path, Execution(workers=1), console=console)
     printed = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     assert "Those of final are drawn at random from 4 combinations." in printed
     assert "Chosen by validation: none lr 0.1; final" in printed
@@ -69,7 +69,7 @@ def test_tuned_study_uses_the_best_try_of_each_variant(tmp_path: Path) -> None:
         best = max(own, key=lambda each: (each.accuracy, -each.nll))
         assert [each for each in own if each.chosen] == [best]
         assert config.tuned[variant] == best.settings
-    study = train_study(config, tmp_path, workers=1)
+    study = train_study(config, tmp_path, Execution(workers=1))
     assert {cell.seed for cell in study.cells()}.isdisjoint(SEEDS)
     assert {cell.variant: cell.recipe.lr for cell in study.cells()}["none"] == 0.1
     opened = StudyFolder.open(tmp_path)

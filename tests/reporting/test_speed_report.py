@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from layermix.lab import DataConfig, Recipe, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, configure, train_study
 from layermix.lab.training import PRESETS
 from layermix.reporting import write_report
 from layermix.reporting.configuration import compare_command
@@ -25,7 +25,7 @@ def test_command_of_a_study_uses_the_nearest_preset() -> None:
 def test_report_has_a_note_with_the_accuracy_over_views(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch_size=20, monitor=1, views=True)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "final"), seeds=2)
-    study = train_study(config, tmp_path / "study", workers=1)
+    study = train_study(config, tmp_path / "study", Execution(workers=1))
     summary, _ = write_report(study)
     (note,) = [each for each in verdict_notes(summary) if "views" in each]
     views = [result.test_views or {} for result in study.run_results().values()]

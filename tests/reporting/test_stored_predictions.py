@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.reporting import Summary, summarize, write_report
 from layermix.reporting.statistics import crossed_estimate
 from layermix.reporting.tables import all_tables
+from stored_runs import remove_file, run_folder
 
 SEEDS = 2
 
@@ -22,7 +23,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     recipe = Recipe(epochs=2, batch_size=20, monitor=1)
     data = DataConfig(train_size=60, fixed_split=True)
     config = configure(data, "mlp", recipe, ("none", "input", "final"), seeds=SEEDS)
-    return train_study(config, tmp_path_factory.mktemp("stored") / "study", workers=1)
+    return train_study(config, tmp_path_factory.mktemp("stored") / "study", Execution(workers=1))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_interval_over_seeds_and_images_needs_equal_test_images(study, summary) 
 
 def test_report_without_logits_leaves_their_tables_out(study: StudyFolder, tmp_path: Path) -> None:
     copy = shutil.copytree(study.folder, tmp_path / "copy")
-    (copy / "runs/none-seed0/logits.safetensors").unlink()
+    remove_file(run_folder(copy, "none-seed0"), "logits.safetensors")
     found, path = write_report(StudyFolder.open(copy))
     assert found.predictions is None
     assert (all_tables(found).classes, all_tables(found).disagreement) == (None, None)

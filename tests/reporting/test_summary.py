@@ -4,15 +4,16 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from layermix.errors import RunError
-from layermix.lab import DataConfig, Recipe, StudyFolder, configure, train_study
+from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
+from layermix.lab.store import RunWriter, read_result
 from layermix.reporting import summarize, write_report
 from layermix.reporting.text import warning_texts
 from layermix.reporting.write import render
+from stored_runs import edit_run, run_folder
 
 VARIANTS = ("none", "input", "final")
 
@@ -22,7 +23,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     recipe = Recipe(epochs=1, batch_size=20, monitor=1)
     train_study(
-        configure(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2), folder, workers=1
+        configure(DataConfig(train_size=100), "mlp", recipe, VARIANTS, seeds=2),
+        folder,
+        Execution(workers=1),
     )
     return folder
 
@@ -59,53 +62,56 @@ def test_results_contain_requested_and_used_settings(finished: Path) -> None:
 
 
 def test_class_names_come_from_the_runs(study: Path) -> None:
-    for path in study.glob("runs/*/result.json"):
-        result = json.loads(path.read_text())
-        assert result["classes"] == [str(digit) for digit in range(10)]
-        assert result["sizes"]["classes"] == 10
-        result["classes"] = [f"digit {digit}" for digit in range(10)]
-        path.write_text(json.dumps(result))
+    for path in study.glob("runs/*"):
+        result = read_result(path)
+        assert result.classes == [str(digit) for digit in range(10)]
+        assert result.sizes["classes"] == 10
+        edit_run(path, "result.json", classes=[f"digit {digit}" for digit in range(10)])
     summary, _ = write_report(StudyFolder.open(study))
     assert summary.classes[3] == "digit 3"
     assert "digit 3" in (study / "figures/embedding-end.svg").read_text()
 
 
-def edit(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_run_of_another_study_raises(study: Path) -> None:
-    edit(study / "runs/final-seed1/config.json", model="resnet18")
-    with pytest.raises(RunError, match=r"another study, with model = 'resnet18' instead of 'mlp'"):
-        summarize(StudyFolder.open(study))
+def test_run_of_another_configuration_is_left_out(study: Path) -> None:
+    edit_run(run_folder(study, "final-seed1"), "config.json", model="resnet18")
+    summary = summarize(StudyFolder.open(study))
+    assert summary.done == 5
+    (text,) = [text for text in warning_texts(summary) if "damaged" in text]
+    assert text.startswith("The run final-seed1 is damaged and left out: it has model = 'resnet18'")
 
 
 def test_data_changed_between_runs_raise(study: Path) -> None:
-    path = study / "runs/final-seed1/result.json"
-    edit(path, sizes=json.loads(path.read_text())["sizes"] | {"test": 7})
+    run = run_folder(study, "final-seed1")
+    edit_run(run, "result.json", sizes=read_result(run).sizes | {"test": 7})
     with pytest.raises(RunError, match=r"changed: final-seed1 has test = 7 instead of 1197\."):
         summarize(StudyFolder.open(study))
 
 
 def test_new_run_on_other_data_raises(study: Path) -> None:
-    for path in study.glob("runs/*/result.json"):
-        edit(path, sizes=json.loads(path.read_text())["sizes"] | {"train": 101})
-    shutil.rmtree(study / "runs/final-seed1")
+    for run in study.glob("runs/*"):
+        edit_run(run, "result.json", sizes=read_result(run).sizes | {"train": 101})
+    shutil.rmtree(run_folder(study, "final-seed1"))
     with pytest.raises(RunError, match="a new run has train = 100 instead of 101"):
         train_study(StudyFolder.open(study).config, study)
 
 
 def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
-    path = study / "runs/final-seed1/result.json"
-    usual = json.loads(path.read_text())["conditions"]
-    edit(path, conditions=usual | {"device": "NVIDIA H100"})
+    run = run_folder(study, "final-seed1")
+    usual = read_result(run).conditions
+    edit_run(run, "result.json", conditions=usual | {"device": "NVIDIA H100"})
     summary = summarize(StudyFolder.open(study))
     assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
     assert any("different conditions: device." in warning for warning in warning_texts(summary))
 
 
 def test_failed_run_is_reported(study: Path) -> None:
-    (study / "runs/input-seed1").rename(study / "runs/input-seed1-unfinished")
+    run = run_folder(study, "input-seed1")
+    shutil.rmtree(run)
+    writer = RunWriter.claim(run)
+    assert writer
+    writer.begin("test", 0)
+    writer.end("failed: the loss became NaN")
+    writer.release()
     summary = summarize(StudyFolder.open(study))
     assert summary.failed == {"input": [1]}
     text = render("report.md", summary, [])
@@ -114,7 +120,7 @@ def test_failed_run_is_reported(study: Path) -> None:
 
 def test_unfinished_study_lists_missing_runs_in_every_format(study: Path) -> None:
     for name in ("none-seed0", "final-seed0", "final-seed1"):
-        shutil.rmtree(study / "runs" / name)
+        shutil.rmtree(run_folder(study, name))
     summary = summarize(StudyFolder.open(study))
     assert (summary.done, summary.total) == (3, 6)
     assert summary.verdict.claim.waiting == ["final"]

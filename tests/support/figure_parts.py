@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
-from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder
+from layermix.lab import DataConfig, Recipe, RunResult, StudyConfig, StudyFolder
 from layermix.reporting.figures import Figure
+from stored_runs import write_run
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -28,7 +28,7 @@ def study_with_features(folder: Path) -> StudyFolder:
         "end.block2": noise[1] + 20 * labels[:, None],
         "end.final": noise[1].clone(),
     }
-    run = study.path(next(study.cells()))
-    run.mkdir(parents=True)
-    save_file(tensors, run / "features.safetensors")
+    cell = next(study.cells())
+    result = RunResult({"accuracy": 0.5}, {"accuracy": 0.5})
+    write_run(study.path(cell), cell, result, features=tensors)
     return study

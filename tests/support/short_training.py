@@ -4,7 +4,7 @@ from pathlib import Path
 
 from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
-from layermix.lab.run import fresh_model
+from layermix.lab.run_setup import fresh_model
 from layermix.lab.training.loop import Trainer
 
 SHORT = Recipe(epochs=2, batch_size=20, monitor=1, crop=1, flip=False, channels_last=False)

@@ -1,7 +1,7 @@
 """`layermix compare`: train a model for each variant and each seed, and report the results."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -16,6 +16,7 @@ from layermix.lab.factors import (
     require_untuned,
     write_factors,
 )
+from layermix.lab.stop import stopped_as
 
 # Libraries of the report. They are imported only after the last run.
 _REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpoolctl")
@@ -31,7 +32,7 @@ def compare_variants(
     tune: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = (),
     plan: float | None = None,
     out: Path | None = None,
-    workers: int | Literal["auto"] | None = None,
+    execution: lab.Execution = lab.Execution(),
     threads: int = 1,
 ) -> None:
     """layermix compare --data digits --out runs/digits
@@ -56,8 +57,7 @@ def compare_variants(
             finished runs of the study in the output folder.
         out: Folder of the study; an interrupted study continues there, and seeds and variants may
             be added. Default: runs/DATA.
-        workers: Number of parallel runs, or auto: a trial of a few seconds finds it. Default: one
-            for each core, and auto on a GPU.
+        execution: How runs are executed; this does not change their results.
         threads: CPU threads of each run.
     """
     from layermix.experiments import run_study
@@ -89,12 +89,9 @@ def compare_variants(
                     margin=margin,
                     looks=looks,
                 )
-            run_study(
-                config, folder / level_name(level), tune=tune, workers=workers, console=console
-            )
-    except KeyboardInterrupt:
-        message = "stopped. Finished runs are kept; repeat the command to continue"
-        raise KeyboardInterrupt(message) from None
+            run_study(config, folder / level_name(level), execution, tune=tune, console=console)
+    except KeyboardInterrupt as stop:
+        raise stopped_as(stop, "Finished runs are kept; repeat the command to continue") from None
     if found:
         from layermix.reporting.factor_report import show_factors
 

@@ -9,7 +9,7 @@ from layermix.lab.data.modalities import ImageInputs
 from layermix.lab.data.modality import map_arguments
 from layermix.lab.display import open_console, print_text
 from layermix.lab.models import build
-from layermix.lab.run import fresh_model, model_name
+from layermix.lab.run_setup import fresh_model, model_name
 
 
 def list_points(

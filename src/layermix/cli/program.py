@@ -1,10 +1,11 @@
 """The program `layermix`: its subcommands, parsed by tyro, and its exit codes.
 
-Exit codes: 2 for invalid input, 1 for other errors, 130 after an interrupt, and 141 if the output
-pipe is closed (128 plus the signal number, as in a shell).
+Exit codes: 2 for invalid input, 1 for other errors, and 128 plus the signal number, as in a shell:
+130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 141 if the output pipe is closed.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from layermix.cli.train import train
 from layermix.errors import InputError, LayermixError
 from layermix.extras import missing_module
 from layermix.lab.display import replace_unknown_characters
+from layermix.lab.stop import stopped_by_signals
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
@@ -57,7 +59,7 @@ def run_cli(arguments: list[str] | None = None) -> None:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
     sys.path.append(str(Path.cwd()))  # for models in the current folder, module:factory
-    with exit_codes(debug="--debug" in words):
+    with exit_codes(debug="--debug" in words), stopped_by_signals():
         app.cli(
             prog="layermix",
             description=_DESCRIPTION,
@@ -74,7 +76,7 @@ def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt as stop:
-        sys.exit(_fail(str(stop) or stopped, 130))
+        sys.exit(_fail(str(stop) or stopped, 128 + getattr(stop, "signum", signal.SIGINT)))
     except BrokenPipeError:
         _discard_output()
         sys.exit(141)

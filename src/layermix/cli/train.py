@@ -7,7 +7,8 @@ from rich.console import Console
 from tyro.conf import subcommand
 
 from layermix.lab import DataConfig, RunConfig, RunResult, display, run
-from layermix.lab.run import load_once
+from layermix.lab.run_setup import load_once
+from layermix.lab.stop import stopped_as
 from layermix.lab.training.recipe import PLAIN, SPEED, STANDARD, Preset
 
 PresetChoice = (
@@ -24,6 +25,7 @@ def train(
     seed: int = 0,
     out: Path | None = None,
     threads: int | None = None,
+    checkpoint_every: float = 300.0,
 ) -> None:
     """layermix train --data digits --variant final --out runs/one
 
@@ -38,6 +40,8 @@ def train(
         seed: Seed of the run.
         out: Folder of the run, which must not exist. Default: runs/DATA-VARIANT-seedSEED.
         threads: Number of CPU threads; torch's default if not given.
+        checkpoint_every: Seconds between two checkpoints, from which the run continues if it was
+            interrupted and the command is repeated.
     """
     console = display.open_console()
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
@@ -49,10 +53,12 @@ def train(
     folder = out or Path("runs") / f"{data.short}-{config.name}"
     try:
         with display.run_display(console, preset.recipe.epochs) as show:
-            result = run(config, folder, show, threads=threads)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped. The records are in {folder}-unfinished; repeating the command starts again"
+            result = run(config, folder, show, threads=threads, checkpoint_every=checkpoint_every)
+    except KeyboardInterrupt as stop:
+        raise stopped_as(
+            stop,
+            f"The records are in {folder}-unfinished; repeat the command to continue from the last "
+            "checkpoint",
         ) from None
     _show_result(result, folder, console)
 

@@ -10,10 +10,19 @@ from layermix.extras import missing_module
 try:
     from layermix.experiments.comparison import compare, run_study
     from layermix.experiments.study_results import Study
-    from layermix.lab import DataConfig, Recipe, RunConfig, RunResult, StudyConfig, configure, run
+    from layermix.lab import (
+        DataConfig,
+        Execution,
+        Recipe,
+        RunConfig,
+        RunResult,
+        StudyConfig,
+        configure,
+        run,
+    )
     from layermix.lab.own_training import MixerFactory
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_module(error), name=error.name) from error
 
-__all__ = ["DataConfig", "MixerFactory", "Recipe", "RunConfig", "RunResult", "Study", "StudyConfig"]
-__all__ += ["compare", "configure", "run", "run_study"]
+__all__ = ["DataConfig", "Execution", "MixerFactory", "Recipe", "RunConfig", "RunResult", "Study"]
+__all__ += ["StudyConfig", "compare", "configure", "run", "run_study"]

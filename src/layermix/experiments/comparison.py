@@ -9,7 +9,15 @@ from rich.console import Console
 
 from layermix.errors import InputError, brief
 from layermix.experiments.study_results import Study
-from layermix.lab import DataConfig, Recipe, StudyConfig, configure, configure_own, train_study
+from layermix.lab import (
+    DataConfig,
+    Execution,
+    Recipe,
+    StudyConfig,
+    configure,
+    configure_own,
+    train_study,
+)
 from layermix.lab.data import Source, read_source, write_source
 from layermix.lab.data.config import OWN_DATA
 from layermix.lab.data.dataset import Labels
@@ -38,6 +46,7 @@ def compare(
     looks: Sequence[int] = (),
     tune: Sequence[str] = (),
     workers: int | Literal["auto"] | None = None,
+    execution: Execution | None = None,
     progress: bool = True,
 ) -> Study:
     """Train a model for each variant and each seed, write the report, and return the study.
@@ -76,6 +85,8 @@ def compare(
     workers
         Number of parallel runs, or ``"auto"``, which finds it by a trial of a few seconds. Default:
         one for each core, ``"auto"`` on a GPU, and one with `train`.
+    execution
+        Further settings of the execution, such as ``Execution(weights="first")``.
     progress
         If True, print the progress, the verdict and a table.
 
@@ -94,28 +105,29 @@ def compare(
     source = _data_config(data, out)
     folder = Path(out) if out else Path("runs") / source.short
     settings: Any = {"seeds": seeds, "margin": margin, "looks": tuple(looks)}
+    execution = execution or Execution()
+    if workers is not None:
+        execution = replace(execution, workers=workers)
     if train:
         if recipe or tune or model != "auto":
             raise InputError(
                 "model, recipe and tune belong to the built-in training: leave out train"
             )
         config = configure_own(source, train, tuple(variants), **settings)
-        return run_study(config, folder, workers=workers, console=console, train=train)
+        return run_study(config, folder, execution, console=console, train=train)
     factory = None if isinstance(model, str) else model
     name = model if isinstance(model, str) else function_name(model)
     settings |= {"factory": factory}
     config = configure(source, name, recipe or Recipe(), tuple(variants), **settings)
-    return run_study(
-        config, folder, tune=tuple(tune), workers=workers, console=console, factory=factory
-    )
+    return run_study(config, folder, execution, tune=tuple(tune), console=console, factory=factory)
 
 
 def run_study(
     config: StudyConfig,
     folder: Path,
+    execution: Execution = Execution(),
     *,
     tune: tuple[str, ...] = (),
-    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
     train: TrainFunction | None = None,
     factory: Factory | None = None,
@@ -125,11 +137,11 @@ def run_study(
     for warning in plan_warnings(config):
         print_text(console, f"Warning: {warning}", fold=True)
     if tune:
-        config = tune_variants(config, tune, folder, workers=workers, console=console)
-    options: Any = {"workers": workers, "console": console, "train": train, "factory": factory}
+        config = tune_variants(config, tune, folder, execution, console=console)
+    options: Any = {"console": console, "train": train, "factory": factory}
     for seeds in config.looks or (len(config.seeds),):
         config = replace(config, seeds=tuple(range(seeds)))
-        study = train_study(config, folder, **options)
+        study = train_study(config, folder, execution, **options)
         config = study.config
         if show_study(study, console).is_decided:
             break

@@ -10,11 +10,21 @@ try:
     from layermix.lab.data import DataConfig
     from layermix.lab.run import run
     from layermix.lab.store import RunConfig, RunResult
-    from layermix.lab.study import StudyConfig, StudyFolder
-    from layermix.lab.study_training import configure, configure_own, train_study
+    from layermix.lab.study import StudyFolder
+    from layermix.lab.study_config import StudyConfig
+    from layermix.lab.study_setup import configure, configure_own
+    from layermix.lab.study_training import Execution, train_study
     from layermix.lab.training import Recipe
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_module(error), name=error.name) from error
 
-__all__ = ["DataConfig", "Recipe", "RunConfig", "RunResult", "StudyConfig", "StudyFolder"]
+__all__ = [
+    "DataConfig",
+    "Execution",
+    "Recipe",
+    "RunConfig",
+    "RunResult",
+    "StudyConfig",
+    "StudyFolder",
+]
 __all__ += ["configure", "configure_own", "run", "train_study"]

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from layermix.lab.data import Dataset
-from layermix.lab.run import load_once
-from layermix.lab.store import Record, RunConfig, RunResult, unfinished_runs
+from layermix.lab.run_setup import load_once
+from layermix.lab.store import Record, RunConfig, RunResult
 from layermix.lab.study import StudyFolder
 
 SUBSETS = {
@@ -135,7 +135,7 @@ class StudyDisplay:
         }
         total, completed = self.total * self.epochs, self.done * self.epochs
         self.task = self.progress.add_task("all", total=total, completed=completed, note="")
-        self.warned = set[str]()
+        self.warned, self.running = set[str](), dict[str, int]()  # epochs of each run
         self.last_line, self.stopped = 0.0, threading.Event()
         self.poller = threading.Thread(target=self._poll, daemon=True)
 
@@ -165,8 +165,17 @@ class StudyDisplay:
         """The estimated time left."""
         return _time_left(self.progress, self.task)
 
+    def record(self, cell: RunConfig, epoch: int) -> None:
+        """Show the number of finished epochs of a run."""
+        self.running[cell.name] = epoch
+
+    def report(self, text: str) -> None:
+        """Show a text."""
+        print_text(self.console, text, fold=True)
+
     def add(self, cell: RunConfig, outcome: RunResult | str) -> None:
         """Show the result of a run, or its error message."""
+        self.running.pop(cell.name, None)
         if isinstance(outcome, str):
             self.failed += 1
             self.console.print(Text(f"{cell.name} failed: {outcome}"))
@@ -183,12 +192,8 @@ class StudyDisplay:
         )
 
     def update(self) -> dict[str, int]:
-        """Update the rows, and return the number of finished epochs of each unfinished run."""
-        running = {}
-        for name, path in unfinished_runs(self.study.runs):
-            with contextlib.suppress(OSError):  # not started yet, or renamed just now
-                lines = (path / "epochs.jsonl").read_text().count("\n")
-                running[name] = max(0, lines - 1)
+        """Update the rows, and return the number of finished epochs of each run in progress."""
+        running = dict(self.running)
         for name, values in self.accuracy.items():
             mean = f"  validation accuracy {statistics.mean(values):.2%}" if values else ""
             deviation = f" (SD {statistics.stdev(values):.2%})" if len(values) > 1 else ""

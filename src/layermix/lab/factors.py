@@ -4,8 +4,9 @@ The studies are in subfolders that are named by their levels, such as ``epochs=2
 same variants and seeds.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,28 @@ from typing import Any
 from layermix.errors import InputError
 from layermix.lab import store
 from layermix.lab.data import DataConfig
-from layermix.lab.study import StudyFolder, flat
+from layermix.lab.study import StudyFolder
+from layermix.lab.study_config import flat
 from layermix.lab.training import Recipe
 
 Level = dict[str, Any]
 """The values of the factors in one study: ``epochs``, ``train_size``, ``label_noise``."""
+_NAMES = {"epochs", "train_size", "label_noise"}
 
 _FILE = "factors.json"
+
+
+@dataclass(frozen=True)
+class _Factors:
+    settings: dict[str, Any]
+    levels: list[Level]
+
+    def __post_init__(self) -> None:
+        numbers = (value for level in self.levels for value in level.values())
+        if not all(isinstance(value, int | float) for value in numbers):
+            raise ValueError("the values of a level must be numbers")
+        if other := {name for level in self.levels for name in level} - _NAMES:
+            raise ValueError(f"{sorted(other)} are not names of factors")
 
 
 def levels(
@@ -66,15 +82,15 @@ def write_factors(folder: Path, found: list[Level], settings: dict[str, Any]) ->
         )
     fixed = flat({k: asdict(v) if is_dataclass(v) else v for k, v in settings.items()})  # pyright: ignore[reportArgumentType]
     fixed = {name: value for name, value in fixed.items() if name not in found[0]}
-    known = store.read_json(path) if path.exists() else {"settings": fixed, "levels": []}
-    factors = list(next(iter(known["levels"]), found[0]))
-    if known["settings"] != fixed or factors != list(found[0]):
+    known = store.read_typed(_Factors, path) if path.exists() else _Factors(fixed, [])
+    factors = list(next(iter(known.levels), found[0]))
+    if json.loads(json.dumps(fixed)) != known.settings or factors != list(found[0]):
         raise InputError(
             f"the output folder {folder} has studies over {' and '.join(factors)} with other "
             "settings: use another --out, or the same settings"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    levels = [*known["levels"], *(level for level in found if level not in known["levels"])]
+    levels = [*known.levels, *(level for level in found if level not in known.levels)]
     store.write_json(path, {"settings": fixed, "levels": levels})
 
 
@@ -89,6 +105,7 @@ def open_factors(folder: Path) -> list[tuple[Level, StudyFolder]] | None:
     """Return the begun studies of a folder with their levels, sorted; None without factors."""
     if not (folder / _FILE).exists():
         return None
-    found = sorted(store.read_json(folder / _FILE)["levels"], key=lambda level: [*level.values()])
+    known = store.read_typed(_Factors, folder / _FILE)
+    found = sorted(known.levels, key=lambda level: [*level.values()])
     begun = [level for level in found if (folder / level_name(level) / "study.json").exists()]
     return [(level, StudyFolder.open(folder / level_name(level))) for level in begun]

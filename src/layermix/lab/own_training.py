@@ -13,8 +13,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,8 @@ from torch import Tensor, nn
 from layermix.errors import InputError, RunError, brief, recorded_warnings, warn
 from layermix.hooks import Mixer, points
 from layermix.hooks.batch import Batch
-from layermix.lab import store
 from layermix.lab.data import Dataset
-from layermix.lab.run import check_new, load_once, write_result
+from layermix.lab.run_setup import load_once
 from layermix.lab.store import RunConfig, RunResult
 from layermix.lab.training import Recipe
 from layermix.lab.training import environment as env
@@ -121,24 +119,20 @@ def _argument(value: Any) -> str:
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def run_own(config: RunConfig, train: TrainFunction, folder: Path) -> RunResult:
-    """Call a training function, and write its results to an output folder.
+def own_result(config: RunConfig, train: TrainFunction) -> RunResult:
+    """Call a training function, and return the result of the run.
 
-    An invalid result raises an `InputError`.
+    An invalid result of the function raises an `InputError`.
     """
-    check_new(folder)
     data = load_once(config.data, config.seed).copy()  # a function may change it
-    with store.new_run(folder) as files:
-        store.write_json(files / "config.json", asdict(config))
-        (files / "epochs.jsonl").touch()
-        started = time.perf_counter()
-        factory = MixerFactory(config.variant, config.seed, data)
-        with recorded_warnings() as warnings:
-            with env.all_seeds(env.RunSeeds.of(config.seed).init):
-                returned = train(config.variant, config.seed, data, factory)
-            factory.warn_if_unused()
-            found = result_of(returned, data, time.perf_counter() - started)
-        return write_result(files, replace(found, warnings=warnings), config.recipe.device)
+    started = time.perf_counter()
+    factory = MixerFactory(config.variant, config.seed, data)
+    with recorded_warnings() as warnings:
+        with env.all_seeds(env.RunSeeds.of(config.seed).init):
+            returned = train(config.variant, config.seed, data, factory)
+        factory.warn_if_unused()
+        found = result_of(returned, data, time.perf_counter() - started)
+    return replace(found, warnings=warnings)
 
 
 def result_of(returned: Any, data: Dataset, seconds: float) -> RunResult:

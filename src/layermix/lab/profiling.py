@@ -18,7 +18,7 @@ from layermix.lab.data.modality import Preprocess
 from layermix.lab.data.sources import kind_of, load_texts
 from layermix.lab.data.tokens import tokens_for
 from layermix.lab.models import MODELS
-from layermix.lab.models.build import build, load_weights
+from layermix.lab.models.build import build, load_weights, read_weights
 from layermix.lab.store import read_json
 from layermix.lab.training.environment import pick_device, torch_seed
 
@@ -239,7 +239,7 @@ def _build(
             "(see --weights)."
         )
     else:
-        load_weights(model, config.weights)
+        load_weights(model, read_weights(config.weights), config.weights)
     if config.classes not in (None, classes):
         notices.append(
             f"The model has {config.classes} classes, the data {classes}: its loss of the mix has "

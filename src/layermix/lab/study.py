@@ -1,154 +1,186 @@
 """The study: one run for each variant and seed, all in one folder. A cell configures one run.
 
+    STUDY/study.json    the study's configuration
+    STUDY/runs/         a folder for each run; see `layermix.lab.store`
+
 An interrupted study continues with its missing runs. Seeds and variants can be added to a study, in
 the same folder. A folder of another study raises an error.
 """
 
-import json
+import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from filelock import FileLock
 
 from layermix.errors import InputError, RunError
-from layermix.hooks import Points
 from layermix.lab import store
-from layermix.lab.data import DataConfig, Dataset
-from layermix.lab.data.config import OWN_DATA
-from layermix.lab.store import RunConfig, RunResult
-from layermix.lab.training import Recipe
-
-
-@dataclass(frozen=True)
-class StudyConfig:
-    """Settings that determine the results of a study; `configure` completes and checks them."""
-
-    data: DataConfig
-    model: str
-    recipe: Recipe
-    variants: tuple[str, ...]  # see `layermix.lab.variants`
-    seeds: tuple[int, ...]  # the same for every variant
-    threads: int = 1  # CPU threads of each run
-    margin: float = 0.5  # differences within ± margin, in points, are practically equal
-    looks: tuple[int, ...] = ()  # seeds at each planned look at the results; empty for one look
-    tune: tuple[str, ...] = ()  # what was tuned, such as ``alpha=1,2`` (see `tuning`)
-    # Settings of the recipe that were chosen by tuning, by variant.
-    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
-    train: str = ""  # name of a function that trains, instead of the recipe; see `own_training`
-    # All mix points of the model, or None. They are cached here, and are not a setting.
-    all_points: Points | None = field(default=None, compare=False, repr=False)
-
+from layermix.lab.data import Dataset
+from layermix.lab.store import DamagedRun, RunConfig, RunResult
+from layermix.lab.study_config import (
+    FILE,
+    Stage,
+    StudyConfig,
+    joined_config,
+    only_own_files,
+    read_study,
+    write_study,
+)
 
 MIN_SEEDS = 6
 """With fewer seeds, no p-value of the sign-flip test is below 0.05."""
 
-_OF_OPTIMIZER = {"lr": 0.1, "weight_decay": 2e-3}  # defaults before there were several optimizers
-
-_EXTENDED = ("variants", "seeds")  # settings to which values can be added
-# Values of settings that did not exist when a study was begun.
-_DEFAULTS = asdict(DataConfig(fixed_split=True)) | asdict(Recipe()) | {"train": ""}
-_ADDED = {"margin": 0.5, "looks": [], "tune": [], "tuned": {}, "train": ""}
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
+_WAIT = 60.0  # seconds for another process that changes the configuration
 
 
 class StudyFolder:
-    """A study and its folder. The folder must be new, be empty, or belong to the same study."""
+    """A study and its folder, which must be new, be empty, or belong to the same study.
+
+    If it has the same study, seeds and variants of `config` are added to it. `open` reads the study
+    in a folder.
+    """
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
-        self.config, self.folder, self.runs = config, folder, folder / "runs"
-        self.grown: list[dict[str, Any]] = []  # stages with finished runs, before it was extended
-        path, settings = folder / "study.json", as_json(config)
-        if path.exists():
-            self._continue(store.read_json(path), settings)
-        elif folder.exists() and (not folder.is_dir() or _strangers(folder)):
-            raise InputError(
-                f"the output folder {folder} is not empty and has no study.json: use another --out"
-            )
-        else:
+        self._use(config, folder)
+        with store.disk_errors(f"cannot write the study in {folder}"):
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"the output folder {folder} is a file: use another --out")
             folder.mkdir(parents=True, exist_ok=True)
-            store.write_json(path, {"config": settings})
-        self.runs.mkdir(exist_ok=True)
+            with _lock(folder):
+                self._join()
+            self.runs.mkdir(exist_ok=True)
 
-    def _continue(self, found: dict[str, Any], settings: dict[str, Any]) -> None:
-        """Continue the study in the folder, with its seeds and variants and those of `settings`."""
-        former, self.grown = _ADDED | _upgraded(found["config"]), found.get("grown", [])
-        wanted = {name: value for name, value in settings.items() if name not in _EXTENDED}
-        if other := _difference(former, wanted):
-            raise InputError(
-                f"the output folder {self.folder} belongs to another study, with {other}: use "
-                "another --out, or the same settings"
-            )
-        self.config = replace(self.config, **{name: tuple(former[name]) for name in _EXTENDED})
-        # A variant without a finished run stays only if it is asked for: it may be misspelled.
-        trained = {cell.variant for cell in self.finished()}
-        known = [v for v in former["variants"] if v in trained or v in settings["variants"]]
-        kept = {"variants": known, "seeds": former["seeds"]}
-        merged = {n: list(dict.fromkeys([*kept[n], *settings[n]])) for n in _EXTENDED}
-        if all(merged[name] == former[name] for name in _EXTENDED):
-            return
-        if done := len(self.finished()):
-            stage = {name: former[name] for name in _EXTENDED}
-            self.grown = [*self.grown, {**stage, "runs": done}]
-        self.config = replace(self.config, **{n: tuple(values) for n, values in merged.items()})
-        store.write_json(
-            self.folder / "study.json", {"config": former | merged, "grown": self.grown}
-        )
+    def _use(self, config: StudyConfig, folder: Path) -> None:
+        self.config, self.folder, self.runs = config, folder, folder / "runs"
+        self.grown: tuple[Stage, ...] = ()  # stages with finished runs, before it was extended
+        self._problems: dict[str, tuple[Any, str | None]] = {}
+
+    def _join(self) -> None:
+        """Join the study in the folder, or write a new one."""
+        config, folder = self.config, self.folder
+        if not (folder / FILE).exists():
+            if not only_own_files(folder):
+                raise InputError(
+                    f"the output folder {folder} is not empty and has no {FILE}: use another --out"
+                )
+            return write_study(folder, config)
+        known, self.grown = read_study(folder)
+        self.config = known
+        finished = self.finished()
+        self.config = joined_config(known, config, {cell.variant for cell in finished}, folder)
+        if (self.config.variants, self.config.seeds) != (known.variants, known.seeds):
+            if finished:
+                self.grown += (Stage(known.variants, known.seeds, len(finished)),)
+            write_study(folder, self.config, self.grown)
+        return None
 
     @classmethod
-    def open(cls, folder: Path) -> "StudyFolder":
-        """Open the study in a folder."""
-        path = folder / "study.json"
-        if not path.exists():
-            is_run = (folder / "result.json").exists()
+    def open(cls, folder: Path) -> Self:
+        """Open the study in a folder, and change nothing there."""
+        if not (folder / FILE).exists():
+            is_run = (folder / store.MANIFEST).exists()
             hint = "it is the folder of one run. A study's" if is_run else "a study's"
-            if inner := sorted(each.parent.name for each in folder.glob("*/study.json")):
+            if inner := sorted(each.parent.name for each in folder.glob(f"*/{FILE}")):
                 names = ", ".join(inner)
                 raise InputError(f"{folder} has a study for each level of a factor: name {names}")
-            raise InputError(f"there is no study in {folder}: {hint} folder has a study.json")
-        config = _upgraded(store.read_json(path)["config"])
-        data = DataConfig(**{"fixed_split": True, **config["data"]})
-        config |= {"data": data, "recipe": Recipe(**config["recipe"])}
-        names = ("variants", "seeds", "looks", "tune")
-        config |= {name: tuple(config.get(name, ())) for name in names}
-        return cls(StudyConfig(**config), folder)
+            raise InputError(f"there is no study in {folder}: {hint} folder has a {FILE}")
+        config, grown = read_study(folder)
+        study = cls.__new__(cls)
+        study._use(config, folder)
+        study.grown = grown
+        return study
 
     def cells(self) -> Iterator[RunConfig]:
         """Yield the configuration of each run: all variants with one seed, then with the next."""
         config = self.config
+        recipes = {
+            variant: replace(config.recipe, **config.tuned.get(variant, {}))
+            for variant in config.variants
+        }
         for seed in config.seeds:
             for variant in config.variants:
-                recipe = replace(config.recipe, **config.tuned.get(variant, {}))
-                yield RunConfig(config.data, config.model, recipe, variant, seed, config.train)
+                yield RunConfig(
+                    config.data, config.model, recipes[variant], variant, seed, config.train
+                )
 
     def path(self, cell: RunConfig) -> Path:
         """Return the folder of a run, which exists only if the run is finished."""
-        return self.runs / cell.name
+        return self.runs / cell.folder_name
 
     def finished(self) -> list[RunConfig]:
-        """Return the configurations of the finished runs."""
-        return [cell for cell in self.cells() if self.path(cell).exists()]
+        """Return the configurations of the finished runs whose records are undamaged."""
+        return [cell for cell, problem in self._found() if problem is None]
+
+    def damaged(self) -> dict[RunConfig, str]:
+        """Return the runs whose records are damaged or those of another run, with the reason."""
+        return {cell: problem for cell, problem in self._found() if problem is not None}
 
     def missing(self) -> list[RunConfig]:
-        """Return the configurations of unfinished runs; remove the files of killed runs."""
-        store.remove_unfinished(self.runs)
-        return [cell for cell in self.cells() if not self.path(cell).exists()]
+        """Return the configurations of the runs that are not finished, or damaged."""
+        finished = set(self.finished())
+        return [cell for cell in self.cells() if cell not in finished]
+
+    def set_aside(self, cell: RunConfig, problem: str) -> str:
+        """Rename the folder of a damaged run, so that it can be trained again; return a message."""
+        aside = store.set_aside(self.path(cell), problem)
+        return f"the run {cell.name} is damaged: {problem}. It is now {aside}, and is trained again"
 
     def run_results(self) -> dict[RunConfig, RunResult]:
-        """Read the results of all finished runs.
+        """Read the results of all finished runs; damaged ones are left out, see `damaged`.
 
         Raises
         ------
         RunError
-            If a run belongs to another study, or the data changed between runs.
+            If the data changed between runs.
         """
-        found = {cell: store.read_result(self.path(cell)) for cell in self.finished()}
+        found: dict[RunConfig, RunResult] = {}
         same_seed: dict[int, RunResult] = {}
-        for cell, result in found.items():
-            self._require_own(cell)
+        for cell in self._with_folder():
+            try:
+                result = found[cell] = self._read(cell)
+            except DamagedRun:
+                continue
             self._require_sizes(cell.name, result.sizes, next(iter(found.values())).sizes)
             usual = same_seed.setdefault(cell.seed, result).digests
             self._require_digests(cell.name, result.digests, usual)
         return found
+
+    def _found(self) -> Iterator[tuple[RunConfig, str | None]]:
+        """Yield each run that has a folder, and what is wrong with it, or None."""
+        for cell in self._with_folder():
+            yield cell, self._problem(cell)
+
+    def _with_folder(self) -> Iterator[RunConfig]:
+        names = set(os.listdir(self.runs)) if self.runs.exists() else set()
+        return (cell for cell in self.cells() if cell.folder_name in names)
+
+    def _problem(self, cell: RunConfig) -> str | None:
+        """Return what is wrong with a run; its files are only read if they changed."""
+        known = self._problems.get(cell.folder_name)
+        if known is None or known[0] != store.state_of(self.path(cell)):
+            with suppress(DamagedRun):
+                self._read(cell)
+        return self._problems[cell.folder_name][1]
+
+    def _read(self, cell: RunConfig) -> RunResult:
+        """Read the result of a run; a damaged one raises a `DamagedRun`."""
+        path, problem = self.path(cell), None
+        state = store.state_of(path)
+        try:
+            config, result = store.read_run(path)
+            for name in ("variant", "seed", "model", "train"):
+                if config.get(name) != (wanted := getattr(cell, name)):
+                    raise DamagedRun(f"it has {name} = {config.get(name)!r} instead of {wanted!r}")
+            return result
+        except DamagedRun as error:
+            problem = str(error)
+            raise
+        finally:
+            self._problems[cell.folder_name] = (state, problem)
 
     def require_data(self, data: Dataset, seed: int) -> None:
         """Raise a `RunError` if the data of a seed are not those of the finished runs."""
@@ -174,69 +206,20 @@ class StudyFolder:
                 f"instead of {usual[kind]}. Start a new study with another --out"
             )
 
-    def failed(self) -> list[RunConfig]:
-        """Return the configurations of runs that failed or were stopped, and are not finished."""
-        return [
-            cell
-            for cell in self.cells()
-            if store.unfinished_path(self.path(cell)).exists() and not self.path(cell).exists()
-        ]
+    def failed(self) -> dict[RunConfig, str]:
+        """Return the runs that failed or were stopped, and are not finished, with the reason."""
+        finished, found = set(self.finished()), {}
+        for cell in self.cells():
+            attempts = [] if cell in finished else store.read_attempts(self.path(cell))
+            if attempts and attempts[-1].get("end"):
+                found[cell] = str(attempts[-1]["end"])
+        return found
 
     def keeps_features(self, cell: RunConfig) -> bool:
         """Return True for the run that saves activations: the first variant with the first seed."""
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
 
-    def _require_own(self, cell: RunConfig) -> None:
-        """Raise a `RunError` if the folder of a run has the configuration of another run."""
-        path = self.path(cell) / "config.json"
-        wanted = {name: value for name, value in flat(asdict(cell)).items() if value != "auto"}
-        wanted = {k: v for k, v in wanted.items() if v is not None or k not in _OF_OPTIMIZER}
-        if other := _difference(store.read_json(path), wanted):
-            raise RunError(
-                f"{path} belongs to another study, with {other}: remove its folder, and repeat the "
-                "command of the study"
-            )
 
-
-def as_json(config: StudyConfig) -> dict[str, Any]:
-    """Return the settings of a study as a dict for JSON."""
-    settings = asdict(replace(config, all_points=None))
-    del settings["all_points"]
-    return json.loads(json.dumps(settings))
-
-
-def _upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a study, converted if an earlier version has written them."""
-    recipe = config["recipe"]
-    if "optimizer" in recipe:
-        return config
-    unset = {name: None for name, value in _OF_OPTIMIZER.items() if recipe.get(name) == value}
-    return config | {"recipe": recipe | unset}
-
-
-def _strangers(folder: Path) -> bool:
-    """Return True if a folder has files that are not those of tuning or of its own data."""
-    own = ("tuning", OWN_DATA)
-    return any(not path.name.startswith(own) for path in folder.iterdir())
-
-
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
-    """Return the first setting that differs, as text; None if all are equal."""
-    # Settings that an earlier version did not have have their defaults.
-    has = flat(_DEFAULTS) | flat(found)
-    differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
-    return next((f"{k} = {_shown(has.get(k))} instead of {_shown(v)}" for k, v in differ), None)
-
-
-def _shown(value: Any) -> str:
-    """Return the value of a setting as in a command."""
-    if value is None or value in ([], ()):
-        return "none"
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else repr(value)
-
-
-def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Flatten nested settings to one dict, whose keys are their names on the command line."""
-    levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
-    pairs = (pair for level in levels for pair in level.items())
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs}
+def _lock(folder: Path) -> FileLock:
+    """Return a lock of the study's configuration."""
+    return FileLock(folder / ".lock", timeout=_WAIT)

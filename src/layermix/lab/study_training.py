@@ -1,137 +1,72 @@
-"""Compare variants: check the configuration of a study, and train its missing runs."""
+"""Train the missing runs of a study."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from rich.console import Console
+from tyro.conf import arg
 
 from layermix.errors import InputError, RunError, warn
 from layermix.extras import require
-from layermix.lab.data import DataConfig
-from layermix.lab.data.split import geometry_batch
 from layermix.lab.display import StudyDisplay, print_text
+from layermix.lab.engines.dispatch import Dispatcher
+from layermix.lab.engines.inline import InlineEngine
+from layermix.lab.engines.job import Engine, JobSettings
 from layermix.lab.models import Factory
-from layermix.lab.own_training import TrainFunction, function_name
-from layermix.lab.run import complete, find_points, fresh_model, load_once, model_name
-from layermix.lab.study import MIN_SEEDS, StudyConfig, StudyFolder
-from layermix.lab.training import Recipe
-from layermix.lab.training.environment import pick_device
-from layermix.lab.variants import check_variants, require_distinct
+from layermix.lab.own_training import TrainFunction
+from layermix.lab.run_setup import find_points, fresh_model, load_once
+from layermix.lab.stop import stop_requests
+from layermix.lab.study import StudyFolder
+from layermix.lab.study_config import StudyConfig
 
-SEEDS = 10
-
-
-def configure(
-    data: DataConfig,
-    model: str,
-    recipe: Recipe,
-    variants: tuple[str, ...] = (),
-    *,
-    seeds: int = SEEDS,
-    threads: int = 1,
-    margin: float = 0.5,
-    looks: tuple[int, ...] = (),
-    factory: Factory | None = None,
-) -> StudyConfig:
-    """Check the settings of a study, and return its complete configuration.
-
-    The data are loaded and the model is built once, so that errors are raised before the first run.
-    The default variants are none, input, each block, final, random and auto. Seeds start at 0.
-    Differences of accuracy within ± `margin` points are practically equal. `looks` are the numbers
-    of seeds at which results are planned to be read; the study starts with the seeds of the first.
-    A `factory` builds the model, whose name is then only shown.
-    """
-    seeds = _checked_seeds(seeds, looks, margin)
-    if threads < 1:
-        raise InputError(f"threads is {threads}, but must be 1 or more")
-    pick_device(recipe.device)
-    loaded = load_once(data, 0)
-    complete(recipe, loaded)
-    model = model_name(model, loaded)
-    geometry_batch(loaded, "validation")
-    all_points = find_points(fresh_model(model, loaded, 0, factory), loaded)
-    chosen = check_variants(variants, all_points, recipe)
-    if "auto" in chosen and recipe.adapt:
-        geometry_batch(loaded, "training")
-    return StudyConfig(
-        data,
-        model,
-        recipe,
-        chosen,
-        tuple(range(seeds)),
-        threads,
-        margin,
-        looks,
-        all_points=all_points,
-    )
+_Workers = Annotated[int | Literal["auto"] | None, arg(metavar="INT|auto")]
 
 
-def configure_own(
-    data: DataConfig,
-    train: TrainFunction,
-    variants: tuple[str, ...],
-    *,
-    seeds: int = SEEDS,
-    margin: float = 0.5,
-    looks: tuple[int, ...] = (),
-) -> StudyConfig:
-    """Return the configuration of a study whose runs a function trains; see `configure`.
+@dataclass(frozen=True)
+class Execution:
+    """How runs are executed. This does not change their results."""
 
-    `variants` are checked when the function creates its mixer.
-    """
-    seeds = _checked_seeds(seeds, looks, margin)
-    loaded = load_once(data, 0)
-    first = "embedding" if loaded.modality.name == "text" else "input"
-    chosen = tuple(variants) or ("none", first, "final")
-    require_distinct(chosen)
-    if "auto" in chosen:
-        raise InputError(
-            "the variant 'auto' measures the layers in the built-in training: leave out train, or "
-            "use 'random'"
-        )
-    name, numbers = function_name(train), tuple(range(seeds))
-    return StudyConfig(
-        data, name, Recipe(), chosen, numbers, margin=margin, looks=looks, train=name
-    )
+    workers: _Workers = None
+    """Number of parallel runs, or auto: a trial of a few seconds finds it. Default: one for each
+    core, and auto on a GPU. With several GPUs, runs are spread over all."""
+    weights: Literal["all", "first", "none"] = "all"
+    """Store the weights of all runs, of the first seed, or of none."""
+    checkpoint_every: float = 300.0
+    """Seconds between two checkpoints of a run, from which it continues after an interruption."""
+    stall_timeout: float = 3600.0
+    """Seconds without progress after which the process of a run is ended, and the run continues
+    from its checkpoint in another one; not with --workers 1."""
 
-
-def _checked_seeds(seeds: int, looks: tuple[int, ...], margin: float) -> int:
-    """Check the statistical settings, and return the number of seeds of the first look."""
-    increasing = len(looks) > 1 and list(looks) == sorted(set(looks))
-    if looks and not (increasing and looks[0] >= MIN_SEEDS):
-        raise InputError(
-            f"looks are {list(looks)}, but must be two or more increasing numbers of seeds from "
-            f"{MIN_SEEDS} on, such as 10 20 30"
-        )
-    if looks and seeds not in (SEEDS, looks[0]):
-        raise InputError(
-            f"seeds is {seeds}, but looks are {list(looks)}, which set the number of seeds: leave "
-            "out one of them"
-        )
-    if not 0 < margin < 100:
-        raise InputError(f"margin is {margin}, but must be a number of points above 0, such as 0.5")
-    if seeds < 1:
-        raise InputError(f"seeds is {seeds}, but must be 1 or more")
-    return looks[0] if looks else seeds
+    def check(self) -> None:
+        """Raise an `InputError` if a setting is invalid."""
+        if self.workers not in (None, "auto") and self.workers < 1:
+            raise InputError(f"workers is {self.workers}, but must be 1 or more")
+        for name in ("checkpoint_every", "stall_timeout"):
+            if not (value := getattr(self, name)) > 0:
+                raise InputError(f"{name} is {value}, but must be a number of seconds above 0")
 
 
 def train_study(
     config: StudyConfig,
     folder: Path | str,
+    execution: Execution = Execution(),
     *,
-    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
     train: TrainFunction | None = None,
     factory: Factory | None = None,
 ) -> StudyFolder:
     """Train all runs of a study that are not yet finished in its folder.
 
+    Several processes, also on several machines that share the disk, can train the same study. Each
+    run is trained by one of them; the function returns when all runs are finished. Ctrl-C, SIGTERM
+    and SIGHUP let the current epochs end, and write a checkpoint of each run.
+
     Parameters
     ----------
-    workers
-        Number of worker processes, or ``"auto"``, which finds it by a trial of a few seconds.
-        Default: one for each CPU core, and ``"auto"`` on a GPU; for a function of the user, its
-        calls are in this process, one after another. With several GPUs, runs are spread over all.
+    execution
+        Number of parallel runs, and further settings without an effect on the results. A function
+        `train` is called in this process, one run after another, if `workers` is not given.
     console
         Console that shows the progress; None shows nothing.
     train, factory
@@ -140,28 +75,58 @@ def train_study(
     Raises
     ------
     InputError
-        If the folder belongs to another study, or `workers` is below 1.
+        If the folder belongs to another study, or a setting is invalid.
     RunError
-        If runs failed, a worker was killed, or the data changed. Finished runs remain on disk.
+        If runs failed, a file cannot be written, or the data changed. Finished runs remain on disk.
     """
-    from layermix.lab.engines.local import default_workers, run_missing
-
     require("torchmetrics")
-    if workers is None:
-        workers = 1 if train else default_workers(config.recipe.device) or "auto"
-    if workers == "auto" and train:
+    execution.check()
+    if execution.workers == "auto" and train:
         raise InputError(
             "workers is 'auto', but the trial needs the built-in training: use a number"
         )
-    if workers != "auto" and workers < 1:
-        raise InputError(f"workers is {workers}, but must be 1 or more")
-    study, problems = StudyFolder(config, Path(folder)), []
-    if study.missing():
-        study.require_data(load_once(config.data, config.seeds[0]), config.seeds[0])
-    if workers == "auto":
-        workers = _workers_by_trial(study, factory, console)
-    with StudyDisplay(console or Console(quiet=True), study, workers) as display:
-        for cell, outcome in run_missing(study, workers, train, factory):
+    study = StudyFolder(config, Path(folder))
+    return continue_study(study, execution, console=console, train=train, factory=factory)
+
+
+def continue_study(
+    study: StudyFolder,
+    execution: Execution = Execution(),
+    *,
+    console: Console | None = None,
+    train: TrainFunction | None = None,
+    factory: Factory | None = None,
+    waits: bool = True,
+) -> StudyFolder:
+    """Train the missing runs of a study; see `train_study`.
+
+    If `waits` is False, return when all missing runs are trained by other processes.
+    """
+    for cell, problem in study.damaged().items():
+        text = study.set_aside(cell, problem)
+        print_text(console, f"Warning: {text}", fold=True) if console else warn(text)
+    missing = study.missing()
+    if missing:
+        study.require_data(load_once(study.config.data, missing[0].seed), missing[0].seed)
+    settings = _job_settings(study, execution, train, factory) if missing else JobSettings()
+    workers = _workers(study, execution, settings, console) if missing else 1
+    problems: list[str] = []
+    with (
+        stop_requests(at_once=train is not None) as request,
+        StudyDisplay(console or Console(quiet=True), study, workers) as display,
+    ):
+        dispatcher = Dispatcher(
+            study,
+            engine_of(study, workers),
+            settings,
+            weights=execution.weights,
+            stall_timeout=execution.stall_timeout,
+            request=request,
+            report=display.report,
+            on_record=display.record,
+            waits=waits,
+        )
+        for cell, outcome in dispatcher.outcomes():
             display.add(cell, outcome)
             if isinstance(outcome, str):
                 problems.append(f"{cell.name}: {outcome}")
@@ -173,15 +138,36 @@ def train_study(
     return study
 
 
-def _workers_by_trial(study: StudyFolder, factory: Factory | None, console: Console | None) -> int:
-    from layermix.lab.engines.local import run_settings
+def _job_settings(
+    study: StudyFolder,
+    execution: Execution,
+    train: TrainFunction | None,
+    factory: Factory | None,
+) -> JobSettings:
+    config, known = study.config, study.config.all_points
+    if known is None and train is None:
+        data, seed = load_once(config.data, config.seeds[0]), config.seeds[0]
+        known = find_points(fresh_model(config.model, data, seed, factory), data)
+    return JobSettings(config.threads, known, factory, train, execution.checkpoint_every)
+
+
+def _workers(
+    study: StudyFolder, execution: Execution, settings: JobSettings, console: Console | None
+) -> int:
+    """Return the number of parallel runs."""
+    from layermix.lab.engines.local import default_workers
     from layermix.lab.engines.packing import chosen_workers
 
-    cells = study.missing()
+    workers, cells = execution.workers, study.missing()
+    if workers is None:
+        usual = default_workers(study.config.recipe.device)
+        workers = 1 if settings.train else usual or "auto"
+    if workers != "auto":
+        return min(workers, len(cells))
     if len(cells) < 2:
         return 1
     try:
-        found = chosen_workers(cells, run_settings(study, factory))
+        found = chosen_workers(cells, settings)
     except Exception as error:  # the first run will fail as well, and show it
         warn(
             f"the trial for the number of parallel runs failed, so there is one at a time: {error}"
@@ -190,3 +176,13 @@ def _workers_by_trial(study: StudyFolder, factory: Factory | None, console: Cons
     if console:
         print_text(console, f"parallel runs: {found.workers} ({found.reason})")
     return found.workers
+
+
+def engine_of(study: StudyFolder, workers: int) -> Engine:
+    """Return the engine for a number of parallel runs."""
+    if workers == 1:
+        return InlineEngine()
+    from layermix.lab.engines.local import LocalEngine
+    from layermix.lab.engines.packing import spread_over
+
+    return LocalEngine(workers, study.config.threads, spread_over(study.config.recipe.device))

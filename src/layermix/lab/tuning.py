@@ -10,15 +10,16 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from layermix.errors import InputError, unknown
 from layermix.lab import store
-from layermix.lab.study import StudyConfig, StudyFolder
-from layermix.lab.study_training import train_study
+from layermix.lab.study import StudyFolder
+from layermix.lab.study_config import StudyConfig
+from layermix.lab.study_training import Execution, train_study
 from layermix.lab.training import Recipe
 from layermix.lab.variants import depends_on
 
@@ -101,8 +102,8 @@ def tune(
     config: StudyConfig,
     words: Sequence[str],
     folder: Path,
+    execution: Execution = Execution(),
     *,
-    workers: int | Literal["auto"] | None = None,
     console: Console | None = None,
 ) -> StudyConfig:
     """Train all tries, write them to ``tuning.json``, and return the study with those chosen.
@@ -123,9 +124,7 @@ def tune(
         pilot = replace(
             config, recipe=recipe, variants=tuple(variants), seeds=SEEDS, looks=(), tuned={}
         )
-        study = train_study(
-            pilot, folder / "tuning" / _name(settings), workers=workers, console=console
-        )
+        study = train_study(pilot, folder / "tuning" / _name(settings), execution, console=console)
         results = [(cell.variant, result.val) for cell, result in study.run_results().items()]
         for variant in variants:
             own = [val for name, val in results if name == variant]
@@ -180,7 +179,7 @@ def _show_plan(
 def read_tries(folder: Path) -> list[Try]:
     """Return the tries of a study; empty if it was not tuned."""
     path = folder / "tuning.json"
-    return [Try(**each) for each in store.read_json(path)] if path.exists() else []
+    return store.read_typed(list[Try], path) if path.exists() else []
 
 
 def _applies(name: str, variant: str, config: StudyConfig) -> bool:

@@ -4,7 +4,8 @@
 terminal table are made from it; `write_report` writes the files.
 """
 
-from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.study_summary import summarize
+from layermix.reporting.summary import Summary
 from layermix.reporting.write import write_report
 
 __all__ = ["Summary", "summarize", "write_report"]

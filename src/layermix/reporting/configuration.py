@@ -7,7 +7,7 @@ from typing import Any
 
 from layermix.lab.data import DataConfig
 from layermix.lab.display import SUBSETS
-from layermix.lab.study import StudyConfig, as_json, flat
+from layermix.lab.study_config import StudyConfig, as_json, flat
 from layermix.lab.training import PRESETS
 from layermix.lab.tuning import settings_text
 from layermix.mixing.methods import find_method, is_method, method_names

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from layermix.errors import InputError
 from layermix.lab.factors import Level, level_name, open_factors
-from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.study_summary import summarize
+from layermix.reporting.summary import Summary
 
 
 class LevelSummary(NamedTuple):

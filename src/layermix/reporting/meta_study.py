@@ -16,7 +16,8 @@ from layermix.lab import store
 from layermix.lab.study import StudyFolder
 from layermix.reporting.statistics import RELIABLE, detectable
 from layermix.reporting.statistics.mixed_model import MIN_LAYERS, Layers, MetaResult, analyze
-from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.study_summary import summarize
+from layermix.reporting.summary import Summary
 
 _FILE = "meta-plan.json"
 _USUAL_LAYERS = 5

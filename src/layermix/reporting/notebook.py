@@ -6,7 +6,7 @@ from layermix.lab.study import StudyFolder
 from layermix.reporting import text
 from layermix.reporting.figures.intervals import accuracy
 from layermix.reporting.show import summary_text
-from layermix.reporting.summary import summarize
+from layermix.reporting.study_summary import summarize
 from layermix.reporting.tables import overview_table
 
 

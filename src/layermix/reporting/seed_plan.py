@@ -6,7 +6,8 @@ from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.lab.display import print_text
-from layermix.lab.study import MIN_SEEDS, StudyConfig, StudyFolder
+from layermix.lab.study import MIN_SEEDS, StudyFolder
+from layermix.lab.study_config import StudyConfig
 from layermix.reporting.formatting import ABSENT, number, plural
 from layermix.reporting.show import terminal_table
 from layermix.reporting.statistics import (
@@ -17,7 +18,8 @@ from layermix.reporting.statistics import (
     seeds_needed,
 )
 from layermix.reporting.statistics.comparisons import deviation
-from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.study_summary import summarize
+from layermix.reporting.summary import Summary
 from layermix.reporting.tables.table import Cell, Column, Table, variant_row
 
 _GOALS = (0.8, 0.9)

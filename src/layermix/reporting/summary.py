@@ -1,15 +1,11 @@
 """The summary of a study: the numbers that all formats of the report show."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from layermix.errors import InputError
-from layermix.lab.store import RunResult, read_json
-from layermix.lab.study import StudyFolder, as_json
-from layermix.lab.tuning import Try, read_tries
-from layermix.reporting.configuration import compare_command, used_settings
-from layermix.reporting.other_data import OtherData, read_other_data
+from layermix.lab.tuning import Try
+from layermix.reporting.other_data import OtherData
 from layermix.reporting.statistics import (
     BySeed,
     Difference,
@@ -21,8 +17,8 @@ from layermix.reporting.statistics import (
     look_at,
     scales,
 )
-from layermix.reporting.stored_predictions import PredictionSummary, summarize_predictions
-from layermix.reporting.variant import VariantSummary, summarize_variant
+from layermix.reporting.stored_predictions import PredictionSummary
+from layermix.reporting.variant import VariantSummary
 from layermix.reporting.verdict import Verdict, baseline_of, conclude, paired
 
 BETWEEN_RUNS = " / "  # between the values of a condition that differs from run to run
@@ -57,6 +53,8 @@ class Summary:
         Warnings of the runs, with the variants that have them.
     failed
         Seeds of the runs that failed or were stopped, and are not repeated yet, by variant.
+    damaged
+        Runs that are left out because their files are damaged, with the reason.
     grown
         Earlier stages of the study, before seeds or variants were added.
     predictions
@@ -79,6 +77,7 @@ class Summary:
     conditions: dict[str, str]
     warnings: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
+    damaged: dict[str, str] = field(default_factory=dict)
     grown: list[dict[str, Any]] = field(default_factory=list)
     predictions: PredictionSummary | None = None
     tries: list[Try] = field(default_factory=list)
@@ -194,57 +193,3 @@ class Summary:
         timings = {row["name"]: row.pop("timings") for row in content["variants"]}
         content["verdict"] = asdict(self.verdict)
         return content | {"look": asdict(self.look), "timings": timings}
-
-
-def summarize(study: StudyFolder) -> Summary:
-    """Summarize the finished runs of a study.
-
-    Raises
-    ------
-    InputError
-        If no run is finished.
-    """
-    results = study.run_results()
-    if not results:
-        raise InputError(f"no run of the study in {study.folder} is finished yet")
-    runs: dict[str, dict[int, RunResult]] = {name: {} for name in study.config.variants}
-    for cell, result in results.items():
-        runs[cell.variant][cell.seed] = result
-    cell, first = next(iter(results.items()))
-    run_config = read_json(study.path(cell) / "config.json")
-    texts = dict.fromkeys(text for result in results.values() for text in result.warnings)
-    stopped = study.failed()
-    conditions = _joined([result.conditions for result in results.values()])
-    used = used_settings(study.config, run_config, first.subset, conditions["device"])
-    summary = Summary(
-        data=study.config.data.title,
-        model=study.config.model.partition("#")[0],  # without the hash of a function
-        sizes={**first.sizes, "seeds": len(study.config.seeds)},
-        classes=first.classes,
-        planned=list(runs),
-        variants=[summarize_variant(name, by_seed) for name, by_seed in runs.items() if by_seed],
-        chance=_chance(first),
-        command=compare_command(study.config),
-        config={"asked": as_json(study.config), "used": used},
-        conditions=conditions,
-        warnings={
-            text: list(dict.fromkeys(c.variant for c, r in results.items() if text in r.warnings))
-            for text in texts
-        },
-        failed={c.variant: [s.seed for s in stopped if s.variant == c.variant] for c in stopped},
-        grown=study.grown,
-        tries=read_tries(study.folder),
-        other_data=read_other_data(study),
-    )
-    return replace(summary, predictions=summarize_predictions(study, results, summary.verdict))
-
-
-def _chance(result: RunResult) -> float | None:
-    found = result.records[0]["snnl"].values() if result.records else ()
-    return next((each["chance"] for each in found), None)
-
-
-def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:
-    return {
-        k: BETWEEN_RUNS.join(dict.fromkeys(each[k] for each in conditions)) for k in conditions[0]
-    }

@@ -11,7 +11,8 @@ from layermix.lab.study import StudyFolder
 from layermix.reporting import text
 from layermix.reporting.configuration import setting_text
 from layermix.reporting.figures import Figure, draw_all
-from layermix.reporting.summary import Summary, summarize
+from layermix.reporting.study_summary import summarize
+from layermix.reporting.summary import Summary
 from layermix.reporting.tables import all_tables
 
 

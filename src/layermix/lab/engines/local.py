@@ -1,33 +1,31 @@
-"""Train the missing runs of a study in parallel worker processes (joblib's loky).
+"""The engine that trains runs in processes of this machine, each with its own threads.
 
-Each worker trains one run at a time, with its own threads, and loads the data once.
+A process trains one run at a time, and loads the data of a seed once. If it is killed, the others
+go on, and the next job gets a new one.
 """
 
 import os
+import queue
 import signal
-import tempfile
+import subprocess
+import sys
 import threading
-import traceback
-import warnings
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
+from contextlib import suppress
 
+import cloudpickle
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from layermix.errors import LayermixError, RunError
-from layermix.lab.engines.packing import claim_gpu, spread_over
-from layermix.lab.models import Factory
-from layermix.lab.own_training import TrainFunction, run_own
-from layermix.lab.run import find_points, fresh_model, load_once, run
-from layermix.lab.store import RunConfig, RunResult
-from layermix.lab.study import StudyFolder
+from layermix.errors import InputError
+from layermix.lab.engines.frames import receive, send
+from layermix.lab.engines.job import Event, Job
+from layermix.lab.engines.worker import STOP, UNSENT
 from layermix.lab.training.environment import pick_device
 
-Outcome = tuple[RunConfig, RunResult | str]
+_MAIN = "from layermix.lab.engines.worker import train_jobs; train_jobs()"
+_PATIENCE = 5.0  # seconds in which a process ends
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def default_workers(device: str) -> int | None:
@@ -35,104 +33,146 @@ def default_workers(device: str) -> int | None:
     return joblib.cpu_count() if pick_device(device).type == "cpu" else None
 
 
-def run_missing(
-    study: StudyFolder,
-    workers: int,
-    train: TrainFunction | None = None,
-    factory: Factory | None = None,
-) -> Iterator[Outcome]:
-    """Train the missing runs; yield each run with its result or its error message.
+class LocalEngine:
+    """Train jobs in processes of this machine; see `Engine`.
 
-    A function `train` of the user replaces the training loop, and `factory` builds the model. If a
-    worker process is killed, a `RunError` is raised. Finished runs remain on disk.
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    threads
+        CPU threads of each process.
+    gpus
+        Number of GPUs over which the processes are spread.
     """
-    missing, config = study.missing(), study.config
-    if not missing:
-        return
-    settings = {"train": train} if train else run_settings(study, factory)
-    gpus = spread_over(config.recipe.device) if workers > 1 else 1
-    slots = tempfile.TemporaryDirectory()
-    placement = (Path(slots.name), gpus) if gpus > 1 else None
-    jobs = (
-        joblib.delayed(_work)(
-            os.getpid(), cell, study.path(cell), study.keeps_features(cell), settings, placement
+
+    def __init__(self, workers: int, threads: int = 1, gpus: int = 1) -> None:
+        self.slots, self._threads, self._gpus = workers, threads, gpus
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._workers: list[_Worker] = []
+        self._messages: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
+
+    def submit(self, job: Job) -> None:
+        """Send a job to a free process, or keep it until one is free."""
+        try:
+            content = cloudpickle.dumps(job)
+        except Exception as error:
+            raise InputError(f"{error}. {UNSENT}") from error
+        self._waiting.append((job.name, content))
+        self._distribute()
+
+    def events(self, timeout: float) -> Iterator[Event]:
+        """Wait for an event, at most `timeout` seconds; yield it and all others that are there."""
+        with suppress(queue.Empty):
+            messages = [self._messages.get(timeout=timeout)]
+            with suppress(queue.Empty):
+                while True:
+                    messages.append(self._messages.get_nowait())
+            for worker, event in messages:
+                yield from self._received(worker, event)
+        self._distribute()
+
+    def _received(self, worker: "_Worker", event: Event | None) -> Iterator[Event]:
+        job = worker.job
+        if event is None:  # the process has ended
+            if worker in self._workers:
+                self._workers.remove(worker)
+                reason = worker.ending()
+                if job:
+                    yield Event(job, "lost", reason)
+        elif worker in self._workers and event.job == job:
+            if event.kind in ("finished", "failed", "stopped"):
+                worker.job = None
+                self._distribute()
+            yield event
+
+    def _distribute(self) -> None:
+        while self._waiting:
+            free = next((worker for worker in self._workers if worker.job is None), None)
+            if free is None:
+                if len(self._workers) >= self.slots:
+                    return
+                used = {worker.index for worker in self._workers}
+                index = next(k for k in range(self.slots) if k not in used)
+                gpu = index % self._gpus if self._gpus > 1 else -1  # the default
+                free = _Worker(index, gpu, self._threads, self._messages)
+                self._workers.append(free)
+            free.start(*self._waiting.popleft())
+
+    def cancel(self, job: str) -> None:
+        """Kill the process of a job."""
+        self._waiting = deque(each for each in self._waiting if each[0] != job)
+        for worker in [worker for worker in self._workers if worker.job == job]:
+            self._workers.remove(worker)
+            worker.kill()
+
+    def stop(self) -> None:
+        """Ask all processes to end their jobs after the current epoch."""
+        for worker in self._workers:
+            worker.send(STOP)
+
+    def close(self) -> None:
+        """End all processes."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.kill()
+
+
+class _Worker:
+    """A worker process, and the thread that reads its events."""
+
+    def __init__(self, index: int, gpu: int, threads: int, messages: queue.Queue) -> None:
+        self.index, self.job = index, None
+        path = os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))
+        settings = dict.fromkeys(_THREADS, str(threads)) | {"PYTHONPATH": path}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _MAIN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | settings,
+            start_new_session=True,  # Ctrl-C ends this process alone, which then ends the worker
         )
-        for cell in missing
-    )
-    # Dispatch one run per worker: loky fails if an interrupt drops runs that are not sent yet.
-    count = min(workers, len(missing))
-    parallel = joblib.Parallel(count, return_as="generator_unordered", pre_dispatch="n_jobs")
-    try:
-        with joblib.parallel_config("loky", inner_max_num_threads=config.threads):
-            with _ignored_interrupts():
-                outcomes = parallel(jobs)
-            yield from cast(Iterator[Outcome], outcomes)
-    except TerminatedWorkerError as error:
-        total = len(config.variants) * len(config.seeds)
-        raise RunError(
-            f"a worker process was killed, maybe for lack of memory; {len(study.finished())} of "
-            f"{total} runs are finished in {study.folder}. Repeat the same command to continue; "
-            "--workers 1 needs the least memory"
-        ) from error
-    finally:
-        slots.cleanup()
+        self.send(b"%d" % gpu)
+        threading.Thread(target=self._read, args=(messages,), daemon=True).start()
 
+    def _read(self, messages: queue.Queue) -> None:
+        assert self._process.stdout
+        # An error means that the process has ended, maybe in the middle of a message.
+        with suppress(Exception), self._process.stdout as stream:
+            while True:
+                messages.put((self, cloudpickle.loads(receive(stream))))
+        messages.put((self, None))
 
-def run_settings(study: StudyFolder, factory: Factory | None) -> dict[str, Any]:
-    """Return the arguments of `run` that all runs of a study share."""
-    config, known = study.config, study.config.all_points
-    if known is None:
-        data = load_once(config.data, config.seeds[0])
-        known = find_points(fresh_model(config.model, data, config.seeds[0], factory), data)
-    return {"threads": config.threads, "factory": factory, "all_points": known}
+    def start(self, name: str, job: bytes) -> None:
+        """Train a job."""
+        self.job = name
+        self.send(name.encode())
+        self.send(job)
 
+    def send(self, message: bytes) -> None:
+        """Send a message; if the process has ended, its event follows."""
+        assert self._process.stdin
+        with suppress(OSError, ValueError):
+            send(self._process.stdin, message)
 
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C in workers that are started inside the block; the main process stops them.
+    def ending(self) -> str:
+        """Return why the process ended."""
+        with suppress(subprocess.TimeoutExpired):  # it closed its pipe, and ends now
+            self._process.wait(_PATIENCE)
+        self.kill()
+        code = self._process.returncode
+        if code < 0:
+            with suppress(ValueError):
+                name = signal.Signals(-code).name
+                memory = ", maybe for lack of memory" if name == "SIGKILL" else ""
+                return f"its process was ended by {name}{memory}"
+        return f"its process ended with exit code {code}"
 
-    Child processes inherit ignored signals. Only the main thread can ignore a signal.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-    try:
-        yield
-    finally:
-        if is_main:
-            signal.signal(signal.SIGINT, before)
-
-
-def _work(
-    leader: int,
-    config: RunConfig,
-    folder: Path,
-    keep_features: bool,
-    settings: dict[str, Any],
-    placement: tuple[Path, int] | None,
-) -> Outcome:
-    """Train one run in a worker; return its result or its error message.
-
-    `placement` has the arguments of `claim_gpu`, if the runs are spread over several GPUs.
-    """
-
-    def stop_without_leader(_: object) -> None:
-        if os.getpid() != leader and os.getppid() != leader:
-            os._exit(1)  # the main process has ended, so the study was stopped
-
-    try:
-        if placement:
-            claim_gpu(*placement)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the result has those of layermix
-            if "train" in settings:
-                result = run_own(config, settings["train"], folder)
-            else:
-                result = run(
-                    config, folder, stop_without_leader, keep_features=keep_features, **settings
-                )
-            return config, replace(result, logits={})  # they are on disk, and need not be sent
-    except LayermixError as error:
-        return config, str(error)
-    except Exception as error:  # any error of the model, device or disk: other runs continue
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return config, f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+    def kill(self) -> None:
+        """End the process, if it has not ended."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        with suppress(OSError):
+            assert self._process.stdin
+            self._process.stdin.close()

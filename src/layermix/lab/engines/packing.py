@@ -24,7 +24,8 @@ import joblib
 import torch
 from joblib.externals.loky import get_reusable_executor
 
-from layermix.lab.run import trainer_of
+from layermix.lab.engines.job import JobSettings
+from layermix.lab.run_setup import trainer_of
 from layermix.lab.store import RunConfig
 from layermix.lab.training.environment import cpu_settings, fast_convolutions, pick_device
 from layermix.lab.training.loop import Trainer
@@ -51,7 +52,7 @@ class Packing(NamedTuple):
     reason: str
 
 
-def chosen_workers(cells: list[RunConfig], settings: dict[str, Any]) -> Packing:
+def chosen_workers(cells: list[RunConfig], settings: JobSettings) -> Packing:
     """Return the best number of parallel runs for the next runs of a study.
 
     Parameters
@@ -59,7 +60,7 @@ def chosen_workers(cells: list[RunConfig], settings: dict[str, Any]) -> Packing:
     cells
         The runs to train; the first is used for the trial.
     settings
-        Arguments of `layermix.lab.run.run`: threads, factory and all_points.
+        Settings of all runs.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def chosen_workers(cells: list[RunConfig], settings: dict[str, Any]) -> Packing:
     """
     device = pick_device(cells[0].recipe.device)
     gpus = spread_over(cells[0].recipe.device)
-    most = max(1, min(len(cells), joblib.cpu_count() // (settings.get("threads") or 1)))
+    most = max(1, min(len(cells), joblib.cpu_count() // (settings.threads or 1)))
     if most == 1:
         return Packing(1, "there is one run, or one core, at a time")
     free = _free(device)
@@ -111,32 +112,11 @@ def spread_over(device: str) -> int:
     )
 
 
-def claim_gpu(slots: Path, count: int) -> int:
-    """Use the next of `count` GPUs in this process, and return its index.
-
-    Each process claims the first number without a file in the folder `slots`, once.
-    """
-    if slots not in _claimed:
-        for number in itertools.count():
-            try:
-                os.close(os.open(slots / str(number), os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                continue
-            _claimed[slots] = number % count
-            break
-    if torch.cuda.is_available():
-        torch.cuda.set_device(_claimed[slots])
-    return _claimed[slots]
-
-
-_claimed: dict[Path, int] = {}
-
-
-def _trials(cell: RunConfig, settings: dict[str, Any], count: int) -> list[Trial]:
+def _trials(cell: RunConfig, settings: JobSettings, count: int) -> list[Trial]:
     """Train a run for a few seconds in each of `count` processes, at the same time."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        joblib.parallel_config("loky", inner_max_num_threads=settings.get("threads")),
+        joblib.parallel_config("loky", inner_max_num_threads=settings.threads),
     ):
         jobs = (joblib.delayed(_trial)(cell, settings, Path(folder), count) for _ in range(count))
         try:
@@ -147,13 +127,13 @@ def _trials(cell: RunConfig, settings: dict[str, Any], count: int) -> list[Trial
     return found
 
 
-def _trial(cell: RunConfig, settings: dict[str, Any], folder: Path, count: int) -> Trial:
+def _trial(cell: RunConfig, settings: JobSettings, folder: Path, count: int) -> Trial:
     device = pick_device(cell.recipe.device)
     endless = replace(cell.recipe, epochs=1_000_000, compile=False)
-    with cpu_settings(settings.get("threads")), fast_convolutions():
+    with cpu_settings(settings.threads), fast_convolutions():
         cell = replace(cell, recipe=endless)
         try:
-            trainer = trainer_of(cell, settings.get("all_points"), settings.get("factory"))
+            trainer = trainer_of(cell, settings.all_points, settings.factory)
             steps = _steps(trainer)
             for _ in range(_WARM):
                 next(steps)

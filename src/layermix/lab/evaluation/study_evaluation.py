@@ -1,15 +1,14 @@
 """Evaluate the runs of a study on other data, from their stored weights, without training.
 
-    STUDY/evaluation/VARIANT-seedK.json    metrics of one run
+    STUDY/evaluation/RUN.json    metrics of one run, named as its folder
 
 All variants of a seed are evaluated on the same corrupted images. Further evaluations add to the
 results of earlier ones.
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from layermix.lab.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from layermix.lab.evaluation.out_of_distribution import detection
 from layermix.lab.models import Factory
 from layermix.lab.models.build import load_weights
-from layermix.lab.run import fresh_model, load_once
+from layermix.lab.run_setup import fresh_model, load_once
 from layermix.lab.store import RunConfig
 from layermix.lab.study import StudyFolder
 from layermix.lab.training.environment import cpu_settings, pick_device
@@ -34,7 +33,19 @@ from layermix.lab.training.logits import as_stored, predict_logits
 from layermix.lab.training.metrics import main_metrics
 
 _FOLDER, _KINDS = "evaluation", ("corruptions", "ood", "shifted")
+_Metrics = dict[str, float | None]
 _TOLERANCE = 0.002  # of the accuracy on unchanged test data, if the hardware differs
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """The evaluation of a run, whose result has the hash `run`."""
+
+    run: str
+    clean: _Metrics
+    corruptions: dict[str, list[_Metrics]] = field(default_factory=dict)
+    ood: dict[str, dict[str, _Metrics]] = field(default_factory=dict)
+    shifted: dict[str, _Metrics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,15 +82,17 @@ def evaluate_study(
     data = load_once(study.config.data, study.config.seeds[0])
     config = _checked(config, data)
     cells = study.finished()
-    if missing := [c.name for c in cells if not (study.path(c) / "weights.safetensors").exists()]:
+    if not cells:
+        raise InputError(f"no run of the study in {study.folder} is finished yet")
+    if missing := [c.name for c in cells if not (study.path(c) / store.WEIGHTS).exists()]:
         raise InputError(
-            f"the run {missing[0]} has no weights, which an evaluation needs: a study that trains "
-            "by a function of your own stores none"
+            f"the run {missing[0]} has no weights, which an evaluation needs: they were left out "
+            "by --weights, or by a training function of your own"
         )
     folder = study.folder / _FOLDER
     folder.mkdir(exist_ok=True)
     others, known = _others(study, config, data), read_evaluation(study)
-    earlier = {cell.name: content for cell, content in known.items()}
+    earlier = {cell.folder_name: content for cell, content in known.items()}
     by_seed = [list(group) for _, group in groupby(cells, lambda cell: cell.seed)]
     count = workers or (joblib.cpu_count() if pick_device(config.device).type == "cpu" else 1)
     parallel = joblib.Parallel(min(count, len(by_seed)), return_as="generator_unordered")
@@ -104,15 +117,20 @@ def read_evaluation(study: StudyFolder) -> dict[RunConfig, dict[str, Any]]:
     The evaluation of a run that was trained again is left out.
     """
     folder = study.folder / _FOLDER
-    paths = {cell: folder / f"{cell.name}.json" for cell in study.finished()}
-    found = {cell: store.read_json(path) for cell, path in paths.items() if path.exists()}
-    return {cell: each for cell, each in found.items() if each.get("run") == _hash(study, cell)}
+    paths = {cell: folder / f"{cell.folder_name}.json" for cell in study.finished()}
+    found = {
+        cell: store.read_typed(_Evaluation, path) for cell, path in paths.items() if path.exists()
+    }
+    return {
+        cell: {kind: value for kind, value in vars(each).items() if value}
+        for cell, each in found.items()
+        if each.run == _hash(study, cell)
+    }
 
 
 def _hash(study: StudyFolder, cell: RunConfig) -> str:
-    """Return a hash of a run's result, which has the times of its training."""
-    content = (study.path(cell) / "result.json").read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
+    """Return the hash of a run's result, which has the times of its training."""
+    return store.read_manifest(study.path(cell))["files"]["result.json"]["sha256"][:16]
 
 
 def _checked(config: EvaluationConfig, data: Dataset) -> EvaluationConfig:
@@ -159,12 +177,13 @@ def _evaluate_seed(
         found = {}
         for cell in cells:
             model = fresh_model(cell.model, data, cell.seed, factory)
-            load_weights(model, study.path(cell) / "weights.safetensors")
+            path = study.path(cell)
+            load_weights(model, store.read_tensors(path, store.WEIGHTS), path / store.WEIGHTS)
             if cell.recipe.channels_last:  # as in training, with the same rounding
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-            found[cell.name] = {"run": _hash(study, cell)}
-            found[cell.name] |= _evaluate(model.to(device), data, sets, others)
-            _require_same(study, cell, found[cell.name]["clean"])
+            found[cell.folder_name] = {"run": _hash(study, cell)}
+            found[cell.folder_name] |= _evaluate(model.to(device), data, sets, others)
+            _require_same(study, cell, found[cell.folder_name]["clean"])
         return found
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from layermix.errors import InputError, unknown
 from layermix.extras import require
@@ -173,15 +173,19 @@ def _call(factory: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         return _call(factory, {key: arguments[key] for key in arguments if key not in refused})
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load weights from a safetensors file; remove name prefixes that wrappers have added."""
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights from a safetensors file."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        weights = load_file(path)
+        return load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights from {path}: {error}") from error
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights, read from `path`; remove name prefixes that wrappers have added."""
     expected = model.state_dict()
     for prefix in 2 * _WRAPPERS:
         if set(weights) != set(expected) and all(name.startswith(prefix) for name in weights):

@@ -5,7 +5,7 @@ All operations except augmentations of torchvision are batched, without synchron
 Shapes: N examples, B batch, C channels, H height, W width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,20 @@ class Batches:
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return len(self.train) // self.size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the random generators, after an epoch."""
+        return {
+            "order": self._order.bit_generator.state,
+            "policy": self._policy_seeds.bit_generator.state,
+            "augment": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a state from `state_dict`."""
+        self._order.bit_generator.state = state["order"]
+        self._policy_seeds.bit_generator.state = state["policy"]
+        self._generator.set_state(state["augment"])
 
     def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """Yield model inputs and labels, int64 (B,), of an epoch (1, 2, ...)."""

@@ -1,11 +1,10 @@
 """Train one model: the loop from the first step to the evaluation on test data."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,20 +12,13 @@ from layermix.errors import RunError
 from layermix.geometry import auto_weights
 from layermix.hooks import Mixer
 from layermix.hooks.batch import Batch, call
-from layermix.hooks.norm_stats import batch_norms
 from layermix.lab.data import Dataset
 from layermix.lab.data.split import geometry_batch, geometry_batches
 from layermix.lab.store import Record, RunResult
 from layermix.lab.training.batches import Batches
 from layermix.lab.training.compile_check import are_equal, compiled, has_equal_gradients
 from layermix.lab.training.environment import RunSeeds, torch_seed
-from layermix.lab.training.logits import (
-    clean_norm_stats,
-    metrics_of,
-    predict_logits,
-    stored_logits,
-)
-from layermix.lab.training.metrics import metrics
+from layermix.lab.training.final_evaluation import evaluate_split, final_result
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.optimization import Optimization
 from layermix.lab.training.recipe import Recipe
@@ -86,50 +78,29 @@ class Trainer:
         if self.mixer and adapt:
             batch = geometry_batch(data, "training")
             self.adapt = Monitor(model, batch, data.preprocess, mix_at)
+        self.monitors = [each for each in (self.monitor, self.adapt) if each]
         self.steps = recipe.epochs * len(self.batches)
         self.optimization = Optimization(model, recipe, self.steps, half=self._amp)
 
     def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
         """Train for all epochs, call the callbacks with each record, and return the result."""
         records = []
-        for record in self._epochs():
+        for record in filter(None, self.progress()):
             records.append(record)
             for callback in filter(None, callbacks):
                 callback(record)
-        data, seconds = self.data, sum(record["seconds"] for record in records[1:])
-        monitors = [monitor for monitor in (self.monitor, self.adapt) if monitor]
-        labels = {name: getattr(data, name).labels.cpu() for name in ("val", "test")}
-        clean = {}
-        if batch_norms(self.raw_model):
-            order = np.random.default_rng(self.seeds.order).permutation(len(data.train))
-            with clean_norm_stats(self.raw_model, data, order, self.batches.size):
-                clean = self._logits()
-        logits = stored_logits(self._logits(), labels, clean)
-        found = metrics_of(logits)
-        return RunResult(
-            test=found["test"],
-            val=found["val"],
-            clean=metrics_of(logits, "clean") if clean else None,
-            test_views=self._evaluate("test", views=True) if self.recipe.views else None,
-            sizes=data.sizes | {"monitored": len(self.monitor.batch)},
-            classes=list(data.classes),
-            subset=data.subset,
-            digests=data.digests,
-            timings={
-                "seconds": seconds,
-                "geometry_seconds": sum(monitor.seconds for monitor in monitors),
-                "examples_per_second": self.steps * self.batches.size / seconds,
-            },
-            records=records,
-            logits=logits,
-        )
+        return final_result(self, records)
 
-    def _epochs(self) -> Iterator[Record]:
-        """Train, and yield a record before training and after each epoch."""
-        yield {"epoch": 0, **self.measure()}
-        for epoch in range(1, self.recipe.epochs + 1):
+    def progress(self, finished: int | None = None) -> Iterator[Record | None]:
+        """Train; yield a record before training and after each epoch, and None after each step.
+
+        `finished` is the number of epochs after which a checkpoint was loaded, which are skipped.
+        """
+        if finished is None:
+            yield {"epoch": 0, **self.measure()}
+        for epoch in range((finished or 0) + 1, self.recipe.epochs + 1):
             started = time.perf_counter()
-            record = self.run_epoch(epoch)
+            record = yield from self._epoch(epoch)
             seconds = time.perf_counter() - started
             last = epoch == self.recipe.epochs
             if last or self.recipe.is_monitored(epoch):
@@ -138,6 +109,15 @@ class Trainer:
 
     def run_epoch(self, epoch: int) -> Record:
         """Train for one epoch; return the learning rate, and the mean loss and accuracy."""
+        steps = self._epoch(epoch)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    def _epoch(self, epoch: int) -> Generator[None, None, Record]:
+        """Train for one epoch, and yield after each step; return as `run_epoch`."""
         self.model.train()
         if self.mixer:
             self.mixer.set_epoch(epoch - 1)
@@ -148,6 +128,7 @@ class Trainer:
                 loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
                 accuracies.append(accuracy)
+                yield
         loss = torch.stack(losses)  # the only synchronization in an epoch
         self._require_finite(loss)
         return {
@@ -215,7 +196,7 @@ class Trainer:
         The SNNL is always measured; other quantities only in the last epoch or without mixing. In
         the last epoch without mixing, several held-out batches are measured too.
         """
-        val = self._evaluate("val")
+        val = evaluate_split(self, "val")
         geometry = self.recipe.geometry and (last or self.mixer is None)
         found = self.monitor.measure(geometry=geometry)
         if geometry and last and self.mixer is None:
@@ -227,16 +208,6 @@ class Trainer:
             )
             self.mixer.reweigh(found["weights"])
         return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
-
-    def _logits(self) -> dict[str, Tensor]:
-        """Return the logits of validation and test data, float32 (N, K)."""
-        splits = {"val": self.data.val, "test": self.data.test}
-        return {n: predict_logits(self.model, s, self.data.preprocess) for n, s in splits.items()}
-
-    def _evaluate(self, name: str, views: bool = False) -> dict[str, float]:
-        split, (_, flip) = getattr(self.data, name), self.recipe.crop_and_flip
-        logits = predict_logits(self.model, split, self.data.preprocess, views=views, flip=flip)
-        return metrics(logits, split.labels)
 
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~losses.isfinite()).nonzero().flatten()

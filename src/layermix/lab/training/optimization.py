@@ -4,8 +4,9 @@ All weights are updated by few operations, because each one that is launched on 
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,31 @@ class Optimization:
     def exact(self) -> AbstractContextManager:
         """Return a context manager in which the model has weights in float32 again."""
         return self.half_weights.paused() if self.half_weights else nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, in which tensors are not copied; weights are those of the model."""
+        return {
+            "step": self.step,
+            "half": self.half_weights is not None,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "lookahead": self._lookahead.slow if self._lookahead else [],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load a state from `state_dict`; the weights must be loaded before."""
+        if not state["half"]:
+            self.use_autocast()
+        self.step = state["step"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for weight, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    # In the memory format of the weight, which fused optimizers need.
+                    values[name] = torch.empty_like(weight.detach()).copy_(value)
+        self._schedule.load_state_dict(state["schedule"])
+        if self._lookahead:
+            _copy(self._lookahead.slow, state["lookahead"])
 
     @property
     def lr(self) -> float:
@@ -164,7 +190,7 @@ class Lookahead:
     def __init__(self, model: nn.Module, steps: int) -> None:
         tensors = itertools.chain(model.parameters(), model.buffers())  # no duplicates
         self._fast = [t.detach() for t in tensors if t.is_floating_point()]
-        self._slow = [tensor.clone() for tensor in self._fast]
+        self.slow = [tensor.clone() for tensor in self._fast]
         self._steps = steps
 
     @torch.no_grad()
@@ -175,5 +201,5 @@ class Lookahead:
             return
         decay = _LOOKAHEAD_KEEP**_LOOKAHEAD_EVERY
         keep = 1 if last else decay * (step / self._steps) ** _LOOKAHEAD_POWER
-        _lerp(self._slow, self._fast, 1 - keep)
-        _copy(self._fast, self._slow)
+        _lerp(self.slow, self._fast, 1 - keep)
+        _copy(self._fast, self.slow)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from safetensors.torch import load_file
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from layermix.geometry import snnl
+from layermix.lab.store import FEATURES, read_tensors
 from layermix.lab.study import StudyFolder
 from layermix.reporting.figures.style import (
     GRAY,
@@ -43,10 +43,10 @@ def embedding(study: StudyFolder, classes: Sequence[str]) -> list[Figure]:
     They are from the first variant with the first seed. If they are missing, the list is empty.
     """
     cell = next(cell for cell in study.cells() if study.keeps_features(cell))
-    path = study.path(cell) / "features.safetensors"
+    path = study.path(cell) / FEATURES
     if not path.exists():
         return []
-    tensors = load_file(path)
+    tensors = read_tensors(study.path(cell), FEATURES)
     block, run = last_block(tensors), f"run {cell.variant!r}, seed {cell.seed}"
     return [
         _draw(tensors[f"{when}.{block}"], tensors["labels"], classes, f"embedding-{when}", title)

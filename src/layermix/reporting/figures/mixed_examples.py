@@ -10,7 +10,7 @@ from layermix.errors import LayermixError
 from layermix.functional import mix
 from layermix.hooks import Points
 from layermix.lab.data import Split
-from layermix.lab.run import find_points, fresh_model, load_once
+from layermix.lab.run_setup import find_points, fresh_model, load_once
 from layermix.lab.study import StudyFolder
 from layermix.lab.variants import mix_points, mixer_settings
 from layermix.mixing import PlanSampler

@@ -1,0 +1,151 @@
+"""The configuration of a study, and its file `study.json`."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from layermix.errors import InputError, RunError
+from layermix.hooks import Points
+from layermix.lab.data import DataConfig
+from layermix.lab.data.config import OWN_DATA
+from layermix.lab.store import read_json, write_json
+from layermix.lab.store.typed import validated
+from layermix.lab.training import Recipe
+
+FILE, _FORMAT = "study.json", 2
+EXTENDED = ("variants", "seeds")
+"""Settings to which values can be added."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Settings that determine the results of a study; `configure` completes and checks them."""
+
+    data: DataConfig
+    model: str
+    recipe: Recipe
+    variants: tuple[str, ...]  # see `layermix.lab.variants`
+    seeds: tuple[int, ...]  # the same for every variant
+    threads: int = 1  # CPU threads of each run
+    margin: float = 0.5  # differences within ± margin, in points, are practically equal
+    looks: tuple[int, ...] = ()  # seeds at each planned look at the results; empty for one look
+    tune: tuple[str, ...] = ()  # what was tuned, such as ``alpha=1,2`` (see `tuning`)
+    # Settings of the recipe that were chosen by tuning, by variant.
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    train: str = ""  # name of a function that trains, instead of the recipe; see `own_training`
+    # All mix points of the model, or None. They are cached here, and are not a setting.
+    all_points: Points | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A study before seeds or variants were added, and its number of finished runs."""
+
+    variants: tuple[str, ...]
+    seeds: tuple[int, ...]
+    runs: int
+
+
+@dataclass(frozen=True)
+class _StudyFile:
+    format: int
+    config: dict[str, Any]
+    grown: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True)
+class _StoredConfig(StudyConfig):
+    """The settings as they are stored, without the mix points."""
+
+    all_points: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def read_study(folder: Path) -> tuple[StudyConfig, tuple[Stage, ...]]:
+    """Read the configuration of the study in a folder, and its earlier stages.
+
+    A file that is missing, damaged or of another version raises a `RunError`.
+    """
+    path = folder / FILE
+    found = read_json(path)
+    version = found.get("format", 1) if isinstance(found, dict) and "config" in found else _FORMAT
+    if version != _FORMAT:
+        raise RunError(
+            f"{path} has format {version}, but this version of layermix reads format {_FORMAT}: "
+            "use the version that wrote it, or another --out"
+        )
+    file = validated(_StudyFile, found, path)
+    stored = validated(_StoredConfig, file.config, path)
+    names = [name for name in StudyConfig.__dataclass_fields__ if name != "all_points"]
+    config = StudyConfig(**{name: getattr(stored, name) for name in names})
+    if not config.variants or not config.seeds or min(config.seeds) < 0:
+        raise RunError(f"{path} has no variants, no seeds or a negative seed: restore or remove it")
+    return config, file.grown
+
+
+def write_study(folder: Path, config: StudyConfig, grown: tuple[Stage, ...] = ()) -> None:
+    """Write the configuration of a study into its folder."""
+    content = {"format": _FORMAT, "config": as_json(config)}
+    if grown:
+        content["grown"] = [asdict(stage) for stage in grown]
+    write_json(folder / FILE, content)
+
+
+def as_json(config: StudyConfig) -> dict[str, Any]:
+    """Return the settings of a study as a dict for JSON."""
+    settings = asdict(replace(config, all_points=None))
+    del settings["all_points"]
+    return json.loads(json.dumps(settings))
+
+
+def joined_config(
+    known: StudyConfig, wanted: StudyConfig, trained: set[str], folder: Path
+) -> StudyConfig:
+    """Return the known study with the seeds and variants of another one with the same settings.
+
+    A variant that is not wanted remains only if it is in `trained`: it may be misspelled. Other
+    settings raise an `InputError`.
+    """
+    settings = [_fixed(config) for config in (known, wanted)]
+    if other := difference(*settings):
+        raise InputError(
+            f"the output folder {folder} belongs to another study, with {other}: use another "
+            "--out, or the same settings"
+        )
+    kept = [v for v in known.variants if v in trained or v in wanted.variants]
+    return replace(
+        wanted,
+        variants=tuple(dict.fromkeys([*kept, *wanted.variants])),
+        seeds=tuple(dict.fromkeys([*known.seeds, *wanted.seeds])),
+    )
+
+
+def _fixed(config: StudyConfig) -> dict[str, Any]:
+    return {name: value for name, value in as_json(config).items() if name not in EXTENDED}
+
+
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """Return the first setting that differs, as text; None if all are equal."""
+    has = flat(found)
+    differ = ((k, v) for k, v in flat(wanted).items() if has.get(k) != v)
+    return next((f"{k} = {_shown(has.get(k))} instead of {_shown(v)}" for k, v in differ), None)
+
+
+def _shown(value: Any) -> str:
+    """Return the value of a setting as in a command."""
+    if value is None or value in ([], ()):
+        return "none"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else repr(value)
+
+
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Flatten nested settings to one dict, whose keys are their names on the command line."""
+    levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
+    pairs = (pair for level in levels for pair in level.items())
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs}
+
+
+def only_own_files(folder: Path) -> bool:
+    """Return True if a folder without a study has no files but those of tuning or its own data."""
+    own = ("tuning", OWN_DATA, ".")
+    return all(path.name.startswith(own) for path in folder.iterdir())
