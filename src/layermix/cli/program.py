@@ -19,10 +19,12 @@ from layermix.cli.compare import compare_variants
 from layermix.cli.evaluate import evaluate_models
 from layermix.cli.list_methods import list_methods
 from layermix.cli.list_points import list_points
+from layermix.cli.list_runs import show_runs
 from layermix.cli.meta_analysis import meta_analysis
 from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
+from layermix.cli.work import work_on_study
 from layermix.errors import InputError, LayermixError
 from layermix.extras import missing_module
 from layermix.lab.display import replace_unknown_characters
@@ -47,6 +49,8 @@ app.command(name="train")(train)
 app.command(name="points")(list_points)
 app.command(name="methods")(list_methods)
 app.command(name="profile")(profile_model)
+app.command(name="work")(work_on_study)
+app.command(name="runs")(show_runs)
 app.command(name="report")(report)
 app.command(name="meta")(meta_analysis)
 app.command(name="evaluate")(evaluate_models)

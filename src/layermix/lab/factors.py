@@ -101,6 +101,16 @@ def require_untuned(words: Sequence[str], level: Level) -> None:
             raise InputError(f"{name} has several values and is tuned too: leave one out")
 
 
+def studies_in(folder: Path) -> list[StudyFolder]:
+    """Return the studies in a folder: that of the folder, with its tuning, or those of levels."""
+    if factors := open_factors(folder):
+        return [study for _, study in factors]
+    tuning = sorted(path.parent for path in folder.glob("tuning/*/study.json"))
+    if tuning and not (folder / "study.json").exists():
+        return [StudyFolder.open(path) for path in tuning]
+    return [StudyFolder.open(folder)]
+
+
 def open_factors(folder: Path) -> list[tuple[Level, StudyFolder]] | None:
     """Return the begun studies of a folder with their levels, sorted; None without factors."""
     if not (folder / _FILE).exists():

@@ -8,7 +8,7 @@ the same folder. A folder of another study raises an error.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +128,18 @@ class StudyFolder:
         """Rename the folder of a damaged run, so that it can be trained again; return a message."""
         aside = store.set_aside(self.path(cell), problem)
         return f"the run {cell.name} is damaged: {problem}. It is now {aside}, and is trained again"
+
+    def set_aside_damaged(self, cells: Iterable[RunConfig]) -> list[str]:
+        """Check the hashes of all files of runs; set damaged ones aside, and return messages."""
+        found = []
+        for cell in cells:
+            try:
+                store.verify(self.path(cell))
+                self._read(cell)
+            except DamagedRun as error:
+                if self.path(cell).exists():
+                    found.append(self.set_aside(cell, str(error)))
+        return found
 
     def run_results(self) -> dict[RunConfig, RunResult]:
         """Read the results of all finished runs; damaged ones are left out, see `damaged`.

@@ -17,6 +17,7 @@ from layermix.lab.models import Factory
 from layermix.lab.own_training import TrainFunction
 from layermix.lab.run_setup import find_points, fresh_model, load_once
 from layermix.lab.stop import stop_requests
+from layermix.lab.store import RunWriter, disk_errors
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import StudyConfig
 
@@ -105,6 +106,8 @@ def continue_study(
     for cell, problem in study.damaged().items():
         text = study.set_aside(cell, problem)
         print_text(console, f"Warning: {text}", fold=True) if console else warn(text)
+    with disk_errors(f"cannot write the study in {study.folder}"):
+        RunWriter.remove_leftovers(study.runs)
     missing = study.missing()
     if missing:
         study.require_data(load_once(study.config.data, missing[0].seed), missing[0].seed)

@@ -20,7 +20,8 @@ RECORDS = ("config.json", "epochs.jsonl", "result.json")
 LARGE = (WEIGHTS, FEATURES)
 """Files whose hashes are checked when they are used, and by `verify`."""
 _TYPES = {"format": int, "name": str, "key": str, "files": dict, "conditions": dict}
-_TYPES |= {"attempts": list}
+_TYPES |= {"attempts": list, "run": dict}
+_OVERVIEW = {"variant", "seed", "epochs", "accuracy", "seconds"}
 
 
 class DamagedRun(RunError):
@@ -29,20 +30,31 @@ class DamagedRun(RunError):
 
 def manifest_bytes(name: str, files: dict[str, bytes], attempts: list[dict[str, Any]]) -> bytes:
     """Return the manifest of a run with these files."""
-    config, _, result = parsed_records(files)
-    return json_bytes(
-        {
-            "format": FORMAT,
-            "name": name,
-            "key": _key(config, result),
-            "files": {
-                name: {"size": len(content), "sha256": sha256(content)}
-                for name, content in files.items()
-            },
-            "conditions": result["conditions"],
-            "attempts": attempts,
-        }
-    )
+    config, lines, result = parsed_records(files)
+    content = {
+        "format": FORMAT,
+        "name": name,
+        "key": _key(config, result),
+        "files": {
+            name: {"size": len(content), "sha256": sha256(content)}
+            for name, content in files.items()
+        },
+        "run": _overview(config, lines, result),
+        "conditions": result["conditions"],
+        "attempts": attempts,
+    }
+    return json_bytes(content | {"digest": json_digest(content)})
+
+
+def _overview(config: dict[str, Any], lines: list[Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Return what a list of runs shows."""
+    return {
+        "variant": config["variant"],
+        "seed": config["seed"],
+        "epochs": max(0, len(lines) - 1),
+        "accuracy": result["val"].get("accuracy"),  # of validation data
+        "seconds": result["timings"].get("seconds"),
+    }
 
 
 def parsed_records(files: dict[str, bytes]) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
@@ -71,6 +83,10 @@ def read_manifest(run: Path) -> dict[str, Any]:
     for name, kind in _TYPES.items():
         if not isinstance(found.get(name), kind):
             raise DamagedRun(f"{MANIFEST} has no valid {name!r}")
+    if not set(found["run"]) >= _OVERVIEW:
+        raise DamagedRun(f"{MANIFEST} has no valid 'run'")
+    if found.pop("digest", None) != json_digest(found):
+        raise DamagedRun(f"{MANIFEST} was changed after the run")
     if found["format"] != FORMAT:
         raise DamagedRun(
             f"it has format {found['format']}, but this version of layermix reads {FORMAT}"

@@ -87,6 +87,16 @@ class RunWriter:
             shutil.rmtree(left, ignore_errors=True)
         return cls(path, claim)
 
+    @staticmethod
+    def remove_leftovers(runs: Path) -> None:
+        """Remove unfinished folders of finished runs, whose processes ended while they did so."""
+        names = set(os.listdir(runs)) if runs.exists() else set()
+        for name in names:
+            if unfinished_path(runs / name).name in names:
+                claim = FolderClaim.take(unfinished_path(runs / name))
+                if claim:
+                    claim.release(remove=True)
+
     def checkpoint(self) -> SavedState | None:
         """Return the last checkpoint of the run, or None."""
         return read_checkpoint(self.folder)
