@@ -1,15 +1,17 @@
 """Set up a run from its configuration: data, model, complete recipe, and trainer."""
 
 import functools
+import warnings
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks import Points, points
-from layermix.lab.data import DataConfig, Dataset, load
-from layermix.lab.data.sources import file_states
+from layermix.lab.data import DataConfig, Dataset, Source, Split, load
+from layermix.lab.data.sources import file_states, split_source
 from layermix.lab.models import Factory, build
 from layermix.lab.store import RunConfig
 from layermix.lab.training import environment as env
@@ -28,7 +30,30 @@ def load_once(config: DataConfig, seed: int) -> Dataset:
 @functools.lru_cache(maxsize=1)
 def _load(config: DataConfig, seed: int, files: tuple) -> Dataset:
     del files
+    if source := _PROVIDED.get(config):
+        return split_source(source, config, seed)
     return load(config, seed)
+
+
+def provide_source(config: DataConfig, found: Any) -> None:
+    """Use decoded data that another process has sent, instead of loading them.
+
+    `found` are the arrays of inputs and labels by split, the class names and the modality, or None
+    for built-in data.
+    """
+    if found is None or config in _PROVIDED:
+        return
+    arrays, classes, modality = found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the arrays are read-only, and never changed
+        splits = {
+            name: Split(torch.from_numpy(inputs), torch.from_numpy(labels))
+            for name, (inputs, labels) in arrays.items()
+        }
+    _PROVIDED[config] = Source(splits, classes, modality)
+
+
+_PROVIDED: dict[DataConfig, Source] = {}
 
 
 def trainer_of(

@@ -39,6 +39,14 @@ class Execution:
     """Seconds without progress after which the process of a run is ended, and the run continues
     from its checkpoint in another one; not with --workers 1."""
 
+    engine: Literal["local", "ray"] = "local"
+    """Train in processes of this machine, or on a Ray cluster (layermix[ray])."""
+    ray_address: str | None = None
+    """Address of the Ray cluster, such as 10.0.0.1:6379. Default: the cluster of this machine."""
+    ray_gpus: float | None = None
+    """GPUs of each run on the Ray cluster, also a fraction. Default: 1 if --device is cuda, else
+    0."""
+
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
         if self.workers not in (None, "auto") and self.workers < 1:
@@ -120,7 +128,7 @@ def continue_study(
     ):
         dispatcher = Dispatcher(
             study,
-            engine_of(study, workers),
+            engine_of(study, execution, workers),
             settings,
             weights=execution.weights,
             stall_timeout=execution.stall_timeout,
@@ -162,6 +170,8 @@ def _workers(
     from layermix.lab.engines.packing import chosen_workers
 
     workers, cells = execution.workers, study.missing()
+    if execution.engine == "ray":
+        return len(cells) if workers in (None, "auto") else workers
     if workers is None:
         usual = default_workers(study.config.recipe.device)
         workers = 1 if settings.train else usual or "auto"
@@ -181,11 +191,27 @@ def _workers(
     return found.workers
 
 
-def engine_of(study: StudyFolder, workers: int) -> Engine:
+def engine_of(study: StudyFolder, execution: Execution, workers: int) -> Engine:
     """Return the engine for a number of parallel runs."""
+    if execution.engine == "ray":
+        return _ray_engine(study, execution)
     if workers == 1:
         return InlineEngine()
     from layermix.lab.engines.local import LocalEngine
     from layermix.lab.engines.packing import spread_over
 
     return LocalEngine(workers, study.config.threads, spread_over(study.config.recipe.device))
+
+
+def _ray_engine(study: StudyFolder, execution: Execution) -> Engine:
+    from layermix.lab.engines.ray_engine import RayEngine
+
+    config, workers = study.config, execution.workers
+    gpus = execution.ray_gpus
+    return RayEngine(
+        config.data,
+        address=execution.ray_address,
+        cpus=config.threads,
+        gpus=(1 if config.recipe.device.startswith("cuda") else 0) if gpus is None else gpus,
+        workers=None if workers in (None, "auto") else workers,
+    )

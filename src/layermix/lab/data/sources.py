@@ -53,8 +53,22 @@ def load(config: DataConfig, seed: int = 0) -> Dataset:
     raises a `RunError`.
     """
     config.check()
-    split_seed = None if config.fixed_split else seed
-    source = _source(config, split_seed)
+    return split_source(_source(config, _split_seed(config, seed)), config, seed)
+
+
+def decoded_source(config: DataConfig) -> Source | None:
+    """Return the decoded data before they are split; None if they are built in."""
+    config.check()
+    return None if config.data in SOURCES else _source(config, None)
+
+
+def _split_seed(config: DataConfig, seed: int) -> int | None:
+    return None if config.fixed_split else seed
+
+
+def split_source(source: Source, config: DataConfig, seed: int) -> Dataset:
+    """Split decoded data into training, validation and test examples; see `load`."""
+    split_seed = _split_seed(config, seed)
     if len(source.classes) < 2:
         raise InputError(
             f"the data have one class, {', '.join(map(repr, source.classes))}: name another "
