@@ -1,5 +1,6 @@
 """`layermix train`: train one model."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from tyro.conf import subcommand
 from layermix.lab import DataConfig, RunConfig, RunResult, display, run
 from layermix.lab.run_setup import load_once
 from layermix.lab.stop import stopped_as
+from layermix.lab.training.ranks import is_launched
 from layermix.lab.training.recipe import PLAIN, SPEED, STANDARD, Preset
 
 PresetChoice = (
@@ -29,7 +31,8 @@ def train(
 ) -> None:
     """layermix train --data digits --variant final --out runs/one
 
-    Train one model, and write its records, metrics and weights.
+    Train one model, and write its records, metrics and weights. On several GPUs or processes:
+    torchrun --nproc-per-node 8 -m layermix train --data ... divides each batch among them.
 
     Args:
         data: The data to train on.
@@ -44,6 +47,7 @@ def train(
             interrupted and the command is repeated.
     """
     console = display.open_console()
+    console.quiet = is_launched() and os.environ["RANK"] != "0"  # the first process shows the run
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
     with display.show_status(console, f"Loading {data.data}"):
         loaded = load_once(data, seed)

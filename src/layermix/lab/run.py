@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from layermix.errors import InputError, RunError
@@ -11,8 +12,16 @@ from layermix.lab.engines.dispatch import finish_run, records_text, write_event
 from layermix.lab.engines.execute import attempt
 from layermix.lab.engines.job import Job, JobSettings
 from layermix.lab.models import Factory
-from layermix.lab.stop import stop_requests
-from layermix.lab.store import Record, RunConfig, RunResult, RunWriter, disk_errors
+from layermix.lab.stop import StopRequest, stop_requests
+from layermix.lab.store import (
+    Record,
+    RunConfig,
+    RunResult,
+    RunWriter,
+    disk_errors,
+    parsed_run,
+)
+from layermix.lab.training.ranks import from_first, lost_ranks, process_group
 
 
 def run(
@@ -29,7 +38,8 @@ def run(
     """Train a model and write its output folder, which is created when the run is finished.
 
     A run that was stopped or killed continues from its last checkpoint, if all settings, data and
-    versions are the same.
+    versions are the same. Several processes, started by ``torchrun``, train one run together; the
+    batch is divided among them.
 
     Parameters
     ----------
@@ -58,35 +68,51 @@ def run(
         ``FOLDER-unfinished``.
     """
     require("torchmetrics")  # is only imported after training
-    if folder.exists():
-        raise InputError(f"the output folder {folder} exists already: use another --out")
-    with disk_errors(f"cannot write the run {folder}"), stop_requests() as request:
-        parents = [parent for parent in folder.parents if not parent.exists()]
-        writer = RunWriter.claim(folder)
-        if writer is None:
-            raise InputError(f"another process trains the run {folder}: use another --out")
-        settings = JobSettings(threads, all_points, factory, checkpoint_every=checkpoint_every)
-        checkpoint = writer.checkpoint()
-        job = Job(folder.name, config, settings, True, keep_features, checkpoint)
-        try:
-            for event in attempt(job, lambda: bool(request)):
-                if event.kind == "finished":
-                    return finish_run(writer, event.content)
+    settings = JobSettings(threads, all_points, factory, checkpoint_every=checkpoint_every)
+    job = Job(folder.name, config, settings, keep_features=keep_features)
+    with process_group() as (rank, _), stop_requests() as request:
+        if rank > 0:  # of several processes, the first one writes
+            return _trained(replace(job, checkpoint=from_first(None)), None, request, None)
+        if folder.exists():
+            raise InputError(f"the output folder {folder} exists already: use another --out")
+        with disk_errors(f"cannot write the run {folder}"):
+            parents = [parent for parent in folder.parents if not parent.exists()]
+            writer = RunWriter.claim(folder)
+            if writer is None:
+                raise InputError(f"another process trains the run {folder}: use another --out")
+            try:
+                job = replace(job, checkpoint=from_first(writer.checkpoint()))
+                return _trained(job, writer, request, on_epoch)
+            except RunError as error:
+                writer.end(f"failed: {error}")
+                raise RunError(f"{error}. {records_text(writer)}") from error
+            except BaseException as error:
+                stopped = isinstance(error, KeyboardInterrupt)
+                writer.end("stopped" if stopped else f"failed: {type(error).__name__}: {error}")
+                raise
+            finally:
+                writer.release()
+                for parent in parents if not writer.attempts else ():
+                    with suppress(OSError):  # another process uses it
+                        parent.rmdir()
+
+
+def _trained(
+    job: Job,
+    writer: RunWriter | None,
+    request: StopRequest,
+    on_epoch: Callable[[Record], None] | None,
+) -> RunResult:
+    """Train a run, and write its events if there is a writer; return its result."""
+    with lost_ranks():
+        for event in attempt(job, lambda: bool(request)):
+            if event.kind == "finished":
+                return finish_run(writer, event.content) if writer else parsed_run(event.content)[1]
+            if writer:
                 write_event(writer, event)
-                if event.kind == "record" and on_epoch:
-                    on_epoch(event.content)
-                if request.is_overdue:
-                    break
-            request.raise_stopped()
-        except RunError as error:
-            writer.end(f"failed: {error}")
-            raise RunError(f"{error}. {records_text(writer)}") from error
-        except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            writer.end("stopped" if stopped else f"failed: {type(error).__name__}: {error}")
-            raise
-        finally:
-            writer.release()
-            for parent in parents if not writer.attempts else ():
-                with suppress(OSError):  # another process uses it
-                    parent.rmdir()
+            if event.kind == "record" and on_epoch:
+                on_epoch(event.content)
+            if request.is_overdue:
+                break
+        request.raise_stopped()
+    raise AssertionError  # never reached: the request raises

@@ -100,8 +100,13 @@ class MethodSampler:
 
         `uniform`, in [0, 1), selects the mix point. All ranks have the same generator `shared`;
         `own` belongs to this rank. `values` are the labels or inputs (B, ...) that the pairing
-        needs. `world` is (rank, number of ranks) if partners come from all ranks.
+        needs. `world` is (rank, number of ranks) if partners come from all ranks; all numbers are
+        then drawn for the joined batch, by the generator `own` of rank 0, and cut.
         """
+        if world is not None:
+            rank, ranks = world
+            joined = self.draw(ranks * size, uniform, clock, shared, own)
+            return _cut(*joined, slice(rank * size, (rank + 1) * size))
         points = self.points
         point = points.only if points.only is not None else points.draw(uniform, clock)
         ratio: Ratio = 1.0
@@ -109,12 +114,10 @@ class MethodSampler:
             ratio = self.epoch_ratios[point]
         elif self.per != "sample":
             ratio = self._ratios.draw(point, clock, shared)
-        if world is None and type(self.pairing) is Permutation:
+        if type(self.pairing) is Permutation:
             partner = own.permutation(size)  # the common case, inlined
-        elif world is None:
-            partner = self.pairing(own, size, values)
         else:
-            partner = self.pairing(shared, world[1] * size, None).reshape(world[1], size)[world[0]]
+            partner = self.pairing(own, size, values)
         if self.per == "sample":
             ratio = self._ratios.draw(point, clock, own, size)
         draws = self.blend.draw(own, np.shape(ratio), size) if self._has_draws else {}
@@ -134,3 +137,12 @@ class MethodSampler:
         """Load the state of a sampler with the same mix points."""
         self.points.load_state_dict(state["points"])
         self.epoch_ratios = dict(state["epoch_ratios"])
+
+
+def _cut(
+    point: str, ratio: Ratio, partner: np.ndarray, draws: dict[str, np.ndarray], part: slice
+) -> tuple[str, Ratio, np.ndarray, dict[str, np.ndarray]]:
+    """Return the numbers of a part of the batch; those of the whole batch remain as they are."""
+    if isinstance(ratio, np.ndarray) and ratio.ndim:
+        ratio, draws = ratio[part], {name: values[part] for name, values in draws.items()}
+    return point, ratio, partner[part], draws

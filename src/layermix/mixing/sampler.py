@@ -1,8 +1,9 @@
 """Draw plans: the method, the mix point, the ratio and the partners of each step.
 
 Each step has two random generators. All ranks of data parallel training share one for the method,
-the mix point and the ratio of a batch. Each rank has another for everything else. Both depend on
-seed, rank and step alone, so their state is the seed and the step.
+the mix point and the ratio of a batch. Each rank has another for everything else; with cross-rank
+partners, all ranks use that of rank 0, draw for the joined batch, and take their part. Both depend
+on seed, rank and step alone, so their state is the seed and the step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -232,6 +233,7 @@ class PlanSampler:
         if self._follows_torch:
             self._seed = shared_seed(self._seed)
         rank = self._world[0] if self._given_rank is None else self._given_rank
+        rank = 0 if self._cross_rank else rank  # drawn for the joined batch, and cut
         self._shared, self._own = StepGenerator(self._seed, 0), StepGenerator(self._seed, 1, rank)
         self._forget()
 

@@ -21,6 +21,7 @@ from layermix.lab.training import environment as env
 from layermix.lab.training.checkpoint import checkpoint_bytes, load_checkpoint
 from layermix.lab.training.final_evaluation import final_result
 from layermix.lab.training.loop import Trainer
+from layermix.lab.training.ranks import any_rank, from_first
 
 _ALIVE_SECONDS = 1.0
 
@@ -142,8 +143,8 @@ class _Execution:
                 continue
             self.records.append(record)
             yield Event(name, "record", record)
-            stopped = self.is_stopped() and record["epoch"] < trainer.recipe.epochs
-            if stopped or now - saved >= self.job.settings.checkpoint_every:
+            stopped = any_rank(self.is_stopped()) and record["epoch"] < trainer.recipe.epochs
+            if stopped or from_first(now - saved >= self.job.settings.checkpoint_every):
                 saved = now
                 yield Event(name, "checkpoint", self._saved(trainer))
             if stopped:

@@ -16,6 +16,7 @@ from layermix.lab.data import Split
 from layermix.lab.data.modality import Preprocess
 from layermix.lab.training.augmentation import augment
 from layermix.lab.training.environment import RunSeeds
+from layermix.lab.training.ranks import own_part
 from layermix.lab.training.recipe import Recipe
 from layermix.mixing.tensors import moved
 
@@ -65,6 +66,8 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 class Batches:
     """Batches of a training split for each epoch, on the device of its inputs.
 
+    If several processes train a run, each has its part of the joined batch.
+
     The incomplete last batch of an epoch is dropped. Shifts and flips of an epoch are drawn
     together, and the images of several batches are augmented and preprocessed together. If
     `recipe.alternate` is True, each image is flipped in every second epoch; half of them start in
@@ -75,7 +78,9 @@ class Batches:
         self, train: Split, preprocess: Preprocess, recipe: Recipe, seeds: RunSeeds
     ) -> None:
         self.train, self.preprocess, self.recipe = train, preprocess, recipe
-        self.size = min(recipe.batch_size, len(train))
+        self.joined = min(recipe.batch_size, len(train))  # of all processes
+        part = own_part(self.joined)
+        self.size = part.stop - part.start
         self._order = np.random.default_rng(seeds.order)
         self._device = train.inputs.device
         self._generator = torch.Generator(self._device).manual_seed(seeds.augment)
@@ -88,7 +93,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self.train) // self.size
+        return len(self.train) // self.joined
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the random generators, after an epoch."""
@@ -107,8 +112,9 @@ class Batches:
     def epoch(self, number: int) -> Iterator[tuple[Any, Tensor]]:
         """Yield model inputs and labels, int64 (B,), of an epoch (1, 2, ...)."""
         order = torch.from_numpy(self._order.permutation(len(self.train)))
-        (order,) = moved([order[: len(self) * self.size]], self._device)
+        (order,) = moved([order[: len(self) * self.joined]], self._device)
         shifts, flips = self._draw(order, number)
+        order, shifts, flips = (self._cut(each) for each in (order, shifts, flips))
         for start in range(0, len(order), self._together):
             part = slice(start, start + self._together)
             inputs, labels = self.train.inputs[order[part]], self.train.labels[order[part]]
@@ -133,6 +139,13 @@ class Batches:
             settings: Any = {"generator": self._generator, "device": self._device}
             shifts = torch.randint(-crop, crop + 1, (2, len(order)), **settings)
         return shifts, flips
+
+    def _cut(self, values: Tensor | None) -> Tensor | None:
+        """Return the values, (..., N), of the examples on which this process trains."""
+        if values is None or self.size == self.joined:
+            return values
+        batches = values.unflatten(-1, (-1, self.joined))
+        return batches[..., own_part(self.joined)].flatten(-2)
 
     def _coins(self, count: int) -> Tensor:
         return torch.rand(count, generator=self._generator, device=self._device) < 0.5

@@ -25,7 +25,7 @@ def checkpoint_bytes(
     """
     state = {
         "model": dict(_tensors(trainer)),
-        "compiled": trainer.model is not trainer.raw_model,
+        "compiled": trainer.is_compiled,
         "optimization": trainer.optimization.state_dict(),
         "batches": trainer.batches.state_dict(),
         "mixer": trainer.mixer.state_dict() if trainer.mixer else None,
@@ -55,8 +55,8 @@ def load_checkpoint(
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(state["model"][name])
-    if not state["compiled"]:
-        trainer.model = trainer.raw_model
+    if trainer.is_compiled and not state["compiled"]:
+        trainer.model, trainer.is_compiled = trainer.raw_model, False
     trainer.optimization.load_state_dict(state["optimization"])
     trainer.batches.load_state_dict(state["batches"])
     if trainer.mixer:

@@ -14,6 +14,7 @@ import torch
 
 import layermix
 from layermix.errors import InputError
+from layermix.mixing.distributed import rank_info
 
 _PACKAGES = ("torch", "numpy", "scipy", "torchmetrics", "datasets")
 
@@ -115,6 +116,7 @@ def conditions(device: str) -> dict[str, str]:
         "processor": _processor(),
         "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": str(os.cpu_count()),
+        "processes": str(rank_info()[1]),
         "device": torch.cuda.get_device_name(picked) if picked.type == "cuda" else picked.type,
     }
 

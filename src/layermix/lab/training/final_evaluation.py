@@ -6,10 +6,13 @@ Shapes: N examples, K classes.
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from layermix.hooks.norm_stats import batch_norms
+from layermix.lab.data import Split
 from layermix.lab.store import Record, RunResult
+from layermix.lab.training.joined_norm import separate_norms
 from layermix.lab.training.logits import (
     clean_norm_stats,
     metrics_of,
@@ -17,6 +20,8 @@ from layermix.lab.training.logits import (
     stored_logits,
 )
 from layermix.lab.training.metrics import metrics
+from layermix.lab.training.ranks import gathered_rows
+from layermix.mixing.distributed import rank_info
 
 if TYPE_CHECKING:
     from layermix.lab.training.loop import Trainer
@@ -29,7 +34,8 @@ def final_result(trainer: "Trainer", records: list[Record]) -> RunResult:
     clean = {}
     if batch_norms(trainer.raw_model):
         order = np.random.default_rng(trainer.seeds.order).permutation(len(data.train))
-        with clean_norm_stats(trainer.raw_model, data, order, trainer.batches.size):
+        clean_norms = clean_norm_stats(trainer.raw_model, data, order, trainer.batches.joined)
+        with separate_norms(trainer.raw_model), clean_norms:  # the same in every process
             clean = _logits(trainer)
     logits = stored_logits(_logits(trainer), labels, clean)
     found = metrics_of(logits)
@@ -45,7 +51,7 @@ def final_result(trainer: "Trainer", records: list[Record]) -> RunResult:
         timings={
             "seconds": seconds,
             "geometry_seconds": sum(monitor.seconds for monitor in trainer.monitors),
-            "examples_per_second": trainer.steps * trainer.batches.size / seconds,
+            "examples_per_second": trainer.steps * trainer.batches.joined / seconds,
         },
         records=records,
         logits=logits,
@@ -55,13 +61,20 @@ def final_result(trainer: "Trainer", records: list[Record]) -> RunResult:
 def evaluate_split(trainer: "Trainer", name: str, *, views: bool = False) -> dict[str, float]:
     """Return the metrics of a split, ``"val"`` or ``"test"``; see `predict_logits` for `views`."""
     split, (_, flip) = getattr(trainer.data, name), trainer.recipe.crop_and_flip
-    preprocess = trainer.data.preprocess
-    logits = predict_logits(trainer.model, split, preprocess, views=views, flip=flip)
-    return metrics(logits, split.labels)
+    return metrics(_predicted(trainer, split, views=views, flip=flip), split.labels)
 
 
 def _logits(trainer: "Trainer") -> dict[str, Tensor]:
     """Return the logits of validation and test data, float32 (N, K)."""
-    data = trainer.data
-    splits = {"val": data.val, "test": data.test}
-    return {n: predict_logits(trainer.model, s, data.preprocess) for n, s in splits.items()}
+    return {name: _predicted(trainer, getattr(trainer.data, name)) for name in ("val", "test")}
+
+
+def _predicted(trainer: "Trainer", split: Split, **views: bool) -> Tensor:
+    """Return the logits of a split, of which each process predicts a part."""
+    rank, ranks = rank_info()
+    preprocess = trainer.data.preprocess
+    if ranks == 1:
+        return predict_logits(trainer.model, split, preprocess, **views)
+    part = split[torch.arange(rank, len(split), ranks, device=split.labels.device)]
+    logits = predict_logits(trainer.raw_model, part, preprocess, **views)
+    return gathered_rows(logits, len(split))

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import RunError
+from layermix.errors import InputError, RunError
 from layermix.geometry import auto_weights
 from layermix.hooks import Mixer
 from layermix.hooks.batch import Batch, call
+from layermix.hooks.sites import unwrap
 from layermix.lab.data import Dataset
 from layermix.lab.data.split import geometry_batch, geometry_batches
 from layermix.lab.store import Record, RunResult
@@ -19,10 +20,15 @@ from layermix.lab.training.batches import Batches
 from layermix.lab.training.compile_check import are_equal, compiled, has_equal_gradients
 from layermix.lab.training.environment import RunSeeds, torch_seed
 from layermix.lab.training.final_evaluation import evaluate_split, final_result
+from layermix.lab.training.joined_norm import separate_norms
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.optimization import Optimization
+from layermix.lab.training.ranks import from_first, mean_over_ranks, parallel_model
 from layermix.lab.training.recipe import Recipe
 from layermix.mixing import MixedTarget, Target
+from layermix.mixing.distributed import rank_info
+
+_RANK_SEEDS = 1_000_003  # between the seeds of the model's random operations of two ranks
 
 
 class Trainer:
@@ -60,8 +66,14 @@ class Trainer:
         self._amp = recipe.is_half(self.device)
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.raw_model = model
-        self.model: Any = compiled(model) if recipe.compile else model
+        several = rank_info()[1] > 1
+        if several and recipe.compile:
+            raise InputError("compile is True, but several processes train the run: leave it out")
+        if several:
+            parallel = parallel_model(model, self.device, joined_norms=recipe.sync_batchnorm)
+            model = unwrap(parallel)
+        self.raw_model, self.is_compiled = model, recipe.compile
+        self.model: Any = compiled(model) if recipe.compile else parallel if several else model
         self.batches = Batches(data.train, data.preprocess, recipe, self.seeds)
         self.feature_loss = None
         if recipe.snnl_weight:
@@ -71,7 +83,8 @@ class Trainer:
         if mix_at:
             settings = recipe.mixing() if mix_settings is None else mix_settings
             settings = {"at": mix_at, "norm_stats": recipe.norm_stats, **settings}
-            self.mixer = Mixer(self.model, seed=self.seeds.mix, rank=0, **settings)
+            joins = {"cross_rank": True} if several else {"rank": 0}
+            self.mixer = Mixer(self.model, seed=self.seeds.mix, **{**joins, **settings})
         batch = geometry_batch(data, "validation")
         self.monitor = Monitor(model, batch, data.preprocess, monitor_at)
         self.adapt = None
@@ -80,7 +93,8 @@ class Trainer:
             self.adapt = Monitor(model, batch, data.preprocess, mix_at)
         self.monitors = [each for each in (self.monitor, self.adapt) if each]
         self.steps = recipe.epochs * len(self.batches)
-        self.optimization = Optimization(model, recipe, self.steps, half=self._amp)
+        half = self._amp and not several  # gradients are averaged in the precision of weights
+        self.optimization = Optimization(model, recipe, self.steps, half=half)
 
     def train(self, *callbacks: Callable[[Record], object] | None) -> RunResult:
         """Train for all epochs, call the callbacks with each record, and return the result."""
@@ -123,18 +137,19 @@ class Trainer:
             self.mixer.set_epoch(epoch - 1)
         losses, accuracies = [], []
         lr = self.optimization.lr
-        with self.optimization.training(), torch_seed(self.seeds.model + epoch):
+        seed = self.seeds.model + epoch + _RANK_SEEDS * rank_info()[0]
+        with self.optimization.training(), torch_seed(seed):
             for x, labels in self.batches.epoch(epoch):
                 loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
                 accuracies.append(accuracy)
                 yield
-        loss = torch.stack(losses)  # the only synchronization in an epoch
+        loss = mean_over_ranks(torch.stack(losses))  # the only synchronization in an epoch
         self._require_finite(loss)
         return {
             "lr": lr,
             "train_loss": float(loss.mean()),
-            "train_accuracy": float(torch.stack(accuracies).mean()),
+            "train_accuracy": float(mean_over_ranks(torch.stack(accuracies)).mean()),
         }
 
     def run_step(self, x: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,9 +190,10 @@ class Trainer:
         half, raw = self.optimization.half_weights, self.raw_model
         if half and not are_equal(raw, lambda: loss_of(raw), half.paused):
             self.optimization.use_autocast()
-        if model is not raw:
+        if self.is_compiled:
             exact = self._exact if self._amp else None
-            model = model if has_equal_gradients(raw, model, loss_of, exact) else raw
+            self.is_compiled = has_equal_gradients(raw, model, loss_of, exact)
+            model = model if self.is_compiled else raw
         self.model = model
 
     @contextmanager
@@ -197,17 +213,20 @@ class Trainer:
         the last epoch without mixing, several held-out batches are measured too.
         """
         val = evaluate_split(self, "val")
+        with separate_norms(self.raw_model):  # every process measures the same
+            return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **self._geometry(last)}
+
+    def _geometry(self, last: bool) -> Record:
         geometry = self.recipe.geometry and (last or self.mixer is None)
         found = self.monitor.measure(geometry=geometry)
         if geometry and last and self.mixer is None:
             found["batches"] = self.monitor.measure_batches(geometry_batches(self.data, self.seed))
         if self.mixer and self.adapt:
             snnl = self.adapt.measure()["snnl"]
-            found["weights"] = auto_weights(
-                {point: each["value"] / each["chance"] for point, each in snnl.items()}
-            )
+            shares = {point: each["value"] / each["chance"] for point, each in snnl.items()}
+            found["weights"] = from_first(auto_weights(shares))
             self.mixer.reweigh(found["weights"])
-        return {"val_accuracy": val["accuracy"], "val_nll": val["nll"], **found}
+        return found
 
     def _require_finite(self, losses: Tensor) -> None:
         bad = (~losses.isfinite()).nonzero().flatten()

@@ -89,6 +89,8 @@ class Recipe:
     """Keep images in channels-last memory format."""
     compile: bool = False
     """Compile the model with torch.compile."""
+    sync_batchnorm: bool = True
+    """If several processes train a run (torchrun), batch norms use the joined batch of all."""
 
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""

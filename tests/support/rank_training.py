@@ -1,0 +1,68 @@
+"""Train one epoch in float64, alone or in several processes of torchrun, and write the losses."""
+
+import json
+import sys
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from layermix.lab import DataConfig, Recipe
+from layermix.lab.data import load
+from layermix.lab.run_setup import find_points, fresh_model
+from layermix.lab.training.loop import Trainer
+from layermix.lab.training.ranks import process_group
+from layermix.lab.variants import mix_points, mixer_settings
+
+CASES = list(
+    product(["resnet-small-gn", "resnet-small"], ["input", "final", "random"], ["batch", "sample"])
+)
+CASES += [("resnet-small", "none", "batch"), ("resnet-small", "cutmix", "sample")]
+CASES += [("resnet-small-gn", "auto", "batch")]
+
+
+class Double(nn.Sequential):
+    """A model in float64."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.double())
+
+
+def losses(model: str, variant: str, per: str) -> list[float]:
+    """Return the loss of each step of the first epoch, and the metrics after it."""
+    data = load(DataConfig(train_size=80))
+    net = Double(fresh_model(model, data, 0)).double()
+    known = find_points(net, data)
+    recipe = Recipe(
+        epochs=2, batch_size=20, per=per, flip=True, crop=1, label_smoothing=0.1, geometry=False
+    )
+    trainer = Trainer(
+        net,
+        data,
+        recipe,
+        mix_points(variant, known),
+        mix_settings=mixer_settings(variant, known, recipe),
+        monitor_at=("final",) if "final" in known.names else (),
+        adapt=variant == "auto",
+    )
+    found = []
+    for record in filter(None, trainer.progress()):
+        found += [record.get("train_loss", 0.0), record["val_nll"], record["val_accuracy"]]
+        found += [record.get("train_accuracy", 0.0)]
+        if record["epoch"] == 1:
+            break
+    return found
+
+
+def main() -> None:
+    """Train all cases."""
+    torch.set_num_threads(1)
+    with process_group() as (rank, _):
+        found = {" ".join(case): losses(*case) for case in CASES}
+        if rank == 0:
+            Path(sys.argv[1]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
