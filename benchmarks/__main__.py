@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
 
 from benchmarks.bench import BENCHES, run_bench, show_bench
+from benchmarks.large_study import large_study
 from benchmarks.setting import Setting
 from benchmarks.survey import check_models
 from layermix.cli.program import exit_codes
@@ -53,6 +54,7 @@ def survey(what: Positional[tuple[str, ...]], out: Path | None = None) -> None:
 for name in BENCHES:
     app.command(name=name)(command(name))
 app.command(survey)
+app.command(large_study)
 
 
 def main(arguments: list[str] | None = None) -> None:

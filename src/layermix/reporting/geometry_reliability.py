@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -63,15 +62,14 @@ def sizes_of(last_records: Sequence[Record]) -> list[int]:
 def _of_size(
     size: int, tables: Sequence[np.ndarray], largest: Sequence[np.ndarray]
 ) -> Reliability | None:
-    values = [reliability(table) for table in tables]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
+    fewest = min(map(len, tables))
+    values = np.stack([table[:fewest] for table in tables])  # (runs, batches, layers)
+    reference = np.stack([table.mean(0) for table in largest])
+    found = reliability(values)
+    if found is None:
         return None
-    agreement = [
-        rank_correlation(one.mean(0), other.mean(0))
-        for one, other in zip(tables, largest, strict=True)
-    ]
-    return Reliability(size, len(tables[0]), fmean(known), fmean(agreement))
+    agreement = rank_correlation(values.mean(1), reference)
+    return Reliability(size, values.shape[1], float(found.mean()), float(agreement.mean()))
 
 
 def _table(batches: Sequence[dict[str, dict[str, Any]]], quantity: str) -> np.ndarray:

@@ -69,6 +69,7 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
     """Summarize the results of one or more finished seeds of a variant."""
     results = list(runs.values())
     epochs = [result.records for result in results]
+    measured = [[record for record in records if "snnl" in record] for records in epochs]
     points = list(epochs[0][0]["snnl"]) if epochs[0] else []
     views = [result.test_views["accuracy"] for result in results if result.test_views]
     weighted = next((list(record["weights"]) for record in epochs[0] if "weights" in record), [])
@@ -88,8 +89,8 @@ def summarize_variant(name: str, runs: dict[int, RunResult]) -> VariantSummary:
             seed: [record["val_accuracy"] for record in records if "val_accuracy" in record]
             for seed, records in zip(runs, epochs, strict=True)
         },
-        snnl={p: _curve(epochs, lambda r, p=p: _snnl(r, p)) for p in points},
-        geometry=_by_layer(points, lambda q, p: _curve(epochs, lambda r: _value(r, q, p))),
+        snnl={p: _curve(measured, lambda r, p=p: _snnl(r, p)) for p in points},
+        geometry=_by_layer(points, lambda q, p: _curve(measured, lambda r: _value(r, q, p))),
         geometry_end=_by_layer(points, lambda q, p: _at_end(runs, q, p, next(iter(sizes), None))),
         geometry_by_size={
             size: _by_layer(points, lambda q, p, size=size: _at_end(runs, q, p, size))

@@ -67,8 +67,8 @@ class MetaResult:
 def analyze(pairs: Sequence[Layers], expected: int) -> MetaResult:
     """Return the answer over one or more pairs; `expected` is the sign of rho that is expected."""
     names = [f"{pair.data} {pair.model}" for pair in pairs]
-    rhos = [expected * rank_correlation(*map(np.array, (p.measure, p.gain))) for p in pairs]
-    depths = [rank_correlation(pair.depth, np.array(pair.gain)) for pair in pairs]
+    rhos = [expected * float(rank_correlation(*map(np.array, (p.measure, p.gain)))) for p in pairs]
+    depths = [float(rank_correlation(pair.depth, np.array(pair.gain))) for pair in pairs]
     leads = (np.array(rhos) - depths).tolist()
     effects, problem = mixed_model(pairs, expected)
     return MetaResult(

@@ -5,9 +5,6 @@ the reliability of one batch. That of the mean over B batches follows from the f
 and Brown (1910): B r / (1 + (B - 1) r).
 """
 
-from itertools import combinations
-from typing import Any
-
 import numpy as np
 from scipy import stats
 
@@ -15,22 +12,30 @@ RELIABLE = 0.7
 """A measure with a lower reliability is marked, and its order of layers is not interpreted."""
 
 
-def reliability(values: np.ndarray) -> float | None:
-    """Return the reliability of the mean over batches of values (batches, layers).
+def reliability(values: np.ndarray) -> np.ndarray | None:
+    """Return the reliability of the mean over batches of values, for each run.
 
-    It is None with fewer than 2 batches or 3 layers, or if a value is not finite. Batches in which
-    all layers are equal have correlation 0 with the others.
+    Values are (runs, batches, layers), the result is (runs,). It is None with fewer than 2 batches
+    or 3 layers, or if a value is not finite. Batches in which all layers are equal have correlation
+    0 with the others.
     """
-    batches, layers = values.shape
+    _, batches, layers = values.shape
     if batches < 2 or layers < 3 or not np.isfinite(values).all():
         return None
-    r = float(np.mean([rank_correlation(*pair) for pair in combinations(values, 2)]))
-    return batches * r / (1 + (batches - 1) * r) if r > 0 else r
+    one, other = np.triu_indices(batches, 1)
+    r = _rank_correlations(values)[:, one, other].mean(1)
+    return np.where(r > 0, batches * r / (1 + (batches - 1) * r), r)
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Return Spearman's rho; 0 if all values of a row are equal."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    found: Any = stats.spearmanr(one, other)
-    return float(found.statistic)
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return Spearman's rho of values, (..., layers); 0 if all values of a row are equal."""
+    return _rank_correlations(np.stack([one, other], -2))[..., 0, 1]
+
+
+def _rank_correlations(rows: np.ndarray) -> np.ndarray:
+    """Return Spearman's rho of each pair of rows, the correlation of their ranks."""
+    ranks = stats.rankdata(rows, axis=-1)
+    ranks -= ranks.mean(-1, keepdims=True)
+    lengths = np.linalg.norm(ranks, axis=-1, keepdims=True)
+    ranks /= np.where(lengths > 0, lengths, 1)  # rows of equal values have correlation 0
+    return ranks @ ranks.swapaxes(-1, -2)
