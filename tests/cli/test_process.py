@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from command_line import FEW, STAR_STUDY, group_lives, heed_interrupts, start, write_star
+from command_line import FEW, STAR_STUDY, children, heed_interrupts, start, write_star
 
 STUDY = "compare --data digits --model mlp --train-size 60 --epochs 100000 --monitor 1 --workers 2"
 STUDY += " --variants none final --seeds 6"  # more runs than the queue of the workers holds
@@ -75,10 +75,13 @@ def test_importing_experiments_without_rich_gives_the_install_command() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize(
     "stop", [os.killpg, os.kill]
 )  # as from a terminal, and as from a supervisor
-def test_interrupted_study_prints_one_line_and_stops_all_workers(
-    stop: Callable[[int, int], None], tmp_path: Path
+def test_stopped_study_writes_checkpoints_and_stops_all_workers(
+    stop: Callable[[int, int], None], number: int, code: int, tmp_path: Path
 ) -> None:
     with (tmp_path / "out").open("w") as out:
         process = start(
@@ -87,18 +90,40 @@ def test_interrupted_study_prints_one_line_and_stops_all_workers(
             preexec_fn=heed_interrupts,
             start_new_session=True,
         )
-        while len(list(tmp_path.glob("study/runs/.*/epochs.jsonl"))) < 2:
+        while len(list(tmp_path.glob("study/runs/*/epochs.jsonl"))) < 2:
             assert process.poll() is None
             time.sleep(0.05)
-        stop(process.pid, signal.SIGINT)
+        workers = children(process.pid)
+        assert len(workers) == 2
+        stop(process.pid, number)
         _, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert err == "layermix: stopped. Finished runs are kept; repeat the command to continue\n"
     assert "Traceback" not in (tmp_path / "out").read_text()
+    assert len(list(tmp_path.glob("study/runs/*-unfinished/checkpoint-0.json"))) == 2
     deadline = time.monotonic() + 30
-    while group_lives(process.pid):
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_run_continues_from_its_checkpoint(number: int, code: int, tmp_path: Path) -> None:
+    words = f"train --train-size 60 --model mlp --epochs 2000 --monitor 1 --out {tmp_path / 'run'}"
+    process = start(words, preexec_fn=heed_interrupts)
+    while not list(tmp_path.glob("run-unfinished/epochs.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    _, err = process.communicate()
+    assert process.returncode == code
+    assert "repeat the command to continue from the last checkpoint" in err
+    again = start(words)
+    out, err = again.communicate()
+    assert again.returncode == 0, err
+    assert "epoch 0/2000" not in out
+    assert "after record" in (tmp_path / "run/log.txt").read_text()
 
 
 @pytest.mark.slow

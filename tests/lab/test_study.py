@@ -63,12 +63,6 @@ def finished_runs(folder: Path) -> list[Path]:
     return [path for path in folder.glob("runs/*") if not path.name.endswith("-unfinished")]
 
 
-def workers_of(process: subprocess.Popen) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-    return [pid for pid, line in lines.items() if "engines.worker" in line]
-
-
 @pytest.fixture(scope="module")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run a study with one worker and without interruption, and return its folder."""
@@ -108,7 +102,7 @@ def test_workers_exit_when_the_main_process_is_killed(tmp_path: Path) -> None:
     while len(list((tmp_path / "study").glob("runs/*/epochs.jsonl"))) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    workers = workers_of(process)
+    workers = command_line.children(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     while any(Path(f"/proc/{pid}/task").exists() for pid in workers):
@@ -123,7 +117,7 @@ def test_killed_worker_is_replaced_and_its_run_continues(
     while not list((tmp_path / "study").glob("runs/*-unfinished/checkpoint-0.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
-    os.kill(workers_of(process)[0], signal.SIGKILL)
+    os.kill(command_line.children(process.pid)[0], signal.SIGKILL)
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert re.search(r"\w+-seed\d: its process was ended by SIGKILL", out)

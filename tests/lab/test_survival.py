@@ -90,12 +90,6 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     return command_line.start(" ".join([STUDY, "--out", str(folder), *more]))
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in children}
-    return [pid for pid, line in lines.items() if "engines.worker" in line]
-
-
 @pytest.mark.slow
 def test_study_survives_random_kills_of_leader_and_workers(tmp_path: Path) -> None:
     whole = start(tmp_path / "whole", "--workers", "2")
@@ -109,7 +103,7 @@ def test_study_survives_random_kills_of_leader_and_workers(tmp_path: Path) -> No
         while process.poll() is None and _written(folder) in (begun, -1):
             time.sleep(0.005)
         time.sleep(rng.random() * 0.8)
-        workers = workers_of(process) if process.poll() is None else []
+        workers = command_line.children(process.pid) if process.poll() is None else []
         kind = rng.choice(list(kinds))
         chosen = [] if kind == "leader" else [rng.choice(workers)] if workers else []
         chosen += [] if kind == "worker" else [process.pid]

@@ -1,6 +1,5 @@
 """Short commands, and functions that run the program as a process."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -39,10 +38,7 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def group_lives(group: int) -> bool:
-    """Return True if a process of a group is alive."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def children(pid: int) -> list[int]:
+    """Return the children of a process that are workers of the local engine."""
+    found = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [p for p in found if "engines.worker" in Path(f"/proc/{p}/cmdline").read_text()]

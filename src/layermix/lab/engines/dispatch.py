@@ -77,7 +77,7 @@ class Dispatcher:
         self._study, self._engine, self._settings = study, engine, settings
         self._weights, self._stall = weights, stall_timeout
         self._report, self._on_record = report, on_record
-        self._request, self._waits = request or StopRequest(), waits
+        self._request, self._waits = StopRequest() if request is None else request, waits
         self._waiting: deque[RunConfig] = deque()
         self._running: dict[str, _Running] = {}
 

@@ -24,6 +24,7 @@ from layermix.lab.engines.worker import STOP, UNSENT
 from layermix.lab.training.environment import pick_device
 
 _MAIN = "from layermix.lab.engines.worker import train_jobs; train_jobs()"
+_MOST_EVENTS = 100  # that are returned at once, so that their reader can do other things
 _PATIENCE = 5.0  # seconds in which a process ends
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -66,7 +67,7 @@ class LocalEngine:
         with suppress(queue.Empty):
             messages = [self._messages.get(timeout=timeout)]
             with suppress(queue.Empty):
-                while True:
+                while len(messages) < _MOST_EVENTS:
                     messages.append(self._messages.get_nowait())
             for worker, event in messages:
                 yield from self._received(worker, event)

@@ -83,6 +83,9 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise DamagedRun(f"{MANIFEST} cannot be read: {problem}") from error
     if not isinstance(found, dict):
         raise DamagedRun(f"{MANIFEST} is no mapping")
+    version = found.get("format")
+    if isinstance(version, int) and version != FORMAT:
+        raise DamagedRun(f"it has format {version}, but this version of layermix reads {FORMAT}")
     for name, kind in _TYPES.items():
         if not isinstance(found.get(name), kind):
             raise DamagedRun(f"{MANIFEST} has no valid {name!r}")
@@ -90,10 +93,6 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise DamagedRun(f"{MANIFEST} has no valid 'run'")
     if found.get("digest") != sha256(content.rpartition(_DIGEST)[0]):
         raise DamagedRun(f"{MANIFEST} was changed after the run")
-    if found["format"] != FORMAT:
-        raise DamagedRun(
-            f"it has format {found['format']}, but this version of layermix reads {FORMAT}"
-        )
     if found["name"] != run.name:
         raise DamagedRun(f"it is the folder of {found['name']!r}")
     for name in RECORDS:

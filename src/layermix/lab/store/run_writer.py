@@ -139,15 +139,16 @@ class RunWriter:
         """
         self.end("finished")
         files = files | {LOG: (self.folder / LOG).read_bytes()}
+        files[MANIFEST] = manifest_bytes(self.path.name, files, self.attempts)  # the last
         staged = self.folder / f"commit-{secrets.token_hex(8)}"
-        staged.mkdir()
-        for name, content in files.items():
-            create_file(staged / name, content)
-        create_file(staged / MANIFEST, manifest_bytes(self.path.name, files, self.attempts))
-        sync_folder(staged)
         try:
+            staged.mkdir()
+            for name, content in files.items():
+                create_file(staged / name, content)
+            sync_folder(staged)
             staged.rename(self.path)
         except OSError:
+            shutil.rmtree(staged, ignore_errors=True)
             if not (self.path / MANIFEST).exists():
                 raise
         sync_folder(self.path.parent)

@@ -1,8 +1,10 @@
 """Check stored records against the types of dataclasses, by pydantic."""
 
 import functools
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from layermix.errors import RunError
 from layermix.lab.store.files import read_json
@@ -11,9 +13,14 @@ T = TypeVar("T")
 
 
 def validated(kind: type[T], content: Any, path: Path) -> T:
-    """Return JSON content as an object of a type; content of other types raises a `RunError`."""
+    """Return JSON content as an object of a type.
+
+    Content of other types, or with unknown entries, raises a `RunError`.
+    """
     from pydantic import ValidationError
 
+    if unknown := list(_unknown(kind, content)):
+        raise RunError(f"{path} is damaged: {unknown[0]} is no entry of it. Restore or remove it")
     try:
         return _adapter(kind).validate_python(content)
     except ValidationError as error:
@@ -26,6 +33,18 @@ def validated(kind: type[T], content: Any, path: Path) -> T:
 def read_typed(kind: type[T], path: Path) -> T:
     """Read a JSON file as an object of a type; see `validated`."""
     return validated(kind, read_json(path), path)
+
+
+def _unknown(kind: Any, content: Any) -> Iterator[str]:
+    """Yield the names in mappings that are no fields of their dataclasses."""
+    if not is_dataclass(kind) or not isinstance(content, dict):
+        return
+    hints = get_type_hints(kind)
+    for name, value in content.items():
+        if name in hints:
+            yield from _unknown(hints[name], value)
+        else:
+            yield name
 
 
 @functools.cache
