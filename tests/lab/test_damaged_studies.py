@@ -54,7 +54,7 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-def truncated(name: str, size: int) -> Callable[[Path], None]:
+def truncated(name: str, size: int) -> Callable[[Path], object]:
     return lambda run: (run / name).write_bytes((run / name).read_bytes()[:size])
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ TRAIN += " --variant input --threads 1"
 def torchrun(words: list[str], count: int = 2) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={count}", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, start_new_session=True, **pipes)
 
 
@@ -52,12 +53,14 @@ def test_two_processes_train_as_one(case: tuple, both: list[dict[str, list[float
 
 def test_joined_norm_of_one_process_is_that_of_torch() -> None:
     x = torch.randn(6, 4, 3, 3, dtype=torch.float64)
-    plain = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)).double()
-    joined = with_joined_norms(nn.Sequential(plain[0], plain[1]))
-    assert isinstance(joined[1], JoinedBatchNorm)
-    assert joined.state_dict().keys() == plain.state_dict().keys()
-    assert torch.equal(joined(x), nn.functional.batch_norm(plain[0](x), None, None, training=True))
-    assert joined[1].weight is plain[1].weight
+    conv, norm = nn.Conv2d(4, 4, 3, padding=1).double(), nn.BatchNorm2d(4).double()
+    names = nn.Sequential(conv, norm).state_dict().keys()
+    joined = with_joined_norms(nn.Sequential(conv, norm))
+    _, found = joined.children()
+    assert isinstance(found, JoinedBatchNorm)
+    assert joined.state_dict().keys() == names
+    assert torch.equal(joined(x), nn.functional.batch_norm(conv(x), None, None, training=True))
+    assert found.weight is norm.weight
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import command_line
 from layermix import InputError, RunError
@@ -99,8 +100,8 @@ def test_numbers_equal_those_of_the_local_engine(
 
 def test_data_are_sent_to_the_cluster(address: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (90, 1, 8, 8), dtype=np.uint8)
-    labels = np.arange(90) % 3
+    images = torch.from_numpy(rng.integers(0, 255, (90, 1, 8, 8), dtype=np.uint8))
+    labels = torch.arange(90) % 3
     path = tmp_path / "data.safetensors"
     write_source(Source.of({"train": (images, labels)}), path)
     recipe = Recipe(epochs=2, batch_size=20, monitor=1, geometry=False)

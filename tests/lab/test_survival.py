@@ -47,11 +47,12 @@ def server() -> Iterator[Any]:
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     pipes["env"] = environment
     with subprocess.Popen([sys.executable, str(script)], **pipes) as process:
+        assert process.stdin
+        assert process.stdout
 
         def train(number: int, folder: Path) -> int:
-            process.stdin.write(f"{number} {folder}\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
+            print(number, folder, file=process.stdin, flush=True)
+            return int(next(iter(process.stdout or ())))
 
         yield train
         process.stdin.close()

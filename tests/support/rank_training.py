@@ -4,6 +4,7 @@ import json
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Double(nn.Sequential):
         return super().forward(input.double())
 
 
-def losses(model: str, variant: str, per: str) -> list[float]:
+def losses(model: str, variant: str, per: Any) -> list[float]:
     """Return the loss of each step of the first epoch, and the metrics after it."""
     data = load(DataConfig(train_size=80))
     net = Double(fresh_model(model, data, 0)).double()

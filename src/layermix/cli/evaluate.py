@@ -13,6 +13,7 @@ def evaluate_models(
     folder: Positional[Path],
     config: EvaluationConfig = EvaluationConfig(),
     workers: int | None = None,
+    trust: bool = False,
 ) -> None:
     """layermix evaluate runs/digits --ood FOLDER
 
@@ -23,11 +24,12 @@ def evaluate_models(
         folder: Folder of the study.
         config: The data.
         workers: Number of parallel processes. Default: one for each core, or one on a GPU.
+        trust: Import the code of the study's own model, package.module:factory.
     """
     from layermix.reporting.show import show_evaluation
 
     console = open_console()
-    study = StudyFolder.open(folder)
+    study = StudyFolder.open(folder, trust=trust)
     evaluate_study(study, config, workers=workers, console=console)
     path = show_evaluation(study, console)
     print_text(console, f"Report: {path}")

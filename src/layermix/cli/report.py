@@ -7,7 +7,7 @@ from tyro.conf import Positional
 from layermix.lab.display import open_console
 
 
-def report(folder: Positional[Path]) -> None:
+def report(folder: Positional[Path], trust: bool = False) -> None:
     """layermix report runs/digits
 
     Create the report of a study, finished or not, from its folder. If the folder has a study for
@@ -16,15 +16,17 @@ def report(folder: Positional[Path]) -> None:
 
     Args:
         folder: Folder of the study.
+        trust: Import the code of the study's own model, package.module:factory, for a
+            picture of mixed images.
     """
     from layermix.lab.factors import open_factors
     from layermix.lab.study import StudyFolder
     from layermix.reporting.factor_report import show_factors
     from layermix.reporting.show import show_study
 
-    console, found = open_console(), open_factors(folder)
+    console, found = open_console(), open_factors(folder, trust=trust)
     if found is None:
-        show_study(StudyFolder.open(folder), console)
+        show_study(StudyFolder.open(folder, trust=trust), console)
         return
     for _, study in found:
         if study.finished():

@@ -15,6 +15,7 @@ def work_on_study(
     folder: Positional[Path],
     execution: Execution = Execution(),
     wait: bool = True,
+    trust: bool = False,
 ) -> None:
     """layermix work runs/digits --workers 1
 
@@ -27,10 +28,11 @@ def work_on_study(
         execution: How runs are executed; this does not change their results.
         wait: At the end, wait for the runs of other processes, and take over those of processes
             that end before; with --no-wait, leave them.
+        trust: Import the code of the study's own model, package.module:factory.
     """
     console = open_console()
     try:
-        for study in studies_in(folder):
+        for study in studies_in(folder, trust=trust):
             continue_study(study, execution, console=console, waits=wait)
     except KeyboardInterrupt as stop:
         raise stopped_as(stop, "Finished runs are kept; repeat the command to continue") from None

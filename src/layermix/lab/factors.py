@@ -101,21 +101,21 @@ def require_untuned(words: Sequence[str], level: Level) -> None:
             raise InputError(f"{name} has several values and is tuned too: leave one out")
 
 
-def studies_in(folder: Path) -> list[StudyFolder]:
+def studies_in(folder: Path, *, trust: bool = False) -> list[StudyFolder]:
     """Return the studies in a folder: that of the folder, with its tuning, or those of levels."""
-    if factors := open_factors(folder):
+    if factors := open_factors(folder, trust=trust):
         return [study for _, study in factors]
     tuning = sorted(path.parent for path in folder.glob("tuning/*/study.json"))
     if tuning and not (folder / "study.json").exists():
-        return [StudyFolder.open(path) for path in tuning]
-    return [StudyFolder.open(folder)]
+        return [StudyFolder.open(path, trust=trust) for path in tuning]
+    return [StudyFolder.open(folder, trust=trust)]
 
 
-def open_factors(folder: Path) -> list[tuple[Level, StudyFolder]] | None:
+def open_factors(folder: Path, *, trust: bool = False) -> list[tuple[Level, StudyFolder]] | None:
     """Return the begun studies of a folder with their levels, sorted; None without factors."""
     if not (folder / _FILE).exists():
         return None
     known = store.read_typed(_Factors, folder / _FILE)
     found = sorted(known.levels, key=lambda level: [*level.values()])
     begun = [level for level in found if (folder / level_name(level) / "study.json").exists()]
-    return [(level, StudyFolder.open(folder / level_name(level))) for level in begun]
+    return [(level, StudyFolder.open(folder / level_name(level), trust=trust)) for level in begun]

@@ -18,8 +18,8 @@ from layermix.lab.data.modality import Preprocess
 from layermix.lab.data.sources import kind_of, load_texts
 from layermix.lab.data.tokens import tokens_for
 from layermix.lab.models import MODELS
-from layermix.lab.models.build import build, load_weights, read_weights
-from layermix.lab.store import read_json
+from layermix.lab.models.build import build, load_weights, read_weights, require_trust
+from layermix.lab.store import read_run
 from layermix.lab.training.environment import pick_device, torch_seed
 
 _SUFFIXES = (".json", ".csv", ".svg", ".png", ".pdf")
@@ -39,6 +39,8 @@ class ProfileConfig:
     """Safetensors file of the weights; random weights by default."""
     run: Path | None = None
     """Folder of a run of `layermix train` or of a study: its model, weights and data."""
+    trust: bool = False
+    """Import the code of the run's model, package.module:factory."""
     data: str = "digits"
     """The data, as for `compare`."""
     split: Literal["validation", "test", "train"] = "validation"
@@ -150,14 +152,15 @@ def _refuse(config: ProfileConfig, names: tuple[str, ...], why: str, remedy: str
 def _subject_of_run(config: ProfileConfig, folder: Path) -> ModelAndData:
     weights = folder / "weights.safetensors"
     if not weights.exists():
-        runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
-        why = f"it is a study; use {folder / 'runs' / runs[0]}" if runs else "it has no weights"
+        runs = sorted((folder / "runs").glob("*"))
+        why = f"it is a study; use {runs[0]}" if runs else "it has no weights"
         why = why if folder.exists() else "it does not exist"
         raise InputError(f"{folder} is not the folder of a finished run: {why}")
     _refuse(config, _RUN_SETS, "a run has its own {name}", " or --run")
-    run = read_json(folder / "config.json")
+    run, _ = read_run(folder)
+    require_trust(run["model"], folder, config.trust)
     config = replace(config, model=run["model"], weights=weights, data=run["data"]["data"])
-    return _examples(config, load(DataConfig(**{"fixed_split": True, **run["data"]}), run["seed"]))
+    return _examples(config, load(DataConfig(**run["data"]), run["seed"]))
 
 
 def _examples(config: ProfileConfig, data: Dataset, size: int | None = None) -> ModelAndData:
@@ -234,10 +237,8 @@ def _build(
         model = build(config.model, config.classes or classes, arguments)
     notices = []
     if config.weights is None:
-        notices.append(
-            f"Weights: random, of seed {config.seed}; this is the profile of an untrained model "
-            "(see --weights)."
-        )
+        untrained = "this is the profile of an untrained model (see --weights)."
+        notices.append(f"Weights: random, of seed {config.seed}; {untrained}")
     else:
         load_weights(model, read_weights(config.weights), config.weights)
     if config.classes not in (None, classes):

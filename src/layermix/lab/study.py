@@ -19,6 +19,7 @@ from filelock import FileLock
 from layermix.errors import InputError, RunError
 from layermix.lab import store
 from layermix.lab.data import Dataset
+from layermix.lab.models.build import is_own_code, require_trust
 from layermix.lab.store import DamagedRun, RunConfig, RunResult
 from layermix.lab.study_config import (
     FILE,
@@ -41,8 +42,11 @@ class StudyFolder:
     """A study and its folder, which must be new, be empty, or belong to the same study.
 
     If it has the same study, seeds and variants of `config` are added to it. `open` reads the study
-    in a folder.
+    in a folder. Its model may be code of the user, which is only imported if `is_trusted`: if the
+    model was named by the caller, or `open` was called with ``trust=True``.
     """
+
+    is_trusted = True
 
     def __init__(self, config: StudyConfig, folder: Path) -> None:
         self._use(config, folder)
@@ -79,8 +83,8 @@ class StudyFolder:
         return None
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open the study in a folder, and change nothing there."""
+    def open(cls, folder: Path, *, trust: bool = False) -> Self:
+        """Open the study in a folder, and change nothing there; `trust` its model (see above)."""
         if not (folder / FILE).exists():
             is_run = (folder / store.MANIFEST).exists()
             hint = "it is the folder of one run. A study's" if is_run else "a study's"
@@ -91,8 +95,13 @@ class StudyFolder:
         config, grown = read_study(folder)
         study = cls.__new__(cls)
         study._use(config, folder)
-        study.grown = grown
+        study.grown, study.is_trusted = grown, trust or not is_own_code(config.model)
         return study
+
+    def require_trust(self) -> None:
+        """Raise an `InputError` if the model is code that was not trusted."""
+        if not self.is_trusted:
+            require_trust(self.config.model, self.folder)
 
     def cells(self) -> Iterator[RunConfig]:
         """Yield the configuration of each run: all variants with one seed, then with the next."""

@@ -111,6 +111,8 @@ def continue_study(
 
     If `waits` is False, return when all missing runs are trained by other processes.
     """
+    if factory is None and train is None:
+        study.require_trust()
     for cell, problem in study.damaged().items():
         text = study.set_aside(cell, problem)
         print_text(console, f"Warning: {text}", fold=True) if console else warn(text)

@@ -4,6 +4,7 @@ Workers need no shared disk: the code and the decoded data are sent once, and ch
 results come back as bytes. Ray does not repeat tasks; the study does, from the last checkpoint.
 """
 
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,7 +90,8 @@ class RayEngine:
 
         name = self._running[generator]
         try:
-            event = cloudpickle.loads(self._ray.get(next(generator)))
+            content: Any = self._ray.get(next(generator))
+            event = cloudpickle.loads(content)
         except StopIteration:
             event = Event(name, "lost", "its task ended without a result")
         except Exception as error:  # of many kinds: a killed process, a lost node, lost objects
@@ -147,7 +149,7 @@ def _connect(address: str | None) -> None:
             address=address or "auto",
             runtime_env=environment,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
     except Exception as error:
         raise RunError(
@@ -165,8 +167,12 @@ def _capacity(nodes: list[dict[str, Any]], wanted: dict[str, float]) -> int:
         int(min((have.get(name, 0) / amount for name, amount in wanted.items()), default=1))
         for have in alive
     ]
+    if not alive:
+        raise RunError("the Ray cluster has no node that is alive: start it again")
     if not any(fitting):
-        most = {name: max((have.get(name, 0) for have in alive), default=0) for name in wanted}
+        most = {
+            name: max((float(have.get(name, 0)) for have in alive), default=0.0) for name in wanted
+        }
         raise InputError(
             f"no node of the Ray cluster has the resources of a run, {_text(wanted)}: the largest "
             f"have {_text(most)}. Use fewer --threads or --ray-gpus"

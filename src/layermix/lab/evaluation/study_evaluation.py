@@ -81,6 +81,8 @@ def evaluate_study(
 
     data = load_once(study.config.data, study.config.seeds[0])
     config = _checked(config, data)
+    if factory is None:
+        study.require_trust()
     cells = study.finished()
     if not cells:
         raise InputError(f"no run of the study in {study.folder} is finished yet")

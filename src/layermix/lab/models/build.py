@@ -84,6 +84,24 @@ def build(
     return model
 
 
+def is_own_code(name: str) -> bool:
+    """Return True if a model is built by ``package.module:factory``, which is imported."""
+    prefix, colon, _ = name.partition(":")
+    return bool(colon) and prefix not in ("timm", "transformers")
+
+
+def require_trust(name: str, where: Path, trust: bool = False) -> None:
+    """Raise an `InputError` if the name of a model in a stored record would import code.
+
+    If `trust` is True, it may.
+    """
+    if is_own_code(name) and not trust:
+        raise InputError(
+            f"the model in {where} is {name.partition('#')[0]!r}, whose code would be imported: "
+            "add --trust if you trust it"
+        )
+
+
 def _factory(name: str) -> Any:
     if name in MODELS:
         return MODELS[name]

@@ -114,7 +114,10 @@ class Batches:
         order = torch.from_numpy(self._order.permutation(len(self.train)))
         (order,) = moved([order[: len(self) * self.joined]], self._device)
         shifts, flips = self._draw(order, number)
-        order, shifts, flips = (self._cut(each) for each in (order, shifts, flips))
+        if self.size < self.joined:
+            order = self._cut(order)
+            shifts = None if shifts is None else self._cut(shifts)
+            flips = None if flips is None else self._cut(flips)
         for start in range(0, len(order), self._together):
             part = slice(start, start + self._together)
             inputs, labels = self.train.inputs[order[part]], self.train.labels[order[part]]
@@ -140,10 +143,8 @@ class Batches:
             shifts = torch.randint(-crop, crop + 1, (2, len(order)), **settings)
         return shifts, flips
 
-    def _cut(self, values: Tensor | None) -> Tensor | None:
+    def _cut(self, values: Tensor) -> Tensor:
         """Return the values, (..., N), of the examples on which this process trains."""
-        if values is None or self.size == self.joined:
-            return values
         batches = values.unflatten(-1, (-1, self.joined))
         return batches[..., own_part(self.joined)].flatten(-2)
 

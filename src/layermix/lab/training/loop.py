@@ -66,14 +66,14 @@ class Trainer:
         self._amp = recipe.is_half(self.device)
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        several = rank_info()[1] > 1
+        several, parallel = rank_info()[1] > 1, None
         if several and recipe.compile:
             raise InputError("compile is True, but several processes train the run: leave it out")
         if several:
             parallel = parallel_model(model, self.device, joined_norms=recipe.sync_batchnorm)
             model = unwrap(parallel)
         self.raw_model, self.is_compiled = model, recipe.compile
-        self.model: Any = compiled(model) if recipe.compile else parallel if several else model
+        self.model: Any = parallel or (compiled(model) if recipe.compile else model)
         self.batches = Batches(data.train, data.preprocess, recipe, self.seeds)
         self.feature_loss = None
         if recipe.snnl_weight:

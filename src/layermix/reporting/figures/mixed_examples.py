@@ -28,7 +28,7 @@ _CAPTION = (
 
 @style()
 def examples(study: StudyFolder) -> list[Figure]:
-    """Draw mixed training images; none if the data or the model cannot be loaded."""
+    """Draw mixed training images; none if the data or the model cannot be loaded, or trusted."""
     with suppress(LayermixError, OSError):
         config = study.config
         data = load_once(config.data, config.seeds[0])
@@ -36,6 +36,7 @@ def examples(study: StudyFolder) -> list[Figure]:
             return []
         points = config.all_points
         if points is None:
+            study.require_trust()
             points = find_points(fresh_model(config.model, data, config.seeds[0]), data)
         order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
         found = _distinct(study, points, data.train[order[:_BATCH]], len(data.classes))

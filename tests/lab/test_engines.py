@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from layermix import InputError, RunError
+from layermix.cli import run_cli
 from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.lab.engines.local import LocalEngine
 from layermix.lab.store import RunWriter
@@ -150,3 +151,25 @@ def test_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert LocalEngine(1).slots == 1
     assert os.getpid() != worker
+
+
+@pytest.mark.parametrize("words", ["work", "evaluate", "profile --run"])
+def test_code_in_a_stored_record_is_only_imported_if_trusted(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, folder = study_of(tmp_path, monkeypatch, "pass", 0)
+    study = train_study(config, folder, Execution(workers=1))
+    path = study.path(next(study.cells())) if words.startswith("profile") else folder
+    module = config.model.partition(":")[0]
+    sys.modules.pop(module)
+    with pytest.raises(SystemExit) as end:
+        run_cli([*words.split(), str(path)])
+    assert end.value.code == 2
+    assert (
+        f"is '{module}:net', whose code would be imported: add --trust" in capsys.readouterr().err
+    )
+    assert module not in sys.modules
+    run_cli(["report", str(folder)])
+    assert module not in sys.modules
+    if words == "work":
+        run_cli(["work", str(folder), "--trust"])
