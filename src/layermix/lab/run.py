@@ -21,7 +21,8 @@ from layermix.lab.store import (
     disk_errors,
     parsed_run,
 )
-from layermix.lab.training.ranks import from_first, lost_ranks, process_group
+from layermix.lab.training.ranks import lost_ranks, process_group
+from layermix.mixing.distributed import from_first
 
 
 def run(

@@ -61,7 +61,7 @@ def trainer_of(
     all_points: Points | None = None,
     factory: Factory | None = None,
 ) -> Trainer:
-    """Return a trainer of a run, whose data are loaded; built by a `factory` if it is given."""
+    """Load the data of a run, build its model, by a `factory` if it is given; return a trainer."""
     data = load_once(config.data, config.seed)
     device = env.pick_device(config.recipe.device)
     model = fresh_model(model_name(config.model, data), data, config.seed, factory)

@@ -23,6 +23,7 @@ from layermix.lab.models.build import is_own_code, require_trust
 from layermix.lab.store import DamagedRun, RunConfig, RunResult
 from layermix.lab.study_config import (
     FILE,
+    LOCK,
     Stage,
     StudyConfig,
     joined_config,
@@ -243,4 +244,4 @@ class StudyFolder:
 
 def _lock(folder: Path) -> FileLock:
     """Return a lock of the study's configuration."""
-    return FileLock(folder / ".lock", timeout=_WAIT)
+    return FileLock(folder / LOCK, timeout=_WAIT)

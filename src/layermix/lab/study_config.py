@@ -13,7 +13,7 @@ from layermix.lab.store import read_json, write_json
 from layermix.lab.store.typed import validated
 from layermix.lab.training import Recipe
 
-FILE, _FORMAT = "study.json", 2
+FILE, LOCK, _FORMAT = "study.json", ".lock", 2
 EXTENDED = ("variants", "seeds")
 """Settings to which values can be added."""
 
@@ -147,5 +147,5 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 def only_own_files(folder: Path) -> bool:
     """Return True if a folder without a study has no files but those of tuning or its own data."""
-    own = ("tuning", OWN_DATA, ".")
+    own = ("tuning", OWN_DATA, LOCK)
     return all(path.name.startswith(own) for path in folder.iterdir())

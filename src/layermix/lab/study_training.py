@@ -38,7 +38,6 @@ class Execution:
     stall_timeout: float = 3600.0
     """Seconds without progress after which the process of a run is ended, and the run continues
     from its checkpoint in another one; not with --workers 1."""
-
     engine: Literal["local", "ray"] = "local"
     """Train in processes of this machine, or on a Ray cluster (layermix[ray])."""
     ray_address: str | None = None
@@ -121,16 +120,18 @@ def continue_study(
     missing = study.missing()
     if missing:
         study.require_data(load_once(study.config.data, missing[0].seed), missing[0].seed)
-    settings = _job_settings(study, execution, train, factory) if missing else JobSettings()
-    workers = _workers(study, execution, settings, console) if missing else 1
+    settings, engine = JobSettings(), InlineEngine()
+    if missing:
+        settings = _job_settings(study, execution, train, factory)
+        engine = engine_of(study, execution, settings, console)
     problems: list[str] = []
     with (
         stop_requests(at_once=train is not None) as request,
-        StudyDisplay(console or Console(quiet=True), study, workers) as display,
+        StudyDisplay(console or Console(quiet=True), study, engine.slots) as display,
     ):
         dispatcher = Dispatcher(
             study,
-            engine_of(study, execution, workers),
+            engine,
             settings,
             weights=execution.weights,
             stall_timeout=execution.stall_timeout,
@@ -172,8 +173,6 @@ def _workers(
     from layermix.lab.engines.packing import chosen_workers
 
     workers, cells = execution.workers, study.missing()
-    if execution.engine == "ray":
-        return len(cells) if workers in (None, "auto") else workers
     if workers is None:
         usual = default_workers(study.config.recipe.device)
         workers = 1 if settings.train else usual or "auto"
@@ -193,10 +192,13 @@ def _workers(
     return found.workers
 
 
-def engine_of(study: StudyFolder, execution: Execution, workers: int) -> Engine:
-    """Return the engine for a number of parallel runs."""
+def engine_of(
+    study: StudyFolder, execution: Execution, settings: JobSettings, console: Console | None
+) -> Engine:
+    """Return the engine for the missing runs of a study."""
     if execution.engine == "ray":
         return _ray_engine(study, execution)
+    workers = _workers(study, execution, settings, console)
     if workers == 1:
         return InlineEngine()
     from layermix.lab.engines.local import LocalEngine

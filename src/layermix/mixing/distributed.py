@@ -21,11 +21,11 @@ def rank_info() -> tuple[int, int]:
     return 0, 1
 
 
-def shared_seed(seed: int) -> int:
-    """Return the seed of rank 0 on all ranks; every rank must call this function."""
+def from_first(value: Any) -> Any:
+    """Return the value of rank 0 on all ranks; every rank must call this function."""
     if rank_info()[1] == 1:
-        return seed
-    found = [seed]
+        return value
+    found = [value]
     torch.distributed.broadcast_object_list(found, src=0)
     return found[0]
 

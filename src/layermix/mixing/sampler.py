@@ -16,7 +16,7 @@ from torch import Tensor
 
 from layermix.errors import InputError, brief, warn
 from layermix.mixing.checks import is_whole
-from layermix.mixing.distributed import check_even, rank_info, shared_seed
+from layermix.mixing.distributed import check_even, from_first, rank_info
 from layermix.mixing.draws import StepGenerator, check_size, checked_seed, plan_of
 from layermix.mixing.method_choice import MethodChoice, Prob
 from layermix.mixing.method_sampler import MethodSampler
@@ -231,7 +231,7 @@ class PlanSampler:
         """Create the generators of this rank, again if a process group was created later."""
         self._world = rank_info()
         if self._follows_torch:
-            self._seed = shared_seed(self._seed)
+            self._seed = from_first(self._seed)
         rank = self._world[0] if self._given_rank is None else self._given_rank
         rank = 0 if self._cross_rank else rank  # drawn for the joined batch, and cut
         self._shared, self._own = StepGenerator(self._seed, 0), StepGenerator(self._seed, 1, rank)

@@ -21,7 +21,8 @@ from layermix.lab.training import environment as env
 from layermix.lab.training.checkpoint import checkpoint_bytes, load_checkpoint
 from layermix.lab.training.final_evaluation import final_result
 from layermix.lab.training.loop import Trainer
-from layermix.lab.training.ranks import any_rank, from_first
+from layermix.lab.training.ranks import any_rank
+from layermix.mixing.distributed import from_first
 
 _ALIVE_SECONDS = 1.0
 

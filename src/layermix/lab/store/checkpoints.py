@@ -1,7 +1,7 @@
 """Checkpoints of a run in two alternating files, so that one is whole at any time.
 
-checkpoint-K.safetensors    the state of the training; see `layermix.lab.training.checkpoint`
-checkpoint-K.json           its SHA-256 and the number of finished epochs, K = 0 or 1
+``checkpoint-K.safetensors`` has the state of the training (`layermix.lab.training.checkpoint`), and
+``checkpoint-K.json`` its SHA-256 and the number of finished epochs; K is 0 or 1.
 """
 
 from pathlib import Path

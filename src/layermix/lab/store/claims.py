@@ -28,7 +28,7 @@ class FolderClaim:
 
     @classmethod
     def take(cls, folder: Path, seconds: float = _SECONDS) -> "FolderClaim | None":
-        """FolderClaim a folder, or return None if another process has it.
+        """Claim a folder, or return None if another process has it.
 
         `seconds` is the time after which a lease without a change can be taken over; all processes
         must use the same.
@@ -55,6 +55,19 @@ class FolderClaim:
         except Timeout:
             return None
         return cls(folder, lock)
+
+    @classmethod
+    def is_taken(cls, folder: Path) -> bool:
+        """Return True if a process has claimed a folder."""
+        if not any((folder / name).exists() for name in (_LOCK, _LEASE)):
+            return False
+        try:
+            claim = cls.take(folder)
+        except OSError:  # a disk that cannot be written
+            return False
+        if claim:
+            claim.release()
+        return claim is None
 
     @property
     def is_held(self) -> bool:

@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from layermix.lab.store.claims import FolderClaim
-from layermix.lab.store.manifest import MANIFEST, DamagedRun, read_manifest
-from layermix.lab.store.run_writer import RECORDED, read_attempts
+from layermix.lab.store.manifest import DamagedRun, read_manifest
+from layermix.lab.store.run_writer import (
+    CORRUPT,
+    REASON,
+    RECORDED,
+    UNFINISHED,
+    read_attempts,
+)
 
 Status = Literal["finished", "running", "stopped", "damaged", "corrupt"]
-_UNFINISHED, _CORRUPT = "-unfinished", "-corrupt"
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class ListedRun:
     @property
     def name(self) -> str:
         """Name of the folder of the finished run."""
-        return self.path.name.partition(_CORRUPT)[0].removesuffix(_UNFINISHED)
+        return self.path.name.partition(CORRUPT)[0].removesuffix(UNFINISHED)
 
 
 def list_runs(runs: Path) -> list[ListedRun]:
@@ -48,11 +53,11 @@ def list_runs(runs: Path) -> list[ListedRun]:
 
 
 def _listed(path: Path) -> ListedRun:
-    if path.name.endswith(_UNFINISHED):
+    if path.name.endswith(UNFINISHED):
         return _unfinished(path)
     variant, seed = _variant_and_seed(path.name)
-    if _CORRUPT in path.name:
-        reason = path / "reason.txt"
+    if CORRUPT in path.name:
+        reason = path / REASON
         text = reason.read_text(encoding="utf-8", errors="replace") if reason.exists() else ""
         return ListedRun(path, "corrupt", variant, seed, detail=text.strip())
     try:
@@ -73,10 +78,10 @@ def _listed(path: Path) -> ListedRun:
 
 
 def _unfinished(path: Path) -> ListedRun:
-    name = path.name.removesuffix(_UNFINISHED)
+    name = path.name.removesuffix(UNFINISHED)
     attempts = read_attempts(path.with_name(name))
     last: dict[str, Any] = attempts[-1] if attempts else {}
-    claimed = _is_claimed(path)
+    claimed = FolderClaim.is_taken(path)
     detail = last.get("worker") if claimed else last.get("end") or "its process has ended"
     recorded = path / RECORDED
     lines = recorded.read_bytes().count(b"\n") if recorded.exists() else 0
@@ -90,19 +95,6 @@ def _variant_and_seed(name: str) -> tuple[str, int | None]:
     variant, _, rest = name.rpartition("-seed")
     seed = rest.partition("-")[0]
     return variant or name, int(seed) if seed.isdecimal() else None
-
-
-def _is_claimed(folder: Path) -> bool:
-    """Return True if a process has claimed a folder."""
-    if not (folder / MANIFEST).exists() and not any(folder.glob("l*")):  # lock or lease
-        return False
-    try:
-        claim = FolderClaim.take(folder)
-    except OSError:  # a disk that cannot be written
-        return False
-    if claim:
-        claim.release()
-    return claim is None
 
 
 def grouped_conditions(found: list[ListedRun]) -> Iterator[tuple[str, int]]:

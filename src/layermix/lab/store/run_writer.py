@@ -32,21 +32,22 @@ from layermix.lab.store.files import (
 from layermix.lab.store.manifest import MANIFEST, manifest_bytes
 
 RECORDED, LOG, _ATTEMPTS = "epochs.jsonl", "log.txt", "attempts.json"
+UNFINISHED, CORRUPT, REASON = "-unfinished", "-corrupt", "reason.txt"
 
 
 def unfinished_path(path: Path) -> Path:
     """Return the folder of a run while it is trained, and after it failed or was stopped."""
-    return path.with_name(f"{path.name}-unfinished")
+    return path.with_name(path.name + UNFINISHED)
 
 
 def set_aside(path: Path, reason: str) -> Path:
     """Rename the folder of a damaged run to ``NAME-corrupt``; return the new path."""
     for number in range(1, 1000):
-        aside = path.with_name(f"{path.name}-corrupt" + (f"-{number}" if number > 1 else ""))
+        aside = path.with_name(path.name + CORRUPT + (f"-{number}" if number > 1 else ""))
         if not aside.exists():
             path.rename(aside)
             with suppress(OSError):
-                (aside / "reason.txt").write_text(f"{reason}\n", encoding="utf-8")
+                (aside / REASON).write_text(f"{reason}\n", encoding="utf-8")
             return aside
     raise RunError(f"there are 1,000 damaged copies of {path}: remove those that end in -corrupt-N")
 
@@ -74,7 +75,7 @@ class RunWriter:
 
     @classmethod
     def claim(cls, path: Path) -> "RunWriter | None":
-        """FolderClaim a run; return None if it is finished, or another process trains it."""
+        """Claim a run; return None if it is finished, or another process trains it."""
         if path.exists():
             return None
         claim = FolderClaim.take(unfinished_path(path))

@@ -23,10 +23,10 @@ from layermix.lab.training.final_evaluation import evaluate_split, final_result
 from layermix.lab.training.joined_norm import separate_norms
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.optimization import Optimization
-from layermix.lab.training.ranks import from_first, mean_over_ranks, parallel_model
+from layermix.lab.training.ranks import mean_over_ranks, parallel_model
 from layermix.lab.training.recipe import Recipe
 from layermix.mixing import MixedTarget, Target
-from layermix.mixing.distributed import rank_info
+from layermix.mixing.distributed import from_first, rank_info
 
 _RANK_SEEDS = 1_000_003  # between the seeds of the model's random operations of two ranks
 

@@ -8,12 +8,11 @@ random operations of the model, such as dropout.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab.training.joined_norm import with_joined_norms
 from layermix.mixing.distributed import rank_info
 
@@ -48,9 +47,10 @@ def lost_ranks() -> Iterator[None]:
     """Raise a clear `RunError` if another process ends during the block."""
     try:
         yield
-    except (torch.distributed.DistBackendError, RuntimeError) as error:
-        text = str(error).lower()
-        if rank_info()[1] == 1 or not any(w in text for w in ("peer", "gloo", "nccl", "socket")):
+    except RuntimeError as error:  # also torch's errors of a backend
+        text, lost = str(error).lower(), ("peer", "gloo", "nccl", "socket")
+        ours = isinstance(error, LayermixError)
+        if ours or rank_info()[1] == 1 or not any(word in text for word in lost):
             raise
         raise RunError(
             "another process of the run ended: see its message above. Repeat the command to "
@@ -99,15 +99,6 @@ def any_rank(condition: bool) -> bool:
     found = [False] * rank_info()[1]
     torch.distributed.all_gather_object(found, condition)
     return any(found)
-
-
-def from_first(value: Any) -> Any:
-    """Return the value of rank 0 on all processes."""
-    if rank_info()[1] == 1:
-        return value
-    found = [value]
-    torch.distributed.broadcast_object_list(found, src=0)
-    return found[0]
 
 
 def gathered_rows(rows: Tensor, total: int) -> Tensor:
