@@ -20,7 +20,7 @@ CASES = list(
     product(["resnet-small-gn", "resnet-small"], ["input", "final", "random"], ["batch", "sample"])
 )
 CASES += [("resnet-small", "none", "batch"), ("resnet-small", "cutmix", "sample")]
-CASES += [("resnet-small-gn", "auto", "batch")]
+CASES += [("resnet-small-gn", "auto", "batch"), ("resnet-small", "cutout", "sample")]
 
 
 class Double(nn.Sequential):
@@ -35,8 +35,17 @@ def losses(model: str, variant: str, per: Any) -> list[float]:
     data = load(DataConfig(train_size=80))
     net = Double(fresh_model(model, data, 0)).double()
     known = find_points(net, data)
+    policy: Any = "cutout" if variant == "cutout" else "none"
+    variant = "input" if variant == "cutout" else variant
     recipe = Recipe(
-        epochs=2, batch_size=20, per=per, flip=True, crop=1, label_smoothing=0.1, geometry=False
+        augment=policy,
+        epochs=2,
+        batch_size=20,
+        per=per,
+        flip=True,
+        crop=1,
+        label_smoothing=0.1,
+        geometry=False,
     )
     trainer = Trainer(
         net,

@@ -89,7 +89,9 @@ class Batches:
         if recipe.flip is True and recipe.alternate:
             self._flipped = self._coins(len(train))
         most = _BYTES[self._device.type == "cuda"] // (4 * max(1, train.inputs[0].numel()))
-        self._together = max(1, most // self.size) * self.size
+        # A policy draws for the joined batch, of which this process then takes its part.
+        self._prepared = self.size if recipe.augment == "none" else self.joined
+        self._together = max(1, most // self._prepared) * self._prepared
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -114,7 +116,7 @@ class Batches:
         order = torch.from_numpy(self._order.permutation(len(self.train)))
         (order,) = moved([order[: len(self) * self.joined]], self._device)
         shifts, flips = self._draw(order, number)
-        if self.size < self.joined:
+        if self._prepared < self.joined:
             order = self._cut(order)
             shifts = None if shifts is None else self._cut(shifts)
             flips = None if flips is None else self._cut(flips)
@@ -154,7 +156,7 @@ class Batches:
     def _augmented(self, images: Tensor, shift: Tensor | None, flip: Tensor | None) -> Tensor:
         images = crop_and_flip(images, shift, flip)
         if self.recipe.augment != "none":
-            parts = images.split(self.size)  # each batch has a seed
+            parts = images.split(self._prepared)  # each batch has a seed
             seeds = self._policy_seeds.integers(2**31, size=len(parts)).tolist()
             several = zip(parts, seeds, strict=True)
             images = torch.cat([augment(p, self.recipe.augment, seed) for p, seed in several])
@@ -162,5 +164,7 @@ class Batches:
             images = images.clone(memory_format=torch.contiguous_format)
         return images
 
-    def _split(self, *several: Tensor) -> list[tuple[Tensor, ...]]:
-        return [tensor.split(self.size) for tensor in several]
+    def _split(self, *several: Tensor) -> Iterator[list[Tensor]]:
+        """Return the part of each batch on which this process trains, of each tensor."""
+        part = own_part(self.joined) if self._prepared > self.size else slice(None)
+        return ([batch[part] for batch in t.split(self._prepared)] for t in several)
