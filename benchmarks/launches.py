@@ -11,16 +11,14 @@ Shapes: B images (B, 3, 32, 32).
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.counting import Counting
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from layermix.functional import mix
@@ -34,48 +32,12 @@ _SHAPE, _CLASSES, _BATCH = (3, 32, 32), 1000, 512
 _STEPS = 2  # counted steps, all with the same launches
 _DRAWN = 512  # steps in which transfers are counted; several plans are moved together
 _POINTS = ("input", "block2", "final", "logits")
-_WAITS = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal"}
-_MEMORY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach"}
-_MEMORY |= {"resize_as_", "set_", "promote_types"}
 _PASSES = ("forward", "loss", "backward")
 _BLENDS = {"linear": _POINTS, "cut": _POINTS[:2]}  # later points have no positions to cut
 
 Counts = dict[tuple[str, str], float]
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Callable[[], Tensor]]]
 """Returns the output of the forward pass, and a function that returns the loss."""
-
-
-class Counting(TorchDispatchMode):
-    """Counts dispatched operations by kind: launches, transfers and waits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.part = ""
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Count one operation and run it."""
-        found = func(*args, **kwargs or {})
-        library, _, name = func._schema.name.partition("::")
-        if name in _WAITS:
-            self.counts[self.part, "waits"] += 1
-        elif _is_transfer(args, found):
-            self.counts[self.part, "transfers"] += 1
-        elif not _is_view(func) and name not in _MEMORY and library != "profiler":
-            self.counts[self.part, "launches"] += 1
-        return found
-
-
-def _is_view(func: Any) -> bool:
-    aliases = [each.alias_info for each in func._schema.returns]
-    return any(alias is not None and not alias.is_write for alias in aliases)
-
-
-def _is_transfer(args: tuple, found: Any) -> bool:
-    tensors = [each for each in args if isinstance(each, Tensor)]
-    return isinstance(found, Tensor) and any(each.device != found.device for each in tensors)
 
 
 def bench_launches(setting: Setting) -> Table:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.launches import Counting
+from benchmarks.counting import Counting
 from benchmarks.setting import Setting
 from benchmarks.table import Row, Table
 from layermix.hooks.batch import call

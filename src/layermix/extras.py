@@ -5,8 +5,9 @@ The core only needs torch and numpy. `layermix.lab` and the command line need mo
 
 from importlib.util import find_spec
 
-_LAB = ("datasets", "huggingface_hub", "jinja2", "joblib", "markupsafe", "matplotlib", "PIL")
-_LAB += ("rich", "safetensors", "scipy", "sklearn", "threadpoolctl", "torchmetrics", "tyro")
+_LAB = ("cloudpickle", "datasets", "filelock", "huggingface_hub", "jinja2", "joblib", "markupsafe")
+_LAB += ("matplotlib", "PIL", "pydantic", "rich", "safetensors", "scipy", "sklearn", "statsmodels")
+_LAB += ("threadpoolctl", "torchmetrics", "tyro")
 
 
 def require(*names: str) -> None:

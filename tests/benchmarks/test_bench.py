@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.bench import BENCHES, run_bench, show_bench
-from benchmarks.launches import Counting
+from benchmarks.counting import Counting
 from benchmarks.setting import Setting
 from benchmarks.snnl import _data, _dense, _tiled
 from benchmarks.step import step

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.launches import Counting
+from benchmarks.counting import Counting
 from layermix.geometry import LayerFeatures, measure_layer
 from layermix.geometry.distances import power_of_two
 from layermix.geometry.layer import on_cpu

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.launches import Counting
+from benchmarks.counting import Counting
 from layermix.geometry import distances as module
 from layermix.geometry import snnl
 from layermix.geometry import weights as tiles

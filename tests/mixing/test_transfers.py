@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import layermix as lm
-from benchmarks.launches import Counting
+from benchmarks.counting import Counting
 from layermix.mixing import PlanSampler
 
 

@@ -1,7 +1,6 @@
 """`layermix runs`: list the runs of a study, verify and remove them, or watch them."""
 
 import shutil
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,13 +8,13 @@ from typing import Annotated, Literal
 from rich.console import Console
 from tyro.conf import Positional, arg
 
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError
 from layermix.lab.display import open_console, print_text
 from layermix.lab.store import disk_errors
 from layermix.lab.store.listing import ListedRun, grouped_conditions, list_runs
 from layermix.lab.study import StudyFolder
+from layermix.lab.watching import watch_study
 
-_SECONDS = 2.0
 _Statuses = Literal["finished", "running", "stopped", "damaged", "corrupt"]
 
 
@@ -43,7 +42,7 @@ def show_runs(
             runs aside; `layermix compare` trains them again.
         remove: Remove the listed runs, of which at least one property must be chosen. Runs that
             are being trained remain.
-        watch: Show the progress until all runs are finished, also of other processes.
+        watch: Show the progress, also that of other processes, until all runs are finished.
     """
     study, console = StudyFolder.open(folder), open_console()
 
@@ -62,7 +61,7 @@ def show_runs(
             "remove the folder of the study"
         )
     if watch:
-        return _watch(study, console)
+        return watch_study(study, console)
     if verify:
         _verify(study, chosen(), console)
     found = chosen()
@@ -112,22 +111,3 @@ def _remove(found: list[ListedRun], console: Console) -> None:
                 shutil.rmtree(run.path)
     running = f" Being trained, and kept: {len(kept):,}." if kept else ""
     print_text(console, f"Removed: {len(found) - len(kept):,} runs.{running}")
-
-
-def _watch(study: StudyFolder, console: Console) -> None:
-    total, last = len(study.config.variants) * len(study.config.seeds), ""
-    while True:
-        found = list_runs(study.runs)
-        counts = Counter(run.status for run in found)
-        running = [run for run in found if run.status == "running"]
-        epochs = study.config.recipe.epochs
-        text = ", ".join(f"{run.name} epoch {run.epochs}/{epochs}" for run in running)
-        line = f"{counts['finished']}/{total} finished; running: {text or 'none'}"
-        if line != last:
-            print_text(console, line)
-            last = line
-        if counts["finished"] >= total:
-            return
-        if not study.folder.exists():
-            raise RunError(f"the folder {study.folder} was removed")
-        time.sleep(_SECONDS)

@@ -17,6 +17,7 @@ from tyro import conf
 import layermix
 from layermix.cli.compare import compare_variants
 from layermix.cli.evaluate import evaluate_models
+from layermix.cli.export_study import export_study
 from layermix.cli.list_methods import list_methods
 from layermix.cli.list_points import list_points
 from layermix.cli.list_runs import show_runs
@@ -52,6 +53,7 @@ app.command(name="profile")(profile_model)
 app.command(name="work")(work_on_study)
 app.command(name="runs")(show_runs)
 app.command(name="report")(report)
+app.command(name="export")(export_study)
 app.command(name="meta")(meta_analysis)
 app.command(name="evaluate")(evaluate_models)
 
