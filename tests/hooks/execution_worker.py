@@ -92,6 +92,17 @@ def sharded(net: str) -> nn.Module:
     return whole
 
 
+def is_unchanged_by_probe() -> bool:
+    """Probe a sharded model whose weights are gathered; return True if its output remains."""
+    net, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), torch.randn(4, 4)
+    nn.init.zeros_(net[2].bias)  # pyright: ignore[reportArgumentType]
+    fully_shard(net, mesh=init_device_mesh("cpu", (RANKS,)))
+    with torch.no_grad():
+        before = net(x)
+        lm.Mixer(net, at="final").check(x)
+        return torch.equal(net(x), before)
+
+
 def train(rank: int, folder: str) -> None:
     """Run one step per case with DDP and with FSDP2, and save the gradients."""
     torch.set_num_threads(1)
@@ -110,5 +121,6 @@ def train(rank: int, folder: str) -> None:
         for kind, (mixer, called) in zip(found, runs, strict=True):
             done = step(mixer, called, plan_of(rank, blend, point), x, y)
             found[kind][net, blend, point] = done
+    found["unchanged by a probe"] = is_unchanged_by_probe()
     torch.save(found, Path(folder) / f"{rank}.pt")
     torch.distributed.destroy_process_group()

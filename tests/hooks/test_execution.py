@@ -100,3 +100,9 @@ def test_two_processes_equal_one_process_with_the_joined_batch(
 ) -> None:
     for rank in trained:
         assert_same(rank[kind][net, blend, point], net, blend, point)
+
+
+def test_probe_restores_a_sharded_model_whose_weights_are_gathered(
+    trained: list[dict[str, Any]],
+) -> None:
+    assert all(rank["unchanged by a probe"] for rank in trained)

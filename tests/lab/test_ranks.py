@@ -64,9 +64,12 @@ def test_joined_norm_of_one_process_is_that_of_torch() -> None:
 
 
 @pytest.mark.slow
-def test_killed_process_ends_the_run_with_a_message_and_it_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--shard", "--optimizer", "adamw", "--lookahead")])
+def test_killed_process_ends_the_run_with_a_message_and_it_resumes(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
     out = tmp_path / "run"
-    process = train(out, 80, "--checkpoint-every", "0.1")
+    process = train(out, 80, "--checkpoint-every", "0.1", *more)
     until = time.monotonic() + 60
     while not (tmp_path / "run-unfinished/checkpoint-1.json").exists():
         assert time.monotonic() < until
@@ -80,11 +83,15 @@ def test_killed_process_ends_the_run_with_a_message_and_it_resumes(tmp_path: Pat
     assert "epeat the command to continue from the last checkpoint" in err
     log = (tmp_path / "run-unfinished/log.txt").read_text()
     assert "stopped" in log or "another process of the run ended" in log
-    again = train(out, 80)
+    again = train(out, 80, *more)
     _, err = again.communicate(timeout=100)
     assert again.returncode == 0, err
     assert "after record" in (out / "log.txt").read_text()
     assert read_result(out).conditions["processes"] == "2"
+    undisturbed = train(tmp_path / "other", 80, *more)
+    undisturbed.communicate(timeout=200)
+    assert undisturbed.returncode == 0
+    assert read_result(out).test == pytest.approx(read_result(tmp_path / "other").test, rel=1e-6)
 
 
 def test_batch_that_cannot_be_divided_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from layermix.lab import DataConfig, Recipe
 from layermix.lab.data import load
@@ -15,25 +15,26 @@ from layermix.lab.run_setup import find_points, fresh_model
 from layermix.lab.training.loop import Trainer
 from layermix.lab.training.ranks import process_group
 from layermix.lab.variants import mix_points, mixer_settings
+from layermix.mixing.distributed import rank_info
 
 CASES = list(
     product(["resnet-small-gn", "resnet-small"], ["input", "final", "random"], ["batch", "sample"])
 )
 CASES += [("resnet-small", "none", "batch"), ("resnet-small", "cutmix", "sample")]
 CASES += [("resnet-small-gn", "auto", "batch"), ("resnet-small", "cutout", "sample")]
+CASES = [(*case, "whole") for case in CASES]
+CASES += [
+    ("resnet-small-gn", "random", "sample", "sharded"),
+    ("resnet-small", "input", "batch", "sharded"),
+]
+CASES += [("resnet-small", "none", "batch", "sharded")]
 
 
-class Double(nn.Sequential):
-    """A model in float64."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.double())
-
-
-def losses(model: str, variant: str, per: Any) -> list[float]:
+def losses(model: str, variant: str, per: Any, weights: str) -> list[float]:
     """Return the loss of each step of the first epoch, and the metrics after it."""
     data = load(DataConfig(train_size=80))
-    net = Double(fresh_model(model, data, 0)).double()
+    net = fresh_model(model, data, 0).double()
+    net.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
     known = find_points(net, data)
     policy: Any = "cutout" if variant == "cutout" else "none"
     variant = "input" if variant == "cutout" else variant
@@ -46,6 +47,8 @@ def losses(model: str, variant: str, per: Any) -> list[float]:
         crop=1,
         label_smoothing=0.1,
         geometry=False,
+        lookahead=weights == "sharded",
+        shard=weights == "sharded",
     )
     trainer = Trainer(
         net,
@@ -56,6 +59,8 @@ def losses(model: str, variant: str, per: Any) -> list[float]:
         monitor_at=("final",) if "final" in known.names else (),
         adapt=variant == "auto",
     )
+    divided = any(isinstance(each, DTensor) for each in trainer.raw_model.parameters())
+    assert divided == (weights == "sharded" and rank_info()[1] > 1)
     found = []
     for record in filter(None, trainer.progress()):
         found += [record.get("train_loss", 0.0), record["val_nll"], record["val_accuracy"]]

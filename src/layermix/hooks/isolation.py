@@ -26,6 +26,7 @@ from layermix.errors import InputError, LayermixError
 from layermix.hooks.batch import Batch, call, described
 from layermix.hooks.deterministic import Deterministic
 from layermix.hooks.sites import Site, device_of
+from layermix.mixing.distributed import is_sharded
 
 _DEPTH = 3  # levels of nested plain objects, so that a trainer or a data set is not searched
 _CONTAINERS = (list, dict, set, collections.deque)
@@ -39,7 +40,7 @@ class Snapshot:
         self._undo: list[Callable[[], None]] = []
         self._seen: dict[int, Any] = {}  # by identity; the values keep the identities unique
         # FSDP gathers and frees sharded parameters itself.
-        self._sharded = any(type(m).__name__.startswith("FSDP") for m in model.modules())
+        self._sharded = is_sharded(model)
         for module in model.modules():
             self._visit(module, 0)
 

@@ -31,6 +31,7 @@ from layermix.hooks.examples import chosen_rows, few_examples, rows_of
 from layermix.hooks.isolation import Snapshot, forward, untouched
 from layermix.hooks.nested import Path, leaves, main_tensor, replaced
 from layermix.hooks.sites import device_of
+from layermix.mixing.distributed import is_sharded
 
 Found = TypeVar("Found")
 
@@ -173,6 +174,12 @@ def opened(model: nn.Module, x: Batch, batch_dim: int, train: bool) -> Iterator[
 
 
 def _open_gates(model: nn.Module) -> None:
+    """Replace parameters that are 0, such as those of a closed gate, by noise.
+
+    Parameters of a sharded model, which a `Snapshot` does not restore, remain.
+    """
+    if is_sharded(model):
+        return
     for seed, parameter in enumerate(model.parameters()):
         plain = type(parameter.data) is torch.Tensor and not parameter.is_meta
         if not (plain and parameter.is_floating_point() and parameter.numel()):

@@ -42,12 +42,17 @@ def gathered(x: Tensor) -> Tensor:
     return _Gathered.apply(x)
 
 
+def is_sharded(model: nn.Module) -> bool:
+    """Return True if the parameters of a model are sharded (FSDP)."""
+    return any(type(module).__name__.startswith("FSDP") for module in model.modules())
+
+
 def agreement(model: nn.Module) -> Callable[[bool], bool]:
     """Return a function that returns True on all ranks if its argument is True on any rank.
 
     Ranks with sharded parameters must agree, because each forward pass needs all of them.
     """
-    if rank_info()[1] == 1 or not any(type(m).__name__.startswith("FSDP") for m in model.modules()):
+    if rank_info()[1] == 1 or not is_sharded(model):
         return bool
 
     def any_rank(condition: bool) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import layermix
 from layermix.errors import LayermixError, recorded_warnings
@@ -22,6 +22,7 @@ from layermix.lab.training.checkpoint import checkpoint_bytes, load_checkpoint
 from layermix.lab.training.final_evaluation import final_result
 from layermix.lab.training.loop import Trainer
 from layermix.lab.training.ranks import any_rank
+from layermix.lab.training.sharding import whole_tensor
 from layermix.mixing.distributed import from_first
 
 _ALIVE_SECONDS = 1.0
@@ -105,7 +106,7 @@ class _Execution:
         yield Event(self.job.name, "finished", self._files(trainer, result))
 
     def _files(self, trainer: Trainer, result: RunResult) -> dict[str, bytes]:
-        tensors = {"weights": trainer.raw_model.state_dict()} if self.job.keep_weights else {}
+        tensors = {"weights": _whole(trainer.raw_model)} if self.job.keep_weights else {}
         if self.job.keep_features:
             tensors["features"] = self.features | trainer.monitor.features("end")
         conditions = env.conditions(self.job.config.recipe.device)
@@ -164,3 +165,7 @@ class _Execution:
             name = self.job.config.folder_name
             self.key = json_digest([name, trainer.data.digests, *versions])
         return self.key
+
+
+def _whole(model: nn.Module) -> dict[str, Tensor]:
+    return {name: whole_tensor(tensor) for name, tensor in model.state_dict().items()}

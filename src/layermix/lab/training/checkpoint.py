@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from layermix.errors import RunError
 from layermix.lab.store.records import tensor_bytes
 from layermix.lab.training.loop import Trainer
+from layermix.lab.training.sharding import copy_whole, whole_tensor
 
 
 def checkpoint_bytes(
@@ -52,9 +52,8 @@ def load_checkpoint(
     shapes = [{name: tuple(x.shape) for name, x in each.items()} for each in (own, state["model"])]
     if shapes[0] != shapes[1]:
         raise RunError("the checkpoint has the weights of another model")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(state["model"][name])
+    for name, tensor in own.items():
+        copy_whole(tensor, state["model"][name])
     if trainer.is_compiled and not state["compiled"]:
         trainer.model, trainer.is_compiled = trainer.raw_model, False
     trainer.optimization.load_state_dict(state["optimization"])
@@ -88,7 +87,7 @@ def _encoded(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Return a value for JSON; its tensors are added to `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value
+        tensors[name] = whole_tensor(value)
         return {"tensor": name}
     if isinstance(value, dict):
         return {"dict": [[key, _encoded(each, tensors)] for key, each in value.items()]}

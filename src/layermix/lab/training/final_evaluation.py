@@ -6,7 +6,6 @@ Shapes: N examples, K classes.
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from layermix.hooks.norm_stats import batch_norms
@@ -20,7 +19,7 @@ from layermix.lab.training.logits import (
     stored_logits,
 )
 from layermix.lab.training.metrics import metrics
-from layermix.lab.training.ranks import gathered_rows
+from layermix.lab.training.ranks import gathered_rows, own_rows
 from layermix.mixing.distributed import rank_info
 
 if TYPE_CHECKING:
@@ -71,10 +70,9 @@ def _logits(trainer: "Trainer") -> dict[str, Tensor]:
 
 def _predicted(trainer: "Trainer", split: Split, **views: bool) -> Tensor:
     """Return the logits of a split, of which each process predicts a part."""
-    rank, ranks = rank_info()
     preprocess = trainer.data.preprocess
-    if ranks == 1:
+    if rank_info()[1] == 1:
         return predict_logits(trainer.model, split, preprocess, **views)
-    part = split[torch.arange(rank, len(split), ranks, device=split.labels.device)]
+    part = split[own_rows(len(split)).to(split.labels.device)]
     logits = predict_logits(trainer.raw_model, part, preprocess, **views)
     return gathered_rows(logits, len(split))

@@ -64,13 +64,14 @@ class Trainer:
         self.data, self.recipe, self.seed, self.seeds = data, recipe, seed, RunSeeds.of(seed)
         self.device = data.train.inputs.device
         self._amp = recipe.is_half(self.device)
+        several, parallel = rank_info()[1] > 1, None
         if recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        several, parallel = rank_info()[1] > 1, None
         if several and recipe.compile:
             raise InputError("compile is True, but several processes train the run: leave it out")
         if several:
-            parallel = parallel_model(model, self.device, joined_norms=recipe.sync_batchnorm)
+            joined, shard = recipe.sync_batchnorm, recipe.shard
+            parallel = parallel_model(model, self.device, joined_norms=joined, shard=shard)
             model = unwrap(parallel)
         self.raw_model, self.is_compiled = model, recipe.compile
         self.model: Any = parallel or (compiled(model) if recipe.compile else model)

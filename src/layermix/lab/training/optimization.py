@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from layermix.lab.training.recipe import Recipe
+from layermix.lab.training.sharding import copy_whole, local_part
 
 _LOOKAHEAD_EVERY, _LOOKAHEAD_KEEP, _LOOKAHEAD_POWER = 5, 0.95, 3
 _copy, _lerp = torch._foreach_copy_, torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage]
@@ -77,10 +78,12 @@ class Optimization:
             for name, value in values.items():
                 if isinstance(value, Tensor) and value.shape == weight.shape:
                     # In the memory format of the weight, which fused optimizers need.
-                    values[name] = torch.empty_like(weight.detach()).copy_(value)
+                    values[name] = torch.empty_like(weight.detach())
+                    copy_whole(values[name], value)
         self._schedule.load_state_dict(state["schedule"])
         if self._lookahead:
-            _copy(self._lookahead.slow, state["lookahead"])
+            for slow, values in zip(self._lookahead.slow, state["lookahead"], strict=True):
+                copy_whole(slow, values)
 
     @property
     def lr(self) -> float:
@@ -201,5 +204,6 @@ class Lookahead:
             return
         decay = _LOOKAHEAD_KEEP**_LOOKAHEAD_EVERY
         keep = 1 if last else decay * (step / self._steps) ** _LOOKAHEAD_POWER
-        _lerp(self.slow, self._fast, 1 - keep)
-        _copy(self._fast, self.slow)
+        slow, fast = ([local_part(tensor) for tensor in all] for all in (self.slow, self._fast))
+        _lerp(slow, fast, 1 - keep)
+        _copy(fast, slow)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, LayermixError, RunError
 from layermix.lab.training.joined_norm import with_joined_norms
+from layermix.lab.training.sharding import shard_model
 from layermix.mixing.distributed import rank_info
 
 
@@ -58,15 +59,20 @@ def lost_ranks() -> Iterator[None]:
         ) from error
 
 
-def parallel_model(model: nn.Module, device: torch.device, *, joined_norms: bool) -> nn.Module:
+def parallel_model(
+    model: nn.Module, device: torch.device, *, joined_norms: bool, shard: bool
+) -> nn.Module:
     """Return a model whose gradients are averaged over the processes; it is changed in place.
 
-    If `joined_norms` is True, batch norms use the statistics of the joined batch.
+    If `joined_norms` is True, batch norms use the statistics of the joined batch. If `shard` is
+    True, each process has a part of the weights (`shard_model`), otherwise all of them.
     """
     if joined_norms and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     elif joined_norms:
         model = with_joined_norms(model)
+    if shard:
+        return shard_model(model, device)
     devices = [torch.cuda.current_device()] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=devices)
 
@@ -101,12 +107,17 @@ def any_rank(condition: bool) -> bool:
     return any(found)
 
 
+def own_rows(total: int) -> Tensor:
+    """Return the indices of every ranks-th of `total` examples, equally many in each process.
+
+    If their number is not a multiple of that of the processes, the last example is repeated.
+    """
+    rank, ranks = rank_info()
+    return torch.arange(rank, -(-total // ranks) * ranks, ranks).clamp(max=total - 1)
+
+
 def gathered_rows(rows: Tensor, total: int) -> Tensor:
-    """Return all rows (N, ...) of `total` examples, of which rank r has r, r + ranks, ..."""
-    ranks = rank_info()[1]
-    most = -(-total // ranks)
-    padded = rows.new_zeros((most, *rows.shape[1:]))
-    padded[: len(rows)] = rows
-    parts = [torch.empty_like(padded) for _ in range(ranks)]
-    torch.distributed.all_gather(parts, padded.contiguous())
+    """Return all rows (N, ...) of `total` examples, of which each process has its `own_rows`."""
+    parts = [torch.empty_like(rows) for _ in range(rank_info()[1])]
+    torch.distributed.all_gather(parts, rows.contiguous())
     return torch.stack(parts, 1).flatten(0, 1)[:total]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from layermix.errors import InputError, brief
@@ -91,6 +92,8 @@ class Recipe:
     """Compile the model with torch.compile."""
     sync_batchnorm: bool = True
     """If several processes train a run (torchrun), batch norms use the joined batch of all."""
+    shard: bool = False
+    """If several processes train a run, divide weights and optimizer state among them (FSDP2)."""
 
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
@@ -127,8 +130,9 @@ class Recipe:
         lr, decay = self.lr * self.bias_lr, self.weight_decay / self.bias_lr
         groups = [{"params": others}, {"params": biases, "lr": lr, "weight_decay": decay}]
         groups = [group for group in groups if group["params"]]
-        # One operation for all weights, which does not support sparse gradients.
-        fused = not any(getattr(module, "sparse", False) for module in model.modules())
+        # One operation for all weights; it supports neither sparse gradients nor divided weights.
+        sparse = any(getattr(module, "sparse", False) for module in model.modules())
+        fused = not sparse and not any(isinstance(p, DTensor) for p in model.parameters())
         settings: Any = {"lr": self.lr, "weight_decay": self.weight_decay, "fused": fused}
         if self.optimizer == "adamw":
             return torch.optim.AdamW(groups, **settings)
