@@ -11,6 +11,7 @@ from layermix.errors import RunError
 from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.lab.store import RunWriter, read_result
 from layermix.reporting import summarize, write_report
+from layermix.reporting.tables import all_tables
 from layermix.reporting.text import warning_texts
 from layermix.reporting.write import render
 from stored_runs import edit_run, run_folder
@@ -101,7 +102,27 @@ def test_different_conditions_of_runs_are_all_listed(study: Path) -> None:
     edit_run(run, "result.json", conditions=usual | {"device": "NVIDIA H100"})
     summary = summarize(StudyFolder.open(study))
     assert summary.conditions["device"] == f"{usual['device']} / NVIDIA H100"
-    assert any("different conditions: device." in warning for warning in warning_texts(summary))
+    (text,) = (text for text in warning_texts(summary) if "different conditions: device." in text)
+    assert "1 run and the runs of none with the same seed differ in them" in text
+    table = all_tables(summary).conditions
+    assert table
+    assert [row.heading for row in table.rows] == [
+        f"device {usual['device']}",
+        "device NVIDIA H100",
+    ]
+    assert [row.cells[0].text for row in table.rows] == [str(summary.done - 1), "1"]
+    assert table.rows[1].cells[-1].text.endswith(", n = 1")
+    assert {cell.text for cell in table.rows[1].cells[1:-1]} == {"–"}
+
+
+def test_condition_that_another_version_does_not_record_is_unknown(study: Path) -> None:
+    run = run_folder(study, "none-seed0")
+    kept = {k: v for k, v in read_result(run).conditions.items() if k != "scipy"}
+    edit_run(run, "result.json", conditions=kept)
+    summary = summarize(StudyFolder.open(study))
+    assert summary.conditions["scipy"].startswith("unknown / ")
+    (text,) = (text for text in warning_texts(summary) if "different conditions: scipy." in text)
+    assert "2 runs and the runs of none with the same seed" in text
 
 
 def test_failed_run_is_reported(study: Path) -> None:

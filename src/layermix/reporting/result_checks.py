@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from layermix.geometry.quantities import GAP_QUANTITIES, QUANTITIES
+from layermix.reporting.condition_groups import BETWEEN_RUNS, unequal_pairs
 from layermix.reporting.formatting import MAIN_METRICS, METRICS, heading
 from layermix.reporting.statistics import BySeed, estimate
-from layermix.reporting.summary import BETWEEN_RUNS, Summary
+from layermix.reporting.summary import Summary
 from layermix.reporting.variant import VariantSummary
 
 Geometry = dict[str, dict[str, BySeed]]
@@ -76,6 +77,11 @@ def _metrics(row: VariantSummary) -> list[Sequence[float]]:
 def varied_conditions(summary: Summary) -> list[str]:
     """Return the names of the conditions that differ between runs."""
     return [name for name, value in summary.conditions.items() if BETWEEN_RUNS in value]
+
+
+def unequal_conditions(summary: Summary) -> int:
+    """Return the number of runs whose baseline of the same seed has other conditions."""
+    return unequal_pairs(summary.groups, summary.baseline)
 
 
 def worse_than_guessing(summary: Summary) -> list[str]:

@@ -7,10 +7,11 @@ from layermix.lab.store import RunResult, read_run
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import as_json
 from layermix.lab.tuning import read_tries
+from layermix.reporting.condition_groups import condition_groups, joined_conditions
 from layermix.reporting.configuration import compare_command, used_settings
 from layermix.reporting.other_data import read_other_data
 from layermix.reporting.stored_predictions import summarize_predictions
-from layermix.reporting.summary import BETWEEN_RUNS, Summary
+from layermix.reporting.summary import Summary
 from layermix.reporting.variant import summarize_variant
 
 
@@ -32,7 +33,7 @@ def summarize(study: StudyFolder) -> Summary:
     run_config, _ = read_run(study.path(cell))
     texts = dict.fromkeys(text for result in results.values() for text in result.warnings)
     stopped = study.failed()
-    conditions = _joined([result.conditions for result in results.values()])
+    conditions = joined_conditions(list(results.values()))
     used = used_settings(study.config, run_config, first.subset, conditions["device"])
     summary = Summary(
         data=study.config.data.title,
@@ -45,6 +46,7 @@ def summarize(study: StudyFolder) -> Summary:
         command=compare_command(study.config),
         config={"asked": as_json(study.config), "used": used},
         conditions=conditions,
+        groups=condition_groups(results),
         warnings={
             text: list(dict.fromkeys(c.variant for c, r in results.items() if text in r.warnings))
             for text in texts
@@ -61,9 +63,3 @@ def summarize(study: StudyFolder) -> Summary:
 def _chance(result: RunResult) -> float | None:
     found = result.records[0]["snnl"].values() if result.records else ()
     return next((each["chance"] for each in found), None)
-
-
-def _joined(conditions: list[dict[str, str]]) -> dict[str, str]:
-    return {
-        k: BETWEEN_RUNS.join(dict.fromkeys(each[k] for each in conditions)) for k in conditions[0]
-    }

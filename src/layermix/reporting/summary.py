@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from layermix.lab.tuning import Try
+from layermix.reporting.condition_groups import ConditionGroup
 from layermix.reporting.other_data import OtherData
 from layermix.reporting.statistics import (
     BySeed,
@@ -20,8 +21,6 @@ from layermix.reporting.statistics import (
 from layermix.reporting.stored_predictions import PredictionSummary
 from layermix.reporting.variant import VariantSummary
 from layermix.reporting.verdict import Verdict, baseline_of, conclude, paired
-
-BETWEEN_RUNS = " / "  # between the values of a condition that differs from run to run
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Summary:
         The configuration as ``asked``, a nested dict, and the value of each setting as ``used``.
     conditions
         Versions and hardware by name; if the runs differ, all values, joined by `BETWEEN_RUNS`.
+    groups
+        Runs with equal versions and hardware.
     warnings
         Warnings of the runs, with the variants that have them.
     failed
@@ -75,6 +76,7 @@ class Summary:
     command: str
     config: dict[str, Any]
     conditions: dict[str, str]
+    groups: list[ConditionGroup] = field(default_factory=list)
     warnings: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, list[int]] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)

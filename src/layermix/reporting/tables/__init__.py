@@ -5,6 +5,7 @@ from typing import NamedTuple
 from layermix.reporting.summary import Summary
 from layermix.reporting.tables.calibration_tables import calibration_differences, calibration_table
 from layermix.reporting.tables.class_tables import classes_table, disagreement_table
+from layermix.reporting.tables.conditions_table import conditions_table
 from layermix.reporting.tables.geometry_table import geometry_table
 from layermix.reporting.tables.other_data_tables import other_data_tables
 from layermix.reporting.tables.result_tables import metrics_table, overview_table, seeds_table
@@ -29,6 +30,7 @@ class Tables(NamedTuple):
     disagreement: Table | None
     geometry: Table | None
     tuning: Table | None
+    conditions: Table | None
     other_data: list[Table]
 
 
@@ -46,5 +48,6 @@ def all_tables(summary: Summary) -> Tables:
         disagreement_table(summary),
         geometry_table(summary),
         tuning_table(summary),
+        conditions_table(summary),
         other_data_tables(summary),
     )
