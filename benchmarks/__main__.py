@@ -10,6 +10,7 @@ from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
 
 from benchmarks.bench import BENCHES, run_bench, show_bench
 from benchmarks.large_study import large_study
+from benchmarks.many_workers import many_workers
 from benchmarks.setting import Setting
 from benchmarks.survey import check_models
 from layermix.cli.program import exit_codes
@@ -55,6 +56,7 @@ for name in BENCHES:
     app.command(name=name)(command(name))
 app.command(survey)
 app.command(large_study)
+app.command(many_workers)
 
 
 def main(arguments: list[str] | None = None) -> None:

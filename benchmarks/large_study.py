@@ -28,10 +28,11 @@ def write_study(folder: Path, runs: int) -> StudyFolder:
     """Write a study with at least this number of finished runs."""
     recipe = Recipe(epochs=20, monitor=6)
     config = configure(DataConfig(), "resnet-small", recipe, VARIANTS, seeds=-(-runs // 8))
-    models = {name: _trained(config, name) for name in ("none", "input")}
+    models = {name: trained_files(config, name) for name in ("none", "input")}
     study, rng = StudyFolder(config, folder), np.random.default_rng(0)
     for cell in study.cells():
-        files = _changed(models["none" if cell.variant == "none" else "input"], cell, rng)
+        model = models["none" if cell.variant == "none" else "input"]
+        files = with_other_accuracy(model, cell, rng)
         path = study.path(cell)
         path.mkdir()
         for name, content in files.items():
@@ -40,7 +41,7 @@ def write_study(folder: Path, runs: int) -> StudyFolder:
     return study
 
 
-def _trained(config: StudyConfig, variant: str) -> dict[str, bytes]:
+def trained_files(config: StudyConfig, variant: str) -> dict[str, bytes]:
     """Train one run, and return its files."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
@@ -48,7 +49,7 @@ def _trained(config: StudyConfig, variant: str) -> dict[str, bytes]:
         return {name: (path / name).read_bytes() for name in read_manifest(path)["files"]}
 
 
-def _changed(
+def with_other_accuracy(
     files: dict[str, bytes], cell: RunConfig, rng: np.random.Generator
 ) -> dict[str, bytes]:
     """Return the files of another run, with other accuracies."""

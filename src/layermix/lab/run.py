@@ -8,9 +8,9 @@ from pathlib import Path
 from layermix.errors import InputError, RunError
 from layermix.extras import require
 from layermix.hooks import Points
-from layermix.lab.engines.dispatch import finish_run, records_text, write_event
 from layermix.lab.engines.execute import attempt
 from layermix.lab.engines.job import Job, JobSettings
+from layermix.lab.engines.written_events import finish_run, records_text, write_event
 from layermix.lab.models import Factory
 from layermix.lab.stop import StopRequest, stop_requests
 from layermix.lab.store import (

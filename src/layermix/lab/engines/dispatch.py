@@ -6,12 +6,13 @@ from its last checkpoint, at most `_ATTEMPTS` times in all.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from layermix.errors import InputError
 from layermix.lab.engines.job import Engine, Event, Job, JobSettings
+from layermix.lab.engines.waiting import WaitingRuns
+from layermix.lab.engines.written_events import finish_run, records_text, write_event
 from layermix.lab.stop import StopRequest
 from layermix.lab.store import (
     DamagedRun,
@@ -19,7 +20,6 @@ from layermix.lab.store import (
     RunResult,
     RunWriter,
     disk_errors,
-    parsed_run,
     read_result,
 )
 from layermix.lab.study import StudyFolder
@@ -27,7 +27,7 @@ from layermix.lab.study import StudyFolder
 Outcome = tuple[RunConfig, RunResult | str]
 
 _ATTEMPTS = 3
-_POLL_SECONDS = 0.5
+_POLL_SECONDS, _LONGEST_PAUSE = 0.5, 8.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Dispatcher:
         Called with texts about what happens to runs; and with a run and its number of finished
         epochs.
     waits
-        If False, do not wait for runs that other processes train.
+        If False, do not wait for runs that other processes train, and do not yield their results.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Dispatcher:
         self._weights, self._stall = weights, stall_timeout
         self._report, self._on_record = report, on_record
         self._request, self._waits = StopRequest() if request is None else request, waits
-        self._waiting: deque[RunConfig] = deque()
+        self._waiting = WaitingRuns(study)
         self._running: dict[str, _Running] = {}
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -87,7 +87,8 @@ class Dispatcher:
         If a stop is requested, the runs end after their epoch, and `Stopped` is raised. Runs of
         other processes are yielded when these have finished them.
         """
-        self._waiting.extend(self._study.missing())
+        self._waiting.add(*self._study.missing())
+        pause = _POLL_SECONDS
         try:
             with disk_errors(f"cannot write the study in {self._study.folder}"):
                 while self._waiting or self._running:
@@ -97,10 +98,12 @@ class Dispatcher:
                     if self._running:
                         yield from self._handle(self._engine.events(_POLL_SECONDS))
                         yield from self._end_stalled()
+                        pause = _POLL_SECONDS
                     elif self._waiting:
                         if not self._waits:
                             return
-                        time.sleep(_POLL_SECONDS)
+                        time.sleep(pause)
+                        pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
             for running in self._running.values():
                 running.writer.release()
@@ -108,22 +111,30 @@ class Dispatcher:
 
     def _fill(self) -> Iterator[Outcome]:
         """Claim and submit runs while the engine has free slots."""
-        for _ in range(len(self._waiting)):
-            if len(self._running) >= self._engine.slots:
+        if not self._waiting or self._is_full:
+            return
+        finished, others = self._waiting.listed()
+        for cell in finished:
+            yield from self._finished_elsewhere(cell)
+        for cell in others:
+            if self._is_full:
                 return
-            cell = self._waiting.popleft()
-            path = self._study.path(cell)
-            writer = RunWriter.claim(path)
-            if writer:
+            if writer := RunWriter.claim(self._study.path(cell)):
+                self._waiting.remove(cell)
                 self._submit(cell, writer)
-            elif path.exists():
-                try:
-                    yield cell, read_result(path)
-                except DamagedRun as error:
-                    self._report(self._study.set_aside(cell, str(error)))
-                    self._waiting.append(cell)
-            else:
-                self._waiting.append(cell)  # another process trains it
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._running) >= self._engine.slots
+
+    def _finished_elsewhere(self, cell: RunConfig) -> Iterator[Outcome]:
+        self._waiting.remove(cell)
+        try:
+            if self._waits:
+                yield cell, read_result(self._study.path(cell))
+        except DamagedRun as error:
+            self._report(self._study.set_aside(cell, str(error)))
+            self._waiting.add(cell)
 
     def _submit(self, cell: RunConfig, writer: RunWriter) -> None:
         first = cell.seed == self._study.config.seeds[0]
@@ -216,30 +227,3 @@ class Dispatcher:
         for running in self._running.values():
             running.writer.end("stopped")
         self._request.raise_stopped()
-
-
-def write_event(writer: RunWriter, event: Event) -> None:
-    """Write an event of a run that is trained."""
-    match event.kind:
-        case "started":
-            writer.begin(*event.content)
-        case "record":
-            writer.record(event.content)
-        case "checkpoint":
-            writer.save(event.content)
-        case "note":
-            writer.log(event.content)
-
-
-def finish_run(writer: RunWriter, files: dict[str, bytes]) -> RunResult:
-    """Write a finished run, and return its result."""
-    _, result = parsed_run(files)
-    for text in result.warnings:
-        writer.log(f"warning: {text}")
-    writer.commit(files)
-    return result
-
-
-def records_text(writer: RunWriter) -> str:
-    """Return where the records of an unfinished run are, as a sentence without a full stop."""
-    return f"Its records are in {writer.folder}"
