@@ -6,11 +6,15 @@ it started (exit code 1).
 """
 
 import difflib
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 
+_HIDDEN = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _LONG = 80  # a value with a longer repr is shown by its type and size
 _SHORT = 5  # names up to this length need a higher similarity
 _INSIDE = ("layermix", "torch", "contextlib")
@@ -56,6 +60,20 @@ class RunError(LayermixError, RuntimeError):
     ...     print(error)
     the loss became NaN in step 7: try a lower --lr
     """
+
+
+def printable(text: str) -> str:
+    """Replace control characters except line breaks by escapes, so that text cannot hide any.
+
+    These are also characters that change the direction of text, and parts of names of files that
+    are no UTF-8.
+
+    Examples
+    --------
+    >>> print(printable("a\\x1b[31mb"))
+    a\\x1b[31mb
+    """
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def brief(value: object) -> str:

@@ -63,7 +63,8 @@ def test_rendering_is_deterministic(usual, figures, page) -> None:
 @pytest.mark.parametrize("name", ["report.html", "report.md"])
 def test_report_contains_every_text_number_and_caption(usual, figures, name) -> None:
     content = render(name, usual, figures)
-    found = Page(content).text if name == "report.html" else content
+    unescaped = re.sub(r"\\([^\w\s])", r"\1", content)
+    found = Page(content).text if name == "report.html" else unescaped
     expected = [*report_texts(usual), usual.command, usual.verdict.claim.status]
     expected += [*usual.conditions, *usual.conditions.values(), *(f.caption for f in figures)]
     for row in usual.variants:

@@ -83,8 +83,8 @@ def test_run_of_another_configuration_is_left_out(study: Path) -> None:
 
 def test_data_changed_between_runs_raise(study: Path) -> None:
     run = run_folder(study, "final-seed1")
-    edit_run(run, "result.json", sizes=read_result(run).sizes | {"test": 7})
-    with pytest.raises(RunError, match=r"changed: final-seed1 has test = 7 instead of 1197\."):
+    edit_run(run, "result.json", sizes=read_result(run).sizes | {"train": 7})
+    with pytest.raises(RunError, match=r"changed: final-seed1 has train = 7 instead of 100\."):
         summarize(StudyFolder.open(study))
 
 

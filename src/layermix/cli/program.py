@@ -26,7 +26,7 @@ from layermix.cli.profile_model import profile_model
 from layermix.cli.report import report
 from layermix.cli.train import train
 from layermix.cli.work import work_on_study
-from layermix.errors import InputError, LayermixError
+from layermix.errors import InputError, LayermixError, printable
 from layermix.extras import missing_module
 from layermix.lab.display import replace_unknown_characters
 from layermix.lab.stop import stopped_by_signals
@@ -98,7 +98,7 @@ def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[Non
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"layermix: {message}", file=sys.stderr)
+    print(printable(f"layermix: {message}"), file=sys.stderr)
     return code
 
 

@@ -5,14 +5,16 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.segment import Segment
 from rich.text import Text
 
+from layermix.errors import printable
 from layermix.lab.data import Dataset
 from layermix.lab.run_setup import load_once
 from layermix.lab.store import Record, RunConfig, RunResult
@@ -29,7 +31,18 @@ _ALL_SAMPLES = 1e9  # seconds: the speed is estimated from all epochs
 
 
 class PipeConsole(Console):
-    """Console that raises a `BrokenPipeError` if its output is closed; rich would exit."""
+    """Console that raises a `BrokenPipeError` if its output is closed; rich would exit.
+
+    Control characters of texts are shown as escapes.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render an object, with control characters of its text as escapes."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else printable(segment.text)
+            yield segment._replace(text=text)
 
     def on_broken_pipe(self) -> None:
         """Stop printing, and raise a `BrokenPipeError`, because the output was closed."""

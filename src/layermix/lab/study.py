@@ -194,9 +194,7 @@ class StudyFolder:
         state = store.state_of(path)
         try:
             config, result = store.read_run(path)
-            for name in ("variant", "seed", "model", "train"):
-                if config.get(name) != (wanted := getattr(cell, name)):
-                    raise DamagedRun(f"it has {name} = {config.get(name)!r} instead of {wanted!r}")
+            store.require_settings(config, cell)
             return result
         except DamagedRun as error:
             problem = str(error)

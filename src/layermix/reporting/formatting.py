@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from layermix.geometry.quantities import POSITIVE, QUANTITIES, SHARE
+from layermix.geometry.quantities import QUANTITIES
+from layermix.lab.training.metrics import BOUNDS
 from layermix.mixing.methods import is_method, method_names
 from layermix.reporting.statistics import LEVEL, Bounds, Estimate
 from layermix.reporting.statistics.paired import EXACT_SEEDS, RANDOM_FLIPS
@@ -30,22 +31,23 @@ class Metric(NamedTuple):
 
     heading: str
     meaning: str
-    bounds: Bounds = SHARE
+    bounds: Bounds
 
 
-METRICS = {
-    "accuracy": Metric("accuracy", "share of examples that are classified correctly"),
-    "nll": Metric("NLL", "negative log-likelihood, in nats", POSITIVE),
-    "brier": Metric("Brier", "squared distance of probabilities and one-hot label", (0.0, 2.0)),
-    "ece": Metric("ECE", "expected calibration error, 15 bins of equal width"),
-    "classwise_ece": Metric("classwise ECE", "mean calibration error of the class probabilities"),
-    "adaptive_ece": Metric("adaptive ECE", "calibration error, 15 bins of equal size"),
-    "aurc": Metric("AURC", "area under the risk-coverage curve: errors of the most confident"),
-    "temperature": Metric("temperature", "divides the logits; fitted to validation NLL", POSITIVE),
-    "nll_scaled": Metric("NLL, scaled", "NLL after temperature scaling, in nats", POSITIVE),
-    "brier_scaled": Metric("Brier, scaled", "Brier score after temperature scaling", (0.0, 2.0)),
-    "ece_scaled": Metric("ECE, scaled", "expected calibration error after temperature scaling"),
+_TEXTS = {
+    "accuracy": ("accuracy", "share of examples that are classified correctly"),
+    "nll": ("NLL", "negative log-likelihood, in nats"),
+    "brier": ("Brier", "squared distance of probabilities and one-hot label"),
+    "ece": ("ECE", "expected calibration error, 15 bins of equal width"),
+    "classwise_ece": ("classwise ECE", "mean calibration error of the class probabilities"),
+    "adaptive_ece": ("adaptive ECE", "calibration error, 15 bins of equal size"),
+    "aurc": ("AURC", "area under the risk-coverage curve: errors of the most confident"),
+    "temperature": ("temperature", "divides the logits; fitted to validation NLL"),
+    "nll_scaled": ("NLL, scaled", "NLL after temperature scaling, in nats"),
+    "brier_scaled": ("Brier, scaled", "Brier score after temperature scaling"),
+    "ece_scaled": ("ECE, scaled", "expected calibration error after temperature scaling"),
 }
+METRICS = {name: Metric(*texts, BOUNDS[name]) for name, texts in _TEXTS.items()}
 MAIN_METRICS = ("accuracy", "nll", "brier", "ece")
 
 

@@ -7,7 +7,9 @@ from types import FunctionType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
+from layermix.errors import printable
 from layermix.geometry.quantities import GAP_QUANTITIES
 from layermix.lab.study import MIN_SEEDS
 from layermix.lab.training.monitor import MIXED, RATIO
@@ -60,8 +62,18 @@ def _drawbacks_text(drawbacks: Mapping[str, Estimate]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape the characters of a text that start HTML tags or end table cells in Markdown."""
-    return re.sub(r"<(?=\S)|\|", r"\\\g<0>", text)
+    """Escape the characters of a text that Markdown would interpret, such as those of HTML tags.
+
+    The text becomes one line.
+    """
+    text = " ".join(text.splitlines())
+    return re.sub(r"[\\`*\[\]|&]|<(?=\S)|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
+def _printable(value: Any) -> Any:
+    """Return a value for a template, with control characters as escapes."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value
 
 
 def _environment() -> Environment:
@@ -69,6 +81,7 @@ def _environment() -> Environment:
         loader=PackageLoader("layermix.reporting"),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -5,8 +5,17 @@ set.
 """
 
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.dataset import Dataset, Source, Split
+from layermix.lab.data.dataset import Dataset, Source, Split, Subset
 from layermix.lab.data.decoded import read_source, write_source
 from layermix.lab.data.sources import load
 
-__all__ = ["DataConfig", "Dataset", "Source", "Split", "load", "read_source", "write_source"]
+__all__ = [
+    "DataConfig",
+    "Dataset",
+    "Source",
+    "Split",
+    "Subset",
+    "load",
+    "read_source",
+    "write_source",
+]

@@ -24,6 +24,7 @@ from layermix.lab.store.records import (
     read_result,
     read_run,
     read_tensors,
+    require_settings,
     run_files,
 )
 from layermix.lab.store.run_writer import RunWriter, read_attempts, set_aside, unfinished_path
@@ -32,5 +33,13 @@ from layermix.lab.store.typed import read_typed
 __all__ = ["FEATURES", "MANIFEST", "WEIGHTS", "DamagedRun", "Record", "RunConfig"]
 __all__ += ["RunResult", "RunWriter", "SavedState", "disk_errors", "disk_problem", "parsed_run"]
 __all__ += ["read_attempts", "read_json", "read_logits", "read_manifest", "read_result"]
-__all__ += ["read_run", "read_tensors", "read_typed", "run_files", "set_aside", "state_of"]
+__all__ += [
+    "read_run",
+    "read_tensors",
+    "read_typed",
+    "require_settings",
+    "run_files",
+    "set_aside",
+    "state_of",
+]
 __all__ += ["unfinished_path", "verify", "write_bytes", "write_json"]

@@ -18,7 +18,8 @@ from typing import Any
 
 from torch import Tensor
 
-from layermix.lab.data import DataConfig
+from layermix.errors import RunError, brief
+from layermix.lab.data import DataConfig, Subset
 from layermix.lab.store.files import json_bytes, json_digest, json_lines
 from layermix.lab.store.manifest import (
     LOGITS,
@@ -27,6 +28,8 @@ from layermix.lab.store.manifest import (
     parsed_records,
     verified,
 )
+from layermix.lab.store.run_checks import EpochRecord, check_epochs, check_logits, check_result
+from layermix.lab.store.typed import parsed
 from layermix.lab.training.recipe import Recipe
 
 Record = dict[str, Any]
@@ -76,6 +79,7 @@ def _settings_digest(*several: Any) -> str:
 class RunResult:
     """Results of a run; `val` and `test` are the output of `metrics.evaluate`."""
 
+    __pydantic_config__ = {"arbitrary_types_allowed": True}  # noqa: RUF012
     test: dict[str, float]
     val: dict[str, float]
     # Metrics of "val" and "test" with norm statistics of unmixed data; None without batch norms.
@@ -83,7 +87,7 @@ class RunResult:
     test_views: dict[str, float] | None = None  # `test` over views of the images, if enabled
     sizes: dict[str, int] = field(default_factory=dict)  # train, val, test, monitored; classes
     classes: list[str] = field(default_factory=list)  # names
-    subset: str = "all"  # how the training examples were chosen (see `Dataset`)
+    subset: Subset = "all"  # how the training examples were chosen (see `Dataset`)
     digests: dict[str, str] = field(default_factory=dict)  # hashes of train, val and test data
     conditions: dict[str, str] = field(default_factory=dict)  # versions and hardware
     warnings: list[str] = field(default_factory=list)  # texts, each once
@@ -118,6 +122,25 @@ def tensor_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = N
     return save({k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}, metadata)
 
 
+def require_settings(config: dict[str, Any], cell: RunConfig) -> None:
+    """Raise a `DamagedRun` if the configuration of a run has other settings than `cell`.
+
+    Settings of the recipe that `cell` leaves to the data may have any value.
+    """
+    for name in ("variant", "seed", "model", "train"):
+        _require_equal(name, config[name], getattr(cell, name))
+    for part in ("data", "recipe"):
+        for name, value in vars(getattr(cell, part)).items():
+            if value not in (None, "auto"):
+                wanted = list(value) if isinstance(value, tuple) else value
+                _require_equal(f"{part}.{name}", config[part].get(name), wanted)
+
+
+def _require_equal(name: str, found: Any, wanted: Any) -> None:
+    if found != wanted:
+        raise DamagedRun(f"it has {name} = {found!r} instead of {wanted!r}")
+
+
 def read_result(run: Path) -> RunResult:
     """Read the result of a finished run from its folder; a damaged run raises a `DamagedRun`."""
     return read_run(run)[1]
@@ -129,12 +152,24 @@ def read_run(run: Path) -> tuple[dict[str, Any], RunResult]:
 
 
 def parsed_run(files: dict[str, bytes]) -> tuple[dict[str, Any], RunResult]:
-    """Return the configuration and the result of a run from the contents of its files."""
-    config, records, content = parsed_records(files)
+    """Return the configuration and the result of a run from the contents of its files.
+
+    Values of a wrong type, out of their range, or that contradict the stored logits, raise a
+    `DamagedRun`.
+    """
+    config, records, _ = parsed_records(files)
     try:
-        return config, RunResult(**content, records=records)
-    except TypeError as error:
-        raise DamagedRun(f"result.json has other entries than a result: {error}") from error
+        settings = parsed(RunConfig, files["config.json"], "config.json")
+        epochs = parsed(list[EpochRecord], files["epochs.jsonl"], "epochs.jsonl", lines=True)
+        result = parsed(RunResult, files["result.json"], "result.json")
+    except RunError as error:
+        raise DamagedRun(str(error).removesuffix(". Restore or remove it")) from error
+    check_result(result, is_own=bool(settings.train))
+    if not settings.train:
+        check_epochs(epochs, settings.recipe.epochs)
+    if LOGITS in files:
+        check_logits(_tensors(files[LOGITS], LOGITS), result)
+    return config, replace(result, records=records)
 
 
 def read_logits(run: Path) -> dict[str, Tensor]:
@@ -144,13 +179,21 @@ def read_logits(run: Path) -> dict[str, Tensor]:
 
 def read_tensors(run: Path, name: str) -> dict[str, Tensor]:
     """Read a file of tensors of a run, whose hash is checked; empty if the run has none."""
-    from safetensors.torch import load
-
     try:
         files = verified(run, (name,), optional=True)
+        return _tensors(files[name], name) if name in files else {}
     except DamagedRun as error:
         raise DamagedRun(
             f"the run {run} is damaged: {error}. Train it again, after "
             "`layermix runs STUDY --verify` has set it aside"
         ) from error
-    return load(files[name]) if name in files else {}
+
+
+def _tensors(content: bytes, name: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, OverflowError) as error:
+        raise DamagedRun(f"{name} is no file of tensors: {brief(error)}") from error

@@ -16,6 +16,11 @@ _LOG_TEMPERATURES = (math.log(0.01), math.log(100.0))
 _OF_PROBABILITIES = ("nll", "brier", "ece", "classwise_ece", "adaptive_ece", "aurc")
 SCALED = ("nll", "brier", "ece")
 """Metrics that are also computed after temperature scaling, as ``nll_scaled`` and so on."""
+_RANGES = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0, "ece": 1.0, "classwise_ece": 1.0}
+_RANGES |= {"adaptive_ece": 1.0, "aurc": 1.0, "temperature": math.inf}
+_RANGES |= {f"{name}_scaled": _RANGES[name] for name in SCALED}
+BOUNDS = {name: (0.0, high) for name, high in _RANGES.items()}
+"""The smallest and the largest possible value of each metric."""
 
 
 def metrics(logits: Tensor, labels: Tensor) -> dict[str, float]:

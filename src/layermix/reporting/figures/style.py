@@ -22,6 +22,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from layermix.errors import printable
+
 INK = "#010203"
 WIDTH = 374
 SMALL, TITLE = 10.5, 11.5  # font sizes
@@ -192,7 +194,7 @@ def finish(drawing: Canvas, name: str, alt: str, caption: str) -> Figure:
     unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):  # identifiers differ between figures
         FigureCanvasSVG(drawing).print_svg(text, metadata=unknown)
-    return Figure(name, _element(text.getvalue(), alt), alt, caption)
+    return Figure(name, _element(printable(text.getvalue()), printable(alt)), alt, caption)
 
 
 def _grouped(found: re.Match[str]) -> str:
