@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors.torch import load, save
 
 from layermix.lab import DataConfig, Recipe, StudyConfig, StudyFolder, configure, run
 from layermix.lab.store import MANIFEST, RunConfig
-from layermix.lab.store.manifest import manifest_bytes, read_manifest
+from layermix.lab.store.manifest import LOGITS, manifest_bytes, read_manifest
+from layermix.lab.training.metrics import main_metrics
 
 VARIANTS = ("none", "input", "block1", "block2", "block3", "final", "random", "auto")
 _FILES = ("config.json", "epochs.jsonl", "result.json", "logits.safetensors", "log.txt")
@@ -52,15 +55,20 @@ def trained_files(config: StudyConfig, variant: str) -> dict[str, bytes]:
 def with_other_accuracy(
     files: dict[str, bytes], cell: RunConfig, rng: np.random.Generator
 ) -> dict[str, bytes]:
-    """Return the files of another run, with other accuracies."""
+    """Return the files of another run, with other predictions of some examples."""
     config, result = json.loads(files["config.json"]), json.loads(files["result.json"])
     recipe = replace(cell.recipe, **{k: config["recipe"][k] for k in ("crop", "flip", "optimizer")})
     config |= {"variant": cell.variant, "seed": cell.seed}
     config["recipe"] |= {k: v for k, v in asdict(recipe).items() if k not in ("lr", "weight_decay")}
+    logits = load(files[LOGITS])
     for split in ("val", "test"):
-        result[split]["accuracy"] = min(1, result[split]["accuracy"] + 0.01 * rng.standard_normal())
+        values, labels = logits[f"{split}.logits"], logits[f"{split}.labels"]
+        count = rng.integers(1, max(2, len(values) // 50))
+        rows = torch.from_numpy(rng.choice(len(values), count, replace=False))
+        values[rows] = values[rows].roll(1, dims=1)
+        result[split] |= main_metrics(values, labels.long())
     changed = {"config.json": config, "result.json": result}
-    found = {name: files[name] for name in _FILES}
+    found = {name: files[name] for name in _FILES} | {LOGITS: save(logits)}
     return found | {name: json.dumps(content).encode() for name, content in changed.items()}
 
 

@@ -73,7 +73,7 @@ def test_weights_are_stored_as_chosen(weights: Any, stored: int, tmp_path: Path)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"workers": 0}, "workers is 0, but must be 1 or more"),
+        ({"workers": 0}, "workers is 0, but must be from 1 to 10,000"),
         ({"checkpoint_every": 0.0}, "checkpoint_every is 0.0"),
         ({"stall_timeout": -1.0}, "stall_timeout is -1.0"),
     ],

@@ -13,7 +13,8 @@ from few_examples import few
 from layermix.lab.data import Split
 from layermix.lab.data.modalities.images import Normalize, resize
 from layermix.lab.models import build
-from layermix.lab.profiling import LazyImages, ProfileConfig, take_profile
+from layermix.lab.profile_config import ProfileConfig
+from layermix.lab.profiling import LazyImages, take_profile
 
 pytestmark = [
     pytest.mark.usefixtures("empty_caches"),

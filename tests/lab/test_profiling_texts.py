@@ -12,7 +12,8 @@ import layermix as lm
 from layermix.lab.data.sources import load_texts
 from layermix.lab.data.tokens import BYTES, tokens
 from layermix.lab.models import build
-from layermix.lab.profiling import ProfileConfig, take_profile
+from layermix.lab.profile_config import ProfileConfig
+from layermix.lab.profiling import take_profile
 
 pytestmark = [
     pytest.mark.usefixtures("empty_caches"),

@@ -17,7 +17,8 @@ from layermix.lab.data import DataConfig, load
 from layermix.lab.data.modalities.images import Normalize
 from layermix.lab.data.modality import map_arguments
 from layermix.lab.models import build
-from layermix.lab.profiling import ProfileConfig, take_profile
+from layermix.lab.profile_config import ProfileConfig
+from layermix.lab.profiling import take_profile
 
 pytestmark = [
     pytest.mark.usefixtures("empty_caches"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from layermix.lab.data import Dataset, Source, Split
 from layermix.lab.data.modalities import ImageInputs
-from layermix.lab.profiling import ProfileConfig
+from layermix.lab.profile_config import ProfileConfig
 
 
 def image_source(splits: dict[str, Split], classes: tuple[str, ...]) -> Source:

@@ -16,8 +16,9 @@ def planned(words: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
     """Return data, model, recipe, variants, seeds and threads of a `layermix compare` command."""
     found: list[Any] = []
 
-    def stop(*settings: Any, seeds: int, threads: int, **others: Any) -> None:
-        found.extend([*settings, seeds, threads])
+    def stop(data: Any, **settings: Any) -> None:
+        names = ("model", "recipe", "variants", "seeds", "threads")
+        found.extend([data, *(settings[name] for name in names)])
         raise Stop
 
     monkeypatch.setattr("layermix.cli.compare.lab.configure", stop)

@@ -1,7 +1,7 @@
 """`layermix compare`: train a model for each variant and each seed, and report the results."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
@@ -17,6 +17,7 @@ from layermix.lab.factors import (
     write_factors,
 )
 from layermix.lab.stop import stopped_as
+from layermix.lab.tuning import parse_grid
 
 # Libraries of the report. They are imported only after the last run.
 _REPORT = ("jinja2", "markupsafe", "matplotlib", "scipy", "sklearn", "threadpoolctl")
@@ -69,26 +70,24 @@ def compare_variants(
 
         return show_plan(lab.StudyFolder.open(folder), plan, console)
     found = levels(preset.recipe.epochs, data.train_sizes, data.label_noise)
-    if found:
-        settings = {"data": data.first, "model": preset.model, "recipe": preset.recipe.first}
-        write_factors(folder, found, settings)
-        require_untuned(tune, found[0])
     try:
-        for number, level in enumerate(found or [{}], 1):
+        common: Any = {"model": preset.model, "variants": variants, "seeds": seeds}
+        common |= {"threads": threads, "margin": margin, "looks": looks}
+        with show_status(console, f"Loading {data.data}"):
+            settings = [at_level(data.first, preset.recipe.first, level) for level in found or [{}]]
+            configs = [lab.configure(own, recipe=recipe, **common) for own, recipe in settings]
+        execution.check()
+        parse_grid(tune)
+        if found:
+            require_untuned(tune, found[0])
+            write_factors(
+                folder,
+                found,
+                {"data": data.first, "model": preset.model, "recipe": preset.recipe.first},
+            )
+        for number, (level, config) in enumerate(zip(found or [{}], configs, strict=True), 1):
             if level:
                 print_text(console, f"Level {number} of {len(found)}: {level_name(level)}")
-            level_data, recipe = at_level(data.first, preset.recipe.first, level)
-            with show_status(console, f"Loading {data.data}"):
-                config = lab.configure(
-                    level_data,
-                    preset.model,
-                    recipe,
-                    variants,
-                    seeds=seeds,
-                    threads=threads,
-                    margin=margin,
-                    looks=looks,
-                )
             run_study(config, folder / level_name(level), execution, tune=tune, console=console)
     except KeyboardInterrupt as stop:
         raise stopped_as(stop, "Finished runs are kept; repeat the command to continue") from None

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from tyro.conf import arg, subcommand
 
+from layermix.errors import InputError
 from layermix.lab import DataConfig, Recipe
 from layermix.lab.training.recipe import PLAIN, SPEED, STANDARD, Preset
 
@@ -21,6 +22,11 @@ class DataLevels(DataConfig):
     @property
     def first(self) -> DataConfig:
         """The settings with the first value of each."""
+        _require_values("label-noise", self.label_noise)
+        if self.train_sizes and self.train_size is not None:
+            raise InputError(
+                f"train_size is {self.train_size}, but --train-sizes sets it: leave out one of them"
+            )
         size = self.train_sizes[0] if self.train_sizes else self.train_size
         settings: Any = _own(self, DataConfig)
         return DataConfig(**settings | {"label_noise": self.label_noise[0], "train_size": size})
@@ -36,6 +42,7 @@ class RecipeLevels(Recipe):
     @property
     def first(self) -> Recipe:
         """The settings with the first value of each."""
+        _require_values("epochs", self.epochs)
         settings: Any = _own(self, Recipe) | {"epochs": self.epochs[0]}
         return Recipe(**settings)
 
@@ -70,6 +77,11 @@ StudyPresetChoice = (
     ]
 )
 DEFAULT = StudyPreset.of(PLAIN)
+
+
+def _require_values(flag: str, values: tuple[float, ...]) -> None:
+    if not values:
+        raise InputError(f"--{flag} has no value: give one or more")
 
 
 def _own(settings: Any, kind: type) -> dict[str, Any]:

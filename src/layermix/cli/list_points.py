@@ -11,6 +11,8 @@ from layermix.lab.display import open_console, print_text
 from layermix.lab.models import build
 from layermix.lab.run_setup import fresh_model, model_name
 
+_MOST = {"image-size": 4096, "channels": 4096, "classes": 1_000_000}
+
 
 def list_points(
     model: str = "auto",
@@ -34,9 +36,10 @@ def list_points(
         all: List all modules, including those that cannot be mixed, with the reason. By default,
             only repeated blocks or stages with two layers or more are listed.
     """
-    for name, value in (("image-size", image_size), ("channels", channels), ("classes", classes)):
-        if value < 1:
-            raise InputError(f"{name} is {value}, but must be 1 or more")
+    sizes = {"image-size": image_size, "channels": channels, "classes": classes}
+    for name, value in sizes.items():
+        if not 1 <= value <= _MOST[name]:
+            raise InputError(f"{name} is {value}, but must be from 1 to {_MOST[name]:,}")
     console = open_console()
     if data is None:
         shape = (channels, image_size, image_size)

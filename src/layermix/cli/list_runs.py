@@ -13,6 +13,7 @@ from layermix.lab.display import open_console, print_text
 from layermix.lab.store import disk_errors
 from layermix.lab.store.listing import ListedRun, grouped_conditions, list_runs
 from layermix.lab.study import StudyFolder
+from layermix.lab.training.environment import cpu_settings
 from layermix.lab.watching import watch_study
 
 _Statuses = Literal["finished", "running", "stopped", "damaged", "corrupt"]
@@ -96,7 +97,7 @@ def _line(run: ListedRun, width: int) -> str:
 def _verify(study: StudyFolder, found: list[ListedRun], console: Console) -> None:
     chosen = {run.name for run in found}
     cells = [cell for cell in study.cells() if cell.folder_name in chosen]
-    with disk_errors(f"cannot set aside a run in {study.folder}"):
+    with cpu_settings(1), disk_errors(f"cannot set aside a run in {study.folder}"):
         damaged = study.set_aside_damaged(cells)
     for text in damaged:
         print_text(console, f"Warning: {text}", fold=True)

@@ -1,5 +1,6 @@
 """`layermix meta`: ask over studies if geometry predicts where to mix."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,7 +36,7 @@ def meta_analysis(
     from layermix.reporting.meta_study import MetaPlan, hold_to_plan, run_meta
     from layermix.reporting.write_meta import show_meta
 
-    paths = [folder.resolve() for folder in folders]
+    paths = [os.path.realpath(folder) for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"the study in {folder} is named twice: name each folder once")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from layermix.geometry.profile_rendering import legend
 from layermix.lab.display import open_console, print_text
-from layermix.lab.profiling import ProfileConfig, check_suffix, save_profile, take_profile
+from layermix.lab.profile_config import ProfileConfig
+from layermix.lab.profiling import check_suffix, save_profile, take_profile
 
 
 def profile_model(config: ProfileConfig = ProfileConfig(), out: Path | None = None) -> None:

@@ -4,11 +4,12 @@ Exit codes: 2 for invalid input, 1 for other errors, and 128 plus the signal num
 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 141 if the output pipe is closed.
 """
 
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 
 import tyro
@@ -30,6 +31,7 @@ from layermix.errors import InputError, LayermixError, printable
 from layermix.extras import missing_module
 from layermix.lab.display import replace_unknown_characters
 from layermix.lab.stop import stopped_by_signals
+from layermix.lab.store import disk_problem
 
 _DESCRIPTION = """layermix compare --data digits --out runs/digits
 
@@ -65,7 +67,8 @@ def run_cli(arguments: list[str] | None = None) -> None:
         return print(f"layermix {layermix.__version__}")
     replace_unknown_characters()
     sys.path.append(str(Path.cwd()))  # for models in the current folder, module:factory
-    with exit_codes(debug="--debug" in words), stopped_by_signals():
+    odd = any(printable(word) != word for word in words)
+    with exit_codes(debug="--debug" in words), stopped_by_signals(), _escaped_errors(odd):
         app.cli(
             prog="layermix",
             description=_DESCRIPTION,
@@ -74,6 +77,20 @@ def run_cli(arguments: list[str] | None = None) -> None:
         )
         sys.stdout.flush()
     return None
+
+
+@contextmanager
+def _escaped_errors(condition: bool) -> Iterator[None]:
+    """If the condition is True, show control characters in the parser's errors as escapes."""
+    if not condition:
+        yield
+        return
+    text = io.StringIO()
+    try:
+        with redirect_stderr(text):
+            yield
+    finally:
+        print(printable(text.getvalue()), file=sys.stderr, end="")
 
 
 @contextmanager
@@ -89,8 +106,10 @@ def exit_codes(stopped: str = "stopped", *, debug: bool = False) -> Iterator[Non
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, LayermixError | OSError):
+        if isinstance(error, LayermixError):
             sys.exit(_fail(str(error), 2 if isinstance(error, InputError) else 1))
+        if isinstance(error, OSError):
+            sys.exit(_fail(disk_problem(error), 1))
         if isinstance(error, ModuleNotFoundError):
             sys.exit(_fail(missing_module(error), 1))
         kind = type(error).__name__

@@ -49,6 +49,7 @@ def train(
     console = display.open_console()
     console.quiet = is_launched() and os.environ["RANK"] != "0"  # the first process shows the run
     config = RunConfig(data, preset.model, preset.recipe, variant, seed)
+    config.check()
     with display.show_status(console, f"Loading {data.data}"):
         loaded = load_once(data, seed)
     display.print_text(

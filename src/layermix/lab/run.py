@@ -1,5 +1,6 @@
 """Train one run, from its configuration to its output folder."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,7 @@ from layermix.lab.store import (
     disk_errors,
     parsed_run,
 )
+from layermix.lab.training.environment import check_threads
 from layermix.lab.training.ranks import lost_ranks, process_group
 from layermix.mixing.distributed import from_first
 
@@ -69,12 +71,18 @@ def run(
         ``FOLDER-unfinished``.
     """
     require("torchmetrics")  # is only imported after training
+    config.check()
+    check_threads(threads)
+    if not checkpoint_every > 0:
+        raise InputError(
+            f"checkpoint_every is {checkpoint_every}, but must be a number of seconds above 0"
+        )
     settings = JobSettings(threads, all_points, factory, checkpoint_every=checkpoint_every)
     job = Job(folder.name, config, settings, keep_features=keep_features)
     with process_group() as (rank, _), stop_requests() as request:
         if rank > 0:  # of several processes, the first one writes
             return _trained(replace(job, checkpoint=from_first(None)), None, request, None)
-        if folder.exists():
+        if os.path.lexists(folder):  # also a link to nowhere
             raise InputError(f"the output folder {folder} exists already: use another --out")
         with disk_errors(f"cannot write the run {folder}"):
             parents = [parent for parent in folder.parents if not parent.exists()]

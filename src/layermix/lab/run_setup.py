@@ -10,6 +10,7 @@ from torch import nn
 
 from layermix.errors import InputError
 from layermix.hooks import Points, points
+from layermix.hooks.batch import Batch, call
 from layermix.lab.data import DataConfig, Dataset, Source, Split, load
 from layermix.lab.data.sources import file_states, split_source
 from layermix.lab.models import Factory, build
@@ -18,6 +19,7 @@ from layermix.lab.training import environment as env
 from layermix.lab.training.loop import Trainer
 from layermix.lab.training.recipe import Recipe
 from layermix.lab.variants import compared_points, mix_points, mixer_settings
+from layermix.mixing.targets.target import logits_of
 
 _INIT_EXAMPLES = 5000  # maximum number of examples for `initialize_from`
 
@@ -133,11 +135,32 @@ def fresh_model(name: str, data: Dataset, seed: int, factory: Factory | None = N
     return model
 
 
+def _check_output(model: nn.Module, x: Batch, shape: tuple[int, int]) -> None:
+    """Raise an `InputError` if a model does not return logits (B, K) that have a gradient."""
+    was_training = model.training
+    logits = logits_of(call(model.eval(), x))
+    model.train(was_training)
+    name = type(model).__name__
+    if not logits.is_floating_point() or logits.shape != shape:
+        raise InputError(
+            f"the output of the model {name} is {logits.dtype} of shape {tuple(logits.shape)}, but "
+            f"must be floating-point logits of shape {shape}: an example per row, a class per "
+            "column"
+        )
+    if not logits.requires_grad:
+        raise InputError(
+            f"the output of the model {name} has no gradient: it needs parameters with "
+            "requires_grad, and its forward pass must not detach them"
+        )
+
+
 def find_points(model: nn.Module, data: Dataset) -> Points:
     """Return all mix points of a model, which is probed on training examples."""
     x = data.preprocess(data.train.inputs[:3])
     try:
-        return points(model, x, all=True)
+        found = points(model, x, all=True)
+        _check_output(model, x, (3, len(data.classes)))
+        return found
     except InputError as error:
         if data.train.inputs.ndim != 4:
             raise

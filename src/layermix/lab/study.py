@@ -32,9 +32,6 @@ from layermix.lab.study_config import (
     write_study,
 )
 
-MIN_SEEDS = 6
-"""With fewer seeds, no p-value of the sign-flip test is below 0.05."""
-
 _SIZES = ("train", "val", "test", "classes")  # equal for all splits of the same data
 _WAIT = 60.0  # seconds for another process that changes the configuration
 

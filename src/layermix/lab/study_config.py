@@ -5,17 +5,49 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from layermix.errors import InputError, RunError
+from layermix.errors import InputError, RunError, brief
 from layermix.hooks import Points
 from layermix.lab.data import DataConfig
 from layermix.lab.data.config import OWN_DATA
 from layermix.lab.store import read_json, write_json
-from layermix.lab.store.typed import validated
+from layermix.lab.store.records import MANY_SEEDS
 from layermix.lab.training import Recipe
+from layermix.lab.training.environment import check_threads
+from layermix.lab.typed import check_types, validated
+from layermix.lab.variants import require_distinct
 
 FILE, LOCK, _FORMAT = "study.json", ".lock", 2
+MIN_SEEDS = 6
+"""With fewer seeds, no p-value of the sign-flip test is below 0.05."""
+_NESTED = ("data", "recipe")
 EXTENDED = ("variants", "seeds")
 """Settings to which values can be added."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The number of seeds, the numbers of seeds at each planned look, and the margin in points."""
+
+    seeds: int
+    looks: tuple[int, ...]
+    margin: float
+
+    def check(self) -> None:
+        """Raise an `InputError` if a setting is invalid."""
+        check_types(self)
+        looks = self.looks
+        increasing = len(looks) > 1 and list(looks) == sorted(set(looks))
+        if looks and not (increasing and looks[0] >= MIN_SEEDS):
+            raise InputError(
+                f"looks are {list(looks)}, but must be two or more increasing numbers of seeds "
+                f"from {MIN_SEEDS} on, such as 10 20 30"
+            )
+        if not 0 < self.margin < 100:
+            raise InputError(
+                f"margin is {self.margin}, but must be a number of points above 0, such as 0.5"
+            )
+        if not 1 <= self.seeds <= MANY_SEEDS:
+            raise InputError(f"seeds is {self.seeds}, but must be from 1 to {MANY_SEEDS:,}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +68,24 @@ class StudyConfig:
     train: str = ""  # name of a function that trains, instead of the recipe; see `own_training`
     # All mix points of the model, or None. They are cached here, and are not a setting.
     all_points: Points | None = field(default=None, compare=False, repr=False)
+
+    def check(self) -> None:
+        """Raise an `InputError` if a setting is invalid."""
+        check_types(_stored(self))
+        Statistics(len(self.seeds), self.looks, self.margin).check()
+        if min(self.seeds) < 0 or max(self.seeds) >= MANY_SEEDS:
+            raise InputError(
+                f"seeds are {brief(self.seeds)}, but must be from 0 to {MANY_SEEDS - 1:,}"
+            )
+        check_threads(self.threads)
+        require_distinct("variant", self.variants)
+        require_distinct("seed", self.seeds)
+        self.data.check()
+        self.recipe.check()
+        for variant, settings in self.tuned.items():
+            if variant not in self.variants or not settings.keys() <= vars(self.recipe).keys():
+                raise InputError(f"tuned has {variant!r}: {settings}, which are no settings")
+            replace(self.recipe, **settings).check()
 
 
 @dataclass(frozen=True)
@@ -76,11 +126,22 @@ def read_study(folder: Path) -> tuple[StudyConfig, tuple[Stage, ...]]:
         )
     file = validated(_StudyFile, found, path)
     stored = validated(_StoredConfig, file.config, path)
-    names = [name for name in StudyConfig.__dataclass_fields__ if name != "all_points"]
-    config = StudyConfig(**{name: getattr(stored, name) for name in names})
-    if not config.variants or not config.seeds or min(config.seeds) < 0:
-        raise RunError(f"{path} has no variants, no seeds or a negative seed: restore or remove it")
+    config = StudyConfig(**{name: getattr(stored, name) for name in _names()})
+    try:
+        config.check()
+        if not config.variants:
+            raise InputError("variants are empty")
+    except InputError as error:
+        raise RunError(f"{path} is damaged: {error}. Restore or remove it") from error
     return config, file.grown
+
+
+def _names() -> list[str]:
+    return [name for name in StudyConfig.__dataclass_fields__ if name != "all_points"]
+
+
+def _stored(config: StudyConfig) -> _StoredConfig:
+    return _StoredConfig(**{name: getattr(config, name) for name in _names()})
 
 
 def write_study(folder: Path, config: StudyConfig, grown: tuple[Stage, ...] = ()) -> None:
@@ -140,7 +201,7 @@ def _shown(value: Any) -> str:
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Flatten nested settings to one dict, whose keys are their names on the command line."""
-    levels = [v if isinstance(v, dict) else {name: v} for name, v in settings.items()]
+    levels = [v if name in _NESTED else {name: v} for name, v in settings.items()]
     pairs = (pair for level in levels for pair in level.items())
     return {name: list(v) if isinstance(v, tuple) else v for name, v in pairs}
 

@@ -1,5 +1,6 @@
 """Train the missing runs of a study."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +21,10 @@ from layermix.lab.stop import stop_requests
 from layermix.lab.store import RunWriter, disk_errors
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import StudyConfig
+from layermix.lab.training.environment import pick_device
+from layermix.lab.typed import check_types
 
+_WORKERS = 10_000
 _Workers = Annotated[int | Literal["auto"] | None, arg(metavar="INT|auto")]
 
 
@@ -48,11 +52,14 @@ class Execution:
 
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
-        if self.workers not in (None, "auto") and self.workers < 1:
-            raise InputError(f"workers is {self.workers}, but must be 1 or more")
+        check_types(self)
+        if self.workers not in (None, "auto") and not 1 <= self.workers <= _WORKERS:
+            raise InputError(f"workers is {self.workers}, but must be from 1 to {_WORKERS:,}")
         for name in ("checkpoint_every", "stall_timeout"):
             if not (value := getattr(self, name)) > 0:
                 raise InputError(f"{name} is {value}, but must be a number of seconds above 0")
+        if self.ray_gpus is not None and not 0 <= self.ray_gpus < math.inf:
+            raise InputError(f"ray_gpus is {self.ray_gpus}, but must be 0 or more")
 
 
 def train_study(
@@ -112,6 +119,13 @@ def continue_study(
     """
     if factory is None and train is None:
         study.require_trust()
+    if study.config.train and train is None:
+        raise InputError(
+            f"the study in {study.folder} is trained by the function {study.config.train!r}: call "
+            "compare with this function again"
+        )
+    if execution.engine == "local":
+        pick_device(study.config.recipe.device)
     for cell, problem in study.damaged().items():
         text = study.set_aside(cell, problem)
         print_text(console, f"Warning: {text}", fold=True) if console else warn(text)
@@ -146,8 +160,8 @@ def continue_study(
                 problems.append(f"{cell.name}: {outcome}")
     if problems:
         raise RunError(
-            f"{len(problems)} of {display.total} runs failed; `layermix report {study.folder}` "
-            f"reports the finished ones. First error: {problems[0]}"
+            f"{len(problems)} of {display.total} runs failed, `layermix report {study.folder}` "
+            f"reports the others, and the first error is: {problems[0]}"
         )
     return study
 

@@ -21,7 +21,7 @@ from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import StudyConfig
 from layermix.lab.study_training import Execution, train_study
 from layermix.lab.training import Recipe
-from layermix.lab.variants import depends_on
+from layermix.lab.variants import depends_on, require_distinct
 
 SEEDS = (1000, 1001, 1002)
 Settings = dict[str, Any]
@@ -61,6 +61,7 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
             raise InputError(
                 f"cannot tune {word!r}: its values must be numbers, such as {key}=0.2,1,2"
             ) from None
+        require_distinct(f"value of {key}", grid[name])
     return grid
 
 

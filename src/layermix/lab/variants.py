@@ -8,6 +8,7 @@ its default point or another one: ``cutmix``, ``cutmix@input``, ``multimix@final
 are joined by a plus, one of them is drawn at each step, with equal probability: ``mixup+cutmix``.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -81,7 +82,7 @@ def check_variants(
     chosen = tuple(variants) or ("none", *compared_points(points), "random", "auto")
     for variant in chosen:
         _try(variant, points)
-    require_distinct(chosen)
+    require_distinct("variant", chosen)
     mixes = {variant: _full_settings(variant, points, recipe) for variant in chosen}
     if not variants:  # without blocks, "random" is the same as "input"
         return tuple(v for k, v in enumerate(chosen) if mixes[v] not in list(mixes.values())[:k])
@@ -91,11 +92,11 @@ def check_variants(
     return chosen
 
 
-def require_distinct(variants: Sequence[str]) -> None:
-    """Raise an `InputError` if a variant is given more than once."""
-    for variant in variants:
-        if (count := variants.count(variant)) > 1:
-            raise InputError(f"the variant {variant!r} is given {count} times")
+def require_distinct(kind: str, values: Sequence[Any]) -> None:
+    """Raise an `InputError` if a variant, or another kind of value, is given more than once."""
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise InputError(f"the {kind} {value!r} is given {count} times: name each once")
 
 
 def depends_on(variant: str, name: str, points: Points, recipe: Recipe) -> bool:
@@ -133,6 +134,7 @@ def _methods_of(variant: str, points: Points) -> list[tuple[str, mixing.Method]]
     one_place = len(names) == 1 and not is_method(variant)
     if one_place or variant in (row.name for row in points):
         return []
+    require_distinct(f"method of {variant!r}", names)
     return [(name, mixing.find_method(name)) for name in names]
 
 

@@ -21,6 +21,7 @@ from layermix.mixing import blends, partners
 from layermix.mixing.blends import BLENDS, Blend
 from layermix.mixing.partners import PARTNERS, Pairing, find_pairing
 
+_LARGEST = 2**53  # an integer that a float can represent
 _OF_MIXER = ("alpha", "ratio", "per", "prob", "partner")
 
 
@@ -148,13 +149,29 @@ def find_method(method: str | Method) -> Method:
     if name not in METHODS and name not in BLENDS:
         raise unknown("method", name, [*METHODS, *BLENDS])
     found = METHODS[name] if name in METHODS else _of_blend(BLENDS[name]())
+    if "@" in head and (not at or "@" in at):
+        raise InputError(f"{method!r} must have one mix point after @, such as {name}@final")
     found = replace(found, at=at) if at else found
-    for item in filter(None, tail.split(",")):
-        key, equals, value = item.partition("=")
+    for key, value in _given(tail, method).items():
+        found = _with(found, key, value, method)
+    return found
+
+
+def _given(tail: str, method: str) -> dict[str, Any]:
+    """Return the settings ``KEY=VALUE,...`` after the colon of a method."""
+    given: dict[str, Any] = {}
+    for item in tail.split(",") if ":" in method else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
         if not equals:
             raise InputError(f"{item!r} in {method!r} has no value: write it as KEY=VALUE")
-        found = _with(found, key.strip(), _parsed(value.strip()), method)
-    return found
+        if key in given:
+            raise InputError(f"{method!r} sets {key} twice: leave one out")
+        given[key] = _parsed(value)
+    if {"alpha", "ratio"} <= given.keys():
+        raise InputError(
+            f"{method!r} sets alpha and ratio, which exclude each other: leave one out"
+        )
+    return given
 
 
 def _of_blend(blend: Blend) -> Method:
@@ -196,7 +213,8 @@ def _with(found: Method, key: str, value: Any, spec: str) -> Method:
 def _parsed(text: str) -> Any:
     """Convert the text of a number or boolean to its value; return other texts unchanged."""
     try:
-        return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
+        found = ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
+        return text if isinstance(found, int) and abs(found) > _LARGEST else found
     except (ValueError, SyntaxError):
         return text
 

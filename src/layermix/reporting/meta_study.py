@@ -64,7 +64,7 @@ def hold_to_plan(plan: MetaPlan, folder: Path) -> MetaPlan:
         folder.mkdir(parents=True, exist_ok=True)
         store.write_json(path, asdict(plan))
         return plan
-    found = MetaPlan(**store.read_json(path))
+    found = store.read_typed(MetaPlan, path)
     for name, value in asdict(plan).items():
         if value != getattr(found, name):
             raise InputError(

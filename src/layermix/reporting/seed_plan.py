@@ -6,8 +6,8 @@ from rich.console import Console
 
 from layermix.errors import InputError
 from layermix.lab.display import print_text
-from layermix.lab.study import MIN_SEEDS, StudyFolder
-from layermix.lab.study_config import StudyConfig
+from layermix.lab.study import StudyFolder
+from layermix.lab.study_config import MIN_SEEDS, StudyConfig
 from layermix.reporting.formatting import ABSENT, number, plural
 from layermix.reporting.show import terminal_table
 from layermix.reporting.statistics import (

@@ -6,6 +6,7 @@ from layermix.errors import InputError
 from layermix.lab.store import RunResult, read_run
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import as_json
+from layermix.lab.training.environment import cpu_settings
 from layermix.lab.tuning import read_tries
 from layermix.reporting.condition_groups import condition_groups, joined_conditions
 from layermix.reporting.configuration import compare_command, used_settings
@@ -23,6 +24,11 @@ def summarize(study: StudyFolder) -> Summary:
     InputError
         If no run is finished.
     """
+    with cpu_settings(1):  # the logits of each run are small
+        return _summarized(study)
+
+
+def _summarized(study: StudyFolder) -> Summary:
     results = study.run_results()
     if not results:
         raise InputError(f"no run of the study in {study.folder} is finished yet")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from layermix.errors import printable
 from layermix.geometry.quantities import GAP_QUANTITIES
-from layermix.lab.study import MIN_SEEDS
+from layermix.lab.study_config import MIN_SEEDS
 from layermix.lab.training.monitor import MIXED, RATIO
 from layermix.reporting import formatting, result_checks
 from layermix.reporting.meta_study import MetaStudy

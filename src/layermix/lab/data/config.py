@@ -4,12 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from layermix.errors import InputError
+from layermix.errors import InputError, brief
+from layermix.lab.typed import check_types
 
 Kind = Literal["image", "text", "table", "sound"]
 OWN_DATA = "data.safetensors"
 """Name of the file in a study's folder with data that were given as tensors."""
 FILES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")  # suffixes of data sets in one file
+
+_BOUNDS = {"train_size": (1, 10**9), "image_size": (1, 4096), "max_length": (1, 10**6)}
+_BOUNDS |= {"mels": (2, 512)}
+_MAX_SECONDS = 600
+_OF_KIND = {"image_size": "image", "image_column": "image", "text_column": "text"}
+_OF_KIND |= {"tokenizer": "text", "max_length": "text", "audio_column": "sound"}
+_OF_KIND |= {"seconds": "sound", "mels": "sound", "categorical_columns": "table"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for name in ("drop_columns", "categorical_columns"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # lists come from JSON
+            if isinstance(value := getattr(self, name), list):  # lists come from JSON
+                object.__setattr__(self, name, tuple(value))
 
     @property
     def short(self) -> str:
@@ -71,15 +80,39 @@ class DataConfig:
         return path.parent.name if path.name == OWN_DATA else path.name
 
     def check(self) -> None:
-        """Raise an `InputError` if a number is invalid."""
-        for name, least in (("image_size", 1), ("max_length", 1), ("mels", 2)):
+        """Raise an `InputError` if a value is of another type or outside its bounds."""
+        check_types(self)
+        if not self.data.strip():
+            raise InputError(f"data is {self.data!r}, but must be the name of a data set or a path")
+        try:
+            Path(self.data).exists()
+        except OSError as error:  # such as a name that is too long, or a folder without access
+            raise InputError(
+                f"data is {brief(self.data)}, which cannot be read ({error.strerror}): use another "
+                "path"
+            ) from error
+        for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}, but must be {least} or more")
-        if not self.seconds > 0:
-            raise InputError(f"seconds is {self.seconds}, but must be above 0")
+            if value is not None and not least <= value <= most:
+                bound = f"{least} or more" if value < least else f"{most:,} or less"
+                raise InputError(f"{name} is {brief(value)}, but must be {bound}")
+        if not 0 < self.seconds <= _MAX_SECONDS:
+            raise InputError(
+                f"seconds is {self.seconds}, but must be above 0, and at most {_MAX_SECONDS}"
+            )
         if not 0 <= self.label_noise < 1:
             raise InputError(f"label_noise is {self.label_noise}, but must be in [0, 1)")
+
+    def check_used(self, kind: str, noun: str) -> None:
+        """Raise an `InputError` if a setting has no effect on a kind of inputs."""
+        if self.modality not in ("auto", kind):
+            raise InputError(
+                f"modality is {self.modality!r}, but the data have {noun}: leave it out"
+            )
+        for name, its_kind in _OF_KIND.items():
+            value = getattr(self, name)
+            if kind != its_kind and value != getattr(type(self), name):
+                raise InputError(f"{name} is {value!r}, but the data have {noun}: leave it out")
 
 
 OF_SPLITS = ("train_size", "fixed_split", "label_noise")

@@ -212,6 +212,9 @@ def _as_array(labels: Labels, split: str) -> np.ndarray:
         raise InputError(
             f"the labels of split {split!r} have shape {array.shape}, but must be (N,), N >= 1"
         )
+    if array.dtype.kind in "fu" and (large := np.abs(array) >= 2**63).any():
+        value = labels[int(large.argmax())]
+        raise InputError(f"split {split!r} has the label {value}, but labels must be below 2**63")
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == array.round()).all():
         return array.astype(np.int64)  # such as 1.0
     if array.dtype.kind in "iu":

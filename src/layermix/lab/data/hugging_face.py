@@ -1,63 +1,127 @@
-"""Load tables from the Hugging Face hub, a folder or a file, with `datasets`; find their columns.
+"""Load tables from the Hugging Face hub, a folder or a file, with `datasets`.
 
 A source is a hub id, a folder of parquet, CSV or JSON files, one such file, or a folder of images
 or sounds with one subfolder for each class.
 """
 
+import gc
+import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
-from layermix.errors import InputError, unknown
+from layermix.errors import InputError
 from layermix.lab.data.config import FILES
-from layermix.lab.data.dataset import SPLITS, encode_labels, standard_split
+from layermix.lab.data.data_files import (
+    SEPARATORS,
+    check_folders,
+    check_metadata,
+    check_names,
+    check_tables,
+    separator,
+)
+from layermix.lab.data.dataset import SPLITS, standard_split
+from layermix.lab.data.table_columns import features_of
+from layermix.lab.reasons import reason_of
 
 _OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aif", ".aiff")
-LABEL_NAMES = ("label", "labels", "fine_label", "target", "class")
 _LOADERS = {".tsv": "csv", ".jsonl": "json"}  # of file suffixes; otherwise the suffix itself
 
 
 def load_tables(source: str) -> dict[str, Any]:
     """Load a data set; return its tables by split."""
-    import datasets
-    import huggingface_hub
-
-    huggingface_hub.utils.logging.set_verbosity_error()
-    datasets.utils.logging.set_verbosity_error()
-    datasets.utils.logging.disable_progress_bar()
     path = Path(source)
     # Offline, datasets would take a cached data set of this name from any folder.
     local = path.is_absolute() or source.startswith((".", "~")) or "/" not in source
-    if not path.exists() and local:
+    if not source.strip() or (not path.exists() and local):
         raise _cannot_load(source, "there is no such folder or file")
-    suffix, full = path.suffix.lower(), str(path.resolve())
-    if path.is_file() and suffix not in FILES:
+    if path.is_file() and path.suffix.lower() not in FILES:
         raise InputError(f"{source} is a file, but not one of {', '.join(FILES)}: pass its folder")
+    if path.exists():
+        check_names(path)
     try:
-        if path.is_dir() and (sounds := _sounds(path)):
-            return _sound_tables(path, sounds)
-        if path.is_file():
-            options: Any = {"sep": _separator(path)} if suffix in (".csv", ".tsv") else {}
-            loader = _LOADERS.get(suffix, suffix[1:])
-            tables: Any = datasets.load_dataset(loader, data_files=full, **options)
-        else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
-            tables = datasets.load_dataset(full if path.is_dir() else source)
+        with _quiet():
+            sounds = _sounds(path) if path.is_dir() else []
+            tables = _sound_tables(path, sounds) if sounds else _tables(source, path)
     except InputError:
         raise
     except Exception as error:  # datasets raises many types
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise _cannot_load(source, lines[0].rstrip(" .:")) from error
+        _close_files(error)
+        raise _cannot_load(source, reason_of(error)) from error
     return {standard_split(str(name)): table for name, table in tables.items()}
 
 
-def _separator(path: Path) -> str:
-    """Return the separator of a CSV or TSV file, which is that most frequent in the first line."""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        head = lines.readline()
-    return max("\t;," if path.suffix.lower() == ".tsv" else ",;\t", key=head.count)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Turn off the messages and progress bars of `datasets`, whose errors have the cause."""
+    import datasets
+    import huggingface_hub
+
+    loggers = [datasets.utils.logging, huggingface_hub.utils.logging]
+    before = [logger.get_verbosity() for logger in loggers]
+    bars = datasets.utils.logging.is_progress_bar_enabled()
+    datasets.utils.logging.disable_progress_bar()
+    for logger in loggers:
+        logger.set_verbosity(CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.set_verbosity(level)
+        if bars:
+            datasets.utils.logging.enable_progress_bar()
+
+
+def _close_files(error: BaseException | None) -> None:
+    """Close the files that `datasets` leaves open after an error, by removing its variables."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        while error:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
+        gc.collect()
+
+
+def _tables(source: str, path: Path) -> Mapping[str, Any]:
+    """Return the tables of a data set of the hub, of a file, or of a folder, by split."""
+    import datasets
+
+    suffix, full = path.suffix.lower(), str(path.resolve())
+    if path.is_file():
+        options: Any = {"sep": separator(path)} if suffix in SEPARATORS else {}
+        loader = _LOADERS.get(suffix, suffix[1:])
+        builder = datasets.load_dataset_builder(loader, data_files=full, **options)
+    else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
+        builder = datasets.load_dataset_builder(full if path.is_dir() else source)
+    parts = (builder.config.data_files or {}).values() if path.exists() else ()
+    files = [Path(file) for part in parts for file in part]
+    images = builder.name == "imagefolder"
+    metadata = [f for f in files if images and f.stem == "metadata" and f.suffix in FILES]
+    if metadata:
+        check_metadata(metadata)
+    elif images:
+        check_folders(path.resolve(), files, "images")
+    else:
+        check_tables(files, getattr(builder.config, "sep", ","))
+    builder.download_and_prepare()
+    tables: Any = builder.as_dataset()
+    if builder.name == "json":
+        _require_values(tables)
+    return tables
+
+
+def _require_values(tables: Mapping[str, Any]) -> None:
+    """Raise an `InputError` if a column has values in some splits of JSON files, but not in all."""
+    for name in features_of(tables):
+        absent = [n for n, t in tables.items() if t.data.column(name).null_count == len(t)]
+        if 0 < len(absent) < len(tables):
+            raise InputError(
+                f"the split {absent[0]!r} has no value in column {name!r}, but another split has: "
+                "add values, or remove the column"
+            )
 
 
 def _sounds(folder: Path) -> list[Path]:
@@ -84,6 +148,7 @@ def _sound_tables(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """
     from datasets import Dataset
 
+    check_folders(folder, paths, "sounds")
     rows: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         *folders, _ = path.relative_to(folder).parts
@@ -102,70 +167,3 @@ def _cannot_load(source: str, reason: str) -> InputError:
         f"a file ({', '.join(FILES)}), or a folder of such files, or of images or sounds with a "
         "subfolder for each class"
     )
-
-
-def features_of(tables: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the columns of a data set, with their types."""
-    return (tables["train"] if "train" in tables else next(iter(tables.values()))).features
-
-
-def columns_of_type(features: Mapping[str, Any], kind: str) -> list[str]:
-    """Return the columns whose feature type is `kind`, such as ``"Image"``."""
-    return [name for name, feature in features.items() if type(feature).__name__ == kind]
-
-
-def named_columns(features: Mapping[str, Any], names: Sequence[str]) -> list[str]:
-    """Return those of the names that are columns."""
-    return [name for name in names if name in features]
-
-
-def is_text(feature: Any) -> bool:
-    """Return True if a column has strings."""
-    return getattr(feature, "dtype", "") in ("string", "large_string", "string_view")
-
-
-def encoded_rows(table: Any, column: str) -> Iterator[Any]:
-    """Yield the values of a column, without decoding its images or sounds."""
-    table = table.select_columns([column])
-    kind = type(table.features[column])
-    if kind.__name__ in ("Audio", "Image"):
-        table = table.cast_column(column, kind(decode=False))
-    return (row[column] for row in table)
-
-
-def column_of(
-    features: Mapping[str, Any], given: str | None, found: Sequence[str], content: str
-) -> str:
-    """Return the column that the user has `given`, or else the only candidate in `found`."""
-    if given is not None and given not in features:
-        raise unknown("column", given, features)
-    if given is None and len(found) != 1:
-        among = list(found or features)
-        raise InputError(
-            f"it is not clear which of the columns {among} is the {content}: name it with "
-            f"--{content}-column"
-        )
-    return given or found[0]
-
-
-def label_column(tables: Mapping[str, Any], given: str | None) -> str:
-    """Return the column of the labels."""
-    features = features_of(tables)
-    classes = columns_of_type(features, "ClassLabel")
-    found = named_columns(features, LABEL_NAMES) or classes
-    if len(found) > 1:
-        found = [name for name in found if name in classes] or found
-    return column_of(features, given, found, "label")
-
-
-def read_labels(
-    tables: Mapping[str, Any], column: str
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the labels of each split as integer classes, int64 (N,), and the class names."""
-    names = getattr(features_of(tables)[column], "names", None)
-    try:
-        return encode_labels({n: np.asarray(t[column][:]) for n, t in tables.items()}, names)
-    except InputError as error:
-        raise InputError(
-            f"column {column!r}: {error}, or use another column with --label-column"
-        ) from error

@@ -1,6 +1,7 @@
 """Read other data sets in the form of the data of a study: shifted data, or other classes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,14 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.lab.data.config import DataConfig
 from layermix.lab.data.dataset import Dataset, Split
-from layermix.lab.data.hugging_face import label_column, load_tables, read_labels
+from layermix.lab.data.hugging_face import load_tables
 from layermix.lab.data.modalities import ImageInputs
 from layermix.lab.data.sources import SOURCES
+from layermix.lab.data.table_columns import (
+    label_column,
+    read_labels,
+    without_columns,
+)
 
 _PARTS = ("test", "validation", "train")  # the first one that exists is read
 
@@ -73,5 +79,8 @@ def _part(source: str) -> tuple[str, dict[str, Any]]:
 def _read(
     name: str, tables: Mapping[str, Any], source: str, config: DataConfig, data: Dataset
 ) -> Tensor:
-    shape = data.train.inputs.shape[1:]
-    return data.modality.read_more(tables, replace(config, data=source), shape)[name]
+    shape, unused = data.train.inputs.shape[1:], [*config.drop_columns]
+    with suppress(InputError):  # other data need no labels
+        unused.append(label_column(tables, config.label_column))
+    others = without_columns(tables, unused)
+    return data.modality.read_more(others, replace(config, data=source), shape)[name]

@@ -20,16 +20,8 @@ from layermix.errors import InputError, unknown, warn
 from layermix.lab.data.config import OF_SPLITS, DataConfig
 from layermix.lab.data.dataset import SPLITS, Dataset, Source, Split
 from layermix.lab.data.decoded import read_source, write_source
-from layermix.lab.data.hugging_face import (
-    columns_of_type,
-    features_of,
-    is_text,
-    label_column,
-    load_tables,
-    named_columns,
-    read_labels,
-)
-from layermix.lab.data.modalities import READERS, ImageInputs
+from layermix.lab.data.hugging_face import load_tables
+from layermix.lab.data.modalities import MODALITIES, READERS, ImageInputs
 from layermix.lab.data.modalities.images import IMAGE_NAMES, resize
 from layermix.lab.data.modalities.sounds import AUDIO_NAMES
 from layermix.lab.data.modalities.texts import TEXT_NAMES, read_texts
@@ -40,8 +32,17 @@ from layermix.lab.data.split import (
     three_way,
     with_label_noise,
 )
+from layermix.lab.data.table_columns import (
+    columns_of_type,
+    features_of,
+    is_text,
+    label_column,
+    named_columns,
+    read_labels,
+    without_columns,
+)
 
-_CACHE_FORMAT = 4  # increase it if the format or the decoding of cached files changes
+_CACHE_FORMAT = 5  # increase it if the format or the decoding of cached files changes
 _COLUMNS = ("image_column", "text_column", "audio_column", "label_column", "drop_columns")
 _COLUMNS += ("categorical_columns",)
 
@@ -124,14 +125,11 @@ def _source(config: DataConfig, seed: int | None) -> Source:
                 f"--{name.replace('_', '-')}, or use another --data"
             )
     found = read(seed)
+    config.check_used(found.modality.name, found.modality.noun)
     return found if config.image_size is None else _resized(found, config.image_size)
 
 
 def _resized(source: Source, size: int) -> Source:
-    if not isinstance(source.modality, ImageInputs):
-        raise InputError(
-            f"image_size is {size}, but the data have {source.modality.noun}: leave it out"
-        )
     splits = {n: Split(resize(s.inputs, size), s.labels) for n, s in source.splits.items()}
     return replace(source, splits=splits)
 
@@ -168,10 +166,32 @@ def decode(config: DataConfig) -> Source:
     """
     tables = load_tables(config.data)
     label = label_column(tables, config.label_column)
+    _require_inputs(tables, config, label)
     kind = find_modality(tables, config, label)
-    inputs, modality = READERS[kind](tables, config)
+    config.check_used(kind, MODALITIES[kind].noun)
+    # A table is read with its labels, which show if a column has them under other names.
+    others = tables if kind == "table" else without_columns(tables, (label, *config.drop_columns))
+    inputs, modality = READERS[kind](others, config)
     labels, classes = read_labels(tables, label)
     return Source({n: Split(inputs[n], labels[n]) for n in tables}, classes, modality)
+
+
+def _require_inputs(tables: Mapping[str, Any], config: DataConfig, label: str) -> None:
+    """Raise an `InputError` if all columns are dropped, or if labels are set to be inputs."""
+    for name in _COLUMNS:
+        value = getattr(config, name)
+        if name != "label_column" and label in (value if isinstance(value, tuple) else (value,)):
+            raise InputError(
+                f"{name} is {value!r}, but {label!r} is the column of the labels: name another "
+                "column, or another --label-column"
+            )
+    features = features_of(tables)
+    for name in config.drop_columns:
+        if name not in features:
+            raise unknown("column", name, features)
+    if features.keys() <= {label, *config.drop_columns}:
+        dropped = f", and {list(config.drop_columns)} are dropped" if config.drop_columns else ""
+        raise InputError(f"the only column is {label!r}, of the labels{dropped}: keep another one")
 
 
 def kind_of(config: DataConfig) -> str:
@@ -192,8 +212,9 @@ def load_texts(
     `text` and `label` are columns, which are found by type and name by default.
     """
     tables = load_tables(source)
-    texts = read_texts(tables, text)
-    labels, classes = read_labels(tables, label_column(tables, label))
+    column = label_column(tables, label)
+    texts = read_texts(without_columns(tables, (column,)), text)
+    labels, classes = read_labels(tables, column)
     return {name: (texts[name], labels[name]) for name in tables}, classes
 
 

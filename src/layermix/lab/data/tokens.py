@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from layermix.errors import InputError, unknown
 from layermix.extras import require
+from layermix.lab.reasons import reason_of
 
 _BUILT_IN = ("words", "bytes")
 _PAD, _END, _FIRST = 0, 1, 3
@@ -84,10 +85,9 @@ def token_rows(
     except (OSError, ValueError) as error:
         if get_close_matches(tokenizer, _BUILT_IN):
             raise unknown("tokenizer", tokenizer, _BUILT_IN) from error
-        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
-            f"cannot load the tokenizer {tokenizer!r}: {reason}. Use 'words', 'bytes', or a hub id "
-            "or folder"
+            f"cannot load the tokenizer {tokenizer!r}: {reason_of(error)}. Use 'words', 'bytes', "
+            "or a hub id or folder"
         ) from error
     return found(list(texts))["input_ids"], found.pad_token_id, len(found)
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from layermix.errors import InputError, unknown
 from layermix.extras import require
 from layermix.lab.models import mlp, networks, text_models, vit
+from layermix.lab.reasons import reason_of
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": networks.ResNet18,
@@ -77,8 +78,10 @@ def build(
         given = {key: value for key, value in given.items() if key in parameters}
     try:
         model = _call(factory, given)
-    except Exception as error:
-        raise InputError(f"cannot build the model {name!r} with {given}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"cannot build the model {name!r} with {given}: {reason_of(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise InputError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
     return model
@@ -117,7 +120,7 @@ def _factory(name: str) -> Any:
         return functools.partial(_from_config, rest)
     try:
         return getattr(importlib.import_module(prefix), rest.partition("#")[0])
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         is_missing = isinstance(error, ImportError | AttributeError)
         reason = error if is_missing else f"{type(error).__name__}: {error}"
         hint = ". A function that cannot be imported must be passed, as factory" * ("#" in rest)
@@ -198,7 +201,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     try:
         return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise InputError(f"cannot read weights from {path}: {error.strerror}") from error
+    except SafetensorError as error:
         raise InputError(f"cannot read weights from {path}: {error}") from error
 
 

@@ -5,7 +5,14 @@ and unchanged, and `run_writer` writes them, in a folder that this process has c
 """
 
 from layermix.lab.store.checkpoints import SavedState
-from layermix.lab.store.files import disk_errors, disk_problem, read_json, write_bytes, write_json
+from layermix.lab.store.files import (
+    disk_errors,
+    disk_problem,
+    read_json,
+    read_typed,
+    write_bytes,
+    write_json,
+)
 from layermix.lab.store.manifest import (
     FEATURES,
     MANIFEST,
@@ -28,7 +35,6 @@ from layermix.lab.store.records import (
     run_files,
 )
 from layermix.lab.store.run_writer import RunWriter, read_attempts, set_aside, unfinished_path
-from layermix.lab.store.typed import read_typed
 
 __all__ = ["FEATURES", "MANIFEST", "WEIGHTS", "DamagedRun", "Record", "RunConfig"]
 __all__ += ["RunResult", "RunWriter", "SavedState", "disk_errors", "disk_problem", "parsed_run"]

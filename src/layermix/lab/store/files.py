@@ -8,9 +8,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from layermix.errors import RunError
+from layermix.lab.typed import validated
+
+T = TypeVar("T")
+_LONG = 400  # characters of a path in an error message
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -39,7 +43,11 @@ def disk_problem(error: OSError) -> str:
     """Return the cause and the remedy of an `OSError`, and the path if it has one."""
     cause = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
     path = error.filename2 or error.filename
-    return cause if path is None else f"{cause} ({os.fsdecode(path)})"
+    return cause if path is None else f"{cause} ({_shown(os.fsdecode(path))})"
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _LONG else f"{path[: _LONG // 2]} ... {path[-_LONG // 2 :]}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -108,6 +116,11 @@ def read_json(path: Path) -> Any:
         raise RunError(f"cannot read {path}: it is not JSON ({error}). Restore or remove it") from (
             error
         )
+
+
+def read_typed(kind: type[T], path: Path) -> T:
+    """Read a JSON file as an object of a type; other content raises a `RunError`."""
+    return validated(kind, read_json(path), path)
 
 
 def parse_lines(content: bytes) -> list[Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from layermix.errors import RunError, brief
+from layermix.errors import InputError, RunError, brief
 from layermix.lab.data import DataConfig, Subset
 from layermix.lab.store.files import json_bytes, json_digest, json_lines
 from layermix.lab.store.manifest import (
@@ -29,10 +29,11 @@ from layermix.lab.store.manifest import (
     verified,
 )
 from layermix.lab.store.run_checks import EpochRecord, check_epochs, check_logits, check_result
-from layermix.lab.store.typed import parsed
 from layermix.lab.training.recipe import Recipe
+from layermix.lab.typed import check_types, parsed
 
 Record = dict[str, Any]
+MANY_SEEDS = 1_000_000
 _LONGEST = 80  # characters of a variant in the name of a folder
 _DIGITS = 10
 
@@ -47,6 +48,14 @@ class RunConfig:
     variant: str
     seed: int
     train: str = ""  # name of a function that trains, instead of the recipe; see `own_training`
+
+    def check(self) -> None:
+        """Raise an `InputError` if a setting is invalid."""
+        check_types(self)
+        if not 0 <= self.seed < MANY_SEEDS:
+            raise InputError(f"seed is {self.seed}, but must be from 0 to {MANY_SEEDS - 1:,}")
+        self.data.check()
+        self.recipe.check()
 
     @property
     def name(self) -> str:

@@ -14,8 +14,10 @@ import torch
 
 import layermix
 from layermix.errors import InputError
+from layermix.lab.reasons import reason_of
 from layermix.mixing.distributed import rank_info
 
+_THREADS = 1024
 _PACKAGES = ("torch", "numpy", "scipy", "torchmetrics", "datasets")
 
 
@@ -101,8 +103,18 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {name!r} is not available: {error}. Use --device auto") from error
+        raise InputError(
+            f"device {name!r} is not available: {reason_of(error)}. Use --device auto"
+        ) from error
+    if device.type == "meta":
+        raise InputError("device 'meta' has no values: use --device auto")
     return device
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise an `InputError` if a number of CPU threads is invalid; None is torch's default."""
+    if threads is not None and not 1 <= threads <= _THREADS:
+        raise InputError(f"threads is {threads}, but must be from 1 to {_THREADS:,}")
 
 
 def conditions(device: str) -> dict[str, str]:

@@ -12,14 +12,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from layermix.errors import InputError, brief
 from layermix.lab.training.augmentation import Policy
+from layermix.lab.typed import check_types
 
 _RULES: dict[str, tuple[tuple[str, ...], Callable[[float], bool]]] = {
     "be 1 or more": (("epochs",), lambda value: value >= 1),
     "be 2 or more to mix pairs": (("batch_size",), lambda value: value >= 2),
+    "be 1,000,000 or less": (("epochs", "batch_size"), lambda value: value <= 1_000_000),
     "be finite and above 0": (("lr", "alpha", "bias_lr"), lambda value: 0 < value < math.inf),
     "be in [0, 1)": (("warmup", "momentum", "label_smoothing"), lambda value: 0 <= value < 1),
-    "be finite": (("snnl_weight",), math.isfinite),
-    "be 0 or more": (("weight_decay", "crop", "monitor"), lambda value: value >= 0),
+    "be from -1,000 to 1,000": (("snnl_weight",), lambda value: abs(value) <= 1000),
+    "be finite and 0 or more": (("weight_decay",), lambda value: 0 <= value < math.inf),
+    "be 0 or more": (("crop", "monitor"), lambda value: value >= 0),
 }
 
 
@@ -97,6 +100,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
+        check_types(self)
         for rule, (names, is_valid) in _RULES.items():
             for name in names:
                 value = getattr(self, name)

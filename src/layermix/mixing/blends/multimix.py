@@ -22,6 +22,8 @@ from layermix.mixing.blends.mask import position_size
 from layermix.mixing.pairs import Pairs
 from layermix.mixing.tensors import combined, wide
 
+_MOST = 1000  # mixes for each example
+
 
 @dataclass(frozen=True)
 class MultiMix(Blend):
@@ -46,6 +48,7 @@ class MultiMix(Blend):
 
     def __post_init__(self) -> None:
         checks.whole(self, "k")
+        checks.ensure(self, "k", self.k <= _MOST, f"{_MOST:,} or less")
         checks.positive(self, "low")
         checks.positive(self, "high")
         checks.ensure(self, "low", self.low <= self.high, f"no more than high, {self.high!r}")

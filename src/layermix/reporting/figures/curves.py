@@ -34,6 +34,8 @@ _MIXED = (
     "variants are not comparable."
 )
 
+_SEEDS = 100  # thin lines of a panel
+
 
 @style()
 def training_curves(summary: Summary) -> list[Figure]:
@@ -54,7 +56,7 @@ def training_curves(summary: Summary) -> list[Figure]:
 
 @style()
 def seed_curves(summary: Summary) -> list[Figure]:
-    """Draw the validation accuracy of every seed, a panel for each variant."""
+    """Draw the validation accuracy of each seed, at most 100, in a panel for each variant."""
     rows = [row for row in summary.variants if len(row.val_accuracy) > 1]
     if not rows:
         return []
@@ -63,7 +65,7 @@ def seed_curves(summary: Summary) -> list[Figure]:
     names = short_names([row.name for row in rows], 14)
     for index, (axes, row) in enumerate(zip(panels, rows, strict=False)):
         epochs, tint = [point.epoch for point in row.val_accuracy], color(index)
-        for values in row.seed_curves.values():
+        for values in list(row.seed_curves.values())[:_SEEDS]:
             axes.plot(epochs, [100 * v for v in values], color=tint, alpha=0.35, linewidth=0.8)
         axes.plot(epochs, [100 * point.mean for point in row.val_accuracy], color=tint)
         axes.set_title(names[index], fontsize="medium")
@@ -73,9 +75,11 @@ def seed_curves(summary: Summary) -> list[Figure]:
         axes.set_axis_off()
     drawing.supxlabel("epoch")
     drawing.supylabel("validation accuracy, %")
-    caption = "Validation accuracy of every seed (thin) and its mean, for each variant."
+    most = max(len(row.seed_curves) for row in rows)
+    which = f"the first {_SEEDS} seeds" if most > _SEEDS else "every seed"
+    caption = f"Validation accuracy of {which} (thin) and the mean of all, for each variant."
     ends = ", ".join(f"{row.name} {row.val_accuracy[-1].mean:.2%}" for row in rows)
-    alt = f"Validation accuracy of every seed over epochs. Means at the end: {ends}."
+    alt = f"Validation accuracy of {which} over epochs. Means at the end: {ends}."
     return [finish(drawing, "curves-seeds", alt, caption)]
 
 

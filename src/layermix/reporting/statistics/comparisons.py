@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from layermix.lab.study import MIN_SEEDS
+from layermix.lab.study_config import MIN_SEEDS
 from layermix.reporting.statistics.looks import Look
 from layermix.reporting.statistics.paired import (
     BySeed,

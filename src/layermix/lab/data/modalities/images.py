@@ -7,6 +7,7 @@ Shapes: N images, B batch, C channels, H height, W width.
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import (
+from layermix.lab.data.modality import Modality, Preprocess, map_arguments, shape_text
+from layermix.lab.data.table_columns import (
     column_of,
     columns_of_type,
     encoded_rows,
     features_of,
     named_columns,
 )
-from layermix.lab.data.modality import Modality, Preprocess, map_arguments, shape_text
+from layermix.lab.reasons import reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -175,19 +177,31 @@ def _decode_one(value: Any, where: str, size: tuple[int, int] | None) -> np.ndar
             f"{where} has {np.asarray(value).dtype} values, but must have encoded images (uint8): "
             "use another column with --image-column"
         )
+    name = value.get("path") or "embedded in the table"
+    if not (file := io.BytesIO(value["bytes"]) if value.get("bytes") else value.get("path")):
+        raise InputError(
+            f"{where} has an image without bytes and path: add its bytes, or remove it"
+        )
     try:
-        image = Image.open(io.BytesIO(value["bytes"]) if value.get("bytes") else value["path"])
-        image = eight_bits(image, where)
-        if size is not None:
-            height, width = size
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
-        return np.asarray(image, dtype=np.uint8)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(file)
+        with opened:
+            image = eight_bits(opened, where)
+            if size is not None:
+                height, width = size
+                image = image.resize((width, height), Image.Resampling.BICUBIC)
+            return np.asarray(image, dtype=np.uint8)
     except InputError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"the image at {where} ({name}) has more than {Image.MAX_IMAGE_PIXELS:,} pixels: save "
+            "it with fewer pixels, or remove it"
+        ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        name = value.get("path") or "embedded in the table"
         raise RunError(
-            f"cannot read the image at {where} ({name}): {error}. Repair or remove it"
+            f"cannot read the image at {where} ({name}): {reason_of(error)}. Repair or remove it"
         ) from error
 
 

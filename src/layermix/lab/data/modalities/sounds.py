@@ -21,18 +21,21 @@ from torch import Tensor
 
 from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import (
+from layermix.lab.data.modalities.images import MapInputs
+from layermix.lab.data.modality import shape_text
+from layermix.lab.data.table_columns import (
     column_of,
     columns_of_type,
     encoded_rows,
     features_of,
     named_columns,
 )
-from layermix.lab.data.modalities.images import MapInputs
-from layermix.lab.data.modality import shape_text
+from layermix.lab.reasons import reason_of
 
 AUDIO_NAMES = ("audio", "sound", "speech")
 _RANGE = 80.0  # decibels below the loudest value of a sound, which is the floor
+_MAX_RATE = 1_000_000  # samples per second; a damaged header can have any number
+_MAX_SAMPLE = 1 << 31  # of floating-point samples, whose squares are summed as float32
 _OVERLAP = 2  # the window has so many times the samples between two frames
 
 
@@ -95,6 +98,13 @@ def _spectrograms(
             f"seconds is {config.seconds}, which is shorter than two frames of {1 / config.mels:g} "
             "seconds: use longer sounds, or more --mels"
         )
+    frequencies = _OVERLAP * max(1, rate // config.mels) // 2 + 1
+    bands = mel_filters(config.mels, frequencies, rate).any(1)
+    if (empty := int((~bands).sum())) > config.mels / 2:
+        raise InputError(
+            f"mels is {config.mels}, but {empty} of these bands have no frequency in sounds of "
+            f"{rate} samples per second: use fewer"
+        )
     spectrograms = {
         name: log_mel(torch.from_numpy(np.stack([_fitted(s, size) for s in split])), rate, config)
         for name, split in sounds.items()
@@ -134,20 +144,37 @@ def _read(value: Any, where: str) -> tuple[np.ndarray, int]:
         )
     from scipy.io import wavfile
 
+    if not (value.get("bytes") or value.get("path")):
+        raise InputError(f"{where} has a sound without bytes and path: add its bytes, or remove it")
     name = value.get("path") or "embedded in the table"
+    sound = f"the sound at {where} ({name})"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of other chunks of a file
-            rate, samples = wavfile.read(io.BytesIO(value["bytes"] or Path(name).read_bytes()))
-    except (OSError, ValueError, struct.error) as error:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", wavfile.WavFileWarning)  # also of unknown chunks
+            rate, samples = wavfile.read(io.BytesIO(value.get("bytes") or Path(name).read_bytes()))
+    except (OSError, ValueError, struct.error, ZeroDivisionError) as error:
+        has_channels = not isinstance(error, ZeroDivisionError)
+        reason = reason_of(error) if has_channels else "wrong number of channels"
         raise RunError(
-            f"cannot read the sound at {where} ({name}): {error}. Convert it to WAV (PCM), repair "
-            "it or remove it"
+            f"cannot read {sound}: {reason}. Convert it to WAV (PCM), repair it or remove it"
         ) from error
-    if not len(samples) or not np.isfinite(samples).all():
-        problem = "has samples that are not finite" if len(samples) else "is empty"
-        raise RunError(f"the sound at {where} ({name}) {problem}: repair it or remove it")
+    cut = any("EOF" in str(each.message) for each in caught)
+    if problem := _problem_of(samples, rate) or ("is truncated" if cut else None):
+        raise RunError(f"{sound} {problem}: repair it or remove it")
     return _in_unit_range(samples).reshape(len(samples), -1).mean(1), rate
+
+
+def _problem_of(samples: np.ndarray, rate: int) -> str | None:
+    """Return the reason why the samples or the rate of a sound are not valid, or None."""
+    if not len(samples):
+        return "is empty"
+    if not np.isfinite(samples).all():
+        return "has samples that are not finite"
+    if samples.dtype.kind == "f" and (highest := np.abs(samples).max()) > _MAX_SAMPLE:
+        return f"has samples up to {highest:g}, but they must be at most {_MAX_SAMPLE:,}"
+    if not 1 <= rate <= _MAX_RATE:
+        return f"has {rate} samples per second, but must have from 1 to {_MAX_RATE:,}"
+    return None
 
 
 def _in_unit_range(samples: np.ndarray) -> np.ndarray:

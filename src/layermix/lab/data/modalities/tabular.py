@@ -20,9 +20,9 @@ from torch import Tensor
 
 from layermix.errors import InputError, unknown
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import features_of, label_column
 from layermix.lab.data.modalities.leaks import require_no_labels, require_no_row_numbers
 from layermix.lab.data.modality import Modality, Transform, shape_text
+from layermix.lab.data.table_columns import features_of, label_column
 
 _MAX_CATEGORIES = 50  # further ones share a feature
 _MISSING, _OTHER = "(missing)", "(other)"
@@ -125,12 +125,10 @@ def read_feature_table(
 ) -> tuple[dict[str, Tensor], TableInputs]:
     """Read the columns of each split; return them with their modality."""
     features, label = features_of(tables), label_column(tables, config.label_column)
-    for name in (*config.drop_columns, *config.categorical_columns):
+    for name in config.categorical_columns:
         if name not in features:
             raise unknown("column", name, features)
     names = [name for name in features if name not in (label, *config.drop_columns)]
-    if not names:
-        raise InputError(f"the only column beside the labels {label!r} is dropped: keep one")
     sizes = [len(table) for table in tables.values()]
     is_test = np.repeat([name == "test" and len(tables) > 1 for name in tables], sizes)
     labels = np.concatenate([_cells(table[label][:]) for table in tables.values()])

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.lab.data.config import DataConfig
-from layermix.lab.data.hugging_face import column_of, features_of, is_text, named_columns
 from layermix.lab.data.modality import Modality, Preprocess, Transform, shape_text
+from layermix.lab.data.table_columns import column_of, features_of, is_text, named_columns
 from layermix.lab.data.tokens import pad_rows, token_rows
 
 TEXT_NAMES = ("text", "sentence", "content")

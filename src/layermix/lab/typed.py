@@ -1,4 +1,4 @@
-"""Check stored records against the types of dataclasses, by pydantic."""
+"""Check settings and stored records against the types of dataclasses, by pydantic."""
 
 import functools
 import json
@@ -8,8 +8,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from layermix.errors import RunError
-from layermix.lab.store.files import read_json
+from layermix.errors import InputError, RunError, brief
 
 T = TypeVar("T")
 
@@ -23,11 +22,6 @@ def validated(kind: type[T], content: Any, path: Path) -> T:
         return _adapter(kind).validate_python(content)
 
 
-def read_typed(kind: type[T], path: Path) -> T:
-    """Read a JSON file as an object of a type; see `validated`."""
-    return validated(kind, read_json(path), path)
-
-
 def parsed(kind: type[T], content: bytes, name: str, *, lines: bool = False) -> T:
     """Return JSON as an object of a type, without conversions such as of ``"1"`` to 1.
 
@@ -35,8 +29,22 @@ def parsed(kind: type[T], content: bytes, name: str, *, lines: bool = False) -> 
     message begins with `name`.
     """
     whole = b"[" + b",".join(content.splitlines()) + b"]" if lines else content
-    with _errors(kind, json.loads(whole), name):
+    with _errors(kind, json.loads(whole) if is_dataclass(kind) else None, name):
         return _adapter(kind).validate_json(whole, strict=True)
+
+
+def check_types(settings: Any) -> None:
+    """Raise an `InputError` if a field of a dataclass has a value of another type."""
+    from pydantic import ValidationError
+
+    for name, kind in _hints(type(settings)).items():
+        value = getattr(settings, name)
+        try:
+            _adapter(kind).validate_python(value, strict=True)
+        except ValidationError as error:
+            messages = [each["msg"] for each in error.errors(include_url=False)]
+            allowed = " or ".join(m.removeprefix("Input should be ") for m in messages)
+            raise InputError(f"{name} is {brief(value)}, but must be {allowed}") from error
 
 
 @contextmanager
@@ -44,7 +52,9 @@ def _errors(kind: Any, content: Any, name: str) -> Iterator[None]:
     from pydantic import ValidationError
 
     if unknown := list(_unknown(kind, content)):
-        raise RunError(f"{name} is damaged: {unknown[0]} is no entry of it. Restore or remove it")
+        raise RunError(
+            f"{name} is damaged: {brief(unknown[0])} is no entry of it. Restore or remove it"
+        )
     try:
         yield
     except ValidationError as error:
@@ -58,12 +68,17 @@ def _unknown(kind: Any, content: Any) -> Iterator[str]:
     """Yield the names in mappings that are no fields of their dataclasses."""
     if not is_dataclass(kind) or not isinstance(content, dict):
         return
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     for name, value in content.items():
         if name in hints:
             yield from _unknown(hints[name], value)
         else:
             yield name
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 @functools.cache
