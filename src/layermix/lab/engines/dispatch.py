@@ -80,6 +80,7 @@ class Dispatcher:
         self._request, self._waits = StopRequest() if request is None else request, waits
         self._waiting = WaitingRuns(study)
         self._running: dict[str, _Running] = {}
+        self._pause, self._retry_at = _POLL_SECONDS, 0.0
 
     def outcomes(self) -> Iterator[Outcome]:
         """Train; yield each run with its result or its error message.
@@ -88,7 +89,6 @@ class Dispatcher:
         other processes are yielded when these have finished them.
         """
         self._waiting.add(*self._study.missing())
-        pause = _POLL_SECONDS
         try:
             with disk_errors(f"cannot write the study in {self._study.folder}"):
                 while self._waiting or self._running:
@@ -98,20 +98,21 @@ class Dispatcher:
                     if self._running:
                         yield from self._handle(self._engine.events(_POLL_SECONDS))
                         yield from self._end_stalled()
-                        pause = _POLL_SECONDS
                     elif self._waiting:
                         if not self._waits:
                             return
-                        time.sleep(pause)
-                        pause = min(2 * pause, _LONGEST_PAUSE)
+                        time.sleep(_POLL_SECONDS)
         finally:
             for running in self._running.values():
                 running.writer.release()
             self._engine.close()
 
     def _fill(self) -> Iterator[Outcome]:
-        """Claim and submit runs while the engine has free slots."""
-        if not self._waiting or self._is_full:
+        """Claim and submit runs while the engine has free slots.
+
+        If other processes have claimed all, this is repeated after pauses of increasing length.
+        """
+        if not self._waiting or self._is_full or time.monotonic() < self._retry_at:
             return
         finished, others = self._waiting.listed()
         for cell in finished:
@@ -122,6 +123,9 @@ class Dispatcher:
             if writer := RunWriter.claim(self._study.path(cell)):
                 self._waiting.remove(cell)
                 self._submit(cell, writer)
+                self._pause = _POLL_SECONDS
+        self._retry_at = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     @property
     def _is_full(self) -> bool:
