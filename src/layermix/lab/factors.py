@@ -14,6 +14,7 @@ from typing import Any
 from layermix.errors import InputError
 from layermix.lab import store
 from layermix.lab.data import DataConfig
+from layermix.lab.store.files import STAGED
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import flat
 from layermix.lab.training import Recipe
@@ -76,7 +77,8 @@ def write_factors(folder: Path, found: list[Level], settings: dict[str, Any]) ->
     studies with other factors or settings, an `InputError` is raised.
     """
     path = folder / _FILE
-    if folder.exists() and any(folder.iterdir()) and not path.exists():
+    others = folder.exists() and [p for p in folder.iterdir() if not p.name.startswith(STAGED)]
+    if others and not path.exists():
         raise InputError(
             f"the output folder {folder} is not empty and has no {_FILE}: use another --out"
         )

@@ -21,6 +21,7 @@ from layermix.lab import store
 from layermix.lab.data import Dataset
 from layermix.lab.models.build import is_own_code, require_trust
 from layermix.lab.store import DamagedRun, RunConfig, RunResult
+from layermix.lab.store.files import STAGED
 from layermix.lab.study_config import (
     FILE,
     LOCK,
@@ -69,6 +70,8 @@ class StudyFolder:
                 raise InputError(
                     f"the output folder {folder} is not empty and has no {FILE}: use another --out"
                 )
+            for path in folder.glob(f"{STAGED}*"):
+                path.unlink()
             return write_study(folder, config)
         known, self.grown = read_study(folder)
         self.config = known

@@ -10,6 +10,7 @@ from layermix.hooks import Points
 from layermix.lab.data import DataConfig
 from layermix.lab.data.config import OWN_DATA
 from layermix.lab.store import read_json, write_json
+from layermix.lab.store.files import STAGED
 from layermix.lab.store.records import MANY_SEEDS
 from layermix.lab.training import Recipe
 from layermix.lab.training.environment import check_threads
@@ -207,6 +208,9 @@ def flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def only_own_files(folder: Path) -> bool:
-    """Return True if a folder without a study has no files but those of tuning or its own data."""
-    own = ("tuning", OWN_DATA, LOCK)
+    """Return True if a folder without a study has no files but those that precede it.
+
+    These are tuning, own data, and what remains of a process that ended before it wrote the study.
+    """
+    own = ("tuning", OWN_DATA, LOCK, STAGED)
     return all(path.name.startswith(own) for path in folder.iterdir())

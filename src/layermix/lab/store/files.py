@@ -14,6 +14,8 @@ from layermix.errors import RunError
 from layermix.lab.typed import validated
 
 T = TypeVar("T")
+STAGED = ".staged-"
+"""Begins the name of a file until it is written; one that remains is of a process that ended."""
 _LONG = 400  # characters of a path in an error message
 
 _REMEDIES = {
@@ -52,7 +54,7 @@ def _shown(path: str) -> str:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file; after a crash it has the old content or the new, never a part."""
-    staged = path.with_name(f".{secrets.token_hex(8)}")
+    staged = path.with_name(f"{STAGED}{secrets.token_hex(8)}")
     try:
         create_file(staged, content)
         staged.replace(path)
