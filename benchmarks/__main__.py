@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import DisallowNone, OmitArgPrefixes, Positional
 
 from benchmarks.bench import BENCHES, run_bench, show_bench
+from benchmarks.engines import engines
 from benchmarks.large_study import large_study
 from benchmarks.many_workers import many_workers
 from benchmarks.setting import Setting
@@ -56,6 +57,7 @@ for name in BENCHES:
     app.command(name=name)(command(name))
 app.command(survey)
 app.command(large_study)
+app.command(engines)
 app.command(many_workers)
 
 

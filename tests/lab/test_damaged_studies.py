@@ -12,7 +12,7 @@ import pytest
 from layermix.cli import run_cli
 from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
 from layermix.lab.store import MANIFEST
-from stored_runs import run_folder
+from stored_runs import edit_run, run_folder
 
 STUDY = "compare --train-size 60 --model mlp --epochs 1 --batch-size 20 --monitor 1 --seeds 2"
 STUDY += " --variants none input --no-geometry --workers 1"
@@ -210,3 +210,26 @@ def test_other_damaged_records_are_named(
     (study / name).write_text(content, encoding="latin-1")
     code, text = call(f"report {study}", capsys)
     assert (code == 1 and name in text) or (content == "[]" and name == "tuning.json")
+
+
+def test_run_of_a_version_without_a_setting_is_read(study: Path) -> None:
+    run = run_folder(study, "none-seed0")
+    config = json.loads((run / "config.json").read_text())
+    for part, name in (("recipe", "shard"), ("recipe", "geometry"), ("data", "drop_columns")):
+        del config[part][name]
+    edit_run(run, "config.json", **config)
+    damaged = StudyFolder.open(study).damaged()
+    assert list(damaged.values()) == ["it has recipe.geometry = True instead of False"]
+    config["recipe"]["geometry"] = False
+    edit_run(run, "config.json", **config)
+    assert not StudyFolder.open(study).damaged()
+
+
+def test_report_of_damaged_runs_alone_names_the_damage(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in (study / "runs").iterdir():
+        edit_run(run, "result.json", classes=["one"])
+    code, text = call(f"report {study}", capsys)
+    assert code == 2
+    assert "is undamaged (none-seed0: the number of classes is 10)" in text

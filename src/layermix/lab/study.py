@@ -53,7 +53,7 @@ class StudyFolder:
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"the output folder {folder} is a file: use another --out")
             folder.mkdir(parents=True, exist_ok=True)
-            with _lock(folder):
+            with FileLock(folder / LOCK, timeout=_WAIT):
                 self._join()
             self.runs.mkdir(exist_ok=True)
 
@@ -171,6 +171,14 @@ class StudyFolder:
             self._require_digests(cell.name, result.digests, usual)
         return found
 
+    def require_results(self) -> dict[RunConfig, RunResult]:
+        """Read the results of all finished runs; an `InputError` is raised if there are none."""
+        if results := self.run_results():
+            return results
+        found = next((f"{c.name}: {problem}" for c, problem in self.damaged().items()), None)
+        why = f"undamaged ({found})" if found else "finished yet"
+        raise InputError(f"no run of the study in {self.folder} is {why}")
+
     def _found(self) -> Iterator[tuple[RunConfig, str | None]]:
         """Yield each run that has a folder, and what is wrong with it, or None."""
         for cell in self._with_folder():
@@ -238,8 +246,3 @@ class StudyFolder:
     def keeps_features(self, cell: RunConfig) -> bool:
         """Return True for the run that saves activations: the first variant with the first seed."""
         return (cell.variant, cell.seed) == (self.config.variants[0], self.config.seeds[0])
-
-
-def _lock(folder: Path) -> FileLock:
-    """Return a lock of the study's configuration."""
-    return FileLock(folder / LOCK, timeout=_WAIT)

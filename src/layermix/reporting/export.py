@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from layermix.errors import InputError
 from layermix.lab.store import RunConfig, RunResult, disk_errors, write_bytes
 from layermix.lab.study import StudyFolder
 
@@ -24,7 +23,7 @@ def export_csv(study: StudyFolder, out: Path) -> list[Path]:
     versions and hardware. `epochs.csv` has a row for each epoch of each run; epoch 0 is before
     training. A nested entry is a column such as ``snnl.block1.value``; a missing one is empty.
     """
-    results = _results(study)
+    results = study.require_results()
     tables = {
         "runs.csv": [_named(cell) | _measures(result) for cell, result in results.items()],
         "epochs.csv": [
@@ -51,7 +50,7 @@ def export_tensorboard(study: StudyFolder, out: Path) -> list[Path]:
     from torch.utils.tensorboard import SummaryWriter
 
     found = []
-    for cell, result in _results(study).items():
+    for cell, result in study.require_results().items():
         folder = out / cell.folder_name
         with disk_errors(f"cannot write the export in {folder}"):
             for earlier in folder.glob(_EVENTS):
@@ -66,12 +65,6 @@ EXPORTS: dict[str, Callable[[StudyFolder, Path], list[Path]]] = {
     "csv": export_csv,
     "tensorboard": export_tensorboard,
 }
-
-
-def _results(study: StudyFolder) -> dict[RunConfig, RunResult]:
-    if results := study.run_results():
-        return results
-    raise InputError(f"no run of the study in {study.folder} is finished yet")
 
 
 def _named(cell: RunConfig) -> Row:

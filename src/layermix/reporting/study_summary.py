@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, replace
 
-from layermix.errors import InputError
 from layermix.lab.store import RunResult, read_run
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import as_json
@@ -29,9 +28,7 @@ def summarize(study: StudyFolder) -> Summary:
 
 
 def _summarized(study: StudyFolder) -> Summary:
-    results = study.run_results()
-    if not results:
-        raise InputError(f"no run of the study in {study.folder} is finished yet")
+    results = study.require_results()
     runs: dict[str, dict[int, RunResult]] = {name: {} for name in study.config.variants}
     for cell, result in results.items():
         runs[cell.variant][cell.seed] = result

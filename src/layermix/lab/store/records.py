@@ -134,15 +134,18 @@ def tensor_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = N
 def require_settings(config: dict[str, Any], cell: RunConfig) -> None:
     """Raise a `DamagedRun` if the configuration of a run has other settings than `cell`.
 
-    Settings of the recipe that `cell` leaves to the data may have any value.
+    Settings of the recipe that `cell` leaves to the data may have any value. A setting that the
+    version of the run did not have has its default value.
     """
     for name in ("variant", "seed", "model", "train"):
         _require_equal(name, config[name], getattr(cell, name))
     for part in ("data", "recipe"):
-        for name, value in vars(getattr(cell, part)).items():
-            if value not in (None, "auto"):
-                wanted = list(value) if isinstance(value, tuple) else value
-                _require_equal(f"{part}.{name}", config[part].get(name), wanted)
+        settings = getattr(cell, part)
+        for each in fields(settings):
+            if (wanted := getattr(settings, each.name)) not in (None, "auto"):
+                found = config[part].get(each.name, each.default)
+                found = tuple(found) if isinstance(found, list) else found
+                _require_equal(f"{part}.{each.name}", found, wanted)
 
 
 def _require_equal(name: str, found: Any, wanted: Any) -> None:
