@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bad_inputs import HTML, attempt, files_below, refused
@@ -177,10 +178,10 @@ def test_damaged_plan_is_named(
 
 
 SETTINGS: dict[str, list[Any]] = {
-    "epochs": [0, -1, 1.5, "x", NAN],
+    "epochs": [0, -1, 1.5, "x", NAN, np.int64(2)],
     "batch_size": [1, 2.5, "x", None],
     "optimizer": ["adam", 3],
-    "lr": [0, NAN, INFINITE, "x"],
+    "lr": [0, NAN, INFINITE, "x", np.float32(0.1)],
     "warmup": [1, -0.1, NAN, "x"],
     "decay": ["exponential"],
     "momentum": [1, NAN],

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import rank_training
+import shard_checks
 from layermix.lab.store import read_result
 from layermix.lab.training.joined_norm import JoinedBatchNorm, with_joined_norms
 
@@ -49,6 +50,13 @@ def test_two_processes_train_as_one(case: tuple, both: list[dict[str, list[float
     alone, together = (found[" ".join(case)] for found in both)
     assert len(alone) == 8
     assert together == pytest.approx(alone, rel=1e-9)
+
+
+def test_weights_are_divided_only_where_that_is_right() -> None:
+    process = torchrun([shard_checks.__file__])
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err[:5000]
+    assert out.count("all checks passed") == 2
 
 
 def test_joined_norm_of_one_process_is_that_of_torch() -> None:

@@ -1,10 +1,14 @@
 """Tests of the order in which a process tries to claim the runs of a study."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from layermix.lab import DataConfig, Recipe, StudyFolder, configure
+from layermix.lab.engines.dispatch import Dispatcher
+from layermix.lab.engines.inline import InlineEngine
+from layermix.lab.engines.job import JobSettings
 from layermix.lab.engines.waiting import WaitingRuns
 from layermix.lab.store import RunConfig, RunWriter
 
@@ -69,3 +73,15 @@ def test_processes_choose_different_runs(study: StudyFolder, waiting: WaitingRun
     waiting.listed()
     begin(study, list(study.cells())[:20])
     assert len({waiting.listed()[1][0] for _ in range(40)}) > 8
+
+
+def test_worker_that_does_not_wait_has_a_last_look(study: StudyFolder) -> None:
+    study = StudyFolder(replace(study.config, seeds=(0,)), study.folder.with_name("small"))
+    first, last = study.cells()
+    held = RunWriter.claim(study.path(last))
+    assert held
+    dispatcher = Dispatcher(study, InlineEngine(), JobSettings(), waits=False)
+    for cell, _ in dispatcher.outcomes():
+        if cell == first:
+            held.release()  # its process ends during a pause of this one
+    assert study.finished() == [first, last]

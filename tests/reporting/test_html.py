@@ -170,3 +170,10 @@ def test_report_uses_minus_signs_and_bounds_small_p_values() -> None:
     assert "< 0.001" in found
     assert "−" in found
     assert not re.search(r"[\s(]-\d", found[found.index("}\n\n") :])
+
+
+def test_paragraphs_of_markdown_are_apart(usual, figures) -> None:
+    content = render("report.md", usual, figures)
+    first, second, *_ = text.verdict_text(usual)
+    unescaped = re.sub(r"\\([^\w\s])", r"\1", content)
+    assert f"{first}\n\n{second}" in unescaped

@@ -11,6 +11,7 @@ from torch import nn
 from layermix.errors import InputError
 from layermix.hooks import Points, points
 from layermix.hooks.batch import Batch, call
+from layermix.hooks.isolation import untouched
 from layermix.lab.data import DataConfig, Dataset, Source, Split, load
 from layermix.lab.data.sources import file_states, split_source
 from layermix.lab.models import Factory, build
@@ -137,9 +138,8 @@ def fresh_model(name: str, data: Dataset, seed: int, factory: Factory | None = N
 
 def _check_output(model: nn.Module, x: Batch, shape: tuple[int, int]) -> None:
     """Raise an `InputError` if a model does not return logits (B, K) that have a gradient."""
-    was_training = model.training
-    logits = logits_of(call(model.eval(), x))
-    model.train(was_training)
+    with untouched(model, random_free=True), torch.enable_grad():
+        logits = logits_of(call(model.train(), x))
     name = type(model).__name__
     if not logits.is_floating_point() or logits.shape != shape:
         raise InputError(
@@ -159,8 +159,6 @@ def find_points(model: nn.Module, data: Dataset) -> Points:
     x = data.preprocess(data.train.inputs[:3])
     try:
         found = points(model, x, all=True)
-        _check_output(model, x, (3, len(data.classes)))
-        return found
     except InputError as error:
         if data.train.inputs.ndim != 4:
             raise
@@ -169,3 +167,5 @@ def find_points(model: nn.Module, data: Dataset) -> Points:
             f"{error}. The {data.modality.noun} are {size}: if this is the cause, resize them with "
             "--image-size"
         ) from error
+    _check_output(model, x, (3, len(data.classes)))
+    return found

@@ -36,6 +36,7 @@ def configure(
     of seeds at which results are planned to be read; the study starts with the seeds of the first.
     A `factory` builds the model, whose name is then only shown.
     """
+    looks = tuple(looks)
     seeds = _first_seeds(seeds, looks, margin)
     numbers = tuple(range(seeds))
     asked = StudyConfig(data, model, recipe, tuple(variants), numbers, threads, margin, looks)
@@ -65,6 +66,7 @@ def configure_own(
 
     `variants` are checked when the function creates its mixer.
     """
+    looks = tuple(looks)
     seeds = _first_seeds(seeds, looks, margin)
     loaded = load_once(data, 0)
     first = "embedding" if loaded.modality.name == "text" else "input"

@@ -8,6 +8,8 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+import numpy as np
+
 from layermix.errors import InputError, RunError, brief
 
 T = TypeVar("T")
@@ -39,11 +41,15 @@ def check_types(settings: Any) -> None:
 
     for name, kind in _hints(type(settings)).items():
         value = getattr(settings, name)
+        if isinstance(value, np.generic) and not isinstance(value, float):
+            raise InputError(f"{name} is {value!r}, but must be a number of Python: use .item()")
         try:
             _adapter(kind).validate_python(value, strict=True)
         except ValidationError as error:
             messages = [each["msg"] for each in error.errors(include_url=False)]
-            allowed = " or ".join(m.removeprefix("Input should be ") for m in messages)
+            allowed = " or ".join(
+                dict.fromkeys(m.removeprefix("Input should be ") for m in messages)
+            )
             raise InputError(f"{name} is {brief(value)}, but must be {allowed}") from error
 
 

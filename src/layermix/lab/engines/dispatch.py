@@ -99,9 +99,13 @@ class Dispatcher:
                         yield from self._handle(self._engine.events(_POLL_SECONDS))
                         yield from self._end_stalled()
                     elif self._waiting:
-                        if not self._waits:
+                        if self._waits:
+                            time.sleep(_POLL_SECONDS)
+                            continue
+                        self._retry_at = 0.0
+                        yield from self._fill()  # a last look
+                        if not self._running:
                             return
-                        time.sleep(_POLL_SECONDS)
         finally:
             for running in self._running.values():
                 running.writer.release()

@@ -162,7 +162,8 @@ class _Execution:
         """Return a hash of the settings, the data and the versions of the run."""
         if not self.key:
             versions = [layermix.__version__, torch.__version__]
-            name = self.job.config.folder_name
+            config = self.job.config  # a checkpoint has whole weights
+            name = replace(config, recipe=replace(config.recipe, shard=False)).folder_name
             self.key = json_digest([name, trainer.data.digests, *versions])
         return self.key
 

@@ -138,7 +138,7 @@ def require_settings(config: dict[str, Any], cell: RunConfig) -> None:
     version of the run did not have has its default value.
     """
     for name in ("variant", "seed", "model", "train"):
-        _require_equal(name, config[name], getattr(cell, name))
+        _require_equal(name, config.get(name, ""), getattr(cell, name))
     for part in ("data", "recipe"):
         settings = getattr(cell, part)
         for each in fields(settings):

@@ -23,8 +23,9 @@ from layermix.lab.training.final_evaluation import evaluate_split, final_result
 from layermix.lab.training.joined_norm import separate_norms
 from layermix.lab.training.monitor import FeatureLoss, Monitor
 from layermix.lab.training.optimization import Optimization
-from layermix.lab.training.ranks import mean_over_ranks, parallel_model
+from layermix.lab.training.ranks import equal_buffers, mean_over_ranks, parallel_model
 from layermix.lab.training.recipe import Recipe
+from layermix.lab.training.sharding import BlockOrder
 from layermix.mixing import MixedTarget, Target
 from layermix.mixing.distributed import from_first, rank_info
 
@@ -71,8 +72,10 @@ class Trainer:
             raise InputError("compile is True, but several processes train the run: leave it out")
         if several:
             joined, shard = recipe.sync_batchnorm, recipe.shard
-            parallel = parallel_model(model, self.device, joined_norms=joined, shard=shard)
+            few = data.preprocess(data.train.inputs[:3])
+            parallel = parallel_model(model, self.device, few, joined_norms=joined, shard=shard)
             model = unwrap(parallel)
+        self._order = BlockOrder(model) if several and recipe.shard else None
         self.raw_model, self.is_compiled = model, recipe.compile
         self.model: Any = parallel or (compiled(model) if recipe.compile else model)
         self.batches = Batches(data.train, data.preprocess, recipe, self.seeds)
@@ -138,14 +141,18 @@ class Trainer:
             self.mixer.set_epoch(epoch - 1)
         losses, accuracies = [], []
         lr = self.optimization.lr
-        seed = self.seeds.model + epoch + _RANK_SEEDS * rank_info()[0]
+        # Blocks that are called at random must be the same in processes that divide them.
+        seed = self.seeds.model + epoch + (0 if self._order else _RANK_SEEDS * rank_info()[0])
         with self.optimization.training(), torch_seed(seed):
             for x, labels in self.batches.epoch(epoch):
                 loss, accuracy = self.run_step(x, labels)
                 losses.append(loss)
                 accuracies.append(accuracy)
                 yield
-        loss = mean_over_ranks(torch.stack(losses))  # the only synchronization in an epoch
+        if self._order:
+            self._order.check()
+        equal_buffers(self.raw_model)
+        loss = mean_over_ranks(torch.stack(losses))
         self._require_finite(loss)
         return {
             "lr": lr,

@@ -5,6 +5,7 @@ part. Gradients are averaged, so that the run equals one of a single process, up
 random operations of the model, such as dropout.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from layermix.errors import InputError, LayermixError, RunError
+from layermix.hooks.batch import Batch
 from layermix.lab.training.joined_norm import with_joined_norms
 from layermix.lab.training.sharding import shard_model
 from layermix.mixing.distributed import rank_info
@@ -40,6 +42,7 @@ def process_group() -> Iterator[tuple[int, int]]:
     try:
         yield rank_info()
     finally:
+        gc.collect()  # divided modules, in reference cycles, hold the group and its threads
         torch.distributed.destroy_process_group()
 
 
@@ -60,21 +63,28 @@ def lost_ranks() -> Iterator[None]:
 
 
 def parallel_model(
-    model: nn.Module, device: torch.device, *, joined_norms: bool, shard: bool
+    model: nn.Module, device: torch.device, x: Batch, *, joined_norms: bool, shard: bool
 ) -> nn.Module:
     """Return a model whose gradients are averaged over the processes; it is changed in place.
 
     If `joined_norms` is True, batch norms use the statistics of the joined batch. If `shard` is
-    True, each process has a part of the weights (`shard_model`), otherwise all of them.
+    True, each process has a part of the weights (`shard_model`, with examples `x`), otherwise all.
     """
     if joined_norms and device.type == "cuda":
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     elif joined_norms:
         model = with_joined_norms(model)
     if shard:
-        return shard_model(model, device)
+        return shard_model(model, device, x)
     devices = [torch.cuda.current_device()] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=devices)
+
+
+def equal_buffers(model: nn.Module) -> None:
+    """Copy the buffers of the first process to all, such as norm statistics of each process."""
+    if rank_info()[1] > 1:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 def own_part(size: int) -> slice:
