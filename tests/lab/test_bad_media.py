@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from images_on_disk import png
+from layermix.errors import RunError
+from layermix.lab.data import DataConfig
+from layermix.lab.data.modalities.sounds import _read
+from layermix.lab.data.sources import decode
 from media_folders import all_inputs, image_folder, refuse, sound_folder, wav
 
 pytestmark = pytest.mark.usefixtures("empty_caches")
@@ -74,6 +79,9 @@ SOUNDS = {
     "head alone": (b"RIFF", "bad.wav"),
     "truncated head": (wav()[:30], "bad.wav"),
     "truncated samples": (wav()[:100], "bad.wav"),
+    "truncated samples with a wrong size of the whole": (patched(4, "<I", 92)[:100], "truncated"),
+    "one byte less": (wav()[:-1], "bad.wav"),
+    "no samples before notes": (wav(samples=[]) + b"LIST\4\0\0\0INFO", "is empty"),
     "no samples": (wav()[:44], "is empty"),
     "declared without samples": (wav(samples=[]), "is empty"),
     "NaN": (wav(samples=np.full(800, np.nan), dtype=np.float32), "not finite"),
@@ -142,3 +150,44 @@ def test_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((8, 8, 3), v, np.uint8)) for v in (255, 0, 0)]
     frames[0].save(folder / "cat/bad.gif", save_all=True, append_images=frames[1:])
     assert sum(bool((image == 255).all()) for image in all_inputs(folder)) == 1
+
+
+PIPED = 0xFFFFFFFF
+HEADERS = [(4, PIPED, 40, PIPED), (4, PIPED, 40, 0x7FFFF000), (4, 0, 40, 0), (4, 36, 40, 0)]
+HEADERS += [(4, 1644, 40, 1600), (4, 0, 40, 1600)]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+@pytest.mark.parametrize("more", [b"", b"LIST\4\0\0\0INFO"])
+def test_sound_with_wrong_sizes_in_its_header_is_read(
+    header: tuple[int, ...], more: bytes, tmp_path: Path
+) -> None:
+    folder = sound_folder(tmp_path / "sounds")
+    expected = decode(DataConfig(str(folder))).splits["train"].inputs
+    for path in folder.rglob("*.wav"):
+        content = bytearray(path.read_bytes())
+        for at, size in (header[:2], header[2:]):
+            struct.pack_into("<I", content, at, size)
+        path.write_bytes(content + more * (header[3] == 1600))
+    assert torch.equal(decode(DataConfig(str(folder))).splits["train"].inputs, expected)
+
+
+def test_cut_sound_that_was_written_to_a_pipe_is_read_to_its_last_sample() -> None:
+    content = bytearray(wav(samples=np.arange(8).reshape(4, 2)))
+    struct.pack_into("<I", content, 40, PIPED)
+    samples, rate = _read({"bytes": bytes(content[:-1])}, "row 0")
+    assert (samples * 2**15).tolist() == [0.5, 2.5, 4.5]
+    assert rate == 800
+
+
+@pytest.mark.parametrize("size", [10, 0, 12])
+def test_rf64_file_is_read_up_to_its_last_sample(size: int) -> None:
+    plain = wav(samples=np.arange(5))
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, 0, size, 0, 0)
+    head = b"RF64" + plain[4:12] + sizes + plain[12:40] + struct.pack("<I", PIPED)
+    sound = {"bytes": head + plain[44:] + b"LI" * (size == 10)}
+    if size == 12:
+        with pytest.raises(RunError, match="is truncated"):
+            _read(sound, "row 0")
+    else:
+        assert (_read(sound, "row 0")[0] * 2**15).tolist() == [0, 1, 2, 3, 4]

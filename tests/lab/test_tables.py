@@ -223,3 +223,11 @@ def test_file_instead_of_a_folder_raises(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"is a file, but not one of .*: pass its folder"):
         decode(DataConfig(str(tmp_path / "file")))
+
+
+def test_settings_can_be_paths_and_numpy_integers(tmp_path: Path) -> None:
+    parquet(tmp_path / "set", "train", {"img": encoded(60), "label": [0, 1] * 30})
+    config = DataConfig(tmp_path / "set", train_size=np.int64(20))  # pyright: ignore[reportArgumentType]
+    assert config == DataConfig(str(tmp_path / "set"), train_size=20)
+    assert type(config.train_size) is int
+    assert len(load(config).train) == 20

@@ -1,5 +1,6 @@
 """Tests of tables: numbers, categories, missing values, and a CSV file of one's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from layermix.lab import DataConfig, Recipe, RunConfig, run
 from layermix.lab.data import load
 from layermix.lab.data.modalities import TableInputs
 from layermix.lab.data.modalities.tabular import TableColumn
-from layermix.lab.data.other import read_inputs
+from layermix.lab.data.other import read_inputs, read_split
 from layermix.lab.data.sources import decode
 
 HEAD = "age,city,member,income,label"
@@ -204,3 +205,40 @@ def test_categories_are_equal_whatever_their_type(tmp_path: Path) -> None:
     csv(tmp_path / "b.csv", [f"{7 + k % 2},{k % 5},{k % 3}" for k in range(99)], "code,x,label")
     with pytest.raises(InputError, match="column 'code' has '7' and no value of the study's data"):
         read_inputs(str(tmp_path / "b.csv"), config, data)
+
+
+def write_splits(folder: Path, **columns: str) -> DataConfig:
+    """Write tables of splits with the given columns, and the class in the column label."""
+    folder.mkdir()
+    for name, head in columns.items():
+        rows = [{"a": k % 5, "b": k % 7, "id": k, "label": "pq"[k % 2]} for k in range(30)]
+        lines = (",".join(str(row.get(c or "id")) for c in head.split(",")) for row in rows)
+        (folder / f"{name}.csv").write_text("\n".join([head, *lines]))
+    return DataConfig(str(folder))
+
+
+@pytest.mark.parametrize("column", ["id", ""])  # pandas names a column without a name
+def test_dropped_column_can_be_in_one_split_alone(tmp_path: Path, column: str) -> None:
+    config = write_splits(tmp_path / "set", train=f"{column},a,b,label", test="label,b,a")
+    dropped = replace(config, drop_columns=(column or "Unnamed: 0",))
+    assert decode(dropped).splits["test"].inputs[1].tolist() == [1, 1]
+    with pytest.raises(InputError, match=f"has a column '{dropped.drop_columns[0]}', which"):
+        decode(config)
+
+
+def test_file_of_a_split_without_a_used_column_raises(tmp_path: Path) -> None:
+    config = write_splits(tmp_path / "set", **{"train-0": "a,b,label", "train-1": "a,label"})
+    with pytest.raises(InputError, match=r"has a column 'b', which .*train-1\.csv lacks"):
+        decode(config)
+    assert decode(replace(config, drop_columns=("b",))).splits["train"].inputs.shape == (60, 1)
+
+
+def test_of_other_data_only_the_split_that_is_read_matters(tmp_path: Path) -> None:
+    data = load(config := write_splits(tmp_path / "set", train="a,b,label"))
+    other = write_splits(tmp_path / "x", train="id,a,b,label", validation="a,id", test="b,a").data
+    assert read_inputs(other, config, data)[1].tolist() == [1, 1]
+    with pytest.raises(InputError, match="has a column 'label', which"):
+        read_split(other, config, data)
+    other = write_splits(tmp_path / "y", train="a,b,label", test="a,label").data
+    with pytest.raises(InputError, match="has a column 'b', which"):
+        read_inputs(other, config, data)

@@ -11,7 +11,8 @@ import layermix as lm
 from layermix.errors import InputError
 from layermix.lab.data import DataConfig, load, read_source, write_source
 from layermix.lab.data.modalities import TextInputs
-from layermix.lab.data.sources import decode
+from layermix.lab.data.other import read_inputs
+from layermix.lab.data.sources import decode, load_texts
 from layermix.lab.models import build
 
 MODELS = ["text-bag", "text-cnn", "text-transformer"]
@@ -25,6 +26,8 @@ EVERYWHERE = [(name, point) for name in MODELS for point in POINTS[name]]
 
 
 ROWS = [("x y", "a"), ("z y", "b")] * 9
+ENUMERATED = [*enumerate(ROWS)]
+SIZES = {"train": 18, "test": 18}
 
 
 def text_files(folder: Path, rows: list[tuple[str, str]], test: list[tuple[str, str]]) -> str:
@@ -156,3 +159,50 @@ def test_image_settings_with_texts_raise(tmp_path: Path) -> None:
     data = load(DataConfig(text_files(tmp_path / "set", ROWS, ROWS)))
     with pytest.raises(InputError, match="crop is 2, but the data have texts, which have no such"):
         complete(Recipe(crop=2), data)
+
+
+def csv_texts(folder: Path, **columns: list[str]) -> str:
+    """Write texts of two splits, with more columns in the training split alone."""
+    folder.mkdir()
+    for name, more in (("train", columns), ("test", {})):
+        rows = [["text", "label", *more]]
+        rows += [[text, label, *(v[k] for v in more.values())] for k, (text, label) in ENUMERATED]
+        (folder / f"{name}.csv").write_text("\n".join(map(",".join, rows)))
+    return str(folder)
+
+
+def test_unused_columns_of_one_split_are_accepted(tmp_path: Path) -> None:
+    numbers = [str(k) for k in range(18)]
+    found = decode(DataConfig(csv_texts(tmp_path / "csv", idx=numbers, comment=numbers)))
+    assert {name: len(split.inputs) for name, split in found.splits.items()} == SIZES
+
+
+@pytest.mark.parametrize("value", [None, "absent"])
+def test_unused_columns_without_values_are_accepted(tmp_path: Path, value: str | None) -> None:
+    folder = tmp_path / "set"
+    text_files(folder, ROWS, ROWS)
+    for name, note in (("train", "x"), ("test", value)):
+        lines = (folder / f"{name}.jsonl").read_text().splitlines()
+        rows = [json.loads(line) | ({} if note == "absent" else {"note": note}) for line in lines]
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert len(decode(DataConfig(str(folder))).splits["test"].inputs) == 18
+    assert load_texts(str(folder))[0]["test"][0][0] == "x y"
+    with pytest.raises(InputError, match="'test' has no value in column 'note'"):
+        decode(DataConfig(str(folder), text_column="note"))
+    with pytest.raises(InputError, match="'test' has no value in column 'note'"):
+        load_texts(str(folder), "note")
+
+
+def test_labels_are_never_the_texts(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("\n".join(["review,text", *(f"film {k % 3},{'ab'[k % 2]}" for k in range(24))]))
+    config = DataConfig(str(path), label_column="text")
+    modality = decode(config).modality
+    assert isinstance(modality, TextInputs)
+    assert set(modality.words) == {"film", "0", "1", "2"}
+    texts, labels = load_texts(str(path), label="text")[0]["train"]
+    assert texts[:2] == ["film 0", "film 1"]
+    assert labels[:2].tolist() == [0, 1]
+    assert read_inputs(str(path), config, load(config)).unique().tolist() != [0, 1]
+    with pytest.raises(InputError, match="'text' is the column of the labels"):
+        decode(DataConfig(str(path), text_column="text", label_column="text"))

@@ -1,8 +1,10 @@
 """The settings of the data of a run, which are flags of the command line."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import numpy as np
 
 from layermix.errors import InputError, brief
 from layermix.lab.typed import check_types
@@ -15,6 +17,11 @@ FILES = (".csv", ".tsv", ".parquet", ".json", ".jsonl")  # suffixes of data sets
 _BOUNDS = {"train_size": (1, 10**9), "image_size": (1, 4096), "max_length": (1, 10**6)}
 _BOUNDS |= {"mels": (2, 512)}
 _MAX_SECONDS = 600
+_CONVERTED: tuple[tuple[type, Any], ...] = (
+    (list, tuple),  # lists come from JSON
+    (PurePath, str),
+    (np.integer, int),
+)
 _OF_KIND = {"image_size": "image", "image_column": "image", "text_column": "text"}
 _OF_KIND |= {"tokenizer": "text", "max_length": "text", "audio_column": "sound"}
 _OF_KIND |= {"seconds": "sound", "mels": "sound", "categorical_columns": "table"}
@@ -62,9 +69,11 @@ class DataConfig:
     """Share of training examples whose label is replaced by a random other class."""
 
     def __post_init__(self) -> None:
-        for name in ("drop_columns", "categorical_columns"):
-            if isinstance(value := getattr(self, name), list):  # lists come from JSON
-                object.__setattr__(self, name, tuple(value))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for kind, convert in _CONVERTED:
+                if isinstance(value, kind):
+                    object.__setattr__(self, field.name, convert(value))
 
     @property
     def short(self) -> str:

@@ -17,11 +17,13 @@ from layermix.errors import InputError
 from layermix.lab.data.config import FILES
 from layermix.lab.data.data_files import (
     SEPARATORS,
+    AbsentColumn,
     check_folders,
     check_metadata,
     check_names,
     check_tables,
     separator,
+    sets_files,
 )
 from layermix.lab.data.dataset import SPLITS, standard_split
 from layermix.lab.data.table_columns import features_of
@@ -31,8 +33,8 @@ _OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".m4a", ".aac", ".opus", ".aif", ".aif
 _LOADERS = {".tsv": "csv", ".jsonl": "json"}  # of file suffixes; otherwise the suffix itself
 
 
-def load_tables(source: str) -> dict[str, Any]:
-    """Load a data set; return its tables by split."""
+def load_tables(source: str) -> tuple[dict[str, Any], list[AbsentColumn]]:
+    """Load a data set; return its tables by split, and the columns that some splits lack."""
     path = Path(source)
     # Offline, datasets would take a cached data set of this name from any folder.
     local = path.is_absolute() or source.startswith((".", "~")) or "/" not in source
@@ -45,13 +47,13 @@ def load_tables(source: str) -> dict[str, Any]:
     try:
         with _quiet():
             sounds = _sounds(path) if path.is_dir() else []
-            tables = _sound_tables(path, sounds) if sounds else _tables(source, path)
+            tables, gaps = (_sound_tables(path, sounds), []) if sounds else _tables(source, path)
     except InputError:
         raise
     except Exception as error:  # datasets raises many types
         _close_files(error)
         raise _cannot_load(source, reason_of(error)) from error
-    return {standard_split(str(name)): table for name, table in tables.items()}
+    return {standard_split(str(name)): table for name, table in tables.items()}, gaps
 
 
 @contextmanager
@@ -85,10 +87,11 @@ def _close_files(error: BaseException | None) -> None:
         gc.collect()
 
 
-def _tables(source: str, path: Path) -> Mapping[str, Any]:
-    """Return the tables of a data set of the hub, of a file, or of a folder, by split."""
+def _tables(source: str, path: Path) -> tuple[Mapping[str, Any], list[AbsentColumn]]:
+    """Return the tables of a data set of the hub, of a file, or of a folder; see `load_tables`."""
     import datasets
 
+    builder: Any
     suffix, full = path.suffix.lower(), str(path.resolve())
     if path.is_file():
         options: Any = {"sep": separator(path)} if suffix in SEPARATORS else {}
@@ -96,32 +99,33 @@ def _tables(source: str, path: Path) -> Mapping[str, Any]:
         builder = datasets.load_dataset_builder(loader, data_files=full, **options)
     else:  # the full path of a folder, because datasets has loaders named "text" and "csv"
         builder = datasets.load_dataset_builder(full if path.is_dir() else source)
-    parts = (builder.config.data_files or {}).values() if path.exists() else ()
-    files = [Path(file) for part in parts for file in part]
-    images = builder.name == "imagefolder"
-    metadata = [f for f in files if images and f.stem == "metadata" and f.suffix in FILES]
+    found = (builder.config.data_files or {}) if path.exists() else {}
+    parts = {standard_split(str(n)): [Path(file) for file in part] for n, part in found.items()}
+    images, gaps = builder.name == "imagefolder", []
+    files = [file for part in parts.values() for file in part if images]
+    metadata = [f for f in files if f.stem == "metadata" and f.suffix in FILES]
     if metadata:
         check_metadata(metadata)
     elif images:
-        check_folders(path.resolve(), files, "images")
+        if not sets_files(path):
+            check_folders(path.resolve(), parts, builder.EXTENSIONS, "images")
     else:
-        check_tables(files, getattr(builder.config, "sep", ","))
+        gaps = check_tables(parts, getattr(builder.config, "sep", ","))
     builder.download_and_prepare()
     tables: Any = builder.as_dataset()
-    if builder.name == "json":
-        _require_values(tables)
-    return tables
+    return tables, _empty_columns(tables) if builder.name == "json" else gaps
 
 
-def _require_values(tables: Mapping[str, Any]) -> None:
-    """Raise an `InputError` if a column has values in some splits of JSON files, but not in all."""
+def _empty_columns(tables: Mapping[str, Any]) -> list[AbsentColumn]:
+    """Return the columns that have values in some splits of JSON files, but not in all."""
+    gaps = []
     for name in features_of(tables):
         absent = [n for n, t in tables.items() if t.data.column(name).null_count == len(t)]
-        if 0 < len(absent) < len(tables):
-            raise InputError(
-                f"the split {absent[0]!r} has no value in column {name!r}, but another split has: "
-                "add values, or remove the column"
-            )
+        for split in absent if len(absent) < len(tables) else ():
+            reason = f"the split {split!r} has no value in column {name!r}, but another split has"
+            reason += ": add values, or remove the column"
+            gaps.append(AbsentColumn(standard_split(str(split)), name, reason))
+    return gaps
 
 
 def _sounds(folder: Path) -> list[Path]:
@@ -148,7 +152,7 @@ def _sound_tables(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """
     from datasets import Dataset
 
-    check_folders(folder, paths, "sounds")
+    parts: dict[str, list[Path]] = {}
     rows: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         *folders, _ = path.relative_to(folder).parts
@@ -156,8 +160,10 @@ def _sound_tables(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
         split = standard_split(folders[0]) if is_split else "train"
         if len(folders) == is_split:
             raise InputError(f"{path} is in no subfolder of a class: move it to one")
+        parts.setdefault(split, []).append(path)
         sound = {"bytes": None, "path": str(path)}
         rows.setdefault(split, []).append({"audio": sound, "label": path.parent.name})
+    check_folders(folder, parts, (".wav",), "sounds")
     return {split: Dataset.from_list(found) for split, found in rows.items()}
 
 

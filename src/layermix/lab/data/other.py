@@ -1,6 +1,6 @@
 """Read other data sets in the form of the data of a study: shifted data, or other classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,11 +10,14 @@ from torch import Tensor
 
 from layermix.errors import InputError
 from layermix.lab.data.config import DataConfig
+from layermix.lab.data.data_files import AbsentColumn, require_columns
 from layermix.lab.data.dataset import Dataset, Split
 from layermix.lab.data.hugging_face import load_tables
-from layermix.lab.data.modalities import ImageInputs
+from layermix.lab.data.modalities import ImageInputs, TableInputs
 from layermix.lab.data.sources import SOURCES
 from layermix.lab.data.table_columns import (
+    features_of,
+    input_column,
     label_column,
     read_labels,
     without_columns,
@@ -31,8 +34,7 @@ def read_inputs(source: str, config: DataConfig, data: Dataset) -> Tensor:
     """
     if source in SOURCES:
         return _built_in(source, data)[0].inputs
-    name, tables = _part(source)
-    return _read(name, tables, source, config, data)
+    return _read(_part(source), source, config, data)
 
 
 def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
@@ -43,10 +45,12 @@ def read_split(source: str, config: DataConfig, data: Dataset) -> Split:
     if source in SOURCES:
         split, classes = _built_in(source, data)
         return Split(split.inputs, _in_classes(source, split.labels, classes, data))
-    name, tables = _part(source)
-    labels, classes = read_labels(tables, label_column(tables, config.label_column))
+    name, tables, gaps = part = _part(source)
+    label = label_column(tables, config.label_column)
+    require_columns(gaps, (label,))
+    labels, classes = read_labels(tables, label)
     found = _in_classes(source, labels[name], classes, data)
-    return Split(_read(name, tables, source, config, data), found)
+    return Split(_read(part, source, config, data), found)
 
 
 def _built_in(source: str, data: Dataset) -> tuple[Split, tuple[str, ...]]:
@@ -69,18 +73,28 @@ def _in_classes(source: str, labels: Tensor, classes: Sequence[str], data: Datas
     return torch.tensor([data.classes.index(each) for each in classes])[labels]
 
 
-def _part(source: str) -> tuple[str, dict[str, Any]]:
-    """Load the split that is read; return its name, and its table by this name."""
-    tables = load_tables(source)
+def _part(source: str) -> tuple[str, dict[str, Any], list[AbsentColumn]]:
+    """Load the split that is read; return its name, its table, and columns it lacks."""
+    tables, gaps = load_tables(source)
     name = next((part for part in _PARTS if part in tables), next(iter(tables)))
-    return name, {name: tables[name]}
+    return name, {name: tables[name]}, [gap for gap in gaps if gap.split == name]
 
 
 def _read(
-    name: str, tables: Mapping[str, Any], source: str, config: DataConfig, data: Dataset
+    part: tuple[str, dict[str, Any], list[AbsentColumn]],
+    source: str,
+    config: DataConfig,
+    data: Dataset,
 ) -> Tensor:
+    name, tables, gaps = part
     shape, unused = data.train.inputs.shape[1:], [*config.drop_columns]
     with suppress(InputError):  # other data need no labels
         unused.append(label_column(tables, config.label_column))
     others = without_columns(tables, unused)
-    return data.modality.read_more(others, replace(config, data=source), shape)[name]
+    found = data.modality.read_more(others, replace(config, data=source), shape)[name]
+    if isinstance(data.modality, TableInputs):
+        used = [column.name for column in data.modality.columns]
+    else:
+        used = [input_column(features_of(others), data.modality.name, config)]
+    require_columns(gaps, used)
+    return found

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from layermix.errors import InputError, unknown, warn
 from layermix.lab.data.config import OF_SPLITS, DataConfig
+from layermix.lab.data.data_files import require_columns
 from layermix.lab.data.dataset import SPLITS, Dataset, Source, Split
 from layermix.lab.data.decoded import read_source, write_source
 from layermix.lab.data.hugging_face import load_tables
 from layermix.lab.data.modalities import MODALITIES, READERS, ImageInputs
-from layermix.lab.data.modalities.images import IMAGE_NAMES, resize
-from layermix.lab.data.modalities.sounds import AUDIO_NAMES
-from layermix.lab.data.modalities.texts import TEXT_NAMES, read_texts
+from layermix.lab.data.modalities.images import resize
+from layermix.lab.data.modalities.texts import read_texts
 from layermix.lab.data.split import (
     balanced,
     divide,
@@ -33,8 +33,10 @@ from layermix.lab.data.split import (
     with_label_noise,
 )
 from layermix.lab.data.table_columns import (
+    INPUT_NAMES,
     columns_of_type,
     features_of,
+    input_column,
     is_text,
     label_column,
     named_columns,
@@ -164,13 +166,18 @@ def decode(config: DataConfig) -> Source:
     By default, modality and columns are found by type and name. An image or sound that cannot be
     read raises a `RunError`; an invalid source, column or value raises an `InputError`.
     """
-    tables = load_tables(config.data)
+    tables, gaps = load_tables(config.data)
     label = label_column(tables, config.label_column)
     _require_inputs(tables, config, label)
     kind = find_modality(tables, config, label)
     config.check_used(kind, MODALITIES[kind].noun)
     # A table is read with its labels, which show if a column has them under other names.
-    others = tables if kind == "table" else without_columns(tables, (label, *config.drop_columns))
+    if kind == "table":
+        others, used = tables, {gap.column for gap in gaps} - {*config.drop_columns}
+    else:
+        others = without_columns(tables, (label, *config.drop_columns))
+        used = {label, input_column(features_of(others), kind, config)}
+    require_columns(gaps, used)
     inputs, modality = READERS[kind](others, config)
     labels, classes = read_labels(tables, label)
     return Source({n: Split(inputs[n], labels[n]) for n in tables}, classes, modality)
@@ -200,7 +207,7 @@ def kind_of(config: DataConfig) -> str:
         return SOURCES[config.data](None).modality.name
     if Path(config.data).suffix == ".safetensors":
         return read_source(config.data).modality.name
-    tables = load_tables(config.data)
+    tables, _ = load_tables(config.data)
     return find_modality(tables, config, label_column(tables, config.label_column))
 
 
@@ -211,9 +218,11 @@ def load_texts(
 
     `text` and `label` are columns, which are found by type and name by default.
     """
-    tables = load_tables(source)
-    column = label_column(tables, label)
-    texts = read_texts(without_columns(tables, (column,)), text)
+    tables, gaps = load_tables(source)
+    column, config = label_column(tables, label), DataConfig(source, text_column=text)
+    others = without_columns(tables, (column,))
+    require_columns(gaps, (column, input_column(features_of(others), "text", config)))
+    texts = read_texts(others, config)
     labels, classes = read_labels(tables, column)
     return {name: (texts[name], labels[name]) for name in tables}, classes
 
@@ -229,8 +238,8 @@ def find_modality(tables: Mapping[str, Any], config: DataConfig, label: str) -> 
         return "image"
     if config.audio_column or columns_of_type(features, "Audio"):
         return "sound"
-    if config.text_column or inputs == texts[:1] or set(TEXT_NAMES) & set(texts):
+    if config.text_column or inputs == texts[:1] or set(INPUT_NAMES["text"]) & set(texts):
         return "text"
-    if named_columns(features, IMAGE_NAMES):
+    if named_columns(features, INPUT_NAMES["image"]):
         return "image"
-    return "sound" if named_columns(features, AUDIO_NAMES) else "table"
+    return "sound" if named_columns(features, INPUT_NAMES["audio"]) else "table"

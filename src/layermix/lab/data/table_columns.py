@@ -6,9 +6,15 @@ from typing import Any
 from torch import Tensor
 
 from layermix.errors import InputError, unknown
+from layermix.lab.data.config import DataConfig
 from layermix.lab.data.dataset import encode_labels
 
 LABEL_NAMES = ("label", "labels", "fine_label", "target", "class")
+INPUT_NAMES = {
+    "image": ("img", "image"),
+    "text": ("text", "sentence", "content"),
+    "audio": ("audio", "sound", "speech"),
+}
 
 
 def features_of(tables: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -59,6 +65,18 @@ def column_of(
             f"--{content}-column"
         )
     return given or found[0]
+
+
+def input_column(features: Mapping[str, Any], kind: str, config: DataConfig) -> str:
+    """Return the column of the images, texts or sounds, by the name of their modality."""
+    content = "audio" if kind == "sound" else kind
+    named = named_columns(features, INPUT_NAMES[content])
+    if kind == "text":
+        strings = [name for name, feature in features.items() if is_text(feature)]
+        found = [name for name in named if name in strings][:1] or strings
+    else:
+        found = columns_of_type(features, content.title()) or named
+    return column_of(features, getattr(config, f"{content}_column"), found, content)
 
 
 def label_column(tables: Mapping[str, Any], given: str | None) -> str:

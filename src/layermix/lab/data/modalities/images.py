@@ -20,19 +20,12 @@ from torch import Tensor
 from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
 from layermix.lab.data.modality import Modality, Preprocess, map_arguments, shape_text
-from layermix.lab.data.table_columns import (
-    column_of,
-    columns_of_type,
-    encoded_rows,
-    features_of,
-    named_columns,
-)
+from layermix.lab.data.table_columns import encoded_rows, features_of, input_column
 from layermix.lab.reasons import reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_NAMES = ("img", "image")
 _RANGE = "their range is unknown. Convert the images to 8 or 16 bits"
 
 
@@ -138,9 +131,7 @@ def read_image_table(
     """
     if size is None and config.image_size is not None:
         size = (config.image_size, config.image_size)
-    features = features_of(tables)
-    found = columns_of_type(features, "Image") or named_columns(features, IMAGE_NAMES)
-    column = column_of(features, config.image_column, found, "image")
+    column = input_column(features_of(tables), "image", config)
     images = {n: _decode(table, n, column, size) for n, table in tables.items()}
     gray = all(image.ndim == 2 for split in images.values() for image in split)
     return {name: _stack(split, gray) for name, split in images.items()}, ImageInputs()

@@ -23,18 +23,12 @@ from layermix.errors import InputError, RunError
 from layermix.lab.data.config import DataConfig
 from layermix.lab.data.modalities.images import MapInputs
 from layermix.lab.data.modality import shape_text
-from layermix.lab.data.table_columns import (
-    column_of,
-    columns_of_type,
-    encoded_rows,
-    features_of,
-    named_columns,
-)
+from layermix.lab.data.table_columns import encoded_rows, features_of, input_column
 from layermix.lab.reasons import reason_of
 
-AUDIO_NAMES = ("audio", "sound", "speech")
 _RANGE = 80.0  # decibels below the loudest value of a sound, which is the floor
 _MAX_RATE = 1_000_000  # samples per second; a damaged header can have any number
+_UNKNOWN_SIZE = 0x7FFFF000  # this or more: the size of samples that were written to a pipe
 _MAX_SAMPLE = 1 << 31  # of floating-point samples, whose squares are summed as float32
 _OVERLAP = 2  # the window has so many times the samples between two frames
 
@@ -80,9 +74,7 @@ def _spectrograms(
     tables: Mapping[str, Any], config: DataConfig, rate: int | None
 ) -> tuple[dict[str, Tensor], int]:
     """Return the spectrograms of each split, and their rate, by default that of the first sound."""
-    features = features_of(tables)
-    found = columns_of_type(features, "Audio") or named_columns(features, AUDIO_NAMES)
-    column = column_of(features, config.audio_column, found, "audio")
+    column = input_column(features_of(tables), "sound", config)
     sounds = {}
     for name, table in tables.items():
         values = enumerate(encoded_rows(table, column))
@@ -149,19 +141,49 @@ def _read(value: Any, where: str) -> tuple[np.ndarray, int]:
     name = value.get("path") or "embedded in the table"
     sound = f"the sound at {where} ({name})"
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", wavfile.WavFileWarning)  # also of unknown chunks
-            rate, samples = wavfile.read(io.BytesIO(value.get("bytes") or Path(name).read_bytes()))
+        content, cut = _with_sizes(value.get("bytes") or Path(name).read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of unknown chunks
+            rate, samples = wavfile.read(io.BytesIO(content))
     except (OSError, ValueError, struct.error, ZeroDivisionError) as error:
         has_channels = not isinstance(error, ZeroDivisionError)
         reason = reason_of(error) if has_channels else "wrong number of channels"
         raise RunError(
             f"cannot read {sound}: {reason}. Convert it to WAV (PCM), repair it or remove it"
         ) from error
-    cut = any("EOF" in str(each.message) for each in caught)
     if problem := _problem_of(samples, rate) or ("is truncated" if cut else None):
         raise RunError(f"{sound} {problem}: repair it or remove it")
     return _in_unit_range(samples).reshape(len(samples), -1).mean(1), rate
+
+
+def _with_sizes(content: bytes) -> tuple[bytes, bool]:
+    """Return a WAV file up to its last sample, with the sizes it has; and True if it is truncated.
+
+    Only the size in the chunk of the samples shows that. The size of the whole is often wrong.
+    """
+    if content[:4] not in (b"RIFF", b"RIFX", b"RF64"):
+        return content, False
+    order, at, frame = ">" if content[:4] == b"RIFX" else "<", 12, 1
+    long = 0  # the size of the samples in RF64 files
+    while at + 8 <= len(content):
+        name, size = struct.unpack_from(f"{order}4sI", content, at)
+        if name == b"data":
+            break
+        if name == b"fmt " and at + 22 <= len(content):
+            frame = struct.unpack_from(f"{order}H", content, at + 20)[0] or 1
+        if name == b"ds64" and at + 24 <= len(content):
+            long = struct.unpack_from("<Q", content, at + 16)[0]
+        at += 8 + size + size % 2
+    else:
+        return content, False
+    rest = content[at + 8 :]
+    empty = size == 0 and rest[:4] in (b"LIST", b"id3 ")
+    unknown = not long and not empty and (size == 0 or size >= _UNKNOWN_SIZE)
+    size = long or size
+    kept = len(rest) - len(rest) % frame if unknown else min(size, len(rest))
+    sizes = (struct.pack(f"{order}I", number) for number in (at + kept, kept))
+    head = content[:4].replace(b"RF64", b"RIFF") + next(sizes) + content[8 : at + 4] + next(sizes)
+    return head + rest[:kept], not unknown and kept < size
 
 
 def _problem_of(samples: np.ndarray, rate: int) -> str | None:

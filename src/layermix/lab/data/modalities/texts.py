@@ -18,10 +18,9 @@ from torch import Tensor
 from layermix.errors import InputError
 from layermix.lab.data.config import DataConfig
 from layermix.lab.data.modality import Modality, Preprocess, Transform, shape_text
-from layermix.lab.data.table_columns import column_of, features_of, is_text, named_columns
+from layermix.lab.data.table_columns import features_of, input_column
 from layermix.lab.data.tokens import pad_rows, token_rows
 
-TEXT_NAMES = ("text", "sentence", "content")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _UNKNOWN, _FIRST = 1, 2  # ids of unknown words and of the first word; 0 is padding
 _MAX_WORDS = 30_000
@@ -85,7 +84,7 @@ class TextInputs(Modality):
         self, tables: Mapping[str, Any], config: DataConfig, shape: Sequence[int]
     ) -> dict[str, Tensor]:
         """Read other texts with the vocabulary of these."""
-        texts = read_texts(tables, config.text_column)
+        texts = read_texts(tables, config)
         if self.words:
             rows = _word_rows(_split_words(texts), self.words)
         else:
@@ -105,12 +104,9 @@ class TextInputs(Modality):
         return {**sizes, "pad_token_id": self.padding}
 
 
-def read_texts(tables: Mapping[str, Any], given: str | None = None) -> dict[str, list[str]]:
-    """Return the texts of each split, from a column that is `given` or found; None is empty."""
-    features = features_of(tables)
-    strings = [name for name, feature in features.items() if is_text(feature)]
-    found = [name for name in named_columns(features, TEXT_NAMES) if name in strings]
-    column = column_of(features, given, found[:1] or strings, "text")
+def read_texts(tables: Mapping[str, Any], config: DataConfig) -> dict[str, list[str]]:
+    """Return the texts of each split; None is an empty text."""
+    column = input_column(features_of(tables), "text", config)
     return {name: ["" if t is None else str(t) for t in tables[name][column]] for name in tables}
 
 
@@ -118,7 +114,7 @@ def read_text_table(
     tables: Mapping[str, Any], config: DataConfig
 ) -> tuple[dict[str, Tensor], TextInputs]:
     """Tokenize the texts of each split; return them with their modality."""
-    texts = read_texts(tables, config.text_column)
+    texts = read_texts(tables, config)
     rows, modality = (_words if config.tokenizer == "words" else _tokens)(texts, config.tokenizer)
     found = modality.padded(texts, rows, config.max_length)
     if not any(ids.numel() for ids in found.values()):
