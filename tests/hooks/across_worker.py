@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import layermix as lm
+from process_groups import leave_group
 
 EXAMPLES = 4  # per process
 POINT = "layers.0"
@@ -61,4 +62,4 @@ def train(rank: int, folder: str) -> None:
     plan = lm.Mixer(net, at=POINT, ratio=0.3, cross_rank=True).draw(EXAMPLES)
     done = step(net, plan, {name: value[own] for name, value in x.items()}, y[own])
     torch.save(done, Path(folder) / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    leave_group()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import layermix as lm
+from process_groups import leave_group
 
 POINTS = ["input", "0", "final", "logits"]
 STEPS = 6
@@ -32,7 +33,7 @@ def train(rank: int, folder: str) -> None:
     torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     steps = {per: mixed_steps(rank, per) for per in ("batch", "sample")}
     torch.save(steps, Path(folder) / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    leave_group()
 
 
 def mixed_steps(rank: int, per: Any) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import layermix as lm
 from layermix.mixing import PlanSampler
+from process_groups import leave_group
 from tiny_nets import tiny_vit
 
 EXAMPLES = 6  # per process
@@ -123,4 +124,4 @@ def train(rank: int, folder: str) -> None:
             found[kind][net, blend, point] = done
     found["unchanged by a probe"] = is_unchanged_by_probe()
     torch.save(found, Path(folder) / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    leave_group()
