@@ -125,8 +125,7 @@ def _counted(in_order: bool):
         begun = time.perf_counter()
         finished, order = listed(waiting)
         if in_order:
-            left = {cell.folder_name for cell in order}
-            order = [cell for cell in waiting if cell.folder_name in left]
+            order.sort(key=lambda cell: (cell.seed, VARIANTS.index(cell.variant)))
         counts["lists"] += 1
         counts["list s"] += time.perf_counter() - begun  # pyright: ignore[reportArgumentType]
         return finished, order

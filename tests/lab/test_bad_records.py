@@ -1,6 +1,5 @@
 """Stored runs whose records have wrong values and valid hashes: each is found and named."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,11 @@ from wrong_records import (
     each,
     recorded,
     stored,
-    train_small_study,
     without,
     write_file,
 )
 
 NAN, INFINITE, ESCAPE = float("nan"), float("inf"), "\x1b[31m"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_small_study(tmp_path_factory.mktemp("whole") / "study")
-
-
-@pytest.fixture
-def study(whole: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(whole, tmp_path / "study")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Bad weights of stored runs, and records with markup and control characters in a report."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,9 @@ from safetensors.torch import load, save
 
 from bad_inputs import HTML, attempt, controls
 from stored_runs import edit_run, run_folder
-from wrong_records import BROKEN_TENSORS, RESULT, WEIGHTS, changed, train_small_study, write_file
+from wrong_records import BROKEN_TENSORS, RESULT, WEIGHTS, changed, write_file
 
 NAN, ESCAPE = float("nan"), "\x1b[31m"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_small_study(tmp_path_factory.mktemp("whole") / "study")
-
-
-@pytest.fixture
-def study(whole: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(whole, tmp_path / "study")
 
 
 @pytest.fixture

@@ -10,26 +10,12 @@ from typing import Any
 import pytest
 
 from layermix.cli import run_cli
-from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
+from layermix.lab import StudyFolder
 from layermix.lab.store import MANIFEST
 from stored_runs import edit_run, run_folder
 
 STUDY = "compare --train-size 60 --model mlp --epochs 1 --batch-size 20 --monitor 1 --seeds 2"
 STUDY += " --variants none input --no-geometry --workers 1"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "study"
-    recipe = Recipe(epochs=1, batch_size=20, monitor=1, geometry=False)
-    config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "input"), seeds=2)
-    train_study(config, folder, Execution(workers=1))
-    return folder
-
-
-@pytest.fixture
-def study(whole: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(whole, tmp_path / "study")
 
 
 def call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -9,17 +9,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from layermix.cli import run_cli
 from layermix.errors import InputError
-from layermix.lab import DataConfig, Execution, Recipe, StudyFolder, configure, train_study
+from layermix.lab import StudyFolder
 from layermix.reporting.export import export_csv, export_tensorboard
 from stored_runs import run_folder
+from wrong_records import train_small_study
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    folder = tmp_path_factory.mktemp("exported") / "study"
-    recipe = Recipe(epochs=2, batch_size=20, monitor=1, geometry=False)
-    config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "input"), seeds=2)
-    train_study(config, folder, Execution(workers=1))
+    folder = train_small_study(tmp_path_factory.mktemp("exported") / "study", epochs=2)
     return StudyFolder.open(folder)
 
 

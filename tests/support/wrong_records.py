@@ -17,9 +17,9 @@ LOGITS, WEIGHTS = "logits.safetensors", "weights.safetensors"
 Change = Callable[[Path], None]
 
 
-def train_small_study(folder: Path) -> Path:
-    """Train two variants with two seeds, for one epoch."""
-    recipe = Recipe(epochs=1, batch_size=20, monitor=1, geometry=False)
+def train_small_study(folder: Path, epochs: int = 1) -> Path:
+    """Train two variants with two seeds."""
+    recipe = Recipe(epochs=epochs, batch_size=20, monitor=1, geometry=False)
     config = configure(DataConfig(train_size=60), "mlp", recipe, ("none", "input"), seeds=2)
     train_study(config, folder, Execution(workers=1))
     return folder

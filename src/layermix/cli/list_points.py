@@ -2,7 +2,6 @@
 
 import torch
 
-from layermix.errors import InputError
 from layermix.hooks import points
 from layermix.lab.data import DataConfig, load
 from layermix.lab.data.modalities import ImageInputs
@@ -10,6 +9,7 @@ from layermix.lab.data.modality import map_arguments
 from layermix.lab.display import open_console, print_text
 from layermix.lab.models import build
 from layermix.lab.run_setup import fresh_model, model_name
+from layermix.lab.typed import require_range
 
 _MOST = {"image-size": 4096, "channels": 4096, "classes": 1_000_000}
 
@@ -38,8 +38,7 @@ def list_points(
     """
     sizes = {"image-size": image_size, "channels": channels, "classes": classes}
     for name, value in sizes.items():
-        if not 1 <= value <= _MOST[name]:
-            raise InputError(f"{name} is {value}, but must be from 1 to {_MOST[name]:,}")
+        require_range(name, value, 1, _MOST[name])
     console = open_console()
     if data is None:
         shape = (channels, image_size, image_size)

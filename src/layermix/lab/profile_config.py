@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from layermix.errors import InputError
 from layermix.geometry.features import Pool
+from layermix.lab.typed import require_range
 
 _RANGES = {"classes": (1, 1_000_000), "image_size": (1, 4096), "seed": (0, 2**32 - 1)}
 
@@ -65,6 +65,4 @@ class ProfileConfig:
     def check(self) -> None:
         """Raise an `InputError` if a number is out of its range."""
         for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise InputError(f"{name} is {value}, but must be from {low} to {high:,}")
+            require_range(name, getattr(self, name), low, high)

@@ -14,7 +14,7 @@ from layermix.lab.store.files import STAGED
 from layermix.lab.store.records import MANY_SEEDS
 from layermix.lab.training import Recipe
 from layermix.lab.training.environment import check_threads
-from layermix.lab.typed import check_types, validated
+from layermix.lab.typed import check_types, require_range, validated
 from layermix.lab.variants import require_distinct
 
 FILE, LOCK, _FORMAT = "study.json", ".lock", 2
@@ -47,8 +47,7 @@ class Statistics:
             raise InputError(
                 f"margin is {self.margin}, but must be a number of points above 0, such as 0.5"
             )
-        if not 1 <= self.seeds <= MANY_SEEDS:
-            raise InputError(f"seeds is {self.seeds}, but must be from 1 to {MANY_SEEDS:,}")
+        require_range("seeds", self.seeds, 1, MANY_SEEDS)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from layermix.lab.store import RunWriter, disk_errors
 from layermix.lab.study import StudyFolder
 from layermix.lab.study_config import StudyConfig
 from layermix.lab.training.environment import pick_device
-from layermix.lab.typed import check_types
+from layermix.lab.typed import check_types, require_range
 
 _WORKERS = 10_000
 _Workers = Annotated[int | Literal["auto"] | None, arg(metavar="INT|auto")]
@@ -53,8 +53,7 @@ class Execution:
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
         check_types(self)
-        if self.workers not in (None, "auto") and not 1 <= self.workers <= _WORKERS:
-            raise InputError(f"workers is {self.workers}, but must be from 1 to {_WORKERS:,}")
+        require_range("workers", None if self.workers == "auto" else self.workers, 1, _WORKERS)
         for name in ("checkpoint_every", "stall_timeout"):
             if not (value := getattr(self, name)) > 0:
                 raise InputError(f"{name} is {value}, but must be a number of seconds above 0")

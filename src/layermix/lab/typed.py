@@ -42,7 +42,7 @@ def check_types(settings: Any) -> None:
     for name, kind in _hints(type(settings)).items():
         value = getattr(settings, name)
         if isinstance(value, np.generic) and not isinstance(value, float):
-            raise InputError(f"{name} is {value!r}, but must be a number of Python: use .item()")
+            raise InputError(f"{name} is {value!r}, but must be a Python number: use .item()")
         try:
             _adapter(kind).validate_python(value, strict=True)
         except ValidationError as error:
@@ -51,6 +51,12 @@ def check_types(settings: Any) -> None:
                 dict.fromkeys(m.removeprefix("Input should be ") for m in messages)
             )
             raise InputError(f"{name} is {brief(value)}, but must be {allowed}") from error
+
+
+def require_range(name: str, value: float | None, low: float, high: float) -> None:
+    """Raise an `InputError` if a setting is not from `low` to `high`; None is allowed."""
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{name} is {value}, but must be from {low:,} to {high:,}")
 
 
 @contextmanager

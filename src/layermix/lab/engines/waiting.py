@@ -6,7 +6,6 @@ before a free one. A list of the folder shows which runs other processes have be
 
 import os
 import random
-from collections.abc import Iterator
 
 from layermix.lab.store import RunConfig
 from layermix.lab.store.run_writer import UNFINISHED
@@ -25,9 +24,6 @@ class WaitingRuns:
 
     def __len__(self) -> int:
         return len(self._cells)
-
-    def __iter__(self) -> Iterator[RunConfig]:
-        return iter(list(self._cells.values()))
 
     def add(self, *cells: RunConfig) -> None:
         """Add runs, at the end."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from layermix.errors import InputError, RunError, brief
+from layermix.errors import RunError, brief
 from layermix.lab.data import DataConfig, Subset
 from layermix.lab.store.files import json_bytes, json_digest, json_lines
 from layermix.lab.store.manifest import (
@@ -30,7 +30,7 @@ from layermix.lab.store.manifest import (
 )
 from layermix.lab.store.run_checks import EpochRecord, check_epochs, check_logits, check_result
 from layermix.lab.training.recipe import Recipe
-from layermix.lab.typed import check_types, parsed
+from layermix.lab.typed import check_types, parsed, require_range
 
 Record = dict[str, Any]
 MANY_SEEDS = 1_000_000
@@ -52,8 +52,7 @@ class RunConfig:
     def check(self) -> None:
         """Raise an `InputError` if a setting is invalid."""
         check_types(self)
-        if not 0 <= self.seed < MANY_SEEDS:
-            raise InputError(f"seed is {self.seed}, but must be from 0 to {MANY_SEEDS - 1:,}")
+        require_range("seed", self.seed, 0, MANY_SEEDS - 1)
         self.data.check()
         self.recipe.check()
 

@@ -5,7 +5,7 @@ values that were wrong when the run was written.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Required
 
 import torch
@@ -35,7 +35,7 @@ class SnnlRecord(TypedDict):
 
 
 class EpochRecord(TypedDict, total=False):
-    """What is recorded after an epoch; epoch 0 is before training."""
+    """The record of an epoch; epoch 0 is before training."""
 
     epoch: Required[int]
     lr: float
@@ -53,8 +53,8 @@ class EpochRecord(TypedDict, total=False):
 def check_result(result: "RunResult", *, is_own: bool) -> None:
     """Raise a `DamagedRun` if a value of a result, of the right type, is out of its range.
 
-    If `is_own` is True, the metrics are those of an own training function; only their accuracy has
-    a range.
+    If `is_own` is True, a function of the user returned the metrics, of which only the accuracy
+    has a range.
     """
     found = {"val": result.val, "test": result.test}
     if result.test_views is not None:
@@ -82,9 +82,8 @@ def _check_metrics(split: str, metrics: Mapping[str, float], names: Sequence[str
         _require(undefined or low <= value <= high, f"{split}.{name}", value)
 
 
-def check_epochs(records: Iterable[EpochRecord], epochs: int) -> None:
+def check_epochs(records: Sequence[EpochRecord], epochs: int) -> None:
     """Raise a `DamagedRun` if records are not those of all epochs, from 0 to `epochs`."""
-    records = list(records)
     found = [record["epoch"] for record in records]
     _require(found == list(range(epochs + 1)), "the epochs", found)
     for record in records:

@@ -15,6 +15,7 @@ import torch
 import layermix
 from layermix.errors import InputError
 from layermix.lab.reasons import reason_of
+from layermix.lab.typed import require_range
 from layermix.mixing.distributed import rank_info
 
 _THREADS = 1024
@@ -113,8 +114,7 @@ def pick_device(name: str) -> torch.device:
 
 def check_threads(threads: int | None) -> None:
     """Raise an `InputError` if a number of CPU threads is invalid; None is torch's default."""
-    if threads is not None and not 1 <= threads <= _THREADS:
-        raise InputError(f"threads is {threads}, but must be from 1 to {_THREADS:,}")
+    require_range("threads", threads, 1, _THREADS)
 
 
 def conditions(device: str) -> dict[str, str]:
